@@ -1,0 +1,48 @@
+# Every target works on a machine that has only git, make and Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+
+.PHONY: help venv serve test check format lint types lock bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+venv: $(STAMP) ## prepare .venv; a second call does nothing
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "pierhead needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 3; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing the locked dependencies into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+serve: venv ## serve the example zone by DNS on 127.0.0.1:5300
+	@exec $(BIN)/pierhead serve dns --zone examples/zones
+
+test: venv ## run the tests (two workers)
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+check: venv format lint types ## what CI asks beside the tests
+	@$(BIN)/python -m pytest -q tests/architecture tests/docs
+
+format: venv
+	@$(BIN)/ruff format --check .
+
+lint: venv
+	@$(BIN)/ruff check .
+
+types: venv
+	@$(BIN)/mypy
+
+bench: venv ## CPU per query beside NSD and Knot (when installed)
+	@$(BIN)/python benchmarks/dns_queries.py
+
+lock: ## write requirements.lock anew (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --group dev -o requirements.lock pyproject.toml
+
+clean:
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

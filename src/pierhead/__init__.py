@@ -1,0 +1,1 @@
+"""Write one service; serve it on anything that listens."""

@@ -1,0 +1,69 @@
+"""Admission: cheap checks on every frame before anything is parsed.
+
+An admission check is synchronous and sees the bytes, the peer and the way they came. It lets a
+frame pass (None), drops it in silence (`Drop`) or answers it at once (`Answer`); either carries
+the reason that metrics count. Checks run in order, the first verdict wins, and they run for
+frames that a ready answer would satisfy too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from pierhead.context import Peer, Via
+
+__all__ = ["Admission", "Answer", "ConnectionAdmission", "Drop", "Verdict", "in_order"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Stay silent; the reason is counted."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Send this frame and nothing else; the reason is counted."""
+
+    reason: str
+    frame: bytes
+
+
+#: None lets the frame pass.
+Verdict: TypeAlias = Drop | Answer | None
+
+
+class Admission(Protocol):
+    """A check on ``(frame, peer, via)``."""
+
+    def __call__(self, frame: bytes, peer: Peer, via: Via, /) -> Verdict:
+        """Return None to let the frame pass, or what happens to it instead."""
+        ...
+
+
+@runtime_checkable
+class ConnectionAdmission(Protocol):
+    """A check that can also refuse a connection before its first byte is read."""
+
+    def admit_connection(self, peer: Peer, via: Via, /) -> Drop | None:
+        """Return None to accept the connection, or why it is closed at once."""
+        ...
+
+
+def in_order(checks: Sequence[Admission]) -> Admission | None:
+    """Return one check that asks all of them in turn; None where there is nothing to ask."""
+    if len(checks) <= 1:
+        return checks[0] if checks else None
+    asked = tuple(checks)
+
+    def check(frame: bytes, peer: Peer, via: Via) -> Verdict:
+        for one in asked:
+            verdict = one(frame, peer, via)
+            if verdict is not None:
+                return verdict
+        return None
+
+    return check

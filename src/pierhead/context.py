@@ -1,0 +1,198 @@
+"""The circumstances of a request: who asked, when, and by which way it came.
+
+`Via` is made once per listener or connection and shared; `Context` once per request. Both are
+immutable: a layer that knows more passes a changed copy forward. What may flow back is in
+`ConnectionControl`, and nothing else.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol, TypeVar
+
+__all__ = ["ConnectionControl", "Context", "Peer", "Transport", "Via"]
+
+T = TypeVar("T")
+
+
+class Transport(Enum):
+    """How bytes travel: borders kept (datagram, seqpacket) or not (stream)."""
+
+    DATAGRAM = "datagram"
+    STREAM = "stream"
+    SEQPACKET = "seqpacket"
+
+
+class Peer:
+    """The other end, kept as the system gave it and spelt out only when asked.
+
+    Made from a raw ``sockaddr`` (the batch path), from the tuple or string that Python's socket
+    module gives, or from the name of an end in a memory network.
+    """
+
+    __slots__ = ("_parsed", "raw")
+
+    def __init__(self, raw: bytes | tuple[Any, ...] | str) -> None:
+        self.raw = raw
+        self._parsed: tuple[str, int | None, bytes] | None = None
+
+    @property
+    def host(self) -> str:
+        """The address without port; the path or name of an end that has no IP address."""
+        return self._parse()[0]
+
+    @property
+    def port(self) -> int | None:
+        """The port; None for an end that has none."""
+        return self._parse()[1]
+
+    @property
+    def source(self) -> bytes:
+        """What limits per source are keyed by: 4 or 16 octets of IP address, or the name."""
+        return self._parse()[2]
+
+    def _parse(self) -> tuple[str, int | None, bytes]:
+        if self._parsed is None:
+            self._parsed = _parse_peer(self.raw)
+        return self._parsed
+
+    def __str__(self) -> str:
+        host, port, _ = self._parse()
+        if port is None:
+            return host
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def __repr__(self) -> str:
+        return f"<Peer {self}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Peer) and self._parse() == other._parse()
+
+    def __hash__(self) -> int:
+        return hash(self._parse())
+
+
+def _parse_peer(raw: bytes | tuple[Any, ...] | str) -> tuple[str, int | None, bytes]:
+    if isinstance(raw, tuple):  # ("192.0.2.1", 53) or ("fe80::1%eth0", 53, flow, scope)
+        host = str(raw[0])
+        try:
+            return host, int(raw[1]), ipaddress.ip_address(host.partition("%")[0]).packed
+        except ValueError:  # vsock: (cid, port)
+            return host, int(raw[1]), host.encode()
+    if isinstance(raw, str):
+        return raw or "unnamed", None, raw.encode("utf-8", "surrogateescape")
+    family = int.from_bytes(raw[:2], sys.byteorder)
+    if family == 2:  # AF_INET, the same number everywhere
+        return str(ipaddress.IPv4Address(raw[4:8])), int.from_bytes(raw[2:4], "big"), raw[4:8]
+    if family == 10 and len(raw) >= 28:  # AF_INET6 on Linux, where raw addresses come from
+        address = ipaddress.IPv6Address(raw[8:24])
+        scope = int.from_bytes(raw[24:28], sys.byteorder)
+        host = f"{address}%{scope}" if scope and address.is_link_local else str(address)
+        return host, int.from_bytes(raw[2:4], "big"), raw[8:24]
+    if family == 1:  # AF_UNIX: a path that ends at the first NUL, or an abstract name
+        name = raw[2:] if raw[2:3] == b"\0" else raw[2:].partition(b"\0")[0]
+        shown = "@" + name[1:].decode("ascii", "backslashreplace") if name[:1] == b"\0" else ""
+        return shown or name.decode("utf-8", "backslashreplace") or "unnamed", None, name
+    return f"family {family}", None, raw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Via:
+    """The way a request came: facts of the listener or the connection.
+
+    Attributes:
+        transport: datagram, stream or seqpacket.
+        scheme: the address scheme without wrappers: ``udp``, ``tcp``, ``unix``, ``mem`` …
+        local: the address that was reached, as text.
+        listener: the listener's name in logs and metrics: its address as asked.
+        encrypted: whether the peer's bytes travelled encrypted.
+    """
+
+    transport: Transport
+    scheme: str
+    local: str
+    listener: str
+    encrypted: bool = False
+
+
+class ConnectionControl(Protocol):
+    """The two things a service may ask of the connection its request came on.
+
+    Both take effect after the last reply to this request.
+    """
+
+    def set_idle_timeout(self, seconds: float) -> None:
+        """Use this idle timeout, in seconds, for the rest of the connection."""
+        ...
+
+    def close_after_reply(self) -> None:
+        """Close the connection once everything accepted so far has been answered."""
+        ...
+
+
+class Context:
+    """The circumstances of one request; immutable.
+
+    Attributes:
+        peer: who asked.
+        received_at: when the request was complete, seconds on the server's monotonic clock.
+        via: the listener or connection it came by.
+        connection: commands to the connection; None where there is none (datagrams).
+    """
+
+    # Plain slots behind properties: a frozen dataclass costs three times as much to make, once
+    # per packet. docs/decisions/0009-objects-on-the-packet-path.md
+    __slots__ = ("_connection", "_extras", "_peer", "_received_at", "_via")
+
+    def __init__(
+        self,
+        peer: Peer,
+        received_at: float,
+        via: Via,
+        connection: ConnectionControl | None = None,
+        extras: tuple[object, ...] = (),
+    ) -> None:
+        self._peer = peer
+        self._received_at = received_at
+        self._via = via
+        self._connection = connection
+        self._extras = extras
+
+    @property
+    def peer(self) -> Peer:
+        """Who asked."""
+        return self._peer
+
+    @property
+    def received_at(self) -> float:
+        """When the request was complete, seconds on the server's monotonic clock."""
+        return self._received_at
+
+    @property
+    def via(self) -> Via:
+        """The listener or connection the request came by."""
+        return self._via
+
+    @property
+    def connection(self) -> ConnectionControl | None:
+        """Commands to the connection; None where there is none (datagrams)."""
+        return self._connection
+
+    def get(self, kind: type[T]) -> T | None:
+        """Return the fact of this class that a layer in front has added, or None."""
+        for extra in reversed(self._extras):
+            if type(extra) is kind:
+                return extra
+        return None
+
+    def having(self, fact: object) -> Context:
+        """Return a copy that also carries this fact, found again by its class."""
+        return Context(
+            self._peer, self._received_at, self._via, self._connection, (*self._extras, fact)
+        )
+
+    def __repr__(self) -> str:
+        return f"<Context {self._peer} by {self._via.listener}>"

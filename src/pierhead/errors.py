@@ -1,0 +1,176 @@
+"""Every error that Pierhead raises on purpose, one hierarchy.
+
+    PierheadError
+    ├── UsageError           the calling program or command line is wrong (also a ValueError)
+    │   └── AddressError     a listening address that does not parse: text, position, remedy
+    ├── ConfigError          a file is wrong: every fault with file, line and column
+    ├── ListenError          an address could not be opened: which, which step, what to do
+    ├── PeerError            what a peer sent is wrong; never logged above debug
+    │   └── DecodeError      a frame is not a message of this protocol
+    │       └── FramingError the byte stream cannot be split any further: the connection ends
+    └── ServiceError         a good request got no answer; the protocol is asked for a refusal
+        ├── ServiceFailed    the service raised
+        ├── TimedOut         a deadline passed before the answer was complete
+        └── Overloaded       a limit was reached and the request was shed
+
+A message says what was found, what was expected, where, and how to mend it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = [
+    "AddressError",
+    "ConfigError",
+    "DecodeError",
+    "Fault",
+    "FramingError",
+    "ListenError",
+    "Overloaded",
+    "PeerError",
+    "PierheadError",
+    "ServiceError",
+    "ServiceFailed",
+    "TimedOut",
+    "UsageError",
+]
+
+
+class PierheadError(Exception):
+    """The root of every error that Pierhead raises on purpose."""
+
+
+class UsageError(PierheadError, ValueError):
+    """The calling program or the command line asked for something that cannot be."""
+
+
+class AddressError(UsageError):
+    """A listening address does not parse.
+
+    ``position`` counts characters of ``text`` from 0; ``remedy`` is the nearest valid form or
+    the advice to follow, and may be empty.
+    """
+
+    def __init__(self, text: str, position: int, reason: str, remedy: str = "") -> None:
+        self.text = text
+        self.position = position
+        self.reason = reason
+        self.remedy = remedy
+        super().__init__(text, position, reason, remedy)
+
+    def __str__(self) -> str:
+        # A caret below the input only lines up when nothing before it moves the column.
+        shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in self.text)
+        if len(shown) > 120:
+            start = max(0, min(self.position - 60, len(shown) - 120))
+            shown, position = shown[start : start + 120], self.position - start
+        else:
+            position = self.position
+        lines = [f"{self.reason}", f"  {shown}", f"  {' ' * position}^"]
+        if self.remedy:
+            lines.append(f"  {self.remedy}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong in a file: where it is, what is wrong, and how to mend it.
+
+    ``line`` and ``column`` count from 1; 0 means that the fault belongs to the whole file.
+    ``source`` is the text of the line, shown above a caret; ``code`` names the kind of fault.
+    """
+
+    file: str
+    line: int
+    column: int
+    message: str
+    source: str = ""
+    remedy: str = ""
+    code: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        lines = [f"{where}: {self.message}"]
+        if self.source:
+            shown = "".join(c if c.isprintable() else " " for c in self.source)
+            lines += [f"  {shown}", f"  {' ' * (max(self.column, 1) - 1)}^"]
+        if self.remedy:
+            lines.append(f"  {self.remedy}")
+        return "\n".join(lines)
+
+
+class ConfigError(PierheadError):
+    """One or more files are wrong; ``faults`` has all of them, in order."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__(self.faults)
+
+    def __str__(self) -> str:
+        return "\n".join(str(fault) for fault in self.faults)
+
+
+class ListenError(PierheadError):
+    """An address could not be opened.
+
+    ``step`` is the system call or check that refused (``bind``, ``listen``, ``resolve`` …);
+    ``errno`` is the system's error number, None where no system call failed.
+    """
+
+    def __init__(
+        self, address: str, step: str, reason: str, remedy: str = "", errno: int | None = None
+    ) -> None:
+        self.address = address
+        self.step = step
+        self.reason = reason
+        self.remedy = remedy
+        self.errno = errno
+        super().__init__(address, step, reason, remedy, errno)
+
+    def __str__(self) -> str:
+        text = f"cannot listen on {self.address}: {self.step}: {self.reason}"
+        return f"{text}\n  {self.remedy}" if self.remedy else text
+
+
+class PeerError(PierheadError):
+    """What a peer sent is wrong; it concerns that peer alone."""
+
+
+class DecodeError(PeerError):
+    """A frame is not a message of this protocol.
+
+    ``offset`` counts octets from the start of the frame; None where no one octet is to blame.
+    """
+
+    def __init__(self, reason: str, offset: int | None = None) -> None:
+        self.reason = reason
+        self.offset = offset
+        super().__init__(reason if offset is None else f"{reason} (at octet {offset})")
+
+
+class FramingError(DecodeError):
+    """The byte stream cannot be split into frames any further."""
+
+
+class ServiceError(PierheadError):
+    """A good request got no answer from the service."""
+
+
+class ServiceFailed(ServiceError):
+    """The service raised; the cause is chained."""
+
+
+class TimedOut(ServiceError):
+    """A deadline passed before the answer was complete."""
+
+
+class Overloaded(ServiceError):
+    """A limit was reached and the request was shed before the service saw it.
+
+    ``limit`` is the name of the limit.
+    """
+
+    def __init__(self, limit: str) -> None:
+        self.limit = limit
+        super().__init__(f"limit reached: {limit}")

@@ -1,0 +1,135 @@
+"""The contracts of this layer: what a listener yields, whatever it listens on.
+
+A listener owns what it opened or adopted and closes it once. There are two kinds beside the
+spec and the bound address that both have:
+
+- `StreamListener.accept` yields an `Accepted` connection: not yet attached to anything, so that
+  a handshake runs under the connection's deadline and not in the accept loop. Attaching it to
+  an `asyncio.Protocol` gives an `asyncio.Transport`; that pair is the contract of streams.
+- `DatagramListener` is drained in batches, and tells when there may be something to drain.
+
+Memory networks and a user's own objects come through the same door.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from pierhead.address import ListenSpec
+from pierhead.context import Peer, Transport
+
+__all__ = ["Accepted", "Datagram", "DatagramListener", "Listener", "ReplyTo", "StreamListener"]
+
+#: Where a reply goes and which local address it leaves from; opaque to everyone but the
+#: listener that made it. Equal and hashable by sender, so that it can be a key.
+ReplyTo: TypeAlias = Any
+
+#: One datagram and where its reply goes.
+Datagram: TypeAlias = tuple[bytes, ReplyTo]
+
+
+class Listener(Protocol):
+    """What every listener has."""
+
+    @property
+    def spec(self) -> ListenSpec:
+        """The address as asked."""
+        ...
+
+    @property
+    def local(self) -> str:
+        """The address as bound, in the grammar: ``tcp:127.0.0.1:49152``."""
+        ...
+
+    @property
+    def transport(self) -> Transport:
+        """How bytes travel here."""
+        ...
+
+    def close(self) -> None:
+        """Close what was opened or adopted, and remove a socket on disk if still ours.
+
+        The first call closes; later ones do nothing.
+        """
+        ...
+
+
+class Accepted(Protocol):
+    """One accepted connection that nobody serves yet."""
+
+    @property
+    def peer(self) -> Peer:
+        """The other end, as accept() gave it."""
+        ...
+
+    @property
+    def local(self) -> str:
+        """The address that was reached, in the grammar."""
+        ...
+
+    async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
+        """Hand the connection to a protocol; a handshake, if any, runs here.
+
+        The protocol gets ``connection_made`` before this returns. When it raises or is
+        cancelled, the connection is closed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the connection without serving it; does nothing once attached."""
+        ...
+
+
+class StreamListener(Listener, Protocol):
+    """Yields connections."""
+
+    async def accept(self) -> Accepted:
+        """Wait for the next connection; safe to cancel.
+
+        Raises:
+            OSError: EMFILE and its kin: the caller backs off and tries again. A connection that
+                broke before it was accepted is skipped inside and never raises.
+        """
+        ...
+
+
+class DatagramListener(Listener, Protocol):
+    """Yields datagrams in batches and sends them in batches."""
+
+    def start(self, on_readable: Callable[[], None]) -> None:
+        """Call this function in the event loop whenever datagrams may be waiting.
+
+        Level-triggered: as long as something waits, it is called again in the next turn.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Call no more; datagrams can still be sent."""
+        ...
+
+    def receive_batch(self, limit: int) -> list[Datagram]:
+        """Take up to this many waiting datagrams without blocking; [] when none waits.
+
+        A datagram too large for the receive buffer is counted in ``truncated`` and left out.
+        Never raises for what a peer did (an ICMP error reported by the kernel is skipped).
+        """
+        ...
+
+    def send_batch(self, datagrams: Sequence[Datagram]) -> list[tuple[int, int]]:
+        """Send all of them without blocking, each from the address its request reached.
+
+        Returns:
+            ``(index, errno)`` for each the kernel refused; the others were sent all the same.
+        """
+        ...
+
+    def peer(self, reply_to: ReplyTo) -> Peer:
+        """Return the sender of a datagram."""
+        ...
+
+    @property
+    def truncated(self) -> int:
+        """How many datagrams were too large for the receive buffer so far."""
+        ...

@@ -1,0 +1,79 @@
+"""Counters and gauges: what servers count, and nothing a service could count itself.
+
+A metric is a name and labels; `Metrics.snapshot` gives all of them as plain numbers. Every
+drop is counted in ``dropped_total`` with a ``reason``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = ["Metric", "Metrics"]
+
+
+class Metric:
+    """One number: add to it as a counter, or set it as a gauge."""
+
+    __slots__ = ("kind", "labels", "name", "value")
+
+    def __init__(
+        self, name: str, labels: tuple[tuple[str, str], ...], kind: Literal["counter", "gauge"]
+    ) -> None:
+        self.name = name
+        self.labels = labels
+        self.kind = kind
+        self.value: float = 0
+
+    def add(self, amount: float = 1) -> None:
+        """Count this many more; a gauge may also go down."""
+        self.value += amount
+
+    def __repr__(self) -> str:
+        return f"{_key(self.name, self.labels)} {self.value:g}"
+
+
+class Metrics:
+    """A registry of metrics; handed to servers and layers at construction."""
+
+    def __init__(self) -> None:
+        self._metrics: dict[tuple[str, tuple[tuple[str, str], ...]], Metric] = {}
+
+    def counter(self, name: str, **labels: str) -> Metric:
+        """Return the counter of this name and these labels, made at the first call."""
+        return self._metric(name, labels, "counter")
+
+    def gauge(self, name: str, **labels: str) -> Metric:
+        """Return the gauge of this name and these labels, made at the first call."""
+        return self._metric(name, labels, "gauge")
+
+    def snapshot(self) -> dict[str, float]:
+        """Return every metric as ``name{label="value"}`` and its number, sorted by name."""
+        rows = [(_key(m.name, m.labels), m.value) for m in self._metrics.values()]
+        return dict(sorted(rows))
+
+    def total(self, name: str, **labels: str) -> float:
+        """Return the sum over every metric of this name that has (at least) these labels."""
+        wanted = set(labels.items())
+        return sum(
+            m.value for m in self._metrics.values() if m.name == name and wanted <= set(m.labels)
+        )
+
+    def _metric(
+        self, name: str, labels: dict[str, str], kind: Literal["counter", "gauge"]
+    ) -> Metric:
+        key = (name, tuple(sorted(labels.items())))
+        metric = self._metrics.get(key)
+        if metric is None:
+            metric = self._metrics[key] = Metric(name, key[1], kind)
+        return metric
+
+
+def _key(name: str, labels: tuple[tuple[str, str], ...]) -> str:
+    if not labels:
+        return name
+    inner = ",".join(f'{label}="{_escape(value)}"' for label, value in labels)
+    return f"{name}{{{inner}}}"
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
