@@ -1,0 +1,1 @@
+"""The pytest plugin: fixtures for tests without sockets and without sleep."""
