@@ -1,0 +1,185 @@
+"""The servers that tests and benchmarks compare: NSD, Knot DNS and ours, on loopback.
+
+Each is a context manager that gives a `Peer` once it answers and that leaves nothing behind.
+No root is needed; as root none of them changes its user, so that it can read a private folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.query
+
+from tests.processes import (
+    Running,
+    find_program,
+    free_port,
+    pierhead_command,
+    wait_until,
+)
+
+__all__ = ["Peer", "knot_server", "nsd_server", "pierhead_server"]
+
+#: How often a start is tried again when somebody took the free port in between.
+ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A name server that answers at this address, by UDP and TCP."""
+
+    name: str
+    host: str
+    port: int
+    running: Running
+
+    @property
+    def pid(self) -> int:
+        """The process to measure, with its children."""
+        return self.running.process.pid
+
+
+@contextlib.contextmanager
+def nsd_server(
+    zones: Mapping[str, Path], directory: Path, *, wrap: Sequence[str] = ()
+) -> Iterator[Peer]:
+    """Run NSD with these zones (origin to file), its files in this directory."""
+    program = find_program("nsd")
+    assert program, "nsd is not installed"
+
+    def command(port: int) -> list[str]:
+        config = directory / "nsd.conf"
+        config.write_text(_nsd_config(zones, directory, port))
+        return [*wrap, program, "-d", "-c", str(config)]
+
+    with _serving("nsd", command, next(iter(zones))) as peer:
+        yield peer
+
+
+def _nsd_config(zones: Mapping[str, Path], directory: Path, port: int) -> str:
+    listed = "".join(
+        f'zone:\n  name: "{origin}"\n  zonefile: "{path.resolve()}"\n'
+        for origin, path in zones.items()
+    )
+    return f"""\
+server:
+  ip-address: 127.0.0.1@{port}
+  username: ""
+  chroot: ""
+  zonesdir: ""
+  database: ""
+  pidfile: "{directory}/nsd.pid"
+  zonelistfile: "{directory}/zone.list"
+  xfrdfile: "{directory}/xfrd.state"
+  xfrdir: "{directory}"
+  logfile: "{directory}/nsd.log"
+  server-count: 1
+  tcp-count: 200
+  rrl-ratelimit: 0
+  minimal-responses: yes
+  refuse-any: no
+  round-robin: no
+  zonefiles-check: no
+remote-control:
+  control-enable: no
+{listed}"""
+
+
+@contextlib.contextmanager
+def knot_server(
+    zones: Mapping[str, Path], directory: Path, *, wrap: Sequence[str] = ()
+) -> Iterator[Peer]:
+    """Run Knot DNS with these zones (origin to file), its files in this directory."""
+    program = find_program("knotd")
+    assert program, "knotd is not installed"
+
+    def command(port: int) -> list[str]:
+        config = directory / "knot.conf"
+        config.write_text(_knot_config(zones, directory, port))
+        return [*wrap, program, "-c", str(config)]
+
+    with _serving("knot", command, next(iter(zones))) as peer:
+        yield peer
+
+
+def _knot_config(zones: Mapping[str, Path], directory: Path, port: int) -> str:
+    listed = "".join(
+        f'  - domain: "{origin}"\n    file: "{path.resolve()}"\n' for origin, path in zones.items()
+    )
+    return f"""\
+server:
+  rundir: "{directory}"
+  listen: 127.0.0.1@{port}
+  udp-workers: 1
+  tcp-workers: 1
+  background-workers: 1
+log:
+  - target: stderr
+    any: warning
+database:
+  storage: "{directory}"
+template:
+  - id: default
+    storage: "{directory}"
+    zonefile-sync: -1
+    zonefile-load: whole
+    journal-content: none
+    semantic-checks: off
+zone:
+{listed}"""
+
+
+@contextlib.contextmanager
+def pierhead_server(
+    *arguments: str, zones: Sequence[Path] = (), wrap: Sequence[str] = ()
+) -> Iterator[Peer]:
+    """Run ``pierhead serve dns`` on a port that the system chooses, with more arguments."""
+    files = [part for zone in zones for part in ("--zone", str(zone))]
+    serve = ["serve", "dns", *files, "-l", "127.0.0.1:0", *arguments]
+    with Running([*wrap, *pierhead_command(), *serve]) as running:
+        host, port = _bound(running.line("ready "))
+        yield Peer("pierhead", host, port, running)
+
+
+def _bound(ready: str) -> tuple[str, int]:
+    """Return the host and port in ``ready udp:127.0.0.1:5300 tcp:127.0.0.1:5300``."""
+    bound = dict(word.split(":", 1) for word in ready.split()[1:])
+    assert {"udp", "tcp"} <= set(bound), f"expected a UDP and a TCP address in {ready!r}"
+    assert bound["udp"] == bound["tcp"], f"expected one port for UDP and TCP in {ready!r}"
+    host, _, port = bound["udp"].rpartition(":")
+    return host, int(port)
+
+
+@contextlib.contextmanager
+def _serving(name: str, command, origin: str) -> Iterator[Peer]:
+    """Start a server that is told its port, on another port when that one has been taken."""
+    for attempt in range(1, ATTEMPTS + 1):
+        port = free_port()
+        running = Running(command(port))
+        try:
+            wait_until(lambda: _answers(port, origin), running)
+        except AssertionError:
+            running.kill()
+            if attempt == ATTEMPTS:
+                raise
+            continue
+        with running:
+            yield Peer(name, "127.0.0.1", port, running)
+        return
+
+
+def _answers(port: int, origin: str) -> bool:
+    """Tell whether the zone is answered from with authority, by UDP and TCP."""
+    query = dns.message.make_query(origin, "SOA")
+    try:
+        by_udp = dns.query.udp(query, "127.0.0.1", timeout=0.5, port=port)
+        by_tcp = dns.query.tcp(query, "127.0.0.1", timeout=0.5, port=port)
+    except (dns.exception.Timeout, OSError, EOFError):
+        return False
+    return all(reply.flags & dns.flags.AA for reply in (by_udp, by_tcp))
