@@ -1,0 +1,28 @@
+"""Framings and codecs: bytes to frames, frames to messages; no I/O.
+
+    Lines             ends with LF or CRLF        text protocols
+    Delimited         ends with a delimiter       NUL-terminated and the like
+    LengthPrefixed    1, 2 or 4 octets of length  DNS over TCP, many device protocols
+    Netstring         decimal length              SCGI, QMTP
+
+A framing of your own is checked by `pierhead.testing.laws`.
+"""
+
+from pierhead.codec.base import Codec, Framer, Framing, Order, Rejecting, WireFormat
+from pierhead.codec.delimited import Delimited
+from pierhead.codec.length_prefixed import LengthPrefixed
+from pierhead.codec.lines import Lines
+from pierhead.codec.netstring import Netstring
+
+__all__ = [
+    "Codec",
+    "Delimited",
+    "Framer",
+    "Framing",
+    "LengthPrefixed",
+    "Lines",
+    "Netstring",
+    "Order",
+    "Rejecting",
+    "WireFormat",
+]

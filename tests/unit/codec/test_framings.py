@@ -1,0 +1,317 @@
+"""The stock framings: what each reads, writes and refuses."""
+
+from __future__ import annotations
+
+import pytest
+
+from pierhead.codec import (
+    Delimited,
+    Framing,
+    LengthPrefixed,
+    Lines,
+    Netstring,
+    delimited,
+    length_prefixed,
+    lines,
+    netstring,
+)
+from pierhead.errors import FramingError, UsageError
+
+
+def read(framing: Framing, stream: bytes) -> list[bytes]:
+    framer = framing.new()
+    framer.feed(stream)
+    frames = framer.frames(1000)
+    assert framer.frames(1000) == []
+    return frames + framer.finish()
+
+
+# --- what every framing does -------------------------------------------------------------------
+
+ALL = [
+    pytest.param(Lines(), b"a\nbc\n", id="lines"),
+    pytest.param(Delimited(b"\0"), b"a\0bc\0", id="delimited"),
+    pytest.param(LengthPrefixed(2), b"\0\1a\0\2bc", id="length"),
+    pytest.param(Netstring(), b"1:a,2:bc,", id="netstring"),
+]
+
+
+@pytest.mark.parametrize(("framing", "stream"), ALL)
+def test_frames_come_out_in_order_and_no_more_than_asked(framing, stream):
+    framer = framing.new()
+    framer.feed(stream)
+    assert framer.frames(0) == []
+    assert framer.frames(1) == [b"a"]
+    assert framer.frames(1) == [b"bc"]
+    assert framer.frames(1) == []
+    assert framer.buffered == 0
+
+
+@pytest.mark.parametrize(("framing", "stream"), ALL)
+def test_what_is_kept_is_copied_out_of_a_reused_buffer(framing, stream):
+    framer, buffer = framing.new(), bytearray(1)
+    for octet in stream:
+        buffer[0] = octet
+        framer.feed(memoryview(buffer))
+        buffer[0] = 0xFF
+    assert framer.frames(10) == [b"a", b"bc"]
+    buffer.append(0)  # nothing still holds on to it
+
+
+@pytest.mark.parametrize(("framing", "stream"), ALL)
+def test_frames_are_bytes_whichever_way_they_arrived(framing, stream):
+    framer = framing.new()
+    framer.feed(bytearray(stream[:3]))
+    framer.feed(stream[3:] + stream)
+    assert [type(frame) for frame in framer.frames(10)] == [bytes] * 4
+
+
+@pytest.mark.parametrize(("framing", "stream"), ALL)
+def test_buffered_counts_what_no_frame_has_taken(framing, stream):
+    framer = framing.new()
+    framer.feed(stream * 3 + stream[:1])
+    framer.frames(1)
+    assert framer.buffered == len(stream * 3) + 1 - len(framing.frame(b"a"))
+    framer.frames(10)
+    assert framer.buffered == 1
+
+
+@pytest.mark.parametrize(
+    ("framing", "bad"),
+    [
+        pytest.param(Lines(max_length_bytes=4), b"12345", id="lines"),
+        pytest.param(Delimited(b"\0", 4), b"12345", id="delimited"),
+        pytest.param(LengthPrefixed(2, max_length_bytes=4), b"\0\5", id="length"),
+        pytest.param(Netstring(4), b"5", id="netstring"),
+    ],
+)
+def test_a_fault_is_raised_after_the_frames_before_it_then_forever(framing, bad):
+    framer = framing.new()
+    framer.feed(framing.frame(b"good") + bad)
+    assert framer.frames(10) == [b"good"]
+    for _ in range(2):
+        with pytest.raises(FramingError):
+            framer.frames(10)
+    framer.feed(framing.frame(b"more"))
+    assert framer.buffered == 0
+    with pytest.raises(FramingError):
+        framer.frames(10)
+    with pytest.raises(FramingError):
+        framer.finish()
+
+
+@pytest.mark.parametrize(
+    ("framing", "stream"),
+    [
+        pytest.param(Delimited(b"\0"), b"a\0b", id="delimited"),
+        pytest.param(LengthPrefixed(2), b"\0\1a\0", id="length"),
+        pytest.param(Netstring(), b"1:a,1:b", id="netstring"),
+    ],
+)
+def test_an_end_of_input_inside_a_frame_is_a_fault(framing, stream):
+    framer = framing.new()
+    framer.feed(stream)
+    assert framer.frames(10) == [b"a"]
+    with pytest.raises(FramingError, match=r"ended inside a frame, [13] octets into it"):
+        framer.finish()
+
+
+@pytest.mark.parametrize(
+    ("framing", "longest"),
+    [(Lines(4), 4), (Delimited(b"\0", 4), 4), (LengthPrefixed(1), 255), (Netstring(4), 4)],
+)
+def test_a_payload_of_the_longest_length_is_carried_and_one_more_refused(framing, longest):
+    assert read(framing, framing.frame(b"x" * longest)) == [b"x" * longest]
+    with pytest.raises(UsageError, match=f"{longest + 1} octets, expected at most {longest}"):
+        framing.frame(b"x" * (longest + 1))
+
+
+def test_framings_are_values():
+    assert LengthPrefixed(2) == LengthPrefixed(2)
+    assert len({Lines(), Lines(), Delimited(b"\0"), Netstring()}) == 3
+    assert repr(Lines()) == "Lines(max_length_bytes=65536, newline=b'\\n')"
+
+
+def test_the_defaults_are_those_of_the_tables():
+    assert Lines().max_length_bytes == lines.MAX_LENGTH_BYTES.default
+    assert Delimited(b"\0").max_length_bytes == delimited.MAX_LENGTH_BYTES.default
+    assert Netstring().max_length_bytes == netstring.MAX_LENGTH_BYTES.default
+    assert LengthPrefixed(4).longest == length_prefixed.MAX_LENGTH_BYTES.default
+
+
+# --- lines -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        (b"", []),
+        (b"\n", [b""]),
+        (b"\r\n\n", [b"", b""]),
+        (b"a\nb\r\n", [b"a", b"b"]),
+        (b"a\rb\n", [b"a\rb"]),
+        (b"a\r\r\n", [b"a\r"]),
+        (b"a\nlast", [b"a", b"last"]),
+        (b"last\r", [b"last\r"]),
+    ],
+)
+def test_lines_end_with_lf_or_crlf_or_the_end_of_input(stream, expected):
+    assert read(Lines(), stream) == expected
+
+
+def test_a_line_of_the_longest_length_may_end_with_crlf_in_two_reads():
+    framer = Lines(max_length_bytes=4).new()
+    framer.feed(b"ahoy\r")
+    assert framer.frames(1) == []
+    framer.feed(b"\n")
+    assert framer.frames(1) == [b"ahoy"]
+
+
+def test_a_cr_after_a_line_of_the_longest_length_is_one_octet_too_many_at_the_end():
+    framer = Lines(max_length_bytes=4).new()
+    framer.feed(b"ahoy\r")
+    assert framer.frames(1) == []
+    with pytest.raises(FramingError, match="more than 4 octets"):
+        framer.finish()
+
+
+def test_crlf_is_written_when_asked_for():
+    assert Lines(newline=b"\r\n").frame(b"220 ready") == b"220 ready\r\n"
+
+
+@pytest.mark.parametrize("payload", [b"a\nb", b"\n", b"a\r"])
+def test_a_line_that_would_be_read_otherwise_is_not_written(payload):
+    with pytest.raises(UsageError):
+        Lines().frame(payload)
+
+
+def test_a_cr_before_crlf_survives():
+    framing = Lines(newline=b"\r\n")
+    assert read(framing, framing.frame(b"a\r")) == [b"a\r"]
+
+
+def test_another_newline_is_refused_with_a_pointer_to_delimited():
+    with pytest.raises(UsageError, match="Delimited"):
+        Lines(newline=b"\r")
+
+
+# --- delimited ---------------------------------------------------------------------------------
+
+
+def test_a_delimiter_across_two_reads_is_found():
+    framer = Delimited(b"\r\n.\r\n").new()
+    for piece in (b"ahoy\r\n", b".", b"\r", b"\nnext"):
+        assert framer.frames(1) == []
+        framer.feed(piece)
+    assert framer.frames(1) == [b"ahoy"]
+    assert framer.buffered == 4
+
+
+def test_a_payload_that_makes_an_early_delimiter_with_the_real_one_is_refused():
+    with pytest.raises(UsageError, match="octet 1"):
+        Delimited(b"--").frame(b"x-")
+
+
+def test_a_frame_of_the_longest_length_waits_for_the_whole_delimiter():
+    framer = Delimited(b"--", 4).new()
+    framer.feed(b"ahoy-")
+    assert framer.frames(1) == []
+    framer.feed(b"-")
+    assert framer.frames(1) == [b"ahoy"]
+
+
+@pytest.mark.parametrize("delimiter", [b"", b"x" * 65])
+def test_a_delimiter_has_a_length(delimiter):
+    with pytest.raises(UsageError):
+        Delimited(delimiter)
+
+
+# --- length-prefixed ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("framing", "wire"),
+    [
+        (LengthPrefixed(1), b"\x04ahoy"),
+        (LengthPrefixed(2), b"\x00\x04ahoy"),
+        (LengthPrefixed(4), b"\x00\x00\x00\x04ahoy"),
+        (LengthPrefixed(2, "little"), b"\x04\x00ahoy"),
+        (LengthPrefixed(4, "little"), b"\x04\x00\x00\x00ahoy"),
+        (LengthPrefixed(2, inclusive=True), b"\x00\x06ahoy"),
+        (LengthPrefixed(1, inclusive=True), b"\x05ahoy"),
+    ],
+)
+def test_the_length_is_written_and_read_as_described(framing, wire):
+    assert framing.frame(b"ahoy") == wire
+    assert read(framing, wire + framing.frame(b"")) == [b"ahoy", b""]
+
+
+@pytest.mark.rfc("1035", "4.2.2")
+def test_a_dns_message_over_tcp_is_prefixed_with_two_octets_that_do_not_count_themselves():
+    message = bytes(range(256)) * 255 + bytes(255)
+    assert LengthPrefixed(2).frame(message) == b"\xff\xff" + message
+    assert read(LengthPrefixed(2), b"\xff\xff" + message) == [message]
+
+
+def test_an_inclusive_length_below_its_own_width_is_a_fault():
+    framer = LengthPrefixed(2, inclusive=True).new()
+    framer.feed(b"\x00\x01")
+    with pytest.raises(FramingError, match="a length of 1, expected 2 to 65535"):
+        framer.frames(1)
+
+
+def test_a_length_too_large_is_a_fault_before_its_payload_arrives():
+    framer = LengthPrefixed(4, max_length_bytes=512).new()
+    framer.feed(b"\xff\xff\xff\xff")
+    with pytest.raises(FramingError, match="4294967295, expected 0 to 512"):
+        framer.frames(1)
+
+
+@pytest.mark.parametrize("width", [0, 3, 8])
+def test_a_width_is_1_2_or_4(width):
+    with pytest.raises(UsageError, match="1, 2 or 4"):
+        LengthPrefixed(width)
+
+
+def test_a_limit_that_the_prefix_cannot_say_is_refused():
+    with pytest.raises(UsageError, match="carries 254 at most"):
+        LengthPrefixed(1, inclusive=True, max_length_bytes=255)
+
+
+# --- netstrings --------------------------------------------------------------------------------
+
+
+def test_netstrings_as_in_the_paper():
+    # The two examples of https://cr.yp.to/proto/netstrings.txt, section 2.
+    wire = bytes.fromhex("31323a68656c6c6f20776f726c64212c")
+    assert read(Netstring(), wire) == [b"hello world!"]
+    assert Netstring().frame(b"hello world!") == wire
+    assert read(Netstring(), b"0:,") == [b""]
+
+
+@pytest.mark.parametrize(
+    ("stream", "reason"),
+    [
+        (b":", "no decimal number"),
+        (b"x", "no decimal number"),
+        (b"-", "no decimal number"),
+        (b"00", "no decimal number"),
+        (b"1 ", "no decimal number"),
+        (b"100000", "a length of more than 65536"),
+        (b"65537", "a length of more than 65536"),
+        (b"9" * 10_000, "a length of more than 65536"),
+        (b"1:ab", "octet 0x62 after a payload of 1, expected a comma"),
+    ],
+)
+def test_what_is_no_netstring_is_a_fault_as_soon_as_that_is_certain(stream, reason):
+    framer = Netstring().new()
+    framer.feed(stream)
+    with pytest.raises(FramingError, match=reason):
+        framer.frames(1)
+
+
+@pytest.mark.parametrize("stream", [b"", b"1", b"0", b"65536", b"1:", b"1:a", b"0:"])
+def test_a_netstring_that_may_still_become_one_is_waited_for(stream):
+    framer = Netstring().new()
+    framer.feed(stream)
+    assert framer.frames(1) == []
