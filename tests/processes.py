@@ -6,6 +6,7 @@ process is waiting for its end, and waiting for a line is waiting for the thread
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -30,6 +31,7 @@ __all__ = [
     "free_port",
     "pierhead_command",
     "require_program",
+    "wait_until",
 ]
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -186,10 +188,8 @@ class Running:
 
     def kill(self) -> None:
         """End the program and everything it started, at once."""
-        try:
+        with contextlib.suppress(ProcessLookupError):  # nobody is left in the group
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # nobody is left in the group
         self.process.wait()
         for reader in self._readers:
             reader.join(PATIENCE_S)

@@ -17,7 +17,6 @@ import dns.query
 import dns.rcode
 import dns.rdataclass
 import dns.rdatatype
-
 from tests.processes import PATIENCE_S
 
 __all__ = ["Answer", "Ask", "Record", "ask", "normalised"]

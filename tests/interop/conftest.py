@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.interop.peers import Peer, knot_server, nsd_server, pierhead_server
 from tests.processes import ROOT, require_program
 

@@ -7,6 +7,7 @@ No root is needed; as root none of them changes its user, so that it can read a 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ import dns.exception
 import dns.flags
 import dns.message
 import dns.query
-
 from tests.processes import (
     Running,
     find_program,
@@ -163,7 +163,7 @@ def _serving(name: str, command, origin: str) -> Iterator[Peer]:
         port = free_port()
         running = Running(command(port))
         try:
-            wait_until(lambda: _answers(port, origin), running)
+            wait_until(functools.partial(_answers, port, origin), running)
         except AssertionError:
             running.kill()
             if attempt == ATTEMPTS:

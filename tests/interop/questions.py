@@ -9,7 +9,10 @@ from dataclasses import replace
 
 from tests.interop.answers import Ask
 
-__all__ = ["QUESTIONS"]
+__all__ = ["DISAGREEMENTS", "QUESTIONS", "TOO_LONG"]
+
+#: A name that a DNAME of the corner zone turns into one of more than 255 octets.
+TOO_LONG = f"{'d' * 60}.{'e' * 60}.long.corners.test."
 
 #: Owner and types to ask for; each is asked in every way of `_ways`.
 ASKED: tuple[tuple[str, str], ...] = (
@@ -109,7 +112,7 @@ CORNERS: tuple[tuple[str, str], ...] = (
     ("any.moved.corners.test.", "TXT"),
     ("any.away.corners.test.", "A DNAME"),
     ("long.corners.test.", "DNAME"),
-    (f"{'d' * 60}.{'e' * 60}.long.corners.test.", "TXT"),
+    (TOO_LONG, "TXT"),
     ("short.long.corners.test.", "A"),
     # Delegations.
     ("cut.corners.test.", "A DS NS"),
@@ -158,3 +161,20 @@ def _questions() -> tuple[Ask, ...]:
 
 #: Every question in every way, each once.
 QUESTIONS = _questions()
+
+#: Where NSD and Knot DNS do not agree with each other (name, type, class), and why.
+DISAGREEMENTS: dict[tuple[str, str, str], str] = {
+    **{
+        (name, rtype, "IN"): "NSD, asked for minimal responses, adds no addresses; RFC 1035 "
+        "§3.3.9, RFC 2782 and RFC 9460 §4.1 would have them added"
+        for name, rtype in (
+            ("example.", "MX"),
+            ("_imaps._tcp.example.", "SRV"),
+            ("_sip._udp.example.", "SRV"),
+            ("_dns.example.", "SVCB"),
+            ("services.corners.test.", "MX"),
+        )
+    },
+    (TOO_LONG, "TXT", "IN"): "Knot says NXDOMAIN where RFC 6672 §2.2 says YXDOMAIN",
+    ("example.", "SOA", "HS"): "NSD leaves the question out when it refuses an unknown class",
+}

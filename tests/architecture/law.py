@@ -1,0 +1,365 @@
+"""The law of the house, read from the syntax tree: nothing is imported to be judged.
+
+Which module may import which (`RANKS`), which modules are pure (`PURE`), where an import may be
+late (`LATE`), how large things may grow, and what must be documented. Each check takes a
+`House` and returns sentences, one for each breach.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+__all__ = ["CHECKS", "House", "Module"]
+
+MAX_MODULE_LINES = 600
+MAX_FUNCTION_LINES = 60
+MAX_POSITIONAL = 5
+
+#: Functions that may take more, and why: (module, function).
+MANY_POSITIONS: dict[tuple[str, str], str] = {
+    ("protocols.dns.wire.message", "__init__"): "made once per packet, by two callers of our own; "
+    "keywords would cost as much as the object (docs/decisions/0009)",
+}
+
+#: From the ground up; a module may import what stands in its own row and in the rows above it
+#: here. The longest prefix that fits decides (``protocols.dns.wire`` before ``protocols``);
+#: ``*`` is one name.
+RANKS: tuple[tuple[str, ...], ...] = (
+    ("errors",),
+    ("limits",),
+    ("address", "codec", "protocols.*.wire", "protocols.dns.zone"),
+    ("context", "service", "admission", "metrics", "clock", "endpoint", "buffer", "coded"),
+    ("middleware",),
+    ("listener",),
+    ("server", "client"),
+    ("testing",),
+    ("protocols",),
+    ("config",),
+    ("runtime",),
+    ("cli", "", "__main__"),
+)
+
+#: Modules without input, output, time or chance: they can be tested by calling them.
+PURE = ("errors", "limits", "address", "codec", "protocols.*.wire", "protocols.dns.zone")
+IMPURE_IMPORTS = frozenset(
+    [
+        "asyncio",
+        "concurrent",
+        "ctypes",
+        "logging",
+        "multiprocessing",
+        "os",
+        "random",
+        "secrets",
+        "select",
+        "selectors",
+        "signal",
+        "socket",
+        "ssl",
+        "subprocess",
+        "tempfile",
+        "threading",
+        "time",
+        "uvloop",
+    ]
+)
+
+#: Where an import may stand inside a function, and why: (importing module, imported module).
+#: ``x.*`` is everything below x, ``*`` everything.
+LATE: dict[tuple[str, str], str] = {
+    ("", "*"): "the front door resolves its names when they are used (PEP 562)",
+    ("protocols.dns", "*"): "a protocol's front door, likewise",
+    ("protocols.lines", "*"): "a protocol's front door, likewise",
+    ("cli.*", "*"): "--help and completion must not wait for what a command needs",
+    ("*", "dns"): "dnspython is slow to import, and for text, TSIG and DNSSEC alone",
+    ("*", "uvloop"): "optional: absent on some platforms",
+    ("*", "ssl"): "slow to import, and for those alone who use TLS",
+}
+
+#: The package's own name.
+TOP = "pierhead"
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported module: by whom, in which line, and whether inside a function."""
+
+    importer: Module
+    target: str
+    line: int
+    late: bool
+
+    def __str__(self) -> str:
+        return f"{self.importer.path}:{self.line} imports {self.target}"
+
+
+@dataclass(frozen=True, eq=False)
+class Module:
+    """One file of the package; ``name`` leaves out the package's own (``dns.wire``, ``""``)."""
+
+    name: str
+    path: Path
+    tree: ast.Module
+    lines: int
+    is_package: bool
+
+    @property
+    def is_public(self) -> bool:
+        """Tell whether no part of the name begins with an underscore; dunders are public."""
+        return not any(p.startswith("_") and not p.endswith("__") for p in self.name.split("."))
+
+    def functions(self) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+        """Give every function and method, however deep."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield node
+
+
+class House:
+    """All modules of a package and what they import."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.modules = {
+            module.name: module for module in map(self._module, sorted(root.rglob("*.py")))
+        }
+
+    def _module(self, path: Path) -> Module:
+        parts = path.relative_to(self.root).with_suffix("").parts
+        is_package = parts[-1] == "__init__"
+        text = path.read_text(encoding="utf-8")
+        name = ".".join(parts[:-1] if is_package else parts)
+        shown = path.relative_to(self.root.parent)
+        return Module(name, shown, ast.parse(text), len(text.splitlines()), is_package)
+
+    @cached_property
+    def imports(self) -> list[Import]:
+        """Every import but those for type checkers alone, targets spelt out."""
+        return [found for module in self.modules.values() for found in self._imports(module)]
+
+    def _imports(self, module: Module) -> Iterator[Import]:
+        for node, late in _import_nodes(module.tree.body, late=False):
+            for target in self._targets(module, node):
+                yield Import(module, target, node.lineno, late)
+
+    def _targets(self, module: Module, node: ast.Import | ast.ImportFrom) -> list[str]:
+        if isinstance(node, ast.Import):
+            return [alias.name for alias in node.names]
+        source = node.module or ""
+        if node.level:
+            package = module.name.split(".") if module.name else []
+            above = node.level - (1 if module.is_package else 0)
+            base = package[: len(package) - above]
+            source = ".".join([TOP, *base, *([source] if source else [])])
+        # ``from pierhead.codec import lines`` imports the module pierhead.codec.lines.
+        return [
+            f"{source}.{alias.name}" if self.own(f"{source}.{alias.name}") is not None else source
+            for alias in node.names
+        ]
+
+    def own(self, target: str) -> str | None:
+        """Return the name of our module that this is, or None where it is not ours."""
+        name = target.removeprefix(TOP).removeprefix(".") if _is_below(target, TOP) else None
+        return name if name in self.modules else None
+
+
+def _is_below(name: str, top: str) -> bool:
+    return name == top or name.startswith(f"{top}.")
+
+
+def _import_nodes(
+    body: list[ast.stmt], late: bool
+) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    for node in body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node, late
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from _import_nodes(node.orelse, late)
+        else:
+            is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            for field in ("body", "orelse", "finalbody"):
+                yield from _import_nodes(getattr(node, field, []), late or is_function)
+            for part in [*getattr(node, "handlers", []), *getattr(node, "cases", [])]:
+                yield from _import_nodes(part.body, late)
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Tell whether a module is the one of a pattern or below it; ``*`` stands for one part."""
+    parts, wanted = name.split("."), pattern.split(".")
+    return len(parts) >= len(wanted) and all(
+        w in ("*", p) for p, w in zip(parts, wanted, strict=False)
+    )
+
+
+def rank(name: str) -> int | None:
+    """Return the height at which a module stands, None where the law does not know it."""
+    found = [
+        (len(pattern.split(".")), height)
+        for height, row in enumerate(RANKS)
+        for pattern in row
+        if (fits(name, pattern) if pattern else name == "")
+    ]
+    return max(found)[1] if found else None
+
+
+def imports_point_down(house: House) -> Iterator[str]:
+    """Find imports of something higher, and modules that have no place yet."""
+    for name, module in house.modules.items():
+        # A folder that only holds the protocols is as low as what is imported through it.
+        if name != "protocols" and rank(name) is None:
+            yield f"{module.path} has no rank: give {name!r} its place in RANKS"
+    for one in house.imports:
+        target = house.own(one.target)
+        if target is None:
+            continue
+        here, there = rank(one.importer.name), rank(target)
+        if here is not None and there is not None and there > here:
+            yield f"{one}, which stands above it"
+
+
+def protocols_do_not_meet(house: House) -> Iterator[str]:
+    """Find imports of one protocol by another, and of tests' tools by anything served."""
+    for one in house.imports:
+        target = house.own(one.target)
+        ours, theirs = _protocol(one.importer.name), _protocol(target or "")
+        if ours and theirs and ours != theirs:
+            yield f"{one}: protocols meet through a neutral contract, never through an import"
+        if target and fits(target, "testing") and not fits(one.importer.name, "testing"):
+            yield f"{one}: what is served never needs the tools of tests"
+
+
+def _protocol(name: str) -> str | None:
+    parts = name.split(".")
+    return parts[1] if parts[0] == "protocols" and len(parts) > 1 else None
+
+
+def pure_modules_are_pure(house: House) -> Iterator[str]:
+    """Find imports of I/O, time or chance in modules that promise to have none."""
+    for one in house.imports:
+        pure = any(fits(one.importer.name, pattern) for pattern in PURE)
+        if pure and one.target.partition(".")[0] in IMPURE_IMPORTS:
+            yield f"{one}, but {one.importer.name} is pure"
+
+
+def nothing_is_imported_in_a_circle(house: House) -> Iterator[str]:
+    """Find modules that need each other in order to be imported; late imports do not count."""
+    edges: dict[str, set[str]] = {name: set() for name in house.modules}
+    for one in house.imports:
+        target = house.own(one.target)
+        if target is not None and not one.late and target != one.importer.name:
+            edges[one.importer.name].add(target)
+    # Take away what imports nothing that is left, until nothing can be taken away.
+    while free := {name for name, targets in edges.items() if not targets & edges.keys()}:
+        edges = {name: targets for name, targets in edges.items() if name not in free}
+    # Then the same from the other end, so that only the circles remain.
+    while free := edges.keys() - set().union(*edges.values()):
+        edges = {name: targets for name, targets in edges.items() if name not in free}
+    for name in sorted(edges):
+        circle = ", ".join(sorted(edges[name] & edges.keys()))
+        yield f"{house.modules[name].path} is part of a circle of imports: it imports {circle}"
+
+
+def late_imports_have_a_reason(house: House) -> Iterator[str]:
+    """Find imports inside functions that `LATE` does not list."""
+    for one in house.imports:
+        allowed = any(
+            _is_allowed(one.importer.name, importer)
+            and (target == "*" or _is_below(one.target, target))
+            for importer, target in LATE
+        )
+        if one.late and not allowed:
+            yield f"{one} inside a function: move it up, or give the reason in LATE"
+
+
+def _is_allowed(importer: str, pattern: str) -> bool:
+    return pattern in ("*", importer) or (
+        pattern.endswith(".*") and importer.startswith(pattern[:-1])
+    )
+
+
+def nothing_grows_too_large(house: House) -> Iterator[str]:
+    """Find modules and functions above their size, and functions with too many positions."""
+    for module in house.modules.values():
+        if module.lines > MAX_MODULE_LINES:
+            yield f"{module.path} has {module.lines} lines, at most {MAX_MODULE_LINES} are allowed"
+        for node in module.functions():
+            where = f"{module.path}:{node.lineno} {node.name}"
+            if (size := _size(node)) > MAX_FUNCTION_LINES:
+                yield f"{where} has {size} lines, at most {MAX_FUNCTION_LINES} are allowed"
+            positional = [*node.args.posonlyargs, *node.args.args]
+            if positional and positional[0].arg in ("self", "cls"):
+                positional = positional[1:]
+            excused = (module.name, node.name) in MANY_POSITIONS
+            if len(positional) > MAX_POSITIONAL and not excused:
+                yield f"{where} takes {len(positional)} positions, at most {MAX_POSITIONAL} may be"
+
+
+def _size(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Count the lines of a function without its docstring and decorators."""
+    size = (node.end_lineno or node.lineno) - node.lineno + 1
+    if ast.get_docstring(node, clean=False) is not None:
+        first = node.body[0]
+        size -= (first.end_lineno or first.lineno) - first.lineno + 1
+    return size
+
+
+def everything_public_is_documented(house: House) -> Iterator[str]:
+    """Find public modules without ``__all__`` and public names without a docstring."""
+    for module in house.modules.values():
+        if not module.is_public:
+            continue
+        if ast.get_docstring(module.tree) is None:
+            yield f"{module.path} has no docstring"
+        # __main__ is run and never imported; a folder without names of its own exports none.
+        if module.name != "__main__" and _defines(module) and not _has_all(module):
+            yield f"{module.path} has no __all__"
+        yield from _undocumented(module.path, module.tree.body)
+
+
+def _defines(module: Module) -> bool:
+    """Tell whether a module has anything but a docstring."""
+    return len(module.tree.body) > 1
+
+
+def _has_all(module: Module) -> bool:
+    return any(
+        isinstance(target, ast.Name) and target.id == "__all__"
+        for node in module.tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign)
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+    )
+
+
+def _undocumented(path: Path, body: list[ast.stmt]) -> Iterator[str]:
+    for node in body:
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        if node.name.startswith("_") or _is_overload(node):
+            continue
+        if ast.get_docstring(node) is None:
+            yield f"{path}:{node.lineno} {node.name} has no docstring"
+        if isinstance(node, ast.ClassDef):
+            yield from _undocumented(path, node.body)
+
+
+def _is_overload(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
+    return any(
+        ast.unparse(one).rpartition(".")[2] in ("overload", "setter", "deleter")
+        for one in node.decorator_list
+    )
+
+
+#: Every check, by the name that the test shows.
+CHECKS = (
+    imports_point_down,
+    protocols_do_not_meet,
+    pure_modules_are_pure,
+    nothing_is_imported_in_a_circle,
+    late_imports_have_a_reason,
+    nothing_grows_too_large,
+    everything_public_is_documented,
+)
