@@ -1,1 +1,107 @@
-"""Write one service; serve it on anything that listens."""
+"""Write one service; serve it on anything that listens.
+
+    from pierhead import Context, run
+    from pierhead.protocols import lines
+
+    async def shout(line: str, context: Context) -> str:
+        return line.upper()
+
+    run(lines.serve(shout), "tcp:127.0.0.1:7000", "unix:./shout.sock")
+
+Every name here is resolved when it is first used (PEP 562), so that importing the package costs
+nothing and a program loads only what it runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pierhead.address import ListenSpec
+    from pierhead.buffer import BufferPool, BufferSource
+    from pierhead.codec import Delimited, LengthPrefixed, Lines, Netstring
+    from pierhead.codec.base import Codec, Order, WireFormat
+    from pierhead.coded import coded
+    from pierhead.context import Context, Peer, Via
+    from pierhead.endpoint import Application, Endpoint
+    from pierhead.errors import DecodeError, PierheadError
+    from pierhead.metrics import Metrics
+    from pierhead.runtime.run import run
+    from pierhead.server.framed import framed
+    from pierhead.server.serve import serve
+    from pierhead.server.server import Server
+    from pierhead.service import Middleware, Service, stack
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Application",
+    "BufferPool",
+    "BufferSource",
+    "Codec",
+    "Context",
+    "DecodeError",
+    "Delimited",
+    "Endpoint",
+    "LengthPrefixed",
+    "Lines",
+    "ListenSpec",
+    "Metrics",
+    "Middleware",
+    "Netstring",
+    "Order",
+    "Peer",
+    "PierheadError",
+    "Server",
+    "Service",
+    "Via",
+    "WireFormat",
+    "coded",
+    "framed",
+    "run",
+    "serve",
+    "stack",
+]
+
+_HOMES = {
+    "Application": "endpoint",
+    "BufferPool": "buffer",
+    "BufferSource": "buffer",
+    "Codec": "codec.base",
+    "Context": "context",
+    "DecodeError": "errors",
+    "Delimited": "codec",
+    "Endpoint": "endpoint",
+    "LengthPrefixed": "codec",
+    "Lines": "codec",
+    "ListenSpec": "address",
+    "Metrics": "metrics",
+    "Middleware": "service",
+    "Netstring": "codec",
+    "Order": "codec.base",
+    "Peer": "context",
+    "PierheadError": "errors",
+    "Server": "server.server",
+    "Service": "service",
+    "Via": "context",
+    "WireFormat": "codec.base",
+    "coded": "coded",
+    "framed": "server.framed",
+    "run": "runtime.run",
+    "serve": "server.serve",
+    "stack": "service",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'pierhead' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"pierhead.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

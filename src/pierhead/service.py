@@ -28,7 +28,7 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 
 #: One reply, silence, or many replies.
-Reply: TypeAlias = R | None | AsyncIterator[R]
+Reply: TypeAlias = R | AsyncIterator[R] | None
 
 #: The form that servers and layers call.
 Service: TypeAlias = Callable[[Q, Context], Awaitable[Reply[R]]]

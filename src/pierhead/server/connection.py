@@ -16,27 +16,29 @@ from pierhead.admission import Admission
 from pierhead.buffer import BufferSource
 from pierhead.clock import Clock
 from pierhead.context import Peer, Via
-from pierhead.metrics import Metric
+from pierhead.server.failure_log import FailureLog
+from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
 
 __all__ = ["ConnectionScope", "ServedConnection"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class ConnectionScope:
     """What a connection gets from its server.
 
     Attributes:
         peer: the other end.
         via: the way the connection came.
-        options: the options in force when the connection was accepted; the server replaces
-            them in place at `reconfigure`, so read them each time.
+        options: the limits in force; the server replaces them at `reconfigure`, so read them
+            each time.
         admission: the check to ask for every frame, or None.
         clock: where the time comes from.
         buffers: where receive buffers come from.
-        count: the counter of a name, for this listener.
-        drop: count one drop for this reason.
+        counters: what to count.
+        failures: where a service's failure is reported.
         lost: note that an accepted request will not be answered, and why.
+        closed: tell the server that the connection has ended; call it once.
     """
 
     peer: Peer
@@ -45,20 +47,25 @@ class ConnectionScope:
     admission: Admission | None
     clock: Clock
     buffers: BufferSource
-    count: Callable[[str], Metric]
-    drop: Callable[[str], None]
+    counters: ConnectionCounters
+    failures: FailureLog
     lost: Callable[[str], None]
+    closed: Callable[[], None]
 
 
 class ServedConnection(Protocol):
-    """An asyncio protocol that a stream server can sweep and drain."""
+    """An asyncio protocol that a stream server can sweep, evict and drain."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start serving."""
         ...
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop serving: cancel what is in flight."""
+        """Stop serving: cancel what is in flight, then call ``scope.closed``."""
+        ...
+
+    def idle_since(self) -> float | None:
+        """When the connection last had something to do; None while it has."""
         ...
 
     def sweep(self, now: float) -> None:
@@ -70,5 +77,5 @@ class ServedConnection(Protocol):
         ...
 
     def abort(self, reason: str) -> None:
-        """Close at once and name everything accepted and unanswered as lost for this reason."""
+        """Close at once; everything accepted and unanswered is lost for this reason."""
         ...

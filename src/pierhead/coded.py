@@ -1,0 +1,46 @@
+"""Join a service of messages and a codec into the handler of frames that servers call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+from pierhead.codec.base import Codec
+from pierhead.context import Context
+from pierhead.endpoint import FrameHandler
+from pierhead.service import Reply, ServiceFunction, as_service, is_many
+
+__all__ = ["coded"]
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+
+def coded(service: ServiceFunction[Q, R], codec: Codec[Q, R]) -> FrameHandler:
+    """Return the service as a handler of frames.
+
+    What `decode`, the service or `encode` raises passes through to the server, which counts it
+    and asks the codec's ``reject``, where it has one, for the refusal.
+    """
+    answer_message = as_service(service)
+    decode, encode = codec.decode, codec.encode
+
+    async def answer_frame(frame: bytes, context: Context) -> Reply[bytes]:
+        reply = await answer_message(decode(frame), context)
+        if reply is None:
+            return None
+        if is_many(reply):
+            return _encoded(reply, encode)
+        return encode(reply)
+
+    return FrameHandler(answer_frame, getattr(codec, "reject", None))
+
+
+async def _encoded(replies: Any, encode: Callable[[R], bytes]) -> AsyncIterator[bytes]:
+    try:
+        async for reply in replies:
+            yield encode(reply)
+    finally:
+        close = getattr(replies, "aclose", None)
+        if close is not None:
+            await close()

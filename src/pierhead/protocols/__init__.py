@@ -1,0 +1,1 @@
+"""Protocols, one folder each; none imports another."""

@@ -1,0 +1,14 @@
+"""The lines protocol: a request is a line of text, so is a reply.
+
+    async def shout(line: str, context: Context) -> str:
+        return line.upper()
+
+    run(lines.serve(shout), "tcp:127.0.0.1:7000", "unix:./shout.sock")
+
+A line ends with LF or CR LF on input and with LF on output. Over datagrams each datagram is one
+line, with or without its end.
+"""
+
+from pierhead.protocols.lines.serve import echo, serve, wire_format
+
+__all__ = ["echo", "serve", "wire_format"]

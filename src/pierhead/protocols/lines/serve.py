@@ -1,0 +1,87 @@
+"""Lines as an endpoint and as a wire format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, overload
+
+from pierhead.admission import Admission
+from pierhead.codec import Lines
+from pierhead.codec.base import Order, WireFormat
+from pierhead.context import Context
+from pierhead.endpoint import Endpoint
+from pierhead.protocols.lines.wire import Bytes, Text
+from pierhead.server.serve import serve as serve_format
+from pierhead.service import ServiceFunction
+
+__all__ = ["echo", "serve", "wire_format"]
+
+
+@overload
+def wire_format(*, max_length_bytes: int = ...) -> WireFormat[str, str]: ...
+@overload
+def wire_format(encoding: str, *, max_length_bytes: int = ...) -> WireFormat[str, str]: ...
+@overload
+def wire_format(encoding: None, *, max_length_bytes: int = ...) -> WireFormat[bytes, bytes]: ...
+
+
+def wire_format(
+    encoding: str | None = "utf-8", *, max_length_bytes: int = 65_536
+) -> WireFormat[Any, Any]:
+    """Return how lines travel.
+
+    Args:
+        encoding: of the text; None for lines of bytes.
+        max_length_bytes: the longest line, its end not counted.
+    """
+    codec = Bytes() if encoding is None else Text(encoding)
+    return WireFormat(Lines(max_length_bytes=max_length_bytes), codec, Order.IN_ORDER)
+
+
+@overload
+def serve(
+    service: ServiceFunction[str, str],
+    *,
+    encoding: str = ...,
+    max_length_bytes: int = ...,
+    admission: Sequence[Admission] = ...,
+) -> Endpoint: ...
+@overload
+def serve(
+    service: ServiceFunction[bytes, bytes],
+    *,
+    encoding: None,
+    max_length_bytes: int = ...,
+    admission: Sequence[Admission] = ...,
+) -> Endpoint: ...
+
+
+def serve(
+    service: ServiceFunction[Any, Any],
+    *,
+    encoding: str | None = "utf-8",
+    max_length_bytes: int = 65_536,
+    admission: Sequence[Admission] = (),
+) -> Endpoint:
+    """Return a service of lines as an endpoint.
+
+    A line that is not text in the encoding gets no reply and is counted; a line that is too
+    long ends the connection. A reply that holds a newline is an error of the service.
+
+    Args:
+        service: answers one line: with a line, None for silence, or many lines.
+        encoding: of the text; None gives the service bytes and takes bytes.
+        max_length_bytes: the longest line, its end not counted.
+        admission: checks on every line before it is decoded, in order.
+    """
+    return serve_format(
+        service,
+        wire_format(encoding, max_length_bytes=max_length_bytes),
+        name="lines",
+        admission=admission,
+    )
+
+
+async def echo(line: bytes, context: Context) -> bytes:
+    """Answer a line with itself; serve it with ``encoding=None``."""
+    return line

@@ -1,0 +1,83 @@
+"""The codecs of the lines protocol: a frame is a line without its end."""
+
+from __future__ import annotations
+
+import codecs
+
+from pierhead.errors import DecodeError, UsageError
+
+__all__ = ["Bytes", "Text"]
+
+
+class Bytes:
+    """Lines as bytes."""
+
+    __slots__ = ()
+
+    def decode(self, frame: bytes) -> bytes:
+        """Return the line, without the end that a datagram may carry."""
+        if frame.endswith(b"\n"):
+            return frame[:-2] if frame.endswith(b"\r\n") else frame[:-1]
+        return frame
+
+    def encode(self, reply: bytes) -> bytes:
+        """Return the reply as a frame.
+
+        Raises:
+            UsageError: it is not bytes, or holds a newline, which would make it two replies.
+        """
+        if not isinstance(reply, bytes):
+            raise UsageError(f"a reply is {type(reply).__name__}, expected bytes")
+        if (position := reply.find(b"\n")) >= 0:
+            raise UsageError(
+                f"a reply holds a newline at octet {position}; a line cannot. To send several "
+                "lines, yield them one by one"
+            )
+        return reply
+
+
+class Text:
+    """Lines as text.
+
+    Args:
+        encoding: the name of a codec that Python knows and in which LF is one octet.
+
+    Raises:
+        UsageError: there is no such codec, or it writes LF otherwise (UTF-16 does).
+    """
+
+    __slots__ = ("_bytes", "encoding")
+
+    def __init__(self, encoding: str = "utf-8") -> None:
+        try:
+            info = codecs.lookup(encoding)
+        except LookupError:
+            raise UsageError(f"no text encoding is named {encoding!r}") from None
+        if not info._is_text_encoding or "\n".encode(encoding) != b"\n":
+            raise UsageError(f"{encoding} cannot carry lines: in it LF is not the octet 0A")
+        self.encoding = encoding
+        self._bytes = Bytes()
+
+    def decode(self, frame: bytes) -> str:
+        """Return the line as text.
+
+        Raises:
+            DecodeError: the octets are not text in this encoding.
+        """
+        try:
+            return self._bytes.decode(frame).decode(self.encoding)
+        except UnicodeDecodeError as error:
+            raise DecodeError(f"not {self.encoding}: {error.reason}", error.start) from None
+
+    def encode(self, reply: str) -> bytes:
+        """Return the reply as a frame.
+
+        Raises:
+            UsageError: it is not text, the encoding lacks a character, or it holds a newline.
+        """
+        if not isinstance(reply, str):
+            raise UsageError(f"a reply is {type(reply).__name__}, expected str")
+        try:
+            return self._bytes.encode(reply.encode(self.encoding))
+        except UnicodeEncodeError as error:
+            raise UsageError(f"{self.encoding} has no {reply[error.start]!r}") from None

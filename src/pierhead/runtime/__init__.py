@@ -1,0 +1,1 @@
+"""From a program to a running process: signals, readiness, drain."""

@@ -1,0 +1,140 @@
+"""Run an endpoint or an application until told to stop.
+
+SIGTERM and SIGINT drain: nothing more is accepted, what has been accepted is answered. A second
+one forces: what is in flight is given up and named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any, TextIO, TypeVar
+
+from pierhead.address import ListenSpec
+from pierhead.endpoint import Application, Endpoint
+from pierhead.errors import ConfigError, ListenError, PierheadError, UsageError
+from pierhead.server.server import Server
+
+__all__ = ["event_loop_runner", "exit_code", "run", "serve_until_signal"]
+
+T = TypeVar("T")
+
+#: How long a service may take to unwind once the second signal has cancelled it.
+_UNWIND_S = 0.5
+
+
+def run(what: Endpoint | Application, *addresses: str | ListenSpec, **options: float) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; blocks the calling thread.
+
+    When serving begins, a line ``ready`` with every bound address goes to standard error.
+
+    Args:
+        what: an endpoint, or an application, which brings its own addresses.
+        addresses: where to serve the endpoint.
+        options: limits, by name; see `pierhead.server.options.LIMITS`.
+
+    A mistake ends the program with a message and no traceback: exit code 2 for an argument that
+    cannot be, 3 for an address that cannot be opened, 4 for a file that is wrong. To handle
+    errors in a larger program, use `Server`.
+    """
+    try:
+        event_loop_runner(serve_until_signal(Server(what, *addresses, **options)))
+    except PierheadError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(exit_code(error)) from None
+
+
+def exit_code(error: PierheadError) -> int:
+    """Return the exit code that tells what kind of mistake this is."""
+    if isinstance(error, UsageError):
+        return 2
+    if isinstance(error, ListenError):
+        return 3
+    return 4 if isinstance(error, ConfigError) else 1
+
+
+def event_loop_runner(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the fastest loop there is: uvloop where installed, else asyncio's."""
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    try:
+        import uvloop
+    except ImportError:  # Windows, PyPy: docs/decisions/dependencies.md
+        pass
+    else:
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main)
+
+
+async def serve_until_signal(
+    server: Server,
+    *,
+    on_ready: Callable[[Server], Awaitable[None] | None] | None = None,
+    stderr: TextIO | None = None,
+) -> None:
+    """Serve until the first signal, drain, and give up at the second.
+
+    Args:
+        server: not yet entered.
+        on_ready: called once serving has begun, before the ``ready`` line.
+        stderr: where the lines for people and supervisors go; ``sys.stderr`` when None.
+    """
+    say = _printer(stderr or sys.stderr)
+    stop = asyncio.Event()
+    force = asyncio.Event()
+    async with server:
+        if on_ready is not None and (waiting := on_ready(server)) is not None:
+            await waiting
+        with _signals(stop, force):
+            say("ready " + " ".join(server.addresses))
+            await stop.wait()
+            await _drain(server, force, say)
+    if server.lost:
+        say(f"lost {server.lost.count} accepted requests")
+        for lost in server.lost:
+            say(f"  {lost.listener} from {lost.peer}: {lost.reason}")
+
+
+async def _drain(server: Server, force: asyncio.Event, say: Callable[[str], None]) -> None:
+    say("draining; a second signal forces")
+    draining = asyncio.ensure_future(server.drain())
+    forced = asyncio.ensure_future(force.wait())
+    await asyncio.wait([draining, forced], return_when=asyncio.FIRST_COMPLETED)
+    forced.cancel()
+    if not draining.done():
+        server.abort("forced")
+        await asyncio.wait([draining], timeout=_UNWIND_S)
+    if not draining.done():
+        # A service swallows its cancellation; the loop could not be closed either.
+        say("forced: a service does not let go")
+        os._exit(1)
+    await draining
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event, force: asyncio.Event) -> Iterator[None]:
+    """Set the first event at the first signal and the second one at any later signal."""
+    loop = asyncio.get_running_loop()
+
+    def received() -> None:
+        (force if stop.is_set() else stop).set()
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    for number in numbers:
+        loop.add_signal_handler(number, received)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def _printer(stream: TextIO) -> Callable[[str], None]:
+    def say(line: str) -> None:
+        print(line, file=stream, flush=True)
+
+    return say

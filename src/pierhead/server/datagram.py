@@ -1,0 +1,211 @@
+"""The datagram server: drains a listener in batches, answers each datagram, sends in batches.
+
+    readable ─▶ receive_batch ─▶ admission ─▶ answer_now ─▶ a task each ─▶ service
+                                     │            │                          │
+    send_batch ◀── one flush per turn of the loop ┴──────────────────────────┘
+
+It knows bytes only. Work in flight is bounded by ``max_requests``; what comes above it is shed
+with the protocol's own refusal, if it has one, and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Callable
+
+from pierhead.admission import Admission, Answer, Drop
+from pierhead.clock import Clock
+from pierhead.context import Context, Transport, Via
+from pierhead.endpoint import FrameHandler
+from pierhead.errors import Overloaded, UsageError
+from pierhead.listener.base import Datagram, DatagramListener, ReplyTo
+from pierhead.metrics import Metric, Metrics
+from pierhead.server.failure_log import FailureLog
+from pierhead.server.lost import Lost
+from pierhead.server.options import ServerOptions
+from pierhead.server.request import Request, RequestCounters, Requests
+
+__all__ = ["DatagramServer"]
+
+# What sendmmsg refuses for one message, by the name it is counted under.
+_SEND_REASONS = {
+    errno.EMSGSIZE: "reply_too_large",
+    errno.EAGAIN: "send_buffer_full",
+    errno.ENOBUFS: "send_buffer_full",
+    errno.ECONNREFUSED: "peer_gone",
+    errno.ENOENT: "peer_gone",
+}
+
+
+class DatagramServer:
+    """Answers the datagrams of one listener.
+
+    Args:
+        listener: what to drain; closed by `close`.
+        handler: answers one datagram.
+        options: the limits in force; replace them at any time.
+        on_lost: told of every accepted request that will not be answered.
+        wake_sweep: called when work begins, so that the owner sweeps deadlines.
+    """
+
+    def __init__(
+        self,
+        listener: DatagramListener,
+        handler: FrameHandler,
+        *,
+        options: ServerOptions,
+        admission: Admission | None,
+        clock: Clock,
+        metrics: Metrics,
+        on_lost: Callable[[Lost], None],
+        wake_sweep: Callable[[], None],
+    ) -> None:
+        self.listener = listener
+        self.options = options
+        self._admission = admission
+        self._answer_now = handler.answer_now
+        self._clock = clock
+        self._on_lost = on_lost
+        self._wake_sweep = wake_sweep
+        self._loop = asyncio.get_running_loop()
+        self._name = str(listener.spec)
+        self._via = Via(
+            transport=Transport.DATAGRAM,
+            scheme=listener.local.partition(":")[0],
+            local=listener.local,
+            listener=self._name,
+        )
+        self._outgoing: list[Datagram] = []
+        self._flush_due = False
+        self._metrics = metrics
+        self._received = self._count("datagrams_received_total")
+        self._sent = self._count("datagrams_sent_total")
+        self._batches = self._count("batches_total")
+        self._ready = self._count("ready_answers_total")
+        self._truncated = self._count("dropped_total", reason="truncated")
+        self._counters = RequestCounters(self._count)
+        self.requests = Requests(
+            handler,
+            where=self._name,
+            counters=self._counters,
+            failures=FailureLog(clock),
+            deliver=self._deliver,
+            deliver_one=self._deliver_one,
+            finished=self._finished,
+            lost=self._lost,
+        )
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def start(self) -> None:
+        """Begin to receive."""
+        self.listener.start(self._on_readable)
+
+    def sweep(self, now: float) -> bool:
+        """Enforce deadlines; true as long as there is anything to sweep."""
+        self.requests.sweep(now)
+        return len(self.requests) > 0
+
+    def drain(self) -> None:
+        """Receive no more; what has been accepted is still answered."""
+        self.listener.stop()
+
+    async def wait_drained(self) -> None:
+        """Return once nothing is in flight and every reply has been handed to the system."""
+        while self.requests or self._outgoing:
+            self._idle.clear()
+            await self._idle.wait()
+
+    def abort(self, reason: str) -> None:
+        """Give up what is in flight; each request is reported lost for this reason."""
+        self.requests.cancel_all(reason)
+
+    def close(self) -> None:
+        """Send what is ready and close the listener."""
+        self.listener.stop()
+        self._flush()
+        self.listener.close()
+
+    def _on_readable(self) -> None:
+        options = self.options
+        batch = self.listener.receive_batch(options.batch_size)
+        self._truncated.value = self.listener.truncated
+        if not batch:
+            return
+        self._received.value += len(batch)
+        self._batches.value += 1
+        received_at = self._clock.monotonic()
+        deadline = received_at + options.request_timeout
+        peer_of, via, requests, loop = self.listener.peer, self._via, self.requests, self._loop
+        admission, answer_now = self._admission, self._answer_now
+        for frame, reply_to in batch:
+            peer = peer_of(reply_to)
+            if admission is not None:
+                verdict = admission(frame, peer, via)
+                if verdict is not None:
+                    self._refuse_admission(verdict, reply_to)
+                    continue
+            if answer_now is not None:
+                ready = answer_now(frame, peer, via)
+                if ready is not None:
+                    self._ready.value += 1
+                    self._outgoing.append((ready, reply_to))
+                    continue
+            if len(requests) >= options.max_requests:
+                self._shed(frame, reply_to)
+                continue
+            context = Context(peer, received_at, via)
+            requests.start(loop, Request(frame, context, reply_to, deadline))
+        if self._outgoing:
+            self._flush()
+        if requests:
+            self._wake_sweep()
+
+    def _refuse_admission(self, verdict: Drop | Answer, reply_to: ReplyTo) -> None:
+        self._count("dropped_total", reason=verdict.reason).value += 1
+        if isinstance(verdict, Answer):
+            self._outgoing.append((verdict.frame, reply_to))
+
+    def _shed(self, frame: bytes, reply_to: ReplyTo) -> None:
+        self._counters.shed.value += 1
+        refusal = self.requests.refusal(Overloaded("max_requests"), frame)
+        if refusal is not None:
+            self._outgoing.append((refusal, reply_to))
+
+    def _deliver(self, reply_to: ReplyTo, frame: bytes) -> None:
+        self._outgoing.append((frame, reply_to))
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    async def _deliver_one(self, reply_to: ReplyTo, frame: bytes) -> None:
+        if not isinstance(frame, bytes):
+            raise UsageError(f"a reply is {type(frame).__name__}, expected bytes")
+        self._deliver(reply_to, frame)
+        # A sender of many replies gives way after each, so that a flush comes between and what
+        # waits here never grows past one datagram per request.
+        await asyncio.sleep(0)
+
+    def _finished(self, _reply_to: ReplyTo) -> None:
+        if not self._idle.is_set():
+            self._idle.set()
+
+    def _lost(self, request: Request, reason: str) -> None:
+        self._on_lost(Lost(self._name, str(request.context.peer), reason))
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        outgoing, self._outgoing = self._outgoing, []
+        if not outgoing:
+            return
+        refused = self.listener.send_batch(outgoing)
+        self._sent.value += len(outgoing) - len(refused)
+        for _, number in refused:
+            reason = _SEND_REASONS.get(number, "send_error")
+            self._count("dropped_total", reason=reason).value += 1
+        if not self._idle.is_set():
+            self._idle.set()
+
+    def _count(self, name: str, **labels: str) -> Metric:
+        return self._metrics.counter(name, listener=self._name, **labels)

@@ -1,0 +1,478 @@
+"""The stock connection: a framing and a frame handler on one byte stream.
+
+    bytes ─▶ framer ─▶ admission ─▶ answer_now ─▶ a task each, up to the window ─▶ service
+                           │            │                                            │
+    transport ◀── one write per turn ◀── in order, or as ready ◀─────────────────────┘
+
+Pipelining is parallel and bounded: up to ``max_requests_per_connection`` requests are worked on
+at once; when the window is full, or the peer does not take its replies, reading pauses. The
+reply to an accepted request is never dropped; only the write deadline (or the peer) cuts it off.
+
+What happens at the end, whoever ends it:
+
+- end of input: what has come in whole is answered, then the connection closes;
+- a framing error: the protocol's refusal follows the answers still due, then it closes;
+- `drain`: as at the end of input;
+- after the last byte, the server sends its own end of stream and waits ``linger_timeout`` for
+  the peer's, since closing on unread input would send a reset that can overtake the reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from enum import Enum
+from typing import cast
+
+from pierhead.admission import Answer, Drop
+from pierhead.codec.base import Framing, Order
+from pierhead.context import Context
+from pierhead.endpoint import FrameHandler, StreamHandler
+from pierhead.errors import FramingError, Overloaded, UsageError
+from pierhead.server.connection import ConnectionScope
+from pierhead.server.request import Request, Requests
+
+__all__ = ["FramedConnection", "framed"]
+
+
+def framed(handler: FrameHandler, framing: Framing, order: Order = Order.IN_ORDER) -> StreamHandler:
+    """Return the handler of connections that cuts them into frames and answers each."""
+
+    def connect(scope: ConnectionScope) -> FramedConnection:
+        return FramedConnection(scope, handler, framing, order)
+
+    return connect
+
+
+class _State(Enum):
+    OPEN = "reading and answering"
+    FINISHING = "reading no more; answers are due"
+    LINGERING = "all sent; waiting for the peer to close"
+    CLOSED = "nothing left to do but to be told so"
+
+
+class _Turn:
+    """The place of one request in the order of replies, and its control of the connection.
+
+    It is the `ConnectionControl` that the service sees as ``context.connection``.
+    """
+
+    __slots__ = ("_close", "_idle_timeout", "done", "frames", "ready")
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.done = False
+        self.ready: asyncio.Future[None] | None = None
+        self._close = False
+        self._idle_timeout: float | None = None
+
+    def set_idle_timeout(self, seconds: float) -> None:
+        """Use this idle timeout from this request's last reply on."""
+        if not seconds > 0:
+            raise UsageError(f"idle timeout is {seconds!r}, expected seconds above 0")
+        self._idle_timeout = seconds
+
+    def close_after_reply(self) -> None:
+        """Close once everything accepted up to this request's last reply is answered."""
+        self._close = True
+
+    def apply(self, connection: FramedConnection) -> None:
+        """Let the two commands take effect."""
+        if self._idle_timeout is not None:
+            connection.idle_timeout = self._idle_timeout
+        if self._close:
+            connection.finish("service")
+
+
+class FramedConnection(asyncio.BufferedProtocol):
+    """Serves one connection; made by `framed`."""
+
+    def __init__(
+        self, scope: ConnectionScope, handler: FrameHandler, framing: Framing, order: Order
+    ) -> None:
+        self.idle_timeout: float | None = None  # None: as the options say
+        self._scope = scope
+        self._framing = framing
+        self._in_order = order is Order.IN_ORDER
+        self._answer_now = handler.answer_now
+        self._framer = framing.new()
+        self._requests = Requests(
+            handler,
+            where=scope.via.listener,
+            counters=scope.counters.requests,
+            failures=scope.failures,
+            deliver=self._deliver,
+            deliver_one=self._deliver_one,
+            finished=self._finished,
+            lost=lambda _request, reason: scope.lost(reason),
+        )
+        self._turns: deque[_Turn] = deque()  # in order only: replies due, oldest first
+        self._outgoing: list[bytes] = []
+        self._flush_due = False
+        self._state = _State.OPEN
+        self._close_reason = ""
+        self._ended = False  # the peer has ended its side
+        self._is_gone = False  # the transport has said so
+        self._advancing = False
+        self._reading_paused = False
+        self._writable = True
+        self._waiting_for_room: deque[asyncio.Future[None]] = deque()
+        self._buffer: bytearray | None = None
+        self._handed_over = 0  # bytes given to the transport
+        self._write_goal = 0  # of these, how many the peer must have taken by the deadline
+        self._write_deadline: float | None = None
+        self._heard = False
+        now = scope.clock.monotonic()
+        self._last_active = now  # the connection was made, or was last busy
+        self._partial_since: float | None = None
+        self._linger_until = 0.0
+
+    # -- asyncio's side ------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start serving."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=self._scope.options.max_write_buffer_bytes)
+        self._loop = asyncio.get_running_loop()
+        self._last_active = self._scope.clock.monotonic()
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Lend asyncio a buffer for one read; it comes back in `buffer_updated`."""
+        if self._buffer is None:
+            try:
+                self._buffer = self._scope.buffers.acquire(self._scope.options.read_size_bytes)
+            except Overloaded as error:
+                self._scope.counters.dropped(error.limit)
+                self._loop.call_soon(self.abort, error.limit)
+                return bytearray(512)  # asyncio wants one all the same; the abort follows
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take in what was read."""
+        buffer, self._buffer = self._buffer, None
+        if buffer is None:
+            return
+        self._scope.counters.bytes_received.value += nbytes
+        self._heard = True
+        if self._state is _State.OPEN:
+            with memoryview(buffer) as whole, whole[:nbytes] as piece:
+                self._framer.feed(piece)
+        self._scope.buffers.release(buffer)
+        self._advance()
+
+    def eof_received(self) -> bool:
+        """Keep the other half open: a peer that has finished asking still gets its answers."""
+        self._ended = True
+        if self._state is _State.OPEN:
+            self.finish("eof")
+        elif self._state is _State.LINGERING:
+            self._close_transport()
+        return True
+
+    def pause_writing(self) -> None:
+        """The peer does not keep up: begin no request, read nothing."""
+        self._writable = False
+        self._scope.counters.writes_paused.value += 1
+        self._pause_reading()
+
+    def resume_writing(self) -> None:
+        """The peer keeps up again: let waiting senders on, oldest first."""
+        self._writable = True
+        while self._waiting_for_room:
+            waiter = self._waiting_for_room.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+        self._advance()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop serving."""
+        reason = self._close_reason or "peer_gone"
+        self._state = _State.CLOSED
+        if self._buffer is not None:
+            self._scope.buffers.release(self._buffer)
+            self._buffer = None
+        self._outgoing.clear()
+        self._scope.counters.closed(reason)
+        self._is_gone = True
+        self._requests.cancel_all(reason)
+        if not self._requests:
+            self._scope.closed()
+
+    # -- the server's side ---------------------------------------------------------------------
+
+    def idle_since(self) -> float | None:
+        """When the connection last had something to do; None while it has."""
+        if self._state is not _State.OPEN or self._is_busy() or self._framer.buffered:
+            return None
+        return self._last_active
+
+    def sweep(self, now: float) -> None:
+        """Enforce this connection's deadlines."""
+        self._requests.sweep(now)
+        if self._write_is_late(now):
+            self.abort("write")
+        elif self._state is _State.LINGERING:
+            if now >= self._linger_until:
+                self._close_transport()
+        elif self._state is _State.OPEN:
+            self._sweep_reading(now)
+
+    def drain(self) -> None:
+        """Read no more; answer what has been accepted; then close."""
+        self.finish("drain")
+
+    def abort(self, reason: str) -> None:
+        """Close at once; everything accepted and unanswered is lost for this reason."""
+        if self._outgoing or self._transport.get_write_buffer_size():
+            self._scope.lost(reason)
+        self._close_reason = reason
+        self._state = _State.CLOSED
+        self._requests.cancel_all(reason)
+        self._transport.abort()
+
+    def finish(self, reason: str) -> None:
+        """Accept nothing more; close once everything accepted is answered."""
+        if self._state is not _State.OPEN:
+            return
+        self._state = _State.FINISHING
+        self._close_reason = reason
+        # What has come in whole counts as accepted: `_pump` still takes it from the framer as
+        # the window allows. Only the transport is read no more.
+        self._pause_reading()
+        self._advance()
+
+    # -- taking frames in ----------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Take whole frames from the framer while the window has room."""
+        scope = self._scope
+        window = scope.options.max_requests_per_connection
+        while self._writable and (room := window - self._load()) > 0:
+            try:
+                frames = self._framer.frames(room)
+                if not frames and self._ended and self._framer.buffered:
+                    frames = self._framer.finish()
+            except FramingError as error:
+                self._refuse_stream(error)
+                break
+            if not frames:
+                break
+            scope.counters.frames_received.value += len(frames)
+            self._take(frames)
+        self._note_partial()
+        self._steer_reading()
+
+    def _load(self) -> int:
+        return len(self._turns) if self._in_order else len(self._requests)
+
+    def _take(self, frames: list[bytes]) -> None:
+        scope = self._scope
+        received_at = scope.clock.monotonic()
+        deadline = received_at + scope.options.request_timeout
+        self._last_active = received_at
+        self._partial_since = None  # whatever is left in the framer is the next message
+        for frame in frames:
+            turn = _Turn()
+            if scope.admission is not None:
+                verdict = scope.admission(frame, scope.peer, scope.via)
+                if verdict is not None:
+                    self._refuse_admission(verdict, turn)
+                    continue
+            if self._answer_now is not None:
+                ready = self._answer_now(frame, scope.peer, scope.via)
+                if ready is not None:
+                    scope.counters.ready_answers.value += 1
+                    self._answer_at_once(turn, ready)
+                    continue
+            context = Context(scope.peer, received_at, scope.via, turn)
+            if self._in_order:
+                self._turns.append(turn)
+            self._requests.start(self._loop, Request(frame, context, turn, deadline))
+
+    def _refuse_admission(self, verdict: Drop | Answer, turn: _Turn) -> None:
+        self._scope.counters.dropped(verdict.reason)
+        if isinstance(verdict, Answer):
+            self._answer_at_once(turn, verdict.frame)
+
+    def _answer_at_once(self, turn: _Turn, frame: bytes) -> None:
+        if self._in_order:
+            self._turns.append(turn)
+        self._deliver(turn, frame)
+        self._finished(turn)
+
+    def _refuse_stream(self, error: FramingError) -> None:
+        """Answer a stream that cannot be cut any further with one last refusal."""
+        self._scope.counters.dropped("framing")
+        refusal = self._requests.refusal(error, b"")
+        self._framer = self._framing.new()
+        if refusal is not None:
+            self._answer_at_once(_Turn(), refusal)
+        self.finish("framing")
+
+    # -- giving replies out --------------------------------------------------------------------
+
+    def _deliver(self, turn: _Turn, frame: bytes) -> None:
+        """Take a reply; it is held back while older ones are due (in order)."""
+        turn.frames.append(self._framing.frame(frame))
+        if not self._in_order or self._turns[0] is turn:
+            self._release(turn)
+
+    async def _deliver_one(self, turn: _Turn, frame: bytes) -> None:
+        """Take one of many replies; wait for the turn and for room."""
+        if not isinstance(frame, bytes):
+            raise UsageError(f"a reply is {type(frame).__name__}, expected bytes")
+        if self._in_order and self._turns[0] is not turn:
+            turn.ready = self._loop.create_future()
+            await turn.ready
+        self._deliver(turn, frame)
+        # Gives way after each, so that a flush shows whether the peer keeps up.
+        await asyncio.sleep(0)
+        while not self._writable and self._state is not _State.CLOSED:
+            room: asyncio.Future[None] = self._loop.create_future()
+            self._waiting_for_room.append(room)
+            await room
+
+    def _finished(self, turn: _Turn) -> None:
+        """A request has had its last reply."""
+        turn.done = True
+        if self._state is _State.CLOSED:
+            if self._is_gone and not self._requests:
+                self._scope.closed()
+            return
+        if self._in_order:
+            while self._turns and self._turns[0].done:
+                oldest = self._turns.popleft()
+                self._release(oldest)
+                oldest.apply(self)
+            if self._turns:
+                self._release(self._turns[0])
+        else:
+            turn.apply(self)
+        self._last_active = self._scope.clock.monotonic()
+        self._schedule_flush()
+
+    def _release(self, turn: _Turn) -> None:
+        """Let out what a turn holds; it has come up."""
+        if turn.frames:
+            self._outgoing += turn.frames
+            turn.frames = []
+            self._schedule_flush()
+        if turn.ready is not None and not turn.ready.done():
+            turn.ready.set_result(None)
+
+    def _schedule_flush(self) -> None:
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Write everything that became ready in this turn of the loop, in one piece."""
+        self._flush_due = False
+        if self._state is _State.CLOSED:
+            return
+        if self._outgoing:
+            outgoing, self._outgoing = self._outgoing, []
+            data = b"".join(outgoing) if len(outgoing) > 1 else outgoing[0]
+            self._handed_over += len(data)
+            self._scope.counters.frames_sent.value += len(outgoing)
+            self._scope.counters.bytes_sent.value += len(data)
+            self._transport.write(data)
+        self._advance()
+
+    def _advance(self) -> None:
+        """Go on with whatever the last change made possible."""
+        if self._advancing:  # a request that finished while it was being started
+            return
+        self._advancing = True
+        if self._state in (_State.OPEN, _State.FINISHING):
+            self._pump()
+        # Not writable with input left: whole frames may be waiting for `resume_writing`.
+        has_taken_all = self._writable or not self._framer.buffered
+        if self._state is _State.FINISHING and has_taken_all and not self._is_busy():
+            self._end_output()
+        self._advancing = False
+
+    def _is_busy(self) -> bool:
+        return bool(self._requests or self._turns or self._outgoing or self._flush_due)
+
+    def _end_output(self) -> None:
+        """Everything is answered: close, after the peer where it may still be sending."""
+        linger = self._scope.options.linger_timeout
+        if self._ended or not linger or not self._handed_over or not self._can_write_eof():
+            self._close_transport()
+            return
+        self._state = _State.LINGERING
+        self._linger_until = self._scope.clock.monotonic() + linger
+        self._transport.write_eof()
+        self._resume_reading()
+
+    def _can_write_eof(self) -> bool:
+        return self._transport.can_write_eof() and not self._transport.is_closing()
+
+    def _close_transport(self) -> None:
+        self._state = _State.CLOSED
+        self._transport.close()
+
+    # -- reading and deadlines -----------------------------------------------------------------
+
+    def _steer_reading(self) -> None:
+        """Read while there is room for what may come, and only then."""
+        if self._state is not _State.OPEN:
+            return
+        has_room = self._load() < self._scope.options.max_requests_per_connection
+        if has_room and self._writable:
+            self._resume_reading()
+        else:
+            self._pause_reading()
+
+    def _pause_reading(self) -> None:
+        if not self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = True
+            self._partial_since = None
+            self._scope.counters.reads_paused.value += 1
+            self._transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._reading_paused and not self._transport.is_closing():
+            self._reading_paused = False
+            self._transport.resume_reading()
+            self._note_partial()
+
+    def _note_partial(self) -> None:
+        """Start or stop the clock of a message that has begun and is not whole."""
+        if not self._framer.buffered or self._reading_paused:
+            self._partial_since = None
+        elif self._partial_since is None:
+            self._partial_since = self._scope.clock.monotonic()
+
+    def _sweep_reading(self, now: float) -> None:
+        options = self._scope.options
+        if self._is_busy() or self._reading_paused:
+            return
+        if self._partial_since is not None:
+            if now - self._partial_since >= options.message_timeout:
+                self._give_up("message")
+        elif not self._heard:
+            if now - self._last_active >= options.first_byte_timeout:
+                self._give_up("first_byte")
+        elif now - self._last_active >= (self.idle_timeout or options.idle_timeout):
+            self._give_up("idle")
+
+    def _give_up(self, reason: str) -> None:
+        """Close a connection that owes nobody an answer."""
+        self._close_reason = reason
+        self._close_transport()
+
+    def _write_is_late(self, now: float) -> bool:
+        """Tell whether the peer has failed to take, in time, what was handed to the system.
+
+        The goal is everything handed over when the deadline was set: a peer that takes its
+        replies slowly but steadily reaches it and gets a new one.
+        """
+        taken = self._handed_over - self._transport.get_write_buffer_size()
+        if taken == self._handed_over:
+            self._write_deadline = None
+        elif self._write_deadline is None or taken >= self._write_goal:
+            self._write_goal = self._handed_over
+            self._write_deadline = now + self._scope.options.write_timeout
+        return self._write_deadline is not None and now >= self._write_deadline

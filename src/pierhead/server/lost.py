@@ -1,0 +1,54 @@
+"""What a server accepted and could not answer, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["Lost", "LostRequests"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """One accepted request that will not be answered.
+
+    Attributes:
+        listener: the listener's name.
+        peer: who asked, as text.
+        reason: ``drain`` (not done when the drain timeout passed), ``write`` (the peer did not
+            take its replies in time), ``peer_gone`` (the peer broke the connection) or
+            ``cancelled`` (the program cancelled the server's task).
+    """
+
+    listener: str
+    peer: str
+    reason: str
+
+
+class LostRequests:
+    """Lost requests: all of them counted, the latest ones named.
+
+    Args:
+        keep: how many are named.
+    """
+
+    def __init__(self, keep: int = 1000) -> None:
+        self.count = 0
+        self._keep = keep
+        self._named: list[Lost] = []
+
+    def add(self, lost: Lost) -> None:
+        """Count one, and name it in the place of the oldest when full."""
+        self.count += 1
+        self._named.append(lost)
+        if len(self._named) > 2 * self._keep:
+            del self._named[: -self._keep]
+
+    def __iter__(self) -> Iterator[Lost]:
+        return iter(self._named[-self._keep :])
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def __repr__(self) -> str:
+        return f"<LostRequests {self.count}>"

@@ -1,0 +1,38 @@
+"""What is counted for the connections of one listener."""
+
+from __future__ import annotations
+
+from pierhead.metrics import Metric, Metrics
+from pierhead.server.request import RequestCounters
+
+__all__ = ["ConnectionCounters"]
+
+
+class ConnectionCounters:
+    """The counters of one stream listener, shared by its connections."""
+
+    def __init__(self, metrics: Metrics, listener: str) -> None:
+        self._metrics = metrics
+        self._listener = listener
+        self.requests = RequestCounters(self.count)
+        self.accepted = self.count("connections_accepted_total")
+        self.open = metrics.gauge("connections_open", listener=listener)
+        self.frames_received = self.count("frames_received_total")
+        self.frames_sent = self.count("frames_sent_total")
+        self.bytes_received = self.count("bytes_received_total")
+        self.bytes_sent = self.count("bytes_sent_total")
+        self.ready_answers = self.count("ready_answers_total")
+        self.reads_paused = self.count("reads_paused_total")
+        self.writes_paused = self.count("writes_paused_total")
+
+    def count(self, name: str, **labels: str) -> Metric:
+        """Return a counter of this listener."""
+        return self._metrics.counter(name, listener=self._listener, **labels)
+
+    def dropped(self, reason: str) -> None:
+        """Count one frame or connection that gets no service."""
+        self.count("dropped_total", reason=reason).value += 1
+
+    def closed(self, reason: str) -> None:
+        """Count one connection that ended, and why."""
+        self.count("connections_closed_total", reason=reason).value += 1

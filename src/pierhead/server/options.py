@@ -1,0 +1,223 @@
+"""Every limit of the servers, in one table, and the values in force.
+
+The reference documentation of limits is generated from `LIMITS`. A value given to `Server` or
+to `Server.reconfigure` is checked against its `Limit`; each limit says when a change made while
+running takes effect.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pierhead.errors import UsageError
+from pierhead.limits import Limit
+
+__all__ = ["LIMITS", "ServerOptions"]
+
+_NEXT_CONNECTION = "at the next connection; open ones live on"
+_NEXT_REQUEST = "at the next request; those in flight keep the old value"
+_AT_ONCE = "within one sweep, open connections included"
+
+LIMITS: tuple[Limit, ...] = (
+    Limit(
+        "max_connections",
+        default=1024,
+        minimum=1,
+        maximum=1_000_000,
+        unit="connections",
+        meaning="Connections open at one listener, handshakes included; when full, the one that "
+        "has been idle longest gives way, and if none is idle the newcomer is closed.",
+        source="RFC 7766 §6.2.2; NSD and domain allow 100",
+        metric="dropped_total{reason=max_connections}, connections_closed_total{reason=evicted}",
+        effect=_NEXT_CONNECTION,
+    ),
+    Limit(
+        "max_requests",
+        default=1024,
+        minimum=1,
+        maximum=1_000_000,
+        unit="requests",
+        meaning="Requests of one datagram listener worked on at once; further ones are shed.",
+        source="CoreDNS without such a bound reached 60 GiB",
+        metric="dropped_total{reason=max_requests}",
+        effect=_NEXT_REQUEST,
+    ),
+    Limit(
+        "max_requests_per_connection",
+        default=32,
+        minimum=1,
+        maximum=65_536,
+        unit="requests",
+        meaning="Requests of one connection worked on at once; when full, reading pauses.",
+        source="RFC 7766 §6.2.1.1; miekg/dns allows 128 in all, one at a time",
+        metric="reads_paused_total",
+        effect="at the next read",
+    ),
+    Limit(
+        "request_timeout",
+        default=10.0,
+        minimum=0.001,
+        maximum=86_400.0,
+        unit="s",
+        meaning="From a whole request to the end of its last reply's making.",
+        source="longer than any stub resolver waits",
+        metric="requests_failed_total{reason=deadline}",
+        effect=_NEXT_REQUEST,
+    ),
+    Limit(
+        "handshake_timeout",
+        default=5.0,
+        minimum=0.01,
+        maximum=3600.0,
+        unit="s",
+        meaning="From accept to the end of wrappers' handshakes (TLS, PROXY).",
+        source="hickory and CoreDNS: 5 s",
+        metric="connections_closed_total{reason=handshake}",
+        effect=_NEXT_CONNECTION,
+    ),
+    Limit(
+        "first_byte_timeout",
+        default=10.0,
+        minimum=0.01,
+        maximum=86_400.0,
+        unit="s",
+        meaning="From the end of the handshake to the first byte.",
+        source="RFC 9210 §4.3; Knot closes after 10 s",
+        metric="connections_closed_total{reason=first_byte}",
+        effect=_AT_ONCE,
+    ),
+    Limit(
+        "message_timeout",
+        default=5.0,
+        minimum=0.01,
+        maximum=86_400.0,
+        unit="s",
+        meaning="From the first byte of a request to its last, however the bytes trickle.",
+        source="RFC 9210 §4.3 (slow sender); Knot allows 0.5 s",
+        metric="connections_closed_total{reason=message}",
+        effect=_AT_ONCE,
+    ),
+    Limit(
+        "idle_timeout",
+        default=30.0,
+        minimum=0.01,
+        maximum=2_592_000.0,
+        unit="s",
+        meaning="Between the last reply and the next request of a connection.",
+        source="RFC 7766 §6.2.3 (a few seconds); BIND and domain: 30 s",
+        metric="connections_closed_total{reason=idle}",
+        effect=_AT_ONCE,
+    ),
+    Limit(
+        "write_timeout",
+        default=10.0,
+        minimum=0.01,
+        maximum=86_400.0,
+        unit="s",
+        meaning="For the peer to take what has been handed to the system; then the connection "
+        "is cut, the one case in which an accepted request's reply is lost.",
+        source="CVE-2024-0760 (client that never reads)",
+        metric="connections_closed_total{reason=write}",
+        effect=_AT_ONCE,
+    ),
+    Limit(
+        "linger_timeout",
+        default=1.0,
+        minimum=0.0,
+        maximum=60.0,
+        unit="s",
+        meaning="After the last reply, for the peer to close first, so that a reset cannot "
+        "overtake the reply.",
+        source="RFC 9293 §3.6.1",
+        metric="connections_closed_total",
+        effect=_AT_ONCE,
+    ),
+    Limit(
+        "drain_timeout",
+        default=10.0,
+        minimum=0.0,
+        maximum=86_400.0,
+        unit="s",
+        meaning="For accepted requests to be answered once the server is told to stop.",
+        source="shorter than systemd's TimeoutStopSec of 90 s",
+        metric="requests_lost_total",
+        effect="at the next stop",
+    ),
+    Limit(
+        "max_write_buffer_bytes",
+        default=65_536,
+        minimum=1024,
+        maximum=2**30,
+        unit="bytes",
+        meaning="Replies of one connection waiting for the peer; above it no request is begun "
+        "and a sender of many replies waits.",
+        source="the largest DNS message; the default of asyncio",
+        metric="writes_paused_total",
+        effect=_NEXT_CONNECTION,
+    ),
+    Limit(
+        "read_size_bytes",
+        default=65_536,
+        minimum=512,
+        maximum=2**24,
+        unit="bytes",
+        meaning="The largest piece read from a connection at once.",
+        source="one full DNS message",
+        metric="bytes_received_total",
+        effect="at the next read",
+    ),
+    Limit(
+        "batch_size",
+        default=64,
+        minimum=1,
+        maximum=1024,
+        unit="datagrams",
+        meaning="Datagrams taken from a socket in one system call.",
+        source="measured: no gain above 64",
+        metric="batches_total",
+        effect="at the next batch",
+    ),
+)
+
+_BY_NAME: Mapping[str, Limit] = {limit.name: limit for limit in LIMITS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """The limits in force; see `LIMITS` for each one's unit, range and effect."""
+
+    max_connections: int = 1024
+    max_requests: int = 1024
+    max_requests_per_connection: int = 32
+    request_timeout: float = 10.0
+    handshake_timeout: float = 5.0
+    first_byte_timeout: float = 10.0
+    message_timeout: float = 5.0
+    idle_timeout: float = 30.0
+    write_timeout: float = 10.0
+    linger_timeout: float = 1.0
+    drain_timeout: float = 10.0
+    max_write_buffer_bytes: int = 65_536
+    read_size_bytes: int = 65_536
+    batch_size: int = 64
+
+    def changed(self, options: Mapping[str, float]) -> ServerOptions:
+        """Return a copy with these limits, each checked.
+
+        Raises:
+            UsageError: an unknown name, or a value out of its range.
+        """
+        checked = {name: _limit(name).check(value) for name, value in options.items()}
+        return dataclasses.replace(self, **checked)  # type: ignore[arg-type]  # checked by Limit
+
+
+def _limit(name: str) -> Limit:
+    limit = _BY_NAME.get(name)
+    if limit is None:
+        near = difflib.get_close_matches(name, _BY_NAME, 1)
+        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(_BY_NAME)}"
+        raise UsageError(f"there is no option {name!r}{hint}")
+    return limit

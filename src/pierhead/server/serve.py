@@ -1,0 +1,45 @@
+"""The shortest way from a service to an endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from pierhead.admission import Admission
+from pierhead.codec.base import WireFormat
+from pierhead.coded import coded
+from pierhead.endpoint import Endpoint
+from pierhead.server.framed import framed
+from pierhead.service import ServiceFunction
+
+__all__ = ["serve"]
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+
+def serve(
+    service: ServiceFunction[Q, R],
+    wire_format: WireFormat[Q, R],
+    *,
+    name: str = "service",
+    admission: Sequence[Admission] = (),
+    short_form: tuple[str, ...] = ("tcp",),
+) -> Endpoint:
+    """Return the service as an endpoint for datagrams and streams.
+
+    Args:
+        service: answers one request.
+        wire_format: how requests and replies travel; datagrams carry one frame each.
+        name: for logs and messages.
+        admission: checks on every frame before it is decoded, in order.
+        short_form: the schemes that an address without a scheme stands for.
+    """
+    handler = coded(service, wire_format.codec)
+    return Endpoint(
+        name=name,
+        datagram=handler,
+        stream=framed(handler, wire_format.framing, wire_format.order),
+        short_form=short_form,
+        admission=tuple(admission),
+    )

@@ -1,0 +1,276 @@
+"""A server: endpoints joined to addresses, from the first listener opened to the last drained.
+
+    async with Server(lines.serve(shout), "tcp:127.0.0.1:0") as server:
+        print(server.addresses)
+
+Entering opens every listener or none. Leaving drains: nothing more is accepted, what has been
+accepted is answered, and what could not be answered in time is named in `Server.lost`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self, cast
+
+from pierhead.address import ListenSpec
+from pierhead.admission import ConnectionAdmission, in_order
+from pierhead.buffer import BufferPool, BufferSource
+from pierhead.clock import Clock, SystemClock
+from pierhead.context import Transport
+from pierhead.endpoint import Application, Endpoint
+from pierhead.errors import ListenError, UsageError
+from pierhead.listener.base import DatagramListener, Listener, StreamListener
+from pierhead.listener.open import open_all
+from pierhead.metrics import Metrics
+from pierhead.server.datagram import DatagramServer
+from pierhead.server.lost import LostRequests
+from pierhead.server.options import ServerOptions
+from pierhead.server.stream import StreamServer
+from pierhead.server.sweep import Sweep
+
+__all__ = ["Server"]
+
+#: How long cancelled work may take to unwind after the drain timeout; it has been named lost.
+_UNWIND_S = 1.0
+
+
+class Server:
+    """Serves one endpoint on some addresses, or a whole application.
+
+    Args:
+        what: an endpoint, or an application, which brings its own addresses.
+        addresses: where to serve the endpoint; text or parsed.
+        clock: where deadlines get the time from; on the event loop's scale.
+        metrics: where to count; a registry of its own by default.
+        buffers: where receive buffers come from.
+        options: limits, by name; see `pierhead.server.options.LIMITS`.
+
+    Raises:
+        UsageError: no address, an unknown option or one out of range.
+        AddressError: an address that does not parse.
+
+    Attributes:
+        metrics: everything counted so far.
+        lost: accepted requests that were not answered; grows until the last one has drained.
+    """
+
+    def __init__(
+        self,
+        what: Endpoint | Application,
+        *addresses: str | ListenSpec,
+        clock: Clock | None = None,
+        metrics: Metrics | None = None,
+        buffers: BufferSource | None = None,
+        **options: float,
+    ) -> None:
+        self._application = _application(what, addresses)
+        self._given = dict(options)
+        self._options = [self._options_for(e) for e, _ in self._application.endpoints]
+        self._clock: Clock = clock or SystemClock()
+        self._buffers: BufferSource = buffers or BufferPool()
+        self._groups = [
+            [_parse(address).resolve(endpoint) for address in specs]
+            for endpoint, specs in self._application.endpoints
+        ]
+        self.metrics = metrics or Metrics()
+        self.lost = LostRequests()
+        self._servers: list[tuple[int, DatagramServer | StreamServer]] = []
+        self._sweep = Sweep(self._clock, self._sweep_interval(), self._enforce_deadlines)
+        self._resources = AsyncExitStack()
+        self._is_forced = False
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses as bound, in the grammar, in the order asked."""
+        return [server.listener.local for _, server in self._servers]
+
+    def reconfigure(self, **options: float) -> None:
+        """Change limits while running; each says in its `Limit.effect` when it takes effect.
+
+        Raises:
+            UsageError: an unknown option or one out of range; nothing has changed then.
+        """
+        given = {**self._given, **options}
+        changed = [self._options_for(e, given) for e, _ in self._application.endpoints]
+        self._given, self._options = given, changed
+        self._sweep.interval_s = self._sweep_interval()
+        for index, server in self._servers:
+            if isinstance(server, StreamServer):
+                server.reconfigure(changed[index])
+            else:
+                server.options = changed[index]
+
+    async def __aenter__(self) -> Self:
+        """Enter the resources, open every listener, begin to serve.
+
+        Raises:
+            ListenError: an address could not be opened; none stays open.
+        """
+        async with AsyncExitStack() as undo:
+            for resource in self._application.resources:
+                await undo.enter_async_context(resource)
+            await self._open()
+            self._resources = undo.pop_all()
+        for _, server in self._servers:
+            server.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Drain, close every listener, leave the resources."""
+        try:
+            await self.drain()
+        finally:
+            self._sweep.stop()
+            for _, server in self._servers:
+                server.close()
+            await self._resources.aclose()
+
+    async def drain(self) -> None:
+        """Accept nothing more and wait until everything accepted has been answered.
+
+        After ``drain_timeout`` what is left is cancelled and named in `lost`. Draining twice
+        does no harm; cancelling it gives up at once what it was waiting for.
+        """
+        servers = [server for _, server in self._servers]
+        timeout = max(options.drain_timeout for options in self._options)
+        for server in servers:
+            server.drain()
+        waiting = [asyncio.ensure_future(server.wait_drained()) for server in servers]
+        if not waiting:
+            return
+        try:
+            _, late = await asyncio.wait(waiting, timeout=0 if self._is_forced else timeout)
+            if late:
+                self.abort("drain")
+                await asyncio.wait(late, timeout=_UNWIND_S)
+        except asyncio.CancelledError:
+            self.abort("drain")
+            raise
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def abort(self, reason: str) -> None:
+        """Give up every request in flight and close every connection, at once."""
+        self._is_forced = True
+        for _, server in self._servers:
+            server.abort(reason)
+
+    async def _open(self) -> None:
+        try:
+            for owner, groups in enumerate(self._groups):
+                for listener in await open_all(groups, buffers=self._buffers):
+                    try:
+                        self._servers.append((owner, self._serve(owner, listener)))
+                    except BaseException:
+                        listener.close()
+                        raise
+        except BaseException:
+            for _, server in self._servers:
+                server.close()
+            self._servers.clear()
+            raise
+
+    def _serve(self, owner: int, listener: Listener) -> DatagramServer | StreamServer:
+        endpoint, _ = self._application.endpoints[owner]
+        if listener.transport is Transport.DATAGRAM:
+            return self._serve_datagrams(endpoint, owner, cast(DatagramListener, listener))
+        return self._serve_streams(endpoint, owner, cast(StreamListener, listener))
+
+    def _serve_datagrams(
+        self, endpoint: Endpoint, owner: int, listener: DatagramListener
+    ) -> DatagramServer:
+        if endpoint.datagram is None:
+            raise _not_served(endpoint, listener, "datagrams")
+        return DatagramServer(
+            listener,
+            endpoint.datagram,
+            options=self._options[owner],
+            admission=in_order(endpoint.admission),
+            clock=self._clock,
+            metrics=self.metrics,
+            on_lost=self.lost.add,
+            wake_sweep=self._sweep.wake,
+        )
+
+    def _serve_streams(
+        self, endpoint: Endpoint, owner: int, listener: StreamListener
+    ) -> StreamServer:
+        if endpoint.stream is None:
+            raise _not_served(endpoint, listener, "streams")
+        return StreamServer(
+            listener,
+            endpoint.stream,
+            options=self._options[owner],
+            admission=in_order(endpoint.admission),
+            connection_admission=tuple(
+                check for check in endpoint.admission if isinstance(check, ConnectionAdmission)
+            ),
+            clock=self._clock,
+            metrics=self.metrics,
+            buffers=self._buffers,
+            on_lost=self.lost.add,
+            wake_sweep=self._sweep.wake,
+        )
+
+    def _options_for(
+        self, endpoint: Endpoint, given: Mapping[str, float] | None = None
+    ) -> ServerOptions:
+        """What the caller says goes before what the protocol prefers, and that before ours."""
+        preferred = ServerOptions().changed(endpoint.options)
+        return preferred.changed(self._given if given is None else given)
+
+    def _sweep_interval(self) -> float:
+        """Often enough for a deadline to be met an eighth late, between 20 and 2 times a second."""
+        timeouts = [
+            timeout
+            for o in self._options
+            for timeout in (
+                o.request_timeout,
+                o.first_byte_timeout,
+                o.message_timeout,
+                o.idle_timeout,
+                o.write_timeout,
+                o.linger_timeout or o.idle_timeout,
+            )
+        ]
+        return min(max(min(timeouts) / 8, 0.05), 0.5)
+
+    def _enforce_deadlines(self, now: float) -> bool:
+        watching = [server.sweep(now) for _, server in self._servers]
+        return any(watching)
+
+
+def _application(
+    what: Endpoint | Application, addresses: tuple[str | ListenSpec, ...]
+) -> Application:
+    if isinstance(what, Application):
+        if addresses:
+            raise UsageError("an application brings its own addresses; give it none")
+        application = what
+    else:
+        application = Application(endpoints=[(what, addresses)])
+    for endpoint, specs in application.endpoints:
+        if not specs:
+            raise UsageError(
+                f"no address to serve {endpoint.name} on; give one such as '127.0.0.1:0'"
+            )
+    return application
+
+
+def _parse(address: str | ListenSpec) -> ListenSpec:
+    return address if isinstance(address, ListenSpec) else ListenSpec.parse(address)
+
+
+def _not_served(endpoint: Endpoint, listener: Listener, what: str) -> ListenError:
+    return ListenError(
+        str(listener.spec), "serve", f"the {endpoint.name} endpoint does not serve {what}"
+    )
