@@ -113,6 +113,7 @@ class Running:
         self.out: list[str] = []
         self.err: list[str] = []
         self._news = threading.Condition()
+        self._reading = 2  # pipes that are still open
         self.process = subprocess.Popen(
             self.command,
             cwd=cwd,
@@ -138,6 +139,7 @@ class Running:
                     lines.append(line.rstrip("\n"))
                     self._news.notify_all()
         with self._news:
+            self._reading -= 1
             self._news.notify_all()
 
     def line(self, start: str, patience_s: float = PATIENCE_S) -> str:
@@ -147,21 +149,29 @@ class Running:
             AssertionError: the program ended, or the line did not come in time; the message
                 has what the program said.
         """
+        line = self.line_or_end(start, patience_s)
+        if line is None:
+            raise AssertionError(f"ended without a line {start!r} on standard error: {self}")
+        return line
+
+    def line_or_end(self, start: str, patience_s: float = PATIENCE_S) -> str | None:
+        """Wait for the line of standard error that starts so; None if the program ends first.
+
+        Raises:
+            AssertionError: neither came in time.
+        """
 
         def found() -> str | None:
             return next((line for line in self.err if line.startswith(start)), None)
 
         with self._news:
-            self._news.wait_for(lambda: found() or not self._is_talking(), patience_s)
+            settled = self._news.wait_for(lambda: found() or not self._reading, patience_s)
             line = found()
+        if not settled:
+            raise AssertionError(f"neither {start!r} nor the end in {patience_s:g} s: {self}")
         if line is None:
-            raise AssertionError(f"no line {start!r} on standard error of {self}")
+            self.process.wait(patience_s)
         return line
-
-    def _is_talking(self) -> bool:
-        # The reader of standard error itself may be the one that notifies last, so a dead
-        # process counts as silent even while its reader is about to end.
-        return self.process.poll() is None or any(r.is_alive() for r in self._readers)
 
     def assert_alive(self, pause_s: float = 0.0) -> None:
         """Fail if the program has ended, or ends within the pause."""
@@ -171,13 +181,15 @@ class Running:
             return
         raise AssertionError(f"ended too early: {self}")
 
-    def stop(self, patience_s: float = PATIENCE_S) -> int:
-        """Ask the program to end and return its exit code.
+    def stop(self, patience_s: float = PATIENCE_S, *, whole_group: bool = False) -> int:
+        """Ask the program, or all it started as well, to end; return its exit code.
 
         Raises:
             AssertionError: it had to be killed.
         """
-        self._signal(signal.SIGTERM)
+        if self.process.poll() is None:
+            tell = os.killpg if whole_group else os.kill
+            tell(self.process.pid, signal.SIGTERM)
         try:
             code = self.process.wait(patience_s)
         except subprocess.TimeoutExpired:
@@ -193,10 +205,6 @@ class Running:
         self.process.wait()
         for reader in self._readers:
             reader.join(PATIENCE_S)
-
-    def _signal(self, number: int) -> None:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
 
     def __str__(self) -> str:
         said = "\n  ".join(["", *self.out, *self.err])

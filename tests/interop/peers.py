@@ -145,6 +145,9 @@ def pierhead_server(
     with Running([*wrap, *pierhead_command(), *serve]) as running:
         host, port = _bound(running.line("ready "))
         yield Peer("pierhead", host, port, running)
+        code = running.stop()
+        assert code == 0, f"stopped with exit code {code}: {running}"
+        assert not any("Traceback" in line for line in running.err), str(running)
 
 
 def _bound(ready: str) -> tuple[str, int]:

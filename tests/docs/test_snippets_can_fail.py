@@ -1,0 +1,144 @@
+"""The harness of the pages finds the faults it is there for."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from tests.docs.snippets import Session, commands, matches, read, with_free_ports
+
+SERVER = textwrap.dedent("""\
+    import signal, socket, sys
+    server = socket.create_server(("127.0.0.1", 7000))
+    print("ready tcp:127.0.0.1:7000", file=sys.stderr, flush=True)
+    signal.sigwait({signal.SIGTERM})
+    server.close()
+    """)
+CLIENT = 'import socket; socket.create_connection(("127.0.0.1", 7000)).close()'
+
+
+def run(tmp_path: Path, text: str) -> None:
+    Session(tmp_path).run(read("page.md", with_free_ports(textwrap.dedent(text))))
+
+
+def fenced(language: str, text: str) -> str:
+    return f"```{language}\n{text}\n```\n"
+
+
+def test_blocks_are_found_with_their_lines_and_directives() -> None:
+    page = read(
+        "page.md",
+        "# One\n\n<!-- not run: needs the network -->\n```sh\npip install x\n```\n"
+        "## Two\n- item\n  ~~~python\n  if True:\n      pass\n  ~~~\n```\nplain\n```\n",
+    )
+
+    assert [(s.line, s.section, s.language) for s in page.snippets] == [
+        (4, 1, "sh"),
+        (9, 2, "python"),
+        (13, 2, ""),
+    ]
+    assert page.snippets[0].directives == {"not run": "needs the network"}
+    assert page.snippets[1].text == "if True:\n    pass\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["```python\npass\n", "<!-- file: x.py -->\nNo block here.\n"],
+    ids=["not closed", "comment without a block"],
+)
+def test_a_malformed_page_is_refused(text: str) -> None:
+    with pytest.raises(AssertionError, match=r"page\.md:"):
+        read("page.md", text)
+
+
+def test_commands_are_told_from_what_they_print() -> None:
+    (block,) = read(
+        "page.md", fenced("console", "$ one \\\n  two\nout\n\nmore\n\n$ three")
+    ).snippets
+
+    found = list(commands(block))
+
+    assert [c.text for c in found] == ["one \\\n  two", "three"]
+    assert [c.expected for c in found] == [["out", "", "more"], []]
+    assert [c.line for c in found] == [2, 8]
+
+
+@pytest.mark.parametrize(
+    ("expected", "said", "same"),
+    [
+        (["a  b"], ["a\tb"], True),
+        (["a ... d"], ["a b c d"], True),
+        (["a", "...", "d"], ["a", "b", "c", "d"], True),
+        (["a", "...", "d"], ["a", "d"], True),
+        (["a", "...", "d"], ["a", "b"], False),
+        (["a"], ["a", "b"], False),
+        (["a", "b"], ["a"], False),
+        (["a.c"], ["abc"], False),
+        ([], ["a"], False),
+    ],
+)
+def test_what_was_said_is_compared(expected: list[str], said: list[str], same: bool) -> None:
+    assert matches(expected, said) is same
+
+
+def test_ports_are_replaced_together_and_nothing_else() -> None:
+    text = with_free_ports("127.0.0.1:5300 and -p 5300; [::]:4000; 5300.5 52: 15300 127.0.0.1:0")
+
+    first, second = re.findall(r"127\.0\.0\.1:(\d+) and -p (\d+)", text)[0]
+    assert first == second != "5300"
+    assert "[::]:4000" not in text
+    assert text.endswith("5300.5 52: 15300 127.0.0.1:0")
+
+
+def test_a_server_runs_beside_the_blocks_that_follow_it(tmp_path: Path) -> None:
+    run(tmp_path, fenced("python", SERVER) + "Then\n" + fenced("python", CLIENT))
+
+
+def test_a_server_is_stopped_by_the_next_heading(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="ConnectionRefusedError"):
+        run(tmp_path, fenced("python", SERVER) + "# Next\n" + fenced("python", CLIENT))
+
+
+def test_a_server_that_fails_is_a_fault(tmp_path: Path) -> None:
+    failing = 'import sys; print("ready now", file=sys.stderr, flush=True); sys.exit(1)'
+
+    with pytest.raises(AssertionError, match=r"ended too early|exit code 1"):
+        run(tmp_path, fenced("python", failing))
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        fenced("python", "raise SystemExit(1)"),
+        fenced("python", "import sys; print('Traceback (most recent call last)', file=sys.stderr)"),
+        fenced("python", "await None"),
+        fenced("python", ">>> 1 + 1\n3"),
+        fenced("sh", "exit 4"),
+        fenced("console", "$ echo one\ntwo"),
+        fenced("console", "$ echo one"),
+        "<!-- exit code: 3 -->\n" + fenced("sh", "exit 4"),
+        "<!-- exit code: 3 -->\n" + fenced("sh", "exit 3\ntrue"),
+    ],
+)
+def test_a_block_that_does_not_do_as_it_says_fails(block: str, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        run(tmp_path, block)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        fenced("python", "import asyncio\nawait asyncio.sleep(0)"),
+        fenced("python", ">>> 1 + 1\n2"),
+        fenced("console", "$ ls Makefile\nMakefile\n$ echo a; echo b >&2\n..."),
+        fenced("toml", "this is not run"),
+        "<!-- not run: would take too long -->\n" + fenced("sh", "exit 4"),
+        "<!-- exit code: 3 -->\n" + fenced("sh", "true\nexit 3"),
+        "<!-- file: mine.py -->\n" + fenced("python", "x = 5") + fenced("python", "import mine"),
+        fenced("python", "x = 5") + "<!-- continues -->\n" + fenced("python", "assert x == 5"),
+    ],
+)
+def test_a_block_that_does_as_it_says_passes(block: str, tmp_path: Path) -> None:
+    run(tmp_path, block)
