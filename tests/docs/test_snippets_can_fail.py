@@ -11,10 +11,10 @@ from tests.docs.snippets import Session, commands, matches, read, with_free_port
 
 SERVER = textwrap.dedent("""\
     import signal, socket, sys
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server = socket.create_server(("127.0.0.1", 7000))
     print("ready tcp:127.0.0.1:7000", file=sys.stderr, flush=True)
-    signal.sigwait({signal.SIGTERM})
-    server.close()
+    signal.pause()
     """)
 CLIENT = 'import socket; socket.create_connection(("127.0.0.1", 7000)).close()'
 
@@ -104,7 +104,7 @@ def test_a_server_is_stopped_by_the_next_heading(tmp_path: Path) -> None:
 def test_a_server_that_fails_is_a_fault(tmp_path: Path) -> None:
     failing = 'import sys; print("ready now", file=sys.stderr, flush=True); sys.exit(1)'
 
-    with pytest.raises(AssertionError, match=r"ended too early|exit code 1"):
+    with pytest.raises(AssertionError, match="ended too early|exit code"):
         run(tmp_path, fenced("python", failing))
 
 
