@@ -7,7 +7,7 @@ written (RFC 1035 §3.1). Its *key* is the same in lower case; names are compare
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 __all__ = ["Name", "RRset", "Section"]
@@ -28,6 +28,8 @@ class RRset:
         ttl: seconds, 0 to 2**31 - 1.
         rdatas: RDATA of each record in wire form, no two alike, in the order written.
         rclass: class number, 1 (IN) nearly always.
+        ready: the records as `wire.encode` puts them into messages, kept at first use; nobody
+            else's business.
     """
 
     owner: Name
@@ -35,6 +37,7 @@ class RRset:
     ttl: int
     rdatas: tuple[bytes, ...]
     rclass: int = 1
+    ready: tuple[bytes, ...] | None = field(default=None, init=False, repr=False)
 
 
 #: Records of one section: each set with the name it is shown under, which differs from

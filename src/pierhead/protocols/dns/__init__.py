@@ -1,0 +1,115 @@
+"""DNS: serve it, answer it, ask it.
+
+    from pierhead import run
+    from pierhead.protocols import dns
+
+    site = dns.Router()
+    site.mount("example.", dns.zones("zones/example.zone"))
+
+    @site.answer("*.dyn.example.", "A")
+    async def address(query: dns.Query, context) -> dns.Reply:
+        return query.reply(dns.A("192.0.2.1"), ttl=60)
+
+    run(dns.serve(site), "127.0.0.1:5300")
+
+    wire/      messages as bytes; pure              zone/      zones as data; pure
+    codec.py   size limits, refusals                services/  zones from files, the router
+    serving.py the endpoint                         client.py  `query`
+
+Every name here is resolved when it is first used (PEP 562): a client loads no server.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pierhead.protocols.dns.client import Answer, Response, query
+    from pierhead.protocols.dns.records import (
+        AAAA,
+        CAA,
+        CNAME,
+        MX,
+        NS,
+        PTR,
+        SOA,
+        SRV,
+        TXT,
+        A,
+        Record,
+    )
+    from pierhead.protocols.dns.services.router import Router
+    from pierhead.protocols.dns.services.zones import zones
+    from pierhead.protocols.dns.serving import serve
+    from pierhead.protocols.dns.wire.edns import Edns
+    from pierhead.protocols.dns.wire.iana import (
+        FORMERR,
+        NOERROR,
+        NOTIMP,
+        NXDOMAIN,
+        REFUSED,
+        SERVFAIL,
+        rcode_text,
+        type_number,
+        type_text,
+    )
+    from pierhead.protocols.dns.wire.message import Query, Reply
+
+__all__ = [
+    "AAAA",
+    "CAA",
+    "CNAME",
+    "FORMERR",
+    "MX",
+    "NOERROR",
+    "NOTIMP",
+    "NS",
+    "NXDOMAIN",
+    "PTR",
+    "REFUSED",
+    "SERVFAIL",
+    "SOA",
+    "SRV",
+    "TXT",
+    "A",
+    "Answer",
+    "Edns",
+    "Query",
+    "Record",
+    "Reply",
+    "Response",
+    "Router",
+    "query",
+    "rcode_text",
+    "serve",
+    "type_number",
+    "type_text",
+    "zones",
+]
+
+_RECORDS = ("A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "Record", "SOA", "SRV", "TXT")
+_NUMBERS = ("FORMERR", "NOERROR", "NOTIMP", "NXDOMAIN", "REFUSED", "SERVFAIL")
+_HOMES = {
+    **dict.fromkeys(_RECORDS, "records"),
+    **dict.fromkeys((*_NUMBERS, "rcode_text", "type_number", "type_text"), "wire.iana"),
+    **dict.fromkeys(("Answer", "Response", "query"), "client"),
+    **dict.fromkeys(("Query", "Reply"), "wire.message"),
+    "Edns": "wire.edns",
+    "Router": "services.router",
+    "serve": "serving",
+    "zones": "services.zones",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,74 @@
+"""The codecs of DNS: how large a message may be is all that datagrams and streams differ in."""
+
+from __future__ import annotations
+
+from pierhead.errors import DecodeError, PierheadError
+from pierhead.limits import Limit
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.edns import MIN_PAYLOAD, PAYLOAD
+from pierhead.protocols.dns.wire.encode import MAX_MESSAGE, encode_refusal, encode_reply
+from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.protocols.dns.wire.query import BadQuery, parse_query
+
+__all__ = ["MAX_UDP_PAYLOAD", "DatagramCodec", "StreamCodec"]
+
+MAX_UDP_PAYLOAD = Limit(
+    name="max_udp_payload",
+    default=PAYLOAD,
+    minimum=MIN_PAYLOAD,
+    maximum=4096,
+    unit="bytes",
+    meaning="The largest answer sent in a datagram, and the size we say we can take.",
+    source="RFC 9715 §3.1; DNS flag day 2020; NSD, Knot and BIND use the same",
+    metric="none: the answer carries TC",
+    effect="at start",
+)
+
+
+class StreamCodec:
+    """DNS on streams: a message is limited by its length prefix alone."""
+
+    def __init__(self, max_udp_payload: int = PAYLOAD) -> None:
+        self._payload = int(MAX_UDP_PAYLOAD.check(max_udp_payload))
+
+    decode = staticmethod(parse_query)
+
+    def encode(self, reply: Reply, /) -> bytes:
+        """Return the reply as a message."""
+        return encode_reply(reply, MAX_MESSAGE, self._payload)
+
+    def reject(self, error: PierheadError, frame: bytes, /) -> bytes | None:
+        """Return the refusal: FORMERR, NOTIMP, BADVERS, or SERVFAIL where the fault is ours.
+
+        None for what must never be answered: a response, or less than a header.
+        """
+        if len(frame) < 12 or frame[2] & 0x80:
+            return None
+        if isinstance(error, BadQuery):
+            return encode_refusal(error, frame, self._payload)
+        if isinstance(error, DecodeError):
+            return encode_refusal(BadQuery(error.reason, error.offset), frame, self._payload)
+        # The query was good, or at least was never found to be bad: the failure is ours.
+        try:
+            query = parse_query(frame)
+        except BadQuery as bad:
+            return encode_refusal(bad, frame, self._payload)
+        return self.encode(Reply(query, iana.SERVFAIL))
+
+
+class DatagramCodec(StreamCodec):
+    """DNS in datagrams: an answer is no larger than its receiver, and we, can take."""
+
+    def encode(self, reply: Reply, /) -> bytes:
+        """Return the reply as a message; truncated (TC) where it does not fit.
+
+        RFC 1035 §4.2.1: 512 octets without EDNS; RFC 6891 §6.2.3: what the query's OPT record
+        says with it, counted as 512 at least, and never more than our own limit.
+        """
+        return encode_reply(reply, self._limit(reply.query), self._payload)
+
+    def _limit(self, query: Query) -> int:
+        asked = query._payload
+        if asked <= MIN_PAYLOAD:
+            return MIN_PAYLOAD
+        return asked if asked < self._payload else self._payload

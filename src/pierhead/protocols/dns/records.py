@@ -1,0 +1,170 @@
+"""Record data as a user writes it: ``dns.A("192.0.2.1")``, ``dns.MX(10, "mail.example.")``.
+
+Names are absolute, with or without their last dot. A type that is not here is written as
+``dns.Record(dns.type_number("TLSA"), rdata)``.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from struct import pack
+
+from pierhead.errors import DecodeError, UsageError
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.name import ROOT, from_text
+from pierhead.protocols.dns.wire.record import MAX_TTL, Record
+from pierhead.protocols.dns.wire.rrset import Name
+
+__all__ = ["AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT", "A", "Record"]
+
+
+class A(Record):
+    """An IPv4 address (RFC 1035 §3.4.1)."""
+
+    __slots__ = ()
+
+    def __init__(self, address: str | IPv4Address) -> None:
+        try:
+            packed = IPv4Address(address).packed
+        except ValueError as error:
+            raise UsageError(f"no IPv4 address for an A record: {error}") from None
+        super().__init__(iana.A, packed)
+
+
+class AAAA(Record):
+    """An IPv6 address (RFC 3596 §2.2)."""
+
+    __slots__ = ()
+
+    def __init__(self, address: str | IPv6Address) -> None:
+        try:
+            packed = IPv6Address(address).packed
+        except ValueError as error:
+            raise UsageError(f"no IPv6 address for an AAAA record: {error}") from None
+        super().__init__(iana.AAAA, packed)
+
+
+class TXT(Record):
+    """Text, as one or more strings (RFC 1035 §3.3.14).
+
+    A string longer than 255 octets is cut into several, which readers join again.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, *strings: str | bytes) -> None:
+        if not strings:
+            raise UsageError("a TXT record has at least one string, which may be empty")
+        pieces = []
+        for string in strings:
+            octets = string.encode() if isinstance(string, str) else string
+            starts = range(0, max(len(octets), 1), 255)
+            pieces += [_counted(octets[start : start + 255]) for start in starts]
+        rdata = b"".join(pieces)
+        if len(rdata) > 0xFFFF:
+            raise UsageError(f"a TXT record of {len(rdata)} octets, expected at most 65535")
+        super().__init__(iana.TXT, rdata)
+
+
+class CNAME(Record):
+    """The canonical name of an alias (RFC 1035 §3.3.1)."""
+
+    __slots__ = ()
+
+    def __init__(self, target: str) -> None:
+        super().__init__(iana.CNAME, _name(target))
+
+
+class NS(Record):
+    """A name server (RFC 1035 §3.3.11)."""
+
+    __slots__ = ()
+
+    def __init__(self, host: str) -> None:
+        super().__init__(iana.NS, _name(host))
+
+
+class PTR(Record):
+    """Another place in the tree, mostly the name of an address (RFC 1035 §3.3.12)."""
+
+    __slots__ = ()
+
+    def __init__(self, target: str) -> None:
+        super().__init__(iana.PTR, _name(target))
+
+
+class MX(Record):
+    """A mail exchanger; the lowest preference is tried first (RFC 1035 §3.3.9)."""
+
+    __slots__ = ()
+
+    def __init__(self, preference: int, exchange: str) -> None:
+        super().__init__(iana.MX, _word("preference", preference) + _name(exchange))
+
+
+class SRV(Record):
+    """The location of a service (RFC 2782)."""
+
+    __slots__ = ()
+
+    def __init__(self, priority: int, weight: int, port: int, target: str) -> None:
+        numbers = _word("priority", priority) + _word("weight", weight) + _word("port", port)
+        super().__init__(iana.SRV, numbers + _name(target))
+
+
+class CAA(Record):
+    """Which authorities may issue certificates (RFC 8659 §4)."""
+
+    __slots__ = ()
+
+    def __init__(self, flags: int, tag: str, value: str) -> None:
+        if not 0 <= flags <= 255:
+            raise UsageError(f"CAA flags {flags}, expected 0 to 255")
+        if not (tag.isascii() and tag.isalnum() and len(tag) <= 255):
+            raise UsageError(f"CAA tag {tag!r}, expected 1 to 255 ASCII letters and digits")
+        super().__init__(iana.CAA, bytes((flags,)) + _counted(tag.encode()) + value.encode())
+
+
+class SOA(Record):
+    """The start of a zone (RFC 1035 §3.3.13); the four times are in seconds.
+
+    ``minimum`` is for how long a name's absence may be cached (RFC 2308 §4).
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        primary: str,
+        mailbox: str,
+        serial: int,
+        *,
+        refresh: int = 86400,
+        retry: int = 7200,
+        expire: int = 3600000,
+        minimum: int = 300,
+    ) -> None:
+        if not 0 <= serial < 2**32:
+            raise UsageError(f"serial {serial}, expected 0 to {2**32 - 1}")
+        times = (refresh, retry, expire, minimum)
+        if not all(0 <= seconds <= MAX_TTL for seconds in times):
+            raise UsageError(f"SOA times {times}, expected 0 to {MAX_TTL} seconds each")
+        numbers = pack("!IIIII", serial, *times)
+        super().__init__(iana.SOA, _name(primary) + _name(mailbox) + numbers)
+
+
+def _name(text: str) -> Name:
+    try:
+        return from_text(text, ROOT)
+    except DecodeError as error:
+        raise UsageError(f"{text!r} is no domain name: {error}") from None
+
+
+def _word(what: str, number: int) -> bytes:
+    if not 0 <= number <= 0xFFFF:
+        raise UsageError(f"{what} {number}, expected 0 to 65535")
+    return number.to_bytes(2, "big")
+
+
+def _counted(octets: bytes) -> bytes:
+    return bytes((len(octets),)) + octets

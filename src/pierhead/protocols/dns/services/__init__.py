@@ -1,0 +1,1 @@
+"""Services that answer DNS queries: zones from files, and a router of names."""

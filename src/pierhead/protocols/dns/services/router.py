@@ -1,0 +1,162 @@
+"""Sends each query to the service that its name belongs to.
+
+    site = Router()
+    site.mount("example.", zones("zones/example.zone"))
+
+    @site.answer("*.dyn.example.", "A")
+    async def address(query, context): ...
+
+The longest suffix wins: from the name that was asked up to the root, the first that has a
+function or a service. At one suffix a function comes before a service. The walk is one look-up
+per label, however much is mounted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeAlias, TypeVar
+
+from pierhead.context import Context
+from pierhead.errors import DecodeError, UsageError
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.protocols.dns.wire.name import ROOT, from_text, key, to_text
+from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
+from pierhead.service import Service, ServiceFunction, as_service
+
+__all__ = ["Router"]
+
+#: What a DNS service gives: one reply, silence, or many replies.
+Answer: TypeAlias = Reply | AsyncIterator[Reply] | None
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Functions:
+    """The functions of one pattern, by type; ``every`` answers the types that have none."""
+
+    __slots__ = ("by_type", "every")
+
+    def __init__(self) -> None:
+        self.by_type: dict[int, Service[Query, Reply]] = {}
+        self.every: Service[Query, Reply] | None = None
+
+    def find(self, qtype: int) -> Service[Query, Reply] | None:
+        """Return the function for a type; for ANY, the first there is (RFC 8482 §4.1)."""
+        if qtype == iana.ANY and self.by_type:
+            return next(iter(self.by_type.values()))
+        return self.by_type.get(qtype, self.every)
+
+
+class Router:
+    """A service made of services, each for the names below a suffix or for a pattern.
+
+    A name nobody answers for is REFUSED. A name with functions for other types than the one
+    asked gets NOERROR without records, never the service mounted above it. Negative replies of
+    functions get the SOA record of the nearest service mounted above, if it has one, so that
+    they can be cached (RFC 2308 §2).
+    """
+
+    def __init__(self) -> None:
+        self._mounts: dict[Name, Service[Query, Reply]] = {}
+        self._exact: dict[Name, _Functions] = {}
+        self._below: dict[Name, _Functions] = {}
+
+    def mount(self, suffix: str, service: ServiceFunction[Query, Reply]) -> None:
+        """Answer for a suffix and all names below it with this service.
+
+        Raises:
+            UsageError: the suffix is no name, or taken.
+        """
+        where = _key(suffix)
+        if where in self._mounts:
+            raise UsageError(f"{to_text(where)} has a service already; mount each suffix once")
+        self._mounts[where] = as_service(service)
+
+    def answer(self, pattern: str, *types: str) -> Callable[[F], F]:
+        """Answer a name, or ``*.`` and every name below a suffix, with the decorated function.
+
+        Args:
+            pattern: ``www.example.`` or ``*.dyn.example.``; as in a zone, the asterisk stands
+                for one label or more (RFC 4592 §2.1.1).
+            types: which types it answers; none for all.
+
+        Raises:
+            UsageError: the pattern or a type is none, or taken.
+        """
+        numbers = [iana.type_number(text) for text in types]
+        wildcard = pattern == "*" or pattern.startswith("*.")
+        where = _key(pattern[2:] or "." if wildcard else pattern)
+        functions = (self._below if wildcard else self._exact).setdefault(where, _Functions())
+
+        def register(function: F) -> F:
+            service = as_service(function)
+            taken = [iana.type_text(n) for n in numbers if n in functions.by_type]
+            if taken or (not numbers and functions.every is not None):
+                what = " and ".join(taken) or "all types"
+                raise UsageError(f"{pattern} has a function for {what} already")
+            for number in numbers:
+                functions.by_type[number] = service
+            if not numbers:
+                functions.every = service
+            return function
+
+        return register
+
+    async def __call__(self, query: Query, context: Context) -> Answer:
+        """Answer the query with the service or function its name belongs to."""
+        functions, service, mounted_at = self._find(key(query.qname))
+        if functions is None:
+            if service is None:
+                return Reply(query, iana.REFUSED)
+            return await service(query, context)
+        function = functions.find(query.qtype)
+        if function is None:
+            answer: Answer = Reply(query, authoritative=True)
+        else:
+            answer = await function(query, context)
+        if service is None or not isinstance(answer, Reply) or not _is_negative(answer):
+            return answer
+        soa = await _find_soa(service, mounted_at, query, context)
+        return Reply(query, answer.rcode, True, authority=soa, options=answer.options)
+
+    def _find(self, name: Name) -> tuple[_Functions | None, Service[Query, Reply] | None, Name]:
+        """Return the functions for a name, if any come first, and the nearest mounted service."""
+        functions = self._exact.get(name)
+        position = 0
+        suffix = name
+        while True:
+            service = self._mounts.get(suffix)
+            if service is not None or suffix == ROOT:
+                return functions, service, suffix
+            position += name[position] + 1
+            suffix = name[position:]
+            if functions is None:
+                functions = self._below.get(suffix)
+
+
+def _key(text: str) -> Name:
+    try:
+        return key(from_text(text, ROOT))
+    except DecodeError as error:
+        raise UsageError(f"{text!r} is no domain name: {error}") from None
+
+
+def _is_negative(reply: Reply) -> bool:
+    empty = not (reply.answer or reply.authority)
+    return empty and reply.authoritative and reply.rcode in (iana.NOERROR, iana.NXDOMAIN)
+
+
+async def _find_soa(
+    service: Service[Query, Reply], origin: Name, query: Query, context: Context
+) -> Section:
+    """Return the SOA set of the zone at a suffix, for negative caching; () if there is none."""
+    reply = await service(query.asking(origin, iana.SOA), context)
+    if not isinstance(reply, Reply):
+        return ()
+    for shown, rrset in reply.answer:
+        if rrset.rtype == iana.SOA:
+            # RFC 2308 §5: the TTL is the lesser of the record's own and the MINIMUM field.
+            minimum = int.from_bytes(rrset.rdatas[0][-4:], "big")
+            ttl = min(rrset.ttl, minimum)
+            return ((shown, RRset(rrset.owner, iana.SOA, ttl, rrset.rdatas, rrset.rclass)),)
+    return ()

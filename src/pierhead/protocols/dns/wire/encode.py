@@ -1,0 +1,289 @@
+"""Replies as bytes: compression, the size limit and truncation.
+
+    header  question  answer  authority  glue  additional  OPT
+            └─ offset 12: the first name every pointer may lead to (0xC00C)
+
+Names are compressed in one walk: every name is looked up suffix by suffix in a table of what is
+already in the message, and the walk ends at the first hit. Labels it passes over are written
+out, so the effort is linear in the size of the message. Names are compared without letter case
+and the question keeps its own (RFC 4343 §4.1). Inside RDATA only the types of RFC 1035 are
+compressed (RFC 3597 §4).
+
+Most answers need no table: every set is owned by the name that was asked or one above it, and
+names inside, if any, end in the owner. Such sets keep their octets ready, cut wherever a pointer
+to the owner goes: an answer is header, question and ``pointer.join(pieces)``.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from struct import Struct
+
+from pierhead.errors import UsageError
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.edns import Edns, build_opt
+from pierhead.protocols.dns.wire.message import AA, HEADER, OPCODE_MASK, QR, RD, TC, Query, Reply
+from pierhead.protocols.dns.wire.query import BadQuery
+from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
+
+__all__ = ["MAX_MESSAGE", "encode_refusal", "encode_reply"]
+
+#: The length field of a message on a stream has two octets (RFC 1035 §4.2.2).
+MAX_MESSAGE = 65535
+
+_FIXED = Struct("!HHI")
+_WORD = Struct("!H")
+_TO_QUESTION = b"\xc0\x0c"
+#: RFC 1035 §4.1.4: the offset field of a pointer has 14 bits.
+_POINTER_END = 0x4000
+
+#: Which types have names to compress: octets in front of the names, how many names.
+_NAMES_INSIDE = {
+    iana.NS: (0, 1),
+    iana.MD: (0, 1),
+    iana.MF: (0, 1),
+    iana.CNAME: (0, 1),
+    iana.SOA: (0, 2),
+    iana.MB: (0, 1),
+    iana.MG: (0, 1),
+    iana.MR: (0, 1),
+    iana.PTR: (0, 1),
+    iana.MINFO: (0, 2),
+    iana.MX: (2, 1),
+}
+
+
+def encode_reply(reply: Reply, limit: int, payload: int) -> bytes:
+    """Return the reply as a message of at most ``limit`` octets (512 or more).
+
+    ``payload`` is what we can take ourselves, said in the OPT record where the query had one.
+
+    Raises:
+        UsageError: the reply cannot be said: an RCODE above 15 without EDNS.
+    """
+    query = reply.query
+    flags = QR | query._flags & RD | reply.rcode & 15
+    if reply.authoritative:
+        flags |= AA
+    if query._payload < 0 and reply.rcode <= 15:
+        opt = b""
+    elif reply.rcode <= 15 and not reply.options:
+        opt = _plain_opt(payload, query._do)
+    else:
+        opt = _build_opt(reply, payload)
+    if not (reply.glue or reply.additional):
+        qname, question = query._qname, query._question
+        answer = _join_ready(reply.answer, qname)
+        authority = _join_ready(reply.authority, qname)
+        if answer is not None and authority is not None:
+            head = HEADER.pack(query._id, flags, 1, answer[1], authority[1], 1 if opt else 0)
+            message = head + question + answer[0] + authority[0] + opt
+            if len(message) <= limit:
+                return message
+    return _encode_sections(reply, flags, limit, opt)
+
+
+def encode_refusal(error: BadQuery, frame: bytes, payload: int) -> bytes:
+    """Return the refusal of a message that has 12 octets and no QR bit."""
+    ident, flags, *_ = HEADER.unpack_from(frame)
+    opt = b"" if error.do is None else build_opt(Edns(payload, error.do), error.rcode)
+    flags = QR | flags & (OPCODE_MASK | RD) | error.rcode & 15
+    counts = 1 if error.question else 0, 0, 0, 1 if opt else 0
+    return HEADER.pack(ident, flags, *counts) + error.question + opt
+
+
+@lru_cache(maxsize=16)  # two per payload size, and a process has one or two of those
+def _plain_opt(payload: int, do: bool) -> bytes:
+    return build_opt(Edns(payload, do))
+
+
+def _build_opt(reply: Reply, payload: int) -> bytes:
+    query = reply.query
+    if query._payload < 0:
+        raise UsageError(
+            f"rcode {iana.rcode_text(reply.rcode)} needs EDNS, and the query to {query.name} "
+            "has none; reply with a code up to 15"
+        )
+    # RFC 6891 §6.1.4, RFC 3225 §3: DO comes back as it was sent.
+    return build_opt(Edns(payload, query._do, 0, reply.options), reply.rcode)
+
+
+def _join_ready(section: Section, qname: Name) -> tuple[bytes, int] | None:
+    """Return a section put together from what its sets keep ready, and its records' count.
+
+    None where a set is not owned by the question's name or one above it, or has names inside
+    that the table of suffixes shortens better.
+    """
+    body = b""
+    count = 0
+    for shown, rrset in section:
+        pieces = rrset.ready
+        if pieces is None:
+            pieces = _get_ready(rrset)
+        if not pieces:
+            return None
+        if shown == qname:
+            pointer = _TO_QUESTION
+        else:
+            start = _find_suffix(qname, shown)
+            if start < 0:
+                return None
+            pointer = _WORD.pack(0xC00C + start)
+        # The names inside were cut where the owner begins; a wildcard is shown under another.
+        if rrset.rtype in _NAMES_INSIDE and shown.lower() != rrset.owner.lower():
+            return None
+        body += pointer.join(pieces)
+        count += len(rrset.rdatas)
+    return body, count
+
+
+def _find_suffix(name: Name, suffix: Name) -> int:
+    """Return where in a name a suffix of it begins; -1 where it is none."""
+    start = len(name) - len(suffix)
+    if start <= 0 or not name.lower().endswith(suffix.lower()):
+        return -1
+    position = 0
+    while position < start:
+        position += 1 + name[position]
+    return start if position == start else -1
+
+
+def _get_ready(rrset: RRset) -> tuple[bytes, ...]:
+    """Return the set's records, cut wherever a pointer to their owner belongs.
+
+    () where names inside are not below the owner. Joining the pieces with the pointer gives the
+    records on the wire.
+    """
+    head = _FIXED.pack(rrset.rtype, rrset.rclass, rrset.ttl)
+    layout = _NAMES_INSIDE.get(rrset.rtype)
+    records: list[bytes] = []
+    for rdata in rrset.rdatas:
+        pieces = [rdata] if layout is None else _cut_names(rdata, rrset.owner, *layout)
+        if pieces is None:
+            records.clear()
+            break
+        length = sum(map(len, pieces)) + 2 * (len(pieces) - 1)
+        records += [head + _WORD.pack(length) + pieces[0], *pieces[1:]]
+        # The next record's owner follows at once: its pointer stands between the two.
+    ready = (b"", *records) if records else ()
+    # A cache in a frozen value: nobody but this module looks at it.
+    object.__setattr__(rrset, "ready", ready)
+    return ready
+
+
+def _cut_names(rdata: bytes, owner: Name, skip: int, names: int) -> list[bytes] | None:
+    """Cut RDATA before each occurrence of the owner at the end of a name inside it."""
+    if len(owner) == 1:
+        return None  # a pointer to the root is longer than the root
+    pieces = []
+    cut, start = 0, skip
+    for _ in range(names):
+        end = _name_end(rdata, start)
+        name = rdata[start:end]
+        at = 0 if name.lower() == owner.lower() else _find_suffix(name, owner)
+        if at < 0:
+            return None
+        pieces.append(rdata[cut : start + at])
+        cut = start = end
+    pieces.append(rdata[cut:])
+    return pieces
+
+
+def _name_end(rdata: bytes, start: int) -> int:
+    while length := rdata[start]:
+        start += length + 1
+    return start + 1
+
+
+def _encode_sections(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:
+    query = reply.query
+    writer = _Writer(query, limit - len(opt))
+    required = (reply.answer, reply.authority, reply.glue)
+    counts = [writer.write(section) for section in required]
+    if -1 in counts:
+        # RFC 2181 §9: TC says that required data is missing. Half a set would be worse than
+        # none, and who sees TC asks again over a stream.
+        flags |= TC
+        head = HEADER.pack(query._id, flags, 1, 0, 0, 1 if opt else 0)
+        return head + query._question + opt
+    answers, authorities, additionals = counts
+    for one in reply.additional:
+        written = writer.write((one,))
+        if written < 0:
+            break
+        additionals += written
+    buf = writer.buf
+    if opt:
+        buf += opt
+        additionals += 1
+    HEADER.pack_into(buf, 0, query._id, flags, 1, answers, authorities, additionals)
+    return bytes(buf)
+
+
+class _Writer:
+    """A message under construction."""
+
+    __slots__ = ("_pointers", "buf", "limit")
+
+    def __init__(self, query: Query, limit: int) -> None:
+        self.limit = limit
+        self.buf = bytearray(12) + query._question
+        #: Every name and suffix in the message so far, in lower case, and the pointer to it.
+        self._pointers: dict[Name, bytes] = {}
+        self._compress(query._qname, 12)
+
+    def write(self, section: Section) -> int:
+        """Append whole sets; return how many records, or -1 if they do not fit.
+
+        After -1 the message ends where it ended before, and nothing more may be written: the
+        table still knows names that are no longer there.
+        """
+        buf, limit = self.buf, self.limit
+        start = len(buf)
+        count = 0
+        for shown, rrset in section:
+            fixed = _FIXED.pack(rrset.rtype, rrset.rclass, rrset.ttl)
+            inside = _NAMES_INSIDE.get(rrset.rtype)
+            for rdata in rrset.rdatas:
+                buf += self._compress(shown, len(buf))
+                buf += fixed
+                if inside is None:
+                    buf += _WORD.pack(len(rdata))
+                    buf += rdata
+                else:
+                    self._write_names(rdata, *inside)
+                # Asked after each record, so that a huge set costs no more than it may take.
+                if len(buf) > limit:
+                    del buf[start:]
+                    return -1
+            count += len(rrset.rdatas)
+        return count
+
+    def _write_names(self, rdata: bytes, skip: int, names: int) -> None:
+        """Append RDLENGTH and RDATA with its names compressed."""
+        buf = self.buf
+        length_at = len(buf)
+        buf += b"\x00\x00"
+        buf += rdata[:skip]
+        start = skip
+        for _ in range(names):
+            end = _name_end(rdata, start)
+            buf += self._compress(rdata[start:end], len(buf))
+            start = end
+        buf += rdata[start:]
+        _WORD.pack_into(buf, length_at, len(buf) - length_at - 2)
+
+    def _compress(self, name: Name, position: int) -> bytes:
+        """Return the name as written at this position, and note its suffixes."""
+        pointers = self._pointers
+        lower = name.lower()
+        start = 0
+        while length := name[start]:
+            suffix = lower[start:]
+            pointer = pointers.get(suffix)
+            if pointer is not None:
+                return name[:start] + pointer
+            if position + start < _POINTER_END:
+                pointers[suffix] = _WORD.pack(0xC000 | position + start)
+            start += length + 1
+        return name

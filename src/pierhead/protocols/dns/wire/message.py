@@ -1,0 +1,233 @@
+"""Messages as values: what was asked (`Query`) and what is answered (`Reply`).
+
+Both are made once per packet, so they are plain slotted objects and their parts stay bytes
+until somebody asks for text.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.edns import Edns, Options
+from pierhead.protocols.dns.wire.name import to_text
+from pierhead.protocols.dns.wire.record import Record, rrsets
+from pierhead.protocols.dns.wire.rrset import Name, Section
+
+__all__ = ["Query", "Reply"]
+
+#: ID, flags, and the counts of the four sections (RFC 1035 §4.1.1).
+HEADER = Struct("!HHHHHH")
+#: QTYPE and QCLASS, after the name.
+QUESTION = Struct("!HH")
+
+# The bits of the second word.
+QR = 0x8000
+OPCODE_MASK = 0x7800
+AA = 0x0400
+TC = 0x0200
+RD = 0x0100
+AD = 0x0020
+CD = 0x0010
+RCODE_MASK = 0x000F
+
+
+class Query:
+    """One question, and what its sender can take; immutable.
+
+    Attributes:
+        id: the message's identifier.
+        opcode: always QUERY (0) in what a server reads.
+        qname: the name asked for, in wire form, letter case as it came.
+        qtype, qclass: numbers of the type and the class asked for.
+        name: ``qname`` as text: ``www.example.``.
+        rtype: ``qtype`` as text: ``AAAA``.
+        recursion_desired, checking_disabled, authentic_data: the RD, CD and AD bits.
+        edns: the OPT record; None where there was none.
+    """
+
+    # Plain slots behind properties, as in Context; encoding reads the slots themselves.
+    __slots__ = (
+        "_do",
+        "_flags",
+        "_id",
+        "_options",
+        "_payload",
+        "_qclass",
+        "_qname",
+        "_qtype",
+        "_question",
+    )
+
+    def __init__(
+        self,
+        ident: int,
+        flags: int,
+        question: bytes,
+        qname: Name,
+        qtype: int,
+        qclass: int,
+        payload: int,
+        do: bool,
+        options: Options,
+    ) -> None:
+        self._id = ident
+        self._flags = flags
+        self._question = question
+        self._qname = qname
+        self._qtype = qtype
+        self._qclass = qclass
+        self._payload = payload  # -1 without EDNS
+        self._do = do
+        self._options = options
+
+    @property
+    def id(self) -> int:
+        """The message's identifier."""
+        return self._id
+
+    @property
+    def opcode(self) -> int:
+        """The kind of message: QUERY (0)."""
+        return (self._flags & OPCODE_MASK) >> 11
+
+    @property
+    def qname(self) -> Name:
+        """The name asked for, in wire form, letter case as it came."""
+        return self._qname
+
+    @property
+    def qtype(self) -> int:
+        """The number of the type asked for."""
+        return self._qtype
+
+    @property
+    def qclass(self) -> int:
+        """The number of the class asked for."""
+        return self._qclass
+
+    @property
+    def name(self) -> str:
+        """The name asked for, as text: ``www.example.``."""
+        return to_text(self._qname)
+
+    @property
+    def rtype(self) -> str:
+        """The type asked for, as text: ``AAAA``."""
+        return iana.type_text(self._qtype)
+
+    @property
+    def recursion_desired(self) -> bool:
+        """The RD bit."""
+        return bool(self._flags & RD)
+
+    @property
+    def checking_disabled(self) -> bool:
+        """The CD bit (RFC 4035 §3.2.2)."""
+        return bool(self._flags & CD)
+
+    @property
+    def authentic_data(self) -> bool:
+        """The AD bit (RFC 6840 §5.7)."""
+        return bool(self._flags & AD)
+
+    @property
+    def edns(self) -> Edns | None:
+        """What the OPT record says; None where there was none."""
+        if self._payload < 0:
+            return None
+        return Edns(self._payload, self._do, 0, self._options)
+
+    def reply(
+        self,
+        *records: Record,
+        ttl: int = 300,
+        rcode: int = iana.NOERROR,
+        authoritative: bool = True,
+    ) -> Reply:
+        """Return the reply with these records under the name that was asked.
+
+        Records of a type that was not asked for are left out, so that one function can give an
+        A and an AAAA record to both questions; a CNAME is an answer to any.
+
+        Args:
+            records: their data; owner and class are the question's.
+            ttl: for how many seconds they may be cached.
+            rcode: NOERROR, NXDOMAIN, REFUSED …
+            authoritative: the AA bit; never set with other codes than NOERROR and NXDOMAIN.
+        """
+        if self._qtype != iana.ANY:
+            wanted = (self._qtype, iana.CNAME)
+            records = tuple(record for record in records if record.rtype in wanted)
+        answer = rrsets(self._qname, records, ttl, self._qclass)
+        claim = authoritative and rcode in (iana.NOERROR, iana.NXDOMAIN)
+        return Reply(self, rcode, claim, answer)
+
+    def asking(self, qname: Name, qtype: int) -> Query:
+        """Return the same query about another name and type."""
+        question = qname + QUESTION.pack(qtype, self._qclass)
+        return Query(
+            self._id,
+            self._flags,
+            question,
+            qname,
+            qtype,
+            self._qclass,
+            self._payload,
+            self._do,
+            self._options,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Query {self._id} {self.name} {iana.class_text(self._qclass)} {self.rtype}>"
+
+
+class Reply:
+    """The answer to one query; treat it as immutable.
+
+    Attributes:
+        query: what it answers.
+        rcode: NOERROR, NXDOMAIN …
+        authoritative: the AA bit.
+        answer, authority: what must be in the message; where it does not fit, the message is
+            truncated (TC) and carries none of it.
+        glue: addresses without which a referral is useless; truncated like the answer
+            (RFC 9471 §3).
+        additional: what is left out in silence where it does not fit.
+        options: EDNS options, sent where the query had an OPT record.
+    """
+
+    __slots__ = (
+        "additional",
+        "answer",
+        "authoritative",
+        "authority",
+        "glue",
+        "options",
+        "query",
+        "rcode",
+    )
+
+    def __init__(
+        self,
+        query: Query,
+        rcode: int = iana.NOERROR,
+        authoritative: bool = False,
+        answer: Section = (),
+        authority: Section = (),
+        *,
+        glue: Section = (),
+        additional: Section = (),
+        options: Options = (),
+    ) -> None:
+        self.query = query
+        self.rcode = rcode
+        self.authoritative = authoritative
+        self.answer = answer
+        self.authority = authority
+        self.glue = glue
+        self.additional = additional
+        self.options = options
+
+    def __repr__(self) -> str:
+        return f"<Reply {iana.rcode_text(self.rcode)} to {self.query.name} {self.query.rtype}>"

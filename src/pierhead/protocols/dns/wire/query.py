@@ -1,0 +1,197 @@
+"""Queries: the one message a DNS server reads (RFC 1035 §4.1, RFC 9619, RFC 6891).
+
+`parse_query` makes one pass over the bytes and makes one object. It is strict: what is left over
+after the last record is an error, as in NSD and Knot, because nobody can say what it meant.
+A `BadQuery` knows the refusal that its sender is owed.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from struct import error as StructError
+
+from pierhead.errors import DecodeError
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.edns import Edns, Options, build_opt, parse_options
+from pierhead.protocols.dns.wire.message import HEADER, OPCODE_MASK, QR, QUESTION, RD, Query
+from pierhead.protocols.dns.wire.rrset import Name
+
+__all__ = ["BadQuery", "build_query", "parse_query"]
+
+_RECORD = Struct("!HHIH")
+_OPT = Struct("!BHHIH")
+_NO_OPTIONS: Options = ()
+
+_DO = 0x8000
+_VERSION = 0x00FF0000
+
+
+class BadQuery(DecodeError):
+    """A message that gets a refusal instead of an answer.
+
+    Attributes:
+        rcode: what the refusal says.
+        question: the question section to echo; empty where none could be read.
+        do: the DO bit to echo in an OPT record; None for a refusal without one.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        offset: int | None = None,
+        rcode: int = iana.FORMERR,
+        *,
+        question: bytes = b"",
+        do: bool | None = None,
+    ) -> None:
+        super().__init__(reason, offset)
+        self.rcode = rcode
+        self.question = question
+        self.do = do
+
+
+def parse_query(frame: bytes) -> Query:
+    """Return the query in a message.
+
+    Raises:
+        BadQuery: there is none that can be answered; says which refusal is due.
+    """
+    if len(frame) < 12:
+        raise BadQuery(f"message of {len(frame)} octets, expected 12 or more")
+    ident, flags, questions, answers, authorities, additionals = HEADER.unpack_from(frame)
+    if flags & (QR | OPCODE_MASK):
+        raise _no_query(flags)
+    # RFC 9619 §4: QDCOUNT is 1 in a query; anything else is FORMERR.
+    if questions != 1:
+        raise BadQuery(f"{questions} questions, expected 1", 4)
+    position = 12
+    try:
+        while length := frame[position]:
+            if length > 63 or position > 265:
+                raise _bad_question_name(length, position)
+            position += length + 1
+        position += 1
+        qtype, qclass = QUESTION.unpack_from(frame, position)
+    except (IndexError, StructError):
+        raise BadQuery("message ends inside the question", len(frame)) from None
+    if position > 267:
+        raise BadQuery(f"name of {position - 12} octets, expected at most 255", 12)
+    qname = frame[12:position]
+    position += 4
+    question = frame[12:position]
+    if not (answers or authorities or additionals):
+        if position != len(frame):
+            raise _left_over(position, question)
+        return Query(ident, flags, question, qname, qtype, qclass, -1, False, ())
+    if additionals == 1 and not (answers or authorities) and len(frame) >= position + 11:
+        # One record, nearly always OPT: without data it is read here, and else by itself.
+        root, rtype, payload, ttl, length = _OPT.unpack_from(frame, position)
+        if not root and rtype == iana.OPT:
+            do, end, options = ttl & _DO != 0, position + 11, _NO_OPTIONS
+            if length or ttl & _VERSION:
+                payload, do, options, end = _parse_opt(frame, position, question)
+            if end != len(frame):
+                raise _left_over(end, question, do)
+            return Query(ident, flags, question, qname, qtype, qclass, payload, do, options)
+    return _parse_with_records(frame, question, qtype, qclass)
+
+
+def build_query(
+    ident: int, qname: Name, qtype: int, *, edns: Edns | None, rd: bool = False
+) -> bytes:
+    """Return a query of class IN as a client sends it."""
+    head = HEADER.pack(ident, RD if rd else 0, 1, 0, 0, 0 if edns is None else 1)
+    opt = b"" if edns is None else build_opt(edns)
+    return head + qname + QUESTION.pack(qtype, iana.CLASS_IN) + opt
+
+
+def _parse_opt(frame: bytes, start: int, question: bytes) -> tuple[int, bool, Options, int]:
+    """Return payload size, DO, the options' octets and the end of the OPT record at ``start``."""
+    _, payload, ttl, length = _RECORD.unpack_from(frame, start + 1)  # the caller saw 11 octets
+    do = bool(ttl & _DO)
+    # RFC 6891 §6.1.3: a version we do not know gets BADVERS, whatever its options look like.
+    if ttl & _VERSION:
+        raise BadQuery(
+            f"EDNS version {ttl >> 16 & 255}, expected 0",
+            start,
+            iana.BADVERS,
+            question=question,
+            do=do,
+        )
+    start += 11
+    end = start + length
+    if end > len(frame):
+        raise BadQuery("message ends inside the OPT record", start, question=question, do=do)
+    try:
+        options = parse_options(frame[start:end], start)
+    except DecodeError as error:
+        raise BadQuery(error.reason, error.offset, question=question, do=do) from None
+    return payload, do, options, end
+
+
+def _parse_with_records(frame: bytes, question: bytes, qtype: int, qclass: int) -> Query:
+    """Finish a query that carries more records than one OPT; they are skipped unread."""
+    ident, flags, _, answers, authorities, additionals = HEADER.unpack_from(frame)
+    payload, do = -1, False
+    options = _NO_OPTIONS
+    position = 12 + len(question)
+    first_additional = answers + authorities
+    for index in range(first_additional + additionals):
+        owner_end, rtype, end = _skip_record(frame, position, question)
+        if rtype == iana.OPT:
+            # RFC 6891 §6.1.1: in the additional section, one, owned by the root.
+            if index < first_additional:
+                raise BadQuery("OPT outside the additional section", position, question=question)
+            if owner_end != position + 1:
+                raise BadQuery("OPT not owned by the root", position, question=question)
+            if payload >= 0:
+                raise BadQuery("more than one OPT", position, question=question, do=do)
+            payload, do, options, end = _parse_opt(frame, position, question)
+        position = end
+    if position != len(frame):
+        raise _left_over(position, question, do if payload >= 0 else None)
+    return Query(ident, flags, question, question[:-4], qtype, qclass, payload, do, options)
+
+
+def _skip_record(frame: bytes, start: int, question: bytes) -> tuple[int, int, int]:
+    """Return the end of the owner, the type and the end of the record at ``start``."""
+    position = start
+    try:
+        while length := frame[position]:
+            if length >= 0xC0:
+                # RFC 1035 §4.1.4: "a prior occurance of the same name".
+                if (length & 0x3F) << 8 | frame[position + 1] >= start:
+                    raise BadQuery("pointer does not point backwards", position, question=question)
+                position += 1
+                break
+            if length > 63:
+                raise BadQuery(f"label type {length >> 6:02b}", position, question=question)
+            position += length + 1
+        position += 1
+        rtype, _, _, rdlength = _RECORD.unpack_from(frame, position)
+    except (IndexError, StructError):
+        raise BadQuery("message ends inside a record", start, question=question) from None
+    end = position + 10 + rdlength
+    if end > len(frame):
+        raise BadQuery("message ends inside a record's data", position, question=question)
+    return position, rtype, end
+
+
+def _no_query(flags: int) -> BadQuery:
+    if flags & QR:
+        return BadQuery("QR is set, expected a query", 2)
+    opcode = (flags & OPCODE_MASK) >> 11
+    return BadQuery(f"opcode {iana.opcode_text(opcode)}, expected QUERY", 2, iana.NOTIMP)
+
+
+def _bad_question_name(length: int, position: int) -> BadQuery:
+    if length >= 0xC0:
+        # Nothing but the header stands before the first name, so nothing can be pointed at.
+        return BadQuery("compression pointer in the question", position)
+    if length > 63:
+        return BadQuery(f"label type {length >> 6:02b}, expected a label", position)
+    return BadQuery("name longer than 255 octets", 12)
+
+
+def _left_over(position: int, question: bytes, do: bool | None = None) -> BadQuery:
+    return BadQuery("octets after the last record", position, question=question, do=do)
