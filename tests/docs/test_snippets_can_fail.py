@@ -104,7 +104,7 @@ def test_a_server_is_stopped_by_the_next_heading(tmp_path: Path) -> None:
 def test_a_server_that_fails_is_a_fault(tmp_path: Path) -> None:
     failing = 'import sys; print("ready now", file=sys.stderr, flush=True); sys.exit(1)'
 
-    with pytest.raises(AssertionError, match="ended too early|exit code"):
+    with pytest.raises(AssertionError, match=r"ended too early|exit code"):
         run(tmp_path, fenced("python", failing))
 
 

@@ -1,0 +1,198 @@
+"""Writes docs/standards.md from the marks on the tests: ``@pytest.mark.rfc("7766", "6.2.1.1")``.
+
+    python docs/generate_standards.py            write the page
+    python docs/generate_standards.py --check    exit with 1 if the page is not up to date
+
+A claim without a test cannot get on the page, and a mark for a document without a title here is
+an error. The tests are read, not run: they must pass for the claims to hold.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "standards.md"
+
+TITLES = {
+    "768": "User Datagram Protocol",
+    "862": "Echo Protocol",
+    "863": "Discard Protocol",
+    "864": "Character Generator Protocol",
+    "867": "Daytime Protocol",
+    "1034": "Domain names: concepts and facilities",
+    "1035": "Domain names: implementation and specification",
+    "1123": "Requirements for Internet hosts: application and support",
+    "1183": "New DNS RR definitions",
+    "1876": "Location information in the DNS (LOC)",
+    "1982": "Serial number arithmetic",
+    "1995": "Incremental zone transfer (IXFR)",
+    "1996": "Prompt notification of zone changes (NOTIFY)",
+    "2136": "Dynamic updates (UPDATE)",
+    "2181": "Clarifications to the DNS specification",
+    "2308": "Negative caching of DNS queries",
+    "2782": "The location of services (SRV)",
+    "2930": "Secret key establishment (TKEY)",
+    "3123": "Lists of address prefixes (APL)",
+    "3225": "Indicating resolver support of DNSSEC",
+    "3403": "Dynamic delegation discovery (NAPTR)",
+    "3596": "DNS extensions to support IP version 6",
+    "3597": "Handling of unknown DNS resource record types",
+    "3986": "Uniform Resource Identifier: generic syntax",
+    "4007": "IPv6 scoped address architecture",
+    "4033": "DNS security: introduction and requirements",
+    "4034": "Resource records for the DNS security extensions",
+    "4035": "Protocol modifications for the DNS security extensions",
+    "4255": "SSH key fingerprints (SSHFP)",
+    "4343": "DNS case insensitivity clarification",
+    "4592": "The role of wildcards in the DNS",
+    "4892": "Requirements for a mechanism identifying a name server",
+    "5001": "DNS name server identifier (NSID)",
+    "5155": "Hashed authenticated denial of existence (NSEC3)",
+    "5936": "DNS zone transfer protocol (AXFR)",
+    "5952": "A recommendation for IPv6 address text representation",
+    "5966": "DNS transport over TCP (replaced by RFC 7766)",
+    "6672": "DNAME redirection in the DNS",
+    "6698": "DNS-based authentication of named entities (TLSA)",
+    "6762": "Multicast DNS",
+    "6761": "Special-use domain names",
+    "6840": "Clarifications and implementation notes for DNSSEC",
+    "6891": "Extension mechanisms for DNS (EDNS(0))",
+    "6895": "DNS IANA considerations",
+    "7230": "HTTP/1.1: message syntax and routing",
+    "7766": "DNS transport over TCP: implementation requirements",
+    "7828": "The edns-tcp-keepalive option",
+    "7830": "The EDNS(0) padding option",
+    "7858": "DNS over Transport Layer Security",
+    "7873": "DNS cookies",
+    "7929": "DNS-based authentication of named entities for OpenPGP",
+    "8020": "NXDOMAIN: there really is nothing underneath",
+    "8310": "Usage profiles for DNS over TLS and DTLS",
+    "8375": "Special-use domain home.arpa",
+    "8427": "Representing DNS messages in JSON",
+    "8446": "Transport Layer Security 1.3",
+    "8467": "Padding policies for EDNS(0)",
+    "8482": "Minimal-sized responses to queries for ANY",
+    "8484": "DNS queries over HTTPS",
+    "8490": "DNS stateful operations",
+    "8659": "Certification authority authorization (CAA)",
+    "8906": "A common operational problem in DNS servers: failure to communicate",
+    "8914": "Extended DNS errors",
+    "8945": "Secret key transaction authentication (TSIG)",
+    "9018": "Interoperable DNS server cookies",
+    "9076": "DNS privacy considerations",
+    "9103": "DNS zone transfer over TLS",
+    "9110": "HTTP semantics",
+    "9112": "HTTP/1.1",
+    "9210": "DNS transport over TCP: operational requirements",
+    "9250": "DNS over dedicated QUIC connections",
+    "9293": "Transmission Control Protocol",
+    "9276": "Guidance for NSEC3 parameter settings",
+    "9364": "DNS security extensions (DNSSEC)",
+    "9432": "DNS catalog zones",
+    "9460": "Service binding (SVCB and HTTPS)",
+    "9471": "DNS glue requirements in referral responses",
+    "9499": "DNS terminology",
+    "9619": "In the DNS, QDCOUNT is (usually) one",
+    "9715": "IP fragmentation avoidance in DNS over UDP",
+}
+
+INTRODUCTION = """\
+# Standards
+
+Every clause of a standard that a test of ours shows, and the test that shows it. What is not
+here is not claimed.
+
+This page is written by `docs/generate_standards.py` from the marks on the tests.
+"""
+
+
+@dataclass(frozen=True, order=True)
+class Claim:
+    """A clause of an RFC, and the test that shows it."""
+
+    section: str
+    test: str
+    path: str
+
+
+def claims(root: Path) -> dict[str, list[Claim]]:
+    """Read the marks of every test file: RFC number to claims."""
+    found: dict[str, set[Claim]] = defaultdict(set)
+    for path in sorted(root.rglob("test_*.py")):
+        name = path.relative_to(root.parent).as_posix()
+        for number, section, test in _marks(ast.parse(path.read_text(encoding="utf-8")), name):
+            found[number].add(Claim(section, test, name))
+    return {number: sorted(found[number], key=_order) for number in sorted(found, key=int)}
+
+
+def _order(claim: Claim) -> tuple[list[tuple[int, str]], str, str]:
+    return [_part(part) for part in claim.section.split(".")], claim.test, claim.path
+
+
+def _part(part: str) -> tuple[int, str]:
+    return (int(part), "") if part.isdigit() else (10**6, part)
+
+
+def _marks(node: ast.AST, where: str) -> Iterator[tuple[str, str, str]]:
+    """Give (number, section, test) of the marks on what stands directly in this node."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            for decorator in child.decorator_list:
+                yield from _calls(decorator, _sentence(child.name), where)
+            yield from _marks(child, where)
+        elif isinstance(child, ast.Assign) and ast.unparse(child.targets[0]) == "pytestmark":
+            yield from _calls(child.value, "every test of the file", where)
+
+
+def _calls(node: ast.AST, test: str, where: str) -> Iterator[tuple[str, str, str]]:
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("mark.rfc"):
+            if len(call.args) != 2 or call.keywords:
+                raise SystemExit(f"{where}:{call.lineno}: expected rfc(number, section)")
+            number, section = (ast.literal_eval(one) for one in call.args)
+            if number not in TITLES:
+                raise SystemExit(f"{where}:{call.lineno}: add the title of RFC {number} to TITLES")
+            yield number, str(section), test
+
+
+def _sentence(name: str) -> str:
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.removeprefix("test_").removeprefix("Test"))
+    text = words.replace("_", " ").strip()
+    return text[:1].upper() + text[1:]
+
+
+def page(root: Path = ROOT / "tests") -> str:
+    """Return the text of the page."""
+    found = claims(root)
+    clauses = sum(len({claim.section for claim in every}) for every in found.values())
+    parts = [INTRODUCTION, f"{len(found)} documents, {clauses} clauses.\n"]
+    for number, every in found.items():
+        parts.append(
+            f"## [RFC {number}](https://www.rfc-editor.org/rfc/rfc{number}): {TITLES[number]}\n"
+        )
+        rows = [f"| §{claim.section} | [{claim.test}](../{claim.path}) |" for claim in every]
+        parts.append("\n".join(["| clause | shown by |", "|---|---|", *rows, ""]))
+    return "\n".join(parts)
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check the page; return the exit code."""
+    text = page()
+    if arguments == ["--check"]:
+        if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
+            return 0
+        print("docs/standards.md is not up to date; run: make standards", file=sys.stderr)
+        return 1
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
