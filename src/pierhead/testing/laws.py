@@ -1,0 +1,316 @@
+"""The laws of framings and codecs, to be checked from anybody's tests.
+
+    def test_my_framing_obeys_the_laws():
+        check_framing(MyFraming(), [b"", b"ahoy", b"x" * 300])
+        check_memory(MyFraming(max_length_bytes=512), b"x" * 64, longest=513)
+        check_time(MyFraming())
+
+    split     how the input is cut into pieces never changes the frames
+    return    what `Framing.frame` writes, a framer reads
+    memory    an endless input, valid or not, is never held
+    time      work grows as the input does, counted in octets touched and not by a clock
+    decoding  any bytes decode or raise `DecodeError`, and nothing else
+
+A broken law raises `LawBroken`. Everything here is deterministic; let hypothesis or another
+source of inputs choose payloads, streams and cut points where more variety is wanted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+import tracemalloc
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pierhead.codec import Codec, Framer, Framing
+from pierhead.errors import DecodeError, FramingError
+from pierhead.testing.counted import Work
+
+__all__ = [
+    "LawBroken",
+    "Reading",
+    "check_codec",
+    "check_framing",
+    "check_memory",
+    "check_splits",
+    "check_time",
+    "read",
+]
+
+#: An octet may be copied in, moved, searched, cut out and copied again, with room to spare; a
+#: call may look at a header. A framer that touches more does not depend on its input alone.
+_TOUCHES_PER_OCTET = 8
+_TOUCHES_PER_CALL = 32
+
+_ALL = 2**31
+
+
+class LawBroken(AssertionError):
+    """A framing or a codec does what none may; the message says with which input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a framer made of a stream: its frames, and whether it ended in a fault."""
+
+    frames: tuple[bytes, ...]
+    fault: bool
+
+
+# -- framings ------------------------------------------------------------------------------------
+
+
+def check_framing(framing: Framing, payloads: Sequence[bytes], *, seed: int = 0) -> None:
+    """Check that payloads come back as they were, however the stream is cut.
+
+    Each prefix of the stream is checked too when it is short, so that the end of input falls
+    everywhere.
+
+    Args:
+        framing: the framing to check.
+        payloads: what it can carry, empty and long ones among them.
+        seed: chooses the random cuts.
+    """
+    stream = b"".join(map(framing.frame, payloads))
+    got = read(framing, [stream])
+    if got != Reading(tuple(payloads), fault=False):
+        raise LawBroken(f"{framing} wrote {_shown(payloads)} and read {got}")
+    check_splits(framing, stream, seed=seed)
+    for end in range(min(len(stream), 64)):
+        check_splits(framing, stream[:end], seed=seed)
+
+
+def check_splits(
+    framing: Framing, stream: bytes, cuts: Iterable[int] = (), *, seed: int = 0
+) -> None:
+    """Check that a stream, valid or not, reads the same however it is cut.
+
+    It is read in one piece, octet by octet, cut at ``cuts``, cut at random, with and without
+    taking frames out in between, one frame at a time and through a buffer that is overwritten.
+    """
+    whole = read(framing, [stream])
+    chance = random.Random(seed)
+    octets = _octets(stream)
+    some = [_cut(stream, (chance.randint(0, len(stream)) for _ in range(n))) for n in (1, 3, 9)]
+    ways = {
+        "octet by octet": read(framing, octets),
+        "octet by octet, taking no frame before the end": read(framing, octets, eager=False),
+        "one frame at a time": read(framing, [stream], limit=1),
+        f"cut at {sorted(cuts := list(cuts))}": read(framing, _cut(stream, cuts)),
+        "through a buffer that is overwritten": read(framing, _reused(octets)),
+        **{f"in pieces of {[len(p) for p in ps]}": read(framing, ps) for ps in some},
+    }
+    for way, got in ways.items():
+        if got != whole:
+            raise LawBroken(f"{framing} reads {_shown(stream)} as {whole}, but {way} as {got}")
+
+
+def check_memory(
+    framing: Framing, piece: bytes, *, longest: int, allowance_bytes: int = 2**15
+) -> None:
+    """Check that endless input is not held, whether it makes frames, faults or neither.
+
+    Args:
+        framing: the framing to check.
+        piece: fed again and again; without a delimiter it never ends a frame.
+        longest: octets of the longest frame on the wire.
+        allowance_bytes: for everything that is not input: objects, frames not yet let go.
+    """
+    framer = framing.new()
+    bound = longest + len(piece)
+    owned = not tracemalloc.is_tracing()
+    if owned:
+        tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    try:
+        for _ in range(16 * bound // len(piece)):
+            framer.feed(piece)
+            # After a fault the law still stands: what is fed from then on is not kept.
+            with contextlib.suppress(FramingError):
+                _drain(framer, _ALL, [])
+            if framer.buffered > bound:
+                raise LawBroken(
+                    f"{framing} holds {framer.buffered} octets of endless {_shown(piece)}, "
+                    f"expected at most {bound}"
+                )
+            # Twice: what was taken may stay in front of the rest until it is the larger half.
+            held = tracemalloc.get_traced_memory()[0] - before
+            if held > 2 * bound + allowance_bytes:
+                raise LawBroken(
+                    f"{framing} says {framer.buffered} octets and uses {held} bytes of memory"
+                )
+    finally:
+        if owned:
+            tracemalloc.stop()
+
+
+def check_time(framing: Framing, *, longest: int = 2000, payload: bytes = b"ahoy") -> None:
+    """Check that work grows as the input does: in octets touched, see `counted`.
+
+    A long frame octet by octet, many small frames octet by octet, many small frames in one
+    piece taken out one by one or all at once, and a backlog that more input joins.
+
+    Args:
+        framing: the framing to check; its framers keep their buffers in attributes.
+        longest: octets of payload in the long frame.
+        payload: a small payload that it can carry.
+    """
+    small = framing.frame(payload)
+    long = framing.frame(payload[:1] * longest)
+    many = small * (2 * longest // len(small) + 1)
+    for what, pieces, limit in (
+        ("one long frame, octet by octet", _octets(long), _ALL),
+        ("small frames, octet by octet", _octets(many), _ALL),
+        ("small frames in one piece, taken one by one", [many], 1),
+        ("small frames in one piece, taken at once", [many], _ALL),
+        ("a backlog of small frames", [many] + [small] * 200, 1),
+    ):
+        _check_work(framing, what, list(pieces), limit)
+
+
+def _check_work(framing: Framing, what: str, pieces: list[bytes], limit: int) -> None:
+    framer = framing.new()
+    work, calls = Work(framer), 0
+    # One call of frames() for each piece, then as many as it takes: so a backlog can build up.
+    for piece in itertools.chain(pieces, itertools.repeat(b"")):
+        framer.feed(piece)
+        work.instrument()
+        frames = framer.frames(limit)
+        work.instrument()
+        calls += 2
+        if not piece and not frames:
+            break
+    fed = sum(map(len, pieces))
+    allowed = _TOUCHES_PER_OCTET * fed + _TOUCHES_PER_CALL * calls
+    if work.octets > allowed:
+        raise LawBroken(
+            f"{framing} touches {work.octets} octets to read {fed} ({what}), expected at most "
+            f"{allowed}; it looks at or moves the same input again and again"
+        )
+
+
+# -- codecs --------------------------------------------------------------------------------------
+
+
+def check_codec(
+    codec: Codec[Any, Any],
+    frames: Iterable[bytes] = (),
+    *,
+    messages: Iterable[Any] = (),
+    seed: int = 0,
+) -> None:
+    """Check that any bytes decode or raise `DecodeError`, and that messages come back equal.
+
+    Args:
+        codec: the codec to check, its ``reject`` included if it has one.
+        frames: valid or not; each is also cut short everywhere and damaged at random.
+        messages: requests that are replies too: encoded and decoded they must be equal.
+        seed: chooses the damage.
+    """
+    chance = random.Random(seed)
+    for message in messages:
+        frame = codec.encode(message)
+        if (again := _decode(codec, frame)) != message:
+            raise LawBroken(f"{codec} encodes {message!r} as {frame!r} and decodes {again!r}")
+        _check_decoding(codec, frame, chance)
+    for frame in frames:
+        _check_decoding(codec, frame, chance)
+
+
+def _check_decoding(codec: Codec[Any, Any], frame: bytes, chance: random.Random) -> None:
+    for damaged in _damaged(frame, chance):
+        try:
+            _decode(codec, damaged)
+        except DecodeError as error:
+            reject = getattr(codec, "reject", None)
+            refusal = reject(error, damaged) if reject else None
+            if refusal is not None and not isinstance(refusal, bytes):
+                raise LawBroken(f"{codec} rejects {damaged!r} with {refusal!r}") from error
+
+
+def _decode(codec: Codec[Any, Any], frame: bytes) -> Any:
+    try:
+        return codec.decode(frame)
+    except DecodeError:
+        raise
+    except Exception as error:
+        raise LawBroken(
+            f"{codec} raises {error!r} for {frame!r}, expected a message or DecodeError"
+        ) from error
+
+
+def _damaged(frame: bytes, chance: random.Random) -> Iterator[bytes]:
+    """Yield the frame, the frame cut short, made longer, and with octets changed."""
+    yield frame
+    for end in range(min(len(frame), 512)):
+        yield frame[:end]
+    yield frame + chance.randbytes(1)
+    for _ in range(64 if frame else 0):
+        copy = bytearray(frame)
+        for _ in range(chance.randint(1, 4)):
+            copy[chance.randrange(len(copy))] = chance.choice((0, 0x7F, 0xC0, 0xFF, 65))
+        yield bytes(copy)
+
+
+# -- reading -------------------------------------------------------------------------------------
+
+
+def read(
+    framing: Framing,
+    pieces: Iterable[bytes | memoryview],
+    *,
+    limit: int = _ALL,
+    eager: bool = True,
+) -> Reading:
+    """Read a stream in these pieces to its end.
+
+    Args:
+        framing: makes the framer.
+        pieces: the stream.
+        limit: how many frames to take out in one call.
+        eager: take frames out after every piece, and not only at the end.
+    """
+    framer = framing.new()
+    frames: list[bytes] = []
+    try:
+        for piece in pieces:
+            framer.feed(piece)
+            if eager:
+                _drain(framer, limit, frames)
+        _drain(framer, limit, frames)
+        frames += framer.finish()
+    except FramingError:
+        return Reading(tuple(frames), fault=True)
+    return Reading(tuple(frames), fault=False)
+
+
+def _drain(framer: Framer, limit: int, frames: list[bytes]) -> None:
+    while taken := framer.frames(limit):
+        if len(taken) > limit:
+            raise LawBroken(f"{framer} gave {len(taken)} frames, asked for {limit}")
+        frames += taken
+
+
+def _octets(stream: bytes) -> list[bytes]:
+    return [stream[i : i + 1] for i in range(len(stream))]
+
+
+def _cut(stream: bytes, cuts: Iterable[int]) -> list[bytes]:
+    ends = [0, *sorted(cuts), len(stream)]
+    return [stream[a:b] for a, b in itertools.pairwise(ends)]
+
+
+def _reused(pieces: Iterable[bytes]) -> Iterator[memoryview]:
+    """Yield each piece in the same buffer, overwritten as soon as the next is asked for."""
+    for piece in pieces:
+        buffer = bytearray(piece)
+        yield memoryview(buffer)
+        buffer[:] = bytes(byte ^ 0xFF for byte in piece)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:150]} … ({len(text)} characters)"

@@ -1,0 +1,316 @@
+"""The stock framings obey the laws, and the laws catch what breaks them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pierhead.codec import Delimited, LengthPrefixed, Lines, Netstring
+from pierhead.errors import DecodeError, FramingError
+from pierhead.testing.laws import (
+    LawBroken,
+    Reading,
+    check_codec,
+    check_framing,
+    check_memory,
+    check_splits,
+    check_time,
+    read,
+)
+
+FRAMINGS = [
+    Lines(),
+    Lines(max_length_bytes=5, newline=b"\r\n"),
+    Delimited(b"\0"),
+    Delimited(b"--", 5),
+    Delimited(b"\r\n.\r\n"),
+    LengthPrefixed(1),
+    LengthPrefixed(1, inclusive=True),
+    LengthPrefixed(2),
+    LengthPrefixed(2, "little", max_length_bytes=5),
+    LengthPrefixed(4, inclusive=True),
+    Netstring(),
+    Netstring(5),
+]
+
+# Few octets, so that ends, lengths and digits are met often.
+streams = st.lists(st.sampled_from([*b"\r\n\0\1\2\5-.:,0123x"]), max_size=40).map(bytes)
+
+
+@pytest.mark.parametrize("framing", FRAMINGS, ids=repr)
+@settings(max_examples=60, deadline=None)
+@given(stream=streams, cuts=st.lists(st.integers(0, 40), max_size=5))
+def test_the_cut_of_any_stream_never_changes_its_frames(framing, stream, cuts):
+    check_splits(framing, stream, [min(cut, len(stream)) for cut in cuts])
+
+
+@pytest.mark.parametrize("framing", FRAMINGS, ids=repr)
+@settings(max_examples=20, deadline=None)
+@given(payloads=st.lists(st.text("ab,:0", max_size=5).map(str.encode), max_size=8))
+def test_payloads_come_back_as_they_were(framing, payloads):
+    check_framing(framing, payloads)
+
+
+@pytest.mark.parametrize("framing", [LengthPrefixed(2), Netstring()], ids=repr)
+@given(payloads=st.lists(st.binary(max_size=300), max_size=4))
+@settings(max_examples=20, deadline=None)
+def test_any_octets_come_back_where_lengths_are_counted(framing, payloads):
+    stream = b"".join(map(framing.frame, payloads))
+    assert read(framing, [stream]) == Reading(tuple(payloads), fault=False)
+
+
+@pytest.mark.parametrize("piece", [b"x" * 100, b"0", b"\r" * 100, b"1:x,\n\0--", b"\xff" * 100])
+@pytest.mark.parametrize(
+    ("framing", "longest"),
+    [
+        (Lines(512), 514),
+        (Delimited(b"\r\n.\r\n", 512), 517),
+        (LengthPrefixed(2, max_length_bytes=512), 514),
+        (LengthPrefixed(1), 256),
+        (Netstring(512), 517),
+    ],
+    ids=repr,
+)
+def test_endless_input_is_not_held(framing, longest, piece):
+    check_memory(framing, piece, longest=longest)
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [Lines(), Delimited(b"\0"), Delimited(b"\r\n.\r\n"), LengthPrefixed(2), Netstring()],
+    ids=repr,
+)
+def test_work_grows_as_the_input_does(framing):
+    check_time(framing)
+
+
+# --- the laws catch what breaks them -----------------------------------------------------------
+
+
+class Wrong:
+    """Lines, up to 64 octets, in a way that a subclass makes wrong."""
+
+    def __init__(self):
+        self.held = b""
+
+    def new(self):
+        return type(self)()
+
+    def frame(self, payload):
+        return payload + b"\n"
+
+    def feed(self, data):
+        self.held += data
+
+    def frames(self, limit):
+        taken = []
+        while len(taken) < limit and b"\n" in self.held:
+            line, _, self.held = self.held.partition(b"\n")
+            taken.append(bytes(line))
+        return taken
+
+    def finish(self):
+        if self.held:
+            raise FramingError("no end of line")
+        return []
+
+    @property
+    def buffered(self):
+        return len(self.held)
+
+
+class ForgetsBetweenReads(Wrong):
+    def feed(self, data):
+        self.held = bytes(data)
+
+
+class KeepsTheReadersBuffer(Wrong):
+    def __init__(self):
+        self.pieces = []
+
+    def feed(self, data):
+        self.pieces.append(data)
+
+    @property
+    def held(self):
+        return b"".join(self.pieces)
+
+    @held.setter
+    def held(self, rest):
+        self.pieces = [rest]
+
+
+class LosesTheLastFrame(Wrong):
+    def frame(self, payload):
+        return payload
+
+
+class GivesMoreThanAsked(Wrong):
+    def frames(self, limit):
+        return super().frames(limit + 1)
+
+
+@pytest.mark.parametrize(
+    ("framing", "why"),
+    [
+        (ForgetsBetweenReads(), "octet by octet as"),
+        (KeepsTheReadersBuffer(), "through a buffer that is overwritten as"),
+        (LosesTheLastFrame(), "and read"),
+        (GivesMoreThanAsked(), "gave 2 frames, asked for 1"),
+    ],
+)
+def test_a_framer_that_depends_on_the_cut_is_caught(framing, why):
+    with pytest.raises(LawBroken, match=re.escape(why)):
+        check_framing(framing, [b"a", b"bc"])
+
+
+def test_a_framer_that_holds_endless_input_is_caught():
+    with pytest.raises(LawBroken, match="holds 192 octets of endless"):
+        check_memory(Wrong(), b"x" * 64, longest=65)
+
+
+class LiesAboutWhatItHolds(Wrong):
+    buffered = 0
+
+
+def test_a_framer_that_lies_about_what_it_holds_is_caught():
+    with pytest.raises(LawBroken, match="says 0 octets and uses"):
+        check_memory(LiesAboutWhatItHolds(), b"x" * 64, longest=65, allowance_bytes=512)
+
+
+class SearchesAgain(Wrong):
+    """Linear in what it copies, quadratic in what it searches."""
+
+    def __init__(self):
+        self.held = bytearray()
+
+    def frames(self, limit):
+        taken = []
+        while len(taken) < limit and (end := self.held.find(b"\n")) >= 0:
+            taken.append(bytes(self.held[:end]))
+            del self.held[: end + 1]
+        return taken
+
+
+class JoinsAgain(SearchesAgain):
+    """Builds the whole line anew for each piece, by a literal that cannot count."""
+
+    def __init__(self):
+        self.held, self.searched = b"", 0
+
+    def feed(self, data):
+        self.held = b"".join([self.held, data])
+
+    def frames(self, limit):
+        end = self.held.find(b"\n", self.searched)
+        if end < 0:
+            self.searched = len(self.held)
+            return []
+        line, self.held, self.searched = self.held[:end], self.held[end + 1 :], 0
+        return [line]
+
+
+class SplitsAgain(Wrong):
+    """Linear octet by octet, quadratic in a backlog."""
+
+    def __init__(self):
+        self.pieces = []
+        self.rest = b""
+
+    def feed(self, data):
+        if b"\n" in data:
+            self.rest += b"".join(self.pieces) + data
+            self.pieces = []
+        elif data:
+            self.pieces.append(data)
+
+    def frames(self, limit):
+        line, newline, rest = self.rest.partition(b"\n")
+        if not newline:
+            return []
+        self.rest = rest
+        return [line]
+
+
+class SearchesOnce(SearchesAgain):
+    """The same, mended: nothing to catch."""
+
+    def __init__(self):
+        self.held, self.searched = bytearray(), 0
+
+    def frames(self, limit):
+        taken = []
+        while len(taken) < limit and (end := self.held.find(b"\n", self.searched)) >= 0:
+            taken.append(bytes(self.held[:end]))
+            del self.held[: end + 1]
+            self.searched = 0
+        self.searched = 0 if len(taken) == limit else len(self.held)
+        return taken
+
+
+@pytest.mark.parametrize(
+    ("framing", "where"),
+    [
+        (Wrong(), "one long frame"),
+        (SearchesAgain(), "one long frame"),
+        (JoinsAgain(), "one long frame"),
+        (SplitsAgain(), "taken one by one"),
+    ],
+)
+def test_a_quadratic_framer_is_caught(framing, where):
+    with pytest.raises(LawBroken, match=where):
+        check_time(framing)
+
+
+def test_a_linear_framer_on_a_bytearray_is_not():
+    check_time(SearchesOnce())
+    check_framing(SearchesOnce(), [b"a", b"", b"bc"])
+
+
+# --- codecs ------------------------------------------------------------------------------------
+
+
+class Words:
+    def decode(self, frame):
+        try:
+            return frame.decode("ascii").split(" ")
+        except UnicodeDecodeError as error:
+            raise DecodeError("not ASCII", error.start) from error
+
+    def encode(self, reply):
+        return " ".join(reply).encode("ascii")
+
+
+class RaisesSomethingElse(Words):
+    def decode(self, frame):
+        return frame.decode("ascii").split(" ")
+
+
+class LosesSpaces(Words):
+    def decode(self, frame):
+        return [word for word in super().decode(frame) if word]
+
+
+class RejectsWithText(Words):
+    def reject(self, error, frame):
+        return str(error)
+
+
+def test_a_codec_that_refuses_by_decode_error_obeys_the_laws():
+    check_codec(Words(), [b"", b"a b", b"\xff"], messages=[["a", "", "b"]])
+
+
+@pytest.mark.parametrize(
+    ("codec", "why"),
+    [
+        (RaisesSomethingElse(), "raises UnicodeDecodeError"),
+        (LosesSpaces(), "decodes ['a', 'b']"),
+        (RejectsWithText(), "with 'not ASCII (at octet"),
+    ],
+)
+def test_a_codec_that_breaks_a_law_is_caught(codec, why):
+    with pytest.raises(LawBroken, match=re.escape(why)):
+        check_codec(codec, [b"a b"], messages=[["a", "", "b"]])
