@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: help venv serve test check format lint types lock bench clean
+.PHONY: help venv serve test check format lint types standards lock bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -20,13 +20,16 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 serve: venv ## serve the example zone by DNS on 127.0.0.1:5300
-	@exec $(BIN)/pierhead serve dns --zone examples/zones
+	@exec $(BIN)/pierhead serve dns --zone examples/zones $(if $(LISTEN),-l $(LISTEN))
 
 test: venv ## run the tests (two workers)
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
-check: venv format lint types ## what CI asks beside the tests
+check: venv format lint types ## format, lint, types, architecture, every block of every page
 	@$(BIN)/python -m pytest -q tests/architecture tests/docs
+
+standards: venv ## write docs/standards.md anew from the marks on the tests
+	@$(BIN)/python docs/generate_standards.py
 
 format: venv
 	@$(BIN)/ruff format --check .

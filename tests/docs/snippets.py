@@ -114,7 +114,9 @@ def _block(lines: list[tuple[int, str]], fence: re.Match[str], where: str) -> st
 
 def with_free_ports(text: str) -> str:
     """Replace the ports of loopback addresses, each by a free one, wherever they stand."""
-    asked = {port for found in LOCAL_PORT.findall(text) for port in found if port}
+    # "make serve" listens on this port unless it is told otherwise.
+    serves = {"5300"} if "make serve" in text else set()
+    asked = serves | {port for found in LOCAL_PORT.findall(text) for port in found if port}
     chosen: dict[str, str] = {}
     for port in sorted(asked):
         while (new := str(free_port())) in chosen.values() or new in asked:
@@ -122,7 +124,8 @@ def with_free_ports(text: str) -> str:
         chosen[port] = new
     if not chosen:
         return text
-    return re.sub(rf"(?<![\d.])({'|'.join(chosen)})(?![\d.])", lambda m: chosen[m[1]], text)
+    text = re.sub(rf"(?<![\d.])({'|'.join(chosen)})(?![\d.])", lambda m: chosen[m[1]], text)
+    return text.replace("make serve", f"make serve LISTEN=127.0.0.1:{chosen.get('5300')}")
 
 
 def commands(snippet: Snippet) -> Iterator[Command]:
