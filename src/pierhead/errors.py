@@ -38,11 +38,19 @@ __all__ = [
 
 
 class PierheadError(Exception):
-    """The root of every error that Pierhead raises on purpose."""
+    """The root of every error that Pierhead raises on purpose.
+
+    ``exit_code`` is what the command line ends with: 1 runtime, 2 usage, 3 could not start,
+    4 configuration or zone invalid.
+    """
+
+    exit_code = 1
 
 
 class UsageError(PierheadError, ValueError):
     """The calling program or the command line asked for something that cannot be."""
+
+    exit_code = 2
 
 
 class AddressError(UsageError):
@@ -103,6 +111,8 @@ class Fault:
 class ConfigError(PierheadError):
     """One or more files are wrong; ``faults`` has all of them, in order."""
 
+    exit_code = 4
+
     def __init__(self, faults: list[Fault]) -> None:
         self.faults = tuple(faults)
         super().__init__(self.faults)
@@ -117,6 +127,8 @@ class ListenError(PierheadError):
     ``step`` is the system call or check that refused (``bind``, ``listen``, ``resolve`` …);
     ``errno`` is the system's error number, None where no system call failed.
     """
+
+    exit_code = 3
 
     def __init__(
         self, address: str, step: str, reason: str, remedy: str = "", errno: int | None = None

@@ -12,14 +12,14 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from typing import Any, TextIO, TypeVar
+from typing import Any, TextIO, TypeVar, cast
 
 from pierhead.address import ListenSpec
 from pierhead.endpoint import Application, Endpoint
-from pierhead.errors import ConfigError, ListenError, PierheadError, UsageError
+from pierhead.errors import PierheadError
 from pierhead.server.server import Server
 
-__all__ = ["event_loop_runner", "exit_code", "run", "serve_until_signal"]
+__all__ = ["event_loop_runner", "run", "serve_until_signal"]
 
 T = TypeVar("T")
 
@@ -41,20 +41,13 @@ def run(what: Endpoint | Application, *addresses: str | ListenSpec, **options: f
     cannot be, 3 for an address that cannot be opened, 4 for a file that is wrong. To handle
     errors in a larger program, use `Server`.
     """
+    limits = cast(dict[str, Any], options)
     try:
-        event_loop_runner(serve_until_signal(Server(what, *addresses, **options)))
+        server = Server(what, *addresses, **limits)
+        event_loop_runner(serve_until_signal(server))
     except PierheadError as error:
         print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(exit_code(error)) from None
-
-
-def exit_code(error: PierheadError) -> int:
-    """Return the exit code that tells what kind of mistake this is."""
-    if isinstance(error, UsageError):
-        return 2
-    if isinstance(error, ListenError):
-        return 3
-    return 4 if isinstance(error, ConfigError) else 1
+        raise SystemExit(error.exit_code) from None
 
 
 def event_loop_runner(main: Coroutine[Any, Any, T]) -> T:

@@ -189,7 +189,7 @@ class Requests:
             self._running.discard(request)
             self._finished(request.key)
 
-    async def _deliver_many(self, key: Key, reply: object) -> None:
+    async def _deliver_many(self, key: Key, reply: Any) -> None:
         if not is_many(reply):
             raise ServiceFailed(
                 f"the service returned {type(reply).__name__}, expected bytes, None or an "

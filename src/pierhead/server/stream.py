@@ -12,6 +12,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from typing import cast
 
 from pierhead.admission import Admission, ConnectionAdmission
 from pierhead.buffer import BufferSource
@@ -214,7 +215,7 @@ class StreamServer:
         connection = self._handler(scope)
         try:
             async with asyncio.timeout(scope.options.handshake_timeout):
-                await accepted.attach(connection)
+                await accepted.attach(cast(asyncio.BaseProtocol, connection))
         except TimeoutError:
             self._counters.closed("handshake")
             return

@@ -74,9 +74,10 @@ def serve(
         max_length_bytes: the longest line, its end not counted.
         admission: checks on every line before it is decoded, in order.
     """
+    lines: WireFormat[Any, Any] = wire_format(encoding, max_length_bytes=max_length_bytes)
     return serve_format(
         service,
-        wire_format(encoding, max_length_bytes=max_length_bytes),
+        lines,
         name="lines",
         admission=admission,
     )

@@ -1,0 +1,5 @@
+"""``python -m pierhead`` is the ``pierhead`` command."""
+
+from pierhead.cli.main import main
+
+main()

@@ -1,0 +1,95 @@
+"""The ``pierhead`` command: finds the subcommand, turns errors into messages and exit codes.
+
+Exit codes are a contract: 0 ok, 1 runtime, 2 usage, 3 could not start, 4 configuration or zone
+invalid. A subcommand's module is imported when it is run or its own help is shown, so that
+``pierhead --help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import click
+
+from pierhead import __version__
+from pierhead.errors import PierheadError
+
+__all__ = ["LazyGroup", "cli", "main"]
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are needed.
+
+    Args:
+        lazy: name of each command to its one-line help and the ``module:attribute`` it is at.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return every name in the order declared."""
+        return list(self._lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command; None where there is none of this name."""
+        if cmd_name not in self._lazy:
+            return None
+        module, _, attribute = self._lazy[cmd_name][1].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the one-line helps, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (text, _) in self._lazy.items()])
+
+
+_COMMANDS = {
+    "serve": ("Serve a protocol on any addresses.", "pierhead.cli.serve:serve"),
+    "address": ("Explain listening addresses.", "pierhead.cli.address:address"),
+}
+
+_EPILOG = """\b
+Examples:
+  pierhead serve dns --zone examples/zones
+  pierhead serve echo -l tcp:127.0.0.1:7000 -l udp:127.0.0.1:7000
+  pierhead address explain --for dns 127.0.0.1:5300
+
+Exit codes: 0 ok, 1 runtime, 2 usage, 3 could not start, 4 configuration or zone invalid.
+"""
+
+
+@click.command(
+    cls=LazyGroup,
+    lazy=_COMMANDS,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="pierhead")
+def cli() -> None:
+    """Write one service; serve it on anything that listens."""
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    try:
+        result = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except PierheadError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`); stdout must not be flushed again at exit.
+        sys.stdout = None  # type: ignore[assignment]  # documented by the interpreter's shutdown
+        sys.exit(1)
+    sys.exit(result if isinstance(result, int) else 0)

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import errno
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fakes import FakeDatagramListener, HandClock, settle  # type: ignore[import-not-found]
+
+from pierhead.admission import Answer, Drop
+from pierhead.endpoint import FrameHandler
+from pierhead.metrics import Metrics
+from pierhead.server.datagram import DatagramServer
+from pierhead.server.lost import Lost
+from pierhead.server.options import ServerOptions
+
+
+class Bench:
+    def __init__(
+        self, service: Any, *, reject: Any = None, answer_now: Any = None, **given: Any
+    ) -> None:
+        self.listener = FakeDatagramListener()
+        self.clock = HandClock()
+        self.metrics = Metrics()
+        self.lost: list[Lost] = []
+        self.woken = 0
+        self.server = DatagramServer(
+            self.listener,
+            FrameHandler(service, reject, answer_now),
+            admission=given.pop("admission", None),
+            options=ServerOptions().changed(given),
+            clock=self.clock,
+            metrics=self.metrics,
+            on_lost=self.lost.append,
+            wake_sweep=self._wake,
+        )
+        self.server.start()
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+
+async def upper(frame: bytes, context: Any) -> bytes:
+    return frame.upper()
+
+
+def refuse(error: Exception, frame: bytes) -> bytes:
+    return type(error).__name__.encode()
+
+
+async def test_a_batch_is_answered_in_one_send() -> None:
+    it = Bench(upper)
+    it.listener.arrive(b"a", b"b", b"c")
+    await settle()
+    assert it.listener.batches == [[(b"A", "client"), (b"B", "client"), (b"C", "client")]]
+
+
+async def test_a_slow_request_delays_no_neighbour() -> None:
+    gate = asyncio.get_running_loop().create_future()
+
+    async def slow_for_some(frame: bytes, context: Any) -> bytes:
+        if frame == b"slow":
+            await gate
+        return frame
+
+    it = Bench(slow_for_some)
+    it.listener.arrive(b"slow", b"quick")
+    await settle()
+    assert it.listener.sent == [b"quick"]
+    gate.set_result(None)
+    await settle()
+    assert it.listener.sent == [b"quick", b"slow"]
+
+
+async def test_context_variables_do_not_leak_between_requests() -> None:
+    marked: contextvars.ContextVar[str] = contextvars.ContextVar("marked", default="clean")
+
+    async def marks(frame: bytes, context: Any) -> bytes:
+        before = marked.get()
+        marked.set("dirty")
+        return before.encode()
+
+    it = Bench(marks)
+    it.listener.arrive(b"a", b"b")
+    await settle()
+    assert it.listener.sent == [b"clean", b"clean"]
+
+
+async def test_above_the_limit_requests_are_shed_with_the_protocols_refusal() -> None:
+    gate = asyncio.get_running_loop().create_future()
+
+    async def waits(frame: bytes, context: Any) -> bytes:
+        await gate
+        return frame
+
+    it = Bench(waits, reject=refuse, max_requests=2)
+    it.listener.arrive(b"a", b"b", b"c", b"d")
+    await settle()
+    assert it.listener.sent == [b"Overloaded", b"Overloaded"]
+    assert it.metrics.total("dropped_total", reason="max_requests") == 2
+    gate.set_result(None)
+    await settle()
+    assert it.listener.sent[2:] == [b"a", b"b"]
+
+
+async def test_silence_is_counted_and_sends_nothing() -> None:
+    async def silent(frame: bytes, context: Any) -> None:
+        return None
+
+    it = Bench(silent)
+    it.listener.arrive(b"a")
+    await settle()
+    assert it.listener.sent == []
+    assert it.metrics.total("requests_silent_total") == 1
+
+
+async def test_many_replies_become_many_datagrams() -> None:
+    async def twice(frame: bytes, context: Any) -> AsyncIterator[bytes]:
+        async def frames() -> AsyncIterator[bytes]:
+            yield frame + b"1"
+            yield frame + b"2"
+
+        return frames()
+
+    it = Bench(twice)
+    it.listener.arrive(b"a")
+    await settle()
+    assert it.listener.sent == [b"a1", b"a2"]
+
+
+async def test_the_deadline_of_a_request_becomes_a_refusal() -> None:
+    async def never(frame: bytes, context: Any) -> bytes:
+        await asyncio.get_running_loop().create_future()
+        return frame
+
+    it = Bench(never, reject=refuse, request_timeout=2.0)
+    it.listener.arrive(b"a")
+    await settle()
+    assert it.woken == 1
+    assert it.server.sweep(it.clock.now + 1.9) is True
+    await settle()
+    assert it.listener.sent == []
+    it.server.sweep(it.clock.now + 2.0)
+    await settle()
+    assert it.listener.sent == [b"TimedOut"]
+    assert it.server.sweep(it.clock.now + 2.1) is False
+
+
+async def test_a_service_that_swallows_its_cancellation_is_cancelled_again() -> None:
+    swallowed = 0
+
+    async def stubborn(frame: bytes, context: Any) -> bytes:
+        nonlocal swallowed
+        while swallowed < 2:
+            try:
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                swallowed += 1
+        return frame
+
+    it = Bench(stubborn, request_timeout=1.0)
+    it.listener.arrive(b"a")
+    await settle()
+    for _ in range(2):
+        it.server.sweep(it.clock.now + 1)
+        await settle()
+    assert it.listener.sent == [b"a"]
+
+
+async def test_admission_and_ready_answers_come_before_any_task() -> None:
+    asked: list[bytes] = []
+
+    async def service(frame: bytes, context: Any) -> bytes:
+        asked.append(frame)
+        return frame
+
+    verdicts = {b"drop": Drop("nasty"), b"answer": Answer("told", b"no")}
+    it = Bench(
+        service,
+        admission=lambda frame, peer, via: verdicts.get(frame),
+        answer_now=lambda frame, peer, via: b"ready" if frame == b"known" else None,
+    )
+    it.listener.arrive(b"drop", b"answer", b"known", b"new")
+    await settle()
+    assert asked == [b"new"]
+    assert it.listener.sent == [b"no", b"ready", b"new"]
+    assert it.metrics.total("ready_answers_total") == 1
+
+
+async def test_what_the_system_refuses_to_send_is_counted_and_the_rest_is_sent() -> None:
+    it = Bench(upper)
+    it.listener.refuse[b"B"] = errno.EMSGSIZE
+    it.listener.arrive(b"a", b"b", b"c")
+    await settle()
+    assert it.listener.sent == [b"A", b"C"]
+    assert it.metrics.total("dropped_total", reason="reply_too_large") == 1
+
+
+async def test_draining_receives_no_more_and_finishes_what_was_accepted() -> None:
+    gate = asyncio.get_running_loop().create_future()
+
+    async def waits(frame: bytes, context: Any) -> bytes:
+        await gate
+        return frame
+
+    it = Bench(waits)
+    it.listener.arrive(b"a")
+    await settle()
+    it.server.drain()
+    drained = asyncio.ensure_future(it.server.wait_drained())
+    await settle()
+    assert not drained.done()
+    assert it.listener.on_readable is None
+    gate.set_result(None)
+    await settle()
+    assert drained.done()
+    assert it.listener.sent == [b"a"]
+
+
+async def test_what_a_drain_gives_up_is_named() -> None:
+    async def never(frame: bytes, context: Any) -> bytes:
+        await asyncio.get_running_loop().create_future()
+        return frame
+
+    it = Bench(never, reject=refuse)
+    it.listener.arrive(b"a")
+    await settle()
+    it.server.abort("drain")
+    await it.server.wait_drained()
+    assert it.lost == [Lost("memgram:test", "client", "drain")]
+    assert it.listener.sent == []

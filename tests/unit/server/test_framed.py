@@ -1,0 +1,486 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from fakes import Bench, settle  # type: ignore[import-not-found]
+
+from pierhead.admission import Answer, Drop
+from pierhead.codec import LengthPrefixed, Lines
+from pierhead.codec.base import Order
+from pierhead.endpoint import FrameHandler
+from pierhead.errors import DecodeError, FramingError, Overloaded, ServiceFailed, TimedOut
+from pierhead.server.framed import framed
+
+
+def refuse(error: Exception, frame: bytes) -> bytes:
+    return type(error).__name__.encode()
+
+
+def bench(service: Any, order: Order = Order.IN_ORDER, **given: Any) -> Bench:
+    handler = FrameHandler(service, refuse, given.pop("answer_now", None))
+    framing = given.pop("framing", Lines(max_length_bytes=1000))
+    return Bench(framed(handler, framing, order), **given)
+
+
+class Gates:
+    """A service whose requests end when the test says so."""
+
+    def __init__(self) -> None:
+        self.open: dict[bytes, asyncio.Future[bytes]] = {}
+
+    async def __call__(self, frame: bytes, context: Any) -> bytes:
+        self.open[frame] = asyncio.get_running_loop().create_future()
+        return await self.open[frame]
+
+    def answer(self, frame: bytes) -> None:
+        self.open[frame].set_result(frame.upper())
+
+
+async def upper(frame: bytes, context: Any) -> bytes:
+    return frame.upper()
+
+
+async def test_requests_are_answered_and_replies_of_one_turn_leave_in_one_write() -> None:
+    it = bench(upper)
+    it.feed(b"a\nb\nc\n")
+    await settle()
+    assert it.transport.written == [b"A\nB\nC\n"]
+
+
+async def test_replies_keep_the_order_of_requests_where_the_protocol_has_no_identifiers() -> None:
+    gates = Gates()
+    it = bench(gates)
+    it.feed(b"a\nb\n")
+    await settle()
+    gates.answer(b"b")
+    await settle()
+    assert it.output == b""
+    gates.answer(b"a")
+    await settle()
+    assert it.output == b"A\nB\n"
+
+
+@pytest.mark.rfc("7766", "7")
+async def test_replies_leave_as_they_are_ready_where_the_protocol_matches_them() -> None:
+    gates = Gates()
+    it = bench(gates, Order.ANY)
+    it.feed(b"a\nb\n")
+    await settle()
+    gates.answer(b"b")
+    await settle()
+    assert it.output == b"B\n"
+    gates.answer(b"a")
+    await settle()
+    assert it.output == b"B\nA\n"
+
+
+@pytest.mark.parametrize("order", list(Order))
+async def test_a_full_window_pauses_reading_and_nothing_accepted_is_dropped(order: Order) -> None:
+    gates = Gates()
+    it = bench(gates, order, max_requests_per_connection=2)
+    it.feed(b"a\nb\nc\nd\n")
+    await settle()
+    assert sorted(gates.open) == [b"a", b"b"]
+    assert not it.transport.reading
+    gates.answer(b"a")
+    gates.answer(b"b")
+    await settle()
+    assert sorted(gates.open) == [b"a", b"b", b"c", b"d"]
+    gates.answer(b"c")
+    gates.answer(b"d")
+    await settle()
+    assert it.output == b"A\nB\nC\nD\n"
+    assert it.transport.reading
+
+
+@pytest.mark.rfc("7766", "6.2.4")
+async def test_a_peer_that_has_finished_sending_still_gets_every_answer() -> None:
+    gates = Gates()
+    it = bench(gates, max_requests_per_connection=1)
+    it.feed(b"a\nb\nlast")
+    assert it.connection.eof_received() is True
+    for frame in (b"a", b"b", b"last"):
+        await settle()
+        assert not it.transport.closed
+        gates.answer(frame)
+    await settle()
+    assert it.output == b"A\nB\nLAST\n"
+    assert it.transport.closed
+    assert it.closed == 1
+    assert it.close_reasons() == ["eof"]
+
+
+async def test_a_frame_cut_off_by_the_end_of_input_is_refused_after_the_answers() -> None:
+    it = bench(upper, framing=LengthPrefixed(2))
+    it.feed(b"\0\2ab\0\5abc")
+    it.connection.eof_received()
+    await settle()
+    assert it.output == b"\0\2AB" + b"\0\x0cFramingError"
+    assert it.transport.closed
+
+
+async def test_a_line_too_long_is_refused_then_the_server_lingers_for_the_peer() -> None:
+    it = bench(upper)
+    it.feed(b"ok\n" + b"x" * 1001)
+    await settle()
+    assert it.output == b"OK\nFramingError\n"
+    assert it.transport.eof_sent
+    assert not it.transport.closed
+    it.feed(b"y" * 5000)  # still sending: read and thrown away, so that no reset is sent
+    it.after(1.0)
+    assert it.transport.closed
+    await settle()
+    assert it.close_reasons() == ["framing"]
+
+
+async def test_a_lingering_server_closes_as_soon_as_the_peer_does() -> None:
+    it = bench(upper)
+    it.feed(b"x" * 1001)
+    await settle()
+    it.connection.eof_received()
+    assert it.transport.closed
+
+
+async def test_a_framing_error_waits_for_the_answers_still_due() -> None:
+    gates = Gates()
+    it = bench(gates)
+    it.feed(b"a\n" + b"x" * 1001)
+    await settle()
+    assert it.output == b""
+    gates.answer(b"a")
+    await settle()
+    assert it.output == b"A\nFramingError\n"
+
+
+async def test_draining_answers_what_has_come_in_whole_then_closes() -> None:
+    gates = Gates()
+    it = bench(gates, max_requests_per_connection=1, linger_timeout=0)
+    it.feed(b"a\nb\nhalf")
+    it.connection.drain()
+    await settle()
+    gates.answer(b"a")
+    await settle()
+    gates.answer(b"b")
+    await settle()
+    assert it.output == b"A\nB\n"
+    assert it.transport.closed
+    assert it.lost == []
+
+
+async def test_draining_an_idle_connection_closes_it_at_once() -> None:
+    it = bench(upper)
+    it.connection.drain()
+    assert it.transport.closed
+
+
+@pytest.mark.parametrize(
+    ("before", "seconds", "reason"),
+    [
+        (b"", 10.0, "first_byte"),
+        (b"a\n", 30.0, "idle"),
+        (b"a\nhal", 5.0, "message"),
+    ],
+)
+async def test_each_deadline_closes_the_connection(
+    before: bytes, seconds: float, reason: str
+) -> None:
+    it = bench(upper)
+    it.feed(before)
+    await settle()
+    it.after(seconds - 0.01)
+    assert not it.transport.closed
+    it.after(0.01)
+    assert it.transport.closed
+    await settle()
+    assert it.close_reasons() == [reason]
+
+
+@pytest.mark.rfc("9210", "4.3")
+async def test_a_byte_at_a_time_does_not_extend_the_deadline_of_a_message() -> None:
+    it = bench(upper)
+    for _ in range(5):
+        it.feed(b"x")
+        it.after(1.0)
+    assert it.transport.closed
+
+
+async def test_a_new_message_has_its_own_deadline() -> None:
+    it = bench(upper)
+    for _ in range(10):
+        it.feed(b"x\ny")  # ends one line and begins the next
+        await settle()
+        it.after(4.0)
+    assert not it.transport.closed
+
+
+async def test_a_slow_service_is_not_idle() -> None:
+    gates = Gates()
+    it = bench(gates, request_timeout=1000)
+    it.feed(b"a\n")
+    await settle()
+    it.after(500.0)
+    gates.answer(b"a")
+    await settle()
+    assert it.output == b"A\n"
+    assert not it.transport.closed
+
+
+async def test_a_peer_that_takes_nothing_is_cut_and_its_replies_named_lost() -> None:
+    it = bench(upper, takes=False)
+    it.feed(b"a\n")
+    await settle()
+    it.after(0)
+    it.after(9.9)
+    assert not it.transport.closed
+    it.after(0.2)
+    assert it.transport.aborted
+    await settle()
+    assert it.lost == ["write"]
+    assert it.close_reasons() == ["write"]
+
+
+async def test_a_peer_that_takes_its_replies_slowly_but_steadily_is_not_cut() -> None:
+    it = bench(upper, takes=False)
+    for _ in range(20):
+        it.feed(b"abcd\n")
+        await settle()
+        it.after(5.0)
+        it.transport.taken += 5
+    assert not it.transport.closed
+
+
+async def test_a_peer_that_does_not_read_stops_being_read() -> None:
+    it = bench(upper, takes=False, max_write_buffer_bytes=1024)
+    it.feed((b"x" * 600 + b"\n") * 3)
+    await settle()
+    assert not it.transport.reading
+    it.feed(b"more\n")  # already on its way when reading paused
+    await settle()
+    assert b"MORE" not in it.output
+    it.transport.take_all()
+    await settle()
+    assert it.output.endswith(b"MORE\n")
+    assert it.transport.reading
+
+
+async def test_the_deadline_of_a_request_becomes_the_refusal_of_the_protocol() -> None:
+    gates = Gates()
+    it = bench(gates, request_timeout=2.0)
+    it.feed(b"a\n")
+    await settle()
+    it.after(2.0)
+    await settle()
+    assert it.output == TimedOut.__name__.encode() + b"\n"
+    assert it.metrics.total("requests_failed_total", reason="deadline") == 1
+
+
+async def test_a_service_that_raises_becomes_the_refusal_of_the_protocol(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fails(frame: bytes, context: Any) -> bytes:
+        raise KeyError("mine\n")
+
+    it = bench(fails)
+    it.feed(b"a\nb\n")
+    await settle()
+    assert it.output == ServiceFailed.__name__.encode() + b"\n" + b"ServiceFailed\n"
+    errors = [r for r in caplog.records if r.levelname == "ERROR"]
+    assert len(errors) == 1  # the second within a second is counted, not written
+    assert "KeyError" in errors[0].getMessage()
+    assert "\n" not in errors[0].getMessage()
+    assert errors[0].exc_info is None
+
+
+async def test_a_service_that_cancels_itself_has_failed() -> None:
+    async def cancels(frame: bytes, context: Any) -> bytes:
+        raise asyncio.CancelledError
+
+    it = bench(cancels)
+    it.feed(b"a\n")
+    await settle()
+    assert it.output == b"ServiceFailed\n"
+
+
+async def test_an_undecodable_frame_is_refused_and_the_connection_goes_on() -> None:
+    async def picky(frame: bytes, context: Any) -> bytes:
+        if frame == b"bad":
+            raise DecodeError("no such thing")
+        return frame
+
+    it = bench(picky)
+    it.feed(b"bad\ngood\n")
+    await settle()
+    assert it.output == b"DecodeError\ngood\n"
+    assert it.metrics.total("dropped_total", reason="undecodable") == 1
+
+
+async def test_many_replies_are_sent_one_by_one_and_the_iterator_is_closed() -> None:
+    closed = []
+
+    async def countdown(frame: bytes, context: Any) -> AsyncIterator[bytes]:
+        async def numbers() -> AsyncIterator[bytes]:
+            try:
+                for n in range(int(frame), 0, -1):
+                    yield b"%d" % n
+            finally:
+                closed.append(frame)
+
+        return numbers()
+
+    it = bench(countdown)
+    it.feed(b"3\n2\n")
+    await settle(20)
+    assert it.output == b"3\n2\n1\n2\n1\n"
+    assert closed == [b"3", b"2"]
+
+
+async def test_many_replies_wait_for_a_slow_reader_and_end_when_it_goes() -> None:
+    made = 0
+    closed = False
+
+    async def endless(frame: bytes, context: Any) -> AsyncIterator[bytes]:
+        async def frames() -> AsyncIterator[bytes]:
+            nonlocal made, closed
+            try:
+                while True:
+                    made += 1
+                    yield b"x" * 500
+            finally:
+                closed = True
+
+        return frames()
+
+    it = bench(endless, takes=False, max_write_buffer_bytes=1024)
+    it.feed(b"go\n")
+    await settle(50)
+    assert made <= 4
+    it.transport.take_all()
+    await settle(50)
+    assert 4 < made <= 8
+    it.transport.close()
+    await settle()
+    assert closed
+    assert it.closed == 1
+    assert it.lost == ["peer_gone"]
+
+
+async def test_a_service_may_close_the_connection_after_its_reply() -> None:
+    async def bye(frame: bytes, context: Any) -> bytes:
+        context.connection.close_after_reply()
+        return frame
+
+    it = bench(bye, linger_timeout=0)
+    it.feed(b"a\n")
+    await settle()
+    assert it.output == b"a\n"
+    assert it.transport.closed
+    await settle()
+    assert it.close_reasons() == ["service"]
+
+
+async def test_a_service_may_close_the_connection_in_silence() -> None:
+    async def bye(frame: bytes, context: Any) -> None:
+        context.connection.close_after_reply()
+
+    it = bench(bye, linger_timeout=0)
+    it.feed(b"a\n")
+    await settle()
+    assert it.output == b""
+    assert it.transport.closed
+
+
+async def test_a_service_may_shorten_the_idle_timeout_of_its_connection() -> None:
+    async def hurry(frame: bytes, context: Any) -> bytes:
+        context.connection.set_idle_timeout(2.0)
+        return frame
+
+    it = bench(hurry)
+    it.feed(b"a\n")
+    await settle()
+    it.after(2.0)
+    assert it.transport.closed
+
+
+async def test_ready_answers_keep_their_place_in_the_order() -> None:
+    gates = Gates()
+    it = bench(gates, answer_now=lambda frame, peer, via: b"now" if frame == b"r" else None)
+    it.feed(b"a\nr\n")
+    await settle()
+    assert it.output == b""
+    gates.answer(b"a")
+    await settle()
+    assert it.output == b"A\nnow\n"
+
+
+async def test_admission_comes_before_ready_answers_and_the_service() -> None:
+    verdicts = {b"drop": Drop("nasty"), b"answer": Answer("told", b"no")}
+    it = bench(
+        upper,
+        admission=lambda frame, peer, via: verdicts.get(frame),
+        answer_now=lambda frame, peer, via: b"ready" if frame != b"a" else None,
+    )
+    it.feed(b"drop\nanswer\na\n")
+    await settle()
+    assert it.output == b"no\nA\n"
+    assert it.metrics.total("dropped_total", reason="nasty") == 1
+    assert it.metrics.total("dropped_total", reason="told") == 1
+
+
+async def test_a_peer_that_goes_cancels_its_requests_and_they_are_named_lost() -> None:
+    gates = Gates()
+    it = bench(gates)
+    it.feed(b"a\nb\n")
+    await settle()
+    it.connection.connection_lost(ConnectionResetError())
+    assert it.closed == 0  # the requests unwind first
+    await settle()
+    assert it.closed == 1
+    assert it.lost == ["peer_gone", "peer_gone"]
+    assert all(gate.cancelled() for gate in gates.open.values())
+
+
+async def test_requests_cancelled_before_their_first_step_are_accounted_for() -> None:
+    it = bench(upper)
+    it.feed(b"a\n")
+    it.connection.abort("forced")
+    await settle()
+    answered = it.metrics.total("requests_answered_total")
+    assert answered + len(it.lost) == 1
+    assert it.closed == 1
+
+
+async def test_no_buffer_ends_the_connection_and_says_why() -> None:
+    class Empty:
+        def acquire(self, size_bytes: int) -> bytearray:
+            raise Overloaded("max_buffer_bytes")
+
+        def release(self, buffer: bytearray) -> None:
+            raise AssertionError("nothing was lent")
+
+    it = bench(upper)
+    it.scope.buffers = Empty()
+    buffer = it.connection.get_buffer(-1)
+    buffer[:2] = b"a\n"
+    it.connection.buffer_updated(2)
+    await settle()
+    assert it.transport.aborted
+    assert it.metrics.total("dropped_total", reason="max_buffer_bytes") == 1
+
+
+async def test_a_refusal_that_cannot_be_framed_is_left_out() -> None:
+    async def fails(frame: bytes, context: Any) -> bytes:
+        raise ValueError
+
+    handler = FrameHandler(fails, lambda error, frame: b"two\nlines")
+    it = Bench(framed(handler, Lines(max_length_bytes=100)))
+    it.feed(b"a\n")
+    await settle()
+    assert it.output == b""
+    assert not it.transport.closed
+
+
+def test_framing_errors_are_decode_errors() -> None:
+    assert issubclass(FramingError, DecodeError)

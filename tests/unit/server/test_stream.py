@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from typing import Any
+
+import pytest
+from fakes import FakeTransport, HandClock, settle  # type: ignore[import-not-found]
+
+from pierhead.admission import Drop
+from pierhead.buffer import BufferPool
+from pierhead.codec import Lines
+from pierhead.context import Peer, Transport
+from pierhead.endpoint import FrameHandler
+from pierhead.metrics import Metrics
+from pierhead.server.framed import framed
+from pierhead.server.lost import Lost
+from pierhead.server.options import ServerOptions
+from pierhead.server.stream import StreamServer
+
+
+class FakeAccepted:
+    def __init__(self, name: str, handshake: asyncio.Future[None] | None = None) -> None:
+        self.peer = Peer(name)
+        self.local = "mem:test"
+        self.transport = FakeTransport()
+        self.handshake = handshake
+        self.closed = False
+
+    async def attach(self, protocol: Any) -> FakeTransport:
+        if self.handshake is not None:
+            try:
+                await self.handshake
+            except BaseException:
+                self.closed = True
+                raise
+        self.transport.protocol = protocol
+        protocol.connection_made(self.transport)
+        return self.transport
+
+    def close(self) -> None:
+        self.closed = True
+
+    def send(self, data: bytes) -> None:
+        buffer = self.transport.protocol.get_buffer(-1)
+        buffer[: len(data)] = data
+        self.transport.protocol.buffer_updated(len(data))
+
+
+class FakeListener:
+    transport = Transport.STREAM
+    spec: Any = "mem:test"
+    local = "mem:test"
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[FakeAccepted | OSError] = asyncio.Queue()
+        self.closed = False
+
+    async def accept(self) -> FakeAccepted:
+        item = await self.queue.get()
+        if isinstance(item, OSError):
+            raise item
+        return item
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Bench:
+    def __init__(self, service: Any = None, checks: tuple[Any, ...] = (), **options: float) -> None:
+        async def upper(frame: bytes, context: Any) -> bytes:
+            return frame.upper()
+
+        self.listener = FakeListener()
+        self.clock = HandClock()
+        self.metrics = Metrics()
+        self.lost: list[Lost] = []
+        self.server = StreamServer(
+            self.listener,  # type: ignore[arg-type]
+            framed(FrameHandler(service or upper), Lines(max_length_bytes=100)),
+            options=ServerOptions().changed(options),
+            admission=None,
+            connection_admission=checks,
+            clock=self.clock,
+            metrics=self.metrics,
+            buffers=BufferPool(),
+            on_lost=self.lost.append,
+            wake_sweep=lambda: None,
+        )
+        self.server.start()
+
+    async def connect(self, name: str = "client", **given: Any) -> FakeAccepted:
+        accepted = FakeAccepted(name, **given)
+        self.listener.queue.put_nowait(accepted)
+        await settle()
+        return accepted
+
+    async def stop(self) -> None:
+        self.server.drain()
+        await asyncio.wait_for(self.server.wait_drained(), 1)
+
+
+async def test_connections_are_served_until_they_end() -> None:
+    it = Bench()
+    client = await it.connect()
+    client.send(b"a\n")
+    await settle()
+    assert client.transport.written == [b"A\n"]
+    assert it.metrics.total("connections_open") == 1
+    client.transport.close()
+    await settle()
+    assert it.metrics.total("connections_open") == 0
+    await it.stop()
+
+
+async def test_when_full_the_connection_idle_longest_gives_way() -> None:
+    it = Bench(max_connections=2)
+    first = await it.connect()
+    it.clock.now += 1
+    second = await it.connect()
+    third = await it.connect()
+    assert first.transport.aborted
+    assert not second.transport.closed
+    assert not third.closed
+    await it.stop()
+
+
+async def test_when_full_of_busy_connections_the_newcomer_is_closed() -> None:
+    gate = asyncio.get_running_loop().create_future()
+
+    async def waits(frame: bytes, context: Any) -> bytes:
+        await gate
+        return frame
+
+    it = Bench(waits, max_connections=1)
+    first = await it.connect()
+    first.send(b"a\n")
+    second = await it.connect()
+    assert second.closed
+    assert it.metrics.total("dropped_total", reason="max_connections") == 1
+    gate.set_result(None)
+    await settle()
+    assert first.transport.written == [b"a\n"]
+    first.transport.protocol.eof_received()
+    await it.stop()
+
+
+async def test_a_handshake_counts_as_a_connection_and_has_a_deadline() -> None:
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    it = Bench(max_connections=1, handshake_timeout=0.01)
+    first = await it.connect(handshake=never)
+    second = await it.connect()
+    assert second.closed
+    while not first.closed:
+        await asyncio.sleep(0)
+    await settle()
+    assert it.metrics.total("connections_closed_total", reason="handshake") == 1
+    third = await it.connect()
+    assert not third.closed
+    await it.stop()
+
+
+async def test_a_refused_address_is_closed_before_anything_is_read() -> None:
+    class NotYou:
+        def __call__(self, frame: bytes, peer: Peer, via: Any) -> None:
+            return None
+
+        def admit_connection(self, peer: Peer, via: Any) -> Drop | None:
+            return Drop("not_you") if peer.host == "mallory" else None
+
+    it = Bench(checks=(NotYou(),))
+    assert (await it.connect("mallory")).closed
+    assert not (await it.connect("alice")).closed
+    assert it.metrics.total("dropped_total", reason="not_you") == 1
+    await it.stop()
+
+
+async def test_an_accept_error_is_logged_once_and_accepting_goes_on(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pierhead.server.stream._SHORTEST_BACK_OFF_S", 0.0)
+    it = Bench()
+    for _ in range(5):
+        it.listener.queue.put_nowait(OSError(errno.EMFILE, "Too many open files"))
+    client = await it.connect()
+    await settle(40)
+    assert client.transport.protocol is not None
+    assert it.metrics.total("accept_errors_total") == 5
+    assert len([r for r in caplog.records if r.levelno == logging.WARNING]) == 1
+    await it.stop()
+
+
+async def test_draining_closes_the_listener_first_and_waits_for_answers() -> None:
+    gate = asyncio.get_running_loop().create_future()
+
+    async def waits(frame: bytes, context: Any) -> bytes:
+        await gate
+        return frame
+
+    it = Bench(waits, linger_timeout=0)
+    client = await it.connect()
+    client.send(b"a\n")
+    await settle()
+    it.server.drain()
+    assert it.listener.closed
+    drained = asyncio.ensure_future(it.server.wait_drained())
+    await settle()
+    assert not drained.done()
+    gate.set_result(None)
+    await drained
+    assert client.transport.written == [b"a\n"]
+    assert it.lost == []
+
+
+async def test_a_connection_that_was_being_attached_when_draining_began_is_drained_too() -> None:
+    handshake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    it = Bench()
+    client = await it.connect(handshake=handshake)
+    it.server.drain()
+    drained = asyncio.ensure_future(it.server.wait_drained())
+    await settle()
+    handshake.set_result(None)
+    await drained
+    assert client.transport.closed
+
+
+async def test_aborting_names_what_is_lost() -> None:
+    async def never(frame: bytes, context: Any) -> bytes:
+        await asyncio.get_running_loop().create_future()
+        return frame
+
+    it = Bench(never)
+    client = await it.connect("bob")
+    client.send(b"a\nb\n")
+    await settle()
+    it.server.drain()
+    it.server.abort("drain")
+    await it.server.wait_drained()
+    assert it.lost == [Lost("mem:test", "bob", "drain")] * 2
+
+
+async def test_reconfiguring_reaches_open_connections() -> None:
+    it = Bench()
+    client = await it.connect()
+    client.send(b"a\n")
+    await settle()
+    it.server.reconfigure(ServerOptions(idle_timeout=1.0))
+    it.server.sweep(it.clock.now + 1.0)
+    assert client.transport.closed
+    await settle()
+    await it.stop()
