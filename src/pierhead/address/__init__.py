@@ -1,0 +1,57 @@
+"""Addresses to listen on: a grammar, and the values it makes.
+
+    [wrapper+]*scheme:target[?key=value&…]        tls+tcp:127.0.0.1:8530?cert=dns.pem
+    host:port  /path  ./path  @name  sd-listen    127.0.0.1:5300
+
+`ListenSpec.parse` reads any of these; `str` writes the one canonical spelling, which parses back
+to an equal value. Nothing in this package opens or looks up anything. The text of
+``docs/decisions/0001-address-grammar.md`` says why the grammar is as it is.
+"""
+
+from __future__ import annotations
+
+from pierhead.address.explain import Explanation, ListenerExplanation, OptionExplanation, explain
+from pierhead.address.forms import (
+    ANY,
+    AbstractAddress,
+    DescriptorAddress,
+    InetAddress,
+    InetdAddress,
+    ListenAddress,
+    MemoryAddress,
+    SystemdAddress,
+    UnixAddress,
+    VsockAddress,
+)
+from pierhead.address.option_table import OPTIONS, Option
+from pierhead.address.options import SocketOptions
+from pierhead.address.schemes import SCHEMES, WRAPPERS, Kind
+from pierhead.address.spec import ListenSpec, ShortForm
+from pierhead.address.values import KeepaliveTimes, Value
+
+__all__ = [
+    "ANY",
+    "OPTIONS",
+    "SCHEMES",
+    "WRAPPERS",
+    "AbstractAddress",
+    "DescriptorAddress",
+    "Explanation",
+    "InetAddress",
+    "InetdAddress",
+    "KeepaliveTimes",
+    "Kind",
+    "ListenAddress",
+    "ListenSpec",
+    "ListenerExplanation",
+    "MemoryAddress",
+    "Option",
+    "OptionExplanation",
+    "ShortForm",
+    "SocketOptions",
+    "SystemdAddress",
+    "UnixAddress",
+    "Value",
+    "VsockAddress",
+    "explain",
+]

@@ -1,0 +1,157 @@
+"""What an address means, option by option, and what a platform would refuse: pure data."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+from pierhead.address.forms import AbstractAddress, InetAddress, UnixAddress
+from pierhead.address.option_table import OPTIONS_BY_KEY, Option
+from pierhead.address.rules import why_not
+from pierhead.address.schemes import LINUX, SCHEMES, WRAPPERS, is_available
+from pierhead.address.spec import ListenSpec
+from pierhead.address.values import Value
+
+__all__ = ["Explanation", "ListenerExplanation", "OptionExplanation", "explain"]
+
+#: sun_path has 104 octets outside Linux, the last of them NUL.
+_LONGEST_PATH_ELSEWHERE = 103
+
+
+@dataclass(frozen=True, slots=True)
+class OptionExplanation:
+    """One option that was given: its value as written, and what holds where it is not given."""
+
+    key: str
+    value: str
+    meaning: str
+    unit: str
+    default: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerExplanation:
+    """One listener that would be opened.
+
+    Attributes:
+        canonical: its address in the one canonical spelling.
+        scheme: None where the protocol decides and was not named.
+        kind: stream, datagram or seqpacket; None where only the passed socket tells.
+        meaning: what is listened on, in a sentence.
+        layers: what stands between the socket and the protocol, first on the wire first.
+        options: those that were given.
+        refusals: what the platform would not open, and why.
+    """
+
+    canonical: str
+    scheme: str | None
+    kind: str | None
+    meaning: str
+    layers: tuple[str, ...]
+    options: tuple[OptionExplanation, ...]
+    refusals: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What an address means.
+
+    Attributes:
+        text: as it was given.
+        canonical: in the one canonical spelling.
+        listeners: what would be opened.
+        platform: the ``sys.platform`` that ``refusals`` are about.
+    """
+
+    text: str
+    canonical: str
+    listeners: tuple[ListenerExplanation, ...]
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Protocol:
+    short_form: tuple[str, ...]
+
+
+def explain(
+    text: str,
+    endpoint_short_form: tuple[str, ...] | None = None,
+    platform: str = sys.platform,
+) -> Explanation:
+    """Say what a text means as an address to listen on.
+
+    Args:
+        text: the address.
+        endpoint_short_form: what ``host:port`` stands for; None leaves it open.
+        platform: the ``sys.platform`` to judge for.
+
+    Raises:
+        AddressError: it does not parse, or a server could not serve it as it stands.
+    """
+    spec = ListenSpec.parse(text)
+    specs: tuple[ListenSpec, ...] = (spec,)
+    if endpoint_short_form is not None or spec.address.scheme is not None:
+        specs = spec.resolve(_Protocol(endpoint_short_form or ()))
+    listeners = tuple(_explain_listener(one, platform) for one in specs)
+    return Explanation(text, str(spec), listeners, platform)
+
+
+def _explain_listener(spec: ListenSpec, platform: str) -> ListenerExplanation:
+    return ListenerExplanation(
+        canonical=str(spec),
+        scheme=spec.address.scheme,
+        kind=spec.kind,
+        meaning=_meaning(spec),
+        layers=tuple(WRAPPERS[wrapper] for wrapper in spec.wrappers),
+        options=tuple(_explain_option(spec, key, value) for key, value in spec.options.given),
+        refusals=tuple(_refusals(spec, platform)),
+    )
+
+
+def _meaning(spec: ListenSpec) -> str:
+    address = spec.address
+    what = SCHEMES[address.scheme].meaning if address.scheme else "what the protocol listens on"
+    if not isinstance(address, InetAddress):
+        return what
+    host = address.host or "every IPv4 and IPv6 address of this host"
+    if address.last_port is not None:
+        return f"{what}, on {host}, ports {address.port} to {address.last_port}"
+    return f"{what}, on {host}, {f'port {address.port}' if address.port else 'any free port'}"
+
+
+def _row(spec: ListenSpec, key: str) -> Option:
+    rows = OPTIONS_BY_KEY[key]
+    return next(row for row in rows if why_not(row, spec.wrappers, spec.address) is None)
+
+
+def _explain_option(spec: ListenSpec, key: str, value: Value) -> OptionExplanation:
+    option = _row(spec, key)
+    default = option.default_note if option.default is None else _spell(option, option.default)
+    return OptionExplanation(key, _spell(option, value), option.meaning, option.type.unit, default)
+
+
+def _spell(option: Option, value: Value) -> str:
+    if option.repeats and isinstance(value, tuple):
+        return ", ".join(option.type.show(str(part)) for part in value)
+    return option.type.show(value) or "on"
+
+
+def _refusals(spec: ListenSpec, platform: str) -> list[str]:
+    address = spec.address
+    found = []
+    if address.scheme and not is_available(SCHEMES[address.scheme].platforms, platform):
+        found.append(f"{platform} has no {address.scheme}: {SCHEMES[address.scheme].meaning}")
+    if isinstance(address, AbstractAddress) and not platform.startswith(LINUX):
+        found.append(f"{platform} has no abstract names; give a path")
+    if isinstance(address, UnixAddress) and not platform.startswith(LINUX):
+        octets = len(address.path)
+        if octets > _LONGEST_PATH_ELSEWHERE:
+            limit = f"{platform} takes at most {_LONGEST_PATH_ELSEWHERE}"
+            found.append(f"the path has {octets} octets, {limit}")
+    found += [
+        f"{platform} has no {key}: {_row(spec, key).meaning}"
+        for key, _ in spec.options.given
+        if not is_available(_row(spec, key).platforms, platform)
+    ]
+    return found

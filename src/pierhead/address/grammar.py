@@ -1,0 +1,379 @@
+"""From text to parts: wrappers, address and options, each with its position.
+
+    spec    = *( wrapper "+" ) ( scheme ":" target / short ) [ "?" option *( "&" option ) ]
+    short   = host ":" port / path / "@" name / "inetd" / "stdio" / "-"
+            / "sd-listen" [ ":" name ]
+    option  = key [ "=" value ]
+
+Percent-escapes are decoded in paths, names and values, and nowhere else. The first ``?`` starts
+the options, wherever it stands. Reading takes time linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from pierhead.address.forms import (
+    ANY,
+    INETD_WORDS,
+    INHERITED_WORDS,
+    LONGEST_NAME,
+    LONGEST_PATH,
+    AbstractAddress,
+    DescriptorAddress,
+    InetAddress,
+    InetdAddress,
+    ListenAddress,
+    MemoryAddress,
+    SystemdAddress,
+    UnixAddress,
+    VsockAddress,
+)
+from pierhead.address.host import read_host_and_ports
+from pierhead.address.option_table import OPTIONS_BY_KEY, Option
+from pierhead.address.options import SocketOptions, collect, read_options
+from pierhead.address.rules import why_not
+from pierhead.address.schemes import SCHEMES, WRAPPERS
+from pierhead.address.text import Piece, nearest
+from pierhead.errors import AddressError, UsageError
+
+__all__ = ["Parts", "read"]
+
+#: Words of other programs for what a scheme or wrapper says here.
+_FAMILIAR = {
+    "http": "tcp",
+    "https": "tls+tcp",
+    "ssl": "tls+tcp",
+    "tcp4": "tcp",
+    "tcp6": "tcp",
+    "udp4": "udp",
+    "udp6": "udp",
+    "unixpacket": "unixseq",
+    "systemd": "sd",
+    "fdname": "sd",
+}
+_WRAPPER = re.compile(r"([A-Za-z0-9_-]*)\+")
+_SCHEME_LIKE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_UNBRACKETED = re.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(%.*)?")
+_CIDS = {"any": ANY, "host": 2, "local": 1, "hypervisor": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What was read, and where each part stood in the text."""
+
+    wrappers: tuple[str, ...]
+    address: ListenAddress
+    options: SocketOptions
+    wrapper_positions: tuple[int, ...] = ()
+    address_position: int = 0
+    option_positions: Mapping[str, int] = field(default_factory=dict)
+
+    def position(self, part: int | str) -> int:
+        """Return where a part stood: a wrapper by number, an option by key, "" the address."""
+        if isinstance(part, int):
+            return self.wrapper_positions[part]
+        return self.option_positions.get(part, self.address_position)
+
+
+def read(text: str) -> Parts:
+    """Read the text of an address.
+
+    Raises:
+        AddressError: it does not parse; whether the parts go together is not asked here, but
+            every option is for something that stands there.
+    """
+    if not text.strip():
+        reason = "the address is blank" if text else "the address is empty"
+        raise AddressError(text, 0, reason, "write HOST:PORT, a path, or scheme:target")
+    head, query = Piece.of(text).partition("?")
+    wrappers, positions, rest = _read_wrappers(head)
+    address = _read_address(rest)
+    if query is None:
+        return Parts(wrappers, address, SocketOptions(), positions, rest.start)
+    given = read_options(_without_fragment(query), _row_for(wrappers, address))
+    values = dict(collect(given))
+    if values.pop("pad", None) == "full":
+        assert isinstance(address, AbstractAddress)  # or the option was refused
+        address = replace(address, padded=True)
+    where: dict[str, int] = {}
+    for option in given:
+        where.setdefault(option.key, option.position)
+    return Parts(wrappers, address, SocketOptions.of(values), positions, rest.start, where)
+
+
+def _row_for(
+    wrappers: tuple[str, ...], address: ListenAddress
+) -> Callable[[str, Piece, Piece | None], Option]:
+    def choose(key: str, name: Piece, raw: Piece | None) -> Option:
+        rows = OPTIONS_BY_KEY[key]
+        refusals = [why_not(row, wrappers, address) for row in rows]
+        for row, refusal in zip(rows, refusals, strict=True):
+            if refusal is None:
+                return row
+        reason, remedy = refusals[0] or ("", "")
+        raise name.error(reason, remedy)
+
+    return choose
+
+
+def _without_fragment(piece: Piece) -> Piece:
+    at = str(piece).find("#")
+    if at >= 0:
+        reason = "# means nothing here"
+        raise piece.error(reason, "write %23 where a path or name has it", at=at)
+    return piece
+
+
+def _read_wrappers(head: Piece) -> tuple[tuple[str, ...], tuple[int, ...], Piece]:
+    names: list[str] = []
+    positions: list[int] = []
+    while match := _WRAPPER.match(str(head)):
+        word = match[1].lower()
+        if word not in WRAPPERS:
+            raise head.error(*_unknown_wrapper(word))
+        if word in names:
+            raise head.error(f"{word}+ stands there twice", "leave one of them out")
+        names.append(word)
+        positions.append(head.start)
+        head = head.cut(match.end())
+    if not head:
+        place = "behind the wrapper" if names else "in front of the options"
+        raise head.error(f"there is no address {place}", "write HOST:PORT or scheme:target")
+    return tuple(names), tuple(positions), head
+
+
+def _unknown_wrapper(word: str) -> tuple[str, str]:
+    if word in SCHEMES:
+        reason = f"{word} is a scheme, not a wrapper: it has no address below it"
+        return reason, f"write {word}:… with wrappers, if any, in front"
+    near = nearest(word, WRAPPERS)
+    known = " and ".join(f"{name}+" for name in WRAPPERS)
+    return f"unknown wrapper {word!r}", f"did you mean {near}+?" if near else f"there are {known}"
+
+
+def _read_address(piece: Piece) -> ListenAddress:
+    text = str(piece)
+    if text.startswith(("/", "./", "../")) or text in (".", ".."):
+        return _read_unix("unix", piece)
+    if text.startswith("@"):
+        return _read_unix("unix", piece)
+    if text.lower() in INETD_WORDS:
+        return InetdAddress()
+    if text.lower() in INHERITED_WORDS:
+        return SystemdAddress()
+    name, target = piece.partition(":")
+    word = str(name).lower()
+    if target is None:
+        raise _no_colon(piece)
+    if word in INHERITED_WORDS:
+        return _read_inherited(name, target)
+    if word in SCHEMES:
+        return _READERS[word](word, target)
+    if _is_short_form(str(name), str(target)):
+        return _read_inet(None, _without_fragment(piece))
+    raise _unknown_scheme(piece, name, target)
+
+
+def _is_short_form(name: str, target: str) -> bool:
+    """Tell ``host:port`` from ``scheme:target`` with an unknown scheme."""
+    if not _SCHEME_LIKE.fullmatch(name):
+        return not _UNBRACKETED.fullmatch(f"{name}:{target}")
+    if name.lower() in WRAPPERS or ":" in target:
+        return False
+    if not target or target[0] in "0123456789+-":
+        return True
+    is_word = target.isalnum()  # a port by name, or a slip of the scheme before a name
+    return is_word and name.lower() not in _FAMILIAR and not nearest(name, SCHEMES)
+
+
+def _unknown_scheme(piece: Piece, name: Piece, target: Piece) -> AddressError:
+    word = str(name).lower()
+    if _UNBRACKETED.fullmatch(str(piece)):
+        try:
+            read_host_and_ports(piece)
+        except AddressError as error:
+            return error
+    if word in WRAPPERS:
+        reason = f"{word} is a wrapper, which stands in front of an address"
+        return name.error(reason, f"did you mean {word}+tcp:{target}?")
+    near = _FAMILIAR.get(word) or nearest(word, SCHEMES)
+    known = f"schemes are {', '.join(SCHEMES)}"
+    remedy = f"did you mean {near}:?" if near else known
+    return name.error(f"unknown scheme {str(name)!r}", remedy)
+
+
+def _no_colon(piece: Piece) -> AddressError:
+    text = str(piece)
+    if text.startswith("~"):
+        return piece.error("~ is the shell's word for a directory", "write the whole path")
+    if text.startswith("[") or re.fullmatch(r"[0-9.]+", text):
+        try:
+            read_host_and_ports(piece)
+        except AddressError as error:
+            return error
+    if text.lower() in SCHEMES:
+        example = _EXAMPLES[text.lower()]
+        return piece.error(f"{text} is a scheme without an address", f"write {example}")
+    if "/" in text or text.endswith((".sock", ".socket")):
+        reason = "a path starts with /, ./ or ../"
+        return piece.error(reason, f"did you mean ./{text}?")
+    near = nearest(text, [*INHERITED_WORDS[:1], *INETD_WORDS[:2]])
+    remedy = f"did you mean {near}?" if near else f"write {text}:PORT, or ./{text} for a path"
+    return piece.error("the port is missing", remedy, at=len(text))
+
+
+def _read_inet(scheme: str | None, target: Piece) -> ListenAddress:
+    if scheme and str(target).startswith("//"):
+        target = target.cut(2)
+    host, port, last_port = read_host_and_ports(_without_fragment(target))
+    try:
+        return InetAddress(scheme, host, port, last_port)
+    except UsageError as error:
+        raise target.error(str(error)) from None
+
+
+def _read_unix(scheme: str, target: Piece) -> ListenAddress:
+    text = str(_without_fragment(target))
+    if text.startswith("@"):
+        return _read_abstract(scheme, target.cut(1))
+    if not text:
+        raise target.error("there is no path", f"write {scheme}:/run/NAME.sock")
+    path = target.decode()
+    if b"\0" in path:
+        raise target.error("a path cannot contain NUL", at=text.find("%00"))
+    if path.endswith(b"/") or path.rpartition(b"/")[2] in (b".", b".."):
+        raise target.error("the path is that of a directory", "name the socket in it")
+    if not path.startswith((b"/", b"./", b"../")):
+        remedy = "write the whole path" if text[0] == "~" else f"did you mean {scheme}:./{text}?"
+        raise target.error("a path starts with /, ./ or ../", remedy)
+    if len(path) > LONGEST_PATH:
+        reason = f"the path has {len(path)} octets, at most {LONGEST_PATH} fit a socket's address"
+        raise target.error(reason, "use a shorter path, or one relative to the directory")
+    return UnixAddress(scheme, path)
+
+
+def _read_abstract(scheme: str, target: Piece) -> ListenAddress:
+    name = target.decode()
+    if not name:
+        raise target.error("the abstract name is empty", "write @NAME")
+    if len(name) > LONGEST_NAME:
+        raise target.error(f"the name has {len(name)} octets, at most {LONGEST_NAME} fit")
+    return AbstractAddress(scheme, name)
+
+
+def _read_descriptors(scheme: str, target: Piece) -> ListenAddress:
+    numbers: list[int] = []
+    for part in _without_fragment(target).split(","):
+        number = _read_number(part, "a descriptor", 2**31 - 1)
+        if number in numbers:
+            raise part.error(f"descriptor {number} stands there twice")
+        numbers.append(number)
+    return DescriptorAddress(tuple(numbers))
+
+
+def _read_number(piece: Piece, what: str, maximum: int) -> int:
+    text = str(piece)
+    if not re.fullmatch(r"[0-9]{1,15}", text):
+        found = repr(text) if text else "nothing"
+        raise piece.error(f"{what} is a number from 0 to {maximum}, not {found}")
+    if int(text) > maximum:
+        raise piece.error(f"{what} is a number from 0 to {maximum}, not {text}")
+    return int(text)
+
+
+def _read_inherited(word: Piece, target: Piece) -> ListenAddress:
+    if str(word).lower().endswith("unix"):
+        raise target.error(f"{word} takes no name", f"write sd-listen:{target}", at=-1)
+    if not target:
+        raise target.error("the name is empty", "write sd-listen for the only socket there is")
+    return _read_systemd("sd", target)
+
+
+def _read_systemd(scheme: str, target: Piece) -> ListenAddress:
+    named, index = target.partition("#")
+    position = None if index is None else _read_number(index, "an index", 2**31 - 1)
+    prefix = str(named).endswith("*")
+    name = (named.cut(0, len(named) - 1) if prefix else named).decode_text()
+    if "*" in str(named)[:-1]:
+        star = str(named).index("*")
+        raise named.error("* stands at the end of a name only", "write %2A for a star", at=star)
+    if prefix and index is not None:
+        raise index.error("an index goes with one name, not with a pattern", at=-1)
+    try:
+        return SystemdAddress(name if name or prefix else None, position, prefix)
+    except UsageError as error:
+        raise target.error(str(error), at=max(str(target).find(":"), 0)) from None
+
+
+def _read_inetd(scheme: str, target: Piece) -> ListenAddress:
+    if target:
+        raise target.error("nothing stands behind inetd:", "write inetd")
+    return InetdAddress()
+
+
+def _read_vsock(scheme: str, target: Piece) -> ListenAddress:
+    if str(target).startswith("//"):
+        target = target.cut(2)
+    cid, port = _without_fragment(target).partition(":")
+    if port is None:
+        raise cid.error("CID or port is missing", f"write {scheme}:CID:PORT", at=len(cid))
+    return VsockAddress(scheme, _read_vsock_number(cid, _CIDS), _read_vsock_number(port, {}))
+
+
+def _read_vsock_number(piece: Piece, words: Mapping[str, int]) -> int:
+    word = str(piece).lower()
+    if word == "any" or word in words:
+        return words.get(word, ANY)
+    known = f" or {', '.join(words)}" if words else " or any"
+    what = f"a CID (32 bits{known})" if words else f"a vsock port (32 bits{known})"
+    return _read_number(piece, what, ANY)
+
+
+def _read_memory(scheme: str, target: Piece) -> ListenAddress:
+    name = _without_fragment(target).decode_text()
+    if not name:
+        raise target.error("the name is empty", f"write {scheme}:NAME")
+    try:
+        return MemoryAddress(scheme, name)
+    except UsageError as error:
+        raise target.error(str(error)) from None
+
+
+_READERS: Mapping[str, Callable[[str, Piece], ListenAddress]] = MappingProxyType(
+    {
+        "tcp": _read_inet,
+        "udp": _read_inet,
+        "quic": _read_inet,
+        "unix": _read_unix,
+        "unixgram": _read_unix,
+        "unixseq": _read_unix,
+        "fd": _read_descriptors,
+        "sd": _read_systemd,
+        "inetd": _read_inetd,
+        "vsock": _read_vsock,
+        "vsockseq": _read_vsock,
+        "mem": _read_memory,
+        "memgram": _read_memory,
+    }
+)
+
+_EXAMPLES: Mapping[str, str] = MappingProxyType(
+    {
+        "tcp": "tcp:HOST:PORT",
+        "udp": "udp:HOST:PORT",
+        "quic": "quic:HOST:PORT",
+        "unix": "unix:/run/NAME.sock",
+        "unixgram": "unixgram:/run/NAME.sock",
+        "unixseq": "unixseq:/run/NAME.sock",
+        "fd": "fd:3",
+        "sd": "sd: for the only socket there is",
+        "vsock": "vsock:CID:PORT",
+        "vsockseq": "vsockseq:CID:PORT",
+        "mem": "mem:NAME",
+        "memgram": "memgram:NAME",
+    }
+)

@@ -1,0 +1,234 @@
+"""Hosts and ports: literals, names, the wildcard, zones and ranges.
+
+A host is kept in one spelling: the wildcard as an empty text, IPv6 as RFC 5952 writes it and
+without brackets, a zone behind ``%``, a name in small letters.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from pierhead.address.text import Piece
+from pierhead.errors import AddressError, UsageError
+
+__all__ = [
+    "LONGEST_RANGE",
+    "canonical_host",
+    "is_ipv4",
+    "is_ipv6",
+    "read_host_and_ports",
+    "show_host",
+]
+
+#: Each port of a range is a socket or two; a longer range is more likely a slip.
+LONGEST_RANGE = 1024
+
+_HIGHEST_PORT = 65535
+_ZONE = re.compile(r"[!-~]+")
+_LABEL = re.compile(r"[a-z0-9_-]{1,63}")
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
+# inet_aton() and with it getaddrinfo() take 0x7f.1, 127.1 and 2130706433 for addresses.
+_NUMERIC_ENDING = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)")
+
+
+def is_ipv4(host: str) -> bool:
+    """Tell whether a canonical host is an IPv4 literal."""
+    return re.fullmatch(r"[0-9.]+", host) is not None
+
+
+def is_ipv6(host: str) -> bool:
+    """Tell whether a canonical host is an IPv6 literal, with or without zone."""
+    return ":" in host
+
+
+def show_host(host: str) -> str:
+    """Return a canonical host as the grammar writes it; the zone as RFC 6874 §2 does."""
+    return f"[{host.replace('%', '%25', 1)}]" if is_ipv6(host) else host
+
+
+def canonical_host(host: str) -> str:
+    """Return the one spelling of a host: literal without brackets, name, or the wildcard.
+
+    Raises:
+        UsageError: it is neither, and why.
+    """
+    if host in ("", "*"):
+        return ""
+    if ":" in host:
+        return _canonical_ipv6(host)
+    if is_ipv4(host):
+        return _canonical_ipv4(host)
+    return _canonical_name(host)
+
+
+def _canonical_ipv4(host: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(host))
+    except ValueError:
+        raise UsageError(
+            f"{host} is not an IPv4 address: four numbers from 0 to 255, without leading zeros"
+        ) from None
+
+
+def _canonical_ipv6(host: str) -> str:
+    literal, percent, zone = host.partition("%")
+    try:
+        address = ipaddress.IPv6Address(literal)
+    except ValueError:
+        raise UsageError(f"{literal} is not an IPv6 address") from None
+    if percent and (not _ZONE.fullmatch(zone) or set(zone) & set("/?#[]")):
+        raise UsageError(f"the zone {zone!r} of {literal} is not the name of an interface")
+    # RFC 5952 §5; Python writes it so from 3.13 on.
+    mapped = address.ipv4_mapped
+    return f"{f'::ffff:{mapped}' if mapped else address}{percent}{zone}"
+
+
+def _canonical_name(host: str) -> str:
+    wrong = _NOT_IN_A_NAME.search(host)
+    if wrong:
+        advice = "; write its xn-- form" if not wrong[0].isascii() else ""
+        raise UsageError(f"{wrong[0]!r} cannot stand in a host name{advice}")
+    name = host.lower()
+    labels = name.removesuffix(".").split(".")
+    if len(name) > 253:
+        raise UsageError(f"a host name has at most 253 characters, this one {len(name)}")
+    for label in labels:
+        if not _LABEL.fullmatch(label) or label[0] == "-" or label[-1] == "-":
+            raise UsageError(
+                f"{label!r} cannot be a part of a host name: 1 to 63 letters, digits and inner -"
+            )
+    if _NUMERIC_ENDING.fullmatch(labels[-1]):
+        raise UsageError(f"{host} ends in a number, so it is no host name, and is no IPv4 address")
+    return name
+
+
+def read_host_and_ports(piece: Piece) -> tuple[str, int, int | None]:
+    """Read ``host:port`` or ``host:first-last``.
+
+    Returns:
+        The canonical host, the port, and the last port of a range or None.
+
+    Raises:
+        AddressError: where it does not parse.
+    """
+    host, port = _split(piece)
+    canonical = _read_host(host)
+    first, last = _read_ports(port)
+    return canonical, first, last
+
+
+def _split(piece: Piece) -> tuple[Piece, Piece]:
+    text = str(piece)
+    if text.startswith("["):
+        return _split_brackets(piece)
+    colons = text.count(":")
+    if colons > 1 and re.fullmatch(r"[0-9A-Fa-f:.]*(%[^:]*)?(:[0-9]*)?", text):
+        raise piece.error("an IPv6 address stands in brackets", _bracket(text))
+    if colons == 0:
+        raise _missing_port(piece)
+    at = text.rfind(":")
+    return piece.cut(0, at), piece.cut(at + 1)
+
+
+def _split_brackets(piece: Piece) -> tuple[Piece, Piece]:
+    text = str(piece)
+    closing = text.find("]")
+    if closing < 0:
+        raise piece.error("[ is never closed by ]", "write [ADDRESS]:PORT")
+    if not text.startswith(":", closing + 1):
+        remedy = f"write {text[: closing + 1]}:{text[closing + 1 :] or 'PORT'}"
+        raise piece.error("expected :PORT after ]", remedy, at=closing + 1)
+    return piece.cut(0, closing + 1), piece.cut(closing + 2)
+
+
+def _bracket(text: str) -> str:
+    literal, _, port = text.rpartition(":")
+    for host, ending in ((literal, port), (text, "PORT")):
+        try:
+            return f"did you mean [{_canonical_ipv6(host)}]:{ending or 'PORT'}?"
+        except UsageError:
+            continue
+    return "write [ADDRESS]:PORT"
+
+
+def _missing_port(piece: Piece) -> AddressError:
+    text = str(piece)
+    if text.isascii() and text.isdigit():
+        return piece.error("a port alone is not an address", f"did you mean :{text}?")
+    slash = text.find("/")
+    if slash >= 0:
+        return piece.error("there is no port, and no path in such an address", at=slash)
+    return piece.error("the port is missing", f"write {text}:PORT", at=len(text))
+
+
+def _read_host(piece: Piece) -> str:
+    text = str(piece)
+    for character, reason in (
+        ("@", "there is no user in an address"),
+        ("/", "there is no path in such an address"),
+    ):
+        if character in text:
+            raise piece.error(reason, at=text.index(character))
+    if text.startswith("["):
+        return _read_brackets(piece.cut(1, len(text) - 1))
+    try:
+        return canonical_host(text)
+    except UsageError as error:
+        wrong = _NOT_IN_A_NAME.search(text)
+        raise piece.error(str(error), at=wrong.start() if wrong else 0) from None
+
+
+def _read_brackets(piece: Piece) -> str:
+    text = str(piece)
+    # RFC 6874 §2 writes the zone behind %25; what people type is a bare %. Nothing else is
+    # decoded in here: an interface may be called anything.
+    literal, percent, zone = text.partition("%")
+    zone = zone.removeprefix("25")
+    if percent and not zone:
+        at = len(literal)
+        raise piece.error("the zone after % is empty", "write [fe80::1%25eth0]:PORT", at=at)
+    if ":" not in literal:
+        remedy = "brackets are for IPv6; write IPv4 addresses and names without"
+        raise piece.error(f"{literal!r} is not an IPv6 address", remedy)
+    try:
+        return _canonical_ipv6(f"{literal}{percent}{zone}")
+    except UsageError as error:
+        raise piece.error(str(error)) from None
+
+
+def _read_ports(piece: Piece) -> tuple[int, int | None]:
+    match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", str(piece))
+    if not match:
+        raise _bad_port(piece)
+    first = _read_port(piece.cut(0, match.end(1)))
+    if match[2] is None:
+        return first, None
+    last = _read_port(piece.cut(match.start(2)))
+    if first == 0:
+        raise piece.error("a range cannot start at port 0, which means any free port")
+    if last < first:
+        raise piece.error("the range runs backwards", f"did you mean {last}-{first}?")
+    if last - first >= LONGEST_RANGE:
+        reason = f"the range has {last - first + 1} ports, at most {LONGEST_RANGE} are allowed"
+        raise piece.error(reason)
+    return first, None if last == first else last
+
+
+def _read_port(piece: Piece) -> int:
+    port = int(str(piece))
+    if port > _HIGHEST_PORT:
+        raise piece.error(f"port {port} is above {_HIGHEST_PORT}")
+    return port
+
+
+def _bad_port(piece: Piece) -> AddressError:
+    text = str(piece)
+    if not text:
+        return piece.error("the port is missing", "write a number; 0 takes any free port")
+    at = next((i for i, c in enumerate(text) if c not in "0123456789"), 0)
+    if text[at] == "/":
+        return piece.error("there is no path in such an address", at=at)
+    if text.isascii() and text.isalpha():
+        return piece.error(f"a port is a number, not the name {text!r}")
+    return piece.error(f"{text!r} is not a port: a number from 0 to {_HIGHEST_PORT}", at=at)

@@ -1,0 +1,202 @@
+"""The options that were given with an address: typed values, in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar, cast, overload
+
+from pierhead.address.option_table import OPTIONS_BY_KEY, Option
+from pierhead.address.text import Piece, nearest
+from pierhead.address.values import Value
+from pierhead.errors import AddressError, UsageError
+
+__all__ = ["GivenOption", "SocketOptions", "read_options"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class SocketOptions:
+    """Only the options that were given, by key.
+
+    ``given`` may come in any order and is kept in that of the keys.
+
+        >>> options = SocketOptions.parse("reuseport&backlog=512")
+        >>> options.get("backlog", 1024), options.get("reuseport", False), str(options)
+        (512, True, 'backlog=512&reuseport')
+
+    Raises:
+        UsageError: a key is unknown or comes twice, or a value is none of its option's.
+    """
+
+    given: tuple[tuple[str, Value], ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "given", tuple(sorted(self.given, key=lambda pair: pair[0])))
+        if len({key for key, _ in self.given}) < len(self.given):
+            raise UsageError("an option is given twice")
+        for key, value in self.given:
+            _row_of_value(key, value)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Value]) -> SocketOptions:
+        """Return the options of a mapping from keys to typed values."""
+        return cls(tuple(given.items()))
+
+    @classmethod
+    def parse(cls, text: str) -> SocketOptions:
+        """Read ``key=value&…``, what stands behind the ``?`` of an address.
+
+        Raises:
+            AddressError: it does not parse.
+        """
+        piece = Piece.of(text)
+        pairs = read_options(piece, _row_that_reads) if piece else []
+        return cls(collect(pairs))
+
+    @overload
+    def get(self, key: str) -> Any: ...
+
+    @overload
+    def get(self, key: str, default: T) -> T: ...
+
+    def get(self, key: str, default: T | None = None) -> Any:
+        """Return the value that was given for this key, or the default."""
+        for name, value in self.given:
+            if name == key:
+                return value
+        return default
+
+    @property
+    def certificates(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of certificate and key file; the key is in the certificate's where not given."""
+        certs = self.get("cert", cast("tuple[str, ...]", ()))
+        return tuple(zip(certs, self.get("key", certs), strict=True))
+
+    def without(self, *keys: str) -> SocketOptions:
+        """Return a copy that lacks these keys."""
+        return SocketOptions(tuple(pair for pair in self.given if pair[0] not in keys))
+
+    def __contains__(self, key: object) -> bool:
+        return any(name == key for name, _ in self.given)
+
+    def __bool__(self) -> bool:
+        return bool(self.given)
+
+    def __str__(self) -> str:
+        return "&".join(show_option(key, value) for key, value in self.given)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenOption:
+    """One option as it was read: its key in the table, its value, and where it stood."""
+
+    key: str
+    value: Value
+    position: int
+
+
+#: Returns the row meant by a key, or raises an error that points; also gets the piece that has
+#: the key and the one that has the value, None where there is no ``=``.
+ChooseRow: TypeAlias = Callable[[str, Piece, Piece | None], Option]
+
+
+def read_options(piece: Piece, choose: ChooseRow) -> list[GivenOption]:
+    """Read ``key=value&…``.
+
+    Raises:
+        AddressError: where it does not parse.
+    """
+    seen: dict[str, Option] = {}
+    pairs = []
+    for part in piece.split("&"):
+        name, raw = part.partition("=")
+        if not name:
+            raise part.error("an option is expected", "write key=value, with & between options")
+        option = choose(_known_key(name), name, raw)
+        key = option.stands_for or option.key
+        if key in seen and not option.repeats:
+            both = f"{key} is given twice"
+            if option.key != seen[key].key:
+                both = f"{option.key} and {seen[key].key} say the same thing twice"
+            raise name.error(both, "leave one of them out")
+        seen[key] = option
+        pairs.append(GivenOption(key, _read_value(option, name, raw), name.start))
+    return pairs
+
+
+def _known_key(name: Piece) -> str:
+    # Wrapper keys may be prefixed. Those of proxy are only known so.
+    key = str(name)
+    bare = key.removeprefix("tls.")
+    rows = OPTIONS_BY_KEY.get(bare, ())
+    if rows and (bare == key or any("tls" in row.wrappers for row in rows)):
+        return bare
+    near = nearest(key, OPTIONS_BY_KEY)
+    raise name.error(f"unknown option {key!r}", f"did you mean {near}?" if near else "")
+
+
+def _read_value(option: Option, name: Piece, raw: Piece | None) -> Value:
+    if raw is None:
+        if option.type.bare is None:
+            end = len(name)
+            raise name.error(f"{name} needs a value", f"write {option.example}", at=end)
+        return option.type.bare
+    if not raw:
+        raise raw.error(f"the value of {name} is empty", f"write {option.example}")
+    return option.type.read(raw)
+
+
+def collect(pairs: list[GivenOption]) -> tuple[tuple[str, Value], ...]:
+    """Return each key with its value; those of an option that repeats gathered in a tuple."""
+    values: dict[str, Value] = {}
+    for pair in pairs:
+        if any(row.repeats for row in OPTIONS_BY_KEY[pair.key]):
+            values[pair.key] = (*cast("tuple[str, ...]", values.get(pair.key, ())), str(pair.value))
+        else:
+            values[pair.key] = pair.value
+    return tuple(values.items())
+
+
+def _row_that_reads(key: str, name: Piece, raw: Piece | None) -> Option:
+    """Without a scheme to go by, take the first row that the value is good for."""
+    rows = OPTIONS_BY_KEY[key]
+    for row in rows[:-1]:
+        try:
+            _read_value(row, name, raw)
+        except AddressError:
+            continue
+        return row
+    return rows[-1]
+
+
+def show_option(key: str, value: Value) -> str:
+    """Return one option as the grammar writes it."""
+    option = _row_of_value(key, value)
+    if option.repeats:
+        return "&".join(f"{key}={option.type.show(part)}" for part in cast("tuple[str]", value))
+    text = option.type.show(value)
+    return f"{key}={text}" if text else key
+
+
+def _row_of_value(key: str, value: Value) -> Option:
+    for option in OPTIONS_BY_KEY.get(key, ()):
+        if not option.stands_for and _is_accepted(option, value):
+            return option
+    rows = OPTIONS_BY_KEY.get(key, ())
+    if not rows:
+        near = nearest(key, OPTIONS_BY_KEY)
+        advice = f"; did you mean {near}?" if near else ""
+        raise UsageError(f"unknown option {key!r}{advice}")
+    raise UsageError(f"{key} is {value!r}, expected {rows[0].type.expected}")
+
+
+def _is_accepted(option: Option, value: Value) -> bool:
+    if not option.repeats:
+        return option.type.accepts(value)
+    return (
+        isinstance(value, tuple)
+        and bool(value)
+        and all(isinstance(part, str) and option.type.accepts(part) for part in value)
+    )

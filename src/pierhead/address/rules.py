@@ -1,0 +1,140 @@
+"""What goes with what: wrappers with schemes, options with addresses, options with each other.
+
+Nothing here reads text: the same rules judge what was parsed and what a program puts together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pierhead.address.forms import (
+    AbstractAddress,
+    DescriptorAddress,
+    InetAddress,
+    InetdAddress,
+    ListenAddress,
+)
+from pierhead.address.option_table import OPTIONS_BY_KEY, Option
+from pierhead.address.options import SocketOptions
+from pierhead.address.schemes import SHORT_FORM_SCHEMES, Kind
+
+__all__ = ["Conflict", "conflicts", "kind_of", "lacking", "why_not"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two parts that do not go together.
+
+    ``part`` says which is to blame: a wrapper by number, an option by key, "" the address.
+    """
+
+    part: int | str
+    reason: str
+    remedy: str = ""
+
+
+def why_not(
+    option: Option, wrappers: tuple[str, ...], address: ListenAddress
+) -> tuple[str, str] | None:
+    """Return why an option is not for this address and what to do, or None if it is for it."""
+    schemes = {address.scheme} if address.scheme else set(SHORT_FORM_SCHEMES)
+    if option.wrappers.intersection(wrappers):
+        return None
+    if not option.schemes & schemes:
+        here = address.scheme or "host:port"
+        there = [*sorted(option.schemes), *(f"{wrapper}+" for wrapper in sorted(option.wrappers))]
+        return f"{option.key} is not for {here}", f"it is for {', '.join(there)}"
+    if option.abstract is False and isinstance(address, AbstractAddress):
+        return f"{option.key} is not for an abstract name, which is no file", "leave it out"
+    if option.abstract is True and not isinstance(address, AbstractAddress):
+        return f"{option.key} is for abstract names only", "write @NAME, or leave it out"
+    if option.key == "v6only" and isinstance(address, InetAddress):
+        return _why_not_v6only(address)
+    return None
+
+
+def _why_not_v6only(address: InetAddress) -> tuple[str, str] | None:
+    if address.is_ipv4:
+        return f"v6only is not for the IPv4 address {address.host}", "leave it out"
+    if not address.host:
+        return "v6only is not for the wildcard of IPv4 and IPv6", f"write [::]:{address.port}"
+    return None
+
+
+def conflicts(
+    wrappers: tuple[str, ...], address: ListenAddress, options: SocketOptions
+) -> Iterator[Conflict]:
+    """Yield every conflict between the parts of a spec."""
+    for number, wrapper in enumerate(wrappers):
+        if wrapper in wrappers[:number]:
+            yield Conflict(number, f"{wrapper}+ stands there twice", "leave one of them out")
+        judge = _tls_conflict if wrapper == "tls" else _proxy_conflict
+        found = judge(address, options)
+        if found:
+            yield Conflict(number, *found)
+    for key, _ in options.given:
+        refusals = [why_not(row, wrappers, address) for row in OPTIONS_BY_KEY[key]]
+        if None not in refusals:
+            yield Conflict(key, *(refusals[0] or ("",)))
+    yield from _option_conflicts(address, options)
+
+
+def kind_of(address: ListenAddress, options: SocketOptions) -> Kind | None:
+    """Return how bytes travel, as far as scheme and options decide it."""
+    if isinstance(address, InetdAddress) and options.get("mode", "nowait") == "nowait":
+        return "stream"
+    kinds: dict[str, Kind] = {
+        "stream": "stream",
+        "dgram": "datagram",
+        "seqpacket": "seqpacket",
+    }
+    return address.kind or kinds.get(options.get("type", ""))
+
+
+def _tls_conflict(address: ListenAddress, options: SocketOptions) -> tuple[str, str] | None:
+    if address.scheme == "quic":
+        return "quic has TLS inside", "write quic: without tls+"
+    kind = kind_of(address, options)
+    if kind == "datagram":
+        return "TLS needs a stream, and this is datagrams; DTLS is not offered", "write tls+tcp:"
+    if kind == "seqpacket":
+        return "TLS needs a stream, and this keeps message borders", "use a stream scheme"
+    return None
+
+
+def _proxy_conflict(address: ListenAddress, options: SocketOptions) -> tuple[str, str] | None:
+    kind = kind_of(address, options)
+    version = options.get("proxy.version", 0)
+    if kind == "seqpacket":
+        return "the PROXY protocol is for streams and datagrams", "use a stream scheme"
+    if address.scheme == "quic" and version != 2:
+        return "only version 2 of the PROXY protocol has datagrams", "add proxy.version=2"
+    if kind == "datagram" and version == 1:
+        return "version 1 of the PROXY protocol has no datagrams", "write proxy.version=2"
+    return None
+
+
+def _option_conflicts(address: ListenAddress, options: SocketOptions) -> Iterator[Conflict]:
+    if "pad" in options:
+        yield Conflict("pad", "padding is a part of the address: AbstractAddress(padded=True)")
+    nothing: tuple[str, ...] = ()
+    certs, keys = options.get("cert", nothing), options.get("key", nothing)
+    if keys and len(keys) != len(certs):
+        reason = f"there are {len(keys)} keys for {len(certs)} certificates"
+        yield Conflict("key", reason, "give one key for each cert, in order, or none")
+    if isinstance(address, DescriptorAddress) and not options.get("force", False):
+        low = [number for number in address.numbers if number <= 2]
+        if low:
+            reason = f"descriptor {low[0]} is standard input, output or error"
+            yield Conflict("", reason, "add force to take it all the same, or write inetd")
+
+
+def lacking(
+    wrappers: tuple[str, ...], address: ListenAddress, options: SocketOptions
+) -> Conflict | None:
+    """Return what a server needs in addition to serve this address, or None."""
+    if ("tls" in wrappers or address.scheme == "quic") and "cert" not in options:
+        part = wrappers.index("tls") if "tls" in wrappers else ""
+        return Conflict(part, "TLS needs a certificate", "add cert=FILE, and key=FILE if apart")
+    return None

@@ -1,0 +1,93 @@
+"""The schemes and wrappers of the grammar, as tables.
+
+A scheme says what kind of socket is meant; a wrapper says what stands between the socket and
+the protocol. Nothing here reads or opens anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+__all__ = [
+    "LINUX",
+    "POSIX",
+    "SCHEMES",
+    "SHORT_FORM_SCHEMES",
+    "WRAPPERS",
+    "Kind",
+    "Scheme",
+    "is_available",
+]
+
+#: How bytes travel: a stream has no borders, the other two keep them. The words are those of
+#: `pierhead.context.Transport`.
+Kind: TypeAlias = Literal["stream", "datagram", "seqpacket"]
+
+#: Beginnings of ``sys.platform``.
+LINUX = ("linux", "android")
+POSIX = (*LINUX, "darwin", "ios", "freebsd", "openbsd", "netbsd", "dragonfly", "sunos", "aix")
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """One scheme: its kind (None: known only once the descriptor is seen) and where it exists.
+
+    ``platforms`` are beginnings of ``sys.platform``; empty for everywhere.
+    """
+
+    name: str
+    kind: Kind | None
+    meaning: str
+    platforms: tuple[str, ...] = ()
+
+
+SCHEMES: Mapping[str, Scheme] = MappingProxyType(
+    {
+        scheme.name: scheme
+        for scheme in (
+            Scheme("tcp", "stream", "TCP connections"),
+            Scheme("udp", "datagram", "UDP datagrams"),
+            Scheme("quic", "datagram", "QUIC connections, on UDP"),
+            Scheme("unix", "stream", "Unix domain connections", POSIX),
+            Scheme("unixgram", "datagram", "Unix domain datagrams", POSIX),
+            # macOS has Unix domain sockets but not this type of them.
+            Scheme(
+                "unixseq",
+                "seqpacket",
+                "Unix domain connections that keep message borders",
+                tuple(name for name in POSIX if name not in ("darwin", "ios")),
+            ),
+            Scheme("fd", None, "sockets inherited by number", POSIX),
+            Scheme("sd", None, "sockets passed by systemd (LISTEN_FDS)", POSIX),
+            Scheme("inetd", None, "standard input and output, from a super-server", POSIX),
+            Scheme("vsock", "stream", "connections between a virtual machine and its host", LINUX),
+            Scheme(
+                "vsockseq",
+                "seqpacket",
+                "connections between a virtual machine and its host that keep message borders",
+                LINUX,
+            ),
+            Scheme("mem", "stream", "connections inside this process"),
+            Scheme("memgram", "datagram", "datagrams inside this process"),
+        )
+    }
+)
+
+#: What an address without scheme may turn out to be.
+SHORT_FORM_SCHEMES = ("tcp", "udp")
+
+#: Each wrapper with its meaning.
+WRAPPERS: Mapping[str, str] = MappingProxyType(
+    {
+        "tls": "TLS",
+        "proxy": "a PROXY protocol header, with the client's real address",
+    }
+)
+
+
+def is_available(platforms: tuple[str, ...], platform: str) -> bool:
+    """Tell whether ``sys.platform`` is one of these; an empty tuple means every one."""
+    return not platforms or platform.startswith(platforms)

@@ -1,0 +1,144 @@
+"""The whole of an address: wrappers, address and options in one frozen value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Protocol
+
+from pierhead.address.forms import InetAddress, ListenAddress
+from pierhead.address.grammar import Parts, read
+from pierhead.address.option_table import OPTIONS_BY_KEY
+from pierhead.address.options import SocketOptions
+from pierhead.address.rules import Conflict, conflicts, kind_of, lacking, why_not
+from pierhead.address.schemes import SCHEMES, SHORT_FORM_SCHEMES, WRAPPERS, Kind
+from pierhead.errors import AddressError, UsageError
+
+__all__ = ["ListenSpec", "ShortForm"]
+
+
+_NO_OPTIONS = SocketOptions()
+
+
+class ShortForm(Protocol):
+    """Whatever knows what a protocol means by ``host:port``: an endpoint."""
+
+    @property
+    def short_form(self) -> tuple[str, ...]:
+        """The schemes it stands for, such as ``("udp", "tcp")``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ListenSpec:
+    """What to listen on and how, as one value that opens nothing.
+
+        >>> spec = ListenSpec.parse("proxy+tls+tcp://[::1]:443?key=a.key&cert=a.pem")
+        >>> spec.wrappers, spec.address.scheme, str(spec)
+        (('proxy', 'tls'), 'tcp', 'proxy+tls+tcp:[::1]:443?cert=a.pem&key=a.key')
+
+    The text of a spec parses back to an equal spec.
+
+    Attributes:
+        wrappers: outermost on the wire first.
+        address: what is listened on; this alone is what a reload goes by.
+        options: those that were given.
+
+    Raises:
+        AddressError: the parts do not go together.
+    """
+
+    wrappers: tuple[str, ...]
+    address: ListenAddress
+    options: SocketOptions = _NO_OPTIONS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wrappers", tuple(self.wrappers))
+        for wrapper in self.wrappers:
+            if wrapper not in WRAPPERS:
+                raise UsageError(f"unknown wrapper {wrapper!r}, expected {', '.join(WRAPPERS)}")
+        for conflict in conflicts(self.wrappers, self.address, self.options):
+            raise self._error(conflict)
+
+    @classmethod
+    def parse(cls, text: str) -> ListenSpec:
+        """Read an address in any of its forms, short ones included.
+
+        Raises:
+            AddressError: it does not parse: position, reason and remedy.
+        """
+        parts = read(text)
+        for conflict in conflicts(parts.wrappers, parts.address, parts.options):
+            raise _error_at(text, parts, conflict)
+        return cls(parts.wrappers, parts.address, parts.options)
+
+    @property
+    def kind(self) -> Kind | None:
+        """How bytes travel; None where only the passed socket tells."""
+        return kind_of(self.address, self.options)
+
+    def resolve(self, endpoint: ShortForm) -> tuple[ListenSpec, ...]:
+        """Return what a server of this endpoint opens: this spec, with a scheme where it has none.
+
+        ``host:port`` becomes one spec for each scheme of the endpoint's short form that the
+        wrappers go with; each keeps the options that are for its scheme.
+
+        Raises:
+            AddressError: no scheme is left, an option is for none of them, or a server needs
+                more than is given (TLS a certificate).
+            UsageError: the endpoint's short form names a scheme that is no short form's.
+        """
+        specs = (self,) if self.address.scheme else self._with_schemes(endpoint.short_form)
+        for spec in specs:
+            conflict = lacking(spec.wrappers, spec.address, spec.options)
+            if conflict:
+                raise self._error(conflict)
+        return specs
+
+    def _with_schemes(self, schemes: tuple[str, ...]) -> tuple[ListenSpec, ...]:
+        unknown = [scheme for scheme in schemes if scheme not in SHORT_FORM_SCHEMES]
+        if unknown or not schemes:
+            known = " and ".join(SHORT_FORM_SCHEMES)
+            raise UsageError(f"a short form stands for {schemes}, expected some of {known}")
+        if "tls" in self.wrappers:
+            schemes = tuple(scheme for scheme in schemes if SCHEMES[scheme].kind == "stream")
+        if not schemes:
+            reason = "TLS needs a stream, and this protocol has only datagrams"
+            raise self._error(Conflict(self.wrappers.index("tls"), reason, "leave tls+ out"))
+        for key, _ in self.options.given:
+            if not any(self._is_for(key, scheme) for scheme in schemes):
+                reason = f"{key} is not for {' or '.join(schemes)}, which is meant here"
+                raise self._error(Conflict(key, reason, "leave it out, or write a scheme"))
+        return tuple(self._with_scheme(scheme) for scheme in dict.fromkeys(schemes))
+
+    def _with_scheme(self, scheme: str) -> ListenSpec:
+        others = [key for key, _ in self.options.given if not self._is_for(key, scheme)]
+        return ListenSpec(self.wrappers, self._address(scheme), self.options.without(*others))
+
+    def _is_for(self, key: str, scheme: str) -> bool:
+        address = self._address(scheme)
+        return any(why_not(row, self.wrappers, address) is None for row in OPTIONS_BY_KEY[key])
+
+    def _address(self, scheme: str) -> InetAddress:
+        assert isinstance(self.address, InetAddress)  # no other form goes without scheme
+        return InetAddress(scheme, self.address.host, self.address.port, self.address.last_port)
+
+    def _error(self, conflict: Conflict) -> AddressError:
+        text = str(self)
+        starts = list(accumulate((len(name) + 1 for name in self.wrappers), initial=0))
+        query = text.find("?") + 1
+        where = {key: query + f"&{text[query:]}".find(f"&{key}") for key, _ in self.options.given}
+        parts = Parts(
+            self.wrappers, self.address, self.options, tuple(starts[:-1]), starts[-1], where
+        )
+        return _error_at(text, parts, conflict)
+
+    def __str__(self) -> str:
+        head = "".join(f"{wrapper}+" for wrapper in self.wrappers) + self.address.place
+        query = [part for part in (*str(self.options).split("&"), self.address.query) if part]
+        query.sort(key=lambda part: part.partition("=")[0])
+        return f"{head}?{'&'.join(query)}" if query else head
+
+
+def _error_at(text: str, parts: Parts, conflict: Conflict) -> AddressError:
+    return AddressError(text, parts.position(conflict.part), conflict.reason, conflict.remedy)

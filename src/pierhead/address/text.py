@@ -1,0 +1,148 @@
+"""A stretch of the input that knows where it stands, and percent-encoding.
+
+Everything that reads an address reads a `Piece`, so that an error can point at the character of
+the whole input that is to blame.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pierhead.errors import AddressError
+
+__all__ = ["LONGEST_TEXT", "Piece", "escape", "nearest"]
+
+#: Longer input is refused before it is looked at. A path has at most 107 octets and a host name
+#: 253 characters; the rest leaves room for the paths of several certificates.
+LONGEST_TEXT = 4096
+
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The characters ``start`` to ``end`` of an input text."""
+
+    whole: str
+    start: int
+    end: int
+
+    @classmethod
+    def of(cls, text: str) -> Piece:
+        """Return the whole of an input, after looking for characters that cannot be meant.
+
+        Raises:
+            AddressError: the text is too long, has blanks around it, or an unprintable character.
+        """
+        piece = cls(text, 0, len(text))
+        if len(text) > LONGEST_TEXT:
+            reason = f"the address has {len(text)} characters, at most {LONGEST_TEXT} are allowed"
+            raise piece.error(reason, at=LONGEST_TEXT)
+        if not text.isprintable():
+            piece._refuse_unprintable()
+        if text != text.strip():
+            before = len(text) - len(text.lstrip())
+            at = 0 if before else len(text.rstrip())
+            raise piece.error("blanks stand around the address", f"write {text.strip()!r}", at=at)
+        return piece
+
+    def _refuse_unprintable(self) -> None:
+        for at, character in enumerate(self.whole):
+            # U+DC80 to U+DCFF is how Python hands over octets of the command line that are not
+            # UTF-8: those are wanted, in paths.
+            if not (character.isprintable() or "\udc80" <= character <= "\udcff"):
+                escaped = escape(character.encode("utf-8", "surrogatepass"))
+                raise self.error(
+                    f"unprintable character U+{ord(character):04X}",
+                    f"take it out; where a path or name has it, write {escaped}",
+                    at=at,
+                )
+
+    def __str__(self) -> str:
+        return self.whole[self.start : self.end]
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    def __bool__(self) -> bool:
+        return self.end > self.start
+
+    def cut(self, start: int, end: int | None = None) -> Piece:
+        """Return the part from ``start`` to ``end``, counted from the start of this piece."""
+        return Piece(self.whole, self.start + start, self.end if end is None else self.start + end)
+
+    def partition(self, separator: str) -> tuple[Piece, Piece | None]:
+        """Return what stands before and after the first separator; None where there is none."""
+        at = self.whole.find(separator, self.start, self.end)
+        if at < 0:
+            return self, None
+        after = Piece(self.whole, at + len(separator), self.end)
+        return Piece(self.whole, self.start, at), after
+
+    def split(self, separator: str) -> list[Piece]:
+        """Return the pieces between separators; one empty piece for an empty one."""
+        pieces, rest = [], self
+        while True:
+            first, after = rest.partition(separator)
+            pieces.append(first)
+            if after is None:
+                return pieces
+            rest = after
+
+    def decode(self) -> bytes:
+        """Return the octets meant: UTF-8, with ``%41`` for an octet.
+
+        Raises:
+            AddressError: a percent sign without two hexadecimal digits.
+        """
+        text = str(self)
+        broken = _BROKEN_ESCAPE.search(text)
+        if broken:
+            raise self.error(
+                "% is not followed by two hexadecimal digits",
+                "write %25 for a percent sign",
+                at=broken.start(),
+            )
+        octets = text.encode("utf-8", "surrogateescape")
+        return _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), octets)
+
+    def decode_text(self) -> str:
+        """Return the printable text meant, percent-escapes resolved.
+
+        Raises:
+            AddressError: a broken escape, octets that are no UTF-8, or an unprintable character.
+        """
+        try:
+            text = self.decode().decode()
+        except UnicodeDecodeError:
+            raise self.error(f"{self._quoted()} is not UTF-8") from None
+        if not text.isprintable():
+            raise self.error(f"{self._quoted()} hides an unprintable character")
+        return text
+
+    def _quoted(self) -> str:
+        return repr(str(self).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+    def error(self, reason: str, remedy: str = "", at: int = 0) -> AddressError:
+        """Return an error that points ``at`` characters into this piece."""
+        return AddressError(self.whole, self.start + at, reason, remedy)
+
+
+def escape(octets: bytes, special: str = "") -> str:
+    """Return the octets as printable text: blanks, unprintable and special ones as ``%41``."""
+    return "".join(
+        character
+        if character.isprintable() and character not in special and character not in "% "
+        else "".join(f"%{octet:02X}" for octet in character.encode("utf-8", "surrogateescape"))
+        for character in octets.decode("utf-8", "surrogateescape")
+    )
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is most like this one, or an empty text."""
+    matches = difflib.get_close_matches(word.lower()[:40], list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else ""
