@@ -33,7 +33,7 @@ from pathlib import Path
 
 from tests.processes import PACKAGES, ROOT, Running, free_port, require_program
 
-__all__ = ["Command", "Page", "Session", "Snippet", "commands", "read", "with_free_ports"]
+__all__ = ["Command", "Page", "Ports", "Session", "Snippet", "commands", "read"]
 
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+|~~~+) *(?P<language>[\w+-]*)")
 DIRECTIVE = re.compile(
@@ -44,6 +44,12 @@ LOCAL_PORT = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1?\])[: ](\d{2,5})\b|-p 
 
 #: How long one command of a page may take to end or to be ready.
 PATIENCE_S = 60.0
+
+#: Where "make serve" and "pierhead serve dns" listen unless they are told otherwise.
+SERVE_PORT = "5300"
+
+#: What the folder of a page has of its own, or does not need.
+NOT_SHOWN = {".git", ".pytest_cache", ".hypothesis", "examples"}
 
 RUN_PYTHON = Path(__file__).with_name("run_block.py")
 
@@ -112,20 +118,24 @@ def _block(lines: list[tuple[int, str]], fence: re.Match[str], where: str) -> st
     raise AssertionError(f"{where}: the block is not closed")
 
 
-def with_free_ports(text: str) -> str:
-    """Replace the ports of loopback addresses, each by a free one, wherever they stand."""
-    # "make serve" listens on this port unless it is told otherwise.
-    serves = {"5300"} if "make serve" in text else set()
-    asked = serves | {port for found in LOCAL_PORT.findall(text) for port in found if port}
-    chosen: dict[str, str] = {}
-    for port in sorted(asked):
-        while (new := str(free_port())) in chosen.values() or new in asked:
-            pass
-        chosen[port] = new
-    if not chosen:
-        return text
-    text = re.sub(rf"(?<![\d.])({'|'.join(chosen)})(?![\d.])", lambda m: chosen[m[1]], text)
-    return text.replace("make serve", f"make serve LISTEN=127.0.0.1:{chosen.get('5300')}")
+class Ports:
+    """Gives every port of a loopback address in these texts a free one in its place."""
+
+    def __init__(self, *texts: str) -> None:
+        found = {port for text in texts for pair in LOCAL_PORT.findall(text) for port in pair}
+        asked = {port for port in found if port} | {SERVE_PORT}
+        self._chosen: dict[str, str] = {}
+        for port in sorted(asked):
+            while (new := str(free_port())) in self._chosen.values() or new in asked:
+                pass
+            self._chosen[port] = new
+        self._pattern = re.compile(rf"(?<![\d.])({'|'.join(self._chosen)})(?![\d.])")
+
+    def replace(self, text: str) -> str:
+        """Replace the ports, wherever they stand in the text."""
+        text = self._pattern.sub(lambda found: self._chosen[found[1]], text)
+        listen = f"LISTEN=127.0.0.1:{self._chosen[SERVE_PORT]}"
+        return re.sub(r"\bmake serve\b", f"make serve {listen}", text)
 
 
 def commands(snippet: Snippet) -> Iterator[Command]:
@@ -152,15 +162,22 @@ def commands(snippet: Snippet) -> Iterator[Command]:
 class Session:
     """Runs the blocks of one page, one after the other, in a folder like the checkout."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, text: str) -> None:
         self.folder = folder
         self.python = ""  # the Python block before, for one that continues it
-        for entry in ROOT.iterdir():
-            if entry.name not in (".git", ".pytest_cache", ".hypothesis"):
-                (folder / entry.name).symlink_to(entry)
+        examples = {path: path.read_text() for path in (ROOT / "examples").glob("*.py")}
+        self.ports = Ports(text, *examples.values())
+        for entry in [*ROOT.iterdir(), *(ROOT / "examples").iterdir()]:
+            if entry.name not in NOT_SHOWN and entry not in examples:
+                there = folder / entry.relative_to(ROOT)
+                there.parent.mkdir(exist_ok=True)
+                there.symlink_to(entry)
+        for path, example in examples.items():
+            (folder / path.relative_to(ROOT)).write_text(self.ports.replace(example))
 
-    def run(self, page: Page) -> None:
-        """Run the blocks; a server runs until the next heading."""
+    def run(self, name: str, text: str) -> None:
+        """Run the blocks of a page; a server runs until the next heading."""
+        page = read(name, self.ports.replace(text))
         for section in sorted({snippet.section for snippet in page.snippets}):
             with contextlib.ExitStack() as servers:
                 for snippet in page.snippets:
@@ -177,6 +194,11 @@ class Session:
             for command in todo:
                 code = snippet.directives.get("exit code", "0") if command is todo[-1] else "0"
                 self._run_command(snippet, command, int(code), servers)
+
+    def run_program(self, path: str) -> None:
+        """Run a Python program until it ends, or until it serves and is told to end."""
+        with contextlib.ExitStack() as servers:
+            self._start([sys.executable, path], path, 0, servers)
 
     def _run_python(self, snippet: Snippet, servers: contextlib.ExitStack) -> None:
         text = "\n" * snippet.line + snippet.text  # so that a traceback has the page's lines
@@ -225,7 +247,7 @@ class Session:
         scripts = str(ROOT / ".venv" / "bin")
         return {
             "PATH": f"{scripts}:{os.environ['PATH']}:/usr/sbin",
-            "PYTHONPATH": str(self.folder),
+            "PYTHONPATH": f"{self.folder}:{self.folder / 'examples'}",
             "COLUMNS": "100",
             "NO_COLOR": "1",
         }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from tests.docs.snippets import Page, Session, Snippet, read, with_free_ports
+from tests.docs.snippets import Session
 from tests.processes import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -23,13 +25,29 @@ def test_there_is_a_front_page() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_the_blocks_of_a_page_run(path: Path, tmp_path: Path) -> None:
-    Session(tmp_path).run(read(name(path), with_free_ports(path.read_text())))
+    text = path.read_text()
+
+    Session(tmp_path, text).run(name(path), text)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=name)
+@pytest.mark.parametrize(
+    "path", [path for path in EXAMPLES if not path.name.startswith("test_")], ids=name
+)
 def test_an_example_runs(path: Path, tmp_path: Path) -> None:
     """It ends by itself without an error, or it serves and stops when told to."""
-    text = with_free_ports(path.read_text())
-    program = Snippet(name(path), 0, 0, "python", text)
+    Session(tmp_path, "").run_program(name(path))
 
-    Session(tmp_path).run(Page(name(path), [program]))
+
+@pytest.mark.parametrize(
+    "path", [path for path in EXAMPLES if path.name.startswith("test_")], ids=name
+)
+def test_an_example_of_a_test_passes(path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout

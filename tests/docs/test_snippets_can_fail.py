@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from tests.docs.snippets import Session, commands, matches, read, with_free_ports
+from tests.docs.snippets import Ports, Session, commands, matches, read
 
 SERVER = textwrap.dedent("""\
     import signal, socket, sys
@@ -20,7 +20,8 @@ CLIENT = 'import socket; socket.create_connection(("127.0.0.1", 7000)).close()'
 
 
 def run(tmp_path: Path, text: str) -> None:
-    Session(tmp_path).run(read("page.md", with_free_ports(textwrap.dedent(text))))
+    text = textwrap.dedent(text)
+    Session(tmp_path, text).run("page.md", text)
 
 
 def fenced(language: str, text: str) -> str:
@@ -84,12 +85,23 @@ def test_what_was_said_is_compared(expected: list[str], said: list[str], same: b
 
 
 def test_ports_are_replaced_together_and_nothing_else() -> None:
-    text = with_free_ports("127.0.0.1:5300 and -p 5300; [::]:4000; 5300.5 52: 15300 127.0.0.1:0")
+    before = "127.0.0.1:5301 and -p 5301; [::]:4000; 5301.5 52: 15301 127.0.0.1:0"
+
+    text = Ports(before).replace(before)
 
     first, second = re.findall(r"127\.0\.0\.1:(\d+) and -p (\d+)", text)[0]
-    assert first == second != "5300"
+    assert first == second != "5301"
     assert "[::]:4000" not in text
-    assert text.endswith("5300.5 52: 15300 127.0.0.1:0")
+    assert text.endswith("5301.5 52: 15301 127.0.0.1:0")
+
+
+def test_make_serve_is_told_where_to_listen() -> None:
+    text = Ports("").replace("make serve\ndig -p 5300")
+
+    listen, port = re.fullmatch(
+        r"make serve LISTEN=127\.0\.0\.1:(\d+)\ndig -p (\d+)", text
+    ).groups()
+    assert listen == port != "5300"
 
 
 def test_a_server_runs_beside_the_blocks_that_follow_it(tmp_path: Path) -> None:
