@@ -1,0 +1,140 @@
+"""A zone while its records come in, and its conversion into the model.
+
+Knows where each set was written, which the finished `Zone` does not; `check` uses that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from pierhead.protocols.dns.wire import iana, name
+from pierhead.protocols.dns.wire.rrset import Name, RRset
+from pierhead.protocols.dns.zone.faults import Faults, Place
+from pierhead.protocols.dns.zone.zone import Node, Zone
+
+__all__ = ["OWNER", "PLACE", "RDATAS", "TTL", "Draft", "DraftSet", "SetKey"]
+
+#: The type of a set; for RRSIG sets also the type covered, in the upper bits.
+SetKey: TypeAlias = int
+#: [owner, ttl, place of the first record, RDATA, RDATA …]: a list because there are as many of
+#: these as names, and it is the cheapest thing to make and to add to.
+DraftSet: TypeAlias = list[Any]
+
+#: Indexes into a `DraftSet`.
+OWNER, TTL, PLACE, RDATAS = 0, 1, 2, 3
+
+_COVERED_SHIFT = 16
+#: Types of which a name has one record at most, and the rule that says so.
+_SINGLETONS = {
+    iana.CNAME: "RFC 2181 §10.1",
+    iana.SOA: "RFC 1035 §5.2",
+    iana.DNAME: "RFC 6672 §2.4",
+}
+_NO_SETS: Mapping[int, RRset] = {}
+
+
+class Draft:
+    """The records of one zone by name and type.
+
+    Attributes:
+        origin: the zone's name.
+        nodes: sets by the key of their owner; parents of names are there, without sets.
+    """
+
+    __slots__ = ("_faults", "nodes", "origin", "rclass")
+
+    def __init__(self, origin: Name, rclass: int, faults: Faults) -> None:
+        self.origin = origin
+        self.rclass = rclass
+        self._faults = faults
+        self.nodes: dict[Name, dict[SetKey, DraftSet]] = {name.key(origin): {}}
+
+    def add(self, owner: Name, rtype: int, ttl: int, rdata: bytes, place: Place) -> None:
+        """Take in one record; outside the zone it is an error."""
+        key = owner.lower()
+        if key == owner:
+            key = owner  # one object less per name
+        sets = self.nodes.get(key)
+        if sets is None:
+            if not self._add_parents(key):
+                self._refuse(owner, place)
+                return
+            self.nodes[key] = sets = {}
+        if rtype == iana.RRSIG:
+            rtype |= int.from_bytes(rdata[:2], "big") << _COVERED_SHIFT
+        known = sets.get(rtype)
+        if known is None:
+            sets[rtype] = [owner, ttl, place, rdata]
+            return
+        if rtype in _SINGLETONS and rdata != known[RDATAS]:
+            self._refuse_second(known, rtype, place)
+            return
+        known.append(rdata)
+        if ttl != known[TTL]:
+            self._reconcile(known, rtype & 0xFFFF, ttl, place)
+
+    def freeze(self) -> Zone:
+        """Return the zone; the draft is used up.
+
+        The zone must have passed `check`: an SOA record at the apex is taken for granted.
+        """
+        nodes: dict[Name, Node] = {}
+        for key, drafts in self.nodes.items():
+            sets: dict[int, RRset] = {}
+            signatures: dict[int, RRset] = {}
+            for set_key, (owner, ttl, _, *rdatas) in drafts.items():
+                # A record written twice is one record (RFC 2181 §5).
+                unique = tuple(rdatas) if len(rdatas) == 1 else tuple(dict.fromkeys(rdatas))
+                rrset = RRset(owner, set_key & 0xFFFF, ttl, unique, self.rclass)
+                if set_key > 0xFFFF:
+                    signatures[set_key >> _COVERED_SHIFT] = rrset
+                else:
+                    sets[set_key] = rrset
+            nodes[key] = Node(sets or _NO_SETS, signatures or _NO_SETS)
+        soa = nodes[name.key(self.origin)].sets[iana.SOA]
+        return Zone(soa, nodes, self._faults.warnings())
+
+    def _add_parents(self, key: Name) -> bool:
+        """Add the empty non-terminals above a name; False where it is outside the zone."""
+        nodes = self.nodes
+        missing = []
+        above = key[key[0] + 1 :]
+        while above not in nodes:
+            if len(above) <= 1:
+                return False
+            missing.append(above)
+            above = above[above[0] + 1 :]
+        for empty in missing:
+            nodes[empty] = {}
+        return True
+
+    def _refuse(self, owner: Name, place: Place) -> None:
+        self._faults.error(
+            place,
+            f"{name.to_text(owner)} is outside the zone {name.to_text(self.origin)}",
+            "take the record out; or take the dot off its end if the name is meant to be relative",
+            "out-of-zone",
+        )
+
+    def _refuse_second(self, known: DraftSet, rtype: int, place: Place) -> None:
+        text, rule = iana.type_text(rtype), _SINGLETONS[rtype]
+        self._faults.error(
+            place,
+            f"{name.to_text(known[OWNER])} has a second {text} record ({rule})",
+            "keep the one that is meant",
+            text.lower(),
+        )
+
+    def _reconcile(self, known: DraftSet, rtype: int, ttl: int, place: Place) -> None:
+        # RFC 2181 §5.2: differing TTLs in a set are an error; the lowest is safe to serve.
+        lowest = min(ttl, known[TTL])
+        owner, text = name.to_text(known[OWNER]), iana.type_text(rtype)
+        self._faults.warning(
+            place,
+            f"TTL {ttl} differs from the TTL {known[TTL]} of the other {text} records of {owner}; "
+            f"the set is served with {lowest}",
+            "give all records of a set the same TTL (RFC 2181 §5.2)",
+            "ttl",
+        )
+        known[TTL] = lowest

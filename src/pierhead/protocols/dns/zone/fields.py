@@ -1,0 +1,375 @@
+"""A cursor over the fields of one record, with a method for each kind of field.
+
+Each method takes one field, or all that are left, and returns its wire form. All fail the same
+way: `FieldError` names the field by its index, and the zone reader turns that into a fault with
+line and column.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from datetime import UTC, datetime
+
+from pierhead.errors import DecodeError, PierheadError, UsageError
+from pierhead.protocols.dns.wire import iana, name
+from pierhead.protocols.dns.wire.rrset import Name
+
+__all__ = [
+    "FieldError",
+    "Fields",
+    "ipv4_octets",
+    "ipv6_octets",
+    "read_period",
+    "type_bitmap",
+    "unescape",
+]
+
+_LENGTHS = tuple(bytes((n,)) for n in range(256))
+#: Exactly the spellings of an octet that inet_pton takes: "01" and "+1" are none.
+_OCTETS = {str(n).encode(): n for n in range(256)}
+_PERIOD = re.compile(rb"(?:[0-9]{1,10}[smhdw])+", re.IGNORECASE)
+_PERIOD_PART = re.compile(rb"([0-9]+)([smhdw])")
+_UNITS = {b"s": 1, b"m": 60, b"h": 3600, b"d": 86400, b"w": 604800}
+_ESCAPE = re.compile(rb"\\(?:([0-9]{3})|(.))", re.DOTALL)
+#: Names inside RDATA repeat (MX, NS); this many are remembered by their text.
+_REMEMBERED_NAMES = 4096
+
+
+class FieldError(PierheadError):
+    """A field of a record is wrong.
+
+    Attributes:
+        index: which of the entry's fields, from 0; one past the last where a field is missing.
+        offset: octets from the start of that field.
+    """
+
+    def __init__(self, index: int, message: str, remedy: str = "", offset: int = 0) -> None:
+        self.index = index
+        self.message = message
+        self.remedy = remedy
+        self.offset = offset
+        super().__init__(index, message, remedy, offset)
+
+
+class Fields:
+    """The fields of one record, and how far they have been read.
+
+    One cursor reads a whole file: the reader sets ``tokens`` and ``position`` for each record.
+    """
+
+    __slots__ = ("_names", "_origin", "position", "tokens")
+
+    def __init__(self, tokens: list[bytes], position: int = 0, origin: Name | None = None) -> None:
+        self.tokens = tokens
+        self.position = position
+        self._origin = origin
+        self._names: dict[bytes, Name] = {}
+
+    @property
+    def origin(self) -> Name | None:
+        """What relative names continue with."""
+        return self._origin
+
+    @origin.setter
+    def origin(self, origin: Name | None) -> None:
+        self._origin = origin
+        self._names.clear()
+
+    def take(self, what: str) -> bytes:
+        """Return the next field as written; ``what`` describes it where it is missing."""
+        position = self.position
+        try:
+            token = self.tokens[position]
+        except IndexError:
+            raise FieldError(position, f"the record ends too early, expected {what}") from None
+        self.position = position + 1
+        return token
+
+    def rest(self, what: str) -> list[bytes]:
+        """Return all fields that are left, at least one."""
+        found = [self.take(what), *self.tokens[self.position :]]
+        self.position = len(self.tokens)
+        return found
+
+    def at_end(self) -> bool:
+        """Tell whether all fields have been taken."""
+        return self.position >= len(self.tokens)
+
+    def wrong(self, message: str, remedy: str = "", offset: int = 0) -> FieldError:
+        """Return the error that blames the field taken last."""
+        return FieldError(self.position - 1, message, remedy, offset)
+
+    # Names and numbers
+
+    def name(self) -> Name:
+        """Take a domain name."""
+        token = self.take("a domain name")
+        known = self._names.get(token)
+        if known is None:
+            known = self.to_name(token)
+            if len(self._names) >= _REMEMBERED_NAMES:
+                self._names.clear()
+            self._names[token] = known
+        return known
+
+    def to_name(self, token: bytes) -> Name:
+        """Return the name that a field just taken spells."""
+        origin = self._origin
+        if token == b"@":
+            if origin is None:
+                raise self.wrong("'@' without an origin", "put $ORIGIN before it")
+            return origin
+        if token[:1] == b'"':
+            token = token[1:-1]
+        if (
+            origin is not None
+            and 0 < len(token) <= name.MAX_LABEL
+            and b"." not in token
+            and b"\\" not in token
+        ):
+            # One relative label, by far the commonest owner name.
+            found = _LENGTHS[len(token)] + token + origin
+            if len(found) <= name.MAX_NAME:
+                return found
+        try:
+            return name.from_text(token, origin)
+        except DecodeError as error:
+            raise self.wrong(f"bad name: {error.reason}", offset=error.offset or 0) from None
+
+    def number(self, maximum: int, what: str) -> int:
+        """Take a whole decimal number from 0 to ``maximum``."""
+        token = self.take(what)
+        if token.isdigit() and len(token) <= 10:
+            value = int(token)
+            if value <= maximum:
+                return value
+        raise self.wrong(f"{_shown(token)} is not {what}, expected 0 to {maximum}")
+
+    def u8(self) -> bytes:
+        """Take a number of one octet."""
+        return _LENGTHS[self.number(0xFF, "a number")]
+
+    def u16(self) -> bytes:
+        """Take a number of two octets."""
+        return self.number(0xFFFF, "a number").to_bytes(2, "big")
+
+    def u32(self) -> bytes:
+        """Take a number of four octets."""
+        return self.number(0xFFFFFFFF, "a number").to_bytes(4, "big")
+
+    def period(self) -> bytes:
+        """Take a span of time: seconds, or units as in ``1h30m``."""
+        token = self.take("a number of seconds")
+        value = read_period(token)
+        if value is None:
+            raise self.wrong(f"{_shown(token)} is not a span of time, expected 3600, 1h or 1w2d")
+        if value > 0xFFFFFFFF:
+            raise self.wrong(f"{_shown(token)} is too long, expected at most 4294967295 seconds")
+        return value.to_bytes(4, "big")
+
+    def moment(self) -> bytes:
+        """Take a time as YYYYMMDDHHmmSS or in seconds since 1970 (RFC 4034 §3.2)."""
+        token = self.take("a time")
+        if len(token) == 14 and token.isdigit():
+            try:
+                year, *others = (int(token[:4]), *(int(token[n : n + 2]) for n in range(4, 14, 2)))
+                month, day, hour, minute, second = others
+                moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+            except ValueError:
+                raise self.wrong(f"{_shown(token)} is not a date and time") from None
+            # Serial arithmetic: the field holds the time modulo 2**32 (RFC 4034 §3.1.5).
+            return (int(moment.timestamp()) & 0xFFFFFFFF).to_bytes(4, "big")
+        if token.isdigit() and len(token) <= 10 and int(token) <= 0xFFFFFFFF:
+            return int(token).to_bytes(4, "big")
+        raise self.wrong(f"{_shown(token)} is not a time, expected YYYYMMDDHHmmSS or seconds")
+
+    # Addresses
+
+    def ipv4(self) -> bytes:
+        """Take an IPv4 address."""
+        token = self.take("an IPv4 address")
+        found = ipv4_octets(token)
+        if found is None:
+            raise self.wrong(f"{_shown(token)} is not an IPv4 address", "write it as 192.0.2.1")
+        return found
+
+    def ipv6(self) -> bytes:
+        """Take an IPv6 address."""
+        token = self.take("an IPv6 address")
+        found = ipv6_octets(token)
+        if found is None:
+            raise self.wrong(f"{_shown(token)} is not an IPv6 address", "write it as 2001:db8::1")
+        return found
+
+    # Text
+
+    def string(self) -> bytes:
+        """Take a character-string: its length octet and up to 255 octets."""
+        text = self.text()
+        if len(text) > 255:
+            raise self.wrong(
+                f"string of {len(text)} octets, expected at most 255", "split it into several"
+            )
+        return _LENGTHS[len(text)] + text
+
+    def strings(self) -> bytes:
+        """Take all that is left as character-strings, at least one."""
+        found = [self.string()]
+        while self.position < len(self.tokens):
+            found.append(self.string())
+        return b"".join(found)
+
+    def text(self) -> bytes:
+        """Take a string of any length, without length octet."""
+        token = self.take("a string")
+        try:
+            return unescape(token)
+        except ValueError:
+            raise self.wrong(
+                "bad escape, expected \\ and three digits, 000 to 255, or \\X"
+            ) from None
+
+    # Binary data
+
+    def hex(self) -> bytes:
+        """Take all that is left as hexadecimal digits."""
+        try:
+            return binascii.unhexlify(b"".join(self.rest("hexadecimal digits")))
+        except ValueError:
+            raise self.wrong("bad hexadecimal data, expected an even number of 0-9 a-f") from None
+
+    def base64(self) -> bytes:
+        """Take all that is left as Base 64 (RFC 4648 §4)."""
+        digits = b"".join(self.rest("Base 64 data"))
+        try:
+            return binascii.a2b_base64(digits, strict_mode=True)
+        except binascii.Error as error:
+            raise self.wrong(f"bad Base 64 data: {str(error).lower()}") from None
+
+    def salt(self) -> bytes:
+        """Take an NSEC3 salt: hexadecimal digits, or ``-`` for none (RFC 5155 §3.3)."""
+        token = self.take("a salt")
+        if token == b"-":
+            return b"\x00"
+        try:
+            salt = binascii.unhexlify(token)
+        except ValueError:
+            raise self.wrong("bad salt, expected hexadecimal digits or -") from None
+        if len(salt) > 255:
+            raise self.wrong(f"salt of {len(salt)} octets, expected at most 255")
+        return _LENGTHS[len(salt)] + salt
+
+    def hashed(self) -> bytes:
+        """Take a hashed owner name in Base 32 with extended hex alphabet (RFC 5155 §3.3)."""
+        token = self.take("a hash")
+        try:
+            found = base64.b32hexdecode(token.upper() + b"=" * (-len(token) % 8))
+        except ValueError:
+            found = b""
+        if not 0 < len(found) < 256:
+            raise self.wrong(f"{_shown(token)} is not a hash in Base 32 with extended hex alphabet")
+        return _LENGTHS[len(found)] + found
+
+    # RR types
+
+    def rtype(self) -> bytes:
+        """Take an RR type."""
+        return self._type_number().to_bytes(2, "big")
+
+    def rtypes(self) -> bytes:
+        """Take all that is left as RR types and return their bitmap (RFC 4034 §4.1.2)."""
+        numbers = set()
+        while self.position < len(self.tokens):
+            numbers.add(self._type_number())
+        return type_bitmap(numbers)
+
+    def _type_number(self) -> int:
+        token = self.take("an RR type")
+        try:
+            return iana.type_number(token.decode("ascii", "replace"))
+        except UsageError as error:
+            raise self.wrong(str(error)) from None
+
+
+def unescape(token: bytes) -> bytes:
+    """Return the octets that a field stands for: quotes off, ``\\DDD`` and ``\\X`` resolved.
+
+    Raises:
+        ValueError: an escape names no octet.
+    """
+    if token[:1] == b'"':
+        token = token[1:-1]
+    if b"\\" not in token:
+        return token
+    return _ESCAPE.sub(_escaped_octet, token)
+
+
+def _escaped_octet(found: re.Match[bytes]) -> bytes:
+    digits: bytes | None = found[1]
+    if digits is not None:
+        return bytes((int(digits),))  # ValueError above 255
+    if found[2].isdigit():
+        raise ValueError("a digit after a backslash starts a group of three")
+    return bytes(found[2])
+
+
+def read_period(token: bytes) -> int | None:
+    """Return the seconds of ``3600`` or ``1h30m``; None where it is neither."""
+    if token.isdigit():
+        return int(token) if len(token) <= 10 else None
+    if not _PERIOD.fullmatch(token):
+        return None
+    return sum(int(n) * _UNITS[unit] for n, unit in _PERIOD_PART.findall(token.lower()))
+
+
+def ipv4_octets(token: bytes) -> bytes | None:
+    """Return the four octets of a dotted quad; None where it is none."""
+    try:
+        first, second, third, fourth = token.split(b".")
+        return bytes((_OCTETS[first], _OCTETS[second], _OCTETS[third], _OCTETS[fourth]))
+    except (ValueError, KeyError):
+        return None
+
+
+def ipv6_octets(token: bytes) -> bytes | None:
+    """Return the sixteen octets of an IPv6 address (RFC 4291 §2.2); None where it is none."""
+    if b"." in token:
+        colon = token.rfind(b":") + 1
+        tail = ipv4_octets(token[colon:])
+        if tail is None:
+            return None
+        token = token[:colon] + b"%x:%x" % (tail[0] << 8 | tail[1], tail[2] << 8 | tail[3])
+    head, gap, end = token.partition(b"::")
+    left = head.split(b":") if head else []
+    right = end.split(b":") if end else []
+    missing = 8 - len(left) - len(right)
+    # "::" stands for one group of zeros at least (RFC 5952 §4.2.2 reads it, never writes it).
+    if (missing < 1) if gap else missing:
+        return None
+    groups = [*left, *([b"0"] * missing), *right]
+    try:
+        return binascii.unhexlify(b"".join([_GROUP_ZEROS[len(group)] + group for group in groups]))
+    except (KeyError, ValueError):
+        return None
+
+
+#: What pads a group of one to four hexadecimal digits to four.
+_GROUP_ZEROS = {1: b"000", 2: b"00", 3: b"0", 4: b""}
+
+
+def type_bitmap(numbers: set[int]) -> bytes:
+    """Return the windows of a type bitmap (RFC 4034 §4.1.2)."""
+    windows: dict[int, bytearray] = {}
+    for number in sorted(numbers):
+        bits = windows.setdefault(number >> 8, bytearray())
+        octet = (number & 0xFF) >> 3
+        bits.extend(bytes(octet + 1 - len(bits)))
+        bits[octet] |= 0x80 >> (number & 7)
+    return b"".join([bytes((window, len(bits))) + bits for window, bits in windows.items()])
+
+
+def _shown(token: bytes) -> str:
+    text = token.decode("utf-8", "replace")
+    return repr(text if len(text) <= 60 else f"{text[:60]}…")

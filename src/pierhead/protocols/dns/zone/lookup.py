@@ -1,0 +1,303 @@
+"""Answers from zones by the steps of RFC 1034 §4.3.2.
+
+    2  the nearest zone                          none: REFUSED
+    3a the whole name matches                    answer, CNAME, no such type
+    3b a delegation is met                       referral with glue
+    3c a label is missing: DNAME, wildcard       synthesis, or NXDOMAIN
+    6  additional data
+
+Empty non-terminals and wildcards as in RFC 4592, DNAME as in RFC 6672, negative answers as in
+RFC 2308, ANY as in RFC 8482, the code of a chain as in RFC 6604. Pure; a call costs O(labels).
+"""
+
+from __future__ import annotations
+
+from pierhead.protocols.dns.wire import iana, name
+from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
+from pierhead.protocols.dns.zone.zone import Node, Zone, Zones
+
+__all__ = ["Found", "lookup"]
+
+#: CNAME and DNAME records followed for one question; loops end here or earlier. BIND follows 16
+#: (max-query-restarts was 11), NSD 10; real chains have three.
+_MAX_CHAIN = 16
+_ADDRESS_TYPES = (iana.A, iana.AAAA)
+#: Where the name that wants addresses starts in the RDATA (RFC 1035 §3.3, 2782, 9460 §4.1).
+_TARGET_OFFSETS = {iana.NS: 0, iana.MX: 2, iana.SRV: 6, iana.SVCB: 2, iana.HTTPS: 2}
+
+
+class Found:
+    """What the zones say about one question.
+
+    Attributes:
+        rcode: response code, of the last name where CNAME records were followed.
+        authoritative: whether the AA bit is set: the zone of the first name is ours.
+        answer, authority: the sections of that name.
+        glue: addresses that a referral is useless without; if they do not fit, the answer is
+            truncated (RFC 9471 §2).
+        additional: addresses that may be left out without a word.
+        steps: how the answer came about; empty unless asked for.
+    """
+
+    __slots__ = (
+        "additional",
+        "answer",
+        "authoritative",
+        "authority",
+        "glue",
+        "rcode",
+        "steps",
+    )
+
+    def __init__(
+        self,
+        rcode: int,
+        authoritative: bool,
+        answer: Section,
+        authority: Section = (),
+        glue: Section = (),
+        additional: Section = (),
+        steps: tuple[str, ...] = (),
+    ) -> None:
+        self.rcode = rcode
+        self.authoritative = authoritative
+        self.answer = answer
+        self.authority = authority
+        self.glue = glue
+        self.additional = additional
+        self.steps = steps
+
+
+def lookup(
+    zones: Zones,
+    qname: Name,
+    qtype: int,
+    qclass: int = iana.CLASS_IN,
+    *,
+    minimal: bool = True,
+    trace: bool = False,
+) -> Found:
+    """Return the answer to one question.
+
+    Args:
+        zones: the zones served.
+        qname: the name as asked; its letter case comes back in the answer.
+        qtype: the type asked for; those that are commands (AXFR, IXFR) are not for lookup.
+        qclass: the class; ANY (255) gives the zone's, never authoritatively (RFC 1034 §4.3.2).
+        minimal: leave out what nobody needs: the NS set and addresses beside an answer.
+        trace: fill ``steps``.
+    """
+    key = qname.lower()
+    zone = zones.find(key)
+    if zone is None:
+        return _refused(qname, trace)
+    if minimal and not trace and qclass == zone.rclass:
+        # The common case, found without building anything: the name is there, and the type.
+        node = zone.nodes.get(key)
+        if node is not None and node.cut is None:
+            rrset = node.sets.get(qtype)
+            if rrset is not None:
+                return Found(iana.NOERROR, True, ((qname, rrset),))
+    if qclass not in (zone.rclass, iana.CLASS_ANY):
+        return _refused(qname, trace)
+    if qtype == iana.DS and key == zone.key and len(key) > 1:
+        # RFC 4035 §3.1.4.1: DS records at a cut belong to the parent, if we have it.
+        zone = zones.find(name.parent(key)) or zone
+    walk = _Walk(zones, zone, qtype, trace)
+    walk.follow(qname)
+    if not minimal:
+        walk.add_courtesies()
+    if qclass == iana.CLASS_ANY:
+        # RFC 1034 §3.7.1: "responses to QCLASS=* queries can never be authoritative".
+        walk.authoritative = False
+    return walk.found()
+
+
+def _refused(qname: Name, trace: bool) -> Found:
+    steps = (f"2: no zone here holds {name.to_text(qname)}",) if trace else ()
+    return Found(iana.REFUSED, False, (), steps=steps)
+
+
+class _Walk:
+    """One question on its way through the zones; collects the sections."""
+
+    def __init__(self, zones: Zones, zone: Zone, qtype: int, trace: bool) -> None:
+        self.zones = zones
+        self.zone = zone
+        self.qtype = qtype
+        self.rcode = iana.NOERROR
+        self.authoritative = True
+        self.answer: list[tuple[Name, RRset]] = []
+        self.authority: Section = ()
+        self.glue: list[tuple[Name, RRset]] = []
+        self.additional: list[tuple[Name, RRset]] = []
+        self.steps: list[str] | None = [] if trace else None
+
+    def found(self) -> Found:
+        """Return what has been collected."""
+        return Found(
+            self.rcode,
+            self.authoritative,
+            tuple(self.answer),
+            self.authority,
+            tuple(self.glue),
+            tuple(self.additional),
+            tuple(self.steps or ()),
+        )
+
+    def follow(self, qname: Name) -> None:
+        """Answer for the name, then for each name it is an alias of."""
+        zone: Zone | None = self.zone
+        seen: set[Name] = set()
+        while zone is not None:
+            self.zone = zone
+            self._note("2: zone {}", zone.origin)
+            seen.add(qname.lower())
+            target = self._match(zone, qname)
+            if target is None:
+                return
+            if target.lower() in seen or len(seen) > _MAX_CHAIN:
+                self._note("3a: the chain of aliases ends at {}: a loop, or too long", target)
+                return
+            # 3a: "change QNAME to the canonical name in the CNAME RR, and go back to step 1".
+            qname = target
+            zone = self.zones.find(qname.lower())
+            if zone is not None and zone.rclass != self.zone.rclass:
+                zone = None
+        self._note("2: the alias leads out of our zones, to {}", qname)
+
+    def _match(self, zone: Zone, qname: Name) -> Name | None:
+        """Do step 3 for one name; return the name to go on with, if it is an alias."""
+        key = qname.lower()
+        nodes = zone.nodes
+        node = nodes.get(key)
+        closest = key
+        while node is None:
+            closest = closest[closest[0] + 1 :]
+            node = nodes.get(closest)
+        cut = node.cut
+        if cut is not None and iana.DNAME in cut.sets:
+            return self._redirect(qname, cut.sets[iana.DNAME])
+        if cut is not None and not (cut is node and closest is key and self.qtype == iana.DS):
+            self._refer(zone, cut, bool(self.answer))
+            return None
+        if closest is key:
+            return self._exact(zone, qname, node)
+        if iana.DNAME in node.sets:
+            return self._redirect(qname, node.sets[iana.DNAME])
+        wildcard = nodes.get(b"\x01*" + closest)
+        if wildcard is not None:
+            self._note("3c: the wildcard below {} applies (RFC 4592 §3.3.1)", closest)
+            return self._exact(zone, qname, wildcard)
+        self._note("3c: {} does not exist, nor a wildcard for it", qname)
+        self.rcode = iana.NXDOMAIN
+        self.authority = zone.negative
+        return None
+
+    def _exact(self, zone: Zone, qname: Name, node: Node) -> Name | None:
+        """Answer from the node of the name, or the wildcard that stands in for it (3a, 3c)."""
+        matching = _matching(node, self.qtype)
+        if matching:
+            self.answer.extend([(qname, rrset) for rrset in matching])
+            self._note("3a: {} has records of this type", qname)
+            return None
+        alias = node.sets.get(iana.CNAME)
+        if alias is not None:
+            self.answer.append((qname, alias))
+            self._note("3a: {} is an alias", qname)
+            return alias.rdatas[0]
+        self._note("3a: {} exists, without records of this type", qname)
+        self.authority = zone.negative
+        return None
+
+    def _redirect(self, qname: Name, dname: RRset) -> Name | None:
+        """Put the target of a DNAME in place of its owner (RFC 6672 §2.2 and §3.2)."""
+        self.answer.append((dname.owner, dname))
+        self._note("3c: the DNAME of {} applies (RFC 6672 §3.2)", dname.owner)
+        prefix = qname[: len(qname) - len(dname.owner)]
+        target = prefix + dname.rdatas[0]
+        if len(target) > name.MAX_NAME:
+            self._note("3c: the new name would be too long; YXDOMAIN", qname)
+            self.rcode = iana.YXDOMAIN
+            return None
+        # RFC 6672 §3.1: "The TTL of the synthesized CNAME RR ... is set to the TTL of the DNAME".
+        alias = RRset(qname, iana.CNAME, dname.ttl, (target,), dname.rclass)
+        self.answer.append((qname, alias))
+        return None if self.qtype in (iana.CNAME, iana.ANY) else target
+
+    def _refer(self, zone: Zone, cut: Node, after_alias: bool) -> None:
+        """Point to the servers of a child zone, with their addresses (3b)."""
+        servers = cut.sets[iana.NS]
+        self._note("3b: {} is delegated", servers.owner)
+        # The AA bit speaks of the first name (RFC 1035 §4.1.1), which was ours in a chain.
+        self.authoritative = after_alias
+        self.authority = ((servers.owner, servers),)
+        for target in servers.rdatas:
+            node = zone.nodes.get(target.lower())
+            if node is not None:
+                # Below the cut, no one else has the address; elsewhere, another way leads to it.
+                section = self.glue if node.cut is cut else self.additional
+                section.extend(_addresses(node))
+
+    # Beyond a minimal answer
+
+    def add_courtesies(self) -> None:
+        """Add the NS set of the zone and the addresses behind the answer (step 6)."""
+        answer = self.answer[-1][1] if self.answer else None
+        if answer is None or self.authority or self.rcode:
+            return
+        servers = self.zone.apex.sets.get(iana.NS)
+        if servers is not None and servers is not answer:
+            self.authority = ((servers.owner, servers),)
+        listed = {id(answer)}
+        for rrset in (answer, *(rrset for _, rrset in self.authority)):
+            for owner, extra in self._behind(rrset):
+                if id(extra) not in listed:
+                    listed.add(id(extra))
+                    self.additional.append((owner, extra))
+
+    def _behind(self, rrset: RRset) -> list[tuple[Name, RRset]]:
+        offset = _TARGET_OFFSETS.get(rrset.rtype)
+        if offset is None:
+            return []
+        found: list[tuple[Name, RRset]] = []
+        for rdata in rrset.rdatas:
+            target = rdata[offset : _end_of_name(rdata, offset)]
+            bound = rrset.rtype in (iana.SVCB, iana.HTTPS)
+            if bound and target == name.ROOT and rdata[:2] != b"\0\0":
+                target = rrset.owner  # RFC 9460 §2.5.2: "." means the owner in ServiceMode
+            zone = self.zones.find(target.lower())
+            node = zone.nodes.get(target.lower()) if zone is not None else None
+            if node is None:
+                continue
+            found.extend(_addresses(node))
+            if bound and rdata[:2] == b"\0\0" and node.cut is None and rrset.rtype in node.sets:
+                found.append((target, node.sets[rrset.rtype]))
+        return found
+
+    def _note(self, text: str, about: Name) -> None:
+        if self.steps is not None:
+            self.steps.append(text.format(name.to_text(about)))
+
+
+def _matching(node: Node, qtype: int) -> list[RRset]:
+    rrset = node.sets.get(qtype)
+    if rrset is not None:
+        return [rrset]
+    if qtype == iana.RRSIG:
+        return list(node.signatures.values())
+    if qtype == iana.ANY:
+        # RFC 8482 §4.1: one set is enough, and no use to those who reflect traffic.
+        return list(node.sets.values())[:1]
+    return []
+
+
+def _addresses(node: Node) -> list[tuple[Name, RRset]]:
+    sets = node.sets
+    return [(sets[rtype].owner, sets[rtype]) for rtype in _ADDRESS_TYPES if rtype in sets]
+
+
+def _end_of_name(rdata: bytes, position: int) -> int:
+    while length := rdata[position]:
+        position += 1 + length
+    return position + 1

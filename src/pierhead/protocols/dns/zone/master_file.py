@@ -1,0 +1,377 @@
+"""Master files to zones (RFC 1035 §5, RFC 2308 §4, RFC 3597 §5).
+
+    bytes ──lines──▶ fields ──▶ directive: $ORIGIN $TTL $INCLUDE $GENERATE
+                        └─────▶ record: owner [ttl] [class] type rdata ──▶ Draft ──▶ Zone
+
+A wrong record does not stop the reading: all faults are reported together. Plain lines are split
+by `bytes.split`; the tokenizer sees only lines with quotes, parentheses, escapes or comments, and
+those with a fault, to find its column. Files are read by the caller: this module is pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from pierhead.errors import ConfigError, PierheadError, UsageError
+from pierhead.protocols.dns.wire import iana, name
+from pierhead.protocols.dns.wire.rrset import Name
+from pierhead.protocols.dns.zone.check import check
+from pierhead.protocols.dns.zone.draft import Draft
+from pierhead.protocols.dns.zone.faults import Faults, Place
+from pierhead.protocols.dns.zone.fields import FieldError, Fields, read_period
+from pierhead.protocols.dns.zone.generate import generate
+from pierhead.protocols.dns.zone.rdata_text import RdataReader, rdata_reader, read_unknown
+from pierhead.protocols.dns.zone.tokenizer import Entry, EntryError, read_entry
+from pierhead.protocols.dns.zone.zone import Zone
+
+__all__ = ["Include", "parse_zone"]
+
+#: Returns the content of the file that $INCLUDE names, relative to the zone's folder.
+Include: TypeAlias = Callable[[str], bytes]
+
+_MAX_TTL = 0x7FFFFFFF
+_MAX_RDATA = 0xFFFF
+#: NSD's bounds against files that include themselves.
+_MAX_INCLUDE_DEPTH = 10
+_MAX_INCLUDES = 1000
+
+_DOLLAR = 0x24
+# What the word before the type turned out to be; types are their own number.
+_TTL, _CLASS = -1, -2
+_NO_READER: RdataReader = Fields.name
+_Word: TypeAlias = tuple[int, int, RdataReader]
+
+
+def parse_zone(
+    text: bytes,
+    *,
+    origin: Name | str | None = None,
+    file_name: str = "zone",
+    include: Include | None = None,
+    rclass: int = iana.CLASS_IN,
+) -> Zone:
+    """Return the zone written in a master file.
+
+    Args:
+        text: the file's content.
+        origin: the zone's name; None takes the owner of the SOA record, which must then be the
+            first record and have an absolute name (or follow an absolute $ORIGIN).
+        file_name: how the file is called in faults.
+        include: reads the files that $INCLUDE names; None refuses the directive. It may raise
+            any `PierheadError` or `OSError`, which becomes a fault. Names with ``..`` or from
+            the root never reach it; that no symbolic link leads out of the folder is its care.
+        rclass: the zone's class.
+
+    Raises:
+        ConfigError: the zone cannot be served; all faults are in it.
+        UsageError: ``origin`` is no domain name.
+    """
+    if isinstance(origin, str):
+        try:
+            origin = name.from_text(origin, name.ROOT)
+        except PierheadError as error:
+            raise UsageError(f"{origin!r} is not the name of a zone: {error}") from None
+    faults = Faults()
+    reader = _Reader(origin, include, rclass, faults)
+    reader.read_file(text, file_name)
+    draft = reader.draft
+    if draft is None:
+        if not faults.count:
+            faults.whole("there is no record in the file", "begin it with the SOA record", "soa")
+        raise ConfigError(faults.errors())
+    check(draft, faults, reader.broken)
+    if faults.count:
+        raise ConfigError(faults.errors())
+    return draft.freeze()
+
+
+class _Reader:
+    """The state of reading one zone: what the next line inherits from those before."""
+
+    def __init__(
+        self, origin: Name | None, include: Include | None, rclass: int, faults: Faults
+    ) -> None:
+        self.draft = Draft(origin, rclass, faults) if origin is not None else None
+        #: Types of records that had a fault: they are not missing.
+        self.broken: set[int] = set()
+        self._fields = Fields([], origin=origin)
+        self._include = include
+        self._rclass = rclass
+        self._faults = faults
+        self._words: dict[bytes, _Word] = {}
+        self._owner: Name | None = None
+        self._owner_text: bytes | None = None
+        self._default_ttl: int | None = None
+        self._last_ttl: int | None = None
+        self._depth = 0
+        self._includes = 0
+
+    def read_file(self, text: bytes, file_name: str) -> None:
+        """Read all entries of one file."""
+        base = self._faults.open_file(file_name, text)
+        position, size = 0, len(text)
+        while position < size:
+            end = text.find(b"\n", position)
+            if end < 0:
+                end = size
+            line = text[position:end]
+            if (
+                b";" in line
+                or b'"' in line
+                or b"(" in line
+                or b"\\" in line
+                or b")" in line
+                or line[:1] == b"$"
+            ):
+                position = self._read_entry(text, position, base)
+                continue
+            if tokens := line.split():
+                try:
+                    self._record(tokens, line[0] <= 0x20, base + position)
+                except FieldError as error:
+                    self._blame(error, text, position, base)
+            position = end + 1
+
+    def _read_entry(self, text: bytes, position: int, base: Place) -> int:
+        """Read an entry that needs the tokenizer; return where the next one starts."""
+        try:
+            entry = read_entry(text, position)
+        except EntryError as error:
+            self._faults.error(base + error.offset, error.message, error.remedy)
+            return error.resume
+        tokens = entry.tokens
+        if tokens:
+            place = base + entry.offsets[0]
+            try:
+                if tokens[0][0] == _DOLLAR and text[position] == _DOLLAR:
+                    self._directive(entry, place)
+                else:
+                    self._record(tokens, text[position] in b" \t", place)
+            except FieldError as error:
+                self._blame(error, text, position, base)
+        return entry.end
+
+    def _blame(self, error: FieldError, text: bytes, position: int, base: Place) -> None:
+        entry = read_entry(text, position)
+        kinds = [self._words[token][0] for token in entry.tokens if token in self._words]
+        self.broken.update([kind for kind in kinds if kind >= 0][:1])
+        if self.draft is None and iana.SOA in self.broken and self._owner is not None:
+            self.draft = Draft(self._owner, self._rclass, self._faults)
+        if error.index < len(entry.offsets):
+            offset = entry.offsets[error.index] + error.offset
+        else:  # the field that is missing: behind the last one
+            offset = entry.offsets[-1] + len(entry.tokens[-1])
+        self._faults.error(base + offset, error.message, error.remedy)
+
+    # Records
+
+    def _record(self, tokens: list[bytes], blank: bool, place: Place) -> None:
+        fields = self._fields
+        fields.tokens = tokens
+        if blank:
+            fields.position = 0
+        else:
+            token = tokens[0]
+            fields.position = 1
+            if token != self._owner_text or token[:1] == b'"':
+                # What repeats a wrong owner must not land at the name before it.
+                self._owner = self._owner_text = None
+                self._owner = fields.to_name(token)
+                self._owner_text = token
+        rtype, ttl, reader = self._prologue(fields, place)
+        owner = self._owner
+        if owner is None:
+            raise FieldError(0, "the line begins with a blank, but there is no name to repeat")
+        position = fields.position
+        if position < len(tokens) and tokens[position] == b"\\#":
+            rdata = read_unknown(fields, rtype, self._rclass)
+        else:
+            rdata = reader(fields)
+        if fields.position != len(tokens):
+            raise FieldError(
+                fields.position,
+                f"the {iana.type_text(rtype)} record is complete, this is too much",
+                "put a ; before it if it is a comment",
+            )
+        if len(rdata) > _MAX_RDATA:
+            raise fields.wrong(f"RDATA of {len(rdata)} octets, expected at most {_MAX_RDATA}")
+        if ttl is None:
+            ttl = self._inherited_ttl(rtype, rdata, place)
+        if self.draft is None:
+            self.draft = self._begin(owner, rtype)
+        self.draft.add(owner, rtype, ttl, rdata, place)
+
+    def _prologue(self, fields: Fields, place: Place) -> tuple[int, int | None, RdataReader]:
+        """Take TTL, class and type, the first two in any order or not at all."""
+        tokens, index = fields.tokens, fields.position
+        words = self._words
+        ttl: int | None = None
+        rclass: int | None = None
+        while index < len(tokens):
+            token = tokens[index]
+            word = words.get(token)
+            if word is None:
+                fields.position = index + 1
+                word = words[token] = self._word(fields, token, place)
+            kind, value, reader = word
+            index += 1
+            if kind >= 0:
+                fields.position = index
+                return kind, ttl, reader
+            if kind == _TTL and ttl is None:
+                ttl = self._last_ttl = value
+            elif kind == _CLASS and rclass is None:
+                rclass = value
+            else:
+                what = "TTL" if kind == _TTL else "class"
+                raise FieldError(index - 1, f"a second {what}, expected the type")
+        raise FieldError(index, "the record ends before its type")
+
+    def _word(self, fields: Fields, token: bytes, place: Place) -> _Word:
+        """Say what a word before the RDATA is: a TTL, a class or a type."""
+        if token[:1].isdigit():
+            period = read_period(token)
+            if period is None or period > 0xFFFFFFFF:
+                raise fields.wrong(
+                    "bad TTL", "expected 0 to 2147483647 seconds, or units as in 1h30m"
+                )
+            return _TTL, self._capped(period, place), _NO_READER
+        text = token.decode("ascii", "replace")
+        try:
+            rtype = iana.type_number(text)
+        except UsageError as error:
+            return _CLASS, self._class(fields, text, error), _NO_READER
+        if iana.is_meta_type(rtype):
+            raise fields.wrong(f"{text} is not a type that zones hold (RFC 6895 §3.1)")
+        return rtype, 0, rdata_reader(rtype, self._rclass)
+
+    def _class(self, fields: Fields, text: str, no_type: UsageError) -> int:
+        try:
+            rclass = iana.class_number(text)
+        except UsageError:
+            raise fields.wrong(f"{no_type}; TTL and class stand before it") from None
+        if rclass != self._rclass:
+            raise fields.wrong(f"class {text}, but the zone has {iana.class_text(self._rclass)}")
+        return rclass
+
+    def _capped(self, ttl: int, place: Place) -> int:
+        if ttl <= _MAX_TTL:
+            return ttl
+        self._faults.warning(
+            place,
+            f"TTL {ttl} is above {_MAX_TTL} and counts as 0 (RFC 2181 §8)",
+            "one week is 604800",
+            "ttl",
+        )
+        return 0
+
+    def _inherited_ttl(self, rtype: int, rdata: bytes, place: Place) -> int:
+        """Return the TTL of a record without one (RFC 1035 §5.1, RFC 2308 §4)."""
+        if self._default_ttl is not None:
+            return self._default_ttl
+        if self._last_ttl is not None:
+            return self._last_ttl
+        if rtype != iana.SOA:
+            raise FieldError(0, "no TTL is known here", "begin the file with $TTL 3600")
+        minimum = int.from_bytes(rdata[-4:], "big")
+        self._last_ttl = min(minimum, _MAX_TTL)
+        self._faults.warning(
+            place,
+            f"no TTL is given; {minimum}, the last number of the SOA record, is taken",
+            f"begin the file with $TTL {minimum}",
+            "ttl",
+        )
+        return self._last_ttl
+
+    def _begin(self, owner: Name, rtype: int) -> Draft:
+        if rtype != iana.SOA:
+            raise FieldError(
+                0,
+                "the name of the zone is not known",
+                "begin the file with the SOA record, or say which zone it is",
+            )
+        return Draft(owner, self._rclass, self._faults)
+
+    # Directives
+
+    def _directive(self, entry: Entry, place: Place) -> None:
+        directive = entry.tokens[0].upper()
+        fields = self._fields
+        fields.tokens, fields.position = entry.tokens, 1
+        match directive:
+            case b"$ORIGIN":
+                self._set_origin(fields.to_name(fields.take("a domain name")))
+            case b"$TTL":
+                self._default_ttl = self._ttl_argument(fields, place)
+            case b"$INCLUDE":
+                self._read_include(fields, place)
+                return
+            case b"$GENERATE":
+                self._generate(entry.tokens, place)
+                return
+            case _:
+                raise fields.wrong(
+                    "unknown directive", "expected $ORIGIN, $TTL, $INCLUDE or $GENERATE"
+                )
+        if not fields.at_end():
+            raise FieldError(fields.position, "the directive is complete, this is too much")
+
+    def _set_origin(self, origin: Name | None) -> None:
+        self._fields.origin = origin
+        self._owner_text = None
+
+    def _ttl_argument(self, fields: Fields, place: Place) -> int:
+        kind, ttl, _ = self._word(fields, fields.take("a TTL"), place)
+        if kind != _TTL:
+            raise fields.wrong("bad TTL", "expected seconds, or units as in 1h30m")
+        return ttl
+
+    def _read_include(self, fields: Fields, place: Place) -> None:
+        """Read another file in place of the directive (RFC 1035 §5.1).
+
+        Origin and current owner are the including file's again afterwards.
+        """
+        path = fields.text().decode("utf-8", "surrogateescape")
+        origin = fields.origin
+        included = origin if fields.at_end() else fields.to_name(fields.take("an origin"))
+        if not fields.at_end():
+            raise FieldError(fields.position, "the directive is complete, this is too much")
+        fields.position = 2
+        text = self._content(fields, path)
+        owner = self._owner
+        self._depth += 1
+        self._includes += 1
+        self._set_origin(included)
+        self.read_file(text, path)
+        self._depth -= 1
+        self._set_origin(origin)
+        self._owner = owner
+
+    def _content(self, fields: Fields, path: str) -> bytes:
+        if self._include is None:
+            raise fields.wrong("$INCLUDE is not allowed here")
+        if not path or path.startswith("/") or ".." in path.split("/") or "\0" in path:
+            raise fields.wrong(
+                "$INCLUDE leads out of the zone's folder",
+                "name a file in that folder or below it, without a leading / or any ..",
+            )
+        if self._depth == _MAX_INCLUDE_DEPTH or self._includes == _MAX_INCLUDES:
+            raise fields.wrong("too many files include each other; does one include itself?")
+        try:
+            return self._include(path)
+        except (PierheadError, OSError) as error:
+            raise fields.wrong(f"cannot include {path}: {error}") from None
+
+    def _generate(self, tokens: list[bytes], place: Place) -> None:
+        for line in generate(tokens):
+            try:
+                entry = read_entry(line, 0)
+                if entry.tokens:
+                    self._record(entry.tokens, False, place)
+            except (FieldError, EntryError) as error:
+                # All lines come from one: the first fault says it all.
+                shown = line.decode("utf-8", "replace")
+                raise FieldError(
+                    0, f"{error.message}, in the generated line: {shown}", error.remedy
+                ) from None

@@ -1,0 +1,156 @@
+"""Zones in memory: names, record sets and zone cuts, laid out for lookup.
+
+    Zones ──find──▶ Zone ──nodes──▶ Node ──sets──▶ RRset
+
+All are built once and never change; a reload builds new ones. Names that exist only because
+something stands below them (empty non-terminals, RFC 4592 §2.2.2) are nodes without sets. What
+lies at or below a delegation, or below a DNAME, knows so through ``Node.cut``; an exact match is
+therefore one look into ``nodes`` and one into ``sets``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from pierhead.errors import Fault, UsageError
+from pierhead.protocols.dns.wire import iana, name
+from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
+
+__all__ = ["Node", "Zone", "Zones", "canonical_order"]
+
+
+class Node:
+    """What a zone knows about one name.
+
+    Attributes:
+        sets: the record sets by type; signatures are kept apart.
+        signatures: the RRSIG sets by the type they cover.
+        cut: the node whose NS or DNAME set rules here: for a delegation point itself and all
+            below it, and for all below a DNAME. None where the zone's own data counts.
+    """
+
+    __slots__ = ("cut", "sets", "signatures")
+
+    def __init__(self, sets: Mapping[int, RRset], signatures: Mapping[int, RRset]) -> None:
+        self.sets = sets
+        self.signatures = signatures
+        self.cut: Node | None = None
+
+
+class Zone:
+    """One zone.
+
+    `parse_zone` makes zones from text and checks them; the constructor trusts its arguments.
+
+    Attributes:
+        origin: the zone's name, letter case as first written.
+        key: the same in lower case.
+        rclass: class number, 1 (IN) nearly always.
+        nodes: every name of the zone by key, parents of names included.
+        soa: the SOA record.
+        negative: the authority section of answers that say no: the SOA record with the TTL of
+            negative answers (RFC 2308 §3 and §5).
+        warnings: what was dubious in the files, but no reason to refuse them.
+    """
+
+    __slots__ = ("key", "negative", "nodes", "origin", "rclass", "soa", "warnings")
+
+    def __init__(
+        self, soa: RRset, nodes: Mapping[Name, Node], warnings: tuple[Fault, ...] = ()
+    ) -> None:
+        self.origin = soa.owner
+        self.key = name.key(soa.owner)
+        self.rclass = soa.rclass
+        self.soa = soa
+        self.nodes = nodes
+        self.warnings = warnings
+        # RFC 2308 §3: "the minimum of the MINIMUM field of the SOA record and the TTL of the
+        # SOA itself".
+        minimum = int.from_bytes(soa.rdatas[0][-4:], "big")
+        denial = RRset(soa.owner, soa.rtype, min(soa.ttl, minimum), soa.rdatas, soa.rclass)
+        self.negative: Section = ((soa.owner, denial),)
+        _mark_cuts(self.key, nodes)
+
+    @property
+    def serial(self) -> int:
+        """The serial number of the SOA record."""
+        return int.from_bytes(self.soa.rdatas[0][-20:-16], "big")
+
+    @property
+    def apex(self) -> Node:
+        """The node of the zone's own name."""
+        return self.nodes[self.key]
+
+    def rrsets(self) -> Iterator[RRset]:
+        """Give every set of the zone, glue included: the SOA record first, then as written."""
+        yield self.soa
+        for node in self.nodes.values():
+            yield from (rrset for rrset in node.sets.values() if rrset is not self.soa)
+            yield from node.signatures.values()
+
+    def __repr__(self) -> str:
+        return f"<Zone {name.to_text(self.origin)} serial {self.serial}, {len(self.nodes)} names>"
+
+
+class Zones:
+    """The zones of one server, found by the longest match of a name.
+
+    Raises:
+        UsageError: two of them have the same name.
+    """
+
+    __slots__ = ("_by_key",)
+
+    def __init__(self, zones: Iterable[Zone] = ()) -> None:
+        self._by_key: dict[Name, Zone] = {}
+        for zone in zones:
+            if self._by_key.setdefault(zone.key, zone) is not zone:
+                raise UsageError(f"zone {name.to_text(zone.origin)} is given twice")
+
+    def find(self, key: Name) -> Zone | None:
+        """Return the nearest zone at or above a name in lower case; one step per label."""
+        by_key = self._by_key
+        zone = by_key.get(key)
+        while zone is None:
+            if len(key) == 1:
+                return None
+            key = key[key[0] + 1 :]
+            zone = by_key.get(key)
+        return zone
+
+    def __iter__(self) -> Iterator[Zone]:
+        return iter(self._by_key.values())
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+
+def canonical_order(owner: Name) -> tuple[bytes, ...]:
+    """Return the key that sorts names into canonical order (RFC 4034 §6.1)."""
+    return name.labels(name.key(owner))[::-1]
+
+
+def _mark_cuts(apex: Name, nodes: Mapping[Name, Node]) -> None:
+    """Set ``cut`` in every node that a delegation or a DNAME rules.
+
+    The topmost wins: below a delegation nothing counts but glue, DNAME or not.
+    """
+    # The sets that cut are few; a zone without any is done after one pass.
+    if not any(_cuts(key, node, apex) for key, node in nodes.items()):
+        return
+    # A parent's key is shorter than its children's, and every parent is a node.
+    for key in sorted(nodes, key=len):
+        if key == apex:
+            continue
+        node = nodes[key]
+        above = nodes[name.parent(key)]
+        if above.cut is not None:
+            node.cut = above.cut
+        elif iana.DNAME in above.sets:
+            node.cut = above
+        elif iana.NS in node.sets:
+            node.cut = node
+
+
+def _cuts(key: Name, node: Node, apex: Name) -> bool:
+    return iana.DNAME in node.sets or (iana.NS in node.sets and key != apex)
