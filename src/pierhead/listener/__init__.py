@@ -1,0 +1,1 @@
+"""Listeners: open or adopt what an address names, and yield connections and datagrams."""

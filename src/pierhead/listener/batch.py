@@ -1,0 +1,303 @@
+"""Datagrams in batches: one system call receives up to 32, one sends up to 32 (Linux).
+
+`recvmmsg` and `sendmmsg` through ctypes, over memory that is laid out once. Nothing is made per
+datagram but its bytes and the bytes that say where its reply goes; everything else moves as
+whole arrays. docs/decisions/0003-batch-io.md has the measurements.
+
+    headers   mmsghdr × 32      as the kernel wants them; restored whole after every call
+    vectors   iovec × 32        where each datagram's octets are
+    senders   slot × 32         sockaddr, then room for one control message (packet info)
+    data      slot × 32         65,536 octets each, borrowed from a `BufferSource`
+
+A reply's way back is the sender's slot as it was received. On a socket bound to a wildcard
+address it holds the packet info too, so the reply leaves from the address that was asked.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import functools
+import socket
+import struct
+import sys
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from pierhead.buffer import BufferSource
+from pierhead.context import Peer
+from pierhead.listener.base import Datagram
+
+__all__ = ["MAX_BATCH", "PENDING_ERRORS", "BatchIO", "has_batch_io"]
+
+#: How many datagrams one system call carries.
+MAX_BATCH = 32
+
+#: The largest datagram there is: the IP length field is 16 bits (RFC 768).
+_SLOT_BYTES = 65_536
+
+#: Distance between slots. At a multiple of 4,096 every datagram would fall into the same few
+#: sets of the CPU's cache; nine lines further, no two slots share a set in L1 or L2.
+STRIDE = _SLOT_BYTES + 9 * 64
+
+#: Errors of an earlier datagram that the kernel reports at the next call (ICMP unreachable and
+#: its kin). They say nothing about the call itself.
+PENDING_ERRORS = frozenset(
+    {
+        errno.ECONNREFUSED,
+        errno.ECONNRESET,
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+        errno.EHOSTDOWN,
+        errno.ENETDOWN,
+        errno.EPROTO,
+        errno.ENOPROTOOPT,
+        errno.EMSGSIZE,
+    }
+)
+
+# struct mmsghdr on 64-bit Linux: name, namelen, iov, iovlen, control, controllen, flags, len.
+_HEADER = struct.Struct("=QI4xQQQQi4xI4x")
+_NAMELEN, _FLAGS, _LENGTH = 2, 12, 14  # in units of 4 octets
+_HEADER_WORDS = _HEADER.size // 4
+_UNNAMED = socket.AF_UNIX.to_bytes(2, sys.byteorder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How a sender's slot is divided: name octets, then control octets (0: none)."""
+
+    name: int
+    control: int = 0
+    interface: int = 0  # where the interface index stands in the slot
+    destination: int = 0  # where an IPv6 destination stands in the slot
+
+    @property
+    def size(self) -> int:
+        return self.name + self.control
+
+
+# (family, with packet info). A control message is a cmsghdr of 16 octets, then struct
+# in_pktinfo (interface, source, destination) or in6_pktinfo (destination, interface).
+_LAYOUTS = {
+    (socket.AF_INET, False): _Layout(16),
+    (socket.AF_INET, True): _Layout(16, 32, interface=32),
+    (socket.AF_INET6, False): _Layout(28),
+    (socket.AF_INET6, True): _Layout(32, 40, interface=64, destination=48),
+    (socket.AF_UNIX, False): _Layout(112),
+}
+
+
+@functools.cache
+def _library() -> Any:
+    library = ctypes.CDLL(None, use_errno=True)
+    library.recvmmsg.argtypes = (
+        [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p]
+    )  # fmt: skip
+    library.sendmmsg.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
+    return library
+
+
+@functools.cache
+def has_batch_io() -> bool:
+    """Tell whether this system has the two calls in the layout that is known here."""
+    if sys.platform != "linux" or struct.calcsize("P") != 8:
+        return False
+    try:
+        _library()
+    except (OSError, AttributeError):
+        return False
+    return True
+
+
+class _Messages:
+    """The headers of one direction, and the memory they point at."""
+
+    def __init__(self, layout: _Layout) -> None:
+        self.senders = bytearray(layout.size * MAX_BATCH)
+        self.vectors = bytearray(16 * MAX_BATCH)
+        self.headers = bytearray(_HEADER.size * MAX_BATCH)
+        senders, vectors = _address(self.senders), _address(self.vectors)
+        for i in range(MAX_BATCH):
+            name = senders + i * layout.size
+            control = name + layout.name if layout.control else 0
+            fields = (name, layout.name, vectors + 16 * i, 1, control, layout.control, 0, 0)
+            _HEADER.pack_into(self.headers, i * _HEADER.size, *fields)
+        self.address = _address(self.headers)
+        self.pristine = bytes(self.headers)
+        self.words = memoryview(self.headers).cast("I")
+        pointers = memoryview(self.vectors).cast("Q")
+        self.bases, self.sizes = pointers[::2], pointers[1::2]
+
+
+class BatchIO:
+    """Batch input and output of one datagram socket, which stays the caller's to close.
+
+    Args:
+        sock: non-blocking; its packet info option is set by the caller.
+        packet_info: whether that option is set.
+        buffers: where the memory for received datagrams comes from; given back by `close`.
+
+    Raises:
+        Overloaded: there was no buffer to be had.
+    """
+
+    def __init__(self, sock: socket.socket, packet_info: bool, buffers: BufferSource) -> None:
+        self.truncated = 0
+        self._fd = sock.fileno()
+        self._unix = sock.family == socket.AF_UNIX
+        self._layout = layout = _LAYOUTS[sock.family, packet_info]
+        self._buffers = buffers
+        self._buffer = buffers.acquire(STRIDE * MAX_BATCH)
+        self._data = memoryview(self._buffer)
+        self._in, self._out = _Messages(layout), _Messages(layout)
+        base = _address(self._buffer)
+        for i in range(MAX_BATCH):
+            self._in.bases[i], self._in.sizes[i] = base + i * STRIDE, _SLOT_BYTES
+        words = self._in.words
+        self._in_lengths = words[_LENGTH::_HEADER_WORDS]
+        self._in_flags = words[_FLAGS::_HEADER_WORDS]
+        self._in_name_lengths = words[_NAMELEN::_HEADER_WORDS]
+        self._out_name_lengths = self._out.words[_NAMELEN::_HEADER_WORDS]
+        self._starts = range(0, STRIDE * MAX_BATCH, STRIDE)
+        self._cuts = [slice(i * layout.size, (i + 1) * layout.size) for i in range(MAX_BATCH)]
+        self._no_flags = bytes(4 * MAX_BATCH)
+        if layout.control:
+            self._interfaces = memoryview(self._in.senders).cast("I")[
+                layout.interface // 4 :: layout.size // 4
+            ]
+            self._no_interfaces = memoryview(array("I", [0] * MAX_BATCH))
+        library = _library()
+        self._recvmmsg, self._sendmmsg = library.recvmmsg, library.sendmmsg
+
+    def receive(self, limit: int) -> list[Datagram]:
+        """Take up to this many waiting datagrams, `MAX_BATCH` at most; [] when none waits."""
+        count = self._receive(min(limit, MAX_BATCH))
+        if not count:
+            return []
+        lengths = self._in_lengths[:count].tolist()
+        senders = self._senders(count)
+        data = self._data
+        batch = [
+            (data[start : start + length].tobytes(), sender)
+            for start, length, sender in zip(self._starts, lengths, senders, strict=False)
+        ]
+        if self._in_flags[:count].tobytes() != self._no_flags[: 4 * count]:
+            batch = self._whole(batch)
+        # The kernel wrote what it used over what it may use.
+        used = count * _HEADER.size
+        self._in.headers[:used] = self._in.pristine[:used]
+        return batch
+
+    def _receive(self, count: int) -> int:
+        for _ in range(MAX_BATCH):  # at most one pending error for each datagram of a batch
+            received: int = self._recvmmsg(
+                self._fd, self._in.address, count, socket.MSG_DONTWAIT, None
+            )
+            if received >= 0:
+                return received
+            code = ctypes.get_errno()
+            if code == errno.EAGAIN:
+                return 0
+            if code != errno.EINTR and code not in PENDING_ERRORS:
+                raise OSError(code, f"recvmmsg: {errno.errorcode.get(code, code)}")
+        return 0
+
+    def _senders(self, count: int) -> list[bytes]:
+        layout = self._layout
+        if self._unix:
+            names, size = self._in.senders, layout.size
+            lengths = self._in_name_lengths[:count].tolist()
+            return [
+                bytes(names[i * size : i * size + length]) or _UNNAMED
+                for i, length in enumerate(lengths)
+            ]
+        if layout.control:
+            # The reply is routed like any other; only its source address is prescribed.
+            self._interfaces[:count] = self._no_interfaces[:count]
+        slots = bytes(self._in.senders)
+        if layout.destination and 0xFF in slots[layout.destination :: layout.size]:
+            self._forget_multicast(count)
+            slots = bytes(self._in.senders)
+        return [slots[cut] for cut in self._cuts[:count]]
+
+    def _forget_multicast(self, count: int) -> None:
+        # A group address is no source address (RFC 4291 §2.7); IPv4 gives a usable one itself.
+        for cut in self._cuts[:count]:
+            start = cut.start + self._layout.destination
+            if self._in.senders[start] == 0xFF:
+                self._in.senders[start : start + 16] = bytes(16)
+
+    def _whole(self, batch: list[Datagram]) -> list[Datagram]:
+        flags = self._in_flags[: len(batch)].tolist()
+        whole = [
+            datagram
+            for datagram, flag in zip(batch, flags, strict=True)
+            if not flag & socket.MSG_TRUNC
+        ]
+        self.truncated += len(batch) - len(whole)
+        return whole
+
+    def send(self, datagrams: Sequence[Datagram]) -> list[tuple[int, int]]:
+        """Send all of them; return ``(index, errno)`` for each that the kernel refused."""
+        refused: list[tuple[int, int]] = []
+        for start in range(0, len(datagrams), MAX_BATCH):
+            chunk = datagrams[start : start + MAX_BATCH]
+            # The payloads stay referenced here while the kernel reads them.
+            payloads = self._prepare(chunk)
+            self._send(len(chunk), start, refused)
+            del payloads
+        return refused
+
+    def _prepare(self, datagrams: Sequence[Datagram]) -> bytes:
+        payloads, senders = zip(*datagrams, strict=True)
+        count = len(payloads)
+        lengths = array("Q", map(len, payloads))
+        joined = b"".join(payloads)
+        base = ctypes.cast(ctypes.c_char_p(joined), ctypes.c_void_p).value or 0
+        starts = array("Q", accumulate(lengths, initial=base))
+        self._out.bases[:count] = memoryview(starts)[:count]
+        self._out.sizes[:count] = memoryview(lengths)
+        size = self._layout.size
+        if self._unix:
+            self._out_name_lengths[:count] = memoryview(array("I", map(len, senders)))
+            senders = tuple(sender.ljust(size, b"\0") for sender in senders)
+        slots = b"".join(senders)
+        if len(slots) != count * size:
+            raise ValueError("a reply's way back was not made by this listener")
+        self._out.senders[: count * size] = slots
+        return joined
+
+    def _send(self, count: int, first: int, refused: list[tuple[int, int]]) -> None:
+        position, retried = 0, False
+        flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+        while position < count:
+            address = self._out.address + position * _HEADER.size
+            sent = self._sendmmsg(self._fd, address, count - position, flags)
+            if sent > 0:
+                position, retried = position + sent, False
+                continue
+            code = ctypes.get_errno()
+            if code == errno.EINTR:
+                continue
+            if code in PENDING_ERRORS and not retried:
+                retried = True  # perhaps an earlier datagram's error: reported once, then gone
+                continue
+            refused.append((first + position, code))
+            position, retried = position + 1, False
+
+    def peer(self, reply_to: bytes) -> Peer:
+        """Return the sender of a datagram."""
+        return Peer(reply_to)
+
+    def close(self) -> None:
+        """Give the receive buffer back; the object is of no use afterwards."""
+        self._data.release()
+        self._buffers.release(self._buffer)
+
+
+def _address(buffer: bytearray) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(buffer))

@@ -1,0 +1,107 @@
+"""A datagram listener over a bound socket, in batches where the system has them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+
+from pierhead.address import ListenSpec
+from pierhead.buffer import BufferSource
+from pierhead.context import Peer, Transport
+from pierhead.listener.base import Datagram, ReplyTo
+from pierhead.listener.batch import BatchIO, has_batch_io
+from pierhead.listener.single import SingleIO
+
+__all__ = ["SocketDatagramListener"]
+
+
+class SocketDatagramListener:
+    """Owns a bound, non-blocking datagram socket; a `DatagramListener`.
+
+    Args:
+        spec: the address as asked.
+        local: the address as bound, in the grammar.
+        sock: closed by `close`.
+        buffers: where receive buffers come from.
+        packet_info: whether the socket reports the address each datagram was sent to.
+        batched: False to do without `recvmmsg`; None for whatever the system has.
+        on_close: called once after the socket is closed.
+
+    Raises:
+        Overloaded: the buffer source had nothing to give; the socket stays the caller's.
+    """
+
+    transport = Transport.DATAGRAM
+
+    def __init__(
+        self,
+        spec: ListenSpec,
+        local: str,
+        sock: socket.socket,
+        buffers: BufferSource,
+        *,
+        packet_info: bool = False,
+        batched: bool | None = None,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self._spec = spec
+        self._local = local
+        self._sock = sock
+        self._on_close = on_close
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+        use_batches = has_batch_io() if batched is None else batched
+        io = BatchIO if use_batches else SingleIO
+        self._io: BatchIO | SingleIO = io(sock, packet_info, buffers)
+        # The hot path: no call in between.
+        self.receive_batch: Callable[[int], list[Datagram]] = self._io.receive
+        self.send_batch: Callable[[Sequence[Datagram]], list[tuple[int, int]]] = self._io.send
+
+    @property
+    def spec(self) -> ListenSpec:
+        """The address as asked."""
+        return self._spec
+
+    @property
+    def local(self) -> str:
+        """The address as bound, in the grammar."""
+        return self._local
+
+    @property
+    def truncated(self) -> int:
+        """How many datagrams were too large for the receive buffer so far."""
+        return self._io.truncated
+
+    def start(self, on_readable: Callable[[], None]) -> None:
+        """Call this function in the event loop whenever datagrams may be waiting."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._sock.fileno(), on_readable)
+
+    def stop(self) -> None:
+        """Call no more; datagrams can still be sent."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._sock.fileno())
+            self._loop = None
+
+    def peer(self, reply_to: ReplyTo) -> Peer:
+        """Return the sender of a datagram."""
+        return self._io.peer(reply_to)
+
+    def fileno(self) -> int:
+        """Return the descriptor of the socket; it stays this object's."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Close the socket and give the receive buffer back; later calls do nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self.stop()
+        self._io.close()
+        self._sock.close()
+        if self._on_close is not None:
+            self._on_close()
+
+    def __repr__(self) -> str:
+        return f"<SocketDatagramListener {self._local}>"

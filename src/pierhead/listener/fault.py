@@ -1,0 +1,64 @@
+"""From a system call that refused to an error that says what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+from pierhead.errors import ListenError
+
+__all__ = ["inet_refused", "unix_refused"]
+
+#: Below this a port is privileged, unless the system says otherwise.
+_UNPRIVILEGED = 1024
+
+
+def inet_refused(address: str, step: str, error: OSError, port: int) -> ListenError:
+    """Return the error for a TCP or UDP address."""
+    remedy = {
+        errno.EADDRINUSE: f"another socket has port {port} (`ss -tulpn` shows whose): stop its "
+        "program, choose another port, or port 0 for any free one",
+        errno.EADDRNOTAVAIL: "no network interface has this address (`ip address` lists them): "
+        "choose one of those, * for all, or add ?freebind where it is yet to come",
+        errno.EAFNOSUPPORT: "this system has no such protocol family; is IPv6 switched off?",
+        errno.ENODEV: "there is no such network interface (`ip link` lists them)",
+        errno.EPERM: "this needs the capability CAP_NET_ADMIN",
+        errno.EMFILE: "raise the limit of open files (`ulimit -n`, LimitNOFILE=)",
+        errno.EACCES: _privileged(port),
+    }.get(error.errno or 0, "")
+    return _refused(address, step, error, remedy)
+
+
+def _privileged(port: int) -> str:
+    if not 0 < port < _UNPRIVILEGED:
+        return ""
+    return (
+        f"ports below {_UNPRIVILEGED} need the capability CAP_NET_BIND_SERVICE "
+        "(AmbientCapabilities= in the unit); or let systemd open the socket, or choose another"
+    )
+
+
+def unix_refused(address: str, step: str, error: OSError, path: bytes) -> ListenError:
+    """Return the error for a Unix domain address; the path is empty for an abstract name."""
+    directory = os.fsdecode(os.path.dirname(path) or b".")
+    remedy = {
+        errno.EADDRINUSE: "stop the program that has it, or choose another name",
+        errno.ENOENT: f"make the directory first: mkdir -p {directory}",
+        errno.ENOTDIR: f"{directory} is not a directory",
+        errno.EACCES: f"the user with number {os.geteuid()} may not write to {directory}",
+        errno.EROFS: f"{directory} is on a file system that is mounted read-only",
+        errno.EPERM: "only root gives a socket to another user, or to a group it is not in",
+        errno.ELOOP: "a symbolic link stands in its place; name the file that is meant",
+    }.get(error.errno or 0, "")
+    return _refused(address, step, error, remedy)
+
+
+def _refused(address: str, step: str, error: OSError, remedy: str) -> ListenError:
+    if isinstance(error, socket.gaierror):
+        # Numbers of another kind: EAI_NONAME and so on.
+        return ListenError(address, step, str(error.strerror), "is the name right?")
+    name = errno.errorcode.get(error.errno or 0, "")
+    words = error.strerror or str(error)
+    reason = f"{words} ({name})" if name else words
+    return ListenError(address, step, reason, remedy, error.errno)

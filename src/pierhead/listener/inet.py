@@ -1,0 +1,231 @@
+"""TCP and UDP: from an address to bound sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import struct
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from pierhead.address import InetAddress, ListenSpec
+from pierhead.address.host import is_ipv4, is_ipv6, show_host
+from pierhead.buffer import BufferSource
+from pierhead.errors import ListenError
+from pierhead.listener.datagram import SocketDatagramListener
+from pierhead.listener.fault import inet_refused
+from pierhead.listener.single import IP_PKTINFO
+from pierhead.listener.socket_option import (
+    SOCKET_OPTIONS,
+    apply_options,
+    refuse_unknown_options,
+)
+from pierhead.listener.stream import SocketStreamListener, StreamSettings
+
+__all__ = ["InetSocket", "inet_text", "plan_inet", "resolve_host"]
+
+_BACKLOG = 1024
+_KNOWN = {
+    "tcp": frozenset(SOCKET_OPTIONS) | {"backlog", "v6only"},
+    "udp": frozenset(SOCKET_OPTIONS) | {"v6only", "pktinfo", "multicast", "iface"},
+}
+_TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+
+
+@dataclass(frozen=True, slots=True)
+class InetSocket:
+    """One socket that is to be opened: a family and an address to bind, port included."""
+
+    spec: ListenSpec
+    family: int
+    bind_to: tuple[Any, ...]
+    v6only: bool | None = None
+
+    @property
+    def scheme(self) -> str:
+        """``tcp`` or ``udp``."""
+        return self.spec.address.scheme or ""
+
+    @property
+    def port(self) -> int:
+        """The port; 0 for any free one."""
+        port: int = self.bind_to[1]
+        return port
+
+    def with_port(self, port: int) -> InetSocket:
+        """Return the same socket on this port."""
+        bind_to = (self.bind_to[0], port, *self.bind_to[2:])
+        return InetSocket(self.spec, self.family, bind_to, self.v6only)
+
+    def open(
+        self, buffers: BufferSource, batched: bool | None
+    ) -> SocketStreamListener | SocketDatagramListener:
+        """Open it.
+
+        Raises:
+            ListenError: the system refused.
+        """
+        step = "socket"
+        sock = None
+        try:
+            sock = socket.socket(self.family, _TYPES[self.scheme])
+            step = "option"
+            self._configure(sock)
+            step = "bind"
+            sock.bind(self.bind_to)
+            step = "listen"
+            return self._listen(sock, buffers, batched)
+        except BaseException as error:
+            if sock is not None:
+                sock.close()
+            if isinstance(error, OSError):
+                raise inet_refused(self._address(), step, error, self.port) from error
+            raise
+
+    def _configure(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        defaults = {}
+        if self.scheme == "tcp":
+            defaults["nodelay"] = True
+            if sys.platform != "win32":  # where it would let others take the port over
+                defaults["reuseaddr"] = True
+        apply_options(sock, self.spec, defaults)
+        if self.v6only is not None and self.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, self.v6only)
+
+    def _listen(
+        self, sock: socket.socket, buffers: BufferSource, batched: bool | None
+    ) -> SocketStreamListener | SocketDatagramListener:
+        spec, options = self.spec, self.spec.options
+        local = inet_text(self.scheme, sock.getsockname())
+        is_wildcard = ipaddress.ip_address(self.bind_to[0].partition("%")[0]).is_unspecified
+        if self.scheme == "tcp":
+            sock.listen(options.get("backlog", _BACKLOG))
+            reached = (lambda name: inet_text("tcp", name)) if is_wildcard else None
+            settings = StreamSettings(reached, options.get("nodelay", True))
+            return SocketStreamListener(spec, local, sock, settings)
+        if options.get("multicast", "none") == "join":
+            _join(sock, self.bind_to, options.get("iface", ""))
+        packet_info = options.get("pktinfo", is_wildcard) and _ask_packet_info(sock)
+        return SocketDatagramListener(
+            spec, local, sock, buffers, packet_info=packet_info, batched=batched
+        )
+
+    def _address(self) -> str:
+        asked = str(self.spec)
+        bound = inet_text(self.scheme, self.bind_to)
+        return asked if asked.partition("?")[0] == bound else f"{asked} ({bound})"
+
+
+async def plan_inet(spec: ListenSpec) -> list[InetSocket]:
+    """Return the sockets of an address: every host it names times every port of its range.
+
+    Raises:
+        ListenError: the name does not resolve, or an option has no effect here.
+    """
+    address = spec.address
+    assert isinstance(address, InetAddress)
+    refuse_unknown_options(spec, _KNOWN[address.scheme or ""])
+    _check_multicast(spec, address)
+    hosts = await _hosts(spec, address)
+    v6only = spec.options.get("v6only")
+    if address.host == "" and len(hosts) > 1:
+        v6only = True  # its neighbour takes IPv4
+    return [
+        InetSocket(spec, family, (bind_to[0], port, *bind_to[2:]), v6only)
+        for port in address.ports
+        for family, bind_to in hosts
+    ]
+
+
+async def _hosts(spec: ListenSpec, address: InetAddress) -> list[tuple[int, tuple[Any, ...]]]:
+    ipv6: tuple[int, tuple[Any, ...]] = (socket.AF_INET6, ("::", 0, 0, 0))
+    ipv4: tuple[int, tuple[Any, ...]] = (socket.AF_INET, ("0.0.0.0", 0))
+    if address.host == "":
+        if "v6only" in spec.options:  # asked for by name: one socket, for IPv6 or for both
+            return [ipv6]
+        return [ipv6, ipv4] if _has_ipv6() else [ipv4]
+    try:
+        found = await resolve_host(address.host, 0, _TYPES[address.scheme or ""])
+    except OSError as error:
+        raise inet_refused(str(spec), "resolve", error, address.port) from error
+    return found
+
+
+def _has_ipv6() -> bool:
+    """Tell whether this system has IPv6; some have the socket but not the address."""
+    if not socket.has_ipv6:
+        return False
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::", 0))
+    except OSError:
+        return False
+    return True
+
+
+async def resolve_host(
+    host: str, port: int, kind: socket.SocketKind
+) -> list[tuple[int, tuple[Any, ...]]]:
+    """Return ``(family, socket address)`` for each address of a host, each once.
+
+    Raises:
+        OSError: the name does not resolve.
+    """
+    literal = is_ipv4(host) or is_ipv6(host)
+    flags = socket.AI_NUMERICHOST if literal else 0
+    if literal:  # no thread needed for what is only read
+        found = socket.getaddrinfo(host, port, type=kind, flags=flags)
+    else:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=kind)
+    return list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
+
+
+def inet_text(scheme: str, address: tuple[Any, ...]) -> str:
+    """Return a socket address in the grammar; a link-local one with its interface."""
+    host, port = str(address[0]), address[1]
+    if len(address) == 4 and address[3] and "%" not in host:
+        host = f"{host}%{socket.if_indextoname(address[3])}"
+    return f"{scheme}:{show_host(host)}:{port}"
+
+
+def _ask_packet_info(sock: socket.socket) -> bool:
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        return True
+    if IP_PKTINFO is None:  # this system has no such option; it chooses the source itself
+        return False
+    sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+    return True
+
+
+def _check_multicast(spec: ListenSpec, address: InetAddress) -> None:
+    joins = spec.options.get("multicast", "none") == "join"
+    if "iface" in spec.options and not joins:
+        reason = "iface says where to join a group, and no group is joined"
+        raise ListenError(str(spec), "option iface", reason, "add multicast=join, or use device")
+    if not joins:
+        return
+    literal = address.is_ipv4 or address.is_ipv6
+    if not (literal and ipaddress.ip_address(address.host.partition("%")[0]).is_multicast):
+        reason = f"{address.host or '*'} is no multicast group"
+        remedy = "name a group: 224.0.0.0 to 239.255.255.255, or ff00::/8"
+        raise ListenError(str(spec), "option multicast", reason, remedy)
+
+
+def _join(sock: socket.socket, group: tuple[Any, ...], interface: str) -> None:
+    try:
+        index = socket.if_nametoindex(interface) if interface else 0
+    except OSError:
+        raise OSError(errno.ENODEV, f"no interface is called {interface}") from None
+    packed = socket.inet_pton(sock.family, group[0].partition("%")[0])
+    if sock.family == socket.AF_INET6:  # struct ipv6_mreq
+        request = packed + struct.pack("@I", index or group[3])
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
+    else:  # struct ip_mreqn
+        request = packed + bytes(4) + struct.pack("@i", index)
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)

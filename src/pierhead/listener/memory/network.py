@@ -1,0 +1,85 @@
+"""The network itself: who is called what, and what lies between them. One per event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from pierhead.errors import ListenError
+from pierhead.listener.memory.link import Link
+
+if TYPE_CHECKING:
+    from pierhead.listener.memory.datagram import MemoryDatagramListener
+    from pierhead.listener.memory.stream import MemoryStreamListener
+
+__all__ = ["Network", "claim"]
+
+T = TypeVar("T")
+
+
+class Network:
+    """The ends that exist in one event loop, and the links between them."""
+
+    _by_loop: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, Network]] = WeakKeyDictionary()
+
+    def __init__(self) -> None:
+        #: Stream listeners and datagram ends by name.
+        self.streams: dict[str, MemoryStreamListener] = {}
+        self.datagrams: dict[str, MemoryDatagramListener] = {}
+        self._links: WeakValueDictionary[frozenset[str], Link] = WeakValueDictionary()
+        self._kept: dict[frozenset[str], Link] = {}  # those that a test may have changed
+        self._unnamed = itertools.count(1)
+
+    @classmethod
+    def current(cls) -> Network:
+        """Return the network of the running event loop, made at the first call."""
+        return cls.of(asyncio.get_running_loop())
+
+    @classmethod
+    def of(cls, loop: asyncio.AbstractEventLoop) -> Network:
+        """Return the network of this event loop, made at the first call."""
+        network = cls._by_loop.get(loop)
+        if network is None:
+            network = cls._by_loop[loop] = cls()
+        return network
+
+    def between(self, first: str, second: str) -> Link:
+        """Return the link between two ends, whether or not they exist yet.
+
+        Names are those of the addresses: ``memgram:a`` and ``mem:a`` are both ``"a"``.
+        """
+        link = self._kept[frozenset((first, second))] = self.link(first, second)
+        return link
+
+    def link(self, first: str, second: str) -> Link:
+        """Return the link that traffic takes; it lives as long as anybody holds it.
+
+        So a server that is asked by a thousand unnamed clients does not keep a thousand links.
+        """
+        ends = frozenset((first, second))
+        link = self._links.get(ends)
+        if link is None:
+            link = self._links[ends] = Link(first, second)
+        return link
+
+    def unused_name(self) -> str:
+        """Return a name for an end that was given none: ``client-1`` and so on."""
+        return f"client-{next(self._unnamed)}"
+
+
+def claim(ends: dict[str, T], name: str, end: T, address: str) -> None:
+    """Enter an end under its name.
+
+    Raises:
+        ListenError: there is one of this name already.
+    """
+    if name in ends:
+        raise ListenError(
+            address,
+            "open",
+            f"the memory network has an end called {name!r} already",
+            "close that one first, or choose another name",
+        )
+    ends[name] = end

@@ -1,0 +1,170 @@
+"""From addresses to listeners, all or nothing.
+
+    for listener in await open_all([spec.resolve(endpoint) for spec in specs]):
+        ...
+
+Which forms this version opens is the table `_OPENERS`; the others are refused by name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Iterable, Sequence
+
+from pierhead.address import InetAddress, ListenSpec, MemoryAddress
+from pierhead.buffer import BufferPool, BufferSource
+from pierhead.errors import ListenError, Overloaded, UsageError
+from pierhead.listener.base import Listener
+from pierhead.listener.datagram import SocketDatagramListener
+from pierhead.listener.inet import InetSocket, plan_inet
+from pierhead.listener.memory import MemoryDatagramListener, MemoryStreamListener, Network
+from pierhead.listener.socket_option import refuse_unknown_options
+from pierhead.listener.stream import SocketStreamListener
+from pierhead.listener.unix import open_unix
+
+__all__ = ["open_all", "open_listeners"]
+
+#: A port that is free for one socket of a group may be taken for the next; how often to try.
+_PORT_ATTEMPTS = 32
+
+_INET = ("tcp", "udp")
+_UNIX = ("unix", "unixgram")
+_MEMORY = ("mem", "memgram")
+
+
+async def open_listeners(
+    spec: ListenSpec, *, buffers: BufferSource | None = None, batched: bool | None = None
+) -> list[Listener]:
+    """Open one address; a name or a range of ports may give several listeners.
+
+    Args:
+        spec: with a scheme: a short form is resolved first.
+        buffers: where datagram listeners take their receive buffers from; a pool of their own
+            where None.
+        batched: False to receive datagrams one by one even where the system has batches.
+
+    Raises:
+        ListenError: which address, which step, why, and what to do; nothing stays open.
+    """
+    return await open_all([(spec,)], buffers=buffers, batched=batched)
+
+
+async def open_all(
+    groups: Sequence[tuple[ListenSpec, ...]],
+    *,
+    buffers: BufferSource | None = None,
+    batched: bool | None = None,
+) -> list[Listener]:
+    """Open every address, or none.
+
+    A group is what one address means to a protocol (`ListenSpec.resolve`): where its members
+    leave the port to the system, they all get the same one.
+
+    Raises:
+        ListenError: which address, which step, why, and what to do; nothing stays open.
+    """
+    source = BufferPool() if buffers is None else buffers
+    opened: list[Listener] = []
+    try:
+        for group in groups:
+            opened += await _open_group(group, source, batched)
+    except BaseException:
+        _close(opened)
+        raise
+    return opened
+
+
+async def _open_group(
+    group: tuple[ListenSpec, ...], buffers: BufferSource, batched: bool | None
+) -> list[Listener]:
+    opened: list[Listener] = []
+    free_port: list[InetSocket] = []
+    try:
+        for spec in group:
+            _check_form(spec)
+            if not isinstance(spec.address, InetAddress):
+                opened.append(_open_local(spec, buffers, batched))
+                continue
+            planned = await plan_inet(spec)
+            free_port += [one for one in planned if not one.port]
+            opened += [_open_inet(one, buffers, batched) for one in planned if one.port]
+        opened += _share_port(free_port, buffers, batched)
+    except BaseException:
+        _close(opened)
+        raise
+    return opened
+
+
+def _check_form(spec: ListenSpec) -> None:
+    scheme = spec.address.scheme
+    if scheme is None:
+        raise UsageError(f"{spec} has no scheme: resolve it for a protocol, or write tcp:{spec}")
+    for wrapper in spec.wrappers:
+        raise ListenError(str(spec), "open", f"this version does not open {wrapper}+ addresses yet")
+    if scheme not in (*_INET, *_UNIX, *_MEMORY):
+        raise ListenError(str(spec), "open", f"this version does not open {scheme}: addresses yet")
+
+
+def _open_local(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -> Listener:
+    if not isinstance(spec.address, MemoryAddress):
+        try:
+            return _watched(open_unix(spec, buffers, batched))
+        except Overloaded as error:
+            raise _no_buffers(spec, error) from error
+    name, options = spec.address.name, spec.options
+    if spec.address.scheme == "mem":
+        refuse_unknown_options(spec, frozenset())
+        return MemoryStreamListener(spec, name, Network.current())
+    refuse_unknown_options(spec, frozenset({"loss", "seed"}))
+    loss, seed = options.get("loss", 0.0), options.get("seed", 0)
+    return MemoryDatagramListener(spec, name, Network.current(), loss=loss, seed=seed)
+
+
+def _open_inet(one: InetSocket, buffers: BufferSource, batched: bool | None) -> Listener:
+    try:
+        return _watched(one.open(buffers, batched))
+    except Overloaded as error:
+        raise _no_buffers(one.spec, error) from error
+
+
+def _share_port(
+    sockets: Sequence[InetSocket], buffers: BufferSource, batched: bool | None
+) -> list[Listener]:
+    """Open sockets that leave the port to the system, all on the same one."""
+    for attempt in range(1, _PORT_ATTEMPTS + 1):
+        opened: list[Listener] = []
+        try:
+            for one in sockets:
+                port = int(opened[0].local.rpartition(":")[2]) if opened else 0
+                opened.append(_open_inet(one.with_port(port), buffers, batched))
+        except BaseException as error:
+            _close(opened)
+            taken = isinstance(error, ListenError) and error.errno == errno.EADDRINUSE
+            if not (taken and opened and attempt < _PORT_ATTEMPTS):
+                raise
+        else:
+            return opened
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _watched(listener: SocketStreamListener | SocketDatagramListener) -> Listener:
+    """Make sure now, and not at the first connection, that this event loop watches sockets."""
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_reader(listener.fileno(), int)
+    except BaseException:
+        listener.close()
+        raise
+    loop.remove_reader(listener.fileno())
+    return listener
+
+
+def _no_buffers(spec: ListenSpec, error: Overloaded) -> ListenError:
+    remedy = "give the server a larger buffer source, or listen on fewer datagram addresses"
+    return ListenError(str(spec), "buffers", str(error), remedy)
+
+
+def _close(listeners: Iterable[Listener]) -> None:
+    for listener in listeners:
+        listener.close()

@@ -1,0 +1,139 @@
+"""What an option of an address does to a socket, in one table.
+
+Accepted sockets inherit all of these from the listening one (Linux and the BSDs alike), so that
+nothing is left to do for each connection.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pierhead.address import ListenSpec
+from pierhead.errors import ListenError
+
+__all__ = ["SOCKET_OPTIONS", "apply_options", "refuse_unknown_options"]
+
+# Linux numbers that Python's socket module lacks in some version we run on.
+_IP_TRANSPARENT, _IP_FREEBIND = 19, 15
+_IPV6_TRANSPARENT, _IPV6_FREEBIND = 75, 78
+_SO_MARK = 36
+_FORCED = {socket.SO_RCVBUF: 33, socket.SO_SNDBUF: 32}  # the buffers, past the system's maximum
+_TCP = socket.IPPROTO_TCP
+
+Apply = Callable[[socket.socket, Any], None]
+
+
+def apply_options(sock: socket.socket, spec: ListenSpec, defaults: Mapping[str, Any]) -> None:
+    """Set what the address asks for, and what it leaves to these defaults.
+
+    Raises:
+        ListenError: one cannot be set.
+        OSError: likewise; ``strerror`` begins with the option's key.
+    """
+    wanted = {**defaults, **{k: v for k, v in spec.options.given if k in SOCKET_OPTIONS}}
+    for key, value in wanted.items():
+        try:
+            SOCKET_OPTIONS[key](sock, value)
+        except AttributeError:  # this platform's socket module lacks the constant
+            reason = f"the option {key} does not exist on {sys.platform}"
+            raise ListenError(str(spec), f"option {key}", reason, "leave it out") from None
+        except OSError as error:
+            raise OSError(error.errno, f"option {key}: {error.strerror or error}") from error
+
+
+def refuse_unknown_options(spec: ListenSpec, known: frozenset[str]) -> None:
+    """Refuse an address with an option that would have no effect.
+
+    Raises:
+        ListenError: there is one.
+    """
+    for key, _ in spec.options.given:
+        if key not in known:
+            raise ListenError(
+                str(spec),
+                f"option {key}",
+                f"this version does not apply the option {key} to {spec.address.scheme}:",
+                "leave it out",
+            )
+
+
+def _switch(level: int, option: str) -> Apply:
+    return lambda sock, value: sock.setsockopt(level, getattr(socket, option), int(value))
+
+
+def _milliseconds(level: int, option: str) -> Apply:
+    return lambda sock, value: sock.setsockopt(level, getattr(socket, option), round(value * 1000))
+
+
+def _by_family(ipv4: int, ipv6: int) -> Apply:
+    def apply(sock: socket.socket, value: Any) -> None:
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, ipv6, int(value))
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, ipv4, int(value))
+
+    return apply
+
+
+def _buffer(option: int) -> Apply:
+    def apply(sock: socket.socket, value: int) -> None:
+        if sys.platform == "linux":
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, _FORCED[option], value)
+            except PermissionError:
+                _set_unprivileged(sock, option, value)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, option, value)
+
+    return apply
+
+
+def _set_unprivileged(sock: socket.socket, option: int, value: int) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, option, value)
+    # Linux cuts a larger value in silence and reports double of what it took (socket(7)).
+    taken = sock.getsockopt(socket.SOL_SOCKET, option) // 2
+    if taken < value:
+        limit = "rmem_max" if option == socket.SO_RCVBUF else "wmem_max"
+        raise OSError(
+            None, f"the system allows {taken} bytes; raise it: sysctl net.core.{limit}={value}"
+        )
+
+
+def _keepalive(sock: socket.socket, times: tuple[Any, Any, Any]) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    idle = "TCP_KEEPALIVE" if sys.platform == "darwin" else "TCP_KEEPIDLE"
+    for option, value in zip((idle, "TCP_KEEPINTVL", "TCP_KEEPCNT"), times, strict=True):
+        if value is not None:
+            sock.setsockopt(_TCP, getattr(socket, option), int(value))
+
+
+def _dscp(sock: socket.socket, value: int) -> None:
+    # The upper six bits of the octet that was once "type of service" (RFC 2474 §3).
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, value << 2)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, value << 2)
+
+
+SOCKET_OPTIONS: Mapping[str, Apply] = {
+    "reuseaddr": _switch(socket.SOL_SOCKET, "SO_REUSEADDR"),
+    "reuseport": _switch(socket.SOL_SOCKET, "SO_REUSEPORT"),
+    "device": lambda sock, name: sock.setsockopt(
+        socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode()
+    ),
+    "freebind": _by_family(_IP_FREEBIND, _IPV6_FREEBIND),
+    "transparent": _by_family(_IP_TRANSPARENT, _IPV6_TRANSPARENT),
+    "mark": lambda sock, mark: sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark),
+    "dscp": _dscp,
+    "rcvbuf": _buffer(socket.SO_RCVBUF),
+    "sndbuf": _buffer(socket.SO_SNDBUF),
+    "nodelay": _switch(_TCP, "TCP_NODELAY"),
+    "keepalive": _keepalive,
+    "defer-accept": _switch(_TCP, "TCP_DEFER_ACCEPT"),
+    "fastopen": _switch(_TCP, "TCP_FASTOPEN"),
+    "user-timeout": _milliseconds(_TCP, "TCP_USER_TIMEOUT"),
+    "notsent-lowat": _switch(_TCP, "TCP_NOTSENT_LOWAT"),
+}

@@ -1,0 +1,202 @@
+"""A stream listener over a listening socket: TCP and Unix."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pierhead.address import ListenSpec
+from pierhead.context import Peer, Transport
+
+__all__ = ["AcceptedSocket", "SocketStreamListener", "StreamSettings"]
+
+#: The connection broke before it was accepted: Linux hands such errors to accept(2), whose
+#: manual says to treat them like EAGAIN. EPERM is a firewall rule.
+_BROKEN_CONNECTION = frozenset(
+    {
+        errno.ECONNABORTED,
+        errno.ECONNRESET,
+        errno.EPROTO,
+        errno.EPERM,
+        errno.ENETDOWN,
+        errno.ENOPROTOOPT,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.EOPNOTSUPP,
+        errno.ENETUNREACH,
+        errno.ETIMEDOUT,
+        getattr(errno, "ENONET", errno.ENETDOWN),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """What an accepted socket is set to.
+
+    Attributes:
+        local: names the address a connection reached, where it may differ from the listener's.
+        no_delay: whether small writes leave at once (TCP_NODELAY); None where there is no such.
+    """
+
+    local: Callable[[Any], str] | None = None
+    no_delay: bool | None = None
+
+
+class SocketStreamListener:
+    """Owns a listening, non-blocking socket; a `StreamListener`.
+
+    Args:
+        spec: the address as asked.
+        local: the address as bound, in the grammar.
+        sock: closed by `close`.
+        settings: what accepted sockets are set to.
+        on_close: called once after the socket is closed.
+    """
+
+    transport = Transport.STREAM
+
+    def __init__(
+        self,
+        spec: ListenSpec,
+        local: str,
+        sock: socket.socket,
+        settings: StreamSettings,
+        *,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self._spec = spec
+        self._local = local
+        self._sock = sock
+        self._settings = settings
+        self._on_close = on_close
+        self._waiter: asyncio.Future[None] | None = None
+        self._closed = False
+
+    @property
+    def spec(self) -> ListenSpec:
+        """The address as asked."""
+        return self._spec
+
+    @property
+    def local(self) -> str:
+        """The address as bound, in the grammar."""
+        return self._local
+
+    async def accept(self) -> AcceptedSocket:
+        """Wait for the next connection; safe to cancel.
+
+        Raises:
+            OSError: EMFILE and its kin; EBADF when the listener is closed meanwhile.
+        """
+        # Nothing is awaited once a connection is taken, so cancelling cannot lose one; and one
+        # turn of the loop before, so that a rush of connections cannot hold up everything else.
+        await asyncio.sleep(0)
+        while True:
+            if self._closed:
+                raise OSError(errno.EBADF, f"{self._local} is closed")
+            try:
+                connection, address = self._sock.accept()
+            except BlockingIOError:
+                await self._readable()
+            except OSError as error:
+                if error.errno not in _BROKEN_CONNECTION:
+                    raise
+                await asyncio.sleep(0)
+            else:
+                return self._accepted(connection, address)
+
+    def _accepted(self, connection: socket.socket, address: Any) -> AcceptedSocket:
+        settings = self._settings
+        connection.setblocking(False)
+        local = settings.local(connection.getsockname()) if settings.local else self._local
+        return AcceptedSocket(connection, _peer(address), local, settings.no_delay)
+
+    async def _readable(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiter = waiter = loop.create_future()
+        loop.add_reader(self._sock.fileno(), _wake, waiter)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            if not self._closed:
+                loop.remove_reader(self._sock.fileno())
+
+    def fileno(self) -> int:
+        """Return the descriptor of the socket; it stays this object's."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Close the socket; a waiting `accept` raises; later calls do nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._waiter is not None:
+            self._waiter.get_loop().remove_reader(self._sock.fileno())
+            _wake(self._waiter)
+        self._sock.close()
+        if self._on_close is not None:
+            self._on_close()
+
+    def __repr__(self) -> str:
+        return f"<SocketStreamListener {self._local}>"
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _peer(address: Any) -> Peer:
+    if isinstance(address, bytes):  # an abstract name: a NUL, then anything
+        return Peer("@" + address[1:].decode("utf-8", "surrogateescape"))
+    return Peer(address)
+
+
+class AcceptedSocket:
+    """One accepted connection; an `Accepted`."""
+
+    def __init__(
+        self, sock: socket.socket, peer: Peer, local: str, no_delay: bool | None = None
+    ) -> None:
+        self.peer = peer
+        self.local = local
+        self._sock = sock
+        self._no_delay = no_delay
+        self._attached = False
+
+    async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
+        """Hand the connection to a protocol; it has ``connection_made`` when this returns."""
+        self._attached = True
+        loop = asyncio.get_running_loop()
+        attaching = loop.create_task(
+            loop.connect_accepted_socket(lambda: protocol, self._sock), name="attach"
+        )
+        try:
+            # Needs no peer, so it ends in a turn or two; shielded because a cancelled
+            # connect_accepted_socket does not say which transport to close.
+            transport, _ = await asyncio.shield(attaching)
+        except asyncio.CancelledError:
+            attaching.add_done_callback(_abort)
+            raise
+        except BaseException:
+            self._sock.close()
+            raise
+        if self._no_delay is False:  # both event loops switch it on for every transport
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+        return transport
+
+    def close(self) -> None:
+        """Close the connection without serving it; does nothing once attached."""
+        if not self._attached:
+            self._sock.close()
+
+
+def _abort(attaching: asyncio.Task[Any]) -> None:
+    if not attaching.cancelled() and attaching.exception() is None:
+        attaching.result()[0].abort()
