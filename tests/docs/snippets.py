@@ -1,12 +1,13 @@
 """Takes the fenced blocks out of a page and runs them as a reader would, from top to bottom.
 
-    ```python     a program: it ends, or it serves until the next heading
-    ```console    lines after "$ " are commands, the lines below are what they print
+    ```python     a program: it ends, or it serves until the next heading; or tests for pytest
+    ```console    lines after "$ " are commands, the lines below, if any, are what they print
     ```sh         every line is a command
     anything else is not run
 
 A program that writes a line beginning with "ready " to standard error is a server: what follows
-runs beside it, and the next heading stops it. In what a command prints, "..." stands for any
+runs beside it, and the next heading stops it. Only what would run these tests again is never
+run: "make test" and its like. In what a command prints, "..." stands for any
 text, and alone on a line for any lines; how much white space there is does not matter.
 
 A comment right above a block changes what happens to it; readers do not see it:
@@ -39,6 +40,9 @@ FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+|~~~+) *(?P<language>[\w+-]*)"
 DIRECTIVE = re.compile(
     r"^ *<!-- *(?P<key>not run|file|continues|exit code)(?:: *(?P<value>.*?))? *-->"
 )
+HERE_DOCUMENT = re.compile(r"<<-?\s*['\"]?(\w+)")
+RUNS_THIS = re.compile(r"\bmake (test|check)\b|\.ci/run|\bpytest\b")
+TESTS = re.compile(r"^(async )?def test_", re.MULTILINE)
 HEADING = re.compile(r"^#{1,6} ")
 LOCAL_PORT = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1?\])[: ](\d{2,5})\b|-p (\d{2,5})\b")
 
@@ -79,11 +83,11 @@ class Page:
 
 @dataclass(frozen=True)
 class Command:
-    """One command line, the line it stands in, and what it prints; None where that is not said."""
+    """One command, the line it stands in, and what it prints; nothing where that is not said."""
 
     text: str
     line: int
-    expected: list[str] | None
+    expected: list[str]
 
 
 def read(name: str, text: str) -> Page:
@@ -149,14 +153,20 @@ def commands(snippet: Snippet) -> Iterator[Command]:
         if is_console:
             assert text.startswith("$ "), f"{snippet.page}:{number}: expected '$ ' before {text!r}"
             text = text.removeprefix("$ ")
-        while text.endswith("\\") and lines:
+        while lines and _goes_on(text):
             text = f"{text}\n{lines.pop(0)[1]}"
         expected: list[str] = []
         while is_console and lines and not lines[0][1].startswith("$ "):
             expected.append(lines.pop(0)[1])
         while expected and not expected[-1].strip():
             expected.pop()
-        yield Command(text, number, expected if is_console else None)
+        yield Command(text, number, expected)
+
+
+def _goes_on(text: str) -> bool:
+    """Tell whether a command needs the next line: a backslash, or a here-document."""
+    here = HERE_DOCUMENT.search(text)
+    return text.endswith("\\") or bool(here and here[1] not in text.split("\n")[1:])
 
 
 class Session:
@@ -192,6 +202,8 @@ class Session:
         elif snippet.language in ("console", "sh", "shell", "bash"):
             todo = list(commands(snippet))
             for command in todo:
+                if RUNS_THIS.search(command.text):
+                    continue
                 code = snippet.directives.get("exit code", "0") if command is todo[-1] else "0"
                 self._run_command(snippet, command, int(code), servers)
 
@@ -208,7 +220,10 @@ class Session:
         program = self.folder / f"block-{snippet.line}.py"
         program.write_text(text)
         code = int(snippet.directives.get("exit code", "0"))
-        self._start([sys.executable, str(RUN_PYTHON), str(program)], str(snippet), code, servers)
+        argv = [sys.executable, str(RUN_PYTHON), str(program)]
+        if TESTS.search(text):
+            argv = [sys.executable, "-m", "pytest", "-q", str(program)]
+        self._start(argv, str(snippet), code, servers)
 
     def _run_command(
         self, snippet: Snippet, command: Command, code: int, servers: contextlib.ExitStack
@@ -218,7 +233,7 @@ class Session:
                 require_program(word)
         where = f"{snippet.page}:{command.line}: {command.text}"
         ran = self._start(["bash", "-c", command.text], where, code, servers)
-        if command.expected is not None:
+        if command.expected:
             said = ran.out + ran.err
             assert matches(command.expected, said), "\n".join(
                 [where, "expected:", *command.expected, "found:", *said]

@@ -25,6 +25,13 @@ __all__ = ["Answer", "Ask", "Record", "ask", "normalised"]
 Record = tuple[str, int, str, str]
 
 
+#: Types whose text is names and numbers.
+NAMES_ONLY = {
+    dns.rdatatype.from_text(name)
+    for name in ["NS", "CNAME", "SOA", "PTR", "MX", "SRV", "DNAME", "SVCB", "HTTPS"]
+}
+
+
 @dataclass(frozen=True)
 class Ask:
     """One question as a client puts it.
@@ -109,13 +116,19 @@ def normalised(reply: dns.message.Message) -> Answer:
     )
 
 
+def _text(rdata) -> str:
+    text = rdata.to_text()
+    # A compressed name has the letter case of the name that it points to.
+    return text.lower() if rdata.rdtype in NAMES_ONLY else text
+
+
 def _records(section) -> frozenset[Record]:
     records = [
         (
             rrset.name.to_text().lower(),
             rrset.ttl,
             dns.rdatatype.to_text(rrset.rdtype),
-            rdata.to_text(),
+            _text(rdata),
         )
         for rrset in section
         for rdata in rrset

@@ -50,7 +50,9 @@ def _message(text: str) -> Printed:
         if title:
             section = title[1]
         elif section and line and not line.startswith(";"):
-            records.append(f"{section}: {' '.join(line.split())}")
+            # Letter case means nothing but in texts: compression decides about that of names.
+            record = " ".join(line.split())
+            records.append(f"{section}: {record if ' TXT ' in record else record.lower()}")
     return Printed(status[1], frozenset(flags[1].split()), frozenset(records))
 
 
