@@ -1,5 +1,17 @@
 """Admission: cheap checks on every frame before anything is parsed, one file each."""
 
 from pierhead.admission.base import Admission, Answer, ConnectionAdmission, Drop, Verdict, in_order
+from pierhead.admission.networks import allow, deny
+from pierhead.admission.rate import per_source_rate
 
-__all__ = ["Admission", "Answer", "ConnectionAdmission", "Drop", "Verdict", "in_order"]
+__all__ = [
+    "Admission",
+    "Answer",
+    "ConnectionAdmission",
+    "Drop",
+    "Verdict",
+    "allow",
+    "deny",
+    "in_order",
+    "per_source_rate",
+]

@@ -1,0 +1,180 @@
+"""A rate for each source: so many frames a second, and a burst before that counts."""
+
+from __future__ import annotations
+
+import math
+
+from pierhead.admission.base import Drop, Verdict
+from pierhead.admission.source import ip_source
+from pierhead.clock import Clock, SystemClock
+from pierhead.context import Peer, Via
+from pierhead.limits import Limit
+
+__all__ = ["LIMITS", "SourceRate", "per_source_rate"]
+
+_METRIC = 'dropped_total{reason="source_rate"}'
+
+PER_SECOND = Limit(
+    name="per_second",
+    default=200.0,
+    minimum=0.001,
+    maximum=1_000_000.0,
+    unit="frames/s",
+    meaning="How many frames a second one source may send in the long run.",
+    source="NSD's rrl-ratelimit, 200",
+    metric=_METRIC,
+    effect="at construction",
+)
+BURST = Limit(
+    name="burst",
+    default=200,
+    minimum=1,
+    maximum=1_000_000,
+    unit="frames",
+    meaning="How many frames one source may send at once after a pause.",
+    source="one second of the default rate",
+    metric=_METRIC,
+    effect="at construction",
+)
+IPV4_PREFIX = Limit(
+    name="ipv4_prefix",
+    default=32,
+    minimum=1,
+    maximum=32,
+    unit="bits",
+    meaning="How many leading bits of an IPv4 address make a source.",
+    source="one host; response rate limiting, which answers forgery, takes /24",
+    metric=_METRIC,
+    effect="at construction",
+)
+IPV6_PREFIX = Limit(
+    name="ipv6_prefix",
+    default=64,
+    minimum=1,
+    maximum=128,
+    unit="bits",
+    meaning="How many leading bits of an IPv6 address make a source.",
+    source="RFC 4291 §2.5.4: one subnet, within which a host picks addresses at will",
+    metric=_METRIC,
+    effect="at construction",
+)
+MAX_SOURCES = Limit(
+    name="max_sources",
+    default=65536,
+    minimum=1,
+    maximum=16_777_216,
+    unit="sources",
+    meaning="How many sources are remembered; the one silent longest is forgotten first.",
+    source="about 10 MB of memory",
+    metric=_METRIC,
+    effect="at construction",
+)
+
+LIMITS = (PER_SECOND, BURST, IPV4_PREFIX, IPV6_PREFIX, MAX_SOURCES)
+
+
+def per_source_rate(
+    per_second: float,
+    burst: int,
+    *,
+    ipv4_prefix: int = 32,
+    ipv6_prefix: int = 64,
+    max_sources: int = 65536,
+    clock: Clock | None = None,
+) -> SourceRate:
+    """Drop frames of a source that sends more than this.
+
+    In any span of t seconds a source gets no more than ``burst + per_second * t`` frames in, for
+    as long as it is remembered. The table never has more than ``max_sources``: then the source
+    that has been silent longest is forgotten, and starts with a whole burst when it comes back.
+    Sources without an IP address are told apart by name; peers without a name share one.
+
+    Raises:
+        UsageError: a number is out of range.
+    """
+    PER_SECOND.check(per_second)
+    BURST.check(burst)
+    IPV4_PREFIX.check(ipv4_prefix)
+    IPV6_PREFIX.check(ipv6_prefix)
+    MAX_SOURCES.check(max_sources)
+    return SourceRate(
+        # Rounded up, in whole nanoseconds: never more than the rate, and no error adds up.
+        interval_ns=math.ceil(1e9 / per_second),
+        burst=burst,
+        shifts={4: 32 - ipv4_prefix, 16: 128 - ipv6_prefix},
+        max_sources=max_sources,
+        clock=clock if clock is not None else SystemClock(),
+    )
+
+
+class SourceRate:
+    """An admission check by rate; made by `per_source_rate`.
+
+    A token bucket for each source, kept as one number: when the bucket will be full again. A
+    frame moves that on by one interval, and is dropped if it lies too far ahead already.
+
+    Attributes:
+        forgotten: how many sources left the table while their bucket was not yet full. Where
+            this grows, more sources send than ``max_sources`` has room for.
+    """
+
+    __slots__ = (
+        "_ahead_ns",
+        "_full_at",
+        "_interval_ns",
+        "_max_sources",
+        "_now",
+        "_shifts",
+        "forgotten",
+    )
+
+    _DROP = Drop("source_rate")
+
+    def __init__(
+        self,
+        *,
+        interval_ns: int,
+        burst: int,
+        shifts: dict[int, int],
+        max_sources: int,
+        clock: Clock,
+    ) -> None:
+        self._interval_ns = interval_ns
+        self._ahead_ns = (burst - 1) * interval_ns
+        self._shifts = shifts
+        self._max_sources = max_sources
+        self._now = clock.monotonic
+        # Ordered by when a source was last heard of: a dict keeps the order of insertion.
+        self._full_at: dict[int | str, int] = {}
+        self.forgotten = 0
+
+    def __call__(self, frame: bytes, peer: Peer, via: Via) -> Verdict:
+        """Let the frame pass and count it, or drop it."""
+        key, now = self._key(peer), int(self._now() * 1e9)
+        full_at = self._full_at.pop(key, now)
+        if full_at < now:
+            full_at = now
+        passes = full_at - now <= self._ahead_ns
+        # A dropped frame costs no token, but the source has been heard of: a flood must not be
+        # forgotten, and given a new burst, before those that are silent.
+        self._full_at[key] = full_at + self._interval_ns if passes else full_at
+        if len(self._full_at) > self._max_sources:
+            self._forget_one(now)
+        return None if passes else self._DROP
+
+    def __len__(self) -> int:
+        """How many sources are remembered."""
+        return len(self._full_at)
+
+    def _key(self, peer: Peer) -> int | str:
+        source = ip_source(peer)
+        if source is None:
+            return peer.host
+        prefix = int.from_bytes(source, "big") >> self._shifts[len(source)]
+        # The complement keeps IPv6 prefixes apart from IPv4 ones: it is negative.
+        return prefix if len(source) == 4 else ~prefix
+
+    def _forget_one(self, now: int) -> None:
+        oldest = next(iter(self._full_at))
+        if self._full_at.pop(oldest) > now:
+            self.forgotten += 1
