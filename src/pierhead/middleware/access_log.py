@@ -1,0 +1,130 @@
+"""One line in a log for each request, after its last reply."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+from pierhead.clock import Clock, SystemClock
+from pierhead.context import Context
+from pierhead.middleware.replies import Replies
+from pierhead.service import Middleware, Reply, Service, as_service, is_many
+
+__all__ = ["access_log"]
+
+R = TypeVar("R")
+
+# What a path, a name or an address may hold and still be told apart from the next field.
+_PLAIN = re.compile(r"[\w.:/@%\[\]+?&,-]+", re.ASCII)
+
+
+def access_log(logger: logging.Logger | None = None, clock: Clock | None = None) -> Middleware:
+    """Return a layer that logs each request at INFO.
+
+        peer=192.0.2.1:5353 via=udp:127.0.0.1:5300 outcome=answered replies=1 ms=0.214
+
+    The outcome is ``answered``, ``silent``, ``cancelled``, ``abandoned`` (the consumer closed
+    many replies before their end) or the name of the exception. Text that a peer chose, such as
+    the path of its socket, is quoted unless it is harmless. What goes wrong in formatting or in
+    a handler goes where `logging` puts its own errors, and never to the request.
+
+    Args:
+        logger: None for ``pierhead.access``.
+        clock: measures the duration; None for the machine's.
+    """
+    log = logger if logger is not None else logging.getLogger("pierhead.access")
+    now = (clock if clock is not None else SystemClock()).monotonic
+
+    def layer(function: Service[Any, Any]) -> Service[Any, Any]:
+        service = as_service(function)
+
+        def logged(request: Any, context: Context) -> Awaitable[Reply[Any]]:
+            if not log.isEnabledFor(logging.INFO):
+                return service(request, context)
+            return _logged(service, request, context, _Line(log, now, context))
+
+        return logged
+
+    return layer
+
+
+async def _logged(
+    service: Service[Any, Any], request: Any, context: Context, line: _Line
+) -> Reply[Any]:
+    try:
+        reply = await service(request, context)
+    except BaseException as error:
+        line.write(error, 0)
+        raise
+    if is_many(reply):
+        return _LoggedReplies(reply, line)
+    line.write(None, 0 if reply is None else 1)
+    return reply
+
+
+class _LoggedReplies(Replies[R]):
+    __slots__ = ("_count", "_line")
+
+    def __init__(self, inner: AsyncIterator[R], line: _Line) -> None:
+        super().__init__(inner)
+        self._line = line
+        self._count = 0
+
+    async def _step(self) -> R:
+        reply = await self._inner.__anext__()
+        self._count += 1
+        return reply
+
+    def _ended(self, error: BaseException | None) -> None:
+        self._line.write(error, self._count)
+
+
+class _Line:
+    """The line of one request, begun when the request came."""
+
+    __slots__ = ("_context", "_log", "_now", "_started")
+
+    def __init__(self, log: logging.Logger, now: Callable[[], float], context: Context) -> None:
+        self._log = log
+        self._now = now
+        self._context = context
+        self._started = now()
+
+    def write(self, error: BaseException | None, replies: int) -> None:
+        self._log.info(
+            "peer=%s via=%s outcome=%s replies=%d ms=%.3f",
+            # Spelt out by the handler, inside its own guard against errors.
+            _Quoted(self._context.peer),
+            _Quoted(self._context.via.listener),
+            _outcome(error, replies),
+            replies,
+            (self._now() - self._started) * 1000,
+        )
+
+
+def _outcome(error: BaseException | None, replies: int) -> str:
+    match error:
+        case None:
+            return "answered" if replies else "silent"
+        case asyncio.CancelledError():
+            return "cancelled"
+        case GeneratorExit():
+            return "abandoned"
+    return type(error).__name__
+
+
+class _Quoted:
+    """A value as one field of a line: quoted where it could end the field or the line."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def __str__(self) -> str:
+        text = str(self._value)
+        return text if _PLAIN.fullmatch(text) else json.dumps(text)

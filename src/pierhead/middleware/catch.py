@@ -1,0 +1,78 @@
+"""A reply in place of a service's unexpected exception."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
+
+from pierhead.context import Context
+from pierhead.errors import PeerError, ServiceError
+from pierhead.middleware.replies import Replies
+from pierhead.service import Middleware, Reply, Service, as_service, is_many
+
+__all__ = ["catch"]
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+_log = logging.getLogger("pierhead.service")
+
+
+def catch(answer: Callable[[Exception, Q, Context], R | None]) -> Middleware:
+    """Return a layer that answers with this function when the service raises.
+
+    The exception is logged once, with its traceback. In the middle of many replies the answer
+    becomes the last of them. What Pierhead raises on purpose passes: `ServiceError` (a deadline,
+    a limit) and `PeerError` (the request is wrong) have refusals of their own.
+
+    Args:
+        answer: gets the exception, the request and the context; returns the reply, or None to
+            stay silent.
+    """
+
+    def reply_to(error: Exception, request: Q, context: Context) -> R | None:
+        via = context.via.listener
+        _log.error("service failed, peer=%r via=%r", str(context.peer), via, exc_info=error)
+        return answer(error, request, context)
+
+    def layer(function: Service[Q, R]) -> Service[Q, R]:
+        service = as_service(function)
+
+        async def caught(request: Q, context: Context) -> Reply[R]:
+            try:
+                reply = await service(request, context)
+            except (ServiceError, PeerError):
+                raise
+            except Exception as error:
+                return reply_to(error, request, context)
+            if is_many(reply):
+                return _CaughtReplies(reply, lambda error: reply_to(error, request, context))
+            return reply
+
+        return caught
+
+    return layer
+
+
+class _CaughtReplies(Replies[R]):
+    __slots__ = ("_answer", "_failed")
+
+    def __init__(self, inner: AsyncIterator[R], answer: Callable[[Exception], Any]) -> None:
+        super().__init__(inner)
+        self._answer = answer
+        self._failed = False
+
+    async def _step(self) -> R:
+        if self._failed:
+            raise StopAsyncIteration
+        try:
+            return await self._inner.__anext__()
+        except (StopAsyncIteration, ServiceError, PeerError):
+            raise
+        except Exception as error:
+            self._failed = True
+            reply: R | None = self._answer(error)
+            if reply is None:
+                raise StopAsyncIteration from None
+            return reply
