@@ -62,7 +62,7 @@ class MemoryDatagramListener:
     @property
     def local(self) -> str:
         """The address as bound, in the grammar."""
-        return f"memgram:{self.name}"
+        return str(self._spec.address)
 
     def start(self, on_readable: Callable[[], None]) -> None:
         """Call this function in the event loop whenever datagrams may be waiting."""

@@ -325,7 +325,7 @@ class MemoryStreamListener:
     @property
     def local(self) -> str:
         """The address as bound, in the grammar."""
-        return f"mem:{self.name}"
+        return str(self._spec.address)
 
     async def accept(self) -> MemoryAccepted:
         """Wait for the next connection; safe to cancel.

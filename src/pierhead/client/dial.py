@@ -1,0 +1,215 @@
+"""Reaching the addresses that a listener opens: a stream, or an end for datagrams.
+
+    transport = await dial_stream("tcp:127.0.0.1:7000", Protocol)
+    client = await dial_datagram("memgram:b", source="memgram:a")
+
+The same strings that a server listens on are dialled, as far as they name one place. A short
+form is TCP for a stream and UDP for datagrams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from pierhead.address import (
+    AbstractAddress,
+    InetAddress,
+    ListenSpec,
+    MemoryAddress,
+    UnixAddress,
+)
+from pierhead.client.memory_end import MemoryDatagramClient
+from pierhead.client.socket_end import SocketDatagramClient
+from pierhead.errors import UsageError
+from pierhead.listener.inet import resolve_host
+from pierhead.listener.memory.stream import connect_memory
+from pierhead.listener.unix import abstract_name
+
+__all__ = ["DatagramClient", "dial_datagram", "dial_stream"]
+
+_STREAMS = ("tcp", "unix", "mem")
+_DATAGRAMS = ("udp", "unixgram", "memgram")
+
+
+class DatagramClient(Protocol):
+    """One end that talks with one other."""
+
+    @property
+    def ignored(self) -> int:
+        """How many ICMP errors and strangers' datagrams were ignored, and sends that failed."""
+        ...
+
+    def send(self, data: bytes) -> None:
+        """Send a datagram; it may get lost, here or anywhere.
+
+        Raises:
+            OSError: EMSGSIZE, it is too large to be sent at all.
+        """
+        ...
+
+    async def receive(self) -> bytes:
+        """Wait for a datagram from the address that was dialled; one waits at a time.
+
+        Never ends by itself: the caller has a deadline.
+
+        Raises:
+            OSError: EBADF, the client is closed.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close; a waiting `receive` raises; later calls do nothing."""
+        ...
+
+
+async def dial_stream(
+    address: str | ListenSpec,
+    protocol_factory: Callable[[], asyncio.BaseProtocol],
+    *,
+    source: str | None = None,
+) -> asyncio.Transport:
+    """Connect, attach a protocol and return the transport.
+
+    Args:
+        address: tcp, unix or mem; no wrapper, no options.
+        protocol_factory: called once, when the connection is there.
+        source: the address of this end: ``tcp:192.0.2.1:0``, ``mem:a``.
+
+    Raises:
+        UsageError: the address or the source is none that can be dialled.
+        OSError: the connection was refused, or there is no way to it; the last one's error
+            where a name has several addresses and none answers.
+    """
+    target = _target(address, _STREAMS)
+    local = _source(source, target)
+    if isinstance(target, MemoryAddress):
+        name = local.name if isinstance(local, MemoryAddress) else None
+        return connect_memory(target.name, protocol_factory(), name)
+    sock = await _connected(target, local, socket.SOCK_STREAM)
+    try:
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_connection(protocol_factory, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+    return transport
+
+
+async def dial_datagram(address: str | ListenSpec, *, source: str | None = None) -> DatagramClient:
+    """Return an end that sends to this address and hears from nobody else.
+
+    Args:
+        address: udp, unixgram or memgram; no wrapper, no options.
+        source: the address of this end: ``udp:192.0.2.1:0``, ``unixgram:./reply.sock``,
+            ``memgram:a``.
+
+    Raises:
+        UsageError: the address or the source is none that can be dialled.
+        ListenError: the memory network has an end called like the source.
+        OSError: there is no way to the address.
+    """
+    target = _target(address, _DATAGRAMS)
+    local = _source(source, target)
+    if isinstance(target, MemoryAddress):
+        return MemoryDatagramClient(target, local if isinstance(local, MemoryAddress) else None)
+    sock = await _connected(target, local, socket.SOCK_DGRAM)
+    bound = local.path if isinstance(local, UnixAddress) else None
+    return SocketDatagramClient(sock, bound)
+
+
+_Target = InetAddress | UnixAddress | AbstractAddress | MemoryAddress
+
+
+def _target(address: str | ListenSpec, schemes: tuple[str, ...]) -> _Target:
+    spec = ListenSpec.parse(address) if isinstance(address, str) else address
+    target = spec.address
+    if isinstance(target, InetAddress) and target.scheme is None:
+        target = InetAddress(schemes[0], target.host, target.port, target.last_port)
+    if spec.wrappers or target.scheme not in schemes:
+        forms = ", ".join(f"{scheme}:" for scheme in schemes)
+        raise UsageError(f"{spec} cannot be dialled here: expected one of {forms} unwrapped")
+    for key, _ in spec.options.given:
+        raise UsageError(f"{spec}: {key} is for listening; leave it out")
+    assert isinstance(target, (InetAddress, UnixAddress, AbstractAddress, MemoryAddress))
+    if isinstance(target, InetAddress) and not (
+        target.host and target.port and target.last_port is None
+    ):
+        raise UsageError(f"{spec} cannot be dialled: expected one host and one port")
+    return target
+
+
+def _source(source: str | None, target: _Target) -> _Target | None:
+    if source is None:
+        return None
+    spec = ListenSpec.parse(source)
+    local = spec.address
+    if isinstance(local, InetAddress) and local.scheme is None:
+        local = InetAddress(target.scheme, local.host, local.port, local.last_port)
+    if local.scheme != target.scheme or spec.wrappers or spec.options:
+        raise UsageError(f"source {source} does not go with {target}: expected {target.scheme}:…")
+    assert isinstance(local, (InetAddress, UnixAddress, AbstractAddress, MemoryAddress))
+    return local
+
+
+async def _connected(
+    target: _Target, local: _Target | None, kind: socket.SocketKind
+) -> socket.socket:
+    failure: OSError | None = None
+    for family, address in await _places(target, kind):
+        try:
+            return await _connect(family, address, local, kind)
+        except OSError as error:
+            failure = error
+    raise failure or OSError(errno.EADDRNOTAVAIL, f"{target} has no address")
+
+
+async def _places(target: _Target, kind: socket.SocketKind) -> list[tuple[int, Any]]:
+    if isinstance(target, InetAddress):
+        return list(await resolve_host(target.host, target.port, kind))
+    if isinstance(target, AbstractAddress):
+        return [(socket.AF_UNIX, abstract_name(target))]
+    assert isinstance(target, UnixAddress)
+    return [(socket.AF_UNIX, target.path)]
+
+
+async def _connect(
+    family: int, address: Any, local: _Target | None, kind: socket.SocketKind
+) -> socket.socket:
+    sock = socket.socket(family, kind)
+    bound: bytes | None = None
+    try:
+        sock.setblocking(False)
+        bound = await _bind(sock, local, kind)
+        await asyncio.get_running_loop().sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        if bound is not None:
+            os.unlink(bound)
+        raise
+    return sock
+
+
+async def _bind(
+    sock: socket.socket, local: _Target | None, kind: socket.SocketKind
+) -> bytes | None:
+    """Bind to the source; return the path that came into being, if one did."""
+    if isinstance(local, UnixAddress):
+        sock.bind(local.path)
+        return local.path
+    if isinstance(local, AbstractAddress):
+        sock.bind(abstract_name(local))
+    elif isinstance(local, InetAddress):
+        places = await resolve_host(local.host, local.port, kind)
+        fitting = [address for family, address in places if family == sock.family]
+        if not fitting:
+            raise OSError(errno.EAFNOSUPPORT, f"{local} is of another family than the target")
+        sock.bind(fitting[0])
+    elif sock.family == socket.AF_UNIX and kind == socket.SOCK_DGRAM:
+        # Without a name nobody could reply; Linux makes up an abstract one (unix(7), autobind).
+        sock.bind("")
+    return None

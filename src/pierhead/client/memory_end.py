@@ -1,0 +1,84 @@
+"""The client's end of a datagram exchange in the memory network."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+
+from pierhead.address import ListenSpec, MemoryAddress
+from pierhead.errors import UsageError
+from pierhead.listener.memory import MemoryDatagramListener, Network
+
+__all__ = ["MemoryDatagramClient"]
+
+
+class MemoryDatagramClient:
+    """Owns a named end, and takes only what comes from one other.
+
+    Args:
+        target: whom it talks with; need not exist yet.
+        source: what it is called; a name of the network's choice where None.
+
+    Raises:
+        ListenError: the network has an end of this name already.
+    """
+
+    def __init__(self, target: MemoryAddress, source: MemoryAddress | None) -> None:
+        self.ignored = 0
+        network = Network.current()
+        address = source or MemoryAddress("memgram", network.unused_name())
+        self._peer = target.name
+        self._end = MemoryDatagramListener(ListenSpec((), address), address.name, network)
+        self._waiter: asyncio.Future[None] | None = None
+        self._closed = False
+
+    def send(self, data: bytes) -> None:
+        """Send a datagram; it may get lost, here or anywhere.
+
+        Raises:
+            OSError: EMSGSIZE, it is too large to be sent at all; EBADF, the client is closed.
+        """
+        self._check_open()
+        for _, code in self._end.send_batch([(data, self._peer)]):
+            raise OSError(code, f"a datagram of {len(data)} bytes cannot be sent")
+
+    async def receive(self) -> bytes:
+        """Wait for a datagram from the peer; one waits at a time.
+
+        Raises:
+            OSError: EBADF, the client is closed.
+        """
+        while True:
+            self._check_open()
+            for datagram, sender in self._end.receive_batch(1):
+                if sender == self._peer:
+                    return datagram
+                self.ignored += 1
+                break
+            else:
+                await self._readable()
+
+    async def _readable(self) -> None:
+        if self._waiter is not None:
+            raise UsageError("another receive() waits already; one waits at a time")
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._end.start(self._wake)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+            self._end.stop()
+
+    def close(self) -> None:
+        """Close; a waiting `receive` raises; later calls do nothing."""
+        self._closed = True
+        self._wake()
+        self._end.close()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise OSError(errno.EBADF, "the datagram client is closed")

@@ -1,0 +1,98 @@
+"""The client's end of a datagram exchange over a connected socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+
+from pierhead.errors import UsageError
+from pierhead.listener.batch import PENDING_ERRORS
+
+__all__ = ["SocketDatagramClient"]
+
+_LARGEST = 65_536
+
+#: What a send may meet that is no fault of its caller: a full buffer, an unreachable peer, an
+#: earlier datagram's ICMP error. The datagram counts as lost.
+_LOST = (PENDING_ERRORS - {errno.EMSGSIZE}) | {errno.EAGAIN, errno.ENOBUFS, errno.ENOTCONN}
+
+
+class SocketDatagramClient:
+    """Owns a connected socket: the system lets nobody but the peer through.
+
+    Args:
+        sock: connected and non-blocking; closed by `close`.
+        bound: the path that the socket is bound to; removed by `close`.
+    """
+
+    def __init__(self, sock: socket.socket, bound: bytes | None = None) -> None:
+        self.ignored = 0
+        self._sock = sock
+        self._bound = bound
+        self._waiter: asyncio.Future[None] | None = None
+
+    def send(self, data: bytes) -> None:
+        """Send a datagram; it may get lost, here or anywhere.
+
+        Raises:
+            OSError: EMSGSIZE, it is too large to be sent at all.
+        """
+        for _ in range(2):  # the first may only report an earlier datagram's ICMP error
+            try:
+                self._sock.send(data)
+            except OSError as error:
+                if error.errno not in _LOST:
+                    raise
+                self.ignored += 1
+            else:
+                return
+
+    async def receive(self) -> bytes:
+        """Wait for a datagram from the peer; one waits at a time.
+
+        Raises:
+            OSError: EBADF, the client is closed.
+        """
+        while True:
+            try:
+                return self._sock.recv(_LARGEST)
+            except BlockingIOError:
+                await self._readable()
+            except OSError as error:
+                # An ICMP error says that one datagram did not arrive; anybody can forge one.
+                if error.errno not in PENDING_ERRORS:
+                    raise
+                self.ignored += 1
+
+    async def _readable(self) -> None:
+        if self._waiter is not None:
+            raise UsageError("another receive() waits already; one waits at a time")
+        loop = asyncio.get_running_loop()
+        self._waiter = waiter = loop.create_future()
+        descriptor = self._sock.fileno()
+        loop.add_reader(descriptor, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            if self._sock.fileno() == descriptor:
+                loop.remove_reader(descriptor)
+
+    def close(self) -> None:
+        """Close; a waiting `receive` raises; later calls do nothing."""
+        if self._waiter is not None:
+            self._waiter.get_loop().remove_reader(self._sock.fileno())
+            _wake(self._waiter)
+        self._sock.close()
+        if self._bound is not None:
+            bound, self._bound = self._bound, None
+            with contextlib.suppress(FileNotFoundError):  # the directory was cleared: fine
+                os.unlink(bound)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
