@@ -90,6 +90,6 @@ def main() -> NoReturn:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`); stdout must not be flushed again at exit.
-        sys.stdout = None  # type: ignore[assignment]  # documented by the interpreter's shutdown
+        sys.stdout = None
         sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)

@@ -23,7 +23,7 @@ from pierhead.server.options import ServerOptions
 __all__ = ["ConnectionScope", "ServedConnection"]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class ConnectionScope:
     """What a connection gets from its server.
 
@@ -39,6 +39,7 @@ class ConnectionScope:
         failures: where a service's failure is reported.
         lost: note that an accepted request will not be answered, and why.
         closed: tell the server that the connection has ended; call it once.
+        has_ended: whether `closed` has been called; the server's.
     """
 
     peer: Peer
@@ -51,6 +52,7 @@ class ConnectionScope:
     failures: FailureLog
     lost: Callable[[str], None]
     closed: Callable[[], None]
+    has_ended: bool = False
 
 
 class ServedConnection(Protocol):
@@ -77,5 +79,8 @@ class ServedConnection(Protocol):
         ...
 
     def abort(self, reason: str) -> None:
-        """Close at once; everything accepted and unanswered is lost for this reason."""
+        """Close at once; everything accepted and unanswered is lost for this reason.
+
+        It may come before `connection_made`.
+        """
         ...

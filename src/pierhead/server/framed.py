@@ -112,6 +112,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._state = _State.OPEN
         self._close_reason = ""
         self._ended = False  # the peer has ended its side
+        self._is_made = False  # the transport is there
         self._is_gone = False  # the transport has said so
         self._advancing = False
         self._reading_paused = False
@@ -135,6 +136,9 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=self._scope.options.max_write_buffer_bytes)
         self._loop = asyncio.get_running_loop()
         self._last_active = self._scope.clock.monotonic()
+        self._is_made = True
+        if self._state is _State.CLOSED:  # given up during the handshake
+            self._transport.abort()
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Lend asyncio a buffer for one read; it comes back in `buffer_updated`."""
@@ -223,10 +227,12 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def abort(self, reason: str) -> None:
         """Close at once; everything accepted and unanswered is lost for this reason."""
-        if self._outgoing or self._transport.get_write_buffer_size():
-            self._scope.lost(reason)
         self._close_reason = reason
         self._state = _State.CLOSED
+        if not self._is_made:
+            return
+        if self._outgoing or self._transport.get_write_buffer_size():
+            self._scope.lost(reason)
         self._requests.cancel_all(reason)
         self._transport.abort()
 

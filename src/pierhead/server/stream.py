@@ -75,8 +75,8 @@ class StreamServer:
         self._name = str(listener.spec)
         self._counters = ConnectionCounters(metrics, self._name)
         self._failures = FailureLog(clock)
-        self._connections: dict[ServedConnection, ConnectionScope] = {}
-        self._attaching: dict[asyncio.Task[None], Accepted] = {}
+        self._connections: dict[ConnectionScope, ServedConnection] = {}
+        self._attaching: dict[asyncio.Task[None], ServedConnection] = {}
         self._accepting: asyncio.Task[None] | None = None
         self._all_closed = asyncio.Event()
         self._is_draining = False
@@ -91,12 +91,12 @@ class StreamServer:
     def reconfigure(self, options: ServerOptions) -> None:
         """Put other limits in force, for open connections too."""
         self._options = options
-        for scope in self._connections.values():
+        for scope in self._connections:
             scope.options = options
 
     def sweep(self, now: float) -> bool:
         """Enforce deadlines; true as long as there is anything to sweep."""
-        for connection in list(self._connections):
+        for connection in list(self._connections.values()):
             connection.sweep(now)
         return bool(self._connections)
 
@@ -110,7 +110,7 @@ class StreamServer:
         if self._accepting is not None:
             self._accepting.cancel()
         self.listener.close()
-        for connection in list(self._connections):
+        for connection in list(self._connections.values()):
             connection.drain()
 
     async def wait_drained(self) -> None:
@@ -123,9 +123,10 @@ class StreamServer:
 
     def abort(self, reason: str) -> None:
         """Close every connection at once."""
-        for task in list(self._attaching):
+        for task, connection in list(self._attaching.items()):
+            connection.abort(reason)
             task.cancel()
-        for connection in list(self._connections):
+        for connection in list(self._connections.values()):
             connection.abort(reason)
 
     def close(self) -> None:
@@ -177,29 +178,13 @@ class StreamServer:
             self._counters.dropped("max_connections")
             accepted.close()
             return
-        task = asyncio.get_running_loop().create_task(self._attach(accepted, via))
-        self._attaching[task] = accepted
+        scope = self._scope(accepted, via)
+        connection = self._handler(scope)
+        task = asyncio.get_running_loop().create_task(self._attach(accepted, connection, scope))
+        self._attaching[task] = connection
         task.add_done_callback(self._attached)
 
-    def _has_room(self) -> bool:
-        """Make room for one more, at the cost of the connection that is idle longest."""
-        if len(self._connections) + len(self._attaching) < self._options.max_connections:
-            return True
-        idle = [(since, c) for c in self._connections if (since := c.idle_since()) is not None]
-        if not idle:
-            return False
-        _, victim = min(idle, key=lambda pair: pair[0])
-        victim.abort("evicted")
-        return True
-
-    async def _attach(self, accepted: Accepted, via: Via) -> None:
-        has_ended = False
-
-        def closed() -> None:
-            nonlocal has_ended
-            has_ended = True
-            self._closed(connection)
-
+    def _scope(self, accepted: Accepted, via: Via) -> ConnectionScope:
         scope = ConnectionScope(
             peer=accepted.peer,
             via=via,
@@ -210,9 +195,26 @@ class StreamServer:
             counters=self._counters,
             failures=self._failures,
             lost=lambda reason: self._on_lost(Lost(self._name, str(accepted.peer), reason)),
-            closed=closed,
+            closed=lambda: self._closed(scope),
         )
-        connection = self._handler(scope)
+        return scope
+
+    def _has_room(self) -> bool:
+        """Make room for one more, at the cost of the connection that is idle longest."""
+        if len(self._connections) + len(self._attaching) < self._options.max_connections:
+            return True
+        idle = [
+            (since, c) for c in self._connections.values() if (since := c.idle_since()) is not None
+        ]
+        if not idle:
+            return False
+        _, victim = min(idle, key=lambda pair: pair[0])
+        victim.abort("evicted")
+        return True
+
+    async def _attach(
+        self, accepted: Accepted, connection: ServedConnection, scope: ConnectionScope
+    ) -> None:
         try:
             async with asyncio.timeout(scope.options.handshake_timeout):
                 await accepted.attach(cast(asyncio.BaseProtocol, connection))
@@ -222,24 +224,24 @@ class StreamServer:
         except OSError:
             self._counters.closed("peer_gone")
             return
-        if has_ended:  # it came, asked and went while it was being attached
+        if scope.has_ended:  # it came, asked and went while it was being attached
             return
         scope.options = self._options
-        self._connections[connection] = scope
+        self._connections[scope] = connection
         self._counters.open.value += 1
         self._wake_sweep()
         if self._is_draining:
             connection.drain()
 
     def _attached(self, task: asyncio.Task[None]) -> None:
-        accepted = self._attaching.pop(task)
+        del self._attaching[task]
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._failures.report(f"{self._name}: connection from {accepted.peer}", error)
-            accepted.close()
+            self._failures.report(self._name, error)
         self._note_if_empty()
 
-    def _closed(self, connection: ServedConnection) -> None:
-        if self._connections.pop(connection, None) is not None:
+    def _closed(self, scope: ConnectionScope) -> None:
+        scope.has_ended = True
+        if self._connections.pop(scope, None) is not None:
             self._counters.open.value -= 1
         self._note_if_empty()
 

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from tests.processes import Running
+
+SLOW = """
+import asyncio
+from pierhead import run
+from pierhead.protocols import lines
+
+async def slow(line, context):
+    {body}
+    {end}
+
+run(lines.serve(slow), "tcp:127.0.0.1:0", drain_timeout={drain})
+"""
+
+
+def start(
+    tmp_path: Path, body: str, drain: float = 10, end: str = "return line"
+) -> tuple[Running, int]:
+    program = tmp_path / "slow.py"
+    program.write_text(SLOW.format(body=body, drain=drain, end=end))
+    running = Running([sys.executable, str(program)], cwd=tmp_path)
+    return running, int(running.line("ready").rpartition(":")[2])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_what_was_accepted(tmp_path: Path, number: signal.Signals) -> None:
+    running, port = start(tmp_path, "yield 'begun'\n    await asyncio.sleep(0.3)", end="yield line")
+    with running, socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(b"a\n")
+        assert client.recv(100) == b"begun\n"  # so that it was accepted
+        running.process.send_signal(number)
+        assert client.recv(100) == b"a\n"
+        assert client.recv(100) == b""
+        client.close()
+        assert running.process.wait(10) == 0
+
+
+def test_a_second_signal_gives_up_and_names_what_is_lost(tmp_path: Path) -> None:
+    running, port = start(tmp_path, "await asyncio.sleep(1000)", drain=1000)
+    with running, socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(b"a\n")
+        running.process.send_signal(signal.SIGTERM)
+        running.line("draining")
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(10) == 0
+    assert "lost 1 accepted requests" in running.err
+    assert any("forced" in line for line in running.err), running.err
+
+
+def test_a_service_that_does_not_let_go_is_left_behind(tmp_path: Path) -> None:
+    body = """while True:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            pass"""
+    running, port = start(tmp_path, body, drain=1000)
+    with running, socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(b"a\n")
+        running.process.send_signal(signal.SIGTERM)
+        running.line("draining")
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(10) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "code", "words"),
+    [
+        ("tcp:127.0.0.1", 2, "port"),
+        ("tcp:203.0.113.1:1", 3, "cannot listen on tcp:203.0.113.1:1"),
+    ],
+)
+def test_a_mistake_ends_the_program_with_a_message_and_no_traceback(
+    tmp_path: Path, address: str, code: int, words: str
+) -> None:
+    program = tmp_path / "wrong.py"
+    program.write_text(
+        "from pierhead import run\nfrom pierhead.protocols import lines\n"
+        f"run(lines.serve(lines.echo, encoding=None), {address!r})\n"
+    )
+    with Running([sys.executable, str(program)], cwd=tmp_path) as running:
+        assert running.process.wait(20) == code
+    said = "\n".join(running.err)
+    assert words in said
+    assert "Traceback" not in said
