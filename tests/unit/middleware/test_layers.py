@@ -181,6 +181,35 @@ async def test_cancelled_and_failed_requests_leave_their_places():
     assert await task == 3
 
 
+async def test_a_request_cancelled_as_its_turn_comes_passes_the_place_on():
+    gate = Gate()
+    service = limit(1)(gate)
+    first, second, third = (asyncio.create_task(service(n, CONTEXT)) for n in range(3))
+    await settle()
+    gate.inside[0].set()
+    await asyncio.sleep(0)
+    assert first.done()  # so the place is the second's, who has not run yet
+    second.cancel()
+    await settle()
+    assert (second.cancelled(), set(gate.inside)) == (True, {2})
+    gate.inside[2].set()
+    assert await third == 2
+
+
+async def test_requests_cancelled_in_the_queue_are_passed_over():
+    gate = Gate()
+    service = limit(1)(gate)
+    tasks = [asyncio.create_task(service(n, CONTEXT)) for n in range(4)]
+    await settle()
+    tasks[1].cancel()
+    tasks[2].cancel()
+    gate.inside[0].set()
+    await settle()
+    assert set(gate.inside) == {3}
+    gate.inside[3].set()
+    assert await tasks[3] == 3
+
+
 async def test_a_place_is_held_until_the_last_reply():
     async def service(request, context):
         yield 1
