@@ -25,7 +25,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pierhead.protocols.dns.client import Answer, Response, query
+    from pierhead.protocols.dns.client import query
     from pierhead.protocols.dns.records import (
         AAAA,
         CAA,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         A,
         Record,
     )
+    from pierhead.protocols.dns.response import ResourceRecord, Response
     from pierhead.protocols.dns.services.router import Router
     from pierhead.protocols.dns.services.zones import zones
     from pierhead.protocols.dns.serving import serve
@@ -73,11 +74,11 @@ __all__ = [
     "SRV",
     "TXT",
     "A",
-    "Answer",
     "Edns",
     "Query",
     "Record",
     "Reply",
+    "ResourceRecord",
     "Response",
     "Router",
     "query",
@@ -93,10 +94,11 @@ _NUMBERS = ("FORMERR", "NOERROR", "NOTIMP", "NXDOMAIN", "REFUSED", "SERVFAIL")
 _HOMES = {
     **dict.fromkeys(_RECORDS, "records"),
     **dict.fromkeys((*_NUMBERS, "rcode_text", "type_number", "type_text"), "wire.iana"),
-    **dict.fromkeys(("Answer", "Response", "query"), "client"),
+    **dict.fromkeys(("ResourceRecord", "Response"), "response"),
     **dict.fromkeys(("Query", "Reply"), "wire.message"),
     "Edns": "wire.edns",
     "Router": "services.router",
+    "query": "client",
     "serve": "serving",
     "zones": "services.zones",
 }

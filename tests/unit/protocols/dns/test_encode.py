@@ -105,6 +105,7 @@ def test_pointers_lead_to_label_borders_only():
     query = parse_query(build_query(7, tricky, iana.A, edns=None))
     frame = STREAM.encode(Reply(query, 3, True, (), shown(SOA_SET)))
     assert texts(frame, "authority")[0].startswith("example. 60 IN SOA ns.example. host.example.")
+    assert frame.count(b"\x07example") == 2
 
 
 def test_the_root_is_written_as_itself():

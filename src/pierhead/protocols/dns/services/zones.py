@@ -1,0 +1,171 @@
+"""Answers from zone files.
+
+A zone is given as a file, as ``NAME=FILE``, or as a folder of ``*.zone`` files. The name of a
+zone without ``NAME=`` is its file's name without ``.zone``; a file that ends in something else
+says its name itself, by an SOA record with an absolute owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pierhead.context import Context
+from pierhead.errors import ConfigError, Fault, UsageError
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.protocols.dns.wire.name import to_text
+from pierhead.protocols.dns.zone.lookup import lookup
+from pierhead.protocols.dns.zone.master_file import parse_zone
+from pierhead.protocols.dns.zone.zone import Zone, Zones
+
+__all__ = ["ZoneService", "load_zones", "zones"]
+
+_SUFFIX = ".zone"
+
+#: What is said to questions about types that no zone holds; the others get FORMERR.
+_META_RCODES = {
+    iana.AXFR: iana.REFUSED,  # RFC 5936 §2.2.1: transfers are closed to everybody here
+    iana.IXFR: iana.REFUSED,
+    iana.MAILA: iana.NOTIMP,  # RFC 1035 §3.2.3: obsolete
+    iana.MAILB: iana.NOTIMP,
+    iana.TKEY: iana.NOTIMP,
+}
+
+
+class ZoneService:
+    """A service that answers from zones.
+
+    Attributes:
+        zones: what it answers from; replace the whole to answer from other zones.
+    """
+
+    __slots__ = ("zones",)
+
+    def __init__(self, zones: Zones) -> None:
+        self.zones = zones
+
+    async def __call__(self, query: Query, context: Context) -> Reply:
+        """Answer the query; REFUSED for a name in none of the zones."""
+        qtype = query.qtype
+        if iana.is_meta_type(qtype) and qtype not in (0, iana.ANY):
+            return Reply(query, _META_RCODES.get(qtype, iana.FORMERR))
+        found = lookup(self.zones, query.qname, qtype, query.qclass)
+        return Reply(
+            query,
+            found.rcode,
+            found.authoritative,
+            found.answer,
+            found.authority,
+            glue=found.glue,
+            additional=found.additional,
+        )
+
+
+def zones(*sources: str | Path) -> ZoneService:
+    """Return a service that answers from zone files; each is read now.
+
+    Args:
+        sources: files, ``NAME=FILE``, or folders, of which every ``*.zone`` file is taken.
+
+    Raises:
+        ConfigError: a file cannot be read or served; has the faults of all of them.
+
+    Example:
+        >>> from pierhead.protocols import dns
+        >>> service = dns.zones("zones/", "example.=db.example")  # doctest: +SKIP
+    """
+    return ZoneService(load_zones(*sources))
+
+
+def load_zones(*sources: str | Path) -> Zones:
+    """Read the zones of these sources.
+
+    Raises:
+        ConfigError: has the faults of all files.
+        UsageError: no source is given, or a name in front of ``=`` is none.
+    """
+    if not sources:
+        raise UsageError("no zone is given; name a file, NAME=FILE, or a folder of *.zone files")
+    loaded: dict[bytes, tuple[Zone, str]] = {}
+    faults: list[Fault] = []
+    for source in sources:
+        try:
+            for file in _find_files(source):
+                try:
+                    zone = _load(file)
+                except ConfigError as error:
+                    faults += error.faults
+                    continue
+                first = loaded.setdefault(zone.key, (zone, str(file.path)))
+                if first[0] is not zone:
+                    faults.append(_twice(zone, file, first[1]))
+        except ConfigError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigError(faults)
+    return Zones(zone for zone, _ in loaded.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """One zone file; without a name it says its own."""
+
+    path: Path
+    origin: str | None
+
+
+def _find_files(source: str | Path) -> Iterator[_File]:
+    name, equals, rest = str(source).partition("=")
+    # A path may hold an equals sign as well; a name holds no slash.
+    if isinstance(source, str) and equals and "/" not in name:
+        if not name or not rest:
+            raise UsageError(f"{source!r} is no zone; expected NAME=FILE")
+        yield _File(Path(rest), name)
+        return
+    path = Path(source)
+    if not path.is_dir():
+        yield _File(path, _origin(path))
+        return
+    files = sorted(p for p in path.glob(f"*{_SUFFIX}") if not p.name.startswith("."))
+    if not files:
+        raise _unreadable(path, f"the folder has no *{_SUFFIX} file")
+    for file in files:
+        yield _File(file, _origin(file))
+
+
+def _origin(path: Path) -> str | None:
+    return path.name.removesuffix(_SUFFIX) if path.name.endswith(_SUFFIX) else None
+
+
+def _load(file: _File) -> Zone:
+    try:
+        text = file.path.read_bytes()
+    except OSError as error:
+        raise _unreadable(file.path, f"cannot be read: {error.strerror}") from None
+    folder = file.path.parent.resolve()
+
+    def include(path: str) -> bytes:
+        # Where it is after every symbolic link is what counts.
+        found = (folder / path).resolve()
+        if not found.is_relative_to(folder):
+            raise UsageError(f"it leads out of {folder}")
+        if not found.is_file():
+            raise UsageError("there is no such file")
+        return found.read_bytes()
+
+    try:
+        return parse_zone(text, origin=file.origin, file_name=str(file.path), include=include)
+    except UsageError as error:
+        remedy = f"rename the file, or give it as NAME={file.path}"
+        raise ConfigError([Fault(str(file.path), 0, 0, str(error), remedy=remedy)]) from None
+
+
+def _unreadable(path: Path, reason: str) -> ConfigError:
+    return ConfigError([Fault(str(path), 0, 0, reason, code="file")])
+
+
+def _twice(zone: Zone, file: _File, first: str) -> Fault:
+    message = f"zone {to_text(zone.origin)} is in {first} already"
+    return Fault(str(file.path), 0, 0, message, remedy="give one of them", code="twice")
