@@ -12,7 +12,7 @@ from pierhead.limits import Limit
 
 __all__ = ["LIMITS", "SourceRate", "per_source_rate"]
 
-_METRIC = 'dropped_total{reason="source_rate"}'
+_METRIC = "dropped_total{reason=source_rate}"
 
 PER_SECOND = Limit(
     name="per_second",

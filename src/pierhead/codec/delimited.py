@@ -18,7 +18,7 @@ MAX_LENGTH_BYTES = Limit(
     unit="bytes",
     meaning="The longest delimited frame, its delimiter not counted.",
     source="asyncio's StreamReader, 64 KiB",
-    metric='dropped_total{reason="framing"}',
+    metric="dropped_total{reason=framing}",
     effect="next connection",
 )
 

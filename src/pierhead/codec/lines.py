@@ -22,7 +22,7 @@ MAX_LENGTH_BYTES = Limit(
     unit="bytes",
     meaning="The longest line, its end not counted.",
     source="asyncio's StreamReader, 64 KiB",
-    metric='dropped_total{reason="framing"}',
+    metric="dropped_total{reason=framing}",
     effect="next connection",
 )
 

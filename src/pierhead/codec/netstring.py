@@ -19,7 +19,7 @@ MAX_LENGTH_BYTES = Limit(
     unit="bytes",
     meaning="The longest payload of a netstring.",
     source="as for lines: asyncio's StreamReader, 64 KiB",
-    metric='dropped_total{reason="framing"}',
+    metric="dropped_total{reason=framing}",
     effect="next connection",
 )
 

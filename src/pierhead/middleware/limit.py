@@ -26,7 +26,7 @@ INSIDE = Limit(
     unit="requests",
     meaning="How many requests are in the service at once.",
     source="NSD's tcp-count, 100",
-    metric='failed_total{reason="Overloaded"}',
+    metric="requests_failed_total{reason=limit}",
     effect="at construction",
 )
 
@@ -38,7 +38,7 @@ WAITING = Limit(
     unit="requests",
     meaning="How many requests wait for a place before the next is shed.",
     source="a service of 1 ms and 100 places works this queue off in 10 ms",
-    metric='failed_total{reason="Overloaded"}',
+    metric="requests_failed_total{reason=limit}",
     effect="at construction",
 )
 

@@ -24,7 +24,7 @@ SECONDS = Limit(
     unit="s",
     meaning="How long a service may take until its last reply has been taken.",
     source="stub resolvers ask again after 2 to 5 s, so a later answer is for nobody",
-    metric='failed_total{reason="TimedOut"}',
+    metric="requests_failed_total{reason=timeout}",
     effect="at construction",
 )
 
