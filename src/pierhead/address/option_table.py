@@ -539,9 +539,9 @@ _TLS_OPTIONS = (
 _PROXY_OPTIONS = (
     Option(
         key="proxy.from",
-        meaning="networks that proxies are in; other peers are served as they are, unproxied",
+        meaning="networks that proxies are in; every other peer is refused",
         type=Networks(),
-        default_note="every peer has to send the header",
+        default_note="any network",
         wrappers=_PROXY,
         example="proxy.from=10.0.0.0/8",
     ),

@@ -11,7 +11,14 @@ from pierhead.address.text import Piece, nearest
 from pierhead.address.values import Value
 from pierhead.errors import AddressError, UsageError
 
-__all__ = ["GivenOption", "SocketOptions", "read_options"]
+__all__ = [
+    "GivenOption",
+    "SocketOptions",
+    "collect",
+    "is_accepted",
+    "read_options",
+    "show_option",
+]
 
 T = TypeVar("T")
 
@@ -182,7 +189,7 @@ def show_option(key: str, value: Value) -> str:
 
 def _row_of_value(key: str, value: Value) -> Option:
     for option in OPTIONS_BY_KEY.get(key, ()):
-        if not option.stands_for and _is_accepted(option, value):
+        if not option.stands_for and is_accepted(option, value):
             return option
     rows = OPTIONS_BY_KEY.get(key, ())
     if not rows:
@@ -192,7 +199,8 @@ def _row_of_value(key: str, value: Value) -> Option:
     raise UsageError(f"{key} is {value!r}, expected {rows[0].type.expected}")
 
 
-def _is_accepted(option: Option, value: Value) -> bool:
+def is_accepted(option: Option, value: Value) -> bool:
+    """Tell whether the value is one of this row's."""
     if not option.repeats:
         return option.type.accepts(value)
     return (

@@ -16,7 +16,7 @@ from pierhead.address.forms import (
     ListenAddress,
 )
 from pierhead.address.option_table import OPTIONS_BY_KEY, Option
-from pierhead.address.options import SocketOptions
+from pierhead.address.options import SocketOptions, is_accepted
 from pierhead.address.schemes import SHORT_FORM_SCHEMES, Kind
 
 __all__ = ["Conflict", "conflicts", "kind_of", "lacking", "why_not"]
@@ -73,8 +73,9 @@ def conflicts(
         found = judge(address, options)
         if found:
             yield Conflict(number, *found)
-    for key, _ in options.given:
-        refusals = [why_not(row, wrappers, address) for row in OPTIONS_BY_KEY[key]]
+    for key, value in options.given:
+        rows = [row for row in OPTIONS_BY_KEY[key] if is_accepted(row, value)]
+        refusals = [why_not(row, wrappers, address) for row in rows]
         if None not in refusals:
             yield Conflict(key, *(refusals[0] or ("",)))
     yield from _option_conflicts(address, options)

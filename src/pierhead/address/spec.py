@@ -12,6 +12,7 @@ from pierhead.address.option_table import OPTIONS_BY_KEY
 from pierhead.address.options import SocketOptions
 from pierhead.address.rules import Conflict, conflicts, kind_of, lacking, why_not
 from pierhead.address.schemes import SCHEMES, SHORT_FORM_SCHEMES, WRAPPERS, Kind
+from pierhead.address.text import LONGEST_TEXT
 from pierhead.errors import AddressError, UsageError
 
 __all__ = ["ListenSpec", "ShortForm"]
@@ -59,6 +60,10 @@ class ListenSpec:
                 raise UsageError(f"unknown wrapper {wrapper!r}, expected {', '.join(WRAPPERS)}")
         for conflict in conflicts(self.wrappers, self.address, self.options):
             raise self._error(conflict)
+        length = len(str(self))
+        if length > LONGEST_TEXT:
+            reason = f"the address has {length} characters, at most {LONGEST_TEXT} can be read back"
+            raise self._error(Conflict("", reason))
 
     @classmethod
     def parse(cls, text: str) -> ListenSpec:

@@ -1,0 +1,189 @@
+"""Laws of addresses: what is printed parses back, and any text is an address or an error."""
+
+from __future__ import annotations
+
+import ipaddress
+import string
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pierhead.address import (
+    OPTIONS,
+    AbstractAddress,
+    DescriptorAddress,
+    InetAddress,
+    InetdAddress,
+    ListenSpec,
+    MemoryAddress,
+    SocketOptions,
+    SystemdAddress,
+    UnixAddress,
+    VsockAddress,
+)
+from pierhead.address.text import Piece, escape
+from pierhead.errors import AddressError, UsageError
+
+MODEST = settings(max_examples=150, deadline=None)
+
+printable = st.text(min_size=1, max_size=40).filter(str.isprintable)
+label = st.text(string.ascii_letters + string.digits + "_", min_size=1, max_size=10)
+names = st.lists(label, min_size=1, max_size=3).map(lambda labels: ".".join([*labels, "test"]))
+zones = st.text(string.ascii_letters + string.digits + "%.-_:@", min_size=1, max_size=15)
+hosts = st.one_of(
+    st.just(""),
+    names,
+    st.ip_addresses(v=4).map(str),
+    st.ip_addresses(v=6).map(str),
+    st.builds(
+        lambda number, zone: f"{ipaddress.IPv6Address(0xFE80 << 112 | number)}%{zone}",
+        st.integers(0, 2**64 - 1),
+        zones,
+    ),
+)
+
+
+@st.composite
+def inet_addresses(draw: st.DrawFn) -> InetAddress:
+    scheme = draw(st.sampled_from(["tcp", "udp", "quic", None]))
+    port = draw(st.integers(0, 65535))
+    last = draw(st.none() | st.integers(port, min(port + 1023, 65535))) if port else None
+    return InetAddress(scheme, draw(hosts), port, last)
+
+
+def _path(octets: bytes) -> bytes:
+    return octets.replace(b"\0", b"0") + b"x"
+
+
+unix_schemes = st.sampled_from(["unix", "unixgram", "unixseq"])
+u32 = st.integers(0, 2**32 - 1)
+fd_name = st.text(string.printable.replace(":", ""), max_size=20).filter(str.isprintable)
+addresses = st.one_of(
+    inet_addresses(),
+    st.builds(UnixAddress, unix_schemes, st.binary(max_size=100).map(_path)),
+    st.builds(AbstractAddress, unix_schemes, st.binary(min_size=1, max_size=107), st.booleans()),
+    st.builds(
+        DescriptorAddress,
+        st.lists(st.integers(3, 2**31 - 1), min_size=1, max_size=5, unique=True).map(tuple),
+    ),
+    st.builds(
+        SystemdAddress,
+        st.none() | fd_name.filter(bool),
+        st.none() | st.integers(0, 2**31 - 1),
+    ),
+    st.builds(SystemdAddress, fd_name, st.none(), st.just(True)),
+    st.just(InetdAddress()),
+    st.builds(VsockAddress, st.sampled_from(["vsock", "vsockseq"]), u32, u32),
+    st.builds(MemoryAddress, st.sampled_from(["mem", "memgram"]), printable),
+)
+
+milliseconds = st.integers(0, 10**10).map(lambda number: number / 1000)
+seconds = st.none() | st.integers(1, 32_767).map(float)
+octet_text = st.binary(min_size=1, max_size=30).map(
+    lambda octets: octets.replace(b"\0", b"0").decode("utf-8", "surrogateescape")
+)
+# What any of the option types may hold; each row of the table takes what it accepts.
+values = st.one_of(
+    st.booleans(),
+    st.integers(0, 2**32),
+    st.integers(0, 0o777),
+    milliseconds,
+    st.integers(0, 10**6).map(lambda number: round(number / 10**6, 6)),
+    printable,
+    st.sampled_from(["stale", "always", "never", "wait", "dgram", "join", "1.3", "ignore", "app"]),
+    st.tuples(seconds, seconds, st.none() | st.integers(1, 127)),
+    st.lists(octet_text, min_size=1, max_size=3).map(tuple),
+    st.lists(printable, min_size=1, max_size=3).map(tuple),
+    st.lists(st.ip_addresses().map(lambda ip: f"{ip}/{ip.max_prefixlen}"), min_size=1).map(tuple),
+)
+rows = [option for option in OPTIONS if not option.stands_for and option.key != "pad"]
+
+
+@st.composite
+def option_sets(draw: st.DrawFn) -> SocketOptions:
+    given: dict[str, object] = {}
+    for option in draw(st.lists(st.sampled_from(rows), max_size=4)):
+        value = draw(values)
+        try:
+            SocketOptions.of({option.key: value})
+        except UsageError:
+            value = SocketOptions.parse(option.example).get(option.key)
+        given[option.key] = value
+    return SocketOptions.of(given)
+
+
+@MODEST
+@given(addresses)
+def test_a_printed_address_parses_back(address) -> None:
+    assert ListenSpec.parse(str(address)).address == address
+
+
+@MODEST
+@given(option_sets())
+def test_printed_options_parse_back(options) -> None:
+    assert SocketOptions.parse(str(options)) == options
+
+
+@MODEST
+@given(
+    st.lists(st.sampled_from(["tls", "proxy"]), max_size=2, unique=True), addresses, option_sets()
+)
+def test_a_printed_spec_parses_back_and_prints_the_same(wrappers, address, options) -> None:
+    kept: dict[str, object] = {}
+    for key, value in options.given:  # those that are for this address
+        try:
+            ListenSpec(tuple(wrappers), address, SocketOptions.of({**kept, key: value}))
+        except UsageError:
+            continue
+        kept[key] = value
+    try:
+        spec = ListenSpec(tuple(wrappers), address, SocketOptions.of(kept))
+    except UsageError:
+        spec = ListenSpec((), address)
+    again = ListenSpec.parse(str(spec))
+    assert again == spec
+    assert hash(again) == hash(spec)
+    assert str(again) == str(spec)
+
+
+words = "tcp udp unix tls proxy sd fd vsock mem inetd sd-listen :// 127.0.0.1 ::1 80 backlog cert"
+pieces = st.sampled_from([*words.split(), *":+?&=#@*%[]/.-,0", "%25", "%00", "%FF"])
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.one_of(st.text(max_size=60), st.lists(pieces, max_size=9).map("".join)))
+@example("\ud800")
+@example("[::1%25]:80")
+def test_any_text_is_an_address_or_an_error_that_points_into_it(text) -> None:
+    outcome = parsed(text)
+    if isinstance(outcome, ListenSpec):
+        assert ListenSpec.parse(str(outcome)) == outcome
+    else:
+        assert 0 <= outcome.position <= len(text)
+        assert outcome.text == text
+        assert outcome.reason
+
+
+def parsed(text: str) -> ListenSpec | AddressError:
+    try:
+        return ListenSpec.parse(text)
+    except AddressError as error:
+        return error
+
+
+@MODEST
+@given(st.binary(max_size=60))
+def test_escaped_octets_decode_to_themselves(octets) -> None:
+    text = escape(octets, "?#")
+    assert text.isprintable()
+    assert not set(text) & set("?# ")
+    assert Piece.of(text).decode() == octets
+
+
+@MODEST
+@given(addresses)
+def test_addresses_are_the_same_whatever_their_options(address) -> None:
+    plain = ListenSpec((), address)
+    named = ListenSpec((), address, SocketOptions.of({"name": "other"}))
+    assert plain != named
+    assert plain.address == named.address
