@@ -32,7 +32,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("limits",),
     ("address", "codec", "protocols.*.wire", "protocols.dns.zone"),
-    ("context", "service", "admission", "metrics", "clock", "endpoint", "buffer", "coded"),
+    ("context", "service", "admission", "metrics", "clock", "endpoint", "buffer", "coded", "failure_log"),
     ("middleware",),
     ("listener",),
     ("server", "client"),

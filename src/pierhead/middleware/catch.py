@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
+from pierhead.clock import Clock, SystemClock
 from pierhead.context import Context
 from pierhead.errors import PeerError, ServiceError
+from pierhead.failure_log import FailureLog
 from pierhead.middleware.replies import Replies
 from pierhead.service import Middleware, Reply, Service, as_service, is_many
 
@@ -16,24 +17,26 @@ __all__ = ["catch"]
 Q = TypeVar("Q")
 R = TypeVar("R")
 
-_log = logging.getLogger("pierhead.service")
 
-
-def catch(answer: Callable[[Exception, Q, Context], R | None]) -> Middleware:
+def catch(
+    answer: Callable[[Exception, Q, Context], R | None], *, clock: Clock | None = None
+) -> Middleware:
     """Return a layer that answers with this function when the service raises.
 
-    The exception is logged once, with its traceback. In the middle of many replies the answer
-    becomes the last of them. What Pierhead raises on purpose passes: `ServiceError` (a deadline,
-    a limit) and `PeerError` (the request is wrong) have refusals of their own.
+    The exception is logged in one line, at most one a second, and its traceback at debug level.
+    In the middle of many replies the answer becomes the last of them. What Pierhead raises on
+    purpose passes: `ServiceError` (a deadline, a limit) and `PeerError` (the request is wrong)
+    have refusals of their own.
 
     Args:
         answer: gets the exception, the request and the context; returns the reply, or None to
             stay silent.
+        clock: what the rate of the log goes by.
     """
+    failures = FailureLog(clock or SystemClock())
 
     def reply_to(error: Exception, request: Q, context: Context) -> R | None:
-        via = context.via.listener
-        _log.error("service failed, peer=%r via=%r", str(context.peer), via, exc_info=error)
+        failures.report(context.via.listener, error)
         return answer(error, request, context)
 
     def layer(function: Service[Q, R]) -> Service[Q, R]:

@@ -2,5 +2,5 @@
 
 listener/ ─▶ server.py ─▶ datagram.py ─────────────▶ request.py ─▶ FrameHandler
                 │     └─▶ stream.py ─▶ framed.py ──▶     │
-             options.py  sweep.py  lost.py          failure_log.py
+             options.py  sweep.py  lost.py
 """

@@ -16,7 +16,7 @@ from pierhead.admission import Admission
 from pierhead.buffer import BufferSource
 from pierhead.clock import Clock
 from pierhead.context import Peer, Via
-from pierhead.server.failure_log import FailureLog
+from pierhead.failure_log import FailureLog
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
 

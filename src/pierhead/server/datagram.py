@@ -19,9 +19,9 @@ from pierhead.clock import Clock
 from pierhead.context import Context, Transport, Via
 from pierhead.endpoint import FrameHandler
 from pierhead.errors import Overloaded, UsageError
+from pierhead.failure_log import FailureLog
 from pierhead.listener.base import Datagram, DatagramListener, ReplyTo
 from pierhead.metrics import Metric, Metrics
-from pierhead.server.failure_log import FailureLog
 from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
 from pierhead.server.request import Request, RequestCounters, Requests

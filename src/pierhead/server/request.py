@@ -29,8 +29,8 @@ from pierhead.errors import (
     TimedOut,
     UsageError,
 )
+from pierhead.failure_log import FailureLog
 from pierhead.metrics import Metric
-from pierhead.server.failure_log import FailureLog
 from pierhead.service import is_many
 
 __all__ = ["Request", "RequestCounters", "Requests"]

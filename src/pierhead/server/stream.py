@@ -19,10 +19,10 @@ from pierhead.buffer import BufferSource
 from pierhead.clock import Clock
 from pierhead.context import Transport, Via
 from pierhead.endpoint import StreamHandler
+from pierhead.failure_log import FailureLog
 from pierhead.listener.base import Accepted, StreamListener
 from pierhead.metrics import Metrics
 from pierhead.server.connection import ConnectionScope, ServedConnection
-from pierhead.server.failure_log import FailureLog
 from pierhead.server.lost import Lost
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions

@@ -356,14 +356,17 @@ def sorry(error, request, context):
     return f"sorry, {request}: {error}"
 
 
-async def test_a_failure_becomes_a_reply_and_one_record_with_its_traceback(caplog):
+async def test_a_failure_becomes_a_reply_and_one_line_whose_traceback_is_for_debugging(caplog):
+    caplog.set_level("DEBUG")
+
     async def service(request, context):
         raise OSError("disk")
 
     assert await catch(sorry)(service)("request", CONTEXT) == "sorry, request: disk"
-    (record,) = caplog.records
-    assert (record.levelname, record.exc_info[0]) == ("ERROR", OSError)
-    assert record.getMessage() == "service failed, peer='b' via='mem:a'"
+    line, trace = caplog.records
+    assert (line.levelname, line.exc_info) == ("ERROR", None)
+    assert line.getMessage().startswith("mem:a: service failed: OSError: disk at ")
+    assert (trace.levelname, trace.exc_info[0]) == ("DEBUG", OSError)
 
 
 async def test_a_failure_between_replies_becomes_the_last_reply(caplog):

@@ -9,9 +9,9 @@ from typing import Any
 
 from pierhead.buffer import BufferPool
 from pierhead.context import Peer, Transport, Via
+from pierhead.failure_log import FailureLog
 from pierhead.metrics import Metrics
 from pierhead.server.connection import ConnectionScope
-from pierhead.server.failure_log import FailureLog
 from pierhead.server.framed import FramedConnection
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
