@@ -4,8 +4,8 @@
     python benchmarks/zone_loading.py --json       the same, for a program to read
 
 A whole process is measured, its start included: ``nsd-checkzone``, ``kzonecheck`` and a Python
-that loads the zone and ends. For ours the loading alone and the peak of memory are shown as well; what
-the system says of another program's peak has that of the program that started it in it.
+that loads the zone and ends. For ours the loading alone and the peak of memory are shown as well
+(of another program's peak the system tells no less than that of who started it).
 """
 
 from __future__ import annotations

@@ -50,6 +50,7 @@ TITLES = {
     "4034": "Resource records for the DNS security extensions",
     "4035": "Protocol modifications for the DNS security extensions",
     "4255": "SSH key fingerprints (SSHFP)",
+    "4291": "IP version 6 addressing architecture",
     "4343": "DNS case insensitivity clarification",
     "4592": "The role of wildcards in the DNS",
     "4892": "Requirements for a mechanism identifying a name server",

@@ -15,6 +15,7 @@ A comment right above a block changes what happens to it; readers do not see it:
     <!-- not run: why -->       it is not run
     <!-- file: shout.py -->     it is written to a file beside the other blocks' programs
     <!-- continues -->          it begins with all of the Python block before it
+    <!-- stop -->               the servers of the blocks before it are stopped first
     <!-- exit code: 3 -->       its last command ends like this, and not with 0
 
 Ports of loopback addresses are replaced by free ones, page by page. Commands run in a folder
@@ -38,7 +39,7 @@ __all__ = ["Command", "Page", "Ports", "Session", "Snippet", "commands", "read"]
 
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+|~~~+) *(?P<language>[\w+-]*)")
 DIRECTIVE = re.compile(
-    r"^ *<!-- *(?P<key>not run|file|continues|exit code)(?:: *(?P<value>.*?))? *-->"
+    r"^ *<!-- *(?P<key>not run|file|continues|stop|exit code)(?:: *(?P<value>.*?))? *-->"
 )
 HERE_DOCUMENT = re.compile(r"<<-?\s*['\"]?(\w+)")
 RUNS_THIS = re.compile(r"\bmake (test|check)\b|\.ci/run|\bpytest\b")
@@ -191,8 +192,11 @@ class Session:
         for section in sorted({snippet.section for snippet in page.snippets}):
             with contextlib.ExitStack() as servers:
                 for snippet in page.snippets:
-                    if snippet.section == section and "not run" not in snippet.directives:
-                        self._run(snippet, servers)
+                    if snippet.section != section or "not run" in snippet.directives:
+                        continue
+                    if "stop" in snippet.directives:
+                        servers.close()
+                    self._run(snippet, servers)
 
     def _run(self, snippet: Snippet, servers: contextlib.ExitStack) -> None:
         if name := snippet.directives.get("file"):

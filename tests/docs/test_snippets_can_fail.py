@@ -21,6 +21,7 @@ CLIENT = 'import socket; socket.create_connection(("127.0.0.1", 7000)).close()'
 
 def run(tmp_path: Path, text: str) -> None:
     text = textwrap.dedent(text)
+    tmp_path.mkdir(exist_ok=True)
     Session(tmp_path, text).run("page.md", text)
 
 
@@ -111,6 +112,14 @@ def test_a_server_runs_beside_the_blocks_that_follow_it(tmp_path: Path) -> None:
 def test_a_server_is_stopped_by_the_next_heading(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="ConnectionRefusedError"):
         run(tmp_path, fenced("python", SERVER) + "# Next\n" + fenced("python", CLIENT))
+
+
+def test_a_comment_stops_the_server_for_the_block_below(tmp_path: Path) -> None:
+    again = "<!-- stop -->\n" + fenced("python", SERVER)
+
+    run(tmp_path, fenced("python", SERVER) + again)
+    with pytest.raises(AssertionError, match="Address already in use"):
+        run(tmp_path / "again", fenced("python", SERVER) * 2)
 
 
 def test_a_server_that_fails_is_a_fault(tmp_path: Path) -> None:

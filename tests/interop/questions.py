@@ -20,6 +20,7 @@ ASKED: tuple[tuple[str, str], ...] = (
     ("example.", "SOA NS A AAAA MX TXT CAA HTTPS SRV DS DNSKEY TYPE65280"),
     # Plain answers, and additional data for what they name.
     ("www.example.", "A AAAA HTTPS"),
+    ("quay.example.", "A MX"),
     ("ns1.example.", "A AAAA"),
     ("mail.backup.example.", "A"),
     ("_imaps._tcp.example.", "SRV"),
