@@ -1,1 +1,32 @@
-"""For tests of services: a memory network, a clock to hold, laws for framings and codecs."""
+"""For tests of services: a memory network, a clock to hold, laws for framings and codecs.
+
+With pytest, ask for the fixtures `network`, `clock` and `server` (`pierhead.testing.plugin`).
+Without it, `HeldLoop` is a loop factory for `asyncio.Runner`, and every event loop has a
+`Network.current`. `pierhead.testing.laws` has the laws.
+
+Names are resolved when they are first used: pytest loads this package in every run.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pierhead.listener.memory import Link, Network
+    from pierhead.testing.clock import HeldClock, HeldLoop
+
+__all__ = ["HeldClock", "HeldLoop", "Link", "Network"]
+
+_HOMES = {
+    "HeldClock": "pierhead.testing.clock",
+    "HeldLoop": "pierhead.testing.clock",
+    "Link": "pierhead.listener.memory",
+    "Network": "pierhead.listener.memory",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

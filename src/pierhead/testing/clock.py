@@ -172,11 +172,16 @@ def _real_socket() -> UsageError:
 
 
 def _waiting(loop: asyncio.AbstractEventLoop) -> str:
-    places = []
-    for task in asyncio.all_tasks(loop):
-        frames = task.get_stack(limit=None)
-        if frames:
-            frame = frames[-1]
-            where = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
-            places.append(f"{task.get_name()} at {where}")
-    return "; ".join(sorted(places)) or "no task"
+    tasks = sorted(f"{task.get_name()} at {_place(task)}" for task in asyncio.all_tasks(loop))
+    return "; ".join(tasks) or "no task"
+
+
+def _place(task: asyncio.Task[Any]) -> str:
+    """Return where a task waits: the innermost coroutine it is suspended in."""
+    coroutine: Any = task.get_coro()
+    while hasattr(getattr(coroutine, "cr_await", None), "cr_frame"):
+        coroutine = coroutine.cr_await
+    frame = getattr(coroutine, "cr_frame", None)
+    if frame is None:
+        return "its end"
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"

@@ -1,1 +1,106 @@
-"""The pytest plugin: fixtures for tests without sockets and without sleep."""
+"""The pytest plugin: fixtures for tests without sockets and without sleep.
+
+    async def test_answers_after_loss(network, server):
+        network.between("a", "b").lose(0.3, seed=7)
+        await server(dns.serve(site), "memgram:b")
+        reply = await dns.query("memgram:b", "www.example.", "A", source="memgram:a")
+
+A coroutine test that asks for one of `network`, `clock` and `server` runs on a `HeldLoop`: its
+time moves when the test moves it, or when nothing else can happen. It needs no other plugin, and
+where pytest-asyncio is installed the two keep out of each other's way: asynchronous fixtures of
+pytest-asyncio run on pytest-asyncio's event loop, which has another clock and another network.
+
+Pierhead is imported when a fixture is first asked for: pytest loads this module in every run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pierhead.address import ListenSpec
+    from pierhead.endpoint import Application, Endpoint
+    from pierhead.listener.memory import Network
+    from pierhead.server.server import Server
+    from pierhead.testing.clock import HeldClock
+
+__all__ = ["ServerFixture"]
+
+
+class ServerFixture:
+    """Starts servers inside a test: ``await server(endpoint, "memgram:b", request_timeout=1)``.
+
+    Each is drained when the test ends, the last one started first.
+    """
+
+    def __init__(self) -> None:
+        self._started = AsyncExitStack()
+
+    async def __call__(
+        self, what: Endpoint | Application, *addresses: str | ListenSpec, **options: Any
+    ) -> Server:
+        """Start a server; the arguments are those of `Server`, the clock is the test's."""
+        from pierhead.server.server import Server
+        from pierhead.testing.clock import HeldClock
+
+        options.setdefault("clock", HeldClock.current())
+        return await self._started.enter_async_context(Server(what, *addresses, **options))
+
+    async def around(self, test: Callable[[], Awaitable[object]]) -> None:
+        """Await a test, then drain what it started."""
+        async with self._started:
+            await test()
+
+
+@pytest.fixture
+def _held_runner() -> Iterator[asyncio.Runner]:
+    from pierhead.testing.clock import HeldLoop
+
+    with asyncio.Runner(loop_factory=HeldLoop) as runner:
+        yield runner
+
+
+@pytest.fixture
+def clock(_held_runner: asyncio.Runner) -> HeldClock:
+    """The clock that this test holds: ``await clock.advance(5)``."""
+    clock: HeldClock = _held_runner.get_loop().clock  # type: ignore[attr-defined]  # a HeldLoop
+    return clock
+
+
+@pytest.fixture
+def network(_held_runner: asyncio.Runner) -> Network:
+    """The memory network of this test: ``network.between("a", "b").lose(0.3, seed=7)``."""
+    from pierhead.listener.memory import Network
+
+    return Network.of(_held_runner.get_loop())
+
+
+@pytest.fixture
+def server(_held_runner: asyncio.Runner) -> ServerFixture:
+    """A function that starts a server and drains it at the end of the test."""
+    return ServerFixture()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a coroutine test that holds a clock; leave every other to whoever runs it."""
+    runner = pyfuncitem.funcargs.get("_held_runner")
+    if not isinstance(runner, asyncio.Runner):
+        return None
+    # pytest-asyncio has put a plain function around the coroutine function.
+    function = inspect.unwrap(pyfuncitem.obj, stop=inspect.iscoroutinefunction)
+    if not inspect.iscoroutinefunction(function):
+        return None
+    names = inspect.signature(function).parameters
+    arguments = {name: pyfuncitem.funcargs[name] for name in names if name in pyfuncitem.funcargs}
+    servers = pyfuncitem.funcargs.get("server")
+    if not isinstance(servers, ServerFixture):
+        servers = ServerFixture()
+    runner.run(servers.around(lambda: function(**arguments)))
+    return True

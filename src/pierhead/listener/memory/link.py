@@ -11,6 +11,7 @@ import asyncio
 import heapq
 import random
 from collections.abc import Callable
+from typing import Protocol
 from weakref import WeakSet
 
 from pierhead.errors import UsageError
@@ -23,12 +24,12 @@ _OVERTAKEN_WITHIN_S = 0.05
 Deliver = Callable[[], None]
 
 
-class Severable:
+class Severable(Protocol):
     """Something that ends when its link is cut."""
 
     def sever(self) -> None:
         """End at once."""
-        raise NotImplementedError
+        ...
 
 
 class Faults:

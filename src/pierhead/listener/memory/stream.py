@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from pierhead.address import ListenSpec
 from pierhead.context import Peer, Transport
-from pierhead.listener.memory.link import Link, Severable
+from pierhead.listener.memory.link import Link
 from pierhead.listener.memory.network import Network, claim
 
 __all__ = ["MemoryAccepted", "MemoryStreamListener", "MemoryTransport", "connect_memory"]
@@ -30,7 +31,7 @@ _READ_BYTES = 65_536
 _BACKLOG = 128
 
 
-class MemoryTransport(asyncio.Transport, Severable):
+class MemoryTransport(asyncio.Transport):
     """One side of a stream; made in pairs."""
 
     def __init__(self, link: Link, local: str, remote: str) -> None:
@@ -47,7 +48,7 @@ class MemoryTransport(asyncio.Transport, Severable):
         self._reading = True
         self._reads_soon = False
         self._eof_sent = self._eof_arrived = self._eof_told = False
-        self._closing = self._lost = False
+        self._closing = self._lost = self._reset_arrived = False
         link.attach(self)
 
     @classmethod
@@ -132,10 +133,9 @@ class MemoryTransport(asyncio.Transport, Severable):
         if not self._eof_sent:
             self._send_eof()
         self._closing = True
-        unread = bool(self._inbox)
-        self._inbox.clear()
-        if unread:  # TCP: what arrived and is never read makes the other side's stream a reset
-            self._other._reset()
+        if self._inbox:  # as in TCP: what arrived and is never read is answered with a reset
+            self._inbox.clear()
+            self._direction.carry_chunk(self._other._arrive_reset)
         if not self.get_write_buffer_size():
             self._lose(None)
 
@@ -143,12 +143,13 @@ class MemoryTransport(asyncio.Transport, Severable):
         """Close at once: what is under way is lost, and the other side sees a reset."""
         if not self._lost:
             self._closing = True
-            self._other._reset()
+            self._direction.carry_chunk(self._other._arrive_reset)
             self._lose(None)
 
     def sever(self) -> None:
         """End at once because the link was cut."""
-        self._reset()
+        self._closing = True
+        self._lose(_reset_error())
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         """Return the protocol in charge."""
@@ -163,8 +164,8 @@ class MemoryTransport(asyncio.Transport, Severable):
     # What the other side does.
 
     def _arrive(self, chunk: bytes) -> None:
-        if self._closing or self._lost:
-            self._other._reset()  # nobody reads here any more
+        if self._closing:  # nobody reads here any more
+            self._direction.carry_chunk(self._other._arrive_reset)
             return
         self._inbox.append(chunk)
         self._read_soon()
@@ -180,10 +181,13 @@ class MemoryTransport(asyncio.Transport, Severable):
         elif not self._lost:
             self._pause_or_resume()
 
-    def _reset(self) -> None:
-        if not self._lost:
-            self._closing = True
-            self._lose(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
+    def _arrive_reset(self) -> None:
+        # What came before the reset can still be read, if anybody reads.
+        self._reset_arrived = True
+        if self._inbox and self.is_reading() and self._protocol is not None:
+            self._read_soon()
+        else:
+            self.sever()
 
     # How it is done.
 
@@ -205,6 +209,8 @@ class MemoryTransport(asyncio.Transport, Severable):
             self._guarded(self._hand_over, data)
             self._other._taken(len(data))
             self._read_soon()
+        elif self._reset_arrived:
+            self.sever()
         elif self._eof_arrived and not self._eof_told:
             self._eof_told = True
             self._guarded(self._tell_eof)
@@ -228,14 +234,11 @@ class MemoryTransport(asyncio.Transport, Severable):
                 buffer[:size] = rest[:size]
                 rest = rest[size:]
                 protocol.buffer_updated(size)
-        elif isinstance(protocol, asyncio.Protocol):
-            protocol.data_received(data)
+        else:  # any object with these methods is a protocol to asyncio
+            cast(asyncio.Protocol, protocol).data_received(data)
 
     def _tell_eof(self) -> None:
-        protocol = self._protocol
-        if not isinstance(protocol, (asyncio.Protocol, asyncio.BufferedProtocol)):
-            return
-        if not protocol.eof_received():
+        if not cast(asyncio.Protocol, self._protocol).eof_received():
             self.close()
 
     def _guarded(self, step: Callable[..., None], *arguments: Any) -> None:
@@ -245,7 +248,7 @@ class MemoryTransport(asyncio.Transport, Severable):
         except Exception as error:
             self._report(error)
             self._closing = True
-            self._other._reset()
+            self._direction.carry_chunk(self._other._arrive_reset)
             self._lose(error)
 
     def _report(self, error: Exception) -> None:
@@ -276,6 +279,10 @@ class MemoryTransport(asyncio.Transport, Severable):
         self._inbox.clear()
         if self._protocol is not None:
             self._loop.call_soon(self._protocol.connection_lost, error)
+
+
+def _reset_error() -> ConnectionResetError:
+    return ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
 
 
 class MemoryAccepted:
