@@ -23,6 +23,7 @@ MAX_POSITIONAL = 5
 MANY_POSITIONS: dict[tuple[str, str], str] = {
     ("protocols.dns.wire.message", "__init__"): "made once per packet, by two callers of our own; "
     "keywords would cost as much as the object (docs/decisions/0009)",
+    ("protocols.dns.zone.lookup", "__init__"): "what a look-up found; made once per packet",
 }
 
 #: From the ground up; a module may import what stands in its own row and in the rows above it
@@ -32,7 +33,17 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("limits",),
     ("address", "codec", "protocols.*.wire", "protocols.dns.zone"),
-    ("context", "service", "admission", "metrics", "clock", "endpoint", "buffer", "coded", "failure_log"),
+    (
+        "context",
+        "service",
+        "admission",
+        "metrics",
+        "clock",
+        "endpoint",
+        "buffer",
+        "coded",
+        "failure_log",
+    ),
     ("middleware",),
     ("listener",),
     ("server", "client"),
@@ -75,6 +86,7 @@ LATE: dict[tuple[str, str], str] = {
     ("protocols.dns", "*"): "a protocol's front door, likewise",
     ("protocols.lines", "*"): "a protocol's front door, likewise",
     ("cli.*", "*"): "--help and completion must not wait for what a command needs",
+    ("testing.plugin", "*"): "pytest loads it in every project that has Pierhead installed",
     ("*", "dns"): "dnspython is slow to import, and for text, TSIG and DNSSEC alone",
     ("*", "uvloop"): "optional: absent on some platforms",
     ("*", "ssl"): "slow to import, and for those alone who use TLS",
