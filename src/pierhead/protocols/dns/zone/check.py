@@ -114,33 +114,39 @@ def _refuse_stray_soa(draft: Draft, soa: DraftSet, faults: Faults) -> None:
 
 
 def _check_name_servers(draft: Draft, key: Name, servers: DraftSet, faults: Faults) -> None:
-    owner, place = name.to_text(servers[OWNER]), servers[PLACE]
     if key.startswith(b"\x01*"):
         faults.error(
-            place,
-            f"{owner} has NS records; a delegation cannot be a wildcard (RFC 4592 §4.2)",
+            servers[PLACE],
+            f"{name.to_text(servers[OWNER])} has NS records; "
+            "a delegation cannot be a wildcard (RFC 4592 §4.2)",
             "delegate each name by itself",
             "ns",
         )
     for target in servers[RDATAS:]:
         sets = draft.nodes.get(target.lower())
-        shown = name.to_text(target)
         if sets is None:
-            if not name.is_subdomain(target, draft.origin) or _is_delegated(draft, target, key):
-                continue
-        elif iana.CNAME in sets:
-            faults.warning(
-                place,
-                f"the name server {shown} of {owner} is an alias (RFC 2181 §10.3)",
-                "name the server by the name that has its addresses",
-                "ns",
-            )
-            continue
-        elif iana.A in sets or iana.AAAA in sets:
-            continue
+            if name.is_subdomain(target, draft.origin) and not _is_delegated(draft, target, key):
+                _warn_of_server(servers, target, faults)
+        elif iana.A not in sets and iana.AAAA not in sets:
+            _warn_of_server(servers, target, faults, alias=iana.CNAME in sets)
+
+
+def _warn_of_server(
+    servers: DraftSet, target: Name, faults: Faults, *, alias: bool = False
+) -> None:
+    shown = name.to_text(target)
+    server = f"the name server {shown} of {name.to_text(servers[OWNER])}"
+    if alias:
         faults.warning(
-            place,
-            f"the name server {shown} of {owner} has no address in this zone",
+            servers[PLACE],
+            f"{server} is an alias (RFC 2181 §10.3)",
+            "name the server by the name that has its addresses",
+            "ns",
+        )
+    else:
+        faults.warning(
+            servers[PLACE],
+            f"{server} has no address in this zone",
             f"add an A or AAAA record for {shown}",
             "glue",
         )

@@ -5,7 +5,7 @@ Knows where each set was written, which the finished `Zone` does not; `check` us
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pierhead.protocols.dns.wire import iana, name
@@ -17,9 +17,9 @@ __all__ = ["OWNER", "PLACE", "RDATAS", "TTL", "Draft", "DraftSet", "SetKey"]
 
 #: The type of a set; for RRSIG sets also the type covered, in the upper bits.
 SetKey: TypeAlias = int
-#: [owner, ttl, place of the first record, RDATA, RDATA …]: a list because there are as many of
-#: these as names, and it is the cheapest thing to make and to add to.
-DraftSet: TypeAlias = list[Any]
+#: (owner, ttl, place of the first record, RDATA, RDATA …): there are as many of these as names, so
+#: they are the cheapest thing to make; a tuple for one record, a list as soon as there are more.
+DraftSet: TypeAlias = Sequence[Any]
 
 #: Indexes into a `DraftSet`.
 OWNER, TTL, PLACE, RDATAS = 0, 1, 2, 3
@@ -65,11 +65,13 @@ class Draft:
             rtype |= int.from_bytes(rdata[:2], "big") << _COVERED_SHIFT
         known = sets.get(rtype)
         if known is None:
-            sets[rtype] = [owner, ttl, place, rdata]
+            sets[rtype] = (owner, ttl, place, rdata)
             return
         if rtype in _SINGLETONS and rdata != known[RDATAS]:
             self._refuse_second(known, rtype, place)
             return
+        if not isinstance(known, list):
+            sets[rtype] = known = list(known)
         known.append(rdata)
         if ttl != known[TTL]:
             self._reconcile(known, rtype & 0xFFFF, ttl, place)
@@ -80,7 +82,8 @@ class Draft:
         The zone must have passed `check`: an SOA record at the apex is taken for granted.
         """
         nodes: dict[Name, Node] = {}
-        for key, drafts in self.nodes.items():
+        for key in list(self.nodes):
+            drafts = self.nodes.pop(key)  # given back at once: both forms together are large
             sets: dict[int, RRset] = {}
             signatures: dict[int, RRset] = {}
             for set_key, (owner, ttl, _, *rdatas) in drafts.items():
@@ -126,7 +129,7 @@ class Draft:
             text.lower(),
         )
 
-    def _reconcile(self, known: DraftSet, rtype: int, ttl: int, place: Place) -> None:
+    def _reconcile(self, known: list[Any], rtype: int, ttl: int, place: Place) -> None:
         # RFC 2181 §5.2: differing TTLs in a set are an error; the lowest is safe to serve.
         lowest = min(ttl, known[TTL])
         owner, text = name.to_text(known[OWNER]), iana.type_text(rtype)

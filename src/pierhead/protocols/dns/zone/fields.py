@@ -203,6 +203,15 @@ class Fields:
             raise self.wrong(f"{_shown(token)} is not an IPv6 address", "write it as 2001:db8::1")
         return found
 
+    def groups(self) -> bytes:
+        """Take 64 bits as four groups of hexadecimal digits (RFC 6742 §2.1.2)."""
+        token = self.take("four groups of hexadecimal digits")
+        # Such a locator is the upper half of an IPv6 address, written like one.
+        found = ipv6_octets(token + b"::") if token.count(b":") == 3 else None
+        if found is None or b"::" in token:
+            raise self.wrong(f"{_shown(token)} is not four groups of hexadecimal digits")
+        return found[:8]
+
     # Text
 
     def string(self) -> bytes:

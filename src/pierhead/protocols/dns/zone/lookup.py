@@ -212,7 +212,8 @@ class _Walk:
 
     def _redirect(self, qname: Name, dname: RRset) -> Name | None:
         """Put the target of a DNAME in place of its owner (RFC 6672 §2.2 and §3.2)."""
-        self.answer.append((dname.owner, dname))
+        if (dname.owner, dname) not in self.answer:  # a chain may come back to it
+            self.answer.append((dname.owner, dname))
         self._note("3c: the DNAME of {} applies (RFC 6672 §3.2)", dname.owner)
         prefix = qname[: len(qname) - len(dname.owner)]
         target = prefix + dname.rdatas[0]
@@ -223,7 +224,7 @@ class _Walk:
         # RFC 6672 §3.1: "The TTL of the synthesized CNAME RR ... is set to the TTL of the DNAME".
         alias = RRset(qname, iana.CNAME, dname.ttl, (target,), dname.rclass)
         self.answer.append((qname, alias))
-        return None if self.qtype in (iana.CNAME, iana.ANY) else target
+        return None if self.qtype == iana.CNAME else target
 
     def _refer(self, zone: Zone, cut: Node, after_alias: bool) -> None:
         """Point to the servers of a child zone, with their addresses (3b)."""

@@ -250,7 +250,8 @@ _READERS: dict[int, RdataReader] = {
         "L32": _sequence(_F.u16, _F.ipv4),
         "URI": _sequence(_F.u16, _F.u16, _F.text),
         "CAA": _certification_authority,
-        "DSYNC": _sequence(_F.rtype, _F.u8, _F.u16, _F.name),
+        "NID L64": _sequence(_F.u16, _F.groups),
+        "DSYNC": _sequence(_F.rtype, _mnemonic({b"NOTIFY": 1}, 1, "a scheme"), _F.u16, _F.name),
     }.items()
     for text in texts.split()
 }

@@ -37,8 +37,6 @@ _KEYS = {
     b"tls-supported-groups": _GROUPS,
 }
 _NUMBERED_KEY = re.compile(rb"key(0|[1-9][0-9]{0,4})")
-#: RFC 9460 §14.3.2: "65535 reserved ('Invalid key')".
-_INVALID_KEY = 65535
 _LIST_ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 _LIST_ITEM = re.compile(rb"(?:[^\\,]|\\.)*+", re.DOTALL)
 
@@ -69,7 +67,7 @@ def _parameter(fields: Fields) -> tuple[int, bytes]:
     if number is None:
         raise fields.wrong(
             f"{key.decode('utf-8', 'replace')!r} is not a parameter of a service binding",
-            "expected alpn, port, ipv4hint, ipv6hint … or key0 to key65534",
+            "expected alpn, port, ipv4hint, ipv6hint … or key0 to key65535",
         )
     if equals and not written and not fields.at_end():
         # The tokenizer ends a field where a quotation mark starts: key="value" is two.
@@ -95,7 +93,7 @@ def _key_number(key: bytes) -> int | None:
     number = _KEYS.get(key)
     if number is None and (found := _NUMBERED_KEY.fullmatch(key)):
         number = int(found[1])
-        if number >= _INVALID_KEY:
+        if number > 0xFFFF:
             return None
     return number
 

@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import pkgutil
+
+import dns.name
+import dns.rdata
+import dns.rdataclass
+import dns.rdatatype
+import dns.rdtypes.ANY
+import dns.rdtypes.IN
+import pytest
+
+from pierhead.protocols.dns.wire import iana, name
+from pierhead.protocols.dns.zone.fields import FieldError, Fields
+from pierhead.protocols.dns.zone.rdata_text import rdata_reader, read_unknown
+from pierhead.protocols.dns.zone.tokenizer import read_entry
+
+ORIGIN = name.from_text("example.")
+DIGEST_32 = "aa" * 32
+
+#: Text as a zone file has it, for every type that dnspython knows.
+SAMPLES = [
+    ("A", "192.0.2.1"),
+    ("AAAA", "2001:db8::1"),
+    ("AAAA", "::"),
+    ("AAAA", "1:2:3:4:5:6:7::"),
+    ("AAAA", "::ffff:192.0.2.1"),
+    ("AFSDB", "1 afs"),
+    ("AMTRELAY", "10 0 1 203.0.113.15"),
+    ("APL", "1:192.168.32.0/21 !1:192.168.38.0/28"),
+    ("AVC", '"app-name:WOLFGANG" x'),
+    ("BRID", "AAEC"),
+    ("CAA", '0 issue "ca.example; account=1"'),
+    ("CAA", "128 tbs Unknown"),
+    ("CDNSKEY", "257 3 13 AQIDBA=="),
+    ("CDNSKEY", "0 3 0 AA=="),
+    ("CDS", f"1 8 2 {DIGEST_32}"),
+    ("CDS", "0 0 0 00"),
+    ("CERT", "PKIX 1 RSASHA256 AQID BA=="),
+    ("CERT", "65534 65535 254 AQIDBA=="),
+    ("CNAME", "@"),
+    ("CSYNC", "66 3 A NS AAAA"),
+    ("DHCID", "AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA="),
+    ("DLV", f"1 RSASHA256 2 {DIGEST_32}"),
+    ("DNAME", "target.other."),
+    ("DNSKEY", "256 3 ED25519 AQID BAUG"),
+    ("DS", f"60485 5 1 {'2b' * 10} {'2b' * 10}"),
+    ("DS", f"1 8 4 {'00' * 48}"),
+    ("DSYNC", "CDS NOTIFY 5359 cds-scanner"),
+    ("EUI48", "00-00-5e-00-53-2a"),
+    ("EUI64", "00-00-5e-ef-10-00-00-2a"),
+    ("GPOS", "-32.6882 116.8652 10.0"),
+    ("HHIT", "AAEC"),
+    ("HINFO", '"PC Intel" "NetBSD 1.4"'),
+    ("HIP", "2 200100107B1A74DF365639CC39F1D578 AwEAAbdxyhNuSutc rvs.example.com."),
+    ("HTTPS", '1 . alpn="h2,h3" port=8443 ipv4hint=192.0.2.1,192.0.2.2'),
+    ("IPSECKEY", "10 1 2 192.0.2.38 AQNRU3mG7TVTO2BkR47usntb102uFJtugbo6BSGvgqt4AQ=="),
+    ("ISDN", "150862028003217"),
+    ("ISDN", "150862028003217 004"),
+    ("KEY", "512 3 8 AQIDBA=="),
+    ("KX", "10 kx"),
+    ("L32", "10 10.1.2.0"),
+    ("L64", "10 2001:0db8:1140:1000"),
+    ("LOC", "60 9 0.000 N 24 39 0.000 E 10.00m 20m 2000m 20m"),
+    ("LP", "10 l64-subnet1"),
+    ("MX", "10 mail.other."),
+    ("NAPTR", '100 50 "s" "z3950+I2L+I2C" "" _z3950._tcp.gatech'),
+    ("NID", "10 0014:4fff:ff20:ee64"),
+    ("NINFO", '"a" "b"'),
+    ("NS", "a.b.c"),
+    ("NSAP", "0x47.0005.80.005a00.0000.0001.e133.ffffff000161.00"),
+    ("NSAP-PTR", "foo"),
+    ("NSEC", "host A MX RRSIG NSEC TYPE1234"),
+    ("NSEC", "host A"),
+    ("NSEC3", "1 1 12 aabbccdd 2t7b4g4vsa5smi47k61mv5bv1a22bojr A RRSIG"),
+    ("NSEC3", "1 0 0 - 2T7B4G4VSA5SMI47K61MV5BV1A22BOJR"),
+    ("NSEC3PARAM", "1 0 12 aabbccdd"),
+    ("NSEC3PARAM", "1 0 0 -"),
+    ("OPENPGPKEY", "AQID BAUG"),
+    ("PTR", "host"),
+    ("PX", "10 map822 mapx400"),
+    ("RESINFO", "qnamemin exterr=15,16,17"),
+    ("RP", "mbox txt"),
+    ("RRSIG", "A 5 3 86400 20300322173103 20260220173103 2642 example.com. oJB1 W6Wn"),
+    ("RRSIG", "TYPE65280 ED25519 3 1d 1900000000 20260220173103 2642 @ oJB1"),
+    ("RT", "0 relay"),
+    ("SIG", "NXT 1 3 3600 20300102030405 20260102030405 2143 foo.nil. AQIDBA=="),
+    ("SMIMEA", "3 0 0 aabb ccdd"),
+    ("SOA", "ns hostmaster 2026112101 7200 3600 1209600 300"),
+    ("SPF", '"v=spf1 -all"'),
+    ("SRV", "0 5 5060 sip"),
+    ("SSHFP", "4 2 123456789abcdef67890123456789abcdef67890123456789abcdef123456789"),
+    ("SVCB", "0 pool"),
+    ("TLSA", f"3 1 1 {DIGEST_32[:20]} {DIGEST_32[20:]}"),
+    ("TXT", r'"a\"b" c\;d "\000\255"'),
+    ("TXT", '""'),
+    ("URI", '10 1 "ftp://ftp1.example/public"'),
+    ("WALLET", "BTC bc1example"),
+    ("WKS", "192.0.2.1 6 0 25 80"),
+    ("X25", "311061700956"),
+    ("ZONEMD", f"2018031500 1 1 {'fe' * 48}"),
+]
+
+
+def read(rtype: str, text: str) -> bytes:
+    fields = Fields(read_entry(text.encode(), 0).tokens, origin=ORIGIN)
+    rdata = rdata_reader(iana.type_number(rtype))(fields)
+    assert fields.at_end()
+    return rdata
+
+
+@pytest.mark.rfc("1035", "5.1")
+@pytest.mark.parametrize(("rtype", "text"), SAMPLES, ids=[f"{t}-{s[:20]}" for t, s in SAMPLES])
+def test_text_becomes_the_octets_that_dnspython_makes_of_it(rtype: str, text: str):
+    expected = dns.rdata.from_text("IN", rtype, text, dns.name.from_text("example."), False)
+    assert read(rtype, text) == expected.to_wire()
+
+
+def test_the_samples_cover_every_type_that_dnspython_knows():
+    modules = [
+        module.name.replace("_", "-")
+        for folder in (dns.rdtypes.ANY, dns.rdtypes.IN)
+        for module in pkgutil.iter_modules(folder.__path__)
+    ]
+    assert set(modules) - {"OPT", "TKEY", "TSIG"} <= {rtype for rtype, _ in SAMPLES}
+
+
+@pytest.mark.parametrize(
+    ("rtype", "text", "blamed", "reason"),
+    [
+        ("A", "192.0.2", 0, "not an IPv4 address"),
+        ("A", "192.0.2.01", 0, "not an IPv4 address"),
+        ("A", "192.0.2.256", 0, "not an IPv4 address"),
+        ("AAAA", "1::2::3", 0, "not an IPv6 address"),
+        ("AAAA", "1:2:3:4:5:6:7:8::", 0, "not an IPv6 address"),
+        ("AAAA", "12345::", 0, "not an IPv6 address"),
+        ("AAAA", "::g", 0, "not an IPv6 address"),
+        ("MX", "70000 mail", 0, "expected 0 to 65535"),
+        ("MX", "ten mail", 0, "not a number"),
+        ("MX", "10", 1, "ends too early"),
+        ("MX", "10 a..b", 1, "empty label"),
+        ("TXT", "", 0, "ends too early"),
+        ("TXT", "x" * 256, 0, "at most 255"),
+        ("TXT", r"\256", 0, "bad escape"),
+        ("TXT", r"\25", 0, "bad escape"),
+        ("SOA", "ns h 1 2 3 4 soon", 6, "span of time"),
+        ("SOA", "ns h 1 2 3 4 9999999999", 6, "too long"),
+        ("DNSKEY", "256 3 8 AAA", 3, "Base 64"),
+        ("TLSA", "3 1 1 abc", 3, "hexadecimal"),
+        ("DS", "1 8 2 aabb", 3, "expected 32"),
+        ("CDS", "1 8 0 aa", 3, "reserved"),
+        ("ZONEMD", "1 1 1 aabb", 3, "expected 48"),
+        ("RRSIG", "A 5 3 1 20301332173103 1 1 @ AA==", 4, "date and time"),
+        ("RRSIG", "A 5 3 1 soon 1 1 @ AA==", 4, "not a time"),
+        ("RRSIG", "FOO 5 3 1 1 1 1 @ AA==", 0, "no RR type"),
+        ("NSEC3", "1 0 0 xyz 2t7b4g4v A", 3, "bad salt"),
+        ("NSEC3", "1 0 0 - !!!! A", 4, "not a hash"),
+        ("CAA", '0 "is sue" x', 1, "property tag"),
+        ("L64", "10 1:2:3", 1, "four groups"),
+        ("L64", "10 1:2:3:g", 1, "four groups"),
+        ("EUI48", "zz", 0, "bad EUI48"),
+        ("LOC", "", 0, "ends too early"),
+        ("NULL", "aa", 0, "no text form"),
+    ],
+)
+def test_a_wrong_field_is_named(rtype: str, text: str, blamed: int, reason: str):
+    with pytest.raises(FieldError) as caught:
+        read(rtype, text)
+    assert reason in caught.value.message
+    assert caught.value.index == blamed
+
+
+@pytest.mark.rfc("6742", "2.1.2")
+def test_the_groups_of_a_node_identifier_need_no_leading_zeros():
+    assert read("NID", "10 14:4fff:0:1") == b"\0\x0a\0\x14\x4f\xff\0\0\0\1"
+
+
+@pytest.mark.rfc("2535", "3.1.2")
+def test_a_key_record_may_say_that_there_is_no_key():
+    assert read("KEY", "49152 3 0") == b"\xc0\x00\x03\x00"
+
+
+def test_other_classes_have_their_own_address_records():
+    fields = Fields([b"chaos.", b"123"], origin=ORIGIN)
+    assert rdata_reader(iana.A, iana.CLASS_CH)(fields) == b"\x05chaos\x00\x00\x53"
+
+
+def unknown(text: bytes, rtype: int) -> bytes:
+    return read_unknown(Fields(text.split(), origin=ORIGIN), rtype)
+
+
+@pytest.mark.rfc("3597", "5")
+@pytest.mark.parametrize(
+    ("text", "rtype", "rdata"),
+    [
+        (rb"\# 0", 65280, b""),
+        (rb"\# 4 C0000201", iana.A, b"\xc0\x00\x02\x01"),
+        (rb"\# 4 c00 002 01", 65280, b"\xc0\x00\x02\x01"),
+        (rb"\# 4 01610000", 65280, b"\x01a\x00\x00"),
+        (rb"\# 3 016100", iana.CNAME, b"\x01a\x00"),
+    ],
+)
+def test_any_rdata_can_be_written_in_hexadecimal(text: bytes, rtype: int, rdata: bytes):
+    assert unknown(text, rtype) == rdata
+
+
+@pytest.mark.rfc("3597", "5")
+@pytest.mark.parametrize(
+    ("text", "rtype", "reason"),
+    [
+        (rb"\# 3 aabb", 65280, "of 2 octets, announced as 3"),
+        (rb"\# 0 aa", 65280, "of 1 octets, announced as 0"),
+        (rb"\# 2 aabbc", 65280, "even number"),
+        (rb"\# 2", 65280, "ends too early"),
+        (rb"\# x aa", 65280, "not the length"),
+        (rb"\# 3 c00002", iana.A, "not RDATA of type A"),
+        (rb"\# 2 0161", iana.CNAME, "not RDATA of type CNAME"),
+        (rb"\# 2 c000", iana.CNAME, "not RDATA of type CNAME"),
+    ],
+)
+def test_hexadecimal_rdata_must_fit_its_length_and_its_type(text: bytes, rtype: int, reason: str):
+    with pytest.raises(FieldError) as caught:
+        unknown(text, rtype)
+    assert reason in caught.value.message
