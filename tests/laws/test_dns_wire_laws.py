@@ -256,7 +256,7 @@ def test_the_work_of_compression_grows_with_the_message_and_no_faster(count, mon
     owners = [to_wire([b"%d" % n, *[b"x"] * 100]) for n in range(count)]
     _Counted.asked = 0
     writer = _Writer(parse_query(build_query(1, b"\x00", 1, edns=None)), 65535)
-    writer._pointers = _Counted()
+    writer._offsets = _Counted()
     for owner in owners:
         writer.write(((owner, RRset(owner, iana.NS, 0, (owner,))),))
     assert _Counted.asked <= len(writer.buf)

@@ -10,7 +10,7 @@ from pierhead.protocols.dns.wire.encode import MAX_MESSAGE, encode_refusal, enco
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.query import BadQuery, parse_query
 
-__all__ = ["MAX_UDP_PAYLOAD", "DatagramCodec", "StreamCodec"]
+__all__ = ["LIMITS", "MAX_UDP_PAYLOAD", "DatagramCodec", "StreamCodec"]
 
 MAX_UDP_PAYLOAD = Limit(
     name="max_udp_payload",
@@ -23,6 +23,8 @@ MAX_UDP_PAYLOAD = Limit(
     metric="none: the answer carries TC",
     effect="at start",
 )
+
+LIMITS = (MAX_UDP_PAYLOAD,)
 
 
 class StreamCodec:

@@ -104,7 +104,7 @@ class Router:
 
     async def __call__(self, query: Query, context: Context) -> Answer:
         """Answer the query with the service or function its name belongs to."""
-        functions, service, mounted_at = self._find(key(query.qname))
+        functions, service, mounted_at = self._find(key(query._qname))
         if functions is None:
             if service is None:
                 return Reply(query, iana.REFUSED)

@@ -24,8 +24,9 @@ __all__ = ["ZoneService", "load_zones", "zones"]
 
 _SUFFIX = ".zone"
 
-#: What is said to questions about types that no zone holds; the others get FORMERR.
+#: What is said to questions about types that no zone holds.
 _META_RCODES = {
+    **{n: iana.FORMERR for n in range(1, 256) if iana.is_meta_type(n) and n != iana.ANY},
     iana.AXFR: iana.REFUSED,  # RFC 5936 §2.2.1: transfers are closed to everybody here
     iana.IXFR: iana.REFUSED,
     iana.MAILA: iana.NOTIMP,  # RFC 1035 §3.2.3: obsolete
@@ -48,10 +49,11 @@ class ZoneService:
 
     async def __call__(self, query: Query, context: Context) -> Reply:
         """Answer the query; REFUSED for a name in none of the zones."""
-        qtype = query.qtype
-        if iana.is_meta_type(qtype) and qtype not in (0, iana.ANY):
-            return Reply(query, _META_RCODES.get(qtype, iana.FORMERR))
-        found = lookup(self.zones, query.qname, qtype, query.qclass)
+        # Once per packet: the slots behind the properties are read.
+        qtype = query._qtype
+        if qtype in _META_RCODES:
+            return Reply(query, _META_RCODES[qtype])
+        found = lookup(self.zones, query._qname, qtype, query._qclass)
         return Reply(
             query,
             found.rcode,

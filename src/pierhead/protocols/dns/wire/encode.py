@@ -74,7 +74,7 @@ def encode_reply(reply: Reply, limit: int, payload: int) -> bytes:
     if not (reply.glue or reply.additional):
         qname, question = query._qname, query._question
         answer = _join_ready(reply.answer, qname)
-        authority = _join_ready(reply.authority, qname)
+        authority = _join_ready(reply.authority, qname) if answer is not None else None
         if answer is not None and authority is not None:
             head = HEADER.pack(query._id, flags, 1, answer[1], authority[1], 1 if opt else 0)
             message = head + question + answer[0] + authority[0] + opt
@@ -223,13 +223,13 @@ def _encode_sections(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:
 class _Writer:
     """A message under construction."""
 
-    __slots__ = ("_pointers", "buf", "limit")
+    __slots__ = ("_offsets", "buf", "limit")
 
     def __init__(self, query: Query, limit: int) -> None:
         self.limit = limit
         self.buf = bytearray(12) + query._question
-        #: Every name and suffix in the message so far, in lower case, and the pointer to it.
-        self._pointers: dict[Name, bytes] = {}
+        #: Every name and suffix in the message so far, in lower case, and where it is.
+        self._offsets: dict[Name, int] = {}
         self._compress(query._qname, 12)
 
     def write(self, section: Section) -> int:
@@ -275,15 +275,15 @@ class _Writer:
 
     def _compress(self, name: Name, position: int) -> bytes:
         """Return the name as written at this position, and note its suffixes."""
-        pointers = self._pointers
+        offsets = self._offsets
         lower = name.lower()
         start = 0
         while length := name[start]:
             suffix = lower[start:]
-            pointer = pointers.get(suffix)
-            if pointer is not None:
-                return name[:start] + pointer
+            offset = offsets.get(suffix)
+            if offset is not None:
+                return name[:start] + _WORD.pack(0xC000 | offset)
             if position + start < _POINTER_END:
-                pointers[suffix] = _WORD.pack(0xC000 | position + start)
+                offsets[suffix] = position + start
             start += length + 1
         return name
