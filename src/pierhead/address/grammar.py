@@ -266,12 +266,12 @@ def _read_abstract(scheme: str, target: Piece) -> ListenAddress:
 
 
 def _read_descriptors(scheme: str, target: Piece) -> ListenAddress:
-    numbers: list[int] = []
+    numbers: dict[int, None] = {}  # a set that keeps the order
     for part in _without_fragment(target).split(","):
         number = _read_number(part, "a descriptor", 2**31 - 1)
         if number in numbers:
             raise part.error(f"descriptor {number} stands there twice")
-        numbers.append(number)
+        numbers[number] = None
     return DescriptorAddress(tuple(numbers))
 
 

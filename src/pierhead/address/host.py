@@ -164,14 +164,12 @@ def _missing_port(piece: Piece) -> AddressError:
 
 def _read_host(piece: Piece) -> str:
     text = str(piece)
-    for character, reason in (
-        ("@", "there is no user in an address"),
-        ("/", "there is no path in such an address"),
-    ):
-        if character in text:
-            raise piece.error(reason, at=text.index(character))
     if text.startswith("["):
         return _read_brackets(piece.cut(1, len(text) - 1))
+    if "@" in text:
+        raise piece.error("there is no user in an address", at=text.index("@"))
+    if "/" in text:
+        raise piece.error("there is no path in such an address", at=text.index("/"))
     try:
         return canonical_host(text)
     except UsageError as error:

@@ -31,6 +31,7 @@ FORMS = [
     ("[fe80::1%eth0]:80", InetAddress(None, "fe80::1%eth0", 80), "[fe80::1%25eth0]:80"),
     ("[fe80::1%2541]:80", InetAddress(None, "fe80::1%41", 80), "[fe80::1%2541]:80"),
     ("[fe80::1%2525]:80", InetAddress(None, "fe80::1%25", 80), "[fe80::1%2525]:80"),
+    ("[fe80::1%25a@b]:80", InetAddress(None, "fe80::1%a@b", 80), "[fe80::1%25a@b]:80"),
     ("/run/x.sock", UnixAddress("unix", b"/run/x.sock"), "unix:/run/x.sock"),
     ("./x.sock", UnixAddress("unix", b"./x.sock"), "unix:./x.sock"),
     ("../x.sock", UnixAddress("unix", b"../x.sock"), "unix:../x.sock"),
