@@ -1,6 +1,6 @@
 """Every option of an address, in one table.
 
-The grammar, the explanations and the reference documentation are all driven by `OPTIONS`; what
+The grammar and the explanations are driven by `OPTIONS`; what
 an option does to a socket is the listener's business. A key may stand in two rows when it means
 different things on different schemes (``mode``).
 """
