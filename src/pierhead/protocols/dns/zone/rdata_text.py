@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.zone.fields import Fields, unescape
 from pierhead.protocols.dns.zone.svcb_text import read_service_binding
 
@@ -59,6 +59,15 @@ _CERTIFICATE_TYPES = {
 #: (RFC 8976 §2.2.3).
 _DS_DIGESTS = {1: 20, 2: 32, 3: 32, 4: 48}
 _ZONE_DIGESTS = {1: 48, 2: 64}
+#: Types that dnspython does not know, but that messages compress (RFC 1035 §3.3): how many names.
+_NAMES_ALONE = {
+    iana.MD: 1,
+    iana.MF: 1,
+    iana.MB: 1,
+    iana.MG: 1,
+    iana.MR: 1,
+    iana.MINFO: 2,
+}
 #: A CDS record that asks for the removal of the DS set holds just this (RFC 8078 §4).
 _DELETE_DS = bytes(5)
 
@@ -88,6 +97,8 @@ def read_unknown(fields: Fields, rtype: int, rclass: int = 1) -> bytes:
 
 def _layout_problem(rdata: bytes, rtype: int, rclass: int) -> str:
     """Say what is wrong with wire-form RDATA of a known type; nothing for an unknown one."""
+    if rtype in _NAMES_ALONE:
+        return _names_problem(rdata, _NAMES_ALONE[rtype])
     import dns.exception
     import dns.rdata
     from dns.rdataclass import RdataClass
@@ -101,6 +112,24 @@ def _layout_problem(rdata: bytes, rtype: int, rclass: int) -> str:
     except (dns.exception.DNSException, ValueError, struct.error) as error:
         return str(error) or type(error).__name__
     return "" if same else "it is not in its plain form (a compressed name?)"
+
+
+def _names_problem(rdata: bytes, count: int) -> str:
+    """Say why RDATA is not this number of uncompressed names."""
+    position = 0
+    for _ in range(count):
+        start = position
+        length = 1
+        while length:
+            if position >= len(rdata):
+                return "a name is cut off"
+            length = rdata[position]
+            if length > name.MAX_LABEL:
+                return f"a label of {length} octets"
+            position += 1 + length
+        if position - start > name.MAX_NAME:
+            return f"a name of {position - start} octets"
+    return "" if position == len(rdata) else "something follows the names"
 
 
 def _by_dnspython(fields: Fields, *, rtype: int, rclass: int) -> bytes:

@@ -198,6 +198,8 @@ def unknown(text: bytes, rtype: int) -> bytes:
         (rb"\# 4 c00 002 01", 65280, b"\xc0\x00\x02\x01"),
         (rb"\# 4 01610000", 65280, b"\x01a\x00\x00"),
         (rb"\# 3 016100", iana.CNAME, b"\x01a\x00"),
+        (rb"\# 3 016100", iana.MB, b"\x01a\x00"),
+        (rb"\# 4 00016100", iana.MINFO, b"\x00\x01a\x00"),
     ],
 )
 def test_any_rdata_can_be_written_in_hexadecimal(text: bytes, rtype: int, rdata: bytes):
@@ -216,6 +218,11 @@ def test_any_rdata_can_be_written_in_hexadecimal(text: bytes, rtype: int, rdata:
         (rb"\# 3 c00002", iana.A, "not RDATA of type A"),
         (rb"\# 2 0161", iana.CNAME, "not RDATA of type CNAME"),
         (rb"\# 2 c000", iana.CNAME, "not RDATA of type CNAME"),
+        (rb"\# 2 c000", iana.MB, "a label of 192 octets"),
+        (rb"\# 2 0161", iana.MG, "cut off"),
+        (rb"\# 1 00", iana.MINFO, "cut off"),
+        (rb"\# 2 0000", iana.MR, "something follows"),
+        (rb"\# 257 " + b"0161" * 128 + b"00", iana.MD, "a name of 257 octets"),
     ],
 )
 def test_hexadecimal_rdata_must_fit_its_length_and_its_type(text: bytes, rtype: int, reason: str):
