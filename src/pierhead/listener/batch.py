@@ -63,6 +63,7 @@ PENDING_ERRORS = frozenset(
 _HEADER = struct.Struct("=QI4xQQQQi4xI4x")
 _NAMELEN, _FLAGS, _LENGTH = 2, 12, 14  # in units of 4 octets
 _HEADER_WORDS = _HEADER.size // 4
+_SEND_FLAGS = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 _UNNAMED = socket.AF_UNIX.to_bytes(2, sys.byteorder)
 
 
@@ -255,9 +256,11 @@ class BatchIO:
     def _prepare(self, datagrams: Sequence[Datagram]) -> bytes:
         payloads, senders = zip(*datagrams, strict=True)
         count = len(payloads)
+        if count == 1 and not self._unix:
+            return self._prepare_one(payloads[0], senders[0])
         lengths = array("Q", map(len, payloads))
         joined = b"".join(payloads)
-        base = ctypes.cast(ctypes.c_char_p(joined), ctypes.c_void_p).value or 0
+        base = _start(joined)
         starts = array("Q", accumulate(lengths, initial=base))
         self._out.bases[:count] = memoryview(starts)[:count]
         self._out.sizes[:count] = memoryview(lengths)
@@ -271,12 +274,20 @@ class BatchIO:
         self._out.senders[: count * size] = slots
         return joined
 
+    def _prepare_one(self, payload: bytes, sender: bytes) -> bytes:
+        # A server at rest sends one by one; making arrays of one costs more than all the rest.
+        if len(sender) != self._layout.size:
+            raise ValueError("a reply's way back was not made by this listener")
+        self._out.bases[0] = _start(payload)
+        self._out.sizes[0] = len(payload)
+        self._out.senders[: len(sender)] = sender
+        return payload
+
     def _send(self, count: int, first: int, refused: list[tuple[int, int]]) -> None:
         position, retried = 0, False
-        flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
         while position < count:
             address = self._out.address + position * _HEADER.size
-            sent = self._sendmmsg(self._fd, address, count - position, flags)
+            sent = self._sendmmsg(self._fd, address, count - position, _SEND_FLAGS)
             if sent > 0:
                 position, retried = position + sent, False
                 continue
@@ -301,3 +312,8 @@ class BatchIO:
 
 def _address(buffer: bytearray) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+
+
+def _start(data: bytes) -> int:
+    """Return where the octets of a bytes object begin; ctypes.cast says it in twice the time."""
+    return ctypes.c_void_p.from_buffer(ctypes.c_char_p(data)).value or 0
