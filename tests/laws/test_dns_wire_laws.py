@@ -9,7 +9,7 @@ import dns.message
 import dns.name
 import dns.rdata
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pierhead.errors import DecodeError
@@ -179,7 +179,6 @@ def test_a_query_survives_the_wire(ident, qname, qtype, edns, rd):
     assert query.recursion_desired is rd
 
 
-@settings(max_examples=150)
 @given(messages(), EDNS, st.sampled_from([0, 3]))
 def test_what_is_built_is_what_is_read(message, edns, rcode):
     qname, answer, authority, glue = message

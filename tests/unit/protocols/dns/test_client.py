@@ -242,6 +242,8 @@ OPT = GOOD[-11:]
         (GOOD[:33], "record's data"),
         (GOOD[:12] + b"\xc0\x0c" + GOOD[14:], "backwards"),
         (GOOD[:12] + b"\x41" + GOOD[13:], "bad label"),
+        (GOOD[:12] + b"\x3f" * 300, "longer than 255"),
+        (GOOD[:12] + b"\x3f" * 20, "inside a name"),
     ],
 )
 def test_what_is_no_response_is_refused(frame, reason):

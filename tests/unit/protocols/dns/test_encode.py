@@ -165,8 +165,10 @@ def test_a_truncated_answer_keeps_question_rcode_and_opt_and_no_part_of_a_set():
 
 def test_additional_sets_are_left_out_whole_and_without_tc():
     small = rrset("a.example.", A("192.0.2.1"))
-    reply = Reply(ask(), 0, True, shown(small), additional=shown(small, MANY, SOA_SET))
+    query = ask(edns=Edns(512))
+    reply = Reply(query, 0, True, shown(small), additional=shown(small, MANY, SOA_SET))
     parsed = dns.message.from_wire(DATAGRAM.encode(reply))
+    assert parsed.edns == 0
     assert not parsed.flags & dns.flags.TC
     assert [one.to_text() for one in parsed.additional] == ["a.example. 60 IN A 192.0.2.1"]
 

@@ -135,6 +135,16 @@ def test_a_broken_record_behind_the_question_is_a_format_error(record, reason):
     assert reason in error.reason
 
 
+def test_what_is_left_over_behind_several_records_is_a_format_error():
+    for records, do in ((OPT + OPT[:1] + b"\x00\x01" + bytes(8), True), (bytes(22), None)):
+        error = refused(message(QUESTION + records + b"x", counts=(1, 0, 0, 2)))
+        assert (error.reason, error.do) == ("octets after the last record", do)
+
+
+def test_a_response_is_no_query():
+    assert refused(message(flags=0x8000)).reason == "QR is set, expected a query"
+
+
 def test_a_query_can_be_put_about_another_name():
     query = parse_query(message(QUESTION + OPT, counts=(1, 0, 0, 1)))
     other = query.asking(b"\x07example\x00", iana.SOA)

@@ -250,3 +250,26 @@ def test_every_name_of_the_front_door_is_there():
     assert set(ours.__all__) <= set(dir(ours))
     with pytest.raises(AttributeError, match="nonsense"):
         ours.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("gives", [None, "address"])
+async def test_a_service_without_an_soa_record_leaves_negative_answers_as_they_are(gives):
+    site = ours.Router()
+
+    async def around(query, context):
+        return query.reply(ours.A("192.0.2.1")) if gives else None
+
+    async def below(query, context):
+        return query.reply(rcode=ours.NXDOMAIN)
+
+    site.mount("example.", around)
+    site.answer("*.example.")(below)
+    reply = await answer(site, "a.example.")
+    assert (reply.rcode, reply.authority) == (ours.NXDOMAIN, ())
+    assert repr(reply) == "<Reply NXDOMAIN to a.example. A>"
+
+
+def test_a_file_whose_name_is_no_zone_says_what_to_do(tmp_path):
+    (tmp_path / "a..b.zone").write_text(ZONE)
+    with pytest.raises(ConfigError, match=f"give it as NAME={tmp_path}/a..b.zone"):
+        load_zones(tmp_path)
