@@ -175,7 +175,9 @@ class _Reader:
 
     def _blame(self, error: FieldError, text: bytes, position: int, base: Place) -> None:
         entry = read_entry(text, position)
-        kinds = [self._words[token][0] for token in entry.tokens if token in self._words]
+        first = 1 if entry.offsets[0] == position else 0  # an owner may be called like a type
+        words = [self._words.get(token) for token in entry.tokens[first:]]
+        kinds = [word[0] for word in words if word is not None]
         self.broken.update([kind for kind in kinds if kind >= 0][:1])
         if self.draft is None and iana.SOA in self.broken and self._owner is not None:
             self.draft = Draft(self._owner, self._rclass, self.faults)

@@ -69,6 +69,12 @@ def test_a_soa_with_a_fault_is_not_also_missing():
     assert fault(b"", b"@ 300 SOA ns h 1 2 3 4\n@ 300 NS ns.test.\n").line == 1
 
 
+def test_a_broken_soa_is_recognised_even_where_its_owner_is_called_like_a_type():
+    with pytest.raises(ConfigError) as caught:
+        parse_zone(b"x 5 a x\na SOA ns h 1 2 3 4\n", origin="a.")
+    assert [found.line for found in caught.value.faults] == [1, 2]
+
+
 @pytest.mark.rfc("1034", "4.2.1")
 def test_a_zone_needs_name_servers():
     found = fault(b"", b"@ 300 SOA ns h 1 2 3 4 5\n")
