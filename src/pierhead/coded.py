@@ -31,7 +31,7 @@ def coded(service: ServiceFunction[Q, R], codec: Codec[Q, R]) -> FrameHandler:
             return None
         if is_many(reply):
             return _encoded(reply, encode)
-        return encode(reply)
+        return encode(reply)  # type: ignore[arg-type]  # no iterator: a guard cannot say so
 
     return FrameHandler(answer_frame, getattr(codec, "reject", None))
 

@@ -172,7 +172,7 @@ class _CountedBytearray(bytearray):
     def __iter__(self) -> Iterator[int]:
         return _iterate(self, super().__iter__())
 
-    def __iadd__(self, other: Any) -> Any:
+    def __iadd__(self, other: Any) -> Any:  # type: ignore[misc]  # bytearray says the same
         self.extend(other)
         return self
 

@@ -84,7 +84,8 @@ def lookup(
         qname: the name as asked; its letter case comes back in the answer.
         qtype: the type asked for; those that are commands (AXFR, IXFR) are not for lookup.
         qclass: the class; ANY (255) gives the zone's, never authoritatively (RFC 1034 §4.3.2).
-        minimal: leave out what nobody needs: the NS set and addresses beside an answer.
+        minimal: leave out what nobody needs: the NS set beside an answer, and addresses, except
+            those of name servers asked for.
         trace: fill ``steps``.
     """
     key = qname.lower()
@@ -96,7 +97,7 @@ def lookup(
         node = zone.nodes.get(key)
         if node is not None and node.cut is None:
             rrset = node.sets.get(qtype)
-            if rrset is not None:
+            if rrset is not None and qtype != iana.NS:
                 return Found(iana.NOERROR, True, ((qname, rrset),))
     if qclass not in (zone.rclass, iana.CLASS_ANY):
         return _refused(qname, trace)
@@ -200,6 +201,9 @@ class _Walk:
         if matching:
             self.answer.extend([(qname, rrset) for rrset in matching])
             self._note("3a: {} has records of this type", qname)
+            if self.qtype == iana.NS:
+                # Who asks for name servers is about to talk to them: no courtesy (RFC 8109 §4).
+                self.additional.extend(self._behind(matching[0]))
             return None
         alias = node.sets.get(iana.CNAME)
         if alias is not None:
@@ -250,7 +254,7 @@ class _Walk:
         servers = self.zone.apex.sets.get(iana.NS)
         if servers is not None and servers is not answer:
             self.authority = ((servers.owner, servers),)
-        listed = {id(answer)}
+        listed = {id(rrset) for _, rrset in self.additional} | {id(answer)}
         for rrset in (answer, *(rrset for _, rrset in self.authority)):
             for owner, extra in self._behind(rrset):
                 if id(extra) not in listed:
