@@ -2,7 +2,7 @@
 
 With pytest, ask for the fixtures `network`, `clock` and `server` (`pierhead.testing.plugin`).
 Without it, `HeldLoop` is a loop factory for `asyncio.Runner`, and every event loop has a
-`Network.current`. `pierhead.testing.laws` has the laws.
+`Network.current`. `call` asks a service without any server. `pierhead.testing.laws` has the laws.
 
 Names are resolved when they are first used: pytest loads this package in every run.
 """
@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pierhead.listener.memory import Link, Network
+    from pierhead.testing.direct import call
     from pierhead.testing.clock import HeldClock, HeldLoop
 
-__all__ = ["HeldClock", "HeldLoop", "Link", "Network"]
+__all__ = ["HeldClock", "HeldLoop", "Link", "Network", "call"]
 
 _HOMES = {
     "HeldClock": "pierhead.testing.clock",
     "HeldLoop": "pierhead.testing.clock",
     "Link": "pierhead.listener.memory",
     "Network": "pierhead.listener.memory",
+    "call": "pierhead.testing.direct",
 }
 
 

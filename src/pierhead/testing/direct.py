@@ -1,0 +1,42 @@
+"""Asking a service directly, the way a server would, where there is nothing to test but it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from pierhead.context import Context, Peer, Transport, Via
+from pierhead.service import ServiceFunction, as_service, is_many
+
+__all__ = ["call"]
+
+_VIA = Via(transport=Transport.DATAGRAM, scheme="memgram", local="memgram:test", listener="test")
+
+
+async def call(
+    service: ServiceFunction[Any, Any],
+    request: Any,
+    *,
+    peer: str = "client",
+    via: Via = _VIA,
+    extras: tuple[object, ...] = (),
+) -> Any:
+    """Return the reply of a service or a stack of layers; a list where it gives many.
+
+    Args:
+        service: what a server would be given.
+        request: already decoded.
+        peer: who asks: the name of an end, as in the memory network.
+        via: the way the request came; one datagram by default, so without a connection.
+        extras: what earlier layers would have left in the context.
+
+    Example:
+        >>> import asyncio
+        >>> async def shout(line, context):
+        ...     return f"{context.peer}: {line.upper()}"
+        >>> asyncio.run(call(shout, "hello", peer="ann"))
+        'ann: HELLO'
+    """
+    now = asyncio.get_running_loop().time()
+    reply = await as_service(service)(request, Context(Peer(peer), now, via, None, extras))
+    return [one async for one in reply] if is_many(reply) else reply
