@@ -11,6 +11,7 @@ must not hit a live server, another kind of file, or a successor's socket:
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -37,6 +38,8 @@ class ClaimedPath:
 
     def __init__(self, path: bytes, lock: int) -> None:
         self.path = path
+        # What release() goes by: the working directory may have changed until then.
+        self._absolute = os.path.abspath(path)
         self._lock: int | None = lock
         self._ours: tuple[int, int] | None = None
 
@@ -64,7 +67,7 @@ class ClaimedPath:
 
     def taken(self) -> None:
         """Remember the socket that has just been bound here."""
-        found = os.lstat(self.path)
+        found = os.lstat(self._absolute)
         self._ours = found.st_dev, found.st_ino
 
     def release(self) -> None:
@@ -74,17 +77,17 @@ class ClaimedPath:
         lock, self._lock = self._lock, None
         try:
             if self._is_ours():
-                os.unlink(self.path)
-            os.unlink(_lock_path(self.path))
-        except FileNotFoundError:
-            pass  # somebody cleared the directory: nothing is left to give back
+                os.unlink(self._absolute)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(_lock_path(self._absolute))
         finally:
             os.close(lock)
 
     def _is_ours(self) -> bool:
-        if self._ours is None:
+        try:
+            found = os.lstat(self._absolute)
+        except FileNotFoundError:  # somebody cleared the directory
             return False
-        found = os.lstat(self.path)
         return (found.st_dev, found.st_ino) == self._ours
 
 

@@ -208,6 +208,21 @@ async def test_closing_after_the_directory_was_cleared_is_quiet(opened, path):
     listener.close()
 
 
+async def test_the_lock_goes_even_if_the_socket_was_cleared(opened, path):
+    (listener,) = await opened(f"unix:{path}")
+    path.unlink()
+    listener.close()
+    assert os.listdir(path.parent) == []
+
+
+async def test_a_relative_path_is_found_again_from_another_directory(opened, path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    (listener,) = await opened("unix:./s")
+    monkeypatch.chdir("/")
+    listener.close()
+    assert os.listdir(path.parent) == []
+
+
 async def test_a_missing_directory_is_named(opened, path):
     with pytest.raises(ListenError, match=f"mkdir -p {path.parent}/nosuch"):
         await opened(f"unix:{path.parent}/nosuch/s")
