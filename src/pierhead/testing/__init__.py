@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pierhead.listener.memory import Link, Network
-    from pierhead.testing.direct import call
     from pierhead.testing.clock import HeldClock, HeldLoop
+    from pierhead.testing.direct import call
 
 __all__ = ["HeldClock", "HeldLoop", "Link", "Network", "call"]
 
