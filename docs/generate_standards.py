@@ -1,5 +1,7 @@
 """Writes docs/standards.md from the marks on the tests: ``@pytest.mark.rfc("7766", "6.2.1.1")``.
 
+A scenario has its marks in lines: ``rfc: 7766 §6.2.1.1``.
+
     python docs/generate_standards.py            write the page
     python docs/generate_standards.py --check    exit with 1 if the page is not up to date
 
@@ -64,6 +66,7 @@ TITLES = {
     "5936": "DNS zone transfer protocol (AXFR)",
     "5952": "A recommendation for IPv6 address text representation",
     "5966": "DNS transport over TCP (replaced by RFC 7766)",
+    "6604": "xNAME RCODE and status bits clarification",
     "6604": "xNAME RCODE and status bits clarification",
     "6672": "DNAME redirection in the DNS",
     "6698": "DNS-based authentication of named entities (TLSA)",
@@ -145,6 +148,10 @@ def claims(root: Path) -> dict[str, list[Claim]]:
         name = path.relative_to(root.parent).as_posix()
         for number, section, test in _marks(ast.parse(path.read_text(encoding="utf-8")), name):
             found[number].add(Claim(section, test, name))
+    for path in sorted(root.glob("scenarios/**/*.txt")):
+        name = path.relative_to(root.parent).as_posix()
+        for number, section, case in _scenario_marks(path.read_text(encoding="utf-8"), name):
+            found[number].add(Claim(section, case, name))
     return {number: sorted(found[number], key=_order) for number in sorted(found, key=int)}
 
 
@@ -173,9 +180,30 @@ def _calls(node: ast.AST, test: str, where: str) -> Iterator[tuple[str, str, str
             if len(call.args) != 2 or call.keywords:
                 raise SystemExit(f"{where}:{call.lineno}: expected rfc(number, section)")
             number, section = (ast.literal_eval(one) for one in call.args)
-            if number not in TITLES:
-                raise SystemExit(f"{where}:{call.lineno}: add the title of RFC {number} to TITLES")
+            _check_title(number, f"{where}:{call.lineno}")
             yield number, str(section), test
+
+
+def _scenario_marks(text: str, where: str) -> Iterator[tuple[str, str, str]]:
+    """Give (number, section, case): a case shows its own clauses, or else those of its file."""
+    common: list[tuple[str, str]] = []
+    own: list[tuple[str, str]] = []
+    case = ""
+    for number, line in enumerate([*text.splitlines(), "case: "], 1):
+        mark = re.fullmatch(r"rfc: (\d+) §([\w.]+)", line)
+        if mark:
+            _check_title(mark[1], f"{where}:{number}")
+            (own if case else common).append((mark[1], mark[2]))
+        elif line.startswith("case: "):
+            if case:
+                yield from ((*clause, case) for clause in own or common)
+            # A title is text: what Markdown would take for more is escaped.
+            case, own = re.sub(r"([*_|<\[\]\\])", r"\\\1", line.removeprefix("case: ")), []
+
+
+def _check_title(number: str, where: str) -> None:
+    if number not in TITLES:
+        raise SystemExit(f"{where}: add the title of RFC {number} to TITLES")
 
 
 def _sentence(name: str) -> str:

@@ -51,6 +51,7 @@ PACKAGES = {
     "kdig": "knot-dnsutils",
     "knotd": "knot",
     "kzonecheck": "knot-dnssecutils",
+    "named": "bind9",
     "named-checkzone": "bind9-utils",
     "nsd": "nsd",
     "nsd-checkzone": "nsd",

@@ -1,4 +1,4 @@
-"""The servers that tests and benchmarks compare: NSD, Knot DNS and ours, on loopback.
+"""The servers that tests and benchmarks compare: BIND, NSD, Knot DNS and ours, on loopback.
 
 Each is a context manager that gives a `Peer` once it answers and that leaves nothing behind.
 No root is needed; as root none of them changes its user, so that it can read a private folder.
@@ -24,7 +24,7 @@ from tests.processes import (
     wait_until,
 )
 
-__all__ = ["Peer", "knot_server", "nsd_server", "pierhead_server"]
+__all__ = ["Peer", "bind_server", "knot_server", "nsd_server", "pierhead_server"]
 
 #: How often a start is tried again when somebody took the free port in between.
 ATTEMPTS = 3
@@ -132,6 +132,57 @@ template:
     journal-content: none
     semantic-checks: off
 zone:
+{listed}"""
+
+
+@contextlib.contextmanager
+def bind_server(
+    zones: Mapping[str, Path], directory: Path, *, wrap: Sequence[str] = ()
+) -> Iterator[Peer]:
+    """Run BIND with these zones (origin to file), its files in this directory."""
+    program = find_program("named")
+    assert program, "named is not installed"
+
+    def command(port: int) -> list[str]:
+        config = directory / "named.conf"
+        config.write_text(_bind_config(zones, directory, port))
+        return [*wrap, program, "-g", "-n", "1", "-c", str(config)]
+
+    with _serving("bind", command, next(iter(zones))) as peer:
+        yield peer
+
+
+def _bind_config(zones: Mapping[str, Path], directory: Path, port: int) -> str:
+    # A zone's name is quoted text: a backslash in it is one of the name's own.
+    listed = "".join(
+        f'zone "{origin}" {{ type primary; file "{path.resolve()}"; }};\n'
+        for origin, path in zones.items()
+    )
+    return f"""\
+options {{
+  directory "{directory}";
+  pid-file "{directory}/named.pid";
+  session-keyfile "{directory}/session.key";
+  managed-keys-directory "{directory}";
+  listen-on port {port} {{ 127.0.0.1; }};
+  listen-on-v6 {{ none; }};
+  recursion no;
+  allow-query {{ any; }};
+  allow-transfer {{ none; }};
+  notify no;
+  empty-zones-enable no;
+  answer-cookie no;
+  minimal-responses yes;
+  minimal-any yes;
+  message-compression yes;
+  check-names primary ignore;
+  check-integrity no;
+  check-wildcard no;
+  check-mx ignore;
+  check-sibling no;
+  zone-statistics none;
+}};
+controls {{ }};
 {listed}"""
 
 
