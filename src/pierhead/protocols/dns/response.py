@@ -12,6 +12,7 @@ from pierhead.protocols.dns.wire.message import AA, AD, HEADER, QR, QUESTION, RC
 from pierhead.protocols.dns.wire.name import to_text
 from pierhead.protocols.dns.wire.reader import read_name
 from pierhead.protocols.dns.wire.rrset import Name
+from pierhead.protocols.dns.zone.rdata_format import format_rdata
 
 __all__ = ["ResourceRecord", "Response", "parse_response"]
 
@@ -57,22 +58,16 @@ class ResourceRecord:
         Raises:
             DecodeError: RDATA is not what its type wants.
         """
-        import dns.exception
-        import dns.rdata
-        import dns.rdataclass
-        import dns.rdatatype
-
         try:
-            rdata = dns.rdata.from_wire(
-                dns.rdataclass.RdataClass.make(self.rclass),
-                dns.rdatatype.RdataType.make(self.rtype),
-                self.frame,
-                self.start,
-                self.length,
-            )
-        except dns.exception.DNSException as error:
-            raise DecodeError(f"RDATA of {self.name} {self.type}: {error}", self.start) from None
-        return rdata.to_text()
+            return format_rdata(self.rtype, self.frame, self.start, self.length, self.rclass)
+        except DecodeError as error:
+            where = f"RDATA of {self.name} {self.type}"
+            raise DecodeError(f"{where}: {error.reason}", error.offset) from None
+
+    @property
+    def octets(self) -> bytes:
+        """RDATA as it came; a compressed name in it points to elsewhere in the message."""
+        return self.frame[self.start : self.start + self.length]
 
     def __str__(self) -> str:
         return f"{self.name} {self.ttl} {iana.class_text(self.rclass)} {self.type} {self.data}"

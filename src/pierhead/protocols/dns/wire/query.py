@@ -97,12 +97,20 @@ def parse_query(frame: bytes) -> Query:
 
 
 def build_query(
-    ident: int, qname: Name, qtype: int, *, edns: Edns | None, rd: bool = False
+    ident: int,
+    qname: Name,
+    qtype: int,
+    *,
+    edns: Edns | None,
+    rd: bool = False,
+    qclass: int = iana.CLASS_IN,
+    flags: int = 0,
 ) -> bytes:
-    """Return a query of class IN as a client sends it."""
-    head = HEADER.pack(ident, RD if rd else 0, 1, 0, 0, 0 if edns is None else 1)
+    """Return a query as a client sends it; ``flags`` are more bits of the header's second word."""
+    flags |= RD if rd else 0
+    head = HEADER.pack(ident, flags, 1, 0, 0, 0 if edns is None else 1)
     opt = b"" if edns is None else build_opt(edns)
-    return head + qname + QUESTION.pack(qtype, iana.CLASS_IN) + opt
+    return head + qname + QUESTION.pack(qtype, qclass) + opt
 
 
 def _parse_opt(frame: bytes, start: int, question: bytes) -> tuple[int, bool, Options, int]:

@@ -21,6 +21,7 @@ __all__ = [
     "Fields",
     "ipv4_octets",
     "ipv6_octets",
+    "quoted",
     "read_period",
     "type_bitmap",
     "unescape",
@@ -33,6 +34,10 @@ _PERIOD = re.compile(rb"(?:[0-9]{1,10}[smhdw])+", re.IGNORECASE)
 _PERIOD_PART = re.compile(rb"([0-9]+)([smhdw])")
 _UNITS = {b"s": 1, b"m": 60, b"h": 3600, b"d": 86400, b"w": 604800}
 _ESCAPE = re.compile(rb"\\(?:([0-9]{3})|(.))", re.DOTALL)
+_QUOTED = tuple(
+    f"\\{chr(n)}" if n in b'"\\' else chr(n) if 0x20 <= n <= 0x7E else f"\\{n:03d}"
+    for n in range(256)
+)
 #: Names inside RDATA repeat (MX, NS); this many are remembered by their text.
 _REMEMBERED_NAMES = 4096
 
@@ -313,6 +318,11 @@ def unescape(token: bytes) -> bytes:
     if b"\\" not in token:
         return token
     return _ESCAPE.sub(_escaped_octet, token)
+
+
+def quoted(text: bytes) -> str:
+    """Return octets as a quoted character-string; `unescape` undoes it."""
+    return f'"{"".join([_QUOTED[octet] for octet in text])}"'
 
 
 def _escaped_octet(found: re.Match[bytes]) -> bytes:
