@@ -55,9 +55,12 @@ def serve() -> None:
 def serve_dns(zones: Sequence[str], addresses: Sequence[str]) -> None:
     """Answer authoritatively from zone files, over UDP and TCP."""
     from pierhead.protocols import dns
+    from pierhead.protocols.dns.wire.name import to_text
 
     specs = [ListenSpec.parse(address) for address in addresses]
-    _serve(dns.serve(dns.zones(*zones)), specs, _dig_line)
+    service = dns.zones(*zones)
+    names = [to_text(zone.origin) for zone in service.zones]
+    _serve(dns.serve(service), specs, lambda address: _dig_line(address, names[0]))
 
 
 @serve.command("lines")
@@ -115,13 +118,13 @@ def _serve(
     event_loop_runner(serve_until_signal(server, on_ready=announce))
 
 
-def _dig_line(address: str) -> str | None:
+def _dig_line(address: str, zone: str) -> str | None:
     scheme, _, target = address.partition(":")
     host, _, port = target.rpartition(":")
     if scheme not in ("udp", "tcp"):
         return None
     reach = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))
-    return f"dig @{reach} -p {port} {'+tcp ' if scheme == 'tcp' else ''}www.example. A"
+    return f"dig @{reach} -p {port} {'+tcp ' if scheme == 'tcp' else ''}{zone} SOA"
 
 
 def _load(reference: str) -> Any:

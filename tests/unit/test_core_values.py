@@ -1,0 +1,339 @@
+"""The small values that everything stands on: errors, limits, context, metrics, buffers."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pierhead
+from pierhead.admission import Drop, in_order
+from pierhead.buffer import BufferPool
+from pierhead.coded import coded
+from pierhead.context import Context, Peer, Transport, Via
+from pierhead.errors import AddressError, ConfigError, DecodeError, Fault, Overloaded, UsageError
+from pierhead.failure_log import FailureLog
+from pierhead.limits import Limit
+from pierhead.metrics import Metrics
+from pierhead.service import as_service, is_many, stack
+
+VIA = Via(transport=Transport.DATAGRAM, scheme="mem", local="mem:a", listener="mem:a")
+
+
+# -- the front door ----------------------------------------------------------------------------
+
+
+def test_every_name_of_the_front_door_opens() -> None:
+    for name in pierhead.__all__:
+        assert getattr(pierhead, name) is not None
+    assert set(pierhead.__all__) <= set(dir(pierhead))
+
+
+def test_the_front_door_has_no_other_names() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'shout'"):
+        _ = pierhead.shout
+
+
+def test_importing_the_package_imports_none_of_its_parts() -> None:
+    code = "import sys, pierhead; print([m for m in sys.modules if m.startswith('pierhead.')])"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert shown.stdout.strip() == "[]"
+
+
+# -- errors ------------------------------------------------------------------------------------
+
+
+def test_an_address_error_points_at_the_position() -> None:
+    error = AddressError("tcp:x", 4, "no port", "write tcp:x:80")
+    assert str(error).splitlines() == ["no port", "  tcp:x", "      ^", "  write tcp:x:80"]
+
+
+def test_an_address_error_shows_the_neighbourhood_in_a_long_text() -> None:
+    lines = str(AddressError("a" * 1000 + "!" + "b" * 1000, 1000, "bad")).splitlines()
+    assert len(lines[1]) == 122
+    assert lines[1][len(lines[2]) - 1] == "!"
+
+
+def test_what_cannot_be_printed_is_replaced_and_the_caret_stays() -> None:
+    lines = str(AddressError("a\n\x1b!", 3, "bad")).splitlines()
+    assert lines[1] == "  a\ufffd\ufffd!"
+    assert lines[2].index("^") == lines[1].index("!")
+
+
+def test_a_config_error_shows_every_fault_with_its_line_and_a_caret() -> None:
+    error = ConfigError(
+        [Fault("a.zone", 3, 5, "bad type", "x 5 Q", "try A"), Fault("b", 0, 0, "?")]
+    )
+    assert str(error) == "a.zone:3:5: bad type\n  x 5 Q\n      ^\n  try A\nb: ?"
+
+
+@pytest.mark.parametrize("offset", [None, 7])
+def test_a_decode_error_says_where(offset: int | None) -> None:
+    assert ("octet 7" in str(DecodeError("bad", offset))) == (offset == 7)
+
+
+# -- limits ------------------------------------------------------------------------------------
+
+WHOLE = Limit("n", 5, 1, 10, "things", "Things.", "here", "m", "now")
+TIME = Limit("t", 5.0, 0.5, 10.0, "s", "Time.", "here", "m", "now")
+
+
+@given(st.floats(0.5, 10))
+def test_a_value_in_range_passes(value: float) -> None:
+    assert TIME.check(value) == value
+
+
+@given(st.one_of(st.floats(max_value=0.49), st.floats(min_value=10.01), st.just(float("nan"))))
+def test_a_value_out_of_range_is_refused_with_the_range(value: float) -> None:
+    with pytest.raises(UsageError, match=r"expected 0\.5 to 10 s"):
+        TIME.check(value)
+
+
+@pytest.mark.parametrize("value", ["5", None, True, 2.5])
+def test_what_is_no_whole_number_is_refused_where_one_is_needed(value: Any) -> None:
+    with pytest.raises(UsageError):
+        WHOLE.check(value)
+
+
+# -- context -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("raw", "text", "source"),
+    [
+        (("192.0.2.1", 53), "192.0.2.1:53", bytes([192, 0, 2, 1])),
+        (
+            ("2001:db8::1", 53, 0, 0),
+            "[2001:db8::1]:53",
+            bytes.fromhex("20010db8" + "0" * 22 + "01"),
+        ),
+        ((3, 5000), "3:5000", b"3"),
+        ("client-1", "client-1", b"client-1"),
+        ("", "unnamed", b""),
+        (b"\2\0\0\x35\xc0\0\2\1" + bytes(8), "192.0.2.1:53", bytes([192, 0, 2, 1])),
+        (
+            b"\x0a\0\0\x35" + bytes(4) + bytes.fromhex("fe80" + "0" * 26 + "01") + b"\2\0\0\0",
+            "[fe80::1%2]:53",
+            bytes.fromhex("fe80" + "0" * 26 + "01"),
+        ),
+        (b"\1\0/run/a.sock\0\0", "/run/a.sock", b"/run/a.sock"),
+        (b"\1\0\0abs\xff", "@abs\\xff", b"\0abs\xff"),
+        (b"\1\0", "unnamed", b""),
+    ],
+)
+@pytest.mark.skipif(sys.byteorder != "little", reason="raw addresses are written for this order")
+def test_a_peer_is_spelt_out_whatever_form_it_came_in(raw: Any, text: str, source: bytes) -> None:
+    peer = Peer(raw)
+    assert str(peer) == text
+    assert peer.source == source
+    assert Peer(raw) == peer
+    assert hash(Peer(raw)) == hash(peer)
+
+
+def test_a_context_is_changed_by_making_another() -> None:
+    first = Context(Peer("a"), 1.0, VIA)
+    second = first.having("fact").having(3)
+    assert (first.get(str), second.get(str), second.get(int)) == (None, "fact", 3)
+    assert second.having("newer").get(str) == "newer"
+    assert second.peer is first.peer
+    with pytest.raises(AttributeError):
+        first.peer = Peer("b")  # type: ignore[misc]
+
+
+# -- services ----------------------------------------------------------------------------------
+
+
+async def one(request: str, context: Any) -> str:
+    return request
+
+
+async def many(request: str, context: Any) -> AsyncIterator[str]:
+    yield request
+
+
+class Callable_:
+    async def __call__(self, request: str, context: Any) -> AsyncIterator[str]:
+        yield request
+
+
+@pytest.mark.parametrize("form", [many, Callable_(), functools.partial(many)])
+async def test_an_async_generator_becomes_a_service_of_many_replies(form: Any) -> None:
+    reply = await as_service(form)("a", None)  # type: ignore[arg-type]
+    assert is_many(reply)
+    assert [item async for item in reply] == ["a"]
+
+
+def test_a_service_stays_what_it_is() -> None:
+    assert as_service(one) is one
+
+
+@pytest.mark.parametrize("wrong", [3, None, "shout"])
+def test_what_cannot_be_called_is_no_service(wrong: Any) -> None:
+    with pytest.raises(UsageError, match="async function"):
+        as_service(wrong)
+
+
+def test_a_plain_generator_is_no_service() -> None:
+    def generator(request: str, context: Any) -> Any:
+        yield request
+
+    with pytest.raises(UsageError, match="async def"):
+        as_service(generator)
+
+
+async def test_the_first_layer_listed_is_the_outermost() -> None:
+    def layer(name: str) -> Any:
+        def wrap(service: Any) -> Any:
+            async def inner(request: str, context: Any) -> str:
+                return f"{name}({await service(request, context)})"
+
+            return inner
+
+        return wrap
+
+    assert await stack(one, layer("a"), layer("b"))("x", None) == "a(b(x))"  # type: ignore[arg-type]
+
+
+# -- coded -------------------------------------------------------------------------------------
+
+
+class Numbers:
+    def decode(self, frame: bytes) -> int:
+        if not frame.isdigit():
+            raise DecodeError("no number")
+        return int(frame)
+
+    def encode(self, reply: int) -> bytes:
+        return b"%d" % reply
+
+    def reject(self, error: Exception, frame: bytes) -> bytes:
+        return b"?"
+
+
+async def test_a_service_of_messages_becomes_a_handler_of_frames() -> None:
+    async def double(number: int, context: Any) -> int | None:
+        return 2 * number if number else None
+
+    handler = coded(double, Numbers())
+    assert await handler.service(b"21", None) == b"42"  # type: ignore[arg-type]
+    assert await handler.service(b"0", None) is None  # type: ignore[arg-type]
+    with pytest.raises(DecodeError):
+        await handler.service(b"x", None)  # type: ignore[arg-type]
+    assert handler.reject is not None
+    assert handler.reject(DecodeError("no"), b"x") == b"?"
+
+
+async def test_many_messages_become_many_frames_and_the_source_is_closed() -> None:
+    closed = False
+
+    async def count(number: int, context: Any) -> AsyncIterator[int]:
+        nonlocal closed
+        try:
+            for n in range(number):
+                yield n
+        finally:
+            closed = True
+
+    frames: Any = await coded(count, Numbers()).service(b"3", None)  # type: ignore[arg-type]
+    assert await anext(frames) == b"0"
+    await frames.aclose()
+    assert closed
+
+
+# -- metrics, admission, buffers, log ----------------------------------------------------------
+
+
+def test_a_metric_is_its_name_and_labels() -> None:
+    metrics = Metrics()
+    metrics.counter("n_total", listener="a", reason="x").add()
+    metrics.counter("n_total", reason="x", listener="a").add(2)
+    metrics.counter("n_total", listener='b"\n', reason="y").add()
+    metrics.gauge("open").add(-1)
+    assert metrics.snapshot() == {
+        'n_total{listener="a",reason="x"}': 3,
+        'n_total{listener="b\\"\\n",reason="y"}': 1,
+        "open": -1,
+    }
+    assert metrics.total("n_total") == 4
+    assert metrics.total("n_total", reason="x") == 3
+
+
+def test_admission_checks_run_in_order_and_the_first_verdict_wins() -> None:
+    asked: list[str] = []
+
+    def check(name: str, verdict: Drop | None) -> Any:
+        def ask(frame: bytes, peer: Peer, via: Via) -> Drop | None:
+            asked.append(name)
+            return verdict
+
+        return ask
+
+    together = in_order([check("a", None), check("b", Drop("b")), check("c", Drop("c"))])
+    assert together is not None
+    assert together(b"", Peer("x"), VIA) == Drop("b")
+    assert asked == ["a", "b"]
+    assert in_order([]) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from([16, 32, 100]), st.booleans()), max_size=60))
+def test_a_pool_never_grows_past_its_bound(steps: list[tuple[int, bool]]) -> None:
+    pool = BufferPool(max_bytes=150)
+    lent: list[bytearray] = []
+    for size, give_back in steps:
+        if give_back and lent:
+            pool.release(lent.pop())
+            continue
+        try:
+            buffer = pool.acquire(size)
+        except Overloaded:
+            assert sum(map(len, lent)) + size > 150
+        else:
+            assert len(buffer) == size
+            assert not any(buffer is other for other in lent)
+            lent.append(buffer)
+        assert pool.lent_bytes == sum(map(len, lent))
+        assert pool.lent_bytes + pool.kept_bytes <= 150
+
+
+def test_a_pool_lends_a_released_buffer_again() -> None:
+    pool = BufferPool()
+    buffer = pool.acquire(64)
+    pool.release(buffer)
+    assert pool.acquire(64) is buffer
+
+
+def test_a_pool_without_room_is_a_mistake() -> None:
+    with pytest.raises(UsageError):
+        BufferPool(0)
+
+
+def test_failures_are_logged_once_a_second_with_the_number_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Clock:
+        now = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+        def wall(self) -> float:
+            return self.now
+
+    clock = Clock()
+    log = FailureLog(clock)
+    for _ in range(3):
+        log.report("here", ValueError("x" * 500 + "\x1b"))
+    clock.now = 1.0
+    log.report("here", ValueError("y"))
+    errors = [r.getMessage() for r in caplog.records if r.levelname == "ERROR"]
+    assert len(errors) == 2
+    assert len(errors[0]) < 300
+    assert "(2 more since the last line)" in errors[1]
