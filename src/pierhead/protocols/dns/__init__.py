@@ -14,7 +14,7 @@
 
     wire/      messages as bytes; pure              zone/      zones as data; pure
     codec.py   size limits, refusals                services/  zones from files, the router
-    serving.py the endpoint                         client.py  `query`
+    serving.py the endpoint                         client.py  `query`, `Client`
 
 Every name here is resolved when it is first used (PEP 562): a client loads no server.
 """
@@ -25,7 +25,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pierhead.protocols.dns.client import query
+    from pierhead.protocols.dns.client import Client, query
     from pierhead.protocols.dns.records import (
         AAAA,
         CAA,
@@ -74,6 +74,7 @@ __all__ = [
     "SRV",
     "TXT",
     "A",
+    "Client",
     "Edns",
     "Query",
     "Record",
@@ -96,6 +97,7 @@ _HOMES = {
     **dict.fromkeys((*_NUMBERS, "rcode_text", "type_number", "type_text"), "wire.iana"),
     **dict.fromkeys(("ResourceRecord", "Response"), "response"),
     **dict.fromkeys(("Query", "Reply"), "wire.message"),
+    "Client": "client",
     "Edns": "wire.edns",
     "Router": "services.router",
     "query": "client",

@@ -1,6 +1,9 @@
-"""Asks one server one question.
+"""Asks a server questions: one, or many at once over one socket.
 
     response = await query("127.0.0.1:5300", "www.example.", "AAAA")
+
+    async with Client("127.0.0.1:5300") as client:
+        responses = await asyncio.gather(*(client.query(name, "MX") for name in names))
 
 Over datagrams it asks again when no answer comes, waits on past answers to other questions, and
 turns to TCP where the answer is truncated. Times are the event loop's, so that a test can hold
@@ -10,23 +13,198 @@ them.
 from __future__ import annotations
 
 import asyncio
-import secrets
+from types import TracebackType
 
 from pierhead.address import InetAddress, ListenSpec
-from pierhead.client.dial import dial_datagram, dial_stream
-from pierhead.codec import LengthPrefixed
-from pierhead.errors import DecodeError, PeerError, TimedOut, UsageError
-from pierhead.protocols.dns.response import Response, parse_response
-from pierhead.protocols.dns.wire import iana
+from pierhead.client.dial import dial_datagram
+from pierhead.errors import PeerError, TimedOut, UsageError
+from pierhead.limits import Limit
+from pierhead.protocols.dns.exchange import DatagramExchange, Question, StreamExchange
+from pierhead.protocols.dns.response import Response
 from pierhead.protocols.dns.wire.edns import Edns
-from pierhead.protocols.dns.wire.name import ROOT, from_text, key
-from pierhead.protocols.dns.wire.query import build_query
+from pierhead.protocols.dns.wire.message import RD
 
-__all__ = ["query"]
+__all__ = ["LIMITS", "MAX_IN_FLIGHT", "Client", "query"]
 
-_FRAMING = LengthPrefixed(2)
 _EDNS = Edns()
 _DATAGRAMS = ("udp", "unixgram", "memgram")
+#: Each attempt has an identifier of its own, and each one that waits is one that can be guessed.
+_MAX_ATTEMPTS = 15
+
+MAX_IN_FLIGHT = Limit(
+    name="max_in_flight",
+    default=1000,
+    minimum=1,
+    maximum=4000,
+    unit="queries",
+    meaning="How many queries of one client wait for their answer at the same time; more queue.",
+    source="65,536 identifiers, most of them free so that a new one is found at once",
+    metric="none: further queries wait for their turn",
+    effect="at start",
+)
+
+LIMITS = (MAX_IN_FLIGHT,)
+
+
+class Client:
+    """Asks one server, with many queries in flight on one socket; an async context manager.
+
+    A stream is opened when it is needed, used for all queries, and opened anew after the server
+    has closed it. All queries share one source port: against forgers off the path only the
+    identifier protects (RFC 5452 §9.2); `query` has a port of its own each time.
+
+    Args:
+        address: the server's, as it listens: ``127.0.0.1:5300`` (UDP, and TCP where the answer
+            is truncated), ``tcp:…``, ``unix:…``, ``memgram:b``.
+        attempts: how often to ask over datagrams, 1 to 15; a stream is asked once.
+        timeout: how long to wait for an answer to each attempt, in seconds.
+        source: the address to ask from.
+        max_in_flight: how many queries wait at the same time.
+
+    Raises:
+        UsageError: an argument is out of range.
+
+    Example:
+        >>> async def both():
+        ...     async with Client("127.0.0.1:5300") as client:
+        ...         return await asyncio.gather(client.query("a."), client.query("b."))
+    """
+
+    def __init__(
+        self,
+        address: str | ListenSpec,
+        *,
+        attempts: int = 3,
+        timeout: float = 2.0,
+        source: str | None = None,
+        max_in_flight: int = int(MAX_IN_FLIGHT.default),
+    ) -> None:
+        if not 1 <= attempts <= _MAX_ATTEMPTS or not timeout > 0:
+            raise UsageError(
+                f"{attempts} attempts of {timeout} s; expected 1 to {_MAX_ATTEMPTS}, above 0 s"
+            )
+        self.spec = ListenSpec.parse(address) if isinstance(address, str) else address
+        self._attempts = attempts
+        self._timeout = timeout
+        self._source = source
+        self._turns = asyncio.Semaphore(int(MAX_IN_FLIGHT.check(max_in_flight)))
+        self._opening = asyncio.Lock()
+        self._datagrams: DatagramExchange | None = None
+        self._stream: StreamExchange | None = None
+        self._is_open = False
+
+    @property
+    def ignored(self) -> int:
+        """How many messages were waited past: forged, late, or nobody's."""
+        exchanges = (self._datagrams, self._stream)
+        return sum(exchange.ignored for exchange in exchanges if exchange is not None)
+
+    async def __aenter__(self) -> Client:
+        """Make the client ready; nothing is opened yet."""
+        self._is_open = True
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close what was opened; queries that still wait get an error."""
+        self._is_open = False
+        async with self._opening:  # nothing is left that is being opened just now
+            for exchange in (self._datagrams, self._stream):
+                if exchange is not None:
+                    await exchange.close()
+
+    async def query(
+        self,
+        name: str,
+        rtype: str = "A",
+        *,
+        rclass: str = "IN",
+        edns: Edns | None = _EDNS,
+        recursion_desired: bool = False,
+        flags: int = 0,
+        accept_truncated: bool = False,
+    ) -> Response:
+        """Return the server's answer, whatever its code.
+
+        Args:
+            name: absolute, with or without its last dot.
+            rtype: ``AAAA``, ``TYPE65280`` …
+            rclass: ``IN``, ``CH`` …
+            edns: what the OPT record says; None for none.
+            recursion_desired: the RD bit.
+            flags: more bits of the header's second word: AD, CD, an opcode.
+            accept_truncated: never turn to TCP.
+
+        Returns:
+            The response. It is ``truncated`` only where there is no TCP to turn to.
+
+        Raises:
+            TimedOut: no answer came in time.
+            PeerError: the server closed the stream, or answered something else.
+            UsageError: the name, the type or the class is none; the client is not open.
+            OSError: the address cannot be reached.
+        """
+        if recursion_desired:
+            flags |= RD
+        question = Question(name, rtype, rclass=rclass, edns=edns, flags=flags)
+        async with self._turns:
+            return await self._ask(question, accept_truncated)
+
+    async def _ask(self, question: Question, accept_truncated: bool) -> Response:
+        target = self.spec.address
+        if target.scheme is not None and target.scheme not in _DATAGRAMS:
+            return await self._ask_stream(self.spec, question, self._source)
+        exchange = await self._open_datagrams()
+        response = await exchange.ask(question, self._attempts, self._timeout)
+        if response.truncated and isinstance(target, InetAddress) and not accept_truncated:
+            # RFC 7766 §5: who sees TC asks again over TCP, where the answer is whole.
+            over_tcp = ListenSpec((), InetAddress("tcp", target.host, target.port))
+            return await self._ask_stream(over_tcp, question, _over_tcp(self._source))
+        return response
+
+    async def _ask_stream(
+        self, spec: ListenSpec, question: Question, source: str | None
+    ) -> Response:
+        try:
+            async with asyncio.timeout(self._timeout):
+                while True:
+                    exchange = await self._open_stream(spec, source)
+                    is_used = exchange.answered > 0
+                    try:
+                        return await exchange.ask(question)
+                    except PeerError:
+                        # RFC 7766 §6.2.4: the server may close at any time, which is no answer
+                        # to a query that crosses it; a connection that never answered is another
+                        # matter.
+                        if not is_used:
+                            raise
+        except TimeoutError:
+            raise TimedOut(f"no answer from {spec} in {self._timeout:g} s") from None
+
+    async def _open_datagrams(self) -> DatagramExchange:
+        async with self._opening:
+            self._check_open()
+            if self._datagrams is None:
+                end = await dial_datagram(self.spec, source=self._source)
+                self._datagrams = DatagramExchange(end, str(self.spec))
+            return self._datagrams
+
+    async def _open_stream(self, spec: ListenSpec, source: str | None) -> StreamExchange:
+        async with self._opening:
+            self._check_open()
+            if self._stream is None or not self._stream.is_open:
+                if self._stream is not None:
+                    await self._stream.close()
+                self._stream = await StreamExchange.open(spec, source)
+            return self._stream
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise UsageError("the client is not open; ask inside 'async with Client(…) as client:'")
 
 
 async def query(
@@ -37,152 +215,29 @@ async def query(
     attempts: int = 3,
     timeout: float = 2.0,  # noqa: ASYNC109  # an attempt's own; around all of them is the caller's
     source: str | None = None,
+    rclass: str = "IN",
     edns: Edns | None = _EDNS,
     recursion_desired: bool = False,
+    flags: int = 0,
 ) -> Response:
-    """Return the server's answer, whatever its code.
+    """Return the server's answer to one question, whatever its code.
 
-    Args:
-        address: the server's, as it listens: ``127.0.0.1:5300`` (UDP, and TCP where the answer
-            is truncated), ``tcp:…``, ``unix:…``, ``memgram:b``.
-        name: absolute, with or without its last dot.
-        rtype: ``AAAA``, ``TYPE65280`` …
-        attempts: how often to ask over datagrams; a stream is asked once.
-        timeout: how long to wait for an answer to each attempt, in seconds.
-        source: the address to ask from.
-        edns: what the OPT record says; None for none.
-        recursion_desired: the RD bit.
+    The arguments, and what is raised, are those of `Client` and `Client.query`.
 
-    Returns:
-        The response. It is ``truncated`` only where there is no TCP to turn to.
-
-    Raises:
-        TimedOut: no answer came in time.
-        PeerError: the server closed the stream, or answered something else.
-        UsageError: the name, the type or a number is none.
-        OSError: the address cannot be reached.
+    Example:
+        >>> from pierhead.protocols import dns
+        >>> asyncio.run(dns.query("127.0.0.1:5300", "www.example."))  # doctest: +SKIP
+        <Response 4711 NOERROR 1+0+0 records>
     """
-    if attempts < 1 or not timeout > 0:
-        raise UsageError(f"{attempts} attempts of {timeout} s; expected 1 or more, above 0 s")
-    question = _Question(name, rtype, edns, recursion_desired)
-    spec = ListenSpec.parse(address) if isinstance(address, str) else address
-    target = spec.address
-    if target.scheme is not None and target.scheme not in _DATAGRAMS:
-        return await _ask_stream(spec, question, timeout, source)
-    response = await _ask_datagram(spec, question, attempts, timeout, source)
-    if response.truncated and isinstance(target, InetAddress):
-        # RFC 7766 §5: who sees TC asks again over TCP, where the answer is whole.
-        over_tcp = ListenSpec((), InetAddress("tcp", target.host, target.port))
-        return await _ask_stream(over_tcp, question, timeout, _over_tcp(source))
-    return response
-
-
-class _Question:
-    """What is asked, and whether a response answers it."""
-
-    def __init__(self, name: str, rtype: str, edns: Edns | None, rd: bool) -> None:
-        try:
-            self.qname = from_text(name, ROOT)
-        except DecodeError as error:
-            raise UsageError(f"{name!r} is no domain name: {error}") from None
-        self.qtype = iana.type_number(rtype)
-        self._edns = edns
-        self._rd = rd
-
-    def ask(self) -> tuple[int, bytes]:
-        """Return an identifier nobody can guess (RFC 5452 §9.2) and the query with it."""
-        ident = secrets.randbits(16)
-        return ident, build_query(ident, self.qname, self.qtype, edns=self._edns, rd=self._rd)
-
-    def match(self, frame: bytes, asked: set[int]) -> Response | None:
-        """Return the response in a frame if it answers one of the queries asked.
-
-        RFC 5452 §9.1: identifier and question must be the query's own. A refusal may leave the
-        question out where the server could not read it.
-        """
-        try:
-            response = parse_response(frame)
-        except DecodeError:
-            return None  # anybody may send anything; the real answer may still come
-        if response.id not in asked:
-            return None
-        if response.question is None:
-            return response if response.rcode != iana.NOERROR else None
-        qname, qtype, qclass = response.question
-        same = key(qname) == key(self.qname) and (qtype, qclass) == (self.qtype, iana.CLASS_IN)
-        return response if same else None
-
-
-async def _ask_datagram(
-    spec: ListenSpec, question: _Question, attempts: int, seconds: float, source: str | None
-) -> Response:
-    client = await dial_datagram(spec, source=source)
-    # A late answer to an earlier attempt is as good as one to the last.
-    asked: set[int] = set()
-    try:
-        for _ in range(attempts):
-            ident, frame = question.ask()
-            asked.add(ident)
-            client.send(frame)
-            try:
-                async with asyncio.timeout(seconds):
-                    while True:
-                        response = question.match(await client.receive(), asked)
-                        if response is not None:
-                            return response
-            except TimeoutError:
-                continue
-    finally:
-        client.close()
-    tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-    raise TimedOut(f"no answer from {spec} in {tries} of {seconds:g} s")
-
-
-async def _ask_stream(
-    spec: ListenSpec, question: _Question, seconds: float, source: str | None
-) -> Response:
-    ident, frame = question.ask()
-    try:
-        async with asyncio.timeout(seconds):
-            connection = _Connection()
-            transport = await dial_stream(spec, lambda: connection, source=source)
-            try:
-                transport.write(_FRAMING.frame(frame))
-                reply = await connection.reply
-            finally:
-                # Nothing is left to be sent, and the server's end of stream is not waited for.
-                transport.abort()
-                await connection.closed
-    except TimeoutError:
-        raise TimedOut(f"no answer from {spec} in {seconds:g} s") from None
-    response = question.match(reply, {ident})
-    if response is None:
-        # On a stream nobody else can have sent it.
-        raise PeerError(f"{spec} answered something that was not asked")
-    return response
-
-
-class _Connection(asyncio.Protocol):
-    """Takes one frame from a stream."""
-
-    def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.reply: asyncio.Future[bytes] = loop.create_future()
-        self.closed: asyncio.Future[None] = loop.create_future()
-        self._framer = _FRAMING.new()
-
-    def data_received(self, data: bytes) -> None:
-        self._framer.feed(data)
-        for frame in self._framer.frames(1):
-            if not self.reply.done():
-                self.reply.set_result(frame)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self.reply.done():
-            reason = f": {exc}" if exc else ""
-            self.reply.set_exception(PeerError(f"the server closed without an answer{reason}"))
-            self.reply.exception()  # seen, even where the connection never came into use
-        self.closed.set_result(None)
+    async with Client(address, attempts=attempts, timeout=timeout, source=source) as client:
+        return await client.query(
+            name,
+            rtype,
+            rclass=rclass,
+            edns=edns,
+            recursion_desired=recursion_desired,
+            flags=flags,
+        )
 
 
 def _over_tcp(source: str | None) -> str | None:
