@@ -43,10 +43,21 @@ def test_a_signal_drains_what_was_accepted(tmp_path: Path, number: signal.Signal
         assert running.process.wait(10) == 0
 
 
+FOREVER = "yield 'begun'\n    await asyncio.sleep(1000)"
+
+STUBBORN = """yield 'begun'
+    while True:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            pass"""
+
+
 def test_a_second_signal_gives_up_and_names_what_is_lost(tmp_path: Path) -> None:
-    running, port = start(tmp_path, "await asyncio.sleep(1000)", drain=1000)
+    running, port = start(tmp_path, FOREVER, drain=1000, end="yield line")
     with running, socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         client.sendall(b"a\n")
+        assert client.recv(100) == b"begun\n"  # so that it was accepted
         running.process.send_signal(signal.SIGTERM)
         running.line("draining")
         running.process.send_signal(signal.SIGTERM)
@@ -56,14 +67,10 @@ def test_a_second_signal_gives_up_and_names_what_is_lost(tmp_path: Path) -> None
 
 
 def test_a_service_that_does_not_let_go_is_left_behind(tmp_path: Path) -> None:
-    body = """while True:
-        try:
-            await asyncio.sleep(1000)
-        except asyncio.CancelledError:
-            pass"""
-    running, port = start(tmp_path, body, drain=1000)
+    running, port = start(tmp_path, STUBBORN, drain=1000, end="yield line")
     with running, socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         client.sendall(b"a\n")
+        assert client.recv(100) == b"begun\n"
         running.process.send_signal(signal.SIGTERM)
         running.line("draining")
         running.process.send_signal(signal.SIGTERM)
