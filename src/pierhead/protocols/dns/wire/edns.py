@@ -12,7 +12,17 @@ from typing import TypeAlias
 
 from pierhead.errors import DecodeError
 
-__all__ = ["MIN_PAYLOAD", "PAYLOAD", "Edns", "Options", "build_opt", "parse_options"]
+__all__ = [
+    "MIN_PAYLOAD",
+    "PAYLOAD",
+    "ClientSubnet",
+    "Edns",
+    "Options",
+    "build_opt",
+    "extended_error",
+    "parse_client_subnet",
+    "parse_options",
+]
 
 #: RFC 6891 §6.2.3: "Values lower than 512 MUST be treated as equal to 512."
 MIN_PAYLOAD = 512
@@ -24,7 +34,11 @@ Options: TypeAlias = tuple[tuple[int, bytes], ...]
 
 _OPT = Struct("!BHHBBHH")
 _OPTION = Struct("!HH")
+_SUBNET = Struct("!HBB")
 _DO = 0x8000
+_EXTENDED_ERROR = 15
+#: RFC 7871 §6: how many bits an address has, by family.
+_ADDRESS_BITS = {1: 32, 2: 128}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +86,55 @@ def build_opt(edns: Edns, rcode: int = 0) -> bytes:
     data = b"".join([_OPTION.pack(code, len(value)) + value for code, value in edns.options])
     flags = _DO if edns.do else 0
     return _OPT.pack(0, 41, edns.payload, rcode >> 4, edns.version, flags, len(data)) + data
+
+
+def extended_error(code: int, text: str = "") -> tuple[int, bytes]:
+    """Return the option that says more than an RCODE can (RFC 8914 §2).
+
+    The text is for people; keep it short, since it travels with every such answer.
+    """
+    return _EXTENDED_ERROR, code.to_bytes(2, "big") + text.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSubnet:
+    """The network a resolver asks for (RFC 7871 §6).
+
+    Attributes:
+        family: 1 for IPv4, 2 for IPv6, 0 where nothing is told.
+        source: how many leading bits of the address are told.
+        scope: for which prefix an answer is meant; 0 in queries.
+        address: as many octets as ``source`` needs, the bits behind it clear.
+    """
+
+    family: int
+    source: int
+    scope: int
+    address: bytes
+
+    def to_wire(self) -> bytes:
+        """Return the option's data."""
+        return _SUBNET.pack(self.family, self.source, self.scope) + self.address
+
+
+def parse_client_subnet(data: bytes) -> ClientSubnet:
+    """Return what a client-subnet option in a query says.
+
+    Raises:
+        DecodeError: it breaks a rule of RFC 7871 §6.
+    """
+    if len(data) < 4:
+        raise DecodeError(f"client subnet of {len(data)} octets, expected 4 or more")
+    family, source, scope = _SUBNET.unpack_from(data)
+    address = data[4:]
+    # "FAMILY, 2 octets": a client that tells nothing, as dig +subnet=0, may say 0.
+    bits = _ADDRESS_BITS.get(family, 0)
+    if source > bits:
+        raise DecodeError(f"client subnet of {source} bits in family {family}, expected {bits}", 2)
+    if scope:
+        raise DecodeError(f"client subnet with scope {scope} in a query, expected 0", 3)
+    if len(address) != (source + 7) // 8:
+        raise DecodeError(f"{len(address)} octets of address for {source} bits", 4)
+    if source % 8 and address[-1] & 0xFF >> source % 8:
+        raise DecodeError(f"client subnet has bits set behind the first {source}", 4)
+    return ClientSubnet(family, source, scope, address)

@@ -33,6 +33,8 @@ MAX_MESSAGE = 65535
 
 _FIXED = Struct("!HHI")
 _WORD = Struct("!H")
+#: Code and length of an EDNS option.
+_OPTION_HEAD = 4
 _TO_QUESTION = b"\xc0\x0c"
 #: RFC 1035 §4.1.4: the offset field of a pointer has 14 bits.
 _POINTER_END = 0x4000
@@ -62,6 +64,8 @@ def encode_reply(reply: Reply, limit: int, payload: int) -> bytes:
         UsageError: the reply cannot be said: an RCODE above 15 without EDNS.
     """
     query = reply.query
+    if reply.padding:
+        return _encode_padded(reply, limit, payload)
     flags = QR | query._flags & RD | reply.rcode & 15
     if reply.authoritative:
         flags |= AA
@@ -71,6 +75,8 @@ def encode_reply(reply: Reply, limit: int, payload: int) -> bytes:
         opt = _plain_opt(payload, query._do)
     else:
         opt = _build_opt(reply, payload)
+    if reply.truncated or not query._question:
+        return _encode_empty(reply, flags, limit, opt)
     if not (reply.glue or reply.additional):
         qname, question = query._qname, query._question
         answer = _join_ready(reply.answer, qname)
@@ -106,6 +112,36 @@ def _build_opt(reply: Reply, payload: int) -> bytes:
         )
     # RFC 6891 §6.1.4, RFC 3225 §3: DO comes back as it was sent.
     return build_opt(Edns(payload, query._do, 0, reply.options), reply.rcode)
+
+
+def _encode_padded(reply: Reply, limit: int, payload: int) -> bytes:
+    """Return the message with a padding option that fills its last block, as far as it may."""
+    bare = reply.padded(0)
+    message = encode_reply(bare, limit, payload)
+    if reply.query._payload < 0:
+        return message  # no OPT record to put it into
+    size = len(message) + _OPTION_HEAD
+    # RFC 8467 §4.1: a multiple of the block, unless the largest message allowed is smaller.
+    octets = min(-size % reply.padding, limit - size)
+    if octets < 0:
+        return message
+    return encode_reply(bare.having(iana.OPTION_PADDING, bytes(octets)), limit, payload)
+
+
+def _encode_empty(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:
+    """Return a message without records: truncated, or the answer to no question."""
+    query = reply.query
+    if reply.truncated:
+        flags |= TC
+    body = query._question + opt
+    if len(body) + 12 > limit:
+        # A long name and long texts in 512 octets: what only informs gives way.
+        kept = tuple(each for each in reply.options if each[0] == iana.OPTION_COOKIE)
+        (payload,) = _WORD.unpack_from(opt, 3)
+        opt = build_opt(Edns(payload, query._do, 0, kept), reply.rcode)
+        body = query._question + opt
+    counts = 1 if query._question else 0, 0, 0, 1 if opt else 0
+    return HEADER.pack(query._id, flags, *counts) + body
 
 
 def _join_ready(section: Section, qname: Name) -> tuple[bytes, int] | None:
@@ -203,9 +239,7 @@ def _encode_sections(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:
     if -1 in counts:
         # RFC 2181 §9: TC says that required data is missing. Half a set would be worse than
         # none, and who sees TC asks again over a stream.
-        flags |= TC
-        head = HEADER.pack(query._id, flags, 1, 0, 0, 1 if opt else 0)
-        return head + query._question + opt
+        return _encode_empty(reply, flags | TC, limit, opt)
     answers, authorities, additionals = counts
     for one in reply.additional:
         written = writer.write((one,))

@@ -43,7 +43,10 @@ class Query:
         name: ``qname`` as text: ``www.example.``.
         rtype: ``qtype`` as text: ``AAAA``.
         recursion_desired, checking_disabled, authentic_data: the RD, CD and AD bits.
+        dnssec_ok: the DO bit of the OPT record (RFC 3225).
         edns: the OPT record; None where there was none.
+        has_question: False for a request about cookies alone (RFC 7873 §5.4), whose name is
+            the root and whose type is 0; it never reaches a service.
     """
 
     # Plain slots behind properties, as in Context; encoding reads the slots themselves.
@@ -132,6 +135,23 @@ class Query:
         return bool(self._flags & AD)
 
     @property
+    def dnssec_ok(self) -> bool:
+        """The DO bit: signatures and proofs are welcome (RFC 3225 §3)."""
+        return self._do
+
+    @property
+    def has_question(self) -> bool:
+        """Whether anything is asked; False for a request about cookies alone."""
+        return bool(self._question)
+
+    def option(self, code: int) -> bytes | None:
+        """Return the data of the first EDNS option with this code; None where there is none."""
+        for each, data in self._options:
+            if each == code:
+                return data
+        return None
+
+    @property
     def edns(self) -> Edns | None:
         """What the OPT record says; None where there was none."""
         if self._payload < 0:
@@ -195,6 +215,8 @@ class Reply:
             (RFC 9471 §3).
         additional: what is left out in silence where it does not fit.
         options: EDNS options, sent where the query had an OPT record.
+        truncated: say TC and leave the records out, whether or not they fit.
+        padding: pad the message to a multiple of this many octets (RFC 7830); 0 for none.
     """
 
     __slots__ = (
@@ -204,8 +226,10 @@ class Reply:
         "authority",
         "glue",
         "options",
+        "padding",
         "query",
         "rcode",
+        "truncated",
     )
 
     def __init__(
@@ -219,6 +243,8 @@ class Reply:
         glue: Section = (),
         additional: Section = (),
         options: Options = (),
+        truncated: bool = False,
+        padding: int = 0,
     ) -> None:
         self.query = query
         self.rcode = rcode
@@ -228,6 +254,35 @@ class Reply:
         self.glue = glue
         self.additional = additional
         self.options = options
+        self.truncated = truncated
+        self.padding = padding
+
+    def having(self, code: int, data: bytes) -> Reply:
+        """Return a copy with this EDNS option, in place of any with the same code."""
+        others = [option for option in self.options if option[0] != code]
+        return self._copy(options=(*others, (code, data)))
+
+    def padded(self, block: int) -> Reply:
+        """Return a copy whose message is padded to a multiple of this many octets."""
+        return self._copy(padding=block)
+
+    def cut(self) -> Reply:
+        """Return a copy that says TC and has no records: ask again over a stream."""
+        return Reply(self.query, self.rcode, options=self.options, truncated=True)
+
+    def _copy(self, options: Options | None = None, padding: int | None = None) -> Reply:
+        return Reply(
+            self.query,
+            self.rcode,
+            self.authoritative,
+            self.answer,
+            self.authority,
+            glue=self.glue,
+            additional=self.additional,
+            options=self.options if options is None else options,
+            truncated=self.truncated,
+            padding=self.padding if padding is None else padding,
+        )
 
     def __repr__(self) -> str:
         return f"<Reply {iana.rcode_text(self.rcode)} to {self.query.name} {self.query.rtype}>"

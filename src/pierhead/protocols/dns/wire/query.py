@@ -61,8 +61,10 @@ def parse_query(frame: bytes) -> Query:
     ident, flags, questions, answers, authorities, additionals = HEADER.unpack_from(frame)
     if flags & (QR | OPCODE_MASK):
         raise _no_query(flags)
-    # RFC 9619 §4: QDCOUNT is 1 in a query; anything else is FORMERR.
+    # RFC 9619 §4: QDCOUNT is 1 in a query; anything else is FORMERR, but for RFC 7873 §5.4.
     if questions != 1:
+        if questions == 0 and additionals:
+            return _parse_without_question(frame)
         raise BadQuery(f"{questions} questions, expected 1", 4)
     position = 12
     try:
@@ -113,6 +115,15 @@ def build_query(
     return head + qname + QUESTION.pack(qtype, qclass) + opt
 
 
+def _parse_without_question(frame: bytes) -> Query:
+    """Return a query that asks nothing, which only a client that wants a cookie sends."""
+    query = _parse_with_records(frame, b"", 0, iana.CLASS_IN)
+    if query.option(iana.OPTION_COOKIE) is None:
+        do = query._do if query._payload >= 0 else None
+        raise BadQuery("0 questions and no cookie, expected 1 question", 4, do=do)
+    return query
+
+
 def _parse_opt(frame: bytes, start: int, question: bytes) -> tuple[int, bool, Options, int]:
     """Return payload size, DO, the options' octets and the end of the OPT record at ``start``."""
     _, payload, ttl, length = _RECORD.unpack_from(frame, start + 1)  # the caller saw 11 octets
@@ -158,7 +169,8 @@ def _parse_with_records(frame: bytes, question: bytes, qtype: int, qclass: int) 
         position = end
     if position != len(frame):
         raise _left_over(position, question, do if payload >= 0 else None)
-    return Query(ident, flags, question, question[:-4], qtype, qclass, payload, do, options)
+    qname = question[:-4] or b"\x00"
+    return Query(ident, flags, question, qname, qtype, qclass, payload, do, options)
 
 
 def _skip_record(frame: bytes, start: int, question: bytes) -> tuple[int, int, int]:

@@ -1,0 +1,90 @@
+"""DNS cookies: the option and the server's half of it (RFC 7873 §4, RFC 9018 §4).
+
+client cookie   version  reserved  timestamp  SipHash-2-4 of all before it and the address
+8 octets        1        000000    seconds    8 octets
+└─ client's ──┘ └─ server's: 16 octets, opaque to the client ───────────────────────────┘
+
+Servers that share a secret understand each other's cookies, whoever wrote them. Time and secrets
+are arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hmac import compare_digest
+from struct import Struct
+
+from siphash24 import siphash24
+
+from pierhead.errors import DecodeError
+
+__all__ = ["CLIENT_OCTETS", "SECRET_OCTETS", "Cookie", "cookie_age", "make_cookie", "parse_cookie"]
+
+#: RFC 7873 §4: a client cookie has 8 octets, a server cookie 8 to 32.
+CLIENT_OCTETS = 8
+_LENGTHS = frozenset((CLIENT_OCTETS, *range(CLIENT_OCTETS + 8, CLIENT_OCTETS + 33)))
+#: RFC 9018 §4.4: the key of SipHash-2-4.
+SECRET_OCTETS = 16
+
+_HEAD = Struct("!BxxxI")
+_VERSION = 1
+_SERVER_OCTETS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Cookie:
+    """What a cookie option carries.
+
+    Attributes:
+        client: the client's half.
+        server: the server's half, as the client got it before; empty in a first query.
+    """
+
+    client: bytes
+    server: bytes = b""
+
+
+def parse_cookie(data: bytes) -> Cookie:
+    """Return the two halves of a cookie option.
+
+    Raises:
+        DecodeError: it has a length that no cookie has; the answer is FORMERR (RFC 7873 §5.2.2).
+    """
+    if len(data) not in _LENGTHS:
+        raise DecodeError(f"cookie of {len(data)} octets, expected 8 or 16 to 40")
+    return Cookie(data[:CLIENT_OCTETS], data[CLIENT_OCTETS:])
+
+
+def make_cookie(client: bytes, address: bytes, now: int, secret: bytes) -> bytes:
+    """Return a whole option, both halves, for a client at an address.
+
+    Args:
+        client: the client's half.
+        address: 4 or 16 octets of the client's IP address.
+        now: seconds since 1970; cookies carry the lower 32 bits.
+        secret: 16 octets.
+    """
+    head = _HEAD.pack(_VERSION, now & 0xFFFFFFFF)
+    return client + head + _hash(client + head + address, secret)
+
+
+def cookie_age(cookie: Cookie, address: bytes, now: int, secret: bytes) -> int | None:
+    """Return how many seconds ago we made this server cookie; negative for in the future.
+
+    None where we did not make it: another version or length, or the hash does not match. The
+    reserved octets are hashed as they came (RFC 9018 §4.4).
+    """
+    server = cookie.server
+    if len(server) != _SERVER_OCTETS or server[0] != _VERSION:
+        return None
+    expected = _hash(cookie.client + server[:8] + address, secret)
+    if not compare_digest(expected, server[8:]):
+        return None
+    # RFC 9018 §4.3: "Serial Number Arithmetic", so that 2106 is a year like any other.
+    elapsed = now - int.from_bytes(server[4:8], "big") & 0xFFFFFFFF
+    return elapsed - 2**32 if elapsed >= 2**31 else elapsed
+
+
+def _hash(data: bytes, secret: bytes) -> bytes:
+    digest: bytes = siphash24(data, key=secret).digest()
+    return digest
