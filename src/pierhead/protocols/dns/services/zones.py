@@ -53,7 +53,7 @@ class ZoneService:
         qtype = query._qtype
         if qtype in _META_RCODES:
             return Reply(query, _META_RCODES[qtype])
-        found = lookup(self.zones, query._qname, qtype, query._qclass)
+        found = lookup(self.zones, query._qname, qtype, query._qclass, dnssec=query._do)
         return Reply(
             query,
             found.rcode,

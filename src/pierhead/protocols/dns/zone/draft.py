@@ -11,7 +11,9 @@ from typing import Any, TypeAlias
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.wire.rrset import Name, RRset
 from pierhead.protocols.dns.zone.faults import Faults, Place
-from pierhead.protocols.dns.zone.zone import Node, Zone
+from pierhead.protocols.dns.zone.node import Node
+from pierhead.protocols.dns.zone.signed import inspect
+from pierhead.protocols.dns.zone.zone import Zone
 
 __all__ = ["OWNER", "PLACE", "RDATAS", "TTL", "Draft", "DraftSet", "SetKey"]
 
@@ -31,6 +33,8 @@ _SINGLETONS = {
     iana.SOA: "RFC 1035 §5.2",
     iana.DNAME: "RFC 6672 §2.4",
 }
+#: NSEC3 and its signatures.
+_OF_NSEC3 = (iana.NSEC3, iana.NSEC3 << _COVERED_SHIFT | iana.RRSIG)
 _NO_SETS: Mapping[int, RRset] = {}
 
 
@@ -40,29 +44,29 @@ class Draft:
     Attributes:
         origin: the zone's name.
         nodes: sets by the key of their owner; parents of names are there, without sets.
+        hashed: the sets of NSEC3 records, whose owners are no names of the zone.
     """
 
-    __slots__ = ("_faults", "nodes", "origin", "rclass")
+    __slots__ = ("_faults", "hashed", "nodes", "origin", "rclass")
 
     def __init__(self, origin: Name, rclass: int, faults: Faults) -> None:
         self.origin = origin
         self.rclass = rclass
         self._faults = faults
         self.nodes: dict[Name, dict[SetKey, DraftSet]] = {name.key(origin): {}}
+        self.hashed: dict[Name, dict[SetKey, DraftSet]] = {}
 
     def add(self, owner: Name, rtype: int, ttl: int, rdata: bytes, place: Place) -> None:
         """Take in one record; outside the zone it is an error."""
         key = owner.lower()
         if key == owner:
             key = owner  # one object less per name
-        sets = self.nodes.get(key)
-        if sets is None:
-            if not self._add_parents(key):
-                self._refuse(owner, place)
-                return
-            self.nodes[key] = sets = {}
         if rtype == iana.RRSIG:
             rtype |= int.from_bytes(rdata[:2], "big") << _COVERED_SHIFT
+        sets = self._find_sets(key, rtype)
+        if sets is None:
+            self._refuse(owner, place)
+            return
         known = sets.get(rtype)
         if known is None:
             sets[rtype] = (owner, ttl, place, rdata)
@@ -81,12 +85,22 @@ class Draft:
 
         The zone must have passed `check`: an SOA record at the apex is taken for granted.
         """
+        apex = name.key(self.origin)
+        place = self.nodes[apex][iana.SOA][PLACE]
+        nodes = self._freeze_nodes(self.nodes)
+        zone = Zone(nodes[apex].sets[iana.SOA], nodes, self._freeze_nodes(self.hashed))
+        for message, remedy in inspect(zone):
+            self._faults.warning(place, message, remedy, "dnssec")
+        zone.warnings = self._faults.warnings()
+        return zone
+
+    def _freeze_nodes(self, drafts: dict[Name, dict[SetKey, DraftSet]]) -> dict[Name, Node]:
         nodes: dict[Name, Node] = {}
-        for key in list(self.nodes):
-            drafts = self.nodes.pop(key)  # given back at once: both forms together are large
+        for key in list(drafts):
+            found = drafts.pop(key)  # given back at once: both forms together are large
             sets: dict[int, RRset] = {}
             signatures: dict[int, RRset] = {}
-            for set_key, (owner, ttl, _, *rdatas) in drafts.items():
+            for set_key, (owner, ttl, _, *rdatas) in found.items():
                 # A record written twice is one record (RFC 2181 §5).
                 unique = tuple(rdatas) if len(rdatas) == 1 else tuple(dict.fromkeys(rdatas))
                 rrset = RRset(owner, set_key & 0xFFFF, ttl, unique, self.rclass)
@@ -95,8 +109,17 @@ class Draft:
                 else:
                     sets[set_key] = rrset
             nodes[key] = Node(sets or _NO_SETS, signatures or _NO_SETS)
-        soa = nodes[name.key(self.origin)].sets[iana.SOA]
-        return Zone(soa, nodes, self._faults.warnings())
+        return nodes
+
+    def _find_sets(self, key: Name, rtype: SetKey) -> dict[SetKey, DraftSet] | None:
+        """Return where the records of a name go; None where it is outside the zone."""
+        if rtype in _OF_NSEC3:
+            within = name.is_subdomain(key, self.origin)
+            return self.hashed.setdefault(key, {}) if within else None
+        sets = self.nodes.get(key)
+        if sets is None and self._add_parents(key):
+            self.nodes[key] = sets = {}
+        return sets
 
     def _add_parents(self, key: Name) -> bool:
         """Add the empty non-terminals above a name; False where it is outside the zone."""

@@ -7,14 +7,19 @@
     6  additional data
 
 Empty non-terminals and wildcards as in RFC 4592, DNAME as in RFC 6672, negative answers as in
-RFC 2308, ANY as in RFC 8482, the code of a chain as in RFC 6604. Pure; a call costs O(labels).
+RFC 2308, ANY as in RFC 8482, the code of a chain as in RFC 6604; signatures and proofs of denial,
+for who wants them, as in RFC 4035 §3.1 and RFC 5155 §7.2. Pure; a call costs O(labels).
 """
 
 from __future__ import annotations
 
+from itertools import chain
+
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
-from pierhead.protocols.dns.zone.zone import Node, Zone, Zones
+from pierhead.protocols.dns.zone.denial import Denial, Link
+from pierhead.protocols.dns.zone.node import Node
+from pierhead.protocols.dns.zone.zone import Zone, Zones
 
 __all__ = ["Found", "lookup"]
 
@@ -74,6 +79,7 @@ def lookup(
     qtype: int,
     qclass: int = iana.CLASS_IN,
     *,
+    dnssec: bool = False,
     minimal: bool = True,
     trace: bool = False,
 ) -> Found:
@@ -84,6 +90,7 @@ def lookup(
         qname: the name as asked; its letter case comes back in the answer.
         qtype: the type asked for; those that are commands (AXFR, IXFR) are not for lookup.
         qclass: the class; ANY (255) gives the zone's, never authoritatively (RFC 1034 §4.3.2).
+        dnssec: add signatures and proofs, which clients ask for with the DO bit.
         minimal: leave out what nobody needs: the NS set beside an answer, and addresses, except
             those of name servers asked for.
         trace: fill ``steps``.
@@ -98,13 +105,16 @@ def lookup(
         if node is not None and node.cut is None:
             rrset = node.sets.get(qtype)
             if rrset is not None and qtype != iana.NS:
-                return Found(iana.NOERROR, True, ((qname, rrset),))
+                signatures = node.signatures.get(qtype) if dnssec else None
+                if signatures is None:
+                    return Found(iana.NOERROR, True, ((qname, rrset),))
+                return Found(iana.NOERROR, True, ((qname, rrset), (qname, signatures)))
     if qclass not in (zone.rclass, iana.CLASS_ANY):
         return _refused(qname, trace)
     if qtype == iana.DS and key == zone.key and len(key) > 1:
         # RFC 4035 §3.1.4.1: DS records at a cut belong to the parent, if we have it.
         zone = zones.find(name.parent(key)) or zone
-    walk = _Walk(zones, zone, qtype, trace)
+    walk = _Walk(zones, zone, qtype, dnssec, trace)
     walk.follow(qname)
     if not minimal:
         walk.add_courtesies()
@@ -122,16 +132,21 @@ def _refused(qname: Name, trace: bool) -> Found:
 class _Walk:
     """One question on its way through the zones; collects the sections."""
 
-    def __init__(self, zones: Zones, zone: Zone, qtype: int, trace: bool) -> None:
+    def __init__(self, zones: Zones, zone: Zone, qtype: int, dnssec: bool, trace: bool) -> None:
         self.zones = zones
         self.zone = zone
         self.qtype = qtype
+        self.dnssec = dnssec
         self.rcode = iana.NOERROR
         self.authoritative = True
         self.answer: list[tuple[Name, RRset]] = []
-        self.authority: Section = ()
+        self.authority: list[tuple[Name, RRset]] = []
+        #: Keys only: one link may prove two things, and each alias of a chain has its own.
+        self.proofs: dict[Link, None] = {}
         self.glue: list[tuple[Name, RRset]] = []
         self.additional: list[tuple[Name, RRset]] = []
+        #: The last set of the answer that is no signature.
+        self.last: RRset | None = None
         self.steps: list[str] | None = [] if trace else None
 
     def found(self) -> Found:
@@ -140,7 +155,7 @@ class _Walk:
             self.rcode,
             self.authoritative,
             tuple(self.answer),
-            self.authority,
+            tuple(chain(self.authority, *self.proofs)),
             tuple(self.glue),
             tuple(self.additional),
             tuple(self.steps or ()),
@@ -178,46 +193,62 @@ class _Walk:
             node = nodes.get(closest)
         cut = node.cut
         if cut is not None and iana.DNAME in cut.sets:
-            return self._redirect(qname, cut.sets[iana.DNAME])
+            return self._redirect(qname, cut)
         if cut is not None and not (cut is node and closest is key and self.qtype == iana.DS):
             self._refer(zone, cut, bool(self.answer))
             return None
         if closest is key:
             return self._exact(zone, qname, node)
         if iana.DNAME in node.sets:
-            return self._redirect(qname, node.sets[iana.DNAME])
+            return self._redirect(qname, node)
         wildcard = nodes.get(b"\x01*" + closest)
         if wildcard is not None:
             self._note("3c: the wildcard below {} applies (RFC 4592 §3.3.1)", closest)
-            return self._exact(zone, qname, wildcard)
+            return self._exact(zone, qname, wildcard, closest)
         self._note("3c: {} does not exist, nor a wildcard for it", qname)
         self.rcode = iana.NXDOMAIN
-        self.authority = zone.negative
+        self._deny(zone)
+        if self._chain is not None:
+            self._prove(self._chain.no_name(key, closest))
         return None
 
-    def _exact(self, zone: Zone, qname: Name, node: Node) -> Name | None:
-        """Answer from the node of the name, or the wildcard that stands in for it (3a, 3c)."""
+    def _exact(
+        self, zone: Zone, qname: Name, node: Node, closest: Name | None = None
+    ) -> Name | None:
+        """Answer from the node of the name (3a), or the wildcard below ``closest`` (3c)."""
         matching = _matching(node, self.qtype)
-        if matching:
-            self.answer.extend([(qname, rrset) for rrset in matching])
-            self._note("3a: {} has records of this type", qname)
-            if self.qtype == iana.NS:
-                # Who asks for name servers is about to talk to them: no courtesy (RFC 8109 §4).
-                self.additional.extend(self._behind(matching[0]))
+        alias = None if matching else node.sets.get(iana.CNAME)
+        if alias is None and not matching:
+            self._note("3a: {} exists, without records of this type", qname)
+            self._deny(zone)
+            if self._chain is not None:
+                key = qname.lower()
+                self._prove(
+                    self._chain.no_type(key)
+                    if closest is None
+                    else self._chain.no_type_by_wildcard(key, closest)
+                )
             return None
-        alias = node.sets.get(iana.CNAME)
+        if closest is not None and self._chain is not None:
+            self._prove(self._chain.no_closer(qname.lower(), closest))
+        self.last = alias or matching[-1]
         if alias is not None:
-            self.answer.append((qname, alias))
+            self._show(self.answer, qname, node, alias)
             self._note("3a: {} is an alias", qname)
             return alias.rdatas[0]
-        self._note("3a: {} exists, without records of this type", qname)
-        self.authority = zone.negative
+        for rrset in matching:
+            self._show(self.answer, qname, node, rrset)
+        self._note("3a: {} has records of this type", qname)
+        if self.qtype == iana.NS:
+            # Who asks for name servers is about to talk to them: no courtesy (RFC 8109 §4).
+            self.additional.extend(self._behind(matching[0]))
         return None
 
-    def _redirect(self, qname: Name, dname: RRset) -> Name | None:
+    def _redirect(self, qname: Name, node: Node) -> Name | None:
         """Put the target of a DNAME in place of its owner (RFC 6672 §2.2 and §3.2)."""
+        dname = node.sets[iana.DNAME]
         if (dname.owner, dname) not in self.answer:  # a chain may come back to it
-            self.answer.append((dname.owner, dname))
+            self._show(self.answer, dname.owner, node, dname)
         self._note("3c: the DNAME of {} applies (RFC 6672 §3.2)", dname.owner)
         prefix = qname[: len(qname) - len(dname.owner)]
         target = prefix + dname.rdatas[0]
@@ -226,8 +257,10 @@ class _Walk:
             self.rcode = iana.YXDOMAIN
             return None
         # RFC 6672 §3.1: "The TTL of the synthesized CNAME RR ... is set to the TTL of the DNAME".
+        # It has no signature (§5.3.1): who validates makes it anew from the DNAME.
         alias = RRset(qname, iana.CNAME, dname.ttl, (target,), dname.rclass)
         self.answer.append((qname, alias))
+        self.last = alias
         return None if self.qtype == iana.CNAME else target
 
     def _refer(self, zone: Zone, cut: Node, after_alias: bool) -> None:
@@ -236,24 +269,52 @@ class _Walk:
         self._note("3b: {} is delegated", servers.owner)
         # The AA bit speaks of the first name (RFC 1035 §4.1.1), which was ours in a chain.
         self.authoritative = after_alias
-        self.authority = ((servers.owner, servers),)
+        self.authority.append((servers.owner, servers))
+        if iana.DS in cut.sets:
+            if self.dnssec:
+                self._show(self.authority, servers.owner, cut, cut.sets[iana.DS])
+        elif self._chain is not None:
+            # RFC 4035 §3.1.4: without DS records, the proof that there are none.
+            self._prove(self._chain.no_type(servers.owner.lower()))
         for target in servers.rdatas:
             node = zone.nodes.get(target.lower())
             if node is not None:
                 # Below the cut, no one else has the address; elsewhere, another way leads to it.
                 section = self.glue if node.cut is cut else self.additional
-                section.extend(_addresses(node))
+                section.extend(self._addresses(node))
+
+    # What is signed, and what is proven
+
+    def _show(
+        self, section: list[tuple[Name, RRset]], shown: Name, node: Node, rrset: RRset
+    ) -> None:
+        """Append one of a node's own sets and, where they are wanted, its signatures."""
+        section.append((shown, rrset))
+        if self.dnssec:
+            signatures = node.signatures.get(rrset.rtype)
+            if signatures is not None:
+                section.append((shown, signatures))
+
+    def _deny(self, zone: Zone) -> None:
+        self.authority.extend(zone.signed_negative if self.dnssec else zone.negative)
+
+    @property
+    def _chain(self) -> Denial | None:
+        return self.zone.denial if self.dnssec else None
+
+    def _prove(self, links: list[Link]) -> None:
+        self.proofs.update(dict.fromkeys(links))
 
     # Beyond a minimal answer
 
     def add_courtesies(self) -> None:
         """Add the NS set of the zone and the addresses behind the answer (step 6)."""
-        answer = self.answer[-1][1] if self.answer else None
+        answer = self.last
         if answer is None or self.authority or self.rcode:
             return
         servers = self.zone.apex.sets.get(iana.NS)
         if servers is not None and servers is not answer:
-            self.authority = ((servers.owner, servers),)
+            self._show(self.authority, servers.owner, self.zone.apex, servers)
         listed = {id(rrset) for _, rrset in self.additional} | {id(answer)}
         for rrset in (answer, *(rrset for _, rrset in self.authority)):
             for owner, extra in self._behind(rrset):
@@ -275,9 +336,17 @@ class _Walk:
             node = zone.nodes.get(target.lower()) if zone is not None else None
             if node is None:
                 continue
-            found.extend(_addresses(node))
+            found.extend(self._addresses(node))
             if bound and rdata[:2] == b"\0\0" and node.cut is None and rrset.rtype in node.sets:
-                found.append((target, node.sets[rrset.rtype]))
+                self._show(found, target, node, node.sets[rrset.rtype])
+        return found
+
+    def _addresses(self, node: Node) -> list[tuple[Name, RRset]]:
+        found: list[tuple[Name, RRset]] = []
+        for rtype in _ADDRESS_TYPES:
+            rrset = node.sets.get(rtype)
+            if rrset is not None:
+                self._show(found, rrset.owner, node, rrset)
         return found
 
     def _note(self, text: str, about: Name) -> None:
@@ -295,11 +364,6 @@ def _matching(node: Node, qtype: int) -> list[RRset]:
         # RFC 8482 §4.1: one set is enough, and no use to those who reflect traffic.
         return list(node.sets.values())[:1]
     return []
-
-
-def _addresses(node: Node) -> list[tuple[Name, RRset]]:
-    sets = node.sets
-    return [(sets[rtype].owner, sets[rtype]) for rtype in _ADDRESS_TYPES if rtype in sets]
 
 
 def _end_of_name(rdata: bytes, position: int) -> int:

@@ -1,6 +1,8 @@
 """Zones in memory: names, record sets and zone cuts, laid out for lookup.
 
-    Zones ──find──▶ Zone ──nodes──▶ Node ──sets──▶ RRset
+    Zones ──find──▶ Zone ─┬─nodes──▶ Node ──sets──▶ RRset
+                          ├─hashed─▶ Node          the NSEC3 records: no names (RFC 5155 §7.2.8)
+                          └─denial─▶ Nsec, Nsec3   proofs of what is not there
 
 All are built once and never change; a reload builds new ones. Names that exist only because
 something stands below them (empty non-terminals, RFC 4592 §2.2.2) are nodes without sets. What
@@ -15,26 +17,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pierhead.errors import Fault, UsageError
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
+from pierhead.protocols.dns.zone.denial import Denial
+from pierhead.protocols.dns.zone.node import Node
+from pierhead.protocols.dns.zone.nsec import Nsec
+from pierhead.protocols.dns.zone.nsec3 import Nsec3
 
 __all__ = ["Node", "Zone", "Zones", "canonical_order"]
-
-
-class Node:
-    """What a zone knows about one name.
-
-    Attributes:
-        sets: the record sets by type; signatures are kept apart.
-        signatures: the RRSIG sets by the type they cover.
-        cut: the node whose NS or DNAME set rules here: for a delegation point itself and all
-            below it, and for all below a DNAME. None where the zone's own data counts.
-    """
-
-    __slots__ = ("cut", "sets", "signatures")
-
-    def __init__(self, sets: Mapping[int, RRset], signatures: Mapping[int, RRset]) -> None:
-        self.sets = sets
-        self.signatures = signatures
-        self.cut: Node | None = None
 
 
 class Zone:
@@ -47,29 +35,52 @@ class Zone:
         key: the same in lower case.
         rclass: class number, 1 (IN) nearly always.
         nodes: every name of the zone by key, parents of names included.
+        hashed: the owners of NSEC3 records with these alone; as names they do not exist.
         soa: the SOA record.
         negative: the authority section of answers that say no: the SOA record with the TTL of
             negative answers (RFC 2308 §3 and §5).
+        signed_negative: the same with its signatures, where there are any.
+        denial: the chain of NSEC or NSEC3 records; None where the zone has none.
         warnings: what was dubious in the files, but no reason to refuse them.
     """
 
-    __slots__ = ("key", "negative", "nodes", "origin", "rclass", "soa", "warnings")
+    __slots__ = (
+        "denial",
+        "hashed",
+        "key",
+        "negative",
+        "nodes",
+        "origin",
+        "rclass",
+        "signed_negative",
+        "soa",
+        "warnings",
+    )
 
     def __init__(
-        self, soa: RRset, nodes: Mapping[Name, Node], warnings: tuple[Fault, ...] = ()
+        self,
+        soa: RRset,
+        nodes: Mapping[Name, Node],
+        hashed: Mapping[Name, Node] | None = None,
     ) -> None:
         self.origin = soa.owner
         self.key = name.key(soa.owner)
         self.rclass = soa.rclass
         self.soa = soa
         self.nodes = nodes
-        self.warnings = warnings
+        self.hashed = hashed or {}
+        self.warnings: tuple[Fault, ...] = ()
         # RFC 2308 §3: "the minimum of the MINIMUM field of the SOA record and the TTL of the
         # SOA itself".
         minimum = int.from_bytes(soa.rdatas[0][-4:], "big")
-        denial = RRset(soa.owner, soa.rtype, min(soa.ttl, minimum), soa.rdatas, soa.rclass)
-        self.negative: Section = ((soa.owner, denial),)
+        self.negative: Section = (_cap(soa, minimum),)
+        # RFC 4034 §3: the TTL of a signature is that of the set it covers.
+        signatures = self.apex.signatures.get(iana.SOA)
+        signed = () if signatures is None else (_cap(signatures, self.negative[0][1].ttl),)
+        self.signed_negative: Section = self.negative + signed
         _mark_cuts(self.key, nodes)
+        # RFC 5155 §10.4: while a zone has both, NSEC3PARAM says that the NSEC3 chain is whole.
+        self.denial: Denial | None = Nsec3.find(self.key, nodes, self.hashed) or Nsec.find(nodes)
 
     @property
     def serial(self) -> int:
@@ -86,6 +97,9 @@ class Zone:
         yield self.soa
         for node in self.nodes.values():
             yield from (rrset for rrset in node.sets.values() if rrset is not self.soa)
+            yield from node.signatures.values()
+        for node in self.hashed.values():
+            yield from node.sets.values()
             yield from node.signatures.values()
 
     def __repr__(self) -> str:
@@ -128,6 +142,12 @@ class Zones:
 def canonical_order(owner: Name) -> tuple[bytes, ...]:
     """Return the key that sorts names into canonical order (RFC 4034 §6.1)."""
     return name.labels(name.key(owner))[::-1]
+
+
+def _cap(rrset: RRset, ttl: int) -> tuple[Name, RRset]:
+    """Return a set, as sections have it, with this TTL at most."""
+    ttl = min(rrset.ttl, ttl)
+    return rrset.owner, RRset(rrset.owner, rrset.rtype, ttl, rrset.rdatas, rrset.rclass)
 
 
 def _mark_cuts(apex: Name, nodes: Mapping[Name, Node]) -> None:

@@ -1,0 +1,81 @@
+"""What is dubious about the signatures and proofs of a zone.
+
+Warnings, not errors: a resolver that validates will refuse some answers, and everybody else is
+served as ever. Whether signatures are right, or still valid today, is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pierhead.protocols.dns.wire import iana, name
+from pierhead.protocols.dns.zone.node import Node
+from pierhead.protocols.dns.zone.nsec import Nsec
+from pierhead.protocols.dns.zone.nsec3 import MAX_ITERATIONS, read_parameters
+from pierhead.protocols.dns.zone.zone import Zone
+
+__all__ = ["inspect"]
+
+#: RFC 4035 §2.2: at a delegation point, these are the zone's own and signed.
+_SIGNED_AT_CUT = (iana.DS, iana.NSEC)
+
+
+def inspect(zone: Zone) -> Iterator[tuple[str, str]]:
+    """Give what is wrong with a signed zone, each with a remedy; nothing for an unsigned one."""
+    if iana.DNSKEY not in zone.apex.sets:
+        return
+    shown = name.to_text(zone.origin)
+    parameters = zone.apex.sets.get(iana.NSEC3PARAM)
+    most = max(read_parameters(rdata)[0] for rdata in parameters.rdatas) if parameters else 0
+    if most:
+        worse = (
+            f"more than {MAX_ITERATIONS} are not served"
+            if most > MAX_ITERATIONS
+            else "resolvers may treat the zone as unsigned"
+        )
+        yield (
+            f"the NSEC3 records of {shown} take {most} iterations; {worse} (RFC 9276 §3.1)",
+            "sign with 0 iterations and no salt",
+        )
+    if zone.denial is None:
+        yield (
+            f"{shown} has a DNSKEY record, but no whole chain of NSEC or NSEC3 records; "
+            "what does not exist cannot be denied (RFC 4035 §2.3)",
+            "sign the zone again",
+        )
+    yield from _inspect_nodes(zone)
+
+
+def _inspect_nodes(zone: Zone) -> Iterator[tuple[str, str]]:
+    unsigned: list[str] = []
+    unlinked: list[str] = []
+    by_nsec = isinstance(zone.denial, Nsec)
+    for key, node in zone.nodes.items():
+        if not node.sets or not node.is_chained:
+            continue
+        missing = _find_unsigned(node)
+        if missing is not None:
+            unsigned.append(f"{name.to_text(key)} {iana.type_text(missing)}")
+        if by_nsec and iana.NSEC not in node.sets:
+            unlinked.append(name.to_text(key))
+    if unsigned:
+        yield (
+            f"{len(unsigned)} names have records without signature, the first is {unsigned[0]} "
+            "(RFC 4035 §2.2)",
+            "sign the zone again",
+        )
+    if unlinked:
+        yield (
+            f"{len(unlinked)} names have no NSEC record, the first is {unlinked[0]} "
+            "(RFC 4035 §2.3)",
+            "sign the zone again",
+        )
+
+
+def _find_unsigned(node: Node) -> int | None:
+    """Return the type of a set that lacks its signature; None where all is well."""
+    own = _SIGNED_AT_CUT if node.cut is node else node.sets
+    for rtype in own:
+        if rtype in node.sets and rtype not in node.signatures:
+            return rtype
+    return None
