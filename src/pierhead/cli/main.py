@@ -52,6 +52,7 @@ class LazyGroup(click.Group):
 
 _COMMANDS = {
     "serve": ("Serve a protocol on any addresses.", "pierhead.cli.serve:serve"),
+    "query": ("Ask a DNS server, with the words of dig.", "pierhead.cli.query:query"),
     "address": ("Explain listening addresses.", "pierhead.cli.address:address"),
 }
 

@@ -190,7 +190,9 @@ class Client:
             self._check_open()
             if self._datagrams is None:
                 end = await dial_datagram(self.spec, source=self._source)
-                self._datagrams = DatagramExchange(end, str(self.spec))
+                target = self.spec.address
+                place = f"udp:{target}" if target.scheme is None else str(target)
+                self._datagrams = DatagramExchange(end, place)
             return self._datagrams
 
     async def _open_stream(self, spec: ListenSpec, source: str | None) -> StreamExchange:

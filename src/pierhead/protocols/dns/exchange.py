@@ -190,7 +190,7 @@ class DatagramExchange:
 
     def _take(self, frame: bytes) -> None:
         try:
-            response = parse_response(frame)
+            response = parse_response(frame, self._place)
         except DecodeError:
             self._stray += 1
             return
@@ -275,7 +275,7 @@ class StreamExchange(asyncio.Protocol):
         self._lost.set_result(None)
 
     def _take(self, frame: bytes) -> None:
-        response = parse_response(frame)
+        response = parse_response(frame, self._place)
         found = self._in_flight.find(response.id)
         if found is None or found[1].done():
             self.ignored += 1  # the answer to a query that is not waited for any longer

@@ -85,6 +85,7 @@ class Response:
         answer, authority, additional: the records, the OPT record left out.
         edns: what the OPT record says; None without one.
         frame: the message itself.
+        server: the address that answered, as it was asked; empty where nobody said.
     """
 
     id: int
@@ -96,6 +97,7 @@ class Response:
     additional: tuple[ResourceRecord, ...]
     edns: Edns | None
     frame: bytes
+    server: str = ""
 
     @property
     def authoritative(self) -> bool:
@@ -122,8 +124,8 @@ class Response:
         return f"<Response {self.id} {iana.rcode_text(self.rcode)} {counts} records>"
 
 
-def parse_response(frame: bytes) -> Response:
-    """Return the response in a message.
+def parse_response(frame: bytes, server: str = "") -> Response:
+    """Return the response in a message that came from this address.
 
     Raises:
         DecodeError: there is none.
@@ -157,7 +159,9 @@ def parse_response(frame: bytes) -> Response:
     answer, authority, additional = (
         tuple(record for record in section if record.rtype != iana.OPT) for section in sections
     )
-    return Response(ident, flags, rcode, question, answer, authority, additional, edns, frame)
+    return Response(
+        ident, flags, rcode, question, answer, authority, additional, edns, frame, server
+    )
 
 
 def _read_record(frame: bytes, start: int) -> tuple[ResourceRecord, int]:

@@ -1,0 +1,131 @@
+"""``pierhead query``: ask a DNS server, with the words of dig.
+
+Exit codes are dig's: 0 answered, whatever the answer; 1 usage; 9 no reply; 10 internal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from pierhead.cli.query_text import Answer, Paint, show_json, show_short, show_table
+from pierhead.cli.query_words import PLUS_WORDS, Words, parse_words
+from pierhead.errors import PeerError, PierheadError, TimedOut, UsageError
+from pierhead.protocols.dns.client import Client
+from pierhead.protocols.dns.wire import iana
+
+__all__ = ["query"]
+
+_ANSWERED, _USAGE, _NO_REPLY, _INTERNAL = 0, 1, 9, 10
+
+_EPILOG = (
+    """\b
+Words beginning with +, most of them with +no… to switch off; they may be cut short:
+"""
+    + "\n".join(
+        f"  {f'+{word}{takes}':<22} {meaning}" for word, (_, takes, meaning) in PLUS_WORDS.items()
+    )
+    + """
+
+\b
+Examples:
+  pierhead query @127.0.0.1:5300 www.example. AAAA +dnssec
+  pierhead query @::1 -p 5300 -x 192.0.2.1 +tcp +short
+  pierhead query @127.0.0.1:5300 example. SOA +noall +answer
+  pierhead query --explain --zone examples/zones/example.zone a.b.example. MX
+
+Exit codes: 0 answered (whatever the answer), 1 usage, 9 no reply, 10 internal.
+"""
+)
+
+
+@click.command(
+    epilog=_EPILOG,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True},
+    short_help="Ask a DNS server.",
+)
+@click.argument(
+    "words", metavar="[@SERVER[:PORT]] NAME [TYPE] [CLASS]", nargs=-1, type=click.UNPROCESSED
+)
+@click.pass_context
+def query(ctx: click.Context, words: Sequence[str]) -> None:
+    """Ask a DNS server one question and print the answer.
+
+    \b
+    @SERVER      a host, an address with or without port, or any address that is
+                 served: @127.0.0.1:5300, @[::1]:53, @tcp:ns1.example, @unix:./dns.sock
+    -p PORT      the port; 53 unless given
+    -t TYPE, -c CLASS, -q NAME   the question, where a plain word would be mistaken
+    -x ADDR      the name that an address has in reverse, and type PTR
+    -b ADDR[#PORT]   the address to ask from
+    -4, -6       ask over IPv4 or IPv6 alone
+    --zone [NAME=]FILE   answer from a zone file instead of a server; may be repeated
+    --explain    show which steps led to the answer
+    --json, --short   print JSON, or the data of the answer alone
+    --color auto|always|never   [default: auto, unless NO_COLOR is set]
+    """
+    ctx.exit(_run(words))
+
+
+def _run(words: Sequence[str]) -> int:
+    try:
+        asked = parse_words(words)
+        answer = asyncio.run(_answer(asked))
+    except UsageError as error:
+        return _complain(str(error), _USAGE)
+    except (TimedOut, PeerError, OSError) as error:
+        return _complain(_reason(error), _NO_REPLY)
+    except PierheadError as error:
+        return _complain(str(error), _INTERNAL)
+    _print(asked, answer)
+    return _ANSWERED
+
+
+async def _answer(asked: Words) -> Answer:
+    if iana.type_number(asked.rtype) in (iana.AXFR, iana.IXFR):
+        raise UsageError(f"{asked.rtype} is a transfer of many messages; this asks for one")
+    assert asked.server is not None
+    client = Client(
+        asked.server, attempts=asked.attempts, timeout=asked.timeout_s, source=asked.source
+    )
+    async with client:
+        clock = asyncio.get_running_loop().time
+        start = clock()
+        response = await client.query(
+            asked.name,
+            asked.rtype,
+            rclass=asked.rclass,
+            edns=asked.edns,
+            flags=asked.flags,
+            accept_truncated="ignore" in asked.on,
+        )
+        return Answer(response, clock() - start, client.ignored)
+
+
+def _print(asked: Words, answer: Answer) -> None:
+    if "json" in asked.on:
+        text = show_json(answer)
+    elif "short" in asked.on:
+        text = show_short(answer)
+    else:
+        text = show_table(answer, asked.on, Paint(_wants_color(asked.color)))
+    click.echo(text, nl=bool(text), color=True)
+
+
+def _wants_color(color: str) -> bool:
+    # https://no-color.org: set and not empty.
+    automatic = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    return color == "always" or (color == "auto" and automatic)
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def _complain(reason: str, code: int) -> int:
+    click.echo(f"error: {reason}", err=True)
+    return code
