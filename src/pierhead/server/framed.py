@@ -57,12 +57,13 @@ class _Turn:
     It is the `ConnectionControl` that the service sees as ``context.connection``.
     """
 
-    __slots__ = ("_close", "_idle_timeout", "done", "frames", "ready")
+    __slots__ = ("_close", "_idle_timeout", "done", "frames", "has_commands", "ready")
 
     def __init__(self) -> None:
-        self.frames: list[bytes] = []
+        self.frames: list[bytes] = []  # replies held back while older ones are due
         self.done = False
         self.ready: asyncio.Future[None] | None = None
+        self.has_commands = False
         self._close = False
         self._idle_timeout: float | None = None
 
@@ -71,10 +72,12 @@ class _Turn:
         if not seconds > 0:
             raise UsageError(f"idle timeout is {seconds!r}, expected seconds above 0")
         self._idle_timeout = seconds
+        self.has_commands = True
 
     def close_after_reply(self) -> None:
         """Close once everything accepted up to this request's last reply is answered."""
         self._close = True
+        self.has_commands = True
 
     def apply(self, connection: FramedConnection) -> None:
         """Let the two commands take effect."""
@@ -319,9 +322,12 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def _deliver(self, turn: _Turn, frame: bytes) -> None:
         """Take a reply; it is held back while older ones are due (in order)."""
-        turn.frames.append(self._framing.frame(frame))
-        if not self._in_order or self._turns[0] is turn:
-            self._release(turn)
+        framed_reply = self._framing.frame(frame)
+        if self._in_order and self._turns[0] is not turn:
+            turn.frames.append(framed_reply)
+            return
+        self._outgoing.append(framed_reply)
+        self._schedule_flush()
 
     async def _deliver_one(self, turn: _Turn, frame: bytes) -> None:
         """Take one of many replies; wait for the turn and for room."""
@@ -349,12 +355,12 @@ class FramedConnection(asyncio.BufferedProtocol):
             while self._turns and self._turns[0].done:
                 oldest = self._turns.popleft()
                 self._release(oldest)
-                oldest.apply(self)
+                if oldest.has_commands:
+                    oldest.apply(self)
             if self._turns:
                 self._release(self._turns[0])
-        else:
+        elif turn.has_commands:
             turn.apply(self)
-        self._last_active = self._scope.clock.monotonic()
         self._schedule_flush()
 
     def _release(self, turn: _Turn) -> None:
@@ -374,6 +380,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     def _flush(self) -> None:
         """Write everything that became ready in this turn of the loop, in one piece."""
         self._flush_due = False
+        self._last_active = self._scope.clock.monotonic()
         if self._state is _State.CLOSED:
             return
         if self._outgoing:
