@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["ConnectionControl", "Context", "Peer", "Transport", "Via"]
+from pierhead.codec.proxy_header import ProxyHeader
+
+__all__ = ["ConnectionControl", "Context", "Peer", "TlsFacts", "Transport", "Via"]
 
 T = TypeVar("T")
 
@@ -100,6 +102,28 @@ def _parse_peer(raw: bytes | tuple[Any, ...] | str) -> tuple[str, int | None, by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFacts:
+    """What TLS has settled for a connection.
+
+    Attributes:
+        version: ``TLSv1.3`` or ``TLSv1.2``.
+        cipher: the cipher suite, by OpenSSL's name.
+        server_name: the host name that the client asked for (SNI), in lower case.
+        alpn: the protocol agreed on, if any (RFC 7301).
+        client_subject: names and values of the client certificate's subject, in its order:
+            ``(("commonName", "sensor 7"),)``; empty without one.
+        client_certificate: the client's verified certificate in DER, None without one.
+    """
+
+    version: str
+    cipher: str
+    server_name: str | None = None
+    alpn: str | None = None
+    client_subject: tuple[tuple[str, str], ...] = ()
+    client_certificate: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Via:
     """The way a request came: facts of the listener or the connection.
 
@@ -109,6 +133,10 @@ class Via:
         local: the address that was reached, as text.
         listener: the listener's name in logs and metrics: its address as asked.
         encrypted: whether the peer's bytes travelled encrypted.
+        tls: what TLS has settled; None without TLS.
+        proxy: the PROXY header, as the trusted proxy sent it; None without one.
+        socket_peer: the other end of the socket where a PROXY header names the client: the
+            proxy. None where the peer of the request is that end itself.
     """
 
     transport: Transport
@@ -116,6 +144,9 @@ class Via:
     local: str
     listener: str
     encrypted: bool = False
+    tls: TlsFacts | None = None
+    proxy: ProxyHeader | None = None
+    socket_peer: Peer | None = None
 
 
 class ConnectionControl(Protocol):

@@ -6,8 +6,9 @@
     ├── ConfigError          a file is wrong: every fault with file, line and column
     ├── ListenError          an address could not be opened: which, which step, what to do
     ├── PeerError            what a peer sent is wrong; never logged above debug
-    │   └── DecodeError      a frame is not a message of this protocol
-    │       └── FramingError the byte stream cannot be split any further: the connection ends
+    │   ├── DecodeError      a frame is not a message of this protocol
+    │   │   └── FramingError the byte stream cannot be split any further: the connection ends
+    │   └── HandshakeError   TLS or the PROXY header did not come about: the connection ends
     └── ServiceError         a good request got no answer; the protocol is asked for a refusal
         ├── ServiceFailed    the service raised
         ├── TimedOut         a deadline passed before the answer was complete
@@ -26,6 +27,7 @@ __all__ = [
     "DecodeError",
     "Fault",
     "FramingError",
+    "HandshakeError",
     "ListenError",
     "Overloaded",
     "PeerError",
@@ -163,6 +165,21 @@ class DecodeError(PeerError):
 
 class FramingError(DecodeError):
     """The byte stream cannot be split into frames any further."""
+
+
+class HandshakeError(PeerError):
+    """What stands between the socket and the protocol did not come about: TLS, a PROXY header.
+
+    ``reason`` is the name it is counted under.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(reason, detail)
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.detail}"
 
 
 class ServiceError(PierheadError):

@@ -5,7 +5,8 @@ spec and the bound address that both have:
 
 - `StreamListener.accept` yields an `Accepted` connection: not yet attached to anything, so that
   a handshake runs under the connection's deadline and not in the accept loop. Attaching it to
-  an `asyncio.Protocol` gives an `asyncio.Transport`; that pair is the contract of streams.
+  an `asyncio.Protocol` gives an `asyncio.Transport`; that pair is the contract of streams. What
+  has a handshake (TLS, a PROXY header) is `Handshaking` too; `arrive` runs it where there is one.
 - `DatagramListener` is drained in batches, and tells when there may be something to drain.
 
 Memory networks and a user's own objects come through the same door.
@@ -15,12 +16,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from pierhead.address import ListenSpec
-from pierhead.context import Peer, Transport
+from pierhead.codec.proxy_header import ProxyHeader
+from pierhead.context import Peer, TlsFacts, Transport
 
-__all__ = ["Accepted", "Datagram", "DatagramListener", "Listener", "ReplyTo", "StreamListener"]
+__all__ = [
+    "Accepted",
+    "Arrival",
+    "Datagram",
+    "DatagramListener",
+    "Handshaking",
+    "Listener",
+    "ReplyTo",
+    "StreamListener",
+    "arrive",
+]
 
 #: Where a reply goes and which local address it leaves from; opaque to everyone but the
 #: listener that made it. Equal and hashable by sender, so that it can be a key.
@@ -70,7 +83,7 @@ class Accepted(Protocol):
         ...
 
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
-        """Hand the connection to a protocol; a handshake, if any, runs here.
+        """Hand the connection to a protocol, after its handshake if it has one (`arrive`).
 
         The protocol gets ``connection_made`` before this returns. When it raises or is
         cancelled, the connection is closed.
@@ -80,6 +93,49 @@ class Accepted(Protocol):
     def close(self) -> None:
         """Close the connection without serving it; does nothing once attached."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """What is known of a connection once its handshakes are through.
+
+    Attributes:
+        peer: who asks: the client that a trusted PROXY header names, else the other end.
+        tls: what TLS has settled; None without TLS.
+        proxy: the PROXY header; None without one.
+    """
+
+    peer: Peer
+    tls: TlsFacts | None = None
+    proxy: ProxyHeader | None = None
+
+
+@runtime_checkable
+class Handshaking(Protocol):
+    """An `Accepted` connection with a handshake to go through before it is attached."""
+
+    @property
+    def names_peer(self) -> bool:
+        """Whether the handshake may name another peer than the other end of the socket."""
+        ...
+
+    async def handshake(self) -> Arrival:
+        """Go through it, once; nothing is read for the protocol before `Accepted.attach`.
+
+        When it raises or is cancelled, the connection is closed.
+
+        Raises:
+            HandshakeError: the other end did it wrong.
+            OSError: the connection broke; TimeoutError, a deadline of the address's own passed.
+        """
+        ...
+
+
+async def arrive(accepted: Accepted) -> Arrival:
+    """Go through the handshakes of a connection, if it has any; raises what they raise."""
+    if isinstance(accepted, Handshaking):
+        return await accepted.handshake()
+    return Arrival(peer=accepted.peer)
 
 
 class StreamListener(Listener, Protocol):

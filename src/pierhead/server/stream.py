@@ -1,6 +1,6 @@
 """The stream server: accepts connections, bounds them, sweeps their deadlines, drains them.
 
-    accept ─▶ admission ─▶ room? ─▶ attach (handshake, with a deadline) ─▶ ServedConnection
+    accept ─▶ admission ─▶ room? ─▶ handshake (with a deadline) ─▶ attach ─▶ ServedConnection
 
 It knows no framing and no protocol: an endpoint's stream handler makes the object that serves a
 connection. A connection counts from accept on, so that a flood of handshakes is bounded too.
@@ -9,6 +9,7 @@ connection. A connection counts from accept on, so that a flood of handshakes is
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import random
 from collections.abc import Callable
@@ -17,10 +18,11 @@ from typing import cast
 from pierhead.admission import Admission, ConnectionAdmission
 from pierhead.buffer import BufferSource
 from pierhead.clock import Clock
-from pierhead.context import Transport, Via
+from pierhead.context import Peer, Transport, Via
 from pierhead.endpoint import StreamHandler
+from pierhead.errors import HandshakeError
 from pierhead.failure_log import FailureLog
-from pierhead.listener.base import Accepted, StreamListener
+from pierhead.listener.base import Accepted, Arrival, Handshaking, StreamListener, arrive
 from pierhead.metrics import Metrics
 from pierhead.server.connection import ConnectionScope, ServedConnection
 from pierhead.server.lost import Lost
@@ -76,7 +78,7 @@ class StreamServer:
         self._counters = ConnectionCounters(metrics, self._name)
         self._failures = FailureLog(clock)
         self._connections: dict[ConnectionScope, ServedConnection] = {}
-        self._attaching: dict[asyncio.Task[None], ServedConnection] = {}
+        self._attaching: dict[asyncio.Task[None], ServedConnection | None] = {}
         self._accepting: asyncio.Task[None] | None = None
         self._all_closed = asyncio.Event()
         self._is_draining = False
@@ -124,7 +126,8 @@ class StreamServer:
     def abort(self, reason: str) -> None:
         """Close every connection at once."""
         for task, connection in list(self._attaching.items()):
-            connection.abort(reason)
+            if connection is not None:
+                connection.abort(reason)
             task.cancel()
         for connection in list(self._connections.values()):
             connection.abort(reason)
@@ -168,25 +171,29 @@ class StreamServer:
             listener=self._name,
         )
         self._counters.accepted.value += 1
-        for check in self._connection_admission:
-            drop = check.admit_connection(accepted.peer, via)
-            if drop is not None:
-                self._counters.dropped(drop.reason)
-                accepted.close()
-                return
+        # Where a PROXY header is to name the client, the checks wait for that name.
+        if not _names_peer(accepted) and not self._admits(accepted.peer, via):
+            accepted.close()
+            return
         if not self._has_room():
             self._counters.dropped("max_connections")
             accepted.close()
             return
-        scope = self._scope(accepted, via)
-        connection = self._handler(scope)
-        task = asyncio.get_running_loop().create_task(self._attach(accepted, connection, scope))
-        self._attaching[task] = connection
+        task = asyncio.get_running_loop().create_task(self._attach(accepted, via))
+        self._attaching[task] = None
         task.add_done_callback(self._attached)
 
-    def _scope(self, accepted: Accepted, via: Via) -> ConnectionScope:
+    def _admits(self, peer: Peer, via: Via) -> bool:
+        for check in self._connection_admission:
+            drop = check.admit_connection(peer, via)
+            if drop is not None:
+                self._counters.dropped(drop.reason)
+                return False
+        return True
+
+    def _scope(self, peer: Peer, via: Via) -> ConnectionScope:
         scope = ConnectionScope(
-            peer=accepted.peer,
+            peer=peer,
             via=via,
             options=self._options,
             admission=self._admission,
@@ -194,7 +201,7 @@ class StreamServer:
             buffers=self._buffers,
             counters=self._counters,
             failures=self._failures,
-            lost=lambda reason: self._on_lost(Lost(self._name, str(accepted.peer), reason)),
+            lost=lambda reason: self._on_lost(Lost(self._name, str(peer), reason)),
             closed=lambda: self._closed(scope),
         )
         return scope
@@ -212,26 +219,47 @@ class StreamServer:
         victim.abort("evicted")
         return True
 
-    async def _attach(
-        self, accepted: Accepted, connection: ServedConnection, scope: ConnectionScope
-    ) -> None:
+    async def _attach(self, accepted: Accepted, via: Via) -> None:
         try:
-            async with asyncio.timeout(scope.options.handshake_timeout):
-                await accepted.attach(cast(asyncio.BaseProtocol, connection))
+            async with asyncio.timeout(self._options.handshake_timeout):
+                scope = await self._serve(accepted, via)
         except TimeoutError:
             self._counters.closed("handshake")
+            return
+        except HandshakeError as error:
+            self._counters.closed(error.reason)
+            _log.debug("%s: %s: %s", self._name, accepted.peer, error)
             return
         except OSError:
             self._counters.closed("peer_gone")
             return
-        if scope.has_ended:  # it came, asked and went while it was being attached
+        if scope is None or scope.has_ended:  # it came, asked and went while it was being attached
             return
+        connection = self._attaching[cast("asyncio.Task[None]", asyncio.current_task())]
+        assert connection is not None
         scope.options = self._options
         self._connections[scope] = connection
         self._counters.open.value += 1
         self._wake_sweep()
         if self._is_draining:
             connection.drain()
+
+    async def _serve(self, accepted: Accepted, via: Via) -> ConnectionScope | None:
+        """Go through the handshakes, then make what serves the connection and attach it."""
+        arrival = await arrive(accepted)
+        via = _arrived(via, accepted.peer, arrival)
+        if _names_peer(accepted) and not self._admits(arrival.peer, via):
+            accepted.close()
+            return None
+        scope = self._scope(arrival.peer, via)
+        try:
+            connection = self._handler(scope)
+        except BaseException:
+            accepted.close()
+            raise
+        self._attaching[cast("asyncio.Task[None]", asyncio.current_task())] = connection
+        await accepted.attach(cast(asyncio.BaseProtocol, connection))
+        return scope
 
     def _attached(self, task: asyncio.Task[None]) -> None:
         del self._attaching[task]
@@ -248,3 +276,20 @@ class StreamServer:
     def _note_if_empty(self) -> None:
         if not self._connections and not self._attaching:
             self._all_closed.set()
+
+
+def _names_peer(accepted: Accepted) -> bool:
+    return isinstance(accepted, Handshaking) and accepted.names_peer
+
+
+def _arrived(via: Via, socket_peer: Peer, arrival: Arrival) -> Via:
+    """Add what the handshakes have brought to light."""
+    if arrival.tls is None and arrival.proxy is None:
+        return via
+    return dataclasses.replace(
+        via,
+        encrypted=arrival.tls is not None,
+        tls=arrival.tls,
+        proxy=arrival.proxy,
+        socket_peer=None if arrival.peer is socket_peer else socket_peer,
+    )
