@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shout import shout
+from services import shout
 
 from pierhead import Server
 from pierhead.protocols import lines

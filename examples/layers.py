@@ -2,7 +2,7 @@
 
 import logging
 
-from shout import shout
+from services import shout
 
 from pierhead import run, stack
 from pierhead.middleware import limit, timeout

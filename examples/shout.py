@@ -8,5 +8,4 @@ async def shout(line: str, context: Context) -> str:
     return line.upper()
 
 
-if __name__ == "__main__":
-    run(lines.serve(shout), "tcp:127.0.0.1:7000", "unix:./shout.sock")
+run(lines.serve(shout), "tcp:127.0.0.1:7000", "unix:./shout.sock")
