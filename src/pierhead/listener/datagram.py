@@ -103,5 +103,11 @@ class SocketDatagramListener:
         if self._on_close is not None:
             self._on_close()
 
+    def abandon(self) -> None:
+        """Undo an adoption: as `close`, but the descriptor stays open for another attempt."""
+        self.stop()
+        self._sock.detach()
+        self.close()
+
     def __repr__(self) -> str:
         return f"<SocketDatagramListener {self._local}>"

@@ -8,7 +8,7 @@ import socket
 
 from pierhead.errors import ListenError
 
-__all__ = ["inet_refused", "unix_refused"]
+__all__ = ["adoption_refused", "inet_refused", "unix_refused"]
 
 #: Below this a port is privileged, unless the system says otherwise.
 _UNPRIVILEGED = 1024
@@ -52,6 +52,12 @@ def unix_refused(address: str, step: str, error: OSError, path: bytes) -> Listen
         errno.ELOOP: "a symbolic link stands in its place; name the file that is meant",
     }.get(error.errno or 0, "")
     return _refused(address, step, error, remedy)
+
+
+def adoption_refused(address: str, called: str, error: OSError) -> ListenError:
+    """Return the error for an inherited descriptor that passed every check and still failed."""
+    refused = _refused(address, "adopt", error, "")
+    return ListenError(address, "adopt", f"{called}: {refused.reason}", "", error.errno)
 
 
 def _refused(address: str, step: str, error: OSError, remedy: str) -> ListenError:

@@ -25,7 +25,7 @@ from pierhead.listener.socket_option import (
 )
 from pierhead.listener.stream import SocketStreamListener, StreamSettings
 
-__all__ = ["InetSocket", "inet_text", "plan_inet", "resolve_host"]
+__all__ = ["InetSocket", "ask_packet_info", "inet_text", "plan_inet", "resolve_host"]
 
 _BACKLOG = 1024
 _KNOWN = {
@@ -109,7 +109,7 @@ class InetSocket:
             return SocketStreamListener(spec, local, sock, settings)
         if options.get("multicast", "none") == "join":
             _join(sock, self.bind_to, options.get("iface", ""))
-        packet_info = options.get("pktinfo", is_wildcard) and _ask_packet_info(sock)
+        packet_info = options.get("pktinfo", is_wildcard) and ask_packet_info(sock)
         return SocketDatagramListener(
             spec, local, sock, buffers, packet_info=packet_info, batched=batched
         )
@@ -193,7 +193,8 @@ def inet_text(scheme: str, address: tuple[Any, ...]) -> str:
     return f"{scheme}:{show_host(host)}:{port}"
 
 
-def _ask_packet_info(sock: socket.socket) -> bool:
+def ask_packet_info(sock: socket.socket) -> bool:
+    """Have each datagram say which address it reached; false where that is not needed."""
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         return True

@@ -3,34 +3,45 @@
     for listener in await open_all([spec.resolve(endpoint) for spec in specs]):
         ...
 
-Which forms this version opens is the table `_OPENERS`; the others are refused by name.
+Which forms this version opens is said by `_OPENED`; the others are refused by name.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import sys
 from collections.abc import Iterable, Sequence
 
-from pierhead.address import InetAddress, ListenSpec, MemoryAddress
+from pierhead.address import (
+    SCHEMES,
+    DescriptorAddress,
+    InetAddress,
+    ListenSpec,
+    MemoryAddress,
+    SystemdAddress,
+)
+from pierhead.address.schemes import is_available
 from pierhead.buffer import BufferPool, BufferSource
 from pierhead.errors import ListenError, Overloaded, UsageError
+from pierhead.listener.adopted import open_descriptors
 from pierhead.listener.base import Listener
 from pierhead.listener.datagram import SocketDatagramListener
 from pierhead.listener.inet import InetSocket, plan_inet
 from pierhead.listener.memory import MemoryDatagramListener, MemoryStreamListener, Network
 from pierhead.listener.socket_option import refuse_unknown_options
 from pierhead.listener.stream import SocketStreamListener
+from pierhead.listener.systemd import open_passed
 from pierhead.listener.unix import open_unix
 
-__all__ = ["open_all", "open_listeners"]
+__all__ = ["open_all", "open_listeners", "undo"]
 
 #: A port that is free for one socket of a group may be taken for the next; how often to try.
 _PORT_ATTEMPTS = 32
 
-_INET = ("tcp", "udp")
-_UNIX = ("unix", "unixgram")
-_MEMORY = ("mem", "memgram")
+_OPENED = ("tcp", "udp", "unix", "unixgram", "fd", "sd", "mem", "memgram")
+#: Addresses whose sockets are adopted and not opened.
+_ADOPTED = (DescriptorAddress, SystemdAddress)
 
 
 async def open_listeners(
@@ -70,7 +81,7 @@ async def open_all(
         for group in groups:
             opened += await _open_group(group, source, batched)
     except BaseException:
-        _close(opened)
+        undo(opened)
         raise
     return opened
 
@@ -84,14 +95,14 @@ async def _open_group(
         for spec in group:
             _check_form(spec)
             if not isinstance(spec.address, InetAddress):
-                opened.append(_open_local(spec, buffers, batched))
+                opened += _open_local(spec, buffers, batched)
                 continue
             planned = await plan_inet(spec)
             free_port += [one for one in planned if not one.port]
             opened += [_open_inet(one, buffers, batched) for one in planned if one.port]
         opened += _share_port(free_port, buffers, batched)
     except BaseException:
-        _close(opened)
+        undo(opened)
         raise
     return opened
 
@@ -102,18 +113,30 @@ def _check_form(spec: ListenSpec) -> None:
         raise UsageError(f"{spec} has no scheme: resolve it for a protocol, or write tcp:{spec}")
     for wrapper in spec.wrappers:
         raise ListenError(str(spec), "open", f"this version does not open {wrapper}+ addresses yet")
-    if scheme not in (*_INET, *_UNIX, *_MEMORY):
+    if not is_available(SCHEMES[scheme].platforms, sys.platform):
+        reason = f"{sys.platform} has no {scheme}: {SCHEMES[scheme].meaning}"
+        raise ListenError(str(spec), "open", reason, "listen on tcp: or udp: instead")
+    if scheme not in _OPENED:
         raise ListenError(str(spec), "open", f"this version does not open {scheme}: addresses yet")
 
 
-def _open_local(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -> Listener:
-    if not isinstance(spec.address, MemoryAddress):
-        try:
-            return _watched(open_unix(spec, buffers, batched))
-        except Overloaded as error:
-            raise _no_buffers(spec, error) from error
-    name, options = spec.address.name, spec.options
-    if spec.address.scheme == "mem":
+def _open_local(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -> list[Listener]:
+    match spec.address:
+        case MemoryAddress():
+            return [_open_memory(spec, spec.address)]
+        case DescriptorAddress():
+            return _all_watched(open_descriptors(spec, buffers, batched))
+        case SystemdAddress():
+            return _all_watched(open_passed(spec, buffers, batched))
+    try:
+        return [_watched(open_unix(spec, buffers, batched))]
+    except Overloaded as error:
+        raise _no_buffers(spec, error) from error
+
+
+def _open_memory(spec: ListenSpec, address: MemoryAddress) -> Listener:
+    name, options = address.name, spec.options
+    if address.scheme == "mem":
         refuse_unknown_options(spec, frozenset())
         return MemoryStreamListener(spec, name, Network.current())
     refuse_unknown_options(spec, frozenset({"loss", "seed"}))
@@ -139,7 +162,7 @@ def _share_port(
                 port = int(opened[0].local.rpartition(":")[2]) if opened else 0
                 opened.append(_open_inet(one.with_port(port), buffers, batched))
         except BaseException as error:
-            _close(opened)
+            undo(opened)
             taken = isinstance(error, ListenError) and error.errno == errno.EADDRINUSE
             if not (taken and opened and attempt < _PORT_ATTEMPTS):
                 raise
@@ -154,10 +177,20 @@ def _watched(listener: SocketStreamListener | SocketDatagramListener) -> Listene
     try:
         loop.add_reader(listener.fileno(), int)
     except BaseException:
-        listener.close()
+        undo([listener])
         raise
     loop.remove_reader(listener.fileno())
     return listener
+
+
+def _all_watched(
+    listeners: Sequence[SocketStreamListener | SocketDatagramListener],
+) -> list[Listener]:
+    try:
+        return [_watched(listener) for listener in listeners]
+    except BaseException:
+        undo(listeners)
+        raise
 
 
 def _no_buffers(spec: ListenSpec, error: Overloaded) -> ListenError:
@@ -165,6 +198,11 @@ def _no_buffers(spec: ListenSpec, error: Overloaded) -> ListenError:
     return ListenError(str(spec), "buffers", str(error), remedy)
 
 
-def _close(listeners: Iterable[Listener]) -> None:
+def undo(listeners: Iterable[Listener]) -> None:
+    """Take back an opening: close what was opened, leave what was adopted open as it was."""
     for listener in listeners:
-        listener.close()
+        adopted = isinstance(listener.spec.address, _ADOPTED)
+        if adopted and isinstance(listener, (SocketStreamListener, SocketDatagramListener)):
+            listener.abandon()
+        else:
+            listener.close()

@@ -55,10 +55,9 @@ class SocketStreamListener:
         local: the address as bound, in the grammar.
         sock: closed by `close`.
         settings: what accepted sockets are set to.
+        transport: stream, or seqpacket where the socket keeps the borders of messages.
         on_close: called once after the socket is closed.
     """
-
-    transport = Transport.STREAM
 
     def __init__(
         self,
@@ -67,8 +66,10 @@ class SocketStreamListener:
         sock: socket.socket,
         settings: StreamSettings,
         *,
+        transport: Transport = Transport.STREAM,
         on_close: Callable[[], None] | None = None,
     ) -> None:
+        self.transport = transport
         self._spec = spec
         self._local = local
         self._sock = sock
@@ -142,6 +143,11 @@ class SocketStreamListener:
         self._sock.close()
         if self._on_close is not None:
             self._on_close()
+
+    def abandon(self) -> None:
+        """Undo an adoption: as `close`, but the descriptor stays open for another attempt."""
+        self._sock.detach()
+        self.close()
 
     def __repr__(self) -> str:
         return f"<SocketStreamListener {self._local}>"

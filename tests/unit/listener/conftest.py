@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
 from pierhead.address import ListenSpec
+from pierhead.listener import systemd
 from pierhead.listener.open import open_all
+
+sys.path.insert(0, str(Path(__file__).parent))
+import inheriting
 
 
 @pytest.fixture
-def opened():
+def opened(leave, passed):  # these two come first, so that they clean up last
     """A function that opens addresses as one group; a str gives a list of listeners."""
     listeners = []
 
@@ -31,3 +38,43 @@ async def stack():
     """Closes what a test enters."""
     async with AsyncExitStack() as entered:
         yield entered
+
+
+@pytest.fixture
+def leave():
+    """Leave a socket as an inherited descriptor; what nobody took is closed at the end."""
+    numbers = []
+
+    def leave_it(sock):
+        number = inheriting.leave(sock)
+        numbers.append((number, os.fstat(number).st_ino))
+        return number
+
+    yield leave_it
+    for number, inode in numbers:
+        if inheriting.is_open(number) and os.fstat(number).st_ino == inode:
+            os.close(number)
+
+
+@pytest.fixture
+def passed(monkeypatch):
+    """Pass sockets as systemd does, from a descriptor far above those of the test process."""
+    first, numbers = 700, []
+
+    def pass_them(*sockets, names=None, **variables):
+        for number, sock in enumerate(sockets, first):
+            os.dup2(sock.fileno(), number)
+            numbers.append((number, os.fstat(number).st_ino))
+            sock.close()
+        environment = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(sockets))}
+        if names is not None:
+            environment["LISTEN_FDNAMES"] = names
+        environment.update(variables)
+        environment = {key: value for key, value in environment.items() if value is not None}
+        monkeypatch.setattr(systemd, "_process", systemd.PassedSockets(environment, first))
+        return environment
+
+    yield pass_them
+    for number, inode in numbers:
+        if inheriting.is_open(number) and os.fstat(number).st_ino == inode:
+            os.close(number)

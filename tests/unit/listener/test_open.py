@@ -142,8 +142,6 @@ def test_a_privileged_port_names_the_capability():
 @pytest.mark.parametrize(
     ("address", "form"),
     [
-        ("fd:7", "fd:"),
-        ("sd:http", "sd:"),
         ("inetd", "inetd:"),
         ("vsock:2:5000", "vsock:"),
         ("quic:127.0.0.1:0?cert=a.pem", "quic:"),

@@ -1,0 +1,198 @@
+"""Certificates: from files to what a TLS server presents, chosen by the name a client asks for.
+
+One `ssl.SSLContext` for each certificate; the first is for whoever asks for none of the names,
+or for no name. Everything that can be wrong with the files is found here, before a connection
+depends on it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pierhead.address import ListenSpec
+from pierhead.errors import ListenError
+
+__all__ = ["TlsContexts", "load_contexts"]
+
+_log = logging.getLogger("pierhead.listener")
+
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+# OpenSSL flags that Python's ssl module does not name in every version we run on.
+_PARTIAL_CHAIN, _NO_CHECK_TIME = 0x80000, 0x200000
+
+
+@dataclass(frozen=True, slots=True)
+class TlsContexts:
+    """What is presented to whom.
+
+    Attributes:
+        default: for a client that asks for no name, or for one that nobody has.
+        by_name: the others, by name in lower case; ``*.`` stands for one label.
+        protocols: what is agreed on by ALPN, best first; empty for whatever the client likes.
+    """
+
+    default: ssl.SSLContext
+    by_name: Mapping[str, ssl.SSLContext]
+    protocols: tuple[str, ...] = ()
+
+    def for_name(self, name: str | None) -> ssl.SSLContext:
+        """Return the context for a client that asks for this name."""
+        if name is None:
+            return self.default
+        exact = self.by_name.get(name)
+        if exact is not None:
+            return exact
+        # RFC 9525 §6.3: a wildcard stands for the whole left-most label and for no other.
+        return self.by_name.get("*." + name.partition(".")[2], self.default)
+
+
+def load_contexts(spec: ListenSpec, default_protocols: tuple[str, ...] = ()) -> TlsContexts:
+    """Read the certificates that an address names.
+
+    Args:
+        spec: with at least one ``cert``.
+        default_protocols: what ALPN agrees on where the address does not say.
+
+    Raises:
+        ListenError: which file, why, and what to do.
+    """
+    protocols = spec.options.get("alpn", default_protocols)
+    contexts: list[ssl.SSLContext] = []
+    by_name: dict[str, ssl.SSLContext] = {}
+    for cert, key in spec.options.certificates:
+        facts = _examine(spec, cert, key)
+        context = _context(spec, cert, key, protocols)
+        contexts.append(context)
+        for name in _names(facts):
+            by_name.setdefault(name, context)
+    if not contexts:
+        raise ListenError(
+            str(spec), "certificate", "TLS needs a certificate", "add cert=FILE to the address"
+        )
+    return TlsContexts(contexts[0], by_name, protocols)
+
+
+def _context(spec: ListenSpec, cert: str, key: str, protocols: tuple[str, ...]) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _VERSIONS[spec.options.get("min", "1.2")]
+    # RFC 9325 §3.5; a client could make the server work for nothing (CVE-2011-1473).
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.load_cert_chain(cert, key)
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
+    authorities = spec.options.get("client-ca")
+    if authorities is not None:
+        _load_authorities(spec, context, authorities)
+    return context
+
+
+def _load_authorities(spec: ListenSpec, context: ssl.SSLContext, path: str) -> None:
+    _read(spec, "client-ca", path)
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError as error:
+        reason = f"{path} has no certificate in PEM form ({error.reason})"
+        raise ListenError(
+            str(spec), "client-ca", reason, "name the file with the authorities' certificates"
+        ) from error
+    context.verify_mode = ssl.CERT_REQUIRED
+
+
+def _examine(spec: ListenSpec, cert: str, key: str) -> Mapping[str, Any]:
+    """Check a certificate and its key; return what the certificate says."""
+    text = _read(spec, "certificate", cert)
+    if key != cert:
+        _read(spec, "key", key)
+    leaf = _CERTIFICATE.search(text)
+    if leaf is None:
+        reason = f"{cert} has no certificate in PEM form"
+        raise ListenError(str(spec), "certificate", reason, "convert it: openssl x509 -outform PEM")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(cert, key, password=_refuse_password)
+        facts = _presented(context, leaf.group())
+    except _Encrypted:
+        reason, remedy = f"the key in {key} is encrypted", f"decrypt it: openssl pkey -in {key}"
+        raise ListenError(str(spec), "key", reason, remedy) from None
+    except ssl.SSLError as error:
+        raise _refused(spec, cert, key, error) from error
+    _warn_of_dates(cert, facts)
+    return facts
+
+
+def _read(spec: ListenSpec, step: str, path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError as error:
+        reason = f"cannot read {path}: {error.strerror or error}"
+        remedy = f"is the path right, and may the user with number {os.geteuid()} read it?"
+        raise ListenError(str(spec), step, reason, remedy, error.errno) from error
+
+
+class _Encrypted(Exception):
+    """OpenSSL wants a password, which it would otherwise ask for on the terminal."""
+
+
+def _refuse_password() -> str:
+    raise _Encrypted
+
+
+def _refused(spec: ListenSpec, cert: str, key: str, error: ssl.SSLError) -> ListenError:
+    if error.reason == "KEY_VALUES_MISMATCH":
+        reason = f"the key in {key} is not the key of the certificate in {cert}"
+        return ListenError(str(spec), "key", reason, "name the key that the certificate is for")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = f"no client would take the certificate in {cert}: {error.verify_message}"
+        return ListenError(str(spec), "certificate", reason, "have another one issued")
+    reason = f"OpenSSL refuses {cert} with {key}: {error.reason or error}"
+    remedy = "both are PEM files, the server's certificate first and then its chain"
+    return ListenError(str(spec), "certificate", reason, remedy)
+
+
+def _presented(context: ssl.SSLContext, leaf: str) -> Mapping[str, Any]:
+    """Ask the context for its certificate, read by OpenSSL, in a handshake with ourselves.
+
+    Python decodes the certificate of a peer alone, and of one that it has verified; so this
+    client trusts the certificate itself and does not look at its dates.
+    """
+    client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client_context.check_hostname = False
+    client_context.verify_flags |= ssl.VerifyFlags(_PARTIAL_CHAIN | _NO_CHECK_TIME)
+    client_context.load_verify_locations(cadata=leaf)
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = context.wrap_bio(up, down, server_side=True)
+    client = client_context.wrap_bio(down, up)
+    for end in (client, server, client):
+        try:
+            end.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+    facts = client.getpeercert()
+    assert facts is not None  # the handshake is through: it takes no more than these three steps
+    return facts
+
+
+def _names(facts: Mapping[str, Any]) -> list[str]:
+    names = [name.lower() for kind, name in facts.get("subjectAltName", ()) if kind == "DNS"]
+    if names:
+        return names
+    subject = [pair for group in facts.get("subject", ()) for pair in group]
+    return [value.lower() for kind, value in subject if kind == "commonName"]
+
+
+def _warn_of_dates(cert: str, facts: Mapping[str, Any]) -> None:
+    now = time.time()
+    if ssl.cert_time_to_seconds(facts["notAfter"]) <= now:
+        _log.warning("the certificate in %s expired on %s; renew it", cert, facts["notAfter"])
+    elif ssl.cert_time_to_seconds(facts["notBefore"]) > now:
+        _log.warning("the certificate in %s is not valid before %s", cert, facts["notBefore"])

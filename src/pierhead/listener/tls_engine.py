@@ -1,0 +1,163 @@
+"""The server's end of one TLS connection, without any input or output of its own.
+
+    engine.receive(octets)      what came from the network
+    engine.handshake()          until it returns true
+    engine.read(buffer)         plaintext that has arrived
+    engine.write(plaintext)
+    engine.output()             what is to go to the network; ask after every other call
+
+OpenSSL works on two memory BIOs. It is never told that the network has ended: it would take a
+missing close_notify for the end of the connection as a whole, and answers are still due.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from pierhead.codec.client_hello import ClientHello, read_client_hello
+from pierhead.context import TlsFacts
+from pierhead.errors import HandshakeError
+from pierhead.listener.tls_context import TlsContexts
+
+__all__ = ["TlsEngine"]
+
+#: Fatal alert no_application_protocol (RFC 7301 §3.2), before any key is agreed on.
+_NO_APPLICATION_PROTOCOL = bytes.fromhex("15 0303 0002 02 78")
+#: The plaintext of one record (RFC 8446 §5.1).
+_RECORD = 16_384
+
+
+class TlsEngine:
+    """One TLS connection, server side.
+
+    Attributes:
+        has_ended: whether the peer has said that it sends no more (close_notify).
+    """
+
+    def __init__(self, contexts: TlsContexts) -> None:
+        self.has_ended = False
+        self._contexts = contexts
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._hello = bytearray()
+        self._server_name: str | None = None
+        self._ssl: ssl.SSLObject | None = None
+        self._early = bytearray()  # plaintext taken in so that close_notify could be sent
+        self._close_sent = False
+
+    @property
+    def ssl_object(self) -> ssl.SSLObject:
+        """OpenSSL's connection; there once the client has said hello."""
+        assert self._ssl is not None
+        return self._ssl
+
+    def receive(self, octets: bytes | bytearray | memoryview) -> None:
+        """Take in what came from the network."""
+        if self._ssl is None:
+            self._hello += octets
+        else:
+            self._incoming.write(octets)
+
+    def handshake(self) -> bool:
+        """Go on with the handshake; true once it is through.
+
+        Raises:
+            HandshakeError: the client did it wrong; the alert for it is in `output`.
+        """
+        if self._ssl is None and not self._begin():
+            return False
+        try:
+            self.ssl_object.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        except ssl.SSLError as error:
+            raise HandshakeError("tls", error.reason or str(error)) from error
+        return True
+
+    def _begin(self) -> bool:
+        """Choose the certificate once the client's hello is whole."""
+        hello = read_client_hello(self._hello)
+        if hello is None:
+            return False
+        self._check_protocols(hello)
+        self._server_name = hello.server_name
+        context = self._contexts.for_name(hello.server_name)
+        self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._incoming.write(self._hello)
+        self._hello.clear()
+        return True
+
+    def _check_protocols(self, hello: ClientHello) -> None:
+        # RFC 7301 §3.2: the server SHALL send this alert; Python's ssl would go on without ALPN.
+        ours = {name.encode() for name in self._contexts.protocols}
+        if ours and hello.protocols and not ours.intersection(hello.protocols):
+            self._outgoing.write(_NO_APPLICATION_PROTOCOL)
+            raise HandshakeError("tls", f"the client offers {hello.protocols!r} by ALPN alone")
+
+    def read(self, buffer: memoryview) -> int:
+        """Put plaintext into the buffer; return how much, 0 for none as yet.
+
+        Raises:
+            ssl.SSLError: the peer broke the protocol; the connection is of no use.
+        """
+        filled = min(len(self._early), len(buffer))
+        buffer[:filled] = self._early[:filled]
+        del self._early[:filled]
+        # Record after record, so that many small ones are handed over in one piece.
+        while filled < len(buffer) and not self.has_ended:
+            taken = self._read_record(buffer[filled:])
+            if not taken:
+                break
+            filled += taken
+        return filled
+
+    def _read_record(self, buffer: memoryview) -> int:
+        try:
+            # With a buffer it returns a count, whatever typeshed says.
+            taken = int(self.ssl_object.read(len(buffer), buffer))  # type: ignore[arg-type]
+        except ssl.SSLWantReadError:
+            return 0
+        except ssl.SSLZeroReturnError:
+            taken = 0
+        self.has_ended = taken == 0
+        return taken
+
+    def write(self, plaintext: memoryview) -> None:
+        """Encrypt; everything is in `output` afterwards."""
+        while plaintext:
+            plaintext = plaintext[self.ssl_object.write(plaintext) :]
+
+    def close_notify(self) -> None:
+        """Say that nothing more is written; what arrives can still be read. Once is enough."""
+        if self._close_sent:
+            return
+        self._close_sent = True
+        # Python asks OpenSSL to wait for the peer's close_notify as well, and plaintext in its
+        # way would break the connection: it is taken out first. There is at most one piece.
+        with memoryview(bytearray(_RECORD)) as record:
+            while not self.has_ended and (taken := self._read_record(record)):
+                self._early += record[:taken]
+        try:
+            self.ssl_object.unwrap()
+        except ssl.SSLWantReadError:
+            pass  # the peer has not closed its side yet
+
+    def output(self) -> bytes:
+        """Return what is to go to the network, each octet once."""
+        return self._outgoing.read()
+
+    def facts(self) -> TlsFacts:
+        """Return what has been settled."""
+        tls = self.ssl_object
+        cipher = tls.cipher()
+        certificate: Mapping[str, Any] = tls.getpeercert() or {}
+        return TlsFacts(
+            version=tls.version() or "",
+            cipher=cipher[0] if cipher else "",
+            server_name=self._server_name,
+            alpn=tls.selected_alpn_protocol(),
+            client_subject=tuple(p for group in certificate.get("subject", ()) for p in group),
+            client_certificate=tls.getpeercert(binary_form=True) if certificate else None,
+        )
