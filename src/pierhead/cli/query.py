@@ -77,8 +77,10 @@ def _run(words: Sequence[str]) -> int:
         answer = asyncio.run(_answer(asked))
     except UsageError as error:
         return _complain(str(error), _USAGE)
-    except (TimedOut, PeerError, OSError) as error:
-        return _complain(_reason(error), _NO_REPLY)
+    except (TimedOut, PeerError) as error:
+        return _complain(str(error), _NO_REPLY)
+    except OSError as error:
+        return _complain(f"{asked.server}: {_reason(error)}", _NO_REPLY)
     except PierheadError as error:
         return _complain(str(error), _INTERNAL)
     _print(asked, answer)
@@ -86,6 +88,8 @@ def _run(words: Sequence[str]) -> int:
 
 
 async def _answer(asked: Words) -> Answer:
+    if asked.zones:
+        return await _explained(asked)
     if iana.type_number(asked.rtype) in (iana.AXFR, iana.IXFR):
         raise UsageError(f"{asked.rtype} is a transfer of many messages; this asks for one")
     assert asked.server is not None
@@ -103,7 +107,30 @@ async def _answer(asked: Words) -> Answer:
             flags=asked.flags,
             accept_truncated="ignore" in asked.on,
         )
-        return Answer(response, clock() - start, client.ignored)
+        taken = clock() - start
+        steps = None
+        if asked.explain:
+            from pierhead.protocols.dns.explanation import conclude
+
+            steps = conclude(response)
+        return Answer(response, taken, client.ignored, steps)
+
+
+async def _explained(asked: Words) -> Answer:
+    """Answer from zone files, as the server of these zones would."""
+    from pierhead.protocols.dns.explanation import explain
+    from pierhead.protocols.dns.services.zones import zones
+
+    explanation = await explain(
+        zones(*asked.zones),
+        asked.name,
+        asked.rtype,
+        rclass=asked.rclass,
+        edns=asked.edns,
+        flags=asked.flags,
+    )
+    assert explanation.response is not None  # zones are never silent
+    return Answer(explanation.response, steps=explanation.steps if asked.explain else None)
 
 
 def _print(asked: Words, answer: Answer) -> None:
@@ -122,8 +149,11 @@ def _wants_color(color: str) -> bool:
     return color == "always" or (color == "auto" and automatic)
 
 
-def _reason(error: Exception) -> str:
-    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+def _reason(error: OSError) -> str:
+    # asyncio writes sentences of its own over the system's; those of getaddrinfo are good.
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error.strerror or error)
 
 
 def _complain(reason: str, code: int) -> int:

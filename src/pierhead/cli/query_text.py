@@ -103,14 +103,10 @@ def show_table(answer: Answer, shown: set[str], paint: Paint) -> str:
     if "stats" in shown:
         blocks.append([paint("faint", line) for line in _stats(answer)])
     separator = "\n\n" if "comments" in shown else "\n"
-    if not shown & {"comments", "stats"}:
+    if not shown & {"comments", "stats"} and answer.steps is None:
         # +noall +answer: records and nothing else, for other programs.
-        blocks = [block[1:] if block[0].strip() in _titles(paint) else block for block in blocks]
+        blocks = [[line.lstrip() for line in block[1:]] for block in blocks]
     return separator.join("\n".join(block) for block in blocks)
-
-
-def _titles(paint: Paint) -> set[str]:
-    return {paint("head", title) for title in ("QUESTION", "ANSWER", "AUTHORITY", "ADDITIONAL")}
 
 
 def show_json(answer: Answer) -> str:

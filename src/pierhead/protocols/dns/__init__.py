@@ -15,6 +15,7 @@
     wire/      messages as bytes; pure              zone/      zones as data; pure
     codec.py   size limits, refusals                services/  zones from files, the router
     serving.py the endpoint                         client.py  `query`, `Client`
+                                                    explanation.py  where answers come from
 
 Every name here is resolved when it is first used (PEP 562): a client loads no server.
 """
@@ -26,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pierhead.protocols.dns.client import Client, query
+    from pierhead.protocols.dns.explanation import Explanation, explain
     from pierhead.protocols.dns.records import (
         AAAA,
         CAA,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from pierhead.protocols.dns.services.router import Router
     from pierhead.protocols.dns.services.zones import zones
     from pierhead.protocols.dns.serving import serve
+    from pierhead.protocols.dns.trace import Step, Trace
     from pierhead.protocols.dns.wire.edns import Edns
     from pierhead.protocols.dns.wire.iana import (
         FORMERR,
@@ -76,12 +79,16 @@ __all__ = [
     "A",
     "Client",
     "Edns",
+    "Explanation",
     "Query",
     "Record",
     "Reply",
     "ResourceRecord",
     "Response",
     "Router",
+    "Step",
+    "Trace",
+    "explain",
     "query",
     "rcode_text",
     "serve",
@@ -97,6 +104,8 @@ _HOMES = {
     **dict.fromkeys((*_NUMBERS, "rcode_text", "type_number", "type_text"), "wire.iana"),
     **dict.fromkeys(("ResourceRecord", "Response"), "response"),
     **dict.fromkeys(("Query", "Reply"), "wire.message"),
+    **dict.fromkeys(("Explanation", "explain"), "explanation"),
+    **dict.fromkeys(("Step", "Trace"), "trace"),
     "Client": "client",
     "Edns": "wire.edns",
     "Router": "services.router",

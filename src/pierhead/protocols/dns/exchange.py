@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TypeVar
+from typing import TypeAlias
 
 from pierhead.address import ListenSpec
 from pierhead.client.dial import DatagramClient, dial_stream
@@ -31,7 +31,8 @@ _FRAMING = LengthPrefixed(2)
 #: keep a deadline from passing.
 _BATCH = 64
 
-E = TypeVar("E", PeerError, UsageError, OSError)
+#: Why no answer can come any more: the server, the caller, the system.
+_Failure: TypeAlias = PeerError | UsageError | OSError
 
 
 class Question:
@@ -91,7 +92,7 @@ class _InFlight:
 
     def __init__(self) -> None:
         self._waiting: dict[int, tuple[Question, asyncio.Future[Response]]] = {}
-        self._failure: PeerError | UsageError | OSError | None = None
+        self._failure: _Failure | None = None
 
     @property
     def has_failed(self) -> bool:
@@ -116,7 +117,7 @@ class _InFlight:
         """Return the query of an identifier that still waits."""
         return self._waiting.get(ident)
 
-    def fail(self, failure: PeerError | UsageError | OSError) -> None:
+    def fail(self, failure: _Failure) -> None:
         """Let nobody wait any longer."""
         self._failure = failure
         for _, answer in self._waiting.values():
@@ -125,7 +126,7 @@ class _InFlight:
                 answer.exception()  # seen, even where the waiting has just been given up
 
 
-def _another(failure: E) -> E:
+def _another(failure: _Failure) -> _Failure:
     # One that is raised twice would grow its traceback.
     return type(failure)(*failure.args)
 

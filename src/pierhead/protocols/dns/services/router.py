@@ -18,6 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from pierhead.context import Context
 from pierhead.errors import DecodeError, UsageError
+from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.name import ROOT, from_text, key, to_text
@@ -105,6 +106,9 @@ class Router:
     async def __call__(self, query: Query, context: Context) -> Answer:
         """Answer the query with the service or function its name belongs to."""
         functions, service, mounted_at = self._find(key(query._qname))
+        trace = context.get(Trace)
+        if trace is not None:
+            _note_choice(trace, query, functions, service and mounted_at)
         if functions is None:
             if service is None:
                 return Reply(query, iana.REFUSED)
@@ -116,6 +120,10 @@ class Router:
             answer = await function(query, context)
         if service is None or not isinstance(answer, Reply) or not _is_negative(answer):
             return answer
+        if trace is not None:
+            trace.note(
+                "router", f"{to_text(mounted_at)} is asked for its SOA record", "RFC 2308 §2"
+            )
         soa = await _find_soa(service, mounted_at, query, context)
         return Reply(query, answer.rcode, True, authority=soa, options=answer.options)
 
@@ -132,6 +140,21 @@ class Router:
             suffix = name[position:]
             if functions is None:
                 functions = self._below.get(suffix)
+
+
+def _note_choice(
+    trace: Trace, query: Query, functions: _Functions | None, mounted_at: Name | None
+) -> None:
+    """Note who answers: a function, the service mounted at a suffix, or nobody."""
+    if functions is None and mounted_at is None:
+        trace.note("router", f"nobody answers for {query.name}: REFUSED", "RFC 1035 §4.1.1")
+    elif functions is None and mounted_at is not None:
+        trace.note("router", f"the service mounted at {to_text(mounted_at)} answers")
+    elif functions is not None and (function := functions.find(query.qtype)) is None:
+        text = f"{query.name} has functions, none of them for {query.rtype}: no data"
+        trace.note("router", text, "RFC 2308 §2.2")
+    else:
+        trace.note("router", f"the function {getattr(function, '__qualname__', function)} answers")
 
 
 def _key(text: str) -> Name:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pierhead.context import Context
 from pierhead.errors import ConfigError, Fault, UsageError
+from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.name import to_text
@@ -51,9 +52,21 @@ class ZoneService:
         """Answer the query; REFUSED for a name in none of the zones."""
         # Once per packet: the slots behind the properties are read.
         qtype = query._qtype
+        trace = context.get(Trace)
         if qtype in _META_RCODES:
+            if trace is not None:
+                trace.note("zones", f"{query.rtype} is no type of data in a zone", "RFC 6895 §3.1")
             return Reply(query, _META_RCODES[qtype])
-        found = lookup(self.zones, query._qname, qtype, query._qclass, dnssec=query._do)
+        found = lookup(
+            self.zones,
+            query._qname,
+            qtype,
+            query._qclass,
+            dnssec=query._do,
+            trace=trace is not None,
+        )
+        if trace is not None:
+            _note_steps(trace, found.steps)
         return Reply(
             query,
             found.rcode,
@@ -63,6 +76,16 @@ class ZoneService:
             glue=found.glue,
             additional=found.additional,
         )
+
+
+def _note_steps(trace: Trace, steps: tuple[str, ...]) -> None:
+    """Note the steps of a look-up, each "3a: what happened" or "3a: what happened (RFC …)"."""
+    for step in steps:
+        number, _, text = step.partition(": ")
+        text, _, rule = text.partition(" (RFC ")
+        rules = [f"RFC 1034 §4.3.2 step {number}"] if number[:1].isdigit() else []
+        rules += [f"RFC {rule.removesuffix(')')}"] if rule else []
+        trace.note("zones", text, ", ".join(rules))
 
 
 def zones(*sources: str | Path) -> ZoneService:
