@@ -155,6 +155,11 @@ class ConnectionControl(Protocol):
     Both take effect after the last reply to this request.
     """
 
+    @property
+    def idle_timeout(self) -> float:
+        """The idle timeout after this request's last reply, in seconds."""
+        ...
+
     def set_idle_timeout(self, seconds: float) -> None:
         """Use this idle timeout, in seconds, for the rest of the connection."""
         ...

@@ -59,13 +59,14 @@ class NetworkList:
 
     def __call__(self, frame: bytes, peer: Peer, via: Via) -> Verdict:
         """Let the frame pass, or drop it."""
-        return None if self._lists(peer) is self._allows else self._drop
+        return None if self.lists(peer) is self._allows else self._drop
 
     def admit_connection(self, peer: Peer, via: Via) -> Drop | None:
         """Accept the connection, or have it closed before its first byte."""
-        return None if self._lists(peer) is self._allows else self._drop
+        return None if self.lists(peer) is self._allows else self._drop
 
-    def _lists(self, peer: Peer) -> bool:
+    def lists(self, peer: Peer) -> bool:
+        """Tell whether the peer is on the list."""
         source = ip_source(peer)
         if source is None:
             return peer.source in self._names

@@ -57,15 +57,29 @@ class _Turn:
     It is the `ConnectionControl` that the service sees as ``context.connection``.
     """
 
-    __slots__ = ("_close", "_idle_timeout", "done", "frames", "has_commands", "ready")
+    __slots__ = (
+        "_close",
+        "_connection",
+        "_idle_timeout",
+        "done",
+        "frames",
+        "has_commands",
+        "ready",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, connection: FramedConnection) -> None:
+        self._connection = connection
         self.frames: list[bytes] = []  # replies held back while older ones are due
         self.done = False
         self.ready: asyncio.Future[None] | None = None
         self.has_commands = False
         self._close = False
         self._idle_timeout: float | None = None
+
+    @property
+    def idle_timeout(self) -> float:
+        """The idle timeout after this request's last reply, in seconds."""
+        return self._idle_timeout or self._connection.current_idle_timeout()
 
     def set_idle_timeout(self, seconds: float) -> None:
         """Use this idle timeout from this request's last reply on."""
@@ -213,6 +227,10 @@ class FramedConnection(asyncio.BufferedProtocol):
             return None
         return self._last_active
 
+    def current_idle_timeout(self) -> float:
+        """The idle timeout in force, in seconds: the connection's own or the server's."""
+        return self.idle_timeout or self._scope.options.idle_timeout
+
     def sweep(self, now: float) -> None:
         """Enforce this connection's deadlines."""
         self._requests.sweep(now)
@@ -281,7 +299,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._last_active = received_at
         self._partial_since = None  # whatever is left in the framer is the next message
         for frame in frames:
-            turn = _Turn()
+            turn = _Turn(self)
             if scope.admission is not None:
                 verdict = scope.admission(frame, scope.peer, scope.via)
                 if verdict is not None:
@@ -315,7 +333,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         refusal = self._requests.refusal(error, b"")
         self._framer = self._framing.new()
         if refusal is not None:
-            self._answer_at_once(_Turn(), refusal)
+            self._answer_at_once(_Turn(self), refusal)
         self.finish("framing")
 
     # -- giving replies out --------------------------------------------------------------------
@@ -468,7 +486,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         elif not self._heard:
             if now - self._last_active >= options.first_byte_timeout:
                 self._give_up("first_byte")
-        elif now - self._last_active >= (self.idle_timeout or options.idle_timeout):
+        elif now - self._last_active >= self.current_idle_timeout():
             self._give_up("idle")
 
     def _give_up(self, reason: str) -> None:

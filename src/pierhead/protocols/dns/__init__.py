@@ -13,7 +13,8 @@
     run(dns.serve(site), "127.0.0.1:5300")
 
     wire/      messages as bytes; pure              zone/      zones as data; pure
-    codec.py   size limits, refusals                services/  zones from files, the router
+    codec.py   size limits, refusals                services/  zones from files, the router …
+    stacking.py  layers in their order              middleware/  the layers
     serving.py the endpoint                         client.py  `query`, `Client`
                                                     explanation.py  where answers come from
 
@@ -28,6 +29,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pierhead.protocols.dns.client import Client, query
     from pierhead.protocols.dns.explanation import Explanation, explain
+    from pierhead.protocols.dns.middleware import (
+        Layer,
+        ValidCookie,
+        cookies,
+        edns,
+        expire,
+        extended_errors,
+        identity,
+        keepalive,
+        mandatory,
+        minimal_responses,
+        nsid,
+        padding,
+        query_log,
+        rate_limit,
+    )
     from pierhead.protocols.dns.records import (
         AAAA,
         CAA,
@@ -42,9 +59,13 @@ if TYPE_CHECKING:
         Record,
     )
     from pierhead.protocols.dns.response import ResourceRecord, Response
+    from pierhead.protocols.dns.services.chaos import chaos
+    from pierhead.protocols.dns.services.refuse import refuse
     from pierhead.protocols.dns.services.router import Router
+    from pierhead.protocols.dns.services.static import static
     from pierhead.protocols.dns.services.zones import zones
     from pierhead.protocols.dns.serving import serve
+    from pierhead.protocols.dns.stacking import Stack, stack, standard
     from pierhead.protocols.dns.trace import Step, Trace
     from pierhead.protocols.dns.wire.edns import Edns
     from pierhead.protocols.dns.wire.iana import (
@@ -80,24 +101,60 @@ __all__ = [
     "Client",
     "Edns",
     "Explanation",
+    "Layer",
     "Query",
     "Record",
     "Reply",
     "ResourceRecord",
     "Response",
     "Router",
+    "Stack",
     "Step",
     "Trace",
+    "ValidCookie",
+    "chaos",
+    "cookies",
+    "edns",
+    "expire",
     "explain",
+    "extended_errors",
+    "identity",
+    "keepalive",
+    "mandatory",
+    "minimal_responses",
+    "nsid",
+    "padding",
     "query",
+    "query_log",
+    "rate_limit",
     "rcode_text",
+    "refuse",
     "serve",
+    "stack",
+    "standard",
+    "static",
     "type_number",
     "type_text",
     "zones",
 ]
 
 _RECORDS = ("A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "Record", "SOA", "SRV", "TXT")
+_LAYERS = (
+    "Layer",
+    "ValidCookie",
+    "cookies",
+    "edns",
+    "expire",
+    "extended_errors",
+    "identity",
+    "keepalive",
+    "mandatory",
+    "minimal_responses",
+    "nsid",
+    "padding",
+    "query_log",
+    "rate_limit",
+)
 _NUMBERS = ("FORMERR", "NOERROR", "NOTIMP", "NXDOMAIN", "REFUSED", "SERVFAIL")
 _HOMES = {
     **dict.fromkeys(_RECORDS, "records"),
@@ -107,6 +164,11 @@ _HOMES = {
     **dict.fromkeys(("Explanation", "explain"), "explanation"),
     **dict.fromkeys(("Step", "Trace"), "trace"),
     "Client": "client",
+    **dict.fromkeys(_LAYERS, "middleware"),
+    **dict.fromkeys(("Stack", "stack", "standard"), "stacking"),
+    "chaos": "services.chaos",
+    "refuse": "services.refuse",
+    "static": "services.static",
     "Edns": "wire.edns",
     "Router": "services.router",
     "query": "client",

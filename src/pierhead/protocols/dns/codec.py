@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pierhead.errors import DecodeError, PierheadError
+from pierhead.errors import DecodeError, Overloaded, PierheadError, TimedOut
 from pierhead.limits import Limit
 from pierhead.protocols.dns.wire import iana
-from pierhead.protocols.dns.wire.edns import MIN_PAYLOAD, PAYLOAD
+from pierhead.protocols.dns.wire.edns import MIN_PAYLOAD, PAYLOAD, extended_error
 from pierhead.protocols.dns.wire.encode import MAX_MESSAGE, encode_refusal, encode_reply
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.query import BadQuery, parse_query
@@ -24,14 +24,22 @@ MAX_UDP_PAYLOAD = Limit(
     effect="at start",
 )
 
+_OTHER = 0  # RFC 8914 §4.1
+
 LIMITS = (MAX_UDP_PAYLOAD,)
 
 
 class StreamCodec:
-    """DNS on streams: a message is limited by its length prefix alone."""
+    """DNS on streams: a message is limited by its length prefix alone.
 
-    def __init__(self, max_udp_payload: int = PAYLOAD) -> None:
+    Args:
+        max_udp_payload: the size we say we can take.
+        extended_errors: whether refusals say why (RFC 8914), where the query speaks EDNS.
+    """
+
+    def __init__(self, max_udp_payload: int = PAYLOAD, *, extended_errors: bool = False) -> None:
         self._payload = int(MAX_UDP_PAYLOAD.check(max_udp_payload))
+        self._tells_why = extended_errors
 
     decode = staticmethod(parse_query)
 
@@ -47,15 +55,31 @@ class StreamCodec:
         if len(frame) < 12 or frame[2] & 0x80:
             return None
         if isinstance(error, BadQuery):
-            return encode_refusal(error, frame, self._payload)
+            return self._refuse(error, frame)
         if isinstance(error, DecodeError):
-            return encode_refusal(BadQuery(error.reason, error.offset), frame, self._payload)
+            return self._refuse(BadQuery(error.reason, error.offset), frame)
         # The query was good, or at least was never found to be bad: the failure is ours.
         try:
             query = parse_query(frame)
         except BadQuery as bad:
-            return encode_refusal(bad, frame, self._payload)
-        return self.encode(Reply(query, iana.SERVFAIL))
+            return self._refuse(bad, frame)
+        options = (extended_error(_OTHER, _reason(error)),) if self._tells_why else ()
+        return self.encode(Reply(query, iana.SERVFAIL, options=options))
+
+    def _refuse(self, error: BadQuery, frame: bytes) -> bytes:
+        # Nobody knows what options a later version has: BADVERS comes without.
+        tells_why = self._tells_why and error.do is not None and error.rcode != iana.BADVERS
+        options = (extended_error(_OTHER, error.reason),) if tells_why else ()
+        return encode_refusal(error, frame, self._payload, options)
+
+
+def _reason(error: PierheadError) -> str:
+    """Return why a good query got no answer, in words for whoever asked."""
+    if isinstance(error, TimedOut):
+        return "the answer took too long to make"
+    if isinstance(error, Overloaded):
+        return "too many queries at once; ask again later"
+    return "the failure is the server's; its log says more"
 
 
 class DatagramCodec(StreamCodec):

@@ -21,7 +21,7 @@ from struct import Struct
 
 from pierhead.errors import UsageError
 from pierhead.protocols.dns.wire import iana
-from pierhead.protocols.dns.wire.edns import Edns, build_opt
+from pierhead.protocols.dns.wire.edns import Edns, Options, build_opt
 from pierhead.protocols.dns.wire.message import AA, HEADER, OPCODE_MASK, QR, RD, TC, Query, Reply
 from pierhead.protocols.dns.wire.query import BadQuery
 from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
@@ -89,10 +89,13 @@ def encode_reply(reply: Reply, limit: int, payload: int) -> bytes:
     return _encode_sections(reply, flags, limit, opt)
 
 
-def encode_refusal(error: BadQuery, frame: bytes, payload: int) -> bytes:
-    """Return the refusal of a message that has 12 octets and no QR bit."""
+def encode_refusal(error: BadQuery, frame: bytes, payload: int, options: Options = ()) -> bytes:
+    """Return the refusal of a message that has 12 octets and no QR bit.
+
+    The options are left out where the query had no OPT record.
+    """
     ident, flags, *_ = HEADER.unpack_from(frame)
-    opt = b"" if error.do is None else build_opt(Edns(payload, error.do), error.rcode)
+    opt = b"" if error.do is None else build_opt(Edns(payload, error.do, 0, options), error.rcode)
     flags = QR | flags & (OPCODE_MASK | RD) | error.rcode & 15
     counts = 1 if error.question else 0, 0, 0, 1 if opt else 0
     return HEADER.pack(ident, flags, *counts) + error.question + opt

@@ -270,6 +270,13 @@ class Reply:
         """Return a copy that says TC and has no records: ask again over a stream."""
         return Reply(self.query, self.rcode, options=self.options, truncated=True)
 
+    def reduced(self, authority: Section) -> Reply:
+        """Return a copy with this authority section and without additional sets."""
+        copy = self._copy()
+        copy.authority = authority
+        copy.additional = ()
+        return copy
+
     def _copy(self, options: Options | None = None, padding: int | None = None) -> Reply:
         return Reply(
             self.query,

@@ -1,0 +1,202 @@
+"""DNS cookies: clients that can be called back are told from those who forge a source (RFC 7873).
+
+Every answer to a query with a cookie carries one, the client's own if it is still young. Who
+shows a good one is marked in the context (`ValidCookie`), so that layers further in can trust
+its address. Server cookies are those of RFC 9018: servers that share a secret share clients.
+"""
+
+from __future__ import annotations
+
+import secrets as chance
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pierhead.admission import allow
+from pierhead.admission.networks import NetworkList
+from pierhead.admission.source import ip_source
+from pierhead.clock import Clock, SystemClock
+from pierhead.context import Context, Transport
+from pierhead.errors import DecodeError, UsageError
+from pierhead.protocols.dns.middleware.layer import Layer, Verdict
+from pierhead.protocols.dns.trace import Trace
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.cookie import (
+    CLIENT_OCTETS,
+    SECRET_OCTETS,
+    Cookie,
+    cookie_age,
+    make_cookie,
+    parse_cookie,
+)
+from pierhead.protocols.dns.wire.message import Query, Reply
+
+__all__ = ["Cookies", "ValidCookie", "cookies"]
+
+#: RFC 9018 §4.3: how old a cookie is still good, how far ahead a fellow server's clock may be,
+#: and from which age on the client gets a new one.
+MAX_AGE_S = 3600
+MAX_AHEAD_S = 300
+RENEW_AGE_S = 1800
+
+
+@dataclass(frozen=True, slots=True)
+class ValidCookie:
+    """In the context of a client that has shown a cookie we gave to its address.
+
+    Attributes:
+        answer: the cookie option of the answer.
+    """
+
+    answer: bytes
+
+
+def cookies(
+    *,
+    secrets: Sequence[bytes] = (),
+    required: Sequence[str] = (),
+    exempt: Sequence[str] = (),
+    clock: Clock | None = None,
+) -> Cookies:
+    """Return the layer that gives cookies and checks them.
+
+    Args:
+        secrets: 16 octets each. The first makes cookies, every one of them is good for checking:
+            put a new one second on all servers, then first, and drop the old one an hour later
+            (RFC 9018 §5). None: one is drawn now, and cookies do not outlive the process.
+        required: networks whose clients get an answer over UDP only for a good cookie: others
+            are told BADCOOKIE, or to use TCP where they know no cookies.
+        exempt: networks within these that are not asked for one.
+        clock: where the time comes from.
+
+    Raises:
+        UsageError: a secret has another length, or a network is none.
+
+    Example:
+        >>> from pierhead.protocols import dns
+        >>> layer = dns.cookies(required=["0.0.0.0/0", "::/0"], exempt=["127.0.0.0/8", "::1"])
+    """
+    return Cookies(
+        secrets=secrets or (chance.token_bytes(SECRET_OCTETS),),
+        required=allow(*required) if required else None,
+        exempt=allow(*exempt) if exempt else None,
+        clock=clock or SystemClock(),
+    )
+
+
+class Cookies(Layer):
+    """The layer of DNS cookies; made by `cookies`."""
+
+    name: ClassVar[str] = "cookies"
+
+    def __init__(
+        self,
+        *,
+        secrets: Sequence[bytes],
+        required: NetworkList | None,
+        exempt: NetworkList | None,
+        clock: Clock,
+    ) -> None:
+        self.secrets = secrets
+        self._required = required
+        self._exempt = exempt
+        self._now = clock.wall
+        # Without networks that must show one, only queries that carry one concern us.
+        self.option = None if required is not None else iana.OPTION_COOKIE
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        """The secrets, the one that makes cookies first; assign to roll over."""
+        return self._secrets
+
+    @secrets.setter
+    def secrets(self, secrets: Sequence[bytes]) -> None:
+        if not secrets:
+            raise UsageError("no secret is given; cookies need at least one")
+        for secret in secrets:
+            if len(secret) != SECRET_OCTETS:
+                raise UsageError(f"a secret of {len(secret)} octets, expected {SECRET_OCTETS}")
+        self._secrets = tuple(secrets)
+
+    def before(self, query: Query, context: Context) -> Verdict:
+        """Check the cookie; answer where there must be a good one and is none."""
+        data = query.option(iana.OPTION_COOKIE)
+        if data is None:
+            if not self._is_required(context):
+                return context
+            # A client that knows no cookies can still prove its address, with a handshake.
+            _note(context, "none shown where one is required: use TCP", "RFC 7873 §5.2.1")
+            return Reply(query, iana.REFUSED, truncated=True)
+        try:
+            cookie = parse_cookie(data)
+        except DecodeError as error:
+            _note(context, str(error), "RFC 7873 §5.2.2")
+            return Reply(query, iana.FORMERR)
+        address = _address(context)
+        good = self._check(data, cookie, address)
+        if not query.has_question:
+            # A client that only asks for a cookie, or whether its own is still good.
+            _note(context, "nothing is asked but a cookie", "RFC 7873 §5.4")
+            is_bad = good is None and cookie.server
+            rcode = iana.BADCOOKIE if is_bad else iana.NOERROR
+            return self._reply(query, rcode, good or self._make(cookie.client, address))
+        if good is not None:
+            _note(context, "the client's cookie is good", "RFC 7873 §5.2.5")
+            return context.having(ValidCookie(good))
+        rule = "RFC 7873 §5.2.4" if cookie.server else "RFC 7873 §5.2.3"
+        if self._is_required(context):
+            _note(context, "no good cookie where one is required", rule)
+            return self._reply(query, iana.BADCOOKIE, self._make(cookie.client, address))
+        _note(context, "the client has no good cookie, and needs none", rule)
+        return context
+
+    def after(self, query: Query, context: Context, reply: Reply) -> Reply:
+        """Put a cookie into the reply that the client can use from now on."""
+        valid = context.get(ValidCookie)
+        if valid is not None:
+            return reply.having(iana.OPTION_COOKIE, valid.answer)
+        data = query.option(iana.OPTION_COOKIE)
+        if data is None:
+            return reply
+        fresh = self._make(data[:CLIENT_OCTETS], _address(context))
+        return reply.having(iana.OPTION_COOKIE, fresh)
+
+    def _check(self, data: bytes, cookie: Cookie, address: bytes) -> bytes | None:
+        """Return the option to answer a good cookie with; None for one that is not good."""
+        now = int(self._now())
+        for secret in self._secrets:
+            age = cookie_age(cookie, address, now, secret)
+            if age is None:
+                continue
+            if not -MAX_AHEAD_S <= age <= MAX_AGE_S:
+                return None
+            # RFC 9018 §4.3: a young one comes back as it is; who changes secrets renews all.
+            if age <= RENEW_AGE_S and secret is self._secrets[0]:
+                return data
+            return self._make(cookie.client, address)
+        return None
+
+    def _make(self, client: bytes, address: bytes) -> bytes:
+        return make_cookie(client, address, int(self._now()), self._secrets[0])
+
+    def _reply(self, query: Query, rcode: int, cookie: bytes) -> Reply:
+        return Reply(query, rcode, options=((iana.OPTION_COOKIE, cookie),))
+
+    def _is_required(self, context: Context) -> bool:
+        """Tell whether a query that came this way needs a good cookie."""
+        if self._required is None or context.via.transport is not Transport.DATAGRAM:
+            return False
+        peer = context.peer
+        is_exempt = self._exempt is not None and self._exempt.lists(peer)
+        return self._required.lists(peer) and not is_exempt
+
+
+def _address(context: Context) -> bytes:
+    """Return what a cookie is bound to; the name of a peer that has no IP address."""
+    return ip_source(context.peer) or context.peer.source
+
+
+def _note(context: Context, text: str, rule: str) -> None:
+    trace = context.get(Trace)
+    if trace is not None:
+        trace.note("cookies", text, rule)

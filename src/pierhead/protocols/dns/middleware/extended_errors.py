@@ -1,0 +1,70 @@
+"""Extended DNS errors: why there is no better answer, for the person who looks (RFC 8914)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pierhead.context import Context
+from pierhead.protocols.dns.middleware.layer import Layer
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.edns import extended_error
+from pierhead.protocols.dns.wire.message import Query, Reply
+
+__all__ = ["ExtendedErrors", "extended_errors"]
+
+# RFC 8914 §4, by their numbers there.
+_OTHER = 0
+_PROHIBITED = 18
+_NOT_AUTHORITATIVE = 20
+_NOT_SUPPORTED = 21
+
+#: What an RCODE alone leaves open.
+_BY_RCODE = {
+    iana.REFUSED: extended_error(_NOT_AUTHORITATIVE, "no zone here holds this name"),
+    iana.SERVFAIL: extended_error(_OTHER, "the failure is the server's; its log says more"),
+    iana.NOTIMP: extended_error(_NOT_SUPPORTED, "this kind of question is not answered here"),
+}
+_NO_TRANSFER = extended_error(_PROHIBITED, "you may not transfer zones from here")
+_NO_CLASS = extended_error(_NOT_SUPPORTED, "this class is not answered here")
+_NO_TYPE = extended_error(_OTHER, "this type cannot be asked for")
+_NO_COOKIE = extended_error(_PROHIBITED, "come back over TCP, or with a cookie")
+
+
+def extended_errors() -> ExtendedErrors:
+    """Return the layer that says more about refusals and failures, where EDNS is spoken.
+
+    What a service says itself, by an option in its reply, is left as it is.
+    """
+    return ExtendedErrors()
+
+
+class ExtendedErrors(Layer):
+    """The layer of extended errors; made by `extended_errors`."""
+
+    name: ClassVar[str] = "extended_errors"
+
+    def after(self, query: Query, context: Context, reply: Reply) -> Reply:
+        """Add the reason to an error."""
+        if reply.rcode in _NO_ERRORS or query._payload < 0:
+            return reply
+        if any(code == iana.OPTION_EXTENDED_ERROR for code, _ in reply.options):
+            return reply
+        reason = _reason(query, reply)
+        return reply if reason is None else reply.having(*reason)
+
+
+_NO_ERRORS = (iana.NOERROR, iana.NXDOMAIN)
+
+
+def _reason(query: Query, reply: Reply) -> tuple[int, bytes] | None:
+    """Return the option that explains an error; None where the RCODE says it all."""
+    if reply.rcode == iana.REFUSED:
+        if reply.truncated:
+            return _NO_COOKIE
+        if query.qtype in (iana.AXFR, iana.IXFR):
+            return _NO_TRANSFER
+        if query.qclass != iana.CLASS_IN:
+            return _NO_CLASS
+    if reply.rcode == iana.FORMERR and iana.is_meta_type(query.qtype):
+        return _NO_TYPE
+    return _BY_RCODE.get(reply.rcode)

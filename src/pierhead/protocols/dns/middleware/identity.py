@@ -1,0 +1,33 @@
+"""The identity of the server in class CH, beside a service for class IN (RFC 4892)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pierhead.context import Context
+from pierhead.protocols.dns.middleware.layer import Layer, Verdict
+from pierhead.protocols.dns.services.chaos import Chaos
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.message import Query
+
+__all__ = ["Identity", "identity"]
+
+
+def identity(chaos: Chaos) -> Identity:
+    """Return the layer that answers class CH from this service and lets the others pass."""
+    return Identity(chaos)
+
+
+class Identity(Layer):
+    """The layer of the server's identity; made by `identity`."""
+
+    name: ClassVar[str] = "identity"
+    _WHY: ClassVar[str] = "it answers by itself, and its answers are as others"
+    inside = dict.fromkeys(("query_log", "cookies", "rate_limit", "extended_errors", "nsid"), _WHY)
+
+    def __init__(self, chaos: Chaos) -> None:
+        self._chaos = chaos
+
+    def before(self, query: Query, context: Context) -> Verdict:
+        """Answer a question of class CH."""
+        return self._chaos.answer(query) if query._qclass == iana.CLASS_CH else context

@@ -1,0 +1,49 @@
+"""TCP keepalive: for how long a connection stays open without queries (RFC 7828)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pierhead.context import Context
+from pierhead.protocols.dns.middleware.layer import Layer, Verdict
+from pierhead.protocols.dns.trace import Trace
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.message import Query, Reply
+
+__all__ = ["Keepalive", "keepalive"]
+
+
+def keepalive() -> Keepalive:
+    """Return the layer that tells the idle timeout of a connection to whoever asks.
+
+    It is the connection's own, as the server's options or a layer further in have set it.
+    """
+    return Keepalive()
+
+
+class Keepalive(Layer):
+    """The layer of the keepalive option; made by `keepalive`."""
+
+    name: ClassVar[str] = "keepalive"
+    inside = {  # noqa: RUF012  # the base class says ClassVar
+        "cookies": "it refuses by itself, and a client with a cookie discards an answer without"
+    }
+    option = iana.OPTION_KEEPALIVE
+
+    def before(self, query: Query, context: Context) -> Verdict:
+        """Refuse a client that says what only a server says."""
+        if context.connection is None or not query.option(iana.OPTION_KEEPALIVE):
+            return context
+        trace = context.get(Trace)
+        if trace is not None:
+            trace.note("keepalive", "the query names a timeout", "RFC 7828 §3.2.1")
+        return Reply(query, iana.FORMERR)
+
+    def after(self, query: Query, context: Context, reply: Reply) -> Reply:
+        """Add the idle timeout; never over datagrams (RFC 7828 §3.2.2)."""
+        connection = context.connection
+        if connection is None or query.option(iana.OPTION_KEEPALIVE) is None:
+            return reply
+        # "in units of 100 milliseconds, encoded in network byte order", in two octets.
+        timeout = min(int(connection.idle_timeout * 10), 0xFFFF)
+        return reply.having(iana.OPTION_KEEPALIVE, timeout.to_bytes(2, "big"))

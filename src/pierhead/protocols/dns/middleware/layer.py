@@ -1,0 +1,161 @@
+"""What a DNS layer is, and how a stack of them becomes one coroutine.
+
+A layer has two hooks, both synchronous: `before` sees the query on its way in and may answer it,
+`after` sees the reply on its way out and may change or withhold it. A layer is a middleware: call
+it with a service. But a coroutine for each layer would cost more than what most layers do, so
+`combine` runs the hooks of neighbours in one, and passes over what does not concern a query:
+
+- a layer with an ``option`` is asked only about queries that carry this EDNS option;
+- a query without options meets the others alone, which are few and quick.
+
+Layers that must stand in a certain order say so themselves, with the reason (`Layer.inside`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeAlias
+
+from pierhead.context import Context
+from pierhead.middleware.replies import Replies
+from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.service import Reply as AnyReply
+from pierhead.service import Service, ServiceFunction, as_service, is_many
+
+__all__ = ["Layer", "combine"]
+
+#: What `Layer.before` gives: the context to go on with, or the reply.
+Verdict: TypeAlias = Context | Reply
+
+_Before: TypeAlias = Callable[[Query, Context], Verdict]
+_After: TypeAlias = Callable[[Query, Context, Reply], Reply | None]
+_Hooks: TypeAlias = tuple[_Before | None, _After | None]
+
+
+class Layer:
+    """A DNS middleware made of two hooks; override one or both.
+
+    Attributes:
+        name: how messages and the order of layers speak of it.
+        inside: the layers that must be further out than this one, and why.
+        option: the EDNS option it is about; None where it concerns every query.
+    """
+
+    name: ClassVar[str]
+    inside: ClassVar[Mapping[str, str]] = {}
+    option: int | None = None
+
+    def before(self, query: Query, context: Context) -> Verdict:
+        """Return the context to go on with, often the same, or the reply."""
+        return context
+
+    def after(self, query: Query, context: Context, reply: Reply) -> Reply | None:
+        """Return the reply to send, often the same; None to send none.
+
+        ``context`` is what `before` returned.
+        """
+        return reply
+
+    def __call__(self, service: ServiceFunction[Query, Reply]) -> Service[Query, Reply]:
+        """Return the service with this layer around it."""
+        return combine(service, (self,))
+
+    def __repr__(self) -> str:
+        return f"<layer {self.name}>"
+
+
+def combine(
+    service: ServiceFunction[Query, Reply], layers: Sequence[Layer]
+) -> Service[Query, Reply]:
+    """Return the service with these layers around it, the first of them outermost.
+
+    What the service raises passes through: no layer answers in its place.
+    """
+    inner = as_service(service)
+    hooks = [(layer.option, _hooks(layer)) for layer in layers]
+    plain = [pair for option, pair in hooks if option is None]
+    afters = [after for _, after in reversed(plain) if after is not None]
+    has_before = any(before is not None for before, _ in plain)
+
+    async def answer(query: Query, context: Context) -> AnyReply[Reply]:
+        if query._options:
+            codes = [code for code, _ in query._options]
+            concerned = [pair for option, pair in hooks if option is None or option in codes]
+            return await _pass(inner, concerned, query, context)
+        if has_before:
+            return await _pass(inner, plain, query, context)
+        reply: Any = await inner(query, context)
+        if type(reply) is not Reply:
+            return _rest(reply, [(after, context) for after in afters], query)
+        changed: Reply | None = reply
+        for after in afters:
+            if changed is None:
+                return None
+            changed = after(query, context, changed)
+        return changed
+
+    return answer
+
+
+def _hooks(layer: Layer) -> _Hooks:
+    """Return the hooks that a layer overrides."""
+    kind = type(layer)
+    return (
+        layer.before if kind.before is not Layer.before else None,
+        layer.after if kind.after is not Layer.after else None,
+    )
+
+
+async def _pass(
+    inner: Callable[[Query, Context], Awaitable[AnyReply[Reply]]],
+    concerned: Sequence[_Hooks],
+    query: Query,
+    context: Context,
+) -> AnyReply[Reply]:
+    """Take a query inward through the hooks and its reply outward."""
+    afters: list[tuple[_After, Context]] = []
+    reply: Any = None
+    for before, after in concerned:
+        if before is not None:
+            verdict = before(query, context)
+            if isinstance(verdict, Reply):
+                reply = verdict
+                break
+            context = verdict
+        if after is not None:
+            afters.append((after, context))
+    else:
+        reply = await inner(query, context)
+    afters.reverse()
+    return _rest(reply, afters, query)
+
+
+def _rest(reply: Any, afters: list[tuple[_After, Context]], query: Query) -> AnyReply[Reply]:
+    """Take a reply, silence or many replies outward."""
+    if is_many(reply):
+        return _ManyReplies(reply, afters, query)
+    for after, context in afters:
+        if reply is None:
+            return None
+        reply = after(query, context, reply)
+    return reply  # type: ignore[no-any-return]
+
+
+class _ManyReplies(Replies[Reply]):
+    """Each of many replies, taken outward."""
+
+    __slots__ = ("_afters", "_query")
+
+    def __init__(
+        self, inner: AsyncIterator[Reply], afters: list[tuple[_After, Context]], query: Query
+    ) -> None:
+        super().__init__(inner)
+        self._afters = afters
+        self._query = query
+
+    async def _step(self) -> Reply:
+        while True:
+            reply: Any = await self._inner.__anext__()
+            changed: Any = _rest(reply, self._afters, self._query)
+            if changed is not None:
+                return changed  # type: ignore[no-any-return]

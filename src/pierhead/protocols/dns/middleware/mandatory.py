@@ -1,0 +1,90 @@
+"""What every DNS server does, whatever its service: always the innermost layer.
+
+The codec keeps the rules of the message (header, opcode, counts, EDNS version, sizes); here are
+those that need a query or a reply as a value.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pierhead.context import Context
+from pierhead.errors import ServiceFailed
+from pierhead.protocols.dns.middleware.layer import Layer, Verdict
+from pierhead.protocols.dns.trace import Trace
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.message import Query, Reply
+
+__all__ = ["Mandatory", "mandatory"]
+
+_OUTSIDE = (
+    "query_log",
+    "cookies",
+    "nsid",
+    "keepalive",
+    "padding",
+    "edns",
+    "expire",
+    "rate_limit",
+    "extended_errors",
+    "minimal_responses",
+    "identity",
+)
+
+#: Types that are carried in messages or describe them, and are never data that can be asked for
+#: (RFC 6895 §3.1), with the answer. ANY, AXFR and IXFR are questions, the service's to answer.
+_META_RCODES = {
+    **{n: iana.FORMERR for n in range(256) if iana.is_meta_type(n)},
+    iana.MAILA: iana.NOTIMP,  # RFC 1035 §3.2.3: obsolete
+    iana.MAILB: iana.NOTIMP,
+    iana.TKEY: iana.NOTIMP,
+}
+for _question_type in (iana.ANY, iana.AXFR, iana.IXFR):
+    del _META_RCODES[_question_type]
+
+
+def mandatory() -> Mandatory:
+    """Return the layer of what every DNS server does; `stack` puts it in by itself."""
+    return Mandatory()
+
+
+class Mandatory(Layer):
+    """Refuses what no service should see, and holds services to the question."""
+
+    name: ClassVar[str] = "mandatory"
+    inside = dict.fromkeys(_OUTSIDE, "its refusals pass through every other layer")
+
+    def before(self, query: Query, context: Context) -> Verdict:
+        """Refuse questions that no service can answer."""
+        if not query.has_question:
+            # No layer further out has to do with cookies (RFC 9619 §4).
+            return _refuse(query, context, iana.FORMERR, "nothing is asked", "RFC 9619 §4")
+        rcode = _META_RCODES.get(query._qtype)
+        if rcode is not None:
+            text = f"{query.rtype} cannot be asked for"
+            return _refuse(query, context, rcode, text, "RFC 6895 §3.1")
+        if query._qclass == iana.CLASS_CH:
+            text = "class CH is answered where identity is configured"
+            return _refuse(query, context, iana.REFUSED, text, "RFC 4892 §2.1")
+        return context
+
+    def after(self, query: Query, context: Context, reply: Reply) -> Reply:
+        """Return the reply if it answers the question that was asked.
+
+        Raises:
+            ServiceFailed: it answers another query, and would go to who never asked.
+        """
+        asked = reply.query
+        if asked is not query and (asked._id, asked._question) != (query._id, query._question):
+            raise ServiceFailed(f"the service answered {asked!r}, expected {query!r}")
+        if reply.rcode > 15 and query._payload < 0:
+            # RFC 6891 §6.1.3: the upper bits of such a code have no place without EDNS.
+            return Reply(query, iana.SERVFAIL)
+        return reply
+
+
+def _refuse(query: Query, context: Context, rcode: int, text: str, rule: str) -> Reply:
+    trace = context.get(Trace)
+    if trace is not None:
+        trace.note("mandatory", text, rule)
+    return Reply(query, rcode)

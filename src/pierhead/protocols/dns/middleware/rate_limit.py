@@ -1,0 +1,275 @@
+"""Response rate limiting: a server whose answers are not worth stealing.
+
+Who forges the source of a query has the answer sent to a victim. So answers are counted by the
+network they go to and by what they say, and beyond the rate they are not sent: mostly in
+silence, sometimes cut to a TC bit, on which a genuine client comes back over TCP. Only datagrams
+are counted: a stream begins with a handshake that nobody can forge.
+
+What counts as the same answer: the same set of records (all names that a wildcard stands for
+together); all absent types of one name; all absent names of one zone; all referrals to one zone;
+all errors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar, TypeAlias
+
+from pierhead.admission import allow
+from pierhead.admission.networks import NetworkList
+from pierhead.admission.source import ip_source
+from pierhead.clock import Clock, SystemClock
+from pierhead.context import Context, Transport
+from pierhead.limits import Limit
+from pierhead.metrics import Metrics
+from pierhead.protocols.dns.middleware.cookies import ValidCookie
+from pierhead.protocols.dns.middleware.layer import Layer
+from pierhead.protocols.dns.trace import Trace
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.message import Query, Reply
+
+__all__ = ["LIMITS", "RateLimit", "rate_limit"]
+
+_METRIC = "responses_limited_total{action=…}"
+_EFFECT = "at construction"
+
+PER_SECOND = Limit(
+    name="responses_per_second",
+    default=200.0,
+    minimum=0.001,
+    maximum=1_000_000.0,
+    unit="responses/s",
+    meaning="How many like answers a second one network gets in the long run.",
+    source="NSD's rrl-ratelimit, 200",
+    metric=_METRIC,
+    effect=_EFFECT,
+)
+BURST = Limit(
+    name="burst",
+    default=200,
+    minimum=1,
+    maximum=1_000_000,
+    unit="responses",
+    meaning="How many like answers one network gets at once after a pause.",
+    source="one second of the default rate, as NSD counts",
+    metric=_METRIC,
+    effect=_EFFECT,
+)
+SLIP = Limit(
+    name="slip",
+    default=2,
+    minimum=0,
+    maximum=100,
+    unit="responses",
+    meaning="Each how many-th answer beyond the rate is cut to TC instead of dropped; 0 none.",
+    source="NSD, BIND and Knot: rrl-slip 2, 2 and 1",
+    metric=_METRIC,
+    effect=_EFFECT,
+)
+IPV4_PREFIX = Limit(
+    name="ipv4_prefix",
+    default=24,
+    minimum=1,
+    maximum=32,
+    unit="bits",
+    meaning="How many leading bits of an IPv4 address make a network.",
+    source="NSD, BIND and Knot: 24",
+    metric=_METRIC,
+    effect=_EFFECT,
+)
+IPV6_PREFIX = Limit(
+    name="ipv6_prefix",
+    default=56,
+    minimum=1,
+    maximum=128,
+    unit="bits",
+    meaning="How many leading bits of an IPv6 address make a network.",
+    source="BIND and Knot: 56; RFC 6177 §2: what a site may get",
+    metric=_METRIC,
+    effect=_EFFECT,
+)
+MAX_ENTRIES = Limit(
+    name="max_entries",
+    default=100_000,
+    minimum=1,
+    maximum=16_777_216,
+    unit="entries",
+    meaning="How many networks and answers are remembered; the oldest are forgotten first.",
+    source="about 25 MB of memory; BIND's max-table-size is 20,000, NSD's rrl-size 1,000,000",
+    metric="none",
+    effect=_EFFECT,
+)
+
+LIMITS = (PER_SECOND, BURST, SLIP, IPV4_PREFIX, IPV6_PREFIX, MAX_ENTRIES)
+
+#: Kinds of answers that are told apart.
+_ANSWER, _NODATA, _NXDOMAIN, _REFERRAL, _ERROR = range(5)
+
+_Key: TypeAlias = tuple[int, int, bytes, int]
+
+
+def rate_limit(
+    responses_per_second: float = PER_SECOND.default,
+    *,
+    burst: int = int(BURST.default),
+    slip: int = int(SLIP.default),
+    ipv4_prefix: int = int(IPV4_PREFIX.default),
+    ipv6_prefix: int = int(IPV6_PREFIX.default),
+    max_entries: int = int(MAX_ENTRIES.default),
+    exempt: Sequence[str] = ("127.0.0.0/8", "::1"),
+    clock: Clock | None = None,
+    metrics: Metrics | None = None,
+) -> RateLimit:
+    """Return the layer that limits like answers to one network over datagrams.
+
+    In any span of t seconds a network gets no more than ``burst + responses_per_second * t``
+    whole answers of one kind, for as long as it is remembered. A client with a good cookie is
+    not limited, and neither is a peer without an IP address.
+
+    Args:
+        responses_per_second, burst, slip, ipv4_prefix, ipv6_prefix, max_entries: see `LIMITS`.
+        exempt: networks that are not limited: this machine, unless said otherwise.
+        clock: where the time comes from.
+        metrics: where limited answers are counted; a registry of its own by default.
+
+    Raises:
+        UsageError: a number is out of range, or a network is none.
+
+    Example:
+        >>> from pierhead.protocols import dns
+        >>> layer = dns.rate_limit(50, slip=1)
+    """
+    for limit, value in zip(
+        LIMITS,
+        (responses_per_second, burst, slip, ipv4_prefix, ipv6_prefix, max_entries),
+        strict=True,
+    ):
+        limit.check(value)
+    return RateLimit(
+        # Rounded up, in whole nanoseconds: never more than the rate, and no error adds up.
+        interval_ns=math.ceil(1e9 / responses_per_second),
+        burst=burst,
+        slip=slip,
+        shifts={4: 32 - ipv4_prefix, 16: 128 - ipv6_prefix},
+        max_entries=max_entries,
+        exempt=allow(*exempt) if exempt else None,
+        clock=clock or SystemClock(),
+        metrics=metrics or Metrics(),
+    )
+
+
+class RateLimit(Layer):
+    """The layer of response rate limiting; made by `rate_limit`.
+
+    A token bucket for each key, kept as one number: when it will be full again.
+
+    Attributes:
+        metrics: where ``responses_limited_total`` counts, by ``action``: drop or slip.
+    """
+
+    name: ClassVar[str] = "rate_limit"
+    inside = {  # noqa: RUF012  # the base class says ClassVar
+        "query_log": "the log shows what was sent, not what would have been",
+        "cookies": "who shows a good cookie is not limited, and cookies finds that out",
+    }
+
+    def __init__(
+        self,
+        *,
+        interval_ns: int,
+        burst: int,
+        slip: int,
+        shifts: dict[int, int],
+        max_entries: int,
+        exempt: NetworkList | None,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._interval_ns = interval_ns
+        self._ahead_ns = (burst - 1) * interval_ns
+        self._slip = slip
+        self._shifts = shifts
+        self._max_entries = max_entries
+        self._exempt = exempt
+        self._now = clock.monotonic
+        self.metrics = metrics
+        self._dropped = metrics.counter("responses_limited_total", action="drop")
+        self._slipped = metrics.counter("responses_limited_total", action="slip")
+        # Ordered by last use, which is the order of insertion: when the bucket is full again,
+        # and how many answers have been withheld since it last was.
+        self._entries: dict[_Key, tuple[int, int]] = {}
+
+    def after(self, query: Query, context: Context, reply: Reply) -> Reply | None:
+        """Send the reply, cut it or keep it back."""
+        if context.via.transport is not Transport.DATAGRAM:
+            return reply
+        if context.get(ValidCookie) is not None:
+            return reply
+        network = self._network(context)
+        if network is None:
+            return reply
+        withheld = self._withheld((network, *_kind(query, reply)))
+        if not withheld:
+            return reply
+        if self._slip and withheld % self._slip == 0:
+            self._slipped.value += 1
+            _note(context, "beyond the rate: the answer is cut, TC says to use TCP")
+            return reply.cut()
+        self._dropped.value += 1
+        _note(context, "beyond the rate: the answer is not sent")
+        return None
+
+    def __len__(self) -> int:
+        """How many networks and answers are remembered."""
+        return len(self._entries)
+
+    def _network(self, context: Context) -> int | None:
+        """Return the network that an answer goes to; None where it is not limited."""
+        peer = context.peer
+        source = ip_source(peer)
+        if source is None or (self._exempt is not None and self._exempt.lists(peer)):
+            return None
+        prefix = int.from_bytes(source, "big") >> self._shifts[len(source)]
+        # The complement keeps IPv6 prefixes apart from IPv4 ones: it is negative.
+        return prefix if len(source) == 4 else ~prefix
+
+    def _withheld(self, key: _Key) -> int:
+        """Count an answer; return 0 to send it, else how many have been withheld in a row."""
+        now = int(self._now() * 1e9)
+        entries = self._entries
+        full_at, withheld = entries.pop(key, (now, 0))
+        if full_at < now:
+            full_at = now
+        if full_at - now <= self._ahead_ns:
+            entries[key] = full_at + self._interval_ns, 0
+            withheld = 0
+        else:
+            # An answer withheld costs nothing, but keeps its entry from being forgotten.
+            withheld += 1
+            entries[key] = full_at, withheld
+        if len(entries) > self._max_entries:
+            del entries[next(iter(entries))]
+        return withheld
+
+
+def _kind(query: Query, reply: Reply) -> tuple[int, bytes, int]:
+    """Return what is said: the kind of answer, the name it is about, and the type."""
+    rcode = reply.rcode
+    if rcode == iana.NOERROR:
+        if reply.answer:
+            # The set's own owner, not the name it is shown under: one for all of a wildcard.
+            return _ANSWER, reply.answer[0][1].owner.lower(), query._qtype
+        if reply.authority and not reply.authoritative:
+            return _REFERRAL, reply.authority[0][1].owner.lower(), 0
+        return _NODATA, query._qname.lower(), 0
+    if rcode == iana.NXDOMAIN:
+        zone = reply.authority[0][1].owner.lower() if reply.authority else b""
+        return _NXDOMAIN, zone, 0
+    return _ERROR, b"", 0
+
+
+def _note(context: Context, text: str) -> None:
+    trace = context.get(Trace)
+    if trace is not None:
+        trace.note("rate_limit", text)

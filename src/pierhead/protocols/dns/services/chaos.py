@@ -1,0 +1,59 @@
+"""Who the server is and what it runs, as TXT records of class CH (RFC 4892 §2.1)."""
+
+from __future__ import annotations
+
+from pierhead.context import Context
+from pierhead.errors import UsageError
+from pierhead.protocols.dns.records import TXT
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.protocols.dns.wire.name import from_text, key
+from pierhead.protocols.dns.wire.record import Record
+
+__all__ = ["Chaos", "chaos"]
+
+_VERSION = ("version.bind.", "version.server.")
+_IDENTITY = ("id.server.", "hostname.bind.")
+
+
+def chaos(*, version: str | None = None, identity: str | None = None) -> Chaos:
+    """Return a service that tells version and identity in class CH, and refuses all else.
+
+    Args:
+        version: what ``version.bind`` and ``version.server`` say; None to refuse them.
+        identity: what ``id.server`` and ``hostname.bind`` say; None to refuse them.
+
+    Raises:
+        UsageError: neither is given.
+
+    Example:
+        >>> from pierhead.protocols import dns
+        >>> who = dns.chaos(identity="north-2")
+    """
+    if version is None and identity is None:
+        raise UsageError("chaos() tells nothing; give a version, an identity or both")
+    return Chaos(version, identity)
+
+
+class Chaos:
+    """A service of class CH; made by `chaos`."""
+
+    __slots__ = ("_records",)
+
+    def __init__(self, version: str | None, identity: str | None) -> None:
+        self._records: dict[bytes, Record] = {}
+        for names, text in ((_VERSION, version), (_IDENTITY, identity)):
+            if text is not None:
+                self._records |= {key(from_text(name)): TXT(text) for name in names}
+
+    async def __call__(self, query: Query, context: Context) -> Reply:
+        """Answer the query; REFUSED for what is not told."""
+        return self.answer(query)
+
+    def answer(self, query: Query) -> Reply:
+        """Return the same at once."""
+        record = self._records.get(key(query.qname))
+        if record is None or query.qclass != iana.CLASS_CH:
+            return Reply(query, iana.REFUSED)
+        # Another type than TXT: the name exists, without such data.
+        return query.reply(record, ttl=0)

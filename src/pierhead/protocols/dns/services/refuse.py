@@ -1,0 +1,32 @@
+"""A service that answers nothing, and says so."""
+
+from __future__ import annotations
+
+from pierhead.context import Context
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.edns import extended_error
+from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.service import Service
+
+__all__ = ["refuse"]
+
+_PROHIBITED = 18
+
+
+def refuse(reason: str = "") -> Service[Query, Reply]:
+    """Return a service that refuses every query.
+
+    Args:
+        reason: told to clients that speak EDNS (RFC 8914, code 18); keep it short.
+
+    Example:
+        >>> from pierhead.protocols import dns
+        >>> site = dns.Router()
+        >>> site.mount("internal.example.", dns.refuse("only for the office"))
+    """
+    options = (extended_error(_PROHIBITED, reason),) if reason else ()
+
+    async def refused(query: Query, context: Context) -> Reply:
+        return Reply(query, iana.REFUSED, options=options)
+
+    return refused

@@ -1,0 +1,58 @@
+"""A service that answers from a table in the program: no file, no zone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pierhead.context import Context
+from pierhead.errors import DecodeError, UsageError
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.protocols.dns.wire.name import ROOT, from_text, key
+from pierhead.protocols.dns.wire.record import MAX_TTL, Record
+from pierhead.service import Service
+
+__all__ = ["static"]
+
+
+def static(
+    names: Mapping[str, Record | Iterable[Record]], *, ttl: int = 300
+) -> Service[Query, Reply]:
+    """Return a service that has these records under these names.
+
+    A name of the table without the type that was asked for gets an empty answer; any other name
+    is refused, since nobody knows here whether it exists.
+
+    Args:
+        names: one record or several for each name.
+        ttl: for how many seconds answers may be cached.
+
+    Raises:
+        UsageError: a name is none, or the TTL is out of range.
+
+    Example:
+        >>> from pierhead.protocols import dns
+        >>> service = dns.static({"www.example.": dns.A("192.0.2.1")}, ttl=60)
+    """
+    if not 0 <= ttl <= MAX_TTL:
+        raise UsageError(f"ttl is {ttl}, expected 0 to {MAX_TTL} seconds")
+    table = {_key(name): _records(given) for name, given in names.items()}
+
+    async def answer(query: Query, context: Context) -> Reply:
+        records = table.get(key(query.qname))
+        if records is None or query.qclass != iana.CLASS_IN:
+            return Reply(query, iana.REFUSED)
+        return query.reply(*records, ttl=ttl)
+
+    return answer
+
+
+def _key(name: str) -> bytes:
+    try:
+        return key(from_text(name, ROOT))
+    except DecodeError as error:
+        raise UsageError(f"{name!r} is no domain name: {error}") from None
+
+
+def _records(given: Record | Iterable[Record]) -> tuple[Record, ...]:
+    return (given,) if isinstance(given, Record) else tuple(given)

@@ -1,0 +1,156 @@
+"""Layers around a service, in an order that works: `stack` checks it, `standard` knows it.
+
+    query ─▶ query_log  cookies  nsid  keepalive  padding  edns  expire  rate_limit
+                                                 extended_errors  minimal_responses
+                                                 identity  mandatory ─▶ service
+
+Why this order: docs/decisions/0013-dns-middleware-order.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from pierhead.context import Context
+from pierhead.errors import UsageError
+from pierhead.protocols.dns import middleware
+from pierhead.protocols.dns.middleware.layer import Layer, combine
+from pierhead.protocols.dns.services.chaos import Chaos
+from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.service import Middleware, Service, ServiceFunction, as_service
+from pierhead.service import Reply as AnyReply
+
+__all__ = ["Stack", "stack", "standard"]
+
+
+class Stack:
+    """A service with checked layers around it; made by `stack` or `standard`.
+
+    Attributes:
+        layers: the layers, outermost first.
+    """
+
+    __slots__ = ("_service", "layers")
+
+    def __init__(self, service: Service[Query, Reply], layers: tuple[Middleware, ...]) -> None:
+        self._service = service
+        self.layers = layers
+
+    def __call__(self, query: Query, context: Context) -> Awaitable[AnyReply[Reply]]:
+        """Answer the query."""
+        return self._service(query, context)
+
+    def __repr__(self) -> str:
+        shown = [layer.name if isinstance(layer, Layer) else repr(layer) for layer in self.layers]
+        return f"<Stack {' > '.join(shown)}>"
+
+
+def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
+    """Return the service with these layers around it, the first listed outermost.
+
+    What is mandatory is there even if it is not listed. Layers that are not of DNS, such as
+    `pierhead.middleware.timeout`, may stand anywhere.
+
+    Raises:
+        UsageError: a layer stands outside one that it must be inside of, or stands here twice.
+
+    Example:
+        >>> from pierhead.protocols import dns
+        >>> bare = dns.stack(dns.refuse())
+        >>> bare
+        <Stack mandatory>
+        >>> with_cookies = dns.stack(dns.refuse(), dns.cookies(), dns.rate_limit())
+    """
+    if isinstance(service, Stack):
+        raise UsageError(f"{service!r} has its layers already; list all of them in one stack")
+    if not any(isinstance(layer, middleware.Mandatory) for layer in layers):
+        layers = (*layers, middleware.mandatory())
+    _check_order(layers)
+    wrapped: Service[Query, Reply] = as_service(service)
+    run: list[Layer] = []
+    for layer in reversed(layers):
+        # Neighbours that are hooks and nothing else share one coroutine.
+        if isinstance(layer, Layer) and type(layer).__call__ is Layer.__call__:
+            run.insert(0, layer)
+            continue
+        wrapped = layer(combine(wrapped, run) if run else wrapped)
+        run = []
+    return Stack(combine(wrapped, run) if run else wrapped, layers)
+
+
+def standard(
+    service: ServiceFunction[Query, Reply],
+    *,
+    cookies: middleware.Cookies | bool = True,
+    rate_limit: middleware.RateLimit | bool = True,
+    nsid: str | bytes | None = None,
+    chaos: Chaos | None = None,
+    keepalive: bool = True,
+    padding: bool = True,
+    extended_errors: bool = True,
+    minimal_responses: bool = False,
+    query_log: middleware.QueryLog | bool = False,
+) -> Stack:
+    """Return the service with the standard layers around it, in the right order.
+
+    It is what `serve` puts around a service that is no stack yet.
+
+    Args:
+        service: takes a `Query`, gives a `Reply`.
+        cookies: DNS cookies, with a secret drawn now; or a layer made by `dns.cookies`.
+        rate_limit: 200 like answers a second to one network, this machine not counted; or a
+            layer made by `dns.rate_limit`.
+        nsid: this server's identifier, told to whoever asks.
+        chaos: what class CH is answered from; refused without.
+        keepalive: tell the idle timeout of connections to whoever asks.
+        padding: pad answers to padded queries on encrypted transports.
+        extended_errors: say more about refusals and failures.
+        minimal_responses: leave out what was not asked for.
+        query_log: log each query; or a layer made by `dns.query_log`.
+
+    Example:
+        >>> from pierhead.protocols import dns
+        >>> site = dns.static({"www.example.": dns.A("192.0.2.1")})
+        >>> endpoint = dns.serve(dns.standard(site, nsid="north-2", rate_limit=False))
+    """
+    chosen = (
+        _choose(query_log, middleware.query_log),
+        _choose(cookies, middleware.cookies),
+        middleware.nsid(nsid) if nsid is not None else None,
+        _choose(keepalive, middleware.keepalive),
+        _choose(padding, middleware.padding),
+        middleware.edns(),
+        middleware.expire(),
+        _choose(rate_limit, middleware.rate_limit),
+        _choose(extended_errors, middleware.extended_errors),
+        _choose(minimal_responses, middleware.minimal_responses),
+        middleware.identity(chaos) if chaos is not None else None,
+        middleware.mandatory(),
+    )
+    return stack(service, *[layer for layer in chosen if layer is not None])
+
+
+def _choose(given: Layer | bool, make: Callable[[], Layer]) -> Layer | None:
+    if isinstance(given, Layer):
+        return given
+    return make() if given else None
+
+
+def _check_order(layers: Sequence[Middleware]) -> None:
+    """Refuse layers that stand where they cannot do what they are for.
+
+    Raises:
+        UsageError: says which, and why.
+    """
+    named = [layer for layer in layers if isinstance(layer, Layer)]
+    for index, layer in enumerate(named):
+        for further_in in named[index + 1 :]:
+            if layer.name == further_in.name:
+                raise UsageError(f"the layer {layer.name} stands here twice; list it once")
+            why = layer.inside.get(further_in.name)
+            if why is not None:
+                right = f"{further_in.name}, then {layer.name}"
+                raise UsageError(
+                    f"the layer {layer.name} must be inside {further_in.name}: {why}; "
+                    f"list {right} (the first is outermost)"
+                )
