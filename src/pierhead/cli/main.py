@@ -53,6 +53,7 @@ class LazyGroup(click.Group):
 _COMMANDS = {
     "serve": ("Serve a protocol on any addresses.", "pierhead.cli.serve:serve"),
     "query": ("Ask a DNS server, with the words of dig.", "pierhead.cli.query:query"),
+    "zone": ("Check and format zone files.", "pierhead.cli.zone:zone"),
     "address": ("Explain listening addresses.", "pierhead.cli.address:address"),
 }
 

@@ -21,7 +21,7 @@ from pierhead.protocols.dns.zone.lookup import lookup
 from pierhead.protocols.dns.zone.master_file import parse_zone
 from pierhead.protocols.dns.zone.zone import Zone, Zones
 
-__all__ = ["ZoneService", "load_zones", "zones"]
+__all__ = ["ZoneFile", "ZoneService", "find_zone_files", "load_zones", "zones"]
 
 _SUFFIX = ".zone"
 
@@ -117,9 +117,9 @@ def load_zones(*sources: str | Path) -> Zones:
     faults: list[Fault] = []
     for source in sources:
         try:
-            for file in _find_files(source):
+            for file in find_zone_files(source):
                 try:
-                    zone = _load(file)
+                    zone = file.load()
                 except ConfigError as error:
                     faults += error.faults
                     continue
@@ -134,63 +134,87 @@ def load_zones(*sources: str | Path) -> Zones:
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
-    """One zone file; without a name it says its own."""
+class ZoneFile:
+    """One zone file.
+
+    Attributes:
+        path: where it is.
+        origin: the zone's name; None where the file says it itself.
+    """
 
     path: Path
     origin: str | None
 
+    def read(self) -> bytes:
+        """Return the file's content.
 
-def _find_files(source: str | Path) -> Iterator[_File]:
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise _unreadable(self.path, f"cannot be read: {error.strerror}") from None
+
+    def load(self) -> Zone:
+        """Return the zone.
+
+        Raises:
+            ConfigError: the file cannot be read or served; has all of its faults.
+        """
+        text = self.read()
+        folder = self.path.parent.resolve()
+
+        def include(path: str) -> bytes:
+            # Where it is after every symbolic link is what counts.
+            found = (folder / path).resolve()
+            if not found.is_relative_to(folder):
+                raise UsageError(f"it leads out of {folder}")
+            if not found.is_file():
+                raise UsageError("there is no such file")
+            return found.read_bytes()
+
+        name = str(self.path)
+        try:
+            return parse_zone(text, origin=self.origin, file_name=name, include=include)
+        except UsageError as error:
+            remedy = f"rename the file, or give it as NAME={name}"
+            raise ConfigError([Fault(name, 0, 0, str(error), remedy=remedy)]) from None
+
+
+def find_zone_files(source: str | Path) -> Iterator[ZoneFile]:
+    """Give the zone files of a source: a file, ``NAME=FILE``, or a folder.
+
+    Raises:
+        ConfigError: the folder has none.
+        UsageError: the name in front of ``=`` is none.
+    """
     name, equals, rest = str(source).partition("=")
     # A path may hold an equals sign as well; a name holds no slash.
     if isinstance(source, str) and equals and "/" not in name:
         if not name or not rest:
             raise UsageError(f"{source!r} is no zone; expected NAME=FILE")
-        yield _File(Path(rest), name)
+        yield ZoneFile(Path(rest), name)
         return
     path = Path(source)
     if not path.is_dir():
-        yield _File(path, _origin(path))
+        yield ZoneFile(path, _origin(path))
         return
     files = sorted(p for p in path.glob(f"*{_SUFFIX}") if not p.name.startswith("."))
     if not files:
         raise _unreadable(path, f"the folder has no *{_SUFFIX} file")
     for file in files:
-        yield _File(file, _origin(file))
+        yield ZoneFile(file, _origin(file))
 
 
 def _origin(path: Path) -> str | None:
     return path.name.removesuffix(_SUFFIX) if path.name.endswith(_SUFFIX) else None
 
 
-def _load(file: _File) -> Zone:
-    try:
-        text = file.path.read_bytes()
-    except OSError as error:
-        raise _unreadable(file.path, f"cannot be read: {error.strerror}") from None
-    folder = file.path.parent.resolve()
-
-    def include(path: str) -> bytes:
-        # Where it is after every symbolic link is what counts.
-        found = (folder / path).resolve()
-        if not found.is_relative_to(folder):
-            raise UsageError(f"it leads out of {folder}")
-        if not found.is_file():
-            raise UsageError("there is no such file")
-        return found.read_bytes()
-
-    try:
-        return parse_zone(text, origin=file.origin, file_name=str(file.path), include=include)
-    except UsageError as error:
-        remedy = f"rename the file, or give it as NAME={file.path}"
-        raise ConfigError([Fault(str(file.path), 0, 0, str(error), remedy=remedy)]) from None
-
-
 def _unreadable(path: Path, reason: str) -> ConfigError:
     return ConfigError([Fault(str(path), 0, 0, reason, code="file")])
 
 
-def _twice(zone: Zone, file: _File, first: str) -> Fault:
+def _twice(zone: Zone, file: ZoneFile, first: str) -> Fault:
     message = f"zone {to_text(zone.origin)} is in {first} already"
     return Fault(str(file.path), 0, 0, message, remedy="give one of them", code="twice")

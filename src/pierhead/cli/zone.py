@@ -1,0 +1,157 @@
+"""``pierhead zone``: check zone files, and write them in one canonical form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import click
+
+from pierhead.errors import ConfigError, Fault, UsageError
+from pierhead.protocols.dns.services.zones import ZoneFile, find_zone_files
+from pierhead.protocols.dns.wire import iana, name
+from pierhead.protocols.dns.zone.format import format_zone
+from pierhead.protocols.dns.zone.zone import Zone
+
+__all__ = ["zone"]
+
+_INVALID = 4
+_UNFORMATTED = 1
+
+_CHECK_EPILOG = """\b
+Examples:
+  pierhead zone check examples/zones
+  pierhead zone check --json example.org=zones/main.txt
+
+Exit codes: 0 valid, 2 usage, 4 a zone is invalid.
+"""
+_FORMAT_EPILOG = """\b
+Examples:
+  pierhead zone format examples/zones/example.zone
+  diff <(pierhead zone format old.zone) <(pierhead zone format new.zone)
+
+Exit codes: 0 ok, 1 --check found one that is not canonical, 2 usage, 4 a zone is invalid.
+"""
+
+
+@click.group()
+def zone() -> None:
+    """Check and format zone files."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What became of reading one file: a zone or faults."""
+
+    file: str
+    zone: Zone | None
+    faults: tuple[Fault, ...]
+
+
+@zone.command("check", epilog=_CHECK_EPILOG)
+@click.argument("paths", metavar="[NAME=]FILE...", nargs=-1, required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON. [default: text]")
+@click.option("-q", "--quiet", is_flag=True, help="Print errors alone. [default: off]")
+@click.pass_context
+def check_zones(ctx: click.Context, paths: Sequence[str], as_json: bool, quiet: bool) -> None:
+    """Say what is wrong with each zone, where, why, and how to mend it; all of it at once.
+
+    [NAME=]FILE is a master file. The file's name without '.zone' is the zone's name, unless NAME=
+    says another. A folder stands for its *.zone files.
+    """
+    verdicts = list(_judge(paths))
+    if as_json:
+        click.echo(json.dumps([_as_json(verdict) for verdict in verdicts], indent=2))
+    else:
+        for verdict in verdicts:
+            _report(verdict, quiet)
+    if any(verdict.zone is None for verdict in verdicts):
+        ctx.exit(_INVALID)
+
+
+@zone.command("format", epilog=_FORMAT_EPILOG)
+@click.argument("paths", metavar="[NAME=]FILE...", nargs=-1, required=True)
+@click.option(
+    "--check", is_flag=True, help="Print nothing but the files that are not canonical yet."
+)
+@click.pass_context
+def format_zones(ctx: click.Context, paths: Sequence[str], check: bool) -> None:
+    """Print a zone as canonical text: one record per line, SOA first, names in order.
+
+    Comments and directives are gone in it; what the zone holds is the same. Two zones that hold
+    the same are printed the same.
+    """
+    files = [file for path in paths for file in find_zone_files(path)]
+    if check:
+        changed = [file for file in files if _canonical(file) != file.read()]
+        for file in changed:
+            click.echo(f"not canonical: {file.path}")
+        ctx.exit(_UNFORMATTED if changed else 0)
+    if len(files) > 1:
+        raise UsageError(f"{len(files)} zones; print one at a time, or look at all with --check")
+    click.echo(_canonical(files[0]), nl=False)
+
+
+def _canonical(file: ZoneFile) -> bytes:
+    return "".join(f"{line}\n" for line in format_zone(file.load())).encode("ascii")
+
+
+def _judge(paths: Sequence[str]) -> Iterator[_Verdict]:
+    for path in paths:
+        try:
+            files = list(find_zone_files(path))
+        except ConfigError as error:
+            yield _Verdict(path, None, error.faults)
+            continue
+        for file in files:
+            try:
+                found = file.load()
+            except ConfigError as error:
+                yield _Verdict(str(file.path), None, error.faults)
+            else:
+                yield _Verdict(str(file.path), found, found.warnings)
+
+
+def _report(verdict: _Verdict, quiet: bool) -> None:
+    if verdict.zone is None:
+        for fault in verdict.faults:
+            click.echo(f"error: {fault}", err=True)
+        count = len(verdict.faults)
+        click.echo(f"{verdict.file}: {count} {'error' if count == 1 else 'errors'}", err=True)
+        return
+    if quiet:
+        return
+    for fault in verdict.faults:
+        click.echo(f"warning: {fault}", err=True)
+    click.echo(_summary(verdict.zone))
+
+
+def _summary(found: Zone) -> str:
+    records = _count(found)
+    parts = [f"{records} records", f"serial {found.serial}"]
+    if found.denial is not None:
+        parts.append("signed")
+    if found.warnings:
+        count = len(found.warnings)
+        parts.append(f"{count} {'warning' if count == 1 else 'warnings'}")
+    return f"zone {name.to_text(found.origin)}: {', '.join(parts)}"
+
+
+def _count(found: Zone) -> int:
+    return sum(len(rrset.rdatas) for rrset in found.rrsets())
+
+
+def _as_json(verdict: _Verdict) -> dict[str, object]:
+    found = verdict.zone
+    faults = [asdict(fault) for fault in verdict.faults]
+    return {
+        "file": verdict.file,
+        "valid": found is not None,
+        "zone": found and name.to_text(found.origin),
+        "class": found and iana.class_text(found.rclass),
+        "serial": found and found.serial,
+        "records": found and _count(found),
+        "errors": [] if found else faults,
+        "warnings": faults if found else [],
+    }
