@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from pierhead.codec.proxy_header import ProxyHeader
 
-__all__ = ["ConnectionControl", "Context", "Peer", "TlsFacts", "Transport", "Via"]
+__all__ = ["ConnectionControl", "Context", "Credentials", "Peer", "TlsFacts", "Transport", "Via"]
 
 T = TypeVar("T")
 
@@ -123,6 +123,25 @@ class TlsFacts:
     client_certificate: bytes | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who the process at the other end of a Unix socket is, as the system vouches for it.
+
+    Attributes:
+        pid: its number; 0 where it is in a namespace that cannot be seen from here.
+        uid, gid: its user and group when it connected.
+        groups: its further groups.
+        pidfd_id: the number of the process that is never used again (the inode of its pidfd);
+            None where the system has none (Linux before 6.9).
+    """
+
+    pid: int
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    pidfd_id: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Via:
     """The way a request came: facts of the listener or the connection.
@@ -137,6 +156,7 @@ class Via:
         proxy: the PROXY header, as the trusted proxy sent it; None without one.
         socket_peer: the other end of the socket where a PROXY header names the client: the
             proxy. None where the peer of the request is that end itself.
+        credentials: who the process at the other end of a Unix socket is; None elsewhere.
     """
 
     transport: Transport
@@ -147,6 +167,7 @@ class Via:
     tls: TlsFacts | None = None
     proxy: ProxyHeader | None = None
     socket_peer: Peer | None = None
+    credentials: Credentials | None = None
 
 
 class ConnectionControl(Protocol):

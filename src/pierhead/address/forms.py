@@ -30,6 +30,7 @@ __all__ = [
     "DescriptorAddress",
     "InetAddress",
     "InetdAddress",
+    "LaunchdAddress",
     "ListenAddress",
     "MemoryAddress",
     "SystemdAddress",
@@ -266,6 +267,23 @@ class SystemdAddress(ListenAddress):
         if self.name is None:
             return True
         return name.startswith(self.name) if self.prefix else name == self.name
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchdAddress(ListenAddress):
+    """Sockets that launchd passes: a key of the ``Sockets`` dictionary of the job (macOS)."""
+
+    name: str
+    scheme: str = field(default="launchd", init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.name or not self.name.isprintable() or len(self.name) > 255:
+            raise UsageError(f"name is {self.name!r}, expected 1 to 255 printable characters")
+
+    @property
+    def target(self) -> str:
+        """The name."""
+        return escape(self.name.encode(), _SPECIAL)
 
 
 def _is_descriptor_name(name: str, *, empty: bool) -> bool:

@@ -26,6 +26,7 @@ from pierhead.address.forms import (
     DescriptorAddress,
     InetAddress,
     InetdAddress,
+    LaunchdAddress,
     ListenAddress,
     MemoryAddress,
     SystemdAddress,
@@ -333,12 +334,12 @@ def _read_vsock_number(piece: Piece, words: Mapping[str, int]) -> int:
     return _read_number(piece, what, ANY)
 
 
-def _read_memory(scheme: str, target: Piece) -> ListenAddress:
+def _read_named(scheme: str, target: Piece) -> ListenAddress:
     name = _without_fragment(target).decode_text()
     if not name:
         raise target.error("the name is empty", f"write {scheme}:NAME")
     try:
-        return MemoryAddress(scheme, name)
+        return LaunchdAddress(name) if scheme == "launchd" else MemoryAddress(scheme, name)
     except UsageError as error:
         raise target.error(str(error)) from None
 
@@ -353,11 +354,12 @@ _READERS: Mapping[str, Callable[[str, Piece], ListenAddress]] = MappingProxyType
         "unixseq": _read_unix,
         "fd": _read_descriptors,
         "sd": _read_systemd,
+        "launchd": _read_named,
         "inetd": _read_inetd,
         "vsock": _read_vsock,
         "vsockseq": _read_vsock,
-        "mem": _read_memory,
-        "memgram": _read_memory,
+        "mem": _read_named,
+        "memgram": _read_named,
     }
 )
 
@@ -371,6 +373,7 @@ _EXAMPLES: Mapping[str, str] = MappingProxyType(
         "unixseq": "unixseq:/run/NAME.sock",
         "fd": "fd:3",
         "sd": "sd: for the only socket there is",
+        "launchd": "launchd:NAME",
         "vsock": "vsock:CID:PORT",
         "vsockseq": "vsockseq:CID:PORT",
         "mem": "mem:NAME",

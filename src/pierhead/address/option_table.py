@@ -8,9 +8,10 @@ different things on different schemes (``mode``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from pierhead.address.accounts import Accounts
+from pierhead.address.option import Option
 from pierhead.address.schemes import LINUX, POSIX, SCHEMES
 from pierhead.address.values import (
     Account,
@@ -26,47 +27,10 @@ from pierhead.address.values import (
     Ratio,
     Size,
     Text,
-    Value,
-    ValueType,
     Whole,
 )
 
 __all__ = ["OPTIONS", "OPTIONS_BY_KEY", "Option"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """One option.
-
-    Attributes:
-        key: what stands before ``=``.
-        meaning: one sentence without full stop.
-        type: how the value is read, checked and written.
-        default: the value where the option is not given; None where the system, the server or
-            ``default_note`` decides.
-        default_note: what holds where the option is not given, if no value says it.
-        schemes, wrappers: what the option is for; one of them has to be there.
-        abstract: True for abstract names only, False for paths only, None for either.
-        platforms: beginnings of ``sys.platform``; empty for everywhere.
-        example: the option as it may be written.
-        flag: the flag of tokio-listener's command line that means the same.
-        repeats: whether it may be given more than once; its value is then a tuple.
-        stands_for: another key that the value is kept under.
-    """
-
-    key: str
-    meaning: str
-    type: ValueType
-    default: Value | None = None
-    default_note: str = "the system's"
-    schemes: frozenset[str] = frozenset()
-    wrappers: frozenset[str] = frozenset()
-    abstract: bool | None = None
-    platforms: tuple[str, ...] = ()
-    example: str
-    flag: str = ""
-    repeats: bool = False
-    stands_for: str = ""
 
 
 _ALL = frozenset(SCHEMES)
@@ -74,7 +38,8 @@ _TCP = frozenset({"tcp"})
 _INET = frozenset({"tcp", "udp", "quic"})
 _UDP = frozenset({"udp"})
 _UNIX = frozenset({"unix", "unixgram", "unixseq"})
-_PASSED = frozenset({"fd", "sd"})
+_PASSED = frozenset({"fd", "sd", "launchd"})
+_VOUCHED = frozenset({"unix", "unixseq"}) | _PASSED | {"inetd"}
 _TCP_OR_PASSED = _TCP | _PASSED | {"inetd"}
 _LISTENING = frozenset({"tcp", "unix", "unixseq", "vsock", "vsockseq"})
 _ACCEPTING = _LISTENING | _PASSED | {"mem"}
@@ -157,7 +122,7 @@ _CONNECTIONS = (
     Option(
         key="idle-timeout",
         meaning="how long a connection may be silent",
-        type=Duration(0.001),
+        type=Duration(0.01),
         default_note=_SERVER_LIMIT,
         schemes=_CONNECTED,
         example="idle-timeout=10s",
@@ -165,7 +130,7 @@ _CONNECTIONS = (
     Option(
         key="handshake-timeout",
         meaning="how long the handshake of TLS or QUIC may take",
-        type=Duration(0.001, 3600.0),
+        type=Duration(0.01, 3600.0),
         default_note=_SERVER_LIMIT,
         schemes=_QUIC,
         wrappers=_TLS,
@@ -408,6 +373,27 @@ _UNIX_OPTIONS = (
     ),
 )
 
+_VOUCHED_OPTIONS = (
+    Option(
+        key="allow-uid",
+        meaning="users whose processes may connect; others are closed unread",
+        type=Accounts(),
+        default_note="any user",
+        schemes=_VOUCHED,
+        platforms=(*LINUX, "darwin", "freebsd"),
+        example="allow-uid=app,0",
+    ),
+    Option(
+        key="allow-gid",
+        meaning="groups whose members' processes may connect, beside the users of allow-uid",
+        type=Accounts(),
+        default_note="any group",
+        schemes=_VOUCHED,
+        platforms=(*LINUX, "darwin", "freebsd"),
+        example="allow-gid=adm",
+    ),
+)
+
 _PASSED_OPTIONS = (
     Option(
         key="type",
@@ -571,6 +557,7 @@ OPTIONS: tuple[Option, ...] = (
     *_INET_OPTIONS,
     *_UDP_OPTIONS,
     *_UNIX_OPTIONS,
+    *_VOUCHED_OPTIONS,
     *_PASSED_OPTIONS,
     *_MEMORY_OPTIONS,
     *_TLS_OPTIONS,

@@ -62,6 +62,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             ),
             Scheme("fd", None, "sockets inherited by number", POSIX),
             Scheme("sd", None, "sockets passed by systemd (LISTEN_FDS)", POSIX),
+            Scheme("launchd", None, "sockets passed by launchd, by name", ("darwin",)),
             Scheme("inetd", None, "standard input and output, from a super-server", POSIX),
             Scheme("vsock", "stream", "connections between a virtual machine and its host", LINUX),
             Scheme(

@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from pierhead.address import ListenSpec
 from pierhead.codec.proxy_header import ProxyHeader
-from pierhead.context import Peer, TlsFacts, Transport
+from pierhead.context import Credentials, Peer, TlsFacts, Transport
 
 __all__ = [
     "Accepted",
@@ -29,7 +29,10 @@ __all__ = [
     "Datagram",
     "DatagramListener",
     "Handshaking",
+    "Identified",
     "Listener",
+    "ListenerEnded",
+    "OutOfDescriptors",
     "ReplyTo",
     "StreamListener",
     "arrive",
@@ -131,6 +134,32 @@ class Handshaking(Protocol):
         ...
 
 
+@runtime_checkable
+class Identified(Protocol):
+    """An `Accepted` connection whose other end the system vouches for."""
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """Who the process at the other end is; None where the system does not say."""
+        ...
+
+
+class ListenerEnded(Exception):
+    """There will be no further connection: standard input was served, an object is through."""
+
+
+class OutOfDescriptors(OSError):
+    """No descriptor is left to accept with.
+
+    ``shed`` waiting connections were closed instead, by means of one held in reserve, so that
+    their peers do not wait for nothing.
+    """
+
+    def __init__(self, errno: int, text: str, shed: int) -> None:
+        super().__init__(errno, text)
+        self.shed = shed
+
+
 async def arrive(accepted: Accepted) -> Arrival:
     """Go through the handshakes of a connection, if it has any; raises what they raise."""
     if isinstance(accepted, Handshaking):
@@ -139,7 +168,7 @@ async def arrive(accepted: Accepted) -> Arrival:
 
 
 class StreamListener(Listener, Protocol):
-    """Yields connections."""
+    """Yields connections, of streams or of seqpacket sockets."""
 
     async def accept(self) -> Accepted:
         """Wait for the next connection; safe to cancel.
@@ -147,6 +176,7 @@ class StreamListener(Listener, Protocol):
         Raises:
             OSError: EMFILE and its kin: the caller backs off and tries again. A connection that
                 broke before it was accepted is skipped inside and never raises.
+            ListenerEnded: there will be none; the listener is done.
         """
         ...
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import select
 from collections import Counter
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -22,13 +21,13 @@ from pierhead.buffer import BufferSource
 from pierhead.errors import ListenError
 from pierhead.listener.adopted import Adopted, adopt_all
 from pierhead.listener.claim import claimed_descriptors
+from pierhead.listener.process import pidfd_id
 
 __all__ = [
     "PassedSocket",
     "PassedSockets",
     "for_another_process",
     "open_passed",
-    "pidfd_id",
     "read_passed",
     "report_unclaimed",
     "select_passed",
@@ -217,28 +216,6 @@ def _names(address: str, text: str | None, count: int) -> list[str]:
 
 def _number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else None
-
-
-def pidfd_id(process: int) -> int | None:
-    """Return the number of a process that is never used again; None where there is none.
-
-    It is the inode of its pidfd, where the system keeps those in a file system of their own.
-    """
-    try:
-        descriptor = os.pidfd_open(process)
-    except (AttributeError, OSError):
-        return None
-    try:
-        return identity_of_pidfd(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def identity_of_pidfd(descriptor: int) -> int | None:
-    """Return the inode of a pidfd; None where all pidfds share one (Linux before 6.9)."""
-    with select.epoll() as anonymous:
-        found = os.fstat(descriptor)
-        return None if found.st_dev == os.fstat(anonymous.fileno()).st_dev else found.st_ino
 
 
 def select_passed(spec: ListenSpec, passed: Sequence[PassedSocket]) -> list[PassedSocket]:

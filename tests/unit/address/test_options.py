@@ -43,6 +43,8 @@ VALUES = [
     ("mode=wait", "wait", "mode=wait"),
     ("user=app", "app", "user=app"),
     ("user=0", 0, "user=0"),
+    ("allow-uid=app,0", ("app", "0"), "allow-uid=app,0"),
+    ("allow-gid=007", ("7",), "allow-gid=7"),
     ("name=a%20b", "a b", "name=a%20b"),
     ("name=a%26b", "a&b", "name=a%26b"),
     ("cert=/etc/%FF", ("/etc/\udcff",), "cert=/etc/%FF"),

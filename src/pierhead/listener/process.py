@@ -1,0 +1,27 @@
+"""The number of a process that is never used again: the inode of its pidfd (Linux 6.9)."""
+
+from __future__ import annotations
+
+import os
+import select
+
+__all__ = ["identity_of_pidfd", "pidfd_id"]
+
+
+def pidfd_id(process: int) -> int | None:
+    """Return the identity of a process by its number; None where the system has none."""
+    try:
+        descriptor = os.pidfd_open(process)
+    except (AttributeError, OSError):  # another system, or the process has ended
+        return None
+    try:
+        return identity_of_pidfd(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def identity_of_pidfd(descriptor: int) -> int | None:
+    """Return the inode of a pidfd; None where all pidfds share one, with other anonymous files."""
+    with select.epoll() as anonymous:
+        found = os.fstat(descriptor)
+        return None if found.st_dev == os.fstat(anonymous.fileno()).st_dev else found.st_ino
