@@ -17,6 +17,7 @@ from pierhead.address import (
     SCHEMES,
     DescriptorAddress,
     InetAddress,
+    LaunchdAddress,
     ListenSpec,
     MemoryAddress,
     SystemdAddress,
@@ -28,20 +29,22 @@ from pierhead.listener.adopted import open_descriptors
 from pierhead.listener.base import Listener
 from pierhead.listener.datagram import SocketDatagramListener
 from pierhead.listener.inet import InetSocket, plan_inet
+from pierhead.listener.launchd import open_launchd
 from pierhead.listener.memory import MemoryDatagramListener, MemoryStreamListener, Network
 from pierhead.listener.socket_option import refuse_unknown_options
 from pierhead.listener.stream import SocketStreamListener
 from pierhead.listener.systemd import open_passed
 from pierhead.listener.unix import open_unix
+from pierhead.listener.wrap import unwrapped, wrap_all
 
 __all__ = ["open_all", "open_listeners", "undo"]
 
 #: A port that is free for one socket of a group may be taken for the next; how often to try.
 _PORT_ATTEMPTS = 32
 
-_OPENED = ("tcp", "udp", "unix", "unixgram", "fd", "sd", "mem", "memgram")
+_OPENED = ("tcp", "udp", "unix", "unixgram", "fd", "sd", "launchd", "mem", "memgram")
 #: Addresses whose sockets are adopted and not opened.
-_ADOPTED = (DescriptorAddress, SystemdAddress)
+_ADOPTED = (DescriptorAddress, SystemdAddress, LaunchdAddress)
 
 
 async def open_listeners(
@@ -101,18 +104,18 @@ async def _open_group(
             free_port += [one for one in planned if not one.port]
             opened += [_open_inet(one, buffers, batched) for one in planned if one.port]
         opened += _share_port(free_port, buffers, batched)
+        return wrap_all(opened)
     except BaseException:
         undo(opened)
         raise
-    return opened
 
 
 def _check_form(spec: ListenSpec) -> None:
     scheme = spec.address.scheme
     if scheme is None:
         raise UsageError(f"{spec} has no scheme: resolve it for a protocol, or write tcp:{spec}")
-    for wrapper in spec.wrappers:
-        raise ListenError(str(spec), "open", f"this version does not open {wrapper}+ addresses yet")
+    if "proxy" in spec.wrappers:
+        raise ListenError(str(spec), "open", "this version does not open proxy+ addresses yet")
     if not is_available(SCHEMES[scheme].platforms, sys.platform):
         reason = f"{sys.platform} has no {scheme}: {SCHEMES[scheme].meaning}"
         raise ListenError(str(spec), "open", reason, "listen on tcp: or udp: instead")
@@ -126,6 +129,8 @@ def _open_local(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -
             return [_open_memory(spec, spec.address)]
         case DescriptorAddress():
             return _all_watched(open_descriptors(spec, buffers, batched))
+        case LaunchdAddress():
+            return _all_watched(open_launchd(spec, buffers, batched))
         case SystemdAddress():
             return _all_watched(open_passed(spec, buffers, batched))
     try:
@@ -200,7 +205,7 @@ def _no_buffers(spec: ListenSpec, error: Overloaded) -> ListenError:
 
 def undo(listeners: Iterable[Listener]) -> None:
     """Take back an opening: close what was opened, leave what was adopted open as it was."""
-    for listener in listeners:
+    for listener in map(unwrapped, listeners):
         adopted = isinstance(listener.spec.address, _ADOPTED)
         if adopted and isinstance(listener, (SocketStreamListener, SocketDatagramListener)):
             listener.abandon()

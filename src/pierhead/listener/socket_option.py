@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pierhead.address import ListenSpec
+from pierhead.address.option_table import OPTIONS_BY_KEY
 from pierhead.errors import ListenError
 
 __all__ = ["SOCKET_OPTIONS", "apply_options", "refuse_unknown_options"]
@@ -45,13 +46,15 @@ def apply_options(sock: socket.socket, spec: ListenSpec, defaults: Mapping[str, 
 
 
 def refuse_unknown_options(spec: ListenSpec, known: frozenset[str]) -> None:
-    """Refuse an address with an option that would have no effect.
+    """Refuse an address with an option that would have no effect; its wrappers' are theirs.
 
     Raises:
         ListenError: there is one.
     """
+    wrappers = frozenset(spec.wrappers)
     for key, _ in spec.options.given:
-        if key not in known:
+        is_wrappers = any(row.wrappers & wrappers for row in OPTIONS_BY_KEY[key])
+        if key not in known and not is_wrappers:
             raise ListenError(
                 str(spec),
                 f"option {key}",

@@ -12,6 +12,7 @@ missing close_notify for the end of the connection as a whole, and answers are s
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from collections.abc import Mapping
 from typing import Any
@@ -115,8 +116,7 @@ class TlsEngine:
 
     def _read_record(self, buffer: memoryview) -> int:
         try:
-            # With a buffer it returns a count, whatever typeshed says.
-            taken = int(self.ssl_object.read(len(buffer), buffer))  # type: ignore[arg-type]
+            taken = int(self.ssl_object.read(len(buffer), buffer))  # a count, as it has a buffer
         except ssl.SSLWantReadError:
             return 0
         except ssl.SSLZeroReturnError:
@@ -139,10 +139,8 @@ class TlsEngine:
         with memoryview(bytearray(_RECORD)) as record:
             while not self.has_ended and (taken := self._read_record(record)):
                 self._early += record[:taken]
-        try:
+        with contextlib.suppress(ssl.SSLWantReadError):  # the peer has not closed its side yet
             self.ssl_object.unwrap()
-        except ssl.SSLWantReadError:
-            pass  # the peer has not closed its side yet
 
     def output(self) -> bytes:
         """Return what is to go to the network, each octet once."""

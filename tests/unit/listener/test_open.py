@@ -146,7 +146,6 @@ def test_a_privileged_port_names_the_capability():
         ("vsock:2:5000", "vsock:"),
         ("quic:127.0.0.1:0?cert=a.pem", "quic:"),
         ("unixseq:./x.sock", "unixseq:"),
-        ("tls+tcp:127.0.0.1:0?cert=a.pem", r"tls\+"),
         ("proxy+tcp:127.0.0.1:0?proxy.from=127.0.0.1", r"proxy\+"),
     ],
 )

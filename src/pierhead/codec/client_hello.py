@@ -1,0 +1,114 @@
+"""What a TLS client says first, as far as a server needs it to choose a certificate.
+
+    hello = read_client_hello(received)      # None: more is to come
+    hello.server_name, hello.protocols
+
+RFC 8446 §4.1.2 and, for the extensions, RFC 6066 §3 (server_name) and RFC 7301 §3.1 (ALPN). This
+is no judge: what is malformed reads as a hello that says nothing, and TLS proper refuses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["ClientHello", "read_client_hello"]
+
+#: The plaintext of one record (RFC 8446 §5.1).
+_LONGEST_RECORD = 16_384
+#: A hello is read from its start each time more arrives; clients send it in one or two records.
+_MOST_RECORDS = 4
+_HANDSHAKE_RECORD, _CLIENT_HELLO = 22, 1
+_SERVER_NAME, _ALPN = 0, 16
+_HOST_NAME = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClientHello:
+    """The host name asked for, in lower case, and the protocols offered, best first.
+
+    A name that is not ASCII counts as none: DNS names travel as A-labels (RFC 6066 §3).
+    """
+
+    server_name: str | None = None
+    protocols: tuple[bytes, ...] = ()
+
+
+def read_client_hello(data: bytes | bytearray) -> ClientHello | None:
+    """Read the hello from the first octets of a stream; None as long as it is not whole."""
+    message = bytearray()
+    position = records = 0
+    while len(message) < 4 or len(message) < 4 + int.from_bytes(message[1:4], "big"):
+        length = int.from_bytes(data[position + 3 : position + 5], "big")
+        if records == _MOST_RECORDS or data[position : position + 1] not in (b"", b"\x16"):
+            return ClientHello()  # no handshake, or one that is cut up to make work
+        if length > _LONGEST_RECORD:
+            return ClientHello()
+        end = position + 5 + length
+        if len(data) < end:
+            return None
+        message += data[position + 5 : end]
+        position, records = end, records + 1
+    if message[0] != _CLIENT_HELLO:
+        return ClientHello()
+    try:
+        return _read(bytes(message[4 : 4 + int.from_bytes(message[1:4], "big")]))
+    except _Short:
+        return ClientHello()
+
+
+class _Short(Exception):
+    """Something ends before its own length says."""
+
+
+class _Reader:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._position = 0
+
+    def __bool__(self) -> bool:
+        return self._position < len(self._data)
+
+    def take(self, size: int) -> bytes:
+        part = self._data[self._position : self._position + size]
+        if len(part) < size:
+            raise _Short
+        self._position += size
+        return part
+
+    def vector(self, length_octets: int) -> bytes:
+        """Take what stands behind its own length."""
+        return self.take(int.from_bytes(self.take(length_octets), "big"))
+
+
+def _read(body: bytes) -> ClientHello:
+    reader = _Reader(body)
+    reader.take(2 + 32)  # legacy_version, random
+    reader.vector(1)  # legacy_session_id
+    reader.vector(2)  # cipher_suites
+    reader.vector(1)  # legacy_compression_methods
+    if not reader:
+        return ClientHello()
+    extensions = _Reader(reader.vector(2))
+    name: str | None = None
+    protocols: tuple[bytes, ...] = ()
+    while extensions:
+        kind, value = int.from_bytes(extensions.take(2), "big"), _Reader(extensions.vector(2))
+        if kind == _SERVER_NAME:
+            name = _host_name(_Reader(value.vector(2)))
+        elif kind == _ALPN:
+            protocols = tuple(_names(_Reader(value.vector(2))))
+    return ClientHello(name, protocols)
+
+
+def _host_name(names: _Reader) -> str | None:
+    while names:
+        kind, name = names.take(1)[0], names.vector(2)
+        if kind == _HOST_NAME:
+            return name.decode("ascii").lower() if name.isascii() else None
+    return None
+
+
+def _names(protocols: _Reader) -> Iterator[bytes]:
+    while protocols:
+        yield protocols.vector(1)

@@ -1,0 +1,352 @@
+"""TLS between any transport and any protocol: the part that is asyncio's.
+
+    socket, pipe, memory … ─▶ _Below ─▶ TlsEngine ─▶ TlsTransport ─▶ the connection's protocol
+
+Everything written is encrypted and handed to the transport below at once, so its buffer is the
+only one, and its flow control is that of the whole. What arrives is taken in pieces of 64 KiB at
+most; while the protocol does not read, nothing is read below either.
+
+Each direction ends by itself, as in TCP: after the peer's close_notify, answers are still sent.
+Why not the event loop's own TLS: docs/decisions/0015-tls-over-memory-bios.md
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import ssl
+from collections.abc import Callable
+from typing import Any, cast
+
+from pierhead.errors import HandshakeError
+from pierhead.listener.hand_over import hand_over
+from pierhead.listener.tls_engine import TlsEngine
+
+__all__ = ["Scratch", "TlsTransport"]
+
+_log = logging.getLogger("pierhead.listener")
+
+
+class Scratch:
+    """Two buffers for all connections of a listener: used within one callback, never across."""
+
+    def __init__(self, size: int = 65_536) -> None:
+        self.network = memoryview(bytearray(size))
+        self.plaintext = memoryview(bytearray(size))
+
+
+class _Below(asyncio.BufferedProtocol):
+    """What the transport below sees."""
+
+    def __init__(self, tls: TlsTransport, scratch: Scratch) -> None:
+        self._tls = tls
+        self._network = scratch.network
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._tls.lower_made(cast(asyncio.Transport, transport))
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._network
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._tls.lower_received(self._network[:nbytes])
+
+    def eof_received(self) -> bool:
+        self._tls.lower_ended()
+        return True
+
+    def pause_writing(self) -> None:
+        self._tls.lower_paused(True)
+
+    def resume_writing(self) -> None:
+        self._tls.lower_paused(False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._tls.lower_lost(exc)
+
+
+class TlsTransport(asyncio.Transport):
+    """The transport that the connection's protocol sees.
+
+    ``get_extra_info`` knows, beside what the transport below knows: ``ssl_object``, ``cipher``,
+    ``peercert``, and ``truncated``: true when the input ended without close_notify, so that
+    whatever came last may have been cut off by anybody (RFC 8446 §6.1).
+    """
+
+    def __init__(self, engine: TlsEngine, scratch: Scratch) -> None:
+        super().__init__()
+        self.below = _Below(self, scratch)
+        self._engine = engine
+        self._plaintext = scratch.plaintext
+        self._loop = asyncio.get_running_loop()
+        self._through: asyncio.Future[None] = self._loop.create_future()
+        self._lower: asyncio.Transport | None = None
+        self._protocol: asyncio.BaseProtocol | None = None
+        self._is_reading = True
+        self._is_delivering = False
+        self._is_paused = False  # the transport below has asked for it
+        self._is_closing = False
+        self._is_lost = False
+        self._eof_arrived = self._eof_told = self._eof_sent = False
+
+    # -- the listener's side -------------------------------------------------------------------
+
+    async def handshake(self) -> None:
+        """Wait until the handshake is through; it goes on by itself.
+
+        Raises:
+            HandshakeError: the client did it wrong.
+            OSError: the connection broke.
+        """
+        await self._through
+
+    def open(self, protocol: asyncio.BaseProtocol) -> None:
+        """Give the protocol its connection, and then what has arrived.
+
+        Raises:
+            OSError: the connection has broken since the handshake.
+        """
+        if self._is_lost:
+            raise _gone()
+        self._protocol = protocol
+        protocol.connection_made(self)
+        if self._is_paused:
+            protocol.pause_writing()
+        if self._is_reading:
+            self.resume_reading()
+
+    # -- the transport below -------------------------------------------------------------------
+
+    @property
+    def _base(self) -> asyncio.Transport:
+        assert self._lower is not None
+        return self._lower
+
+    def lower_made(self, transport: asyncio.Transport) -> None:
+        """The connection below is there."""
+        self._lower = transport
+
+    def lower_received(self, octets: memoryview) -> None:
+        """Octets have arrived."""
+        if self._is_closing:
+            return
+        self._engine.receive(octets)
+        if self._through.done():
+            self._deliver()
+        else:
+            self._shake_hands()
+
+    def lower_ended(self) -> None:
+        """The network has ended its side."""
+        self._eof_arrived = True
+        if self._through.done():
+            self._deliver()
+        else:
+            self._fail(_gone())
+
+    def lower_paused(self, is_paused: bool) -> None:
+        """The transport below has too much to send, or no longer."""
+        self._is_paused = is_paused
+        if self._protocol is not None:
+            change = self._protocol.pause_writing if is_paused else self._protocol.resume_writing
+            change()
+
+    def lower_lost(self, error: Exception | None) -> None:
+        """The connection below is no more."""
+        self._is_closing = self._is_lost = True
+        if not self._through.done():
+            self._through.set_exception(error if isinstance(error, OSError) else _gone())
+        if self._protocol is not None:
+            self._protocol.connection_lost(error)
+
+    def _shake_hands(self) -> None:
+        try:
+            is_through = self._engine.handshake()
+        except HandshakeError as error:
+            self._fail(error)
+            return
+        self._flush()
+        if is_through:
+            self._base.pause_reading()  # until somebody takes what comes
+            self._through.set_result(None)
+
+    def _fail(self, error: Exception) -> None:
+        """End a handshake; the client gets its alert unless that would mean to wait for it."""
+        self._is_closing = True
+        self._flush()
+        if self._base.get_write_buffer_size():
+            self._base.abort()
+        else:
+            self._base.close()
+        if not self._through.done():
+            self._through.set_exception(error)
+
+    def _flush(self) -> None:
+        octets = self._engine.output()
+        # After our end of stream nothing goes out any more, such as the answer to a key update.
+        if octets and not self._is_lost and not self._eof_sent:
+            self._base.write(octets)
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def _deliver(self) -> None:
+        """Hand over what has arrived, until there is no more or the protocol stops reading."""
+        if self._protocol is None or self._is_delivering:
+            return
+        self._is_delivering = True
+        try:
+            while self.is_reading() and not self._eof_told and self._deliver_piece():
+                pass
+        except ssl.SSLError as error:
+            _log.debug("TLS with %s broke: %s", self.get_extra_info("peername"), error)
+            self._flush()  # the alert
+            self.abort()
+        except Exception as error:  # as asyncio's transports do: its connection is aborted
+            self._report(error)
+            self.abort()
+        finally:
+            self._is_delivering = False
+
+    def _deliver_piece(self) -> bool:
+        """Hand over one piece; true where more may be waiting."""
+        assert self._protocol is not None
+        size = self._engine.read(self._plaintext)
+        self._flush()
+        if size:
+            hand_over(self._protocol, self._plaintext[:size])
+            return True
+        if self._engine.has_ended or self._eof_arrived:
+            self._eof_told = True
+            if not cast(asyncio.Protocol, self._protocol).eof_received():
+                self.close()
+        return False
+
+    def is_reading(self) -> bool:
+        """Tell whether the protocol gets what arrives."""
+        return self._is_reading and not self._is_closing
+
+    def pause_reading(self) -> None:
+        """Let what arrives wait, most of it with the peer."""
+        self._is_reading = False
+        if not self._is_closing:
+            self._base.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Hand on what waits, and what arrives from now on."""
+        self._is_reading = True
+        if not self._is_closing:
+            self._base.resume_reading()
+            self._loop.call_soon(self._deliver)
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        """Encrypt these bytes and hand them to the transport below."""
+        if self._eof_sent:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if self.is_closing() or not data:
+            return
+        try:
+            self._engine.write(memoryview(data).cast("B"))
+        except ssl.SSLError as error:
+            _log.debug("TLS with %s broke: %s", self.get_extra_info("peername"), error)
+            self.abort()
+            return
+        self._flush()
+
+    def can_write_eof(self) -> bool:
+        """Return true: each direction ends by itself."""
+        return True
+
+    def write_eof(self) -> None:
+        """Say that nothing more is written (close_notify); reading goes on."""
+        if self._eof_sent or self.is_closing():
+            return
+        if self._say_goodbye() and self._base.can_write_eof():
+            self._base.write_eof()
+
+    def _say_goodbye(self) -> bool:
+        """Send close_notify once; false where the connection is past that."""
+        try:
+            self._engine.close_notify()
+        except ssl.SSLError as error:
+            _log.debug("no close_notify to %s: %s", self.get_extra_info("peername"), error)
+            self.abort()
+            return False
+        self._flush()
+        self._eof_sent = True
+        return True
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many octets, encrypted, wait in the transport below."""
+        return self._base.get_write_buffer_size()
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Return the low-water and high-water marks."""
+        return self._base.get_write_buffer_limits()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the marks at which the protocol is asked to pause and to resume."""
+        self._base.set_write_buffer_limits(high, low)
+
+    # -- ending --------------------------------------------------------------------------------
+
+    def is_closing(self) -> bool:
+        """Tell whether the connection is closed or about to be."""
+        return self._is_closing or (self._lower is not None and self._lower.is_closing())
+
+    def close(self) -> None:
+        """Read no more, send what has been written and close_notify, then close.
+
+        The peer's close_notify is not waited for (RFC 8446 §6.1), so the only thing to wait for
+        is that the peer takes what was written; who calls this has a deadline for that.
+        """
+        if self._is_closing:
+            return
+        if self._eof_sent or self._say_goodbye():
+            self._is_closing = True
+            self._base.close()
+
+    def abort(self) -> None:
+        """Close at once; what has not been sent is lost."""
+        self._is_closing = True
+        self._through.cancel()
+        if self._lower is not None:
+            self._lower.abort()
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol in charge."""
+        if self._protocol is None:
+            raise RuntimeError("this connection has no protocol yet")
+        return self._protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Put another protocol in charge."""
+        self._protocol = protocol
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return a fact of TLS, or else of the transport below."""
+        facts: dict[str, Callable[[], Any]] = {
+            "ssl_object": lambda: self._engine.ssl_object,
+            "cipher": lambda: self._engine.ssl_object.cipher(),
+            "peercert": lambda: self._engine.ssl_object.getpeercert(),
+            "truncated": lambda: self._eof_arrived and not self._engine.has_ended,
+        }
+        if name in facts:
+            return facts[name]()
+        return default if self._lower is None else self._lower.get_extra_info(name, default)
+
+    def _report(self, error: Exception) -> None:
+        self._loop.call_exception_handler(
+            {
+                "message": "Fatal error: protocol failed on a TLS stream",
+                "exception": error,
+                "transport": self,
+                "protocol": self._protocol,
+            }
+        )
+
+
+def _gone() -> OSError:
+    return ConnectionAbortedError(errno.ECONNABORTED, "the client left during the handshake")
