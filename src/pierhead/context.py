@@ -27,6 +27,12 @@ class Transport(Enum):
     STREAM = "stream"
     SEQPACKET = "seqpacket"
 
+# The first octets of a raw address, AF_INET and AF_INET6 of Linux, where raw addresses come from.
+_RAW_INET = (2).to_bytes(2, sys.byteorder)
+_RAW_INET6 = (10).to_bytes(2, sys.byteorder)
+# RFC 4291 §2.5.5.2: how an IPv6 socket shows an IPv4 peer.
+_MAPPED = bytes(10) + b"\xff\xff"
+
 
 class Peer:
     """The other end, kept as the system gave it and spelt out only when asked.
@@ -55,6 +61,28 @@ class Peer:
     def source(self) -> bytes:
         """What limits per source are keyed by: 4 or 16 octets of IP address, or the name."""
         return self._parse()[2]
+
+    @property
+    def ip(self) -> bytes | None:
+        """The 4 or 16 octets of the IP address; None for an end that has none.
+
+        An IPv4 address mapped into IPv6 is IPv4, whichever socket it came through.
+        """
+        raw = self.raw
+        if type(raw) is bytes:  # once per packet: nothing is spelt out
+            family = raw[:2]
+            if family == _RAW_INET:
+                return raw[4:8]
+            if family != _RAW_INET6:
+                return None
+            octets = raw[8:24]
+        else:
+            octets = self._parse()[2]
+            if type(raw) is str or (len(octets) == 4 and "." not in self.host):
+                return None  # a name, or vsock's number, which may well have 4 octets
+        if len(octets) == 16:
+            return octets[12:] if octets.startswith(_MAPPED) else octets
+        return octets if len(octets) == 4 else None
 
     def _parse(self) -> tuple[str, int | None, bytes]:
         if self._parsed is None:

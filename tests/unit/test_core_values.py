@@ -138,6 +138,26 @@ def test_a_peer_is_spelt_out_whatever_form_it_came_in(raw: Any, text: str, sourc
     assert hash(Peer(raw)) == hash(peer)
 
 
+@pytest.mark.parametrize(
+    ("raw", "octets"),
+    [
+        (b"\2\0\0\x35\xc0\0\2\1" + bytes(8), b"\xc0\0\2\1"),
+        (b"\x0a\0\0\x35" + bytes(4) + b"\xfe\x80" + bytes(18), b"\xfe\x80" + bytes(14)),
+        (b"\x0a\0\0\x35" + bytes(14) + b"\xff\xff\xc0\0\2\1" + bytes(4), b"\xc0\0\2\1"),
+        (b"\1\0four", None),
+        (("192.0.2.1", 53), b"\xc0\0\2\1"),
+        (("::ffff:192.0.2.1", 53, 0, 0), b"\xc0\0\2\1"),
+        (("2001:db8::", 53, 0, 0), b"\x20\x01\x0d\xb8" + bytes(12)),
+        ((1000, 5000), None),  # vsock
+        ("four", None),
+        ("x" * 16, None),
+    ],
+)
+@pytest.mark.skipif(sys.byteorder != "little", reason="raw addresses are written for this order")
+def test_the_ip_address_of_a_peer_is_its_octets(raw: Any, octets: bytes | None) -> None:
+    assert Peer(raw).ip == octets
+
+
 def test_a_context_is_changed_by_making_another() -> None:
     first = Context(Peer("a"), 1.0, VIA)
     second = first.having("fact").having(3)

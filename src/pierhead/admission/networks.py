@@ -6,7 +6,6 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 
 from pierhead.admission.base import Drop, Verdict
-from pierhead.admission.source import ip_source
 from pierhead.context import Peer, Via
 from pierhead.errors import UsageError
 
@@ -67,7 +66,7 @@ class NetworkList:
 
     def lists(self, peer: Peer) -> bool:
         """Tell whether the peer is on the list."""
-        source = ip_source(peer)
+        source = peer.ip
         if source is None:
             return peer.source in self._names
         number = int.from_bytes(source, "big")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from pierhead.admission.base import Drop, Verdict
-from pierhead.admission.source import ip_source
 from pierhead.clock import Clock, SystemClock
 from pierhead.context import Peer, Via
 from pierhead.limits import Limit
@@ -167,7 +166,7 @@ class SourceRate:
         return len(self._full_at)
 
     def _key(self, peer: Peer) -> int | str:
-        source = ip_source(peer)
+        source = peer.ip
         if source is None:
             return peer.host
         prefix = int.from_bytes(source, "big") >> self._shifts[len(source)]

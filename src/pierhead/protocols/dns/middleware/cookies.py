@@ -14,7 +14,6 @@ from typing import ClassVar
 
 from pierhead.admission import allow
 from pierhead.admission.networks import NetworkList
-from pierhead.admission.source import ip_source
 from pierhead.clock import Clock, SystemClock
 from pierhead.context import Context, Transport
 from pierhead.errors import DecodeError, UsageError
@@ -193,7 +192,7 @@ class Cookies(Layer):
 
 def _address(context: Context) -> bytes:
     """Return what a cookie is bound to; the name of a peer that has no IP address."""
-    return ip_source(context.peer) or context.peer.source
+    return context.peer.ip or context.peer.source
 
 
 def _note(context: Context, text: str, rule: str) -> None:

@@ -18,7 +18,6 @@ from typing import ClassVar, TypeAlias
 
 from pierhead.admission import allow
 from pierhead.admission.networks import NetworkList
-from pierhead.admission.source import ip_source
 from pierhead.clock import Clock, SystemClock
 from pierhead.context import Context, Transport
 from pierhead.limits import Limit
@@ -227,7 +226,7 @@ class RateLimit(Layer):
     def _network(self, context: Context) -> int | None:
         """Return the network that an answer goes to; None where it is not limited."""
         peer = context.peer
-        source = ip_source(peer)
+        source = peer.ip
         if source is None or (self._exempt is not None and self._exempt.lists(peer)):
             return None
         prefix = int.from_bytes(source, "big") >> self._shifts[len(source)]
