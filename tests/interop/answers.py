@@ -50,6 +50,18 @@ class Ask:
     rclass: str = "IN"
     edns_version: int = 0
 
+    def query(self) -> dns.message.Message:
+        """Return the query, with an ID of its own."""
+        return dns.message.make_query(
+            self.name,
+            self.rtype,
+            rdclass=self.rclass,
+            use_edns=False if self.size is None else self.edns_version,
+            payload=self.size,
+            want_dnssec=self.dnssec_ok,
+            flags=dns.flags.RD if self.recursion else 0,
+        )
+
     def __str__(self) -> str:
         marks = [
             "tcp" if self.tcp else "udp",
@@ -83,15 +95,7 @@ class Answer:
 
 def ask(asked: Ask, host: str, port: int) -> Answer:
     """Ask once, without asking again by TCP, and return the normalised answer."""
-    query = dns.message.make_query(
-        asked.name,
-        asked.rtype,
-        rdclass=asked.rclass,
-        use_edns=False if asked.size is None else asked.edns_version,
-        payload=asked.size,
-        want_dnssec=asked.dnssec_ok,
-        flags=dns.flags.RD if asked.recursion else 0,
-    )
+    query = asked.query()
     send = dns.query.tcp if asked.tcp else dns.query.udp
     # Checks that ID, opcode and question (0x20 letter case aside) are those of the query.
     reply = send(query, host, port=port, timeout=PATIENCE_S, one_rr_per_rrset=True)

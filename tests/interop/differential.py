@@ -1,0 +1,267 @@
+"""Random zones and questions, put to NSD, to Knot and to us: where those two agree, so must we.
+
+    python -m tests.interop.differential --zones 100000 --seed 1      for hours
+    python -m tests.interop.differential --zones 50 --seed 7          what a test of seed 7 does
+
+A difference is printed with the smallest zones that still show it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+import dns.exception
+import dns.message
+from tests.interop.answers import Answer, Ask, ask, normalised
+from tests.interop.peers import Peer, knot_server, nsd_server
+from tests.interop.random_zones import (
+    Question,
+    World,
+    absolute,
+    random_questions,
+    random_world,
+    write,
+)
+
+from pierhead.coded import coded
+from pierhead.context import Context, Transport, Via
+from pierhead.context import Peer as Client
+from pierhead.errors import ConfigError
+from pierhead.protocols.dns import zones as zone_service
+from pierhead.protocols.dns.codec import DatagramCodec, StreamCodec
+
+__all__ = ["ACCEPTED", "Difference", "differences", "smallest"]
+
+#: Zones for one start of the servers.
+BATCH = 40
+_VIA = Via(transport=Transport.DATAGRAM, scheme="mem", local="here", listener="here")
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What two answers need not have in common: when, why, and what of an answer remains."""
+
+    applies: Callable[[Ask, Answer], bool]
+    reason: str
+    remains: Callable[[Answer], Answer]
+
+
+_NOTHING: frozenset = frozenset()
+
+
+def _is_of(name: str, answer: Answer) -> bool:
+    """Tell whether the answer holds sets of this name, and nothing of others."""
+    return {record[0] for record in answer.answer} == {name.lower()}
+
+
+ACCEPTED = (
+    Accepted(
+        lambda asked, answer: "TC" in answer.flags,
+        "RFC 2181 §9: what a truncated answer still holds is to be ignored",
+        Answer.without_sections,
+    ),
+    Accepted(
+        lambda asked, answer: asked.rtype == "ANY" and _is_of(asked.name, answer),
+        "RFC 8482 §4.1: ANY may be answered with any one set of the name, or with all",
+        Answer.without_sections,
+    ),
+    Accepted(
+        lambda asked, answer: bool(answer.answer) and not answer.authority,
+        "RFC 1034 §4.3.2 step 6: what may be useful beside an answer is the server's choice",
+        lambda answer: replace(answer, additional=_NOTHING),
+    ),
+)
+
+
+def in_common(asked: Ask, answer: Answer, owners: Collection[str]) -> Answer:
+    """Return what of an answer the standards leave no choice about.
+
+    ``owners`` are those of the zones' records. NSD and Knot add addresses of name servers that
+    only a wildcard gives; BIND and we do not. RFC 1034 §4.3.2 step 3b speaks of addresses that
+    are available, RFC 4592 §3.3 of wildcards for the name that was asked.
+    """
+    there = frozenset(record for record in answer.additional if record[0] in owners)
+    answer = replace(answer, additional=there)
+    for accepted in ACCEPTED:
+        if accepted.applies(asked, answer):
+            return accepted.remains(answer)
+    return answer
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A question that NSD and Knot answer alike and we do not."""
+
+    seed: str
+    world: World
+    question: Question
+    theirs: Answer
+    ours: Answer | str
+
+    def __str__(self) -> str:
+        zones = "\n".join(self.world.text(apex, "base.") for apex in self.world.zones)
+        return "\n".join(
+            [
+                f"seed {self.seed}: {asked_of(self.question, 'base.')}",
+                zones,
+                f"NSD and Knot: {self.theirs}",
+                f"ours:         {self.ours}",
+            ]
+        )
+
+
+@dataclass
+class Tally:
+    """How many questions were asked, and to how many NSD and Knot gave one answer."""
+
+    asked: int = 0
+    agreed: int = 0
+
+
+def asked_of(question: Question, base: str) -> Ask:
+    """Return the question about a world below this base."""
+    name = absolute(question.name, base)
+    return Ask(name, question.rtype, size=question.size, tcp=question.tcp)
+
+
+def differences(
+    seed: int, zones: int, questions: int, folder: Path, tally: Tally
+) -> Iterator[Difference]:
+    """Give every difference that this seed leads to."""
+    for start in range(0, zones, BATCH):
+        drawn = []
+        for number in range(start, min(start + BATCH, zones)):
+            random = Random(f"{seed}/{number}")
+            world = random_world(random)
+            drawn.append((f"{seed}/{number}", world, random_questions(world, random, questions)))
+        yield from compare(drawn, folder, tally)
+
+
+def compare(
+    drawn: Sequence[tuple[str, World, Sequence[Question]]], folder: Path, tally: Tally
+) -> Iterator[Difference]:
+    """Start the servers with all worlds, and ask about each."""
+    with tempfile.TemporaryDirectory(dir=folder) as place, asyncio.Runner() as runner:
+        here = Path(place)
+        files: dict[str, Path] = {}
+        for number, (_, world, _) in enumerate(drawn):
+            files |= write(world, f"z{number}.", here)
+        ours = _Ours(files, runner)
+        with nsd_server(files, here) as nsd, knot_server(files, here) as knot:
+            for number, (seed, world, questions) in enumerate(drawn):
+                owners = {absolute(owner, f"z{number}.") for owner in world.owners()}
+                for question in questions:
+                    asked = asked_of(question, f"z{number}.")
+                    tally.asked += 1
+                    theirs = _agreed(asked, owners, nsd, knot)
+                    if theirs is None:
+                        continue
+                    tally.agreed += 1
+                    answer = ours.answer(asked, owners)
+                    if answer != theirs:
+                        yield Difference(seed, world, question, theirs, answer)
+
+
+def _agreed(asked: Ask, owners: Collection[str], nsd: Peer, knot: Peer) -> Answer | None:
+    try:
+        answers = [ask(asked, peer.host, peer.port) for peer in (nsd, knot)]
+    except AssertionError:  # an answer that breaks a rule by itself, such as a record twice
+        return None
+    if any(_is_endless(answer) for answer in answers):
+        return None
+    first, second = (in_common(asked, answer, owners) for answer in answers)
+    return first if first == second else None
+
+
+def _is_endless(answer: Answer) -> bool:
+    """Tell whether a DNAME that leads below itself was followed up to a server's own limit.
+
+    Each round makes a longer name, which the DNAME covers again. RFC 1034 §3.6.2 wants it to end,
+    and does not say where.
+    """
+    aliases = {owner: rdata for owner, _, rtype, rdata in answer.answer if rtype == "CNAME"}
+    redirected = tuple(f".{owner}" for owner, _, rtype, _ in answer.answer if rtype == "DNAME")
+    return any(target.endswith(redirected) and target not in aliases for target in aliases.values())
+
+
+class _Ours:
+    """Our server, without sockets."""
+
+    def __init__(self, files: dict[str, Path], runner: asyncio.Runner) -> None:
+        service = zone_service(*(f"{origin}={path}" for origin, path in files.items()))
+        self._handlers = {
+            False: coded(service, DatagramCodec()).service,
+            True: coded(service, StreamCodec()).service,
+        }
+        self._runner = runner
+
+    def answer(self, asked: Ask, owners: Collection[str]) -> Answer | str:
+        """Return the answer; what is wrong with it where it breaks a rule by itself."""
+        context = Context(Client("client"), 0.0, _VIA)
+        frame = asked.query().to_wire()
+        reply = self._runner.run(_awaited(self._handlers[asked.tcp](frame, context)))
+        try:
+            message = dns.message.from_wire(reply, one_rr_per_rrset=True)
+            return in_common(asked, normalised(message), owners)
+        except (AssertionError, dns.exception.DNSException) as error:
+            return f"{error!r} in {reply.hex(' ', -2)}"
+
+
+async def _awaited(reply):
+    return await reply
+
+
+def smallest(found: Difference, folder: Path) -> Difference:
+    """Return the difference with as few records as still show it.
+
+    All zones with one record less are served at once, so a round costs one start.
+    """
+    while True:
+        candidates = [
+            (found.seed, smaller, [found.question])
+            for apex, entries in found.world.zones.items()
+            for index, entry in enumerate(entries)
+            if entry.rtype != "SOA" and (entry.owner, entry.rtype) != (apex, "NS")
+            for smaller in [found.world.without(apex, index)]
+        ]
+        for apex in list(found.world.zones)[1:]:
+            rest = {key: zone for key, zone in found.world.zones.items() if key != apex}
+            candidates.append((found.seed, World(rest), [found.question]))
+        try:
+            smaller = next(compare(candidates, folder, Tally()), None) if candidates else None
+        except ConfigError:  # not every zone with less is a zone
+            return found
+        if smaller is None:
+            return found
+        found = smaller
+
+
+def main(arguments: list[str]) -> int:
+    """Compare, report, return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--zones", type=int, default=200, help="default: %(default)s")
+    parser.add_argument("--questions", type=int, default=50, help="for each zone: %(default)s")
+    parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--most", type=int, default=10, help="stop after so many: %(default)s")
+    options = parser.parse_args(arguments)
+    tally, count = Tally(), 0
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for found in differences(options.seed, options.zones, options.questions, folder, tally):
+            print(smallest(found, folder), end="\n\n", flush=True)
+            count += 1
+            if count == options.most:
+                break
+    print(f"{tally.asked} questions, NSD and Knot agree on {tally.agreed}, {count} differences")
+    return 1 if count else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

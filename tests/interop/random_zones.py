@@ -1,0 +1,239 @@
+"""Small random zones that are full of corners, and questions that aim at them.
+
+A `World` is one zone or a few that belong together, below a base name that is free until they are
+written: the same world can be served many times by one server. Everything follows from the
+random source, so a seed stands for a world.
+
+    *.a        CNAME   b.{base}        owners are relative to the base, "" is the base itself;
+    c.b        NS      x.c.b.{base}    names in RDATA say {base} where they are inside
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+__all__ = ["Entry", "Question", "World", "random_questions", "random_world", "write"]
+
+#: Few labels, so that names meet; one is long, so that names grow too long.
+LABELS = ("a", "b", "c", "w", "x")
+LONG = "l" * 60
+OUTSIDE = ("elsewhere.test.", "www.elsewhere.test.", ".")
+DATA = {
+    "A": "192.0.2.{}",
+    "AAAA": "2001:db8::{}",
+    "TXT": '"text {}"',
+    "TYPE65280": "\\# 2 00{:02x}",
+}
+TYPES = ("A", "AAAA", "TXT", "MX", "SRV", "CNAME", "DNAME", "NS", "SOA", "DS", "ANY", "TYPE65280")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One record."""
+
+    owner: str
+    ttl: int
+    rtype: str
+    rdata: str
+
+
+@dataclass(frozen=True)
+class World:
+    """Zones by apex, relative to the base; the base itself is always one of them."""
+
+    zones: Mapping[str, tuple[Entry, ...]]
+
+    def owners(self) -> list[str]:
+        """Return every owner once, in order."""
+        return list(dict.fromkeys(entry.owner for zone in self.zones.values() for entry in zone))
+
+    def without(self, apex: str, index: int) -> World:
+        """Return the world without one record."""
+        zone = self.zones[apex]
+        return World({**self.zones, apex: (*zone[:index], *zone[index + 1 :])})
+
+    def text(self, apex: str, base: str) -> str:
+        """Return one zone as a master file."""
+        return "".join(
+            f"{absolute(entry.owner, base)} {entry.ttl} {entry.rtype} "
+            f"{entry.rdata.replace('{base}', base)}\n"
+            for entry in self.zones[apex]
+        )
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, with its name relative to the base.
+
+    Attributes:
+        size: the EDNS payload size; None without EDNS.
+    """
+
+    name: str
+    rtype: str
+    size: int | None
+    tcp: bool
+
+
+def absolute(name: str, base: str) -> str:
+    """Return a name below the base, or the base itself for ""."""
+    return f"{name}.{base}" if name else base
+
+
+def write(world: World, base: str, folder: Path) -> dict[str, Path]:
+    """Write the zones of a world below a base name; return origin to file."""
+    files = {}
+    for apex in world.zones:
+        origin = absolute(apex, base)
+        files[origin] = folder / f"{origin}zone"
+        files[origin].write_text(world.text(apex, base))
+    return files
+
+
+# Zones.
+
+
+def random_world(random: Random) -> World:
+    """Return a world: a zone, and now and then zones of some that it delegates."""
+    growing = _Growing(random, "")
+    zones = {"": growing.zone()}
+    for cut in growing.cuts:
+        if random.random() < 0.3:
+            zones[cut] = _Growing(random, cut).zone()
+    return World(zones)
+
+
+@dataclass
+class _Growing:
+    """A zone while it comes into being."""
+
+    random: Random
+    apex: str
+    entries: list[Entry] = field(default_factory=list)
+    cuts: list[str] = field(default_factory=list)
+
+    def zone(self) -> tuple[Entry, ...]:
+        random = self.random
+        minimum, serial = random.choice([0, 30, 3600]), random.randrange(1, 9)
+        soa = f"ns.elsewhere.test. mail.elsewhere.test. {serial} 7200 900 86400 {minimum}"
+        names = self._names()
+        self._add(self.apex, "SOA", soa)
+        self._add(self.apex, "NS", random.choice([self._target(names), "ns.elsewhere.test."]))
+        if random.random() < 0.04:  # RFC 6672 §2.3: then nothing else is below
+            self._add(self.apex, "DNAME", self._target(names))
+            return tuple(self.entries)
+        if random.random() < 0.4:
+            self._data(self.apex, names)
+        redirected: list[str] = []
+        for name in sorted(names, key=lambda name: (name.count("."), name)):
+            if not any(name.endswith(f".{above}") for above in redirected):
+                self._fill(name, names, redirected)
+        return tuple(self.entries)
+
+    def _names(self) -> list[str]:
+        """Return owners that share their ends; sometimes with an asterisk in front, or inside."""
+        random, names = self.random, [self.apex]
+        for _ in range(random.randrange(3, 14)):
+            above = random.choice(names)
+            below = [random.choice(LABELS) for _ in range(random.choice([1, 1, 1, 2, 3]))]
+            if random.random() < 0.3:
+                below[0] = "*"
+            names.append(".".join([*below, above] if above else below))
+        return list(dict.fromkeys(names[1:]))
+
+    def _fill(self, name: str, names: list[str], redirected: list[str]) -> None:
+        kind = self.random.random()
+        if kind < 0.18:
+            self._add(name, "CNAME", self._target(names))
+        elif kind < 0.28:
+            self._add(name, "DNAME", self._target(names))
+            redirected.append(name)
+            if self.random.random() < 0.3:
+                self._data(name, names)
+        elif kind < 0.42 and not name.startswith("*"):
+            self._delegate(name, names)
+        else:
+            self._data(name, names)
+
+    def _delegate(self, name: str, names: list[str]) -> None:
+        random = self.random
+        self.cuts.append(name)
+        for _ in range(random.choice([1, 1, 2])):
+            server = random.choice(
+                [f"x.{name}.{{base}}", self._target(names), "ns.elsewhere.test."]
+            )
+            self._add(name, "NS", server)
+        if random.random() < 0.6 and f"x.{name}" not in names:
+            self._add(f"x.{name}", "A", f"192.0.2.{random.randrange(1, 255)}")
+        if random.random() < 0.3:
+            self._add(name, "DS", f"{random.randrange(1, 65535)} 13 2 {'0a' * 32}")
+
+    def _data(self, name: str, names: list[str]) -> None:
+        random = self.random
+        for rtype in random.sample([*DATA, "MX", "SRV"], random.choice([1, 1, 2, 3])):
+            if rtype == "MX":
+                self._add(name, rtype, f"10 {self._target(names)}")
+            elif rtype == "SRV":
+                self._add(name, rtype, f"0 0 53 {self._target(names)}")
+            else:
+                for value in random.sample(range(1, 255), random.choice([1, 1, 2])):
+                    self._add(name, rtype, DATA[rtype].format(value))
+
+    def _target(self, names: list[str]) -> str:
+        """Return a name to point to: one that is there, is not there, or is somebody else's."""
+        random, chance = self.random, self.random.random()
+        if chance < 0.1:
+            return random.choice(OUTSIDE)
+        name = random.choice([*names, self.apex, ""])
+        if chance < 0.35:
+            name = ".".join([random.choice(LABELS), name]) if name else random.choice(LABELS)
+        if chance > 0.97:
+            name = ".".join([LONG, LONG, LONG, *([name] if name else [])])
+        return f"{name}.{{base}}" if name else "{base}"
+
+    def _add(self, owner: str, rtype: str, rdata: str) -> None:
+        # One TTL for each set (RFC 2181 §5.2).
+        ttls = {(entry.owner, entry.rtype): entry.ttl for entry in self.entries}
+        ttl = ttls.get((owner, rtype), self.random.choice([0, 60, 300, 3600]))
+        entry = Entry(owner, ttl, rtype, rdata)
+        if entry not in self.entries:
+            self.entries.append(entry)
+
+
+# Questions.
+
+
+def random_questions(world: World, random: Random, count: int) -> list[Question]:
+    """Return questions about names that exist, that nearly do, and that only might."""
+    names = list(dict.fromkeys(_interesting(world)))
+    return [
+        Question(
+            _cased(random.choice(names), random),
+            random.choice(TYPES),
+            random.choice([None, 1232, 1232, 512, 4096]),
+            tcp=random.random() < 0.1,
+        )
+        for _ in range(count)
+    ]
+
+
+def _interesting(world: World) -> Iterator[str]:
+    yield ""
+    for owner in world.owners():
+        labels = owner.split(".") if owner else []
+        for start in range(len(labels)):
+            yield ".".join(labels[start:])  # the name and those above it
+        for below in (*LABELS[:2], "new", "*", "new.new", "a.*", LONG):
+            yield ".".join([below, *labels])
+        if labels[:1] == ["*"]:
+            yield ".".join(["new", *labels[1:]])
+            yield ".".join(["a", "new", *labels[1:]])
+
+
+def _cased(name: str, random: Random) -> str:
+    if random.random() < 0.8:
+        return name
+    return "".join(random.choice([letter.lower(), letter.upper()]) for letter in name)
