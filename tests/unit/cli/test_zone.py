@@ -1,0 +1,113 @@
+"""The commands that check and print zone files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pierhead.cli.zone import zone
+from pierhead.errors import UsageError
+
+GOOD = "@ 3600 SOA ns hm 7 7200 900 1209600 300\n@ 3600 NS ns\nns 300 A 192.0.2.1\n"
+BAD = "@ 3600 SOA ns hm 7 7200 900 1209600 300\nwww A 192.0.2.300\nwww MX ten mail\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "good.example.zone").write_text(GOOD)
+    (tmp_path / "bad.example.zone").write_text(BAD)
+    return tmp_path
+
+
+def invoke(*arguments: object):
+    return CliRunner().invoke(zone, [str(argument) for argument in arguments])
+
+
+def test_a_valid_zone_is_summed_up_in_a_line(folder: Path) -> None:
+    result = invoke("check", folder / "good.example.zone")
+    assert (result.exit_code, result.stdout) == (0, "zone good.example.: 3 records, serial 7\n")
+
+
+def test_every_fault_is_shown_with_its_place_and_the_exit_code_is_4(folder: Path) -> None:
+    result = invoke("check", folder / "bad.example.zone")
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "bad.example.zone:2:7: '192.0.2.300' is not an IPv4 address" in result.stderr
+    assert "write it as 192.0.2.1" in result.stderr
+    assert "bad.example.zone:3:8: 'ten' is not a number" in result.stderr
+    assert "has no NS records" in result.stderr
+    assert result.stderr.rstrip().endswith("3 errors")
+
+
+def test_one_bad_zone_does_not_hide_the_others(folder: Path) -> None:
+    result = invoke("check", folder, folder / "absent.zone", "/dev/null")
+    assert result.exit_code == 4
+    assert "zone good.example.: 3 records" in result.stdout
+    assert "absent.zone: cannot be read: No such file" in result.stderr
+    assert "/dev/null: there is no record in the file" in result.stderr
+    assert "absent.zone: 1 error\n" in result.stderr
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    result = invoke("check", tmp_path)
+    assert result.exit_code == 4
+    assert "the folder has no *.zone file" in result.stderr
+
+
+def test_warnings_are_shown_and_leave_the_zone_valid(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    path.write_text(GOOD.replace("ns 300 A 192.0.2.1", "ns2 300 A 192.0.2.1"))
+    result = invoke("check", f"example={path}")
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "zone example.: 3 records, serial 7, 1 warning\n",
+    )
+    assert "warning: " in result.stderr
+    assert "has no address in this zone" in result.stderr
+    quiet = invoke("check", "-q", f"example={path}")
+    assert (quiet.exit_code, quiet.output) == (0, "")
+
+
+def test_json_has_every_zone_and_every_fault(folder: Path) -> None:
+    result = invoke("check", "--json", folder)
+    bad, good = json.loads(result.stdout)
+    assert result.exit_code == 4
+    assert good | {"file": ""} == {
+        "file": "",
+        "valid": True,
+        "zone": "good.example.",
+        "class": "IN",
+        "serial": 7,
+        "records": 3,
+        "errors": [],
+        "warnings": [],
+    }
+    assert (bad["valid"], bad["zone"], len(bad["errors"])) == (False, None, 3)
+    assert {"line", "column", "message", "remedy", "code"} <= bad["errors"][0].keys()
+
+
+def test_a_zone_is_printed_in_canonical_form(folder: Path) -> None:
+    result = invoke("format", folder / "good.example.zone")
+    assert result.exit_code == 0
+    assert result.stdout == (
+        "good.example.\t3600\tIN\tSOA\tns.good.example. hm.good.example. 7 7200 900 1209600 300\n"
+        "good.example.\t3600\tIN\tNS\tns.good.example.\n"
+        "ns.good.example.\t300\tIN\tA\t192.0.2.1\n"
+    )
+
+
+def test_what_is_canonical_already_is_told_apart(folder: Path) -> None:
+    path = folder / "good.example.zone"
+    changed = invoke("format", "--check", path)
+    assert (changed.exit_code, changed.stdout) == (1, f"not canonical: {path}\n")
+    path.write_text(invoke("format", path).stdout)
+    again = invoke("format", "--check", path)
+    assert (again.exit_code, again.output) == (0, "")
+
+
+def test_only_one_zone_is_printed_at_a_time(folder: Path) -> None:
+    result = invoke("format", folder)
+    assert isinstance(result.exception, UsageError)
+    assert "2 zones; print one at a time" in str(result.exception)
