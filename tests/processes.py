@@ -45,12 +45,17 @@ PATIENCE_S = 20.0
 #: The Debian package of each program that a test or a benchmark may ask for.
 PACKAGES = {
     "curl": "curl",
+    "delv": "bind9-dnsutils",
     "dig": "bind9-dnsutils",
     "dnsperf": "dnsperf",
+    "dnssec-keygen": "bind9-utils",
+    "dnssec-signzone": "bind9-utils",
     "drill": "ldnsutils",
     "kdig": "knot-dnsutils",
     "knotd": "knot",
     "kzonecheck": "knot-dnssecutils",
+    "ldns-signzone": "ldnsutils",
+    "ldns-verify-zone": "ldnsutils",
     "named": "bind9",
     "named-checkzone": "bind9-utils",
     "nsd": "nsd",
