@@ -5,11 +5,13 @@ import asyncio
 import pytest
 
 from pierhead.address import ListenSpec
+from pierhead.codec import LengthPrefixed
 from pierhead.errors import DecodeError, ListenError, PeerError, TimedOut, UsageError
 from pierhead.listener.memory import MemoryDatagramListener, MemoryStreamListener, Network
 from pierhead.protocols import dns
 from pierhead.protocols.dns.codec import DatagramCodec, StreamCodec
 from pierhead.protocols.dns.response import parse_response
+from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.query import build_query, parse_query
 from pierhead.server.server import Server
 from pierhead.testing.clock import HeldLoop
@@ -256,3 +258,283 @@ def test_rdata_that_its_type_does_not_allow_says_so_when_asked():
     (record,) = parse_response(broken).answer
     with pytest.raises(DecodeError, match=r"RDATA of a\. A"):
         record.data  # noqa: B018
+
+
+# Many queries on one socket or connection
+
+
+def test_many_queries_share_one_socket_and_get_their_own_answers():
+    async def main():
+        held_back = []
+
+        def react(frame):
+            held_back.append(frame)
+            if len(held_back) < 300:
+                return []
+            # The last one asked is answered first.
+            return [
+                answer(one, dns.A(f"192.0.2.{parse_query(one).name.split('.')[0]}"))
+                for one in reversed(held_back)
+            ]
+
+        peer = Peer(react)
+        async with dns.Client("memgram:b", source="memgram:a", attempts=1) as client:
+            names = [f"{n % 250}.{n}.test." for n in range(300)]
+            responses = await asyncio.gather(*(client.query(name) for name in names))
+        assert [r.answer[0].name for r in responses] == names
+        assert [r.answer[0].data for r in responses] == [f"192.0.2.{n % 250}" for n in range(300)]
+        assert len({frame[:2] for frame in peer.asked}) == 300
+
+    held(main)
+
+
+def test_what_is_over_the_limit_waits_for_its_turn():
+    async def main():
+        peer = Peer(lambda frame: [])
+        start = asyncio.get_running_loop().time()
+        async with dns.Client("memgram:b", max_in_flight=2, attempts=1, timeout=1) as client:
+            done = await asyncio.gather(
+                *(client.query("a.") for _ in range(5)), return_exceptions=True
+            )
+        assert all(isinstance(error, TimedOut) for error in done)
+        assert len(peer.asked) == 5
+        # Two at a time, a second each.
+        assert asyncio.get_running_loop().time() - start == pytest.approx(3.0)
+
+    held(main)
+
+
+@pytest.mark.rfc("5452", "9.1")
+def test_what_is_no_answer_is_counted():
+    async def main():
+        def react(frame):
+            good = answer(frame)
+            yield b"junk"
+            yield bytes([good[0] ^ 255]) + good[1:]
+            yield bytes([*good[:2], good[2] | 0x20, *good[3:]])  # another opcode
+            yield good
+            yield good  # once more
+
+        Peer(react)
+        async with dns.Client("memgram:b", attempts=1) as client:
+            assert client.ignored == 0
+            await client.query("a.")
+            await asyncio.sleep(0)
+            await client.query("b.")
+            assert client.ignored >= 7
+
+    held(main)
+
+
+def test_a_flood_of_forgeries_cannot_keep_a_deadline_from_passing(monkeypatch):
+    async def main():
+        class Flood:
+            """An end that always has one more datagram."""
+
+            ignored = 0
+            closed = False
+
+            def send(self, data):
+                pass
+
+            async def receive(self):
+                return b"forged"
+
+            def close(self):
+                self.closed = True
+
+        flood = Flood()
+
+        async def dial(address, *, source=None):
+            return flood
+
+        monkeypatch.setattr("pierhead.protocols.dns.client.dial_datagram", dial)
+        with pytest.raises(TimedOut):
+            await dns.query("127.0.0.1:53", "a.", attempts=1, timeout=0.01)
+        assert flood.closed
+
+    asyncio.run(main())
+
+
+def test_a_socket_that_fails_tells_everybody():
+    async def main():
+        async with dns.Client("memgram:b") as client:
+            Peer(lambda frame: [])
+            waiting = asyncio.create_task(client.query("a."))
+            await asyncio.sleep(0.1)
+            client._datagrams._client.close()
+            with pytest.raises(OSError, match="closed"):
+                await waiting
+            with pytest.raises(OSError, match="closed"):
+                await client.query("b.")
+
+    held(main)
+
+
+def test_a_client_that_is_closed_leaves_nobody_waiting():
+    async def main():
+        Peer(lambda frame: [])
+        listener = MemoryStreamListener(ListenSpec.parse("mem:s"), "s", Network.current())
+        for address in ("memgram:b", "mem:s"):
+            client = dns.Client(address)
+            with pytest.raises(UsageError, match="not open"):
+                await client.query("a.")
+            async with client:
+                waiting = asyncio.create_task(client.query("a."))
+                await asyncio.sleep(0.1)
+            with pytest.raises(UsageError, match="closed before the answer"):
+                await waiting
+        listener.close()
+
+    held(main)
+
+
+@pytest.mark.parametrize(
+    "options", [{"attempts": 16}, {"timeout": -1}, {"max_in_flight": 0}, {"max_in_flight": 4001}]
+)
+def test_limits_of_a_client_are_checked(options):
+    with pytest.raises(UsageError):
+        dns.Client("127.0.0.1:53", **options)
+
+
+def test_class_flags_and_opcode_are_sent_and_expected_back():
+    async def main():
+        def react(frame):
+            # A server copies opcode and question; this one changes nothing else.
+            return [frame[:2] + bytes([frame[2] | 0x80]) + frame[3:]]
+
+        peer = Peer(react)
+        response = await dns.query(
+            "memgram:b", "a.", "TXT", rclass="CH", flags=0x2020, recursion_desired=True, edns=None
+        )
+        assert response.question == (b"\x01a\x00", iana.type_number("TXT"), iana.CLASS_CH)
+        assert peer.asked[0][2:4] == b"\x21\x20"
+        assert response.server == "memgram:b"
+
+    held(main)
+
+
+class Streams:
+    """A stream server whose connections answer as a function says; it counts them."""
+
+    def __init__(self, make):
+        self.opened = 0
+        self._make = make
+        self._listener = MemoryStreamListener(ListenSpec.parse("mem:s"), "s", Network.current())
+        self._task = asyncio.create_task(self._run())
+
+    async def _run(self):
+        while True:
+            accepted = await self._listener.accept()
+            self.opened += 1
+            await accepted.attach(self._make())
+
+    async def close(self):
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        self._listener.close()
+
+
+class Connection(asyncio.Protocol):
+    """Splits what comes into queries, and answers when there are enough, the last one first."""
+
+    def __init__(self, together=1, close_after=0, late=()):
+        self._framer = LengthPrefixed(2).new()
+        self._held = []
+        self._together = together
+        self._left = close_after
+        self._late = late
+
+    def connection_made(self, transport):
+        self._transport = transport
+
+    def data_received(self, data):
+        self._framer.feed(data)
+        for frame in self._framer.frames(1000):
+            self._held.append(frame)
+        if len(self._held) >= self._together:
+            for frame in reversed(self._held):
+                reply = StreamCodec().encode(parse_query(frame).reply(dns.A("192.0.2.1")))
+                for message in (*self._late, reply):
+                    self._transport.write(len(message).to_bytes(2, "big") + message)
+            self._held.clear()
+            self._left -= 1
+            if self._left == 0:
+                self._transport.close()
+
+
+@pytest.mark.rfc("7766", "7")
+def test_queries_on_one_connection_are_answered_in_any_order():
+    async def main():
+        server = Streams(lambda: Connection(together=50))
+        async with dns.Client("mem:s") as client:
+            names = [f"n{n}.test." for n in range(50)]
+            responses = await asyncio.gather(*(client.query(name) for name in names))
+        assert [response.answer[0].name for response in responses] == names
+        assert server.opened == 1
+        await server.close()
+
+    held(main)
+
+
+@pytest.mark.rfc("7766", "6.2.4")
+def test_a_connection_that_the_server_has_closed_is_opened_anew():
+    async def main():
+        server = Streams(lambda: Connection(close_after=1))
+        async with dns.Client("mem:s") as client:
+            assert (await client.query("a.")).rcode == dns.NOERROR
+            # The end of the stream and this query cross each other.
+            assert (await client.query("b.")).rcode == dns.NOERROR
+            await asyncio.sleep(1)
+            assert (await client.query("c.")).rcode == dns.NOERROR
+        assert server.opened == 3
+        await server.close()
+
+    held(main)
+
+
+def test_an_answer_nobody_waits_for_any_longer_is_passed_over_on_a_connection():
+    async def main():
+        late = StreamCodec().encode(parse_query(QUERY).reply())
+        server = Streams(lambda: Connection(late=[late]))
+        async with dns.Client("mem:s") as client:
+            assert (await client.query("b.")).answer
+            assert client.ignored == 1
+        await server.close()
+
+    held(main)
+
+
+def test_the_answer_to_another_question_ends_a_connection():
+    class Wrong(Connection):
+        def data_received(self, data):
+            reply = bytearray(StreamCodec().encode(parse_query(data[2:]).reply()))
+            reply[13] ^= 1
+            self._transport.write(len(reply).to_bytes(2, "big") + reply)
+
+    async def main():
+        server = Streams(Wrong)
+        with pytest.raises(PeerError, match="not asked"):
+            await dns.query("mem:s", "a.")
+        await server.close()
+
+    held(main)
+
+
+def test_times_out_on_a_connection_that_was_good_before():
+    class Once(Connection):
+        def data_received(self, data):
+            if not self._late:
+                self._late = (1,)
+                reply = StreamCodec().encode(parse_query(data[2:]).reply())
+                self._transport.write(len(reply).to_bytes(2, "big") + reply)
+
+    async def main():
+        server = Streams(Once)
+        async with dns.Client("mem:s") as client:
+            await client.query("a.")
+            with pytest.raises(TimedOut):
+                await client.query("b.")
+        await server.close()
+
+    held(main)
