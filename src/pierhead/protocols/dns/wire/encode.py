@@ -16,6 +16,7 @@ to the owner goes: an answer is header, question and ``pointer.join(pieces)``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from struct import Struct
 
@@ -244,8 +245,8 @@ def _encode_sections(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:
         # none, and who sees TC asks again over a stream.
         return _encode_empty(reply, flags | TC, limit, opt)
     answers, authorities, additionals = counts
-    for one in reply.additional:
-        written = writer.write((one,))
+    for unit in _join_signatures(reply.additional):
+        written = writer.write(unit)
         if written < 0:
             break
         additionals += written
@@ -255,6 +256,20 @@ def _encode_sections(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:
         additionals += 1
     HEADER.pack_into(buf, 0, query._id, flags, 1, answers, authorities, additionals)
     return bytes(buf)
+
+
+def _join_signatures(section: Section) -> Iterator[Section]:
+    """Give each set together with the signatures that follow it."""
+    # RFC 4035 §3.1.1 allows to keep the set alone where both do not fit; who asked for signatures
+    # can do nothing with it.
+    unit: Section = ()
+    for one in section:
+        if unit and one[1].rtype != iana.RRSIG:
+            yield unit
+            unit = ()
+        unit += (one,)
+    if unit:
+        yield unit
 
 
 class _Writer:
