@@ -59,6 +59,8 @@ class Endpoint:
         short_form: the schemes that an address without scheme stands for (``("udp", "tcp")``).
         admission: checks on every frame, in order.
         options: limits that this protocol wants different from the server's defaults.
+        alpn: what TLS agrees on, best first (RFC 7301), where the address does not say; empty
+            for whatever the client likes.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Endpoint:
     short_form: tuple[str, ...] = ("tcp",)
     admission: Sequence[Admission] = ()
     options: Mapping[str, float] = field(default_factory=dict)
+    alpn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,17 +15,18 @@ Memory networks and a user's own objects come through the same door.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from pierhead.address import ListenSpec
 from pierhead.codec.proxy_header import ProxyHeader
-from pierhead.context import Credentials, Peer, TlsFacts, Transport
+from pierhead.context import Credentials, Peer, TlsFacts, Transport, Via
 
 __all__ = [
     "Accepted",
     "Arrival",
+    "Claiming",
     "Datagram",
     "DatagramListener",
     "Handshaking",
@@ -218,4 +219,18 @@ class DatagramListener(Listener, Protocol):
     @property
     def truncated(self) -> int:
         """How many datagrams were too large for the receive buffer so far."""
+        ...
+
+
+@runtime_checkable
+class Claiming(Protocol):
+    """A `DatagramListener` whose datagrams themselves say whom they are from."""
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """How many datagrams were left out so far because of what they say, by reason."""
+        ...
+
+    def via(self, reply_to: ReplyTo, via: Via) -> Via:
+        """Return the way that a datagram came, made from that of its listener."""
         ...

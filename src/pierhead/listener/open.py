@@ -48,7 +48,11 @@ _ADOPTED = (DescriptorAddress, SystemdAddress, LaunchdAddress)
 
 
 async def open_listeners(
-    spec: ListenSpec, *, buffers: BufferSource | None = None, batched: bool | None = None
+    spec: ListenSpec,
+    *,
+    buffers: BufferSource | None = None,
+    batched: bool | None = None,
+    protocols: tuple[str, ...] = (),
 ) -> list[Listener]:
     """Open one address; a name or a range of ports may give several listeners.
 
@@ -57,11 +61,12 @@ async def open_listeners(
         buffers: where datagram listeners take their receive buffers from; a pool of their own
             where None.
         batched: False to receive datagrams one by one even where the system has batches.
+        protocols: what TLS agrees on by ALPN where the address does not say.
 
     Raises:
         ListenError: which address, which step, why, and what to do; nothing stays open.
     """
-    return await open_all([(spec,)], buffers=buffers, batched=batched)
+    return await open_all([(spec,)], buffers=buffers, batched=batched, protocols=protocols)
 
 
 async def open_all(
@@ -69,6 +74,7 @@ async def open_all(
     *,
     buffers: BufferSource | None = None,
     batched: bool | None = None,
+    protocols: tuple[str, ...] = (),
 ) -> list[Listener]:
     """Open every address, or none.
 
@@ -83,10 +89,10 @@ async def open_all(
     try:
         for group in groups:
             opened += await _open_group(group, source, batched)
+        return wrap_all(opened, protocols)
     except BaseException:
         undo(opened)
         raise
-    return opened
 
 
 async def _open_group(
@@ -104,18 +110,16 @@ async def _open_group(
             free_port += [one for one in planned if not one.port]
             opened += [_open_inet(one, buffers, batched) for one in planned if one.port]
         opened += _share_port(free_port, buffers, batched)
-        return wrap_all(opened)
     except BaseException:
         undo(opened)
         raise
+    return opened
 
 
 def _check_form(spec: ListenSpec) -> None:
     scheme = spec.address.scheme
     if scheme is None:
         raise UsageError(f"{spec} has no scheme: resolve it for a protocol, or write tcp:{spec}")
-    if "proxy" in spec.wrappers:
-        raise ListenError(str(spec), "open", "this version does not open proxy+ addresses yet")
     if not is_available(SCHEMES[scheme].platforms, sys.platform):
         reason = f"{sys.platform} has no {scheme}: {SCHEMES[scheme].meaning}"
         raise ListenError(str(spec), "open", reason, "listen on tcp: or udp: instead")

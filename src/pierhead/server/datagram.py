@@ -20,7 +20,7 @@ from pierhead.context import Context, Transport, Via
 from pierhead.endpoint import FrameHandler
 from pierhead.errors import Overloaded, UsageError
 from pierhead.failure_log import FailureLog
-from pierhead.listener.base import Datagram, DatagramListener, ReplyTo
+from pierhead.listener.base import Claiming, Datagram, DatagramListener, ReplyTo
 from pierhead.metrics import Metric, Metrics
 from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
@@ -72,7 +72,7 @@ class DatagramServer:
         self._name = str(listener.spec)
         self._via = Via(
             transport=Transport.DATAGRAM,
-            scheme=listener.local.partition(":")[0],
+            scheme=listener.local.partition(":")[0].rpartition("+")[2],
             local=listener.local,
             listener=self._name,
         )
@@ -84,6 +84,7 @@ class DatagramServer:
         self._batches = self._count("batches_total")
         self._ready = self._count("ready_answers_total")
         self._truncated = self._count("dropped_total", reason="truncated")
+        self._claiming = listener if isinstance(listener, Claiming) else None
         self._counters = RequestCounters(self._count)
         self.requests = Requests(
             handler,
@@ -131,6 +132,8 @@ class DatagramServer:
         options = self.options
         batch = self.listener.receive_batch(options.batch_size)
         self._truncated.value = self.listener.truncated
+        if self._claiming is not None:
+            self._count_refused(self._claiming)
         if not batch:
             return
         self._received.value += len(batch)
@@ -138,9 +141,12 @@ class DatagramServer:
         received_at = self._clock.monotonic()
         deadline = received_at + options.request_timeout
         peer_of, via, requests, loop = self.listener.peer, self._via, self.requests, self._loop
+        claiming = self._claiming
         admission, answer_now = self._admission, self._answer_now
         for frame, reply_to in batch:
             peer = peer_of(reply_to)
+            if claiming is not None:
+                via = claiming.via(reply_to, self._via)
             if admission is not None:
                 verdict = admission(frame, peer, via)
                 if verdict is not None:
@@ -161,6 +167,10 @@ class DatagramServer:
             self._flush()
         if requests:
             self._wake_sweep()
+
+    def _count_refused(self, claiming: Claiming) -> None:
+        for reason, number in claiming.refused.items():
+            self._count("dropped_total", reason=reason).value = number
 
     def _refuse_admission(self, verdict: Drop | Answer, reply_to: ReplyTo) -> None:
         self._count("dropped_total", reason=verdict.reason).value += 1

@@ -129,6 +129,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._state = _State.OPEN
         self._close_reason = ""
         self._ended = False  # the peer has ended its side
+        self._cut_off = False  # and perhaps it was not the peer
         self._is_made = False  # the transport is there
         self._is_gone = False  # the transport has said so
         self._advancing = False
@@ -184,6 +185,9 @@ class FramedConnection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Keep the other half open: a peer that has finished asking still gets its answers."""
         self._ended = True
+        # Without TLS's close_notify, whatever came last may be half of what was sent: it is no
+        # message, though the end of the stream would make it one (RFC 8446 §6.1).
+        self._cut_off = bool(self._transport.get_extra_info("truncated"))
         if self._state is _State.OPEN:
             self.finish("eof")
         elif self._state is _State.LINGERING:
@@ -277,7 +281,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         while self._writable and (room := window - self._load()) > 0:
             try:
                 frames = self._framer.frames(room)
-                if not frames and self._ended and self._framer.buffered:
+                if not frames and self._ended and self._framer.buffered and not self._cut_off:
                     frames = self._framer.finish()
             except FramingError as error:
                 self._refuse_stream(error)

@@ -24,6 +24,7 @@ from pierhead.endpoint import Application, Endpoint
 from pierhead.errors import ListenError, UsageError
 from pierhead.listener.base import DatagramListener, Listener, StreamListener
 from pierhead.listener.open import open_all
+from pierhead.listener.wrap import certificate_reader
 from pierhead.metrics import Metrics
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.lost import LostRequests
@@ -103,6 +104,16 @@ class Server:
             else:
                 server.options = changed[index]
 
+    def reload_certificates(self) -> None:
+        """Read every certificate again; new connections get them, open ones live on.
+
+        Raises:
+            ListenError: one of them is wrong; all that were in force stay so.
+        """
+        listeners = [server.listener for _, server in self._servers]
+        for put_in_force in [read() for read in map(certificate_reader, listeners) if read]:
+            put_in_force()
+
     async def __aenter__(self) -> Self:
         """Enter the resources, open every listener, begin to serve.
 
@@ -167,7 +178,8 @@ class Server:
     async def _open(self) -> None:
         try:
             for owner, groups in enumerate(self._groups):
-                for listener in await open_all(groups, buffers=self._buffers):
+                alpn = self._application.endpoints[owner][0].alpn
+                for listener in await open_all(groups, buffers=self._buffers, protocols=alpn):
                     try:
                         self._servers.append((owner, self._serve(owner, listener)))
                     except BaseException:

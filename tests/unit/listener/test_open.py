@@ -142,11 +142,7 @@ def test_a_privileged_port_names_the_capability():
 @pytest.mark.parametrize(
     ("address", "form"),
     [
-        ("inetd", "inetd:"),
-        ("vsock:2:5000", "vsock:"),
         ("quic:127.0.0.1:0?cert=a.pem", "quic:"),
-        ("unixseq:./x.sock", "unixseq:"),
-        ("proxy+tcp:127.0.0.1:0?proxy.from=127.0.0.1", r"proxy\+"),
     ],
 )
 async def test_forms_of_later_versions_are_refused_by_name(opened, address, form):
