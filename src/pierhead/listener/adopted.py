@@ -31,7 +31,7 @@ from pierhead.listener.inherited import InheritedSocket, look_at
 from pierhead.listener.socket_option import apply_options, refuse_unknown_options
 from pierhead.listener.stream import SocketStreamListener, StreamSettings
 
-__all__ = ["Adopted", "adopt", "adopt_all", "open_descriptors", "socket_text"]
+__all__ = ["Adopted", "adopt", "adopt_all", "open_descriptors", "options_for", "socket_text"]
 
 Adopted = SocketStreamListener | SocketDatagramListener
 
@@ -47,7 +47,7 @@ _UNIX_SCHEMES = {
     Transport.DATAGRAM: "unixgram",
     Transport.SEQPACKET: "unixseq",
 }
-_CHECKS = frozenset({"type", "force", "pid", "optional"})
+_CHECKS = frozenset({"type", "force", "pid", "optional", "mode"})
 _BUFFERS = frozenset({"rcvbuf", "sndbuf"})
 _TCP = frozenset({"nodelay", "keepalive", "user-timeout", "notsent-lowat"})
 
@@ -106,7 +106,7 @@ def adopt(
     address = str(spec)
     found = look_at(number, address, called)
     _check(spec, found, called)
-    refuse_unknown_options(spec, _options_for(found) | _CHECKS)
+    refuse_unknown_options(spec, options_for(found) | _CHECKS)
     claim_descriptor(number, address, called)
     sock = socket.socket(fileno=number)
     try:
@@ -144,7 +144,8 @@ def _check(spec: ListenSpec, found: InheritedSocket, called: str) -> None:
         raise ListenError(address, "adopt", reason, "listen() on it before it is passed on")
 
 
-def _options_for(found: InheritedSocket) -> frozenset[str]:
+def options_for(found: InheritedSocket) -> frozenset[str]:
+    """Return the options that can be set on this socket."""
     inet = found.family in (socket.AF_INET, socket.AF_INET6)
     return _BUFFERS | _TCP if inet and found.transport is Transport.STREAM else _BUFFERS
 

@@ -63,8 +63,9 @@ PENDING_ERRORS = frozenset(
 _HEADER = struct.Struct("=QI4xQQQQi4xI4x")
 _NAMELEN, _FLAGS, _LENGTH = 2, 12, 14  # in units of 4 octets
 _HEADER_WORDS = _HEADER.size // 4
-_SEND_FLAGS = int(socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-_UNNAMED = socket.AF_UNIX.to_bytes(2, sys.byteorder)
+_SEND_FLAGS = int(getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0))
+_AF_UNIX = getattr(socket, "AF_UNIX", 1)
+_UNNAMED = _AF_UNIX.to_bytes(2, sys.byteorder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ _LAYOUTS = {
     (socket.AF_INET, True): _Layout(16, 32, interface=32),
     (socket.AF_INET6, False): _Layout(28),
     (socket.AF_INET6, True): _Layout(32, 40, interface=64, destination=48),
-    (socket.AF_UNIX, False): _Layout(112),
+    (_AF_UNIX, False): _Layout(112),
 }
 
 
@@ -149,7 +150,7 @@ class BatchIO:
     def __init__(self, sock: socket.socket, packet_info: bool, buffers: BufferSource) -> None:
         self.truncated = 0
         self._fd = sock.fileno()
-        self._unix = sock.family == socket.AF_UNIX
+        self._unix = sock.family == _AF_UNIX
         self._layout = layout = _LAYOUTS[sock.family, packet_info]
         self._buffers = buffers
         self._buffer = buffers.acquire(STRIDE * MAX_BATCH)

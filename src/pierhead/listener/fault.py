@@ -8,7 +8,7 @@ import socket
 
 from pierhead.errors import ListenError
 
-__all__ = ["adoption_refused", "inet_refused", "unix_refused"]
+__all__ = ["adoption_refused", "inet_refused", "unix_refused", "vsock_refused"]
 
 #: Below this a port is privileged, unless the system says otherwise.
 _UNPRIVILEGED = 1024
@@ -50,6 +50,20 @@ def unix_refused(address: str, step: str, error: OSError, path: bytes) -> Listen
         errno.EROFS: f"{directory} is on a file system that is mounted read-only",
         errno.EPERM: "only root gives a socket to another user, or to a group it is not in",
         errno.ELOOP: "a symbolic link stands in its place; name the file that is meant",
+    }.get(error.errno or 0, "")
+    return _refused(address, step, error, remedy)
+
+
+def vsock_refused(address: str, step: str, error: OSError) -> ListenError:
+    """Return the error for a vsock address."""
+    remedy = {
+        errno.EADDRINUSE: "another program has this port: stop it, or choose port any",
+        errno.EADDRNOTAVAIL: "this machine does not have that CID: write any for its own",
+        errno.EAFNOSUPPORT: "the system lacks vsock: modprobe vsock, and vhost_vsock on a host",
+        errno.ESOCKTNOSUPPORT: "this kernel has no vsock of that type: use vsock: (Linux 5.11 "
+        "brought vsockseq:)",
+        errno.ENODEV: "there is no vsock device: modprobe vhost_vsock, or vsock_loopback for tests",
+        errno.EACCES: "ports below 1024 need the capability CAP_NET_BIND_SERVICE",
     }.get(error.errno or 0, "")
     return _refused(address, step, error, remedy)
 

@@ -3,7 +3,7 @@
     for listener in await open_all([spec.resolve(endpoint) for spec in specs]):
         ...
 
-Which forms this version opens is said by `_OPENED`; the others are refused by name.
+What this version does not open stands in `_NOT_OPENED`, and is refused by name.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from pierhead.address import (
     SCHEMES,
     DescriptorAddress,
     InetAddress,
+    InetdAddress,
     LaunchdAddress,
     ListenSpec,
     MemoryAddress,
     SystemdAddress,
+    VsockAddress,
 )
 from pierhead.address.schemes import is_available
 from pierhead.buffer import BufferPool, BufferSource
@@ -29,12 +31,14 @@ from pierhead.listener.adopted import open_descriptors
 from pierhead.listener.base import Listener
 from pierhead.listener.datagram import SocketDatagramListener
 from pierhead.listener.inet import InetSocket, plan_inet
+from pierhead.listener.inetd import open_inetd
 from pierhead.listener.launchd import open_launchd
 from pierhead.listener.memory import MemoryDatagramListener, MemoryStreamListener, Network
 from pierhead.listener.socket_option import refuse_unknown_options
 from pierhead.listener.stream import SocketStreamListener
 from pierhead.listener.systemd import open_passed
 from pierhead.listener.unix import open_unix
+from pierhead.listener.vsock import open_vsock
 from pierhead.listener.wrap import unwrapped, wrap_all
 
 __all__ = ["open_all", "open_listeners", "undo"]
@@ -42,7 +46,8 @@ __all__ = ["open_all", "open_listeners", "undo"]
 #: A port that is free for one socket of a group may be taken for the next; how often to try.
 _PORT_ATTEMPTS = 32
 
-_OPENED = ("tcp", "udp", "unix", "unixgram", "fd", "sd", "launchd", "mem", "memgram")
+#: Schemes that the table of the grammar has and this version does not open.
+_NOT_OPENED = ("quic",)
 #: Addresses whose sockets are adopted and not opened.
 _ADOPTED = (DescriptorAddress, SystemdAddress, LaunchdAddress)
 
@@ -123,7 +128,7 @@ def _check_form(spec: ListenSpec) -> None:
     if not is_available(SCHEMES[scheme].platforms, sys.platform):
         reason = f"{sys.platform} has no {scheme}: {SCHEMES[scheme].meaning}"
         raise ListenError(str(spec), "open", reason, "listen on tcp: or udp: instead")
-    if scheme not in _OPENED:
+    if scheme in _NOT_OPENED:
         raise ListenError(str(spec), "open", f"this version does not open {scheme}: addresses yet")
 
 
@@ -133,6 +138,10 @@ def _open_local(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -
             return [_open_memory(spec, spec.address)]
         case DescriptorAddress():
             return _all_watched(open_descriptors(spec, buffers, batched))
+        case InetdAddress():
+            return [_taken_over(spec, buffers, batched)]
+        case VsockAddress():
+            return [_watched(open_vsock(spec))]
         case LaunchdAddress():
             return _all_watched(open_launchd(spec, buffers, batched))
         case SystemdAddress():
@@ -141,6 +150,13 @@ def _open_local(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -
         return [_watched(open_unix(spec, buffers, batched))]
     except Overloaded as error:
         raise _no_buffers(spec, error) from error
+
+
+def _taken_over(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -> Listener:
+    listener = open_inetd(spec, buffers, batched)
+    if isinstance(listener, (SocketStreamListener, SocketDatagramListener)):
+        return _watched(listener)
+    return listener
 
 
 def _open_memory(spec: ListenSpec, address: MemoryAddress) -> Listener:

@@ -1,4 +1,4 @@
-"""A stream listener over a listening socket: TCP and Unix."""
+"""A listener over a listening socket: TCP, Unix and vsock, streams and seqpacket."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pierhead.address import ListenSpec
-from pierhead.context import Peer, Transport
+from pierhead.context import Credentials, Peer, Transport
+from pierhead.listener.base import OutOfDescriptors
+from pierhead.listener.channel import Channel, PacketChannel, StreamChannel
+from pierhead.listener.channel_transport import ChannelTransport
+from pierhead.listener.credentials import peer_credentials
+from pierhead.listener.reserve import ReserveDescriptor
 
-__all__ = ["AcceptedSocket", "SocketStreamListener", "StreamSettings"]
+__all__ = ["AcceptedChannel", "AcceptedSocket", "SocketStreamListener", "StreamSettings", "peer_of"]
 
 #: The connection broke before it was accepted: Linux hands such errors to accept(2), whose
 #: manual says to treat them like EAGAIN. EPERM is a firewall rule.
@@ -32,6 +37,11 @@ _BROKEN_CONNECTION = frozenset(
         getattr(errno, "ENONET", errno.ENETDOWN),
     }
 )
+
+#: The process, or the whole system, is out of descriptors.
+_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
+#: Families that every event loop has a stream transport for; uvloop refuses any other.
+_FAMILIAR = frozenset({socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX", None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +87,7 @@ class SocketStreamListener:
         self._on_close = on_close
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
+        self._reserve = ReserveDescriptor()
 
     @property
     def spec(self) -> ListenSpec:
@@ -88,11 +99,12 @@ class SocketStreamListener:
         """The address as bound, in the grammar."""
         return self._local
 
-    async def accept(self) -> AcceptedSocket:
+    async def accept(self) -> AcceptedSocket | AcceptedChannel:
         """Wait for the next connection; safe to cancel.
 
         Raises:
-            OSError: EMFILE and its kin; EBADF when the listener is closed meanwhile.
+            OutOfDescriptors: EMFILE, ENFILE: some connections were closed instead.
+            OSError: ENOBUFS and its kin; EBADF when the listener is closed meanwhile.
         """
         # Nothing is awaited once a connection is taken, so cancelling cannot lose one; and one
         # turn of the loop before, so that a rush of connections cannot hold up everything else.
@@ -105,17 +117,24 @@ class SocketStreamListener:
             except BlockingIOError:
                 await self._readable()
             except OSError as error:
+                if error.errno in _NO_DESCRIPTOR:
+                    shed = self._reserve.shed(self._sock)
+                    raise OutOfDescriptors(error.errno or 0, str(error.strerror), shed) from None
                 if error.errno not in _BROKEN_CONNECTION:
                     raise
                 await asyncio.sleep(0)
             else:
                 return self._accepted(connection, address)
 
-    def _accepted(self, connection: socket.socket, address: Any) -> AcceptedSocket:
+    def _accepted(
+        self, connection: socket.socket, address: Any
+    ) -> AcceptedSocket | AcceptedChannel:
         settings = self._settings
         connection.setblocking(False)
         local = settings.local(connection.getsockname()) if settings.local else self._local
-        return AcceptedSocket(connection, _peer(address), local, settings.no_delay)
+        if connection.family not in _FAMILIAR or self.transport is Transport.SEQPACKET:
+            return AcceptedChannel.of(connection, peer_of(address), local)
+        return AcceptedSocket(connection, peer_of(address), local, settings.no_delay)
 
     async def _readable(self) -> None:
         loop = asyncio.get_running_loop()
@@ -140,6 +159,7 @@ class SocketStreamListener:
         if self._waiter is not None:
             self._waiter.get_loop().remove_reader(self._sock.fileno())
             _wake(self._waiter)
+        self._reserve.close()
         self._sock.close()
         if self._on_close is not None:
             self._on_close()
@@ -158,20 +178,27 @@ def _wake(waiter: asyncio.Future[None]) -> None:
         waiter.set_result(None)
 
 
-def _peer(address: Any) -> Peer:
+def peer_of(address: Any) -> Peer:
+    """Return the peer of an address as the socket module gives it."""
     if isinstance(address, bytes):  # an abstract name: a NUL, then anything
         return Peer("@" + address[1:].decode("utf-8", "surrogateescape"))
     return Peer(address)
 
 
+def _credentials(sock: socket.socket) -> Credentials | None:
+    is_unix = sock.family == getattr(socket, "AF_UNIX", None)
+    return peer_credentials(sock) if is_unix else None
+
+
 class AcceptedSocket:
-    """One accepted connection; an `Accepted`."""
+    """One accepted connection; an `Accepted`, and `Identified`."""
 
     def __init__(
         self, sock: socket.socket, peer: Peer, local: str, no_delay: bool | None = None
     ) -> None:
         self.peer = peer
         self.local = local
+        self.credentials = _credentials(sock)
         self._sock = sock
         self._no_delay = no_delay
         self._attached = False
@@ -201,6 +228,36 @@ class AcceptedSocket:
         """Close the connection without serving it; does nothing once attached."""
         if not self._attached:
             self._sock.close()
+
+
+class AcceptedChannel:
+    """One accepted connection that needs a transport of our own; `Accepted`, `Identified`."""
+
+    def __init__(
+        self, channel: Channel, peer: Peer, local: str, credentials: Credentials | None = None
+    ) -> None:
+        self.peer = peer
+        self.local = local
+        self.credentials = credentials
+        self._channel = channel
+        self._attached = False
+
+    @classmethod
+    def of(cls, sock: socket.socket, peer: Peer, local: str) -> AcceptedChannel:
+        """Return the connection of a socket; it owns the socket."""
+        is_packets = sock.type == getattr(socket, "SOCK_SEQPACKET", None)
+        channel = PacketChannel(sock) if is_packets else StreamChannel(sock)
+        return cls(channel, peer, local, _credentials(sock))
+
+    async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
+        """Hand the connection to a protocol; it has ``connection_made`` when this returns."""
+        self._attached = True
+        return ChannelTransport(asyncio.get_running_loop(), self._channel, protocol)
+
+    def close(self) -> None:
+        """Close the connection without serving it; does nothing once attached."""
+        if not self._attached:
+            self._channel.close()
 
 
 def _abort(attaching: asyncio.Task[Any]) -> None:

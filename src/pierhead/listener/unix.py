@@ -6,9 +6,7 @@ before anybody can: mode on the unbound socket (Linux), bind, owner, rest of the
 
 from __future__ import annotations
 
-import grp
 import os
-import pwd
 import socket
 import sys
 from collections.abc import Callable
@@ -16,12 +14,17 @@ from typing import Any
 
 from pierhead.address import AbstractAddress, ListenSpec, UnixAddress
 from pierhead.buffer import BufferSource
+from pierhead.context import Transport
 from pierhead.errors import ListenError
 from pierhead.listener.datagram import SocketDatagramListener
 from pierhead.listener.fault import unix_refused
 from pierhead.listener.socket_option import apply_options, refuse_unknown_options
 from pierhead.listener.stream import SocketStreamListener, StreamSettings
 from pierhead.listener.unix_path import ClaimedPath
+
+if sys.platform != "win32":
+    import grp
+    import pwd
 
 __all__ = ["SUN_PATH_BYTES", "abstract_name", "open_unix"]
 
@@ -31,7 +34,11 @@ SUN_PATH_BYTES = 104 if sys.platform == "darwin" or "bsd" in sys.platform else 1
 _BACKLOG = 1024
 _SOCKET = {"rcvbuf", "sndbuf"}
 _FILE = {"mode", "user", "group", "unlink"}
-_TYPES = {"unix": socket.SOCK_STREAM, "unixgram": socket.SOCK_DGRAM}
+_TYPES = {
+    "unix": socket.SOCK_STREAM,
+    "unixgram": socket.SOCK_DGRAM,
+    "unixseq": socket.SOCK_SEQPACKET,
+}
 
 _Opened = SocketStreamListener | SocketDatagramListener
 
@@ -44,7 +51,7 @@ def open_unix(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -> 
     """
     address = spec.address
     assert isinstance(address, (UnixAddress, AbstractAddress))
-    known = _SOCKET | ({"backlog"} if address.scheme == "unix" else set())
+    known = _SOCKET | ({"backlog"} if address.scheme != "unixgram" else set())
     if isinstance(address, AbstractAddress):
         refuse_unknown_options(spec, frozenset(known))
         return _open(spec, abstract_name(address), None, buffers, batched)
@@ -103,7 +110,10 @@ def _listen(
             spec, local, sock, buffers, batched=batched, on_close=on_close
         )
     sock.listen(spec.options.get("backlog", _BACKLOG))
-    return SocketStreamListener(spec, local, sock, StreamSettings(), on_close=on_close)
+    transport = Transport.SEQPACKET if spec.address.scheme == "unixseq" else Transport.STREAM
+    return SocketStreamListener(
+        spec, local, sock, StreamSettings(), transport=transport, on_close=on_close
+    )
 
 
 def _bind(sock: socket.socket, spec: ListenSpec, claimed: ClaimedPath) -> None:

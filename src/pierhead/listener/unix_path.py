@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import socket
 import stat
+import sys
 
 from pierhead.errors import ListenError
 from pierhead.listener.fault import unix_refused
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["ClaimedPath"]
 

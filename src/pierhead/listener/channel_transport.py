@@ -1,0 +1,285 @@
+"""An asyncio transport over any `Channel`: seqpacket sockets, vsock, a pair of pipes.
+
+readable ─▶ receive_into ─▶ protocol        one message at a time where borders are kept
+write ─▶ send, at once ─▶ what is left waits, with flow control, until there is room
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol, cast, runtime_checkable
+
+from pierhead.listener.channel import Channel, MessageCutOff
+
+__all__ = ["ChannelTransport", "HearsOfCutOff"]
+
+_READ_BYTES = 65_536
+
+
+@runtime_checkable
+class HearsOfCutOff(Protocol):
+    """A protocol that wants to know of messages larger than its buffer."""
+
+    def message_cut_off(self) -> None:
+        """A message came that did not fit; nothing of it is handed over."""
+        ...
+
+
+class ChannelTransport(asyncio.Transport):
+    """Joins a channel to a protocol; each `write` is one message where borders are kept."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, channel: Channel, protocol: asyncio.BaseProtocol
+    ) -> None:
+        super().__init__(dict(channel.facts))
+        self._loop = loop
+        self._channel = channel
+        self._protocol = protocol
+        self._waiting: deque[bytes | memoryview] = deque()
+        self._waiting_bytes = 0
+        self._high, self._low = 65_536, 16_384
+        self._awaits_room = self._asked_to_pause = False
+        self._reading = False
+        self._by_turns: asyncio.Handle | None = None
+        self._eof_asked = self._eof_received = False
+        self._closing = self._lost = False
+        protocol.connection_made(self)
+        self.resume_reading()
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def is_reading(self) -> bool:
+        """Tell whether the protocol gets what arrives."""
+        return self._reading
+
+    def pause_reading(self) -> None:
+        """Let what arrives wait."""
+        if not self._reading:
+            return
+        self._reading = False
+        if self._by_turns is None:
+            self._loop.remove_reader(self._channel.reading)
+        else:
+            self._by_turns.cancel()
+            self._by_turns = None
+
+    def resume_reading(self) -> None:
+        """Hand on what waits, and what arrives from now on."""
+        if self._reading or self._closing or self._eof_received:
+            return
+        self._reading = True
+        try:
+            self._loop.add_reader(self._channel.reading, self._read)
+        except PermissionError:  # a plain file: always readable, and nothing to wait for
+            self._by_turns = self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        self._by_turns = self._loop.call_soon(self._read_on)
+        self._read()
+
+    def _read(self) -> None:
+        protocol = self._protocol
+        try:
+            if isinstance(protocol, asyncio.BufferedProtocol):
+                self._read_into(protocol)
+            else:
+                buffer = bytearray(_READ_BYTES)
+                length = self._channel.receive_into(buffer)
+                if length is not None:
+                    cast(asyncio.Protocol, protocol).data_received(bytes(buffer[:length]))
+                else:
+                    self._end_of_input()
+        except (BlockingIOError, InterruptedError):
+            return
+        except MessageCutOff:
+            if isinstance(protocol, HearsOfCutOff):
+                protocol.message_cut_off()
+        except OSError as error:
+            self._fail(error)
+        except Exception as error:
+            self._report(error)
+            self._fail(error)
+
+    def _read_into(self, protocol: asyncio.BufferedProtocol) -> None:
+        buffer = cast(bytearray, protocol.get_buffer(-1))
+        length = self._channel.receive_into(buffer)
+        if length is not None:
+            protocol.buffer_updated(length)
+        else:
+            self._end_of_input()
+
+    def _end_of_input(self) -> None:
+        self.pause_reading()
+        self._eof_received = True
+        if not cast(asyncio.Protocol, self._protocol).eof_received():
+            self.close()
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        """Send these octets; one message where borders are kept, an empty one too."""
+        if self._eof_asked:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if self._closing or not (data or self._channel.keeps_borders):
+            return
+        rest: bytes | memoryview = bytes(data)
+        if not self._waiting:
+            left = self._send(rest)
+            if left is None:
+                return
+            rest = left
+            self._awaits_room = True
+            self._loop.add_writer(self._channel.writing, self._write_on)
+        self._waiting.append(rest)
+        self._waiting_bytes += len(rest)
+        self._pause_or_resume()
+
+    def _send(self, data: bytes | memoryview) -> bytes | memoryview | None:
+        """Send now what can be; return what is left, None where nothing is."""
+        try:
+            sent = self._channel.send(data)
+        except (BlockingIOError, InterruptedError):
+            return data
+        except OSError as error:
+            self._fail(error)
+            return None
+        return None if sent == len(data) else memoryview(data)[sent:]
+
+    def _write_on(self) -> None:
+        while self._waiting:
+            first = self._waiting.popleft()
+            self._waiting_bytes -= len(first)
+            left = self._send(first)
+            if left is not None:
+                self._waiting.appendleft(left)
+                self._waiting_bytes += len(left)
+                break
+        if self._lost:
+            return
+        self._pause_or_resume()
+        if not self._waiting:
+            self._all_written()
+
+    def _all_written(self) -> None:
+        self._stop_waiting()
+        if self._closing:
+            self._lose(None)
+        elif self._eof_asked:
+            self._end_output()
+
+    def write_eof(self) -> None:
+        """Say that nothing more is written; reading goes on."""
+        if self._eof_asked or self._closing:
+            return
+        self._eof_asked = True
+        if not self._waiting:
+            self._end_output()
+
+    def _end_output(self) -> None:
+        try:
+            self._channel.end_output()
+        except OSError as error:
+            self._fail(error)
+
+    def can_write_eof(self) -> bool:
+        """Return true: a channel closes one way at a time."""
+        return True
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many octets wait for room."""
+        return self._waiting_bytes
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Return the low-water and high-water marks."""
+        return self._low, self._high
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the marks at which the protocol is asked to pause and to resume."""
+        if high is None:
+            high = 65_536 if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+        self._high, self._low = high, low
+        self._pause_or_resume()
+
+    def _pause_or_resume(self) -> None:
+        if self._waiting_bytes > self._high and not self._asked_to_pause:
+            self._asked_to_pause = True
+            self._tell(self._protocol.pause_writing)
+        elif self._waiting_bytes <= self._low and self._asked_to_pause:
+            self._asked_to_pause = False
+            self._tell(self._protocol.resume_writing)
+
+    def _tell(self, callback: Callable[[], object]) -> None:
+        # As asyncio's own transports do: a protocol's mistake here is reported and survived.
+        try:
+            callback()
+        except Exception as error:
+            self._report(error)
+
+    # -- ending --------------------------------------------------------------------------------
+
+    def is_closing(self) -> bool:
+        """Tell whether the transport is closed or about to be."""
+        return self._closing
+
+    def close(self) -> None:
+        """Read no more, send what has been written, then close."""
+        if self._closing:
+            return
+        self.pause_reading()
+        self._closing = True
+        if not self._waiting:
+            self._lose(None)
+
+    def abort(self) -> None:
+        """Close at once; what waits is lost."""
+        self._fail(None)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol in charge."""
+        return self._protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Put another protocol in charge."""
+        self._protocol = protocol
+
+    def _fail(self, error: Exception | None) -> None:
+        if self._lost:
+            return
+        self.pause_reading()
+        self._closing = True
+        self._stop_waiting()
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        self._lose(error)
+
+    def _stop_waiting(self) -> None:
+        if self._awaits_room:
+            self._awaits_room = False
+            self._loop.remove_writer(self._channel.writing)
+
+    def _lose(self, error: Exception | None) -> None:
+        if not self._lost:
+            self._lost = True
+            self._loop.call_soon(self._end, error)
+
+    def _end(self, error: Exception | None) -> None:
+        try:
+            self._protocol.connection_lost(error)
+        finally:
+            self._channel.close()
+
+    def _report(self, error: Exception) -> None:
+        self._loop.call_exception_handler(
+            {
+                "message": "Fatal error: protocol failed on a channel",
+                "exception": error,
+                "transport": self,
+                "protocol": self._protocol,
+            }
+        )
