@@ -47,6 +47,7 @@ TITLES = {
     "3123": "Lists of address prefixes (APL)",
     "3225": "Indicating resolver support of DNSSEC",
     "3403": "Dynamic delegation discovery (NAPTR)",
+    "3425": "Obsoleting IQUERY",
     "3596": "DNS extensions to support IP version 6",
     "3597": "Handling of unknown DNS resource record types",
     "3986": "Uniform Resource Identifier: generic syntax",

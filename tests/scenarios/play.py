@@ -122,8 +122,12 @@ def found_lines(step: Sending, reply: bytes | None) -> list[str]:
         message = dns.message.from_wire(reply, one_rr_per_rrset=True)
     except dns.exception.DNSException as error:
         return [f"{error!r} in: {hexadecimal(reply)}"]
+    question, opt = step.reply.question, step.reply.opt
     return spell_message(
-        message, question=step.reply.question is not None, opt=step.reply.opt is not None
+        message,
+        question=question is not None,
+        opt=opt is not None,
+        ede="ede=" in (opt or ""),
     )
 
 

@@ -113,15 +113,18 @@ def spell(
 
 
 def spell_message(
-    reply: dns.message.Message, *, question: bool = False, opt: bool = False
+    reply: dns.message.Message, *, question: bool = False, opt: bool = False, ede: bool = False
 ) -> list[str]:
-    """Return a reply as lines of a scenario file, with question and OPT record if asked for."""
+    """Return a reply as lines of a scenario file, with question and OPT record if asked for.
+
+    ``ede`` says whether the OPT record is shown with its extended errors.
+    """
     return spell(
         dns.rcode.to_text(reply.rcode()),
         dns.flags.to_text(reply.flags & ~dns.flags.QR).split(),
         [records(section) for section in (reply.answer, reply.authority, reply.additional)],
         question=spell_question(reply) if question else None,
-        opt=spell_opt(reply) if opt else None,
+        opt=spell_opt(reply, ede=ede) if opt else None,
     )
 
 
@@ -134,14 +137,21 @@ def spell_question(message: dns.message.Message) -> str:
     return ", ".join(shown) or "none"
 
 
-def spell_opt(message: dns.message.Message) -> str:
-    """Return what the OPT record says: version, size, DO, options by number; or ``none``."""
+def spell_opt(message: dns.message.Message, *, ede: bool) -> str:
+    """Return what the OPT record says: version, size, DO, options by number; or ``none``.
+
+    Of an extended error (RFC 8914) the code is shown, as ``ede=20``: its text is for people.
+    """
     if message.edns < 0:
         return "none"
     words = [f"version={message.edns}", f"size={message.payload}"]
     if message.ednsflags & dns.flags.DO:
         words.append("do")
-    words += [f"{option.otype:d}={option.to_wire().hex()}" for option in message.options]
+    for option in message.options:
+        if option.otype != dns.edns.OptionType.EDE:
+            words.append(f"{option.otype:d}={option.to_wire().hex()}")
+        elif ede:
+            words.append(f"ede={option.code:d}")
     return " ".join(words)
 
 
