@@ -61,14 +61,21 @@ class FieldError(PierheadError):
 class Fields:
     """The fields of one record, and how far they have been read.
 
-    One cursor reads a whole file: the reader sets ``tokens`` and ``position`` for each record.
+    One cursor reads a whole file: the reader sets ``tokens``, ``position`` and ``offsets`` for
+    each record.
+
+    Attributes:
+        tokens: the fields as written.
+        position: how many have been taken.
+        offsets: where each starts in the text; None where there are no quotes, or nobody minds.
     """
 
-    __slots__ = ("_names", "_origin", "position", "tokens")
+    __slots__ = ("_names", "_origin", "offsets", "position", "tokens")
 
     def __init__(self, tokens: list[bytes], position: int = 0, origin: Name | None = None) -> None:
         self.tokens = tokens
         self.position = position
+        self.offsets: list[int] | None = None
         self._origin = origin
         self._names: dict[bytes, Name] = {}
 
@@ -101,6 +108,13 @@ class Fields:
     def at_end(self) -> bool:
         """Tell whether all fields have been taken."""
         return self.position >= len(self.tokens)
+
+    def is_glued(self) -> bool:
+        """Tell whether nothing stands between the field taken last and the next one."""
+        last = self.position - 1
+        if self.offsets is None:
+            return True
+        return self.offsets[last] + len(self.tokens[last]) == self.offsets[last + 1]
 
     def wrong(self, message: str, remedy: str = "", offset: int = 0) -> FieldError:
         """Return the error that blames the field taken last."""

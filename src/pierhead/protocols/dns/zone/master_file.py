@@ -164,6 +164,7 @@ class _Reader:
         tokens = entry.tokens
         if tokens:
             place = base + entry.offsets[0]
+            self._fields.offsets = entry.offsets
             try:
                 if tokens[0][0] == _DOLLAR and text[position] == _DOLLAR:
                     self._directive(entry, place)
@@ -171,6 +172,7 @@ class _Reader:
                     self._record(tokens, text[position] in b" \t", place)
             except FieldError as error:
                 self._blame(error, text, position, base)
+            self._fields.offsets = None
         return entry.end
 
     def _blame(self, error: FieldError, text: bytes, position: int, base: Place) -> None:
@@ -273,7 +275,9 @@ class _Reader:
         try:
             rclass = iana.class_number(text)
         except UsageError:
-            raise fields.wrong(f"{no_type}; TTL and class stand before it") from None
+            blank = "a line that begins with a blank belongs to the name above; "
+            remedy = f"{blank}take it away if {text!r} is a name" if fields.position == 1 else ""
+            raise fields.wrong(f"{no_type}; TTL and class stand before it", remedy) from None
         if rclass != self._rclass:
             raise fields.wrong(f"class {text}, but the zone has {iana.class_text(self._rclass)}")
         return rclass
@@ -345,10 +349,10 @@ class _Reader:
         self._owner_text = None
 
     def _ttl_argument(self, fields: Fields, place: Place) -> int:
-        kind, ttl, _ = self._word(fields, fields.take("a TTL"), place)
-        if kind != _TTL:
+        token = fields.take("a TTL")
+        if not token[:1].isdigit():
             raise fields.wrong("bad TTL", "expected seconds, or units as in 1h30m")
-        return ttl
+        return self._word(fields, token, place)[1]
 
     def _read_include(self, fields: Fields, place: Place) -> None:
         """Read another file in place of the directive (RFC 1035 §5.1).
@@ -387,6 +391,7 @@ class _Reader:
             raise fields.wrong(f"cannot include {path}: {error}") from None
 
     def _generate(self, tokens: list[bytes], place: Place) -> None:
+        self._fields.offsets = None  # those of the lines to come are nobody's
         for line in generate(tokens):
             try:
                 entry = read_entry(line, 0)

@@ -73,6 +73,11 @@ def _parameter(fields: Fields) -> tuple[int, bytes]:
         # The tokenizer ends a field where a quotation mark starts: key="value" is two.
         following = fields.tokens[fields.position]
         if following[:1] == b'"':
+            if not fields.is_glued():
+                raise fields.wrong(
+                    "a blank between the parameter and its value (RFC 9460 §2.1)",
+                    f"write {(token + following).decode('utf-8', 'replace')}",
+                )
             written = fields.take("a value")
     try:
         value = unescape(written)

@@ -247,7 +247,7 @@ def test_the_source_of_an_endless_line_is_left_out():
         (b". 1 A 192.0.2.1\n", 1, "outside the zone"),
         (b"$FOO\n", 1, "unknown directive"),
         (b"$TTL\n", 5, "ends too early"),
-        (b"$TTL www\n", 6, "no RR type"),
+        (b"$TTL www\n", 6, "bad TTL"),
         (b"$TTL A\n", 6, "bad TTL"),
         (b"$TTL 1 2\n", 8, "this is too much"),
         (b"$ORIGIN\n", 8, "ends too early"),
@@ -351,3 +351,26 @@ def test_rdata_has_65535_octets_at_most():
     text = b"a TXT " + b" ".join([b"x" * 255] * 257) + b"\n"
     (fault,) = faults(text)
     assert "at most 65535" in fault.message
+
+
+def test_a_name_behind_a_blank_is_told_what_the_blank_means():
+    with pytest.raises(ConfigError) as caught:
+        parse_zone(b"@ 60 SOA a b 1 2 3 4 5\n www CNAME b\nx www CNAME b\n", origin="example.")
+    first, second = (
+        fault for fault in caught.value.faults if "'www' is no RR type" in fault.message
+    )
+    assert "take it away if 'www' is a name" in first.remedy
+    assert second.remedy == ""
+
+
+@pytest.mark.rfc("9460", "2.1")
+def test_the_value_of_a_parameter_follows_without_a_blank():
+    head = b"@ 60 SOA a b 1 2 3 4 5\n@ 60 NS a.test.\n"
+    parse_zone(head + b'@ 60 HTTPS 1 . alpn="h2" port=1', origin="example.")
+    parse_zone(head + b'$GENERATE 1-2 h$ HTTPS 1 . key$="h2"', origin="example.")
+    for line in (b'@ 60 HTTPS 1 . alpn= "h2"', b'@ 60 HTTPS ( 1 . alpn= ; "h2"\n "h2" )'):
+        with pytest.raises(
+            ConfigError, match="a blank between the parameter and its value"
+        ) as caught:
+            parse_zone(head + line, origin="example.")
+        assert caught.value.faults[0].remedy == 'write alpn="h2"'
