@@ -271,7 +271,8 @@ class _Walk:
         self.authoritative = after_alias
         self.authority.append((servers.owner, servers))
         if iana.DS in cut.sets:
-            if self.dnssec:
+            # RFC 4035 §3.1.4; from a zone without keys nobody could check them.
+            if self.dnssec and zone.is_signed:
                 self._show(self.authority, servers.owner, cut, cut.sets[iana.DS])
         elif self._chain is not None:
             # RFC 4035 §3.1.4: without DS records, the proof that there are none.

@@ -22,7 +22,7 @@ _SIGNED_AT_CUT = (iana.DS, iana.NSEC)
 
 def inspect(zone: Zone) -> Iterator[tuple[str, str]]:
     """Give what is wrong with a signed zone, each with a remedy; nothing for an unsigned one."""
-    if iana.DNSKEY not in zone.apex.sets:
+    if not zone.is_signed:
         return
     shown = name.to_text(zone.origin)
     parameters = zone.apex.sets.get(iana.NSEC3PARAM)

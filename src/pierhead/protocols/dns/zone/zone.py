@@ -92,6 +92,11 @@ class Zone:
         """The node of the zone's own name."""
         return self.nodes[self.key]
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether the zone has keys; without them signatures mean nothing (RFC 4035 §2.1)."""
+        return iana.DNSKEY in self.apex.sets
+
     def rrsets(self) -> Iterator[RRset]:
         """Give every set of the zone, glue included: the SOA record first, then as written."""
         yield self.soa

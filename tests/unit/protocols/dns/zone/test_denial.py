@@ -183,6 +183,7 @@ def test_an_unsigned_zone_answers_as_without_do():
     assert shown(ask(of, "nobody").authority) == ["@ SOA"]
     assert shown(ask(of, "x.wild", "TXT").answer) == ["x.wild TXT"]
     assert shown(ask(of, "insecure").authority) == ["insecure NS"]
+    assert shown(ask(of, "x.sub").authority) == ["sub NS"]
 
 
 @pytest.mark.rfc("4034", "3")
