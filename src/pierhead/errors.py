@@ -183,7 +183,13 @@ class HandshakeError(PeerError):
 
 
 class ServiceError(PierheadError):
-    """A good request got no answer from the service."""
+    """A good request got no answer from the service.
+
+    ``reply`` is the refusal that a layer has prepared for the codec to encode, since the codec
+    knows less of the request than a layer does; None where there is none.
+    """
+
+    reply: object | None = None
 
 
 class ServiceFailed(ServiceError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pierhead.errors import DecodeError, Overloaded, PierheadError, TimedOut
+from pierhead.errors import DecodeError, Overloaded, PierheadError, ServiceError, TimedOut
 from pierhead.limits import Limit
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import MIN_PAYLOAD, PAYLOAD, extended_error
@@ -59,18 +59,24 @@ class StreamCodec:
         if isinstance(error, DecodeError):
             return self._refuse(BadQuery(error.reason, error.offset), frame)
         # The query was good, or at least was never found to be bad: the failure is ours.
+        prepared = error.reply if isinstance(error, ServiceError) else None
         try:
-            query = parse_query(frame)
+            reply = prepared if isinstance(prepared, Reply) else _failure(frame)
         except BadQuery as bad:
             return self._refuse(bad, frame)
-        options = (extended_error(_OTHER, _reason(error)),) if self._tells_why else ()
-        return self.encode(Reply(query, iana.SERVFAIL, options=options))
+        if self._tells_why:
+            reply = reply.having(*extended_error(_OTHER, _reason(error)))
+        return self.encode(reply)
 
     def _refuse(self, error: BadQuery, frame: bytes) -> bytes:
         # Nobody knows what options a later version has: BADVERS comes without.
         tells_why = self._tells_why and error.do is not None and error.rcode != iana.BADVERS
         options = (extended_error(_OTHER, error.reason),) if tells_why else ()
         return encode_refusal(error, frame, self._payload, options)
+
+
+def _failure(frame: bytes) -> Reply:
+    return Reply(parse_query(frame), iana.SERVFAIL)
 
 
 def _reason(error: PierheadError) -> str:

@@ -23,10 +23,9 @@ from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.cookie import (
     CLIENT_OCTETS,
     SECRET_OCTETS,
-    Cookie,
+    check_cookie,
     cookie_age,
     make_cookie,
-    parse_cookie,
 )
 from pierhead.protocols.dns.wire.message import Query, Reply
 
@@ -102,6 +101,7 @@ class Cookies(Layer):
         self._now = clock.wall
         # Without networks that must show one, only queries that carry one concern us.
         self.option = None if required is not None else iana.OPTION_COOKIE
+        self.is_constant = required is None
 
     @property
     def secrets(self) -> tuple[bytes, ...]:
@@ -127,25 +127,25 @@ class Cookies(Layer):
             _note(context, "none shown where one is required: use TCP", "RFC 7873 §5.2.1")
             return Reply(query, iana.REFUSED, truncated=True)
         try:
-            cookie = parse_cookie(data)
+            check_cookie(data)
         except DecodeError as error:
             _note(context, str(error), "RFC 7873 §5.2.2")
             return Reply(query, iana.FORMERR)
         address = _address(context)
-        good = self._check(data, cookie, address)
+        good = self._check(data, address)
         if not query.has_question:
             # A client that only asks for a cookie, or whether its own is still good.
             _note(context, "nothing is asked but a cookie", "RFC 7873 §5.4")
-            is_bad = good is None and cookie.server
+            is_bad = good is None and len(data) > CLIENT_OCTETS
             rcode = iana.BADCOOKIE if is_bad else iana.NOERROR
-            return self._reply(query, rcode, good or self._make(cookie.client, address))
+            return self._reply(query, rcode, good or self._make(data, address))
         if good is not None:
             _note(context, "the client's cookie is good", "RFC 7873 §5.2.5")
             return context.having(ValidCookie(good))
-        rule = "RFC 7873 §5.2.4" if cookie.server else "RFC 7873 §5.2.3"
+        rule = "RFC 7873 §5.2.4" if len(data) > CLIENT_OCTETS else "RFC 7873 §5.2.3"
         if self._is_required(context):
             _note(context, "no good cookie where one is required", rule)
-            return self._reply(query, iana.BADCOOKIE, self._make(cookie.client, address))
+            return self._reply(query, iana.BADCOOKIE, self._make(data, address))
         _note(context, "the client has no good cookie, and needs none", rule)
         return context
 
@@ -157,14 +157,14 @@ class Cookies(Layer):
         data = query.option(iana.OPTION_COOKIE)
         if data is None:
             return reply
-        fresh = self._make(data[:CLIENT_OCTETS], _address(context))
+        fresh = self._make(data, _address(context))
         return reply.having(iana.OPTION_COOKIE, fresh)
 
-    def _check(self, data: bytes, cookie: Cookie, address: bytes) -> bytes | None:
+    def _check(self, data: bytes, address: bytes) -> bytes | None:
         """Return the option to answer a good cookie with; None for one that is not good."""
         now = int(self._now())
         for secret in self._secrets:
-            age = cookie_age(cookie, address, now, secret)
+            age = cookie_age(data, address, now, secret)
             if age is None:
                 continue
             if not -MAX_AHEAD_S <= age <= MAX_AGE_S:
@@ -172,10 +172,11 @@ class Cookies(Layer):
             # RFC 9018 §4.3: a young one comes back as it is; who changes secrets renews all.
             if age <= RENEW_AGE_S and secret is self._secrets[0]:
                 return data
-            return self._make(cookie.client, address)
+            return self._make(data, address)
         return None
 
-    def _make(self, client: bytes, address: bytes) -> bytes:
+    def _make(self, data: bytes, address: bytes) -> bytes:
+        client = data[:CLIENT_OCTETS]
         return make_cookie(client, address, int(self._now()), self._secrets[0])
 
     def _reply(self, query: Query, rcode: int, cookie: bytes) -> Reply:

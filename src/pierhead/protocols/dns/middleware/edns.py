@@ -36,6 +36,7 @@ class EdnsOptions(Layer):
         "cookies": "it refuses by itself, and a client with a cookie discards an answer without"
     }
     option = iana.OPTION_CLIENT_SUBNET
+    is_constant = True
 
     def before(self, query: Query, context: Context) -> Verdict:
         """Refuse a client subnet that is none (RFC 7871 §7.1.2)."""

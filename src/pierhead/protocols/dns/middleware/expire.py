@@ -28,6 +28,7 @@ class Expire(Layer):
 
     name: ClassVar[str] = "expire"
     option = iana.OPTION_EXPIRE
+    is_constant = True
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply:
         """Add the expiry time to an answer that has the zone's SOA record first."""

@@ -42,6 +42,7 @@ class ExtendedErrors(Layer):
     """The layer of extended errors; made by `extended_errors`."""
 
     name: ClassVar[str] = "extended_errors"
+    is_constant = True
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply:
         """Add the reason to an error."""

@@ -22,6 +22,7 @@ class Identity(Layer):
     """The layer of the server's identity; made by `identity`."""
 
     name: ClassVar[str] = "identity"
+    is_constant = True
     _WHY: ClassVar[str] = "it answers by itself, and its answers are as others"
     inside = dict.fromkeys(("query_log", "cookies", "rate_limit", "extended_errors", "nsid"), _WHY)
 

@@ -29,6 +29,7 @@ class Keepalive(Layer):
         "cookies": "it refuses by itself, and a client with a cookie discards an answer without"
     }
     option = iana.OPTION_KEEPALIVE
+    is_constant = True
 
     def before(self, query: Query, context: Context) -> Verdict:
         """Refuse a client that says what only a server says."""

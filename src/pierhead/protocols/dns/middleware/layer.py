@@ -13,11 +13,13 @@ Layers that must stand in a certain order say so themselves, with the reason (`L
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from pierhead.context import Context
+from pierhead.errors import PeerError, ServiceError, ServiceFailed
 from pierhead.middleware.replies import Replies
+from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.service import Reply as AnyReply
 from pierhead.service import Service, ServiceFunction, as_service, is_many
@@ -39,11 +41,14 @@ class Layer:
         name: how messages and the order of layers speak of it.
         inside: the layers that must be further out than this one, and why.
         option: the EDNS option it is about; None where it concerns every query.
+        is_constant: whether what it does to a query without EDNS options depends on the query
+            alone: then the answer may be kept and sent again without asking the layer.
     """
 
     name: ClassVar[str]
     inside: ClassVar[Mapping[str, str]] = {}
     option: int | None = None
+    is_constant: bool = False
 
     def before(self, query: Query, context: Context) -> Verdict:
         """Return the context to go on with, often the same, or the reply."""
@@ -69,30 +74,40 @@ def combine(
 ) -> Service[Query, Reply]:
     """Return the service with these layers around it, the first of them outermost.
 
-    What the service raises passes through: no layer answers in its place.
+    What the service raises goes on as a failure, with a refusal that has passed the layers
+    (`ServiceError.reply`); errors of a peer's pass as they are.
     """
     inner = as_service(service)
     hooks = [(layer.option, _hooks(layer)) for layer in layers]
     plain = [pair for option, pair in hooks if option is None]
-    afters = [after for _, after in reversed(plain) if after is not None]
-    has_before = any(before is not None for before, _ in plain)
 
     async def answer(query: Query, context: Context) -> AnyReply[Reply]:
+        concerned = plain
         if query._options:
             codes = [code for code, _ in query._options]
             concerned = [pair for option, pair in hooks if option is None or option in codes]
-            return await _pass(inner, concerned, query, context)
-        if has_before:
-            return await _pass(inner, plain, query, context)
-        reply: Any = await inner(query, context)
-        if type(reply) is not Reply:
-            return _rest(reply, [(after, context) for after in afters], query)
-        changed: Reply | None = reply
-        for after in afters:
-            if changed is None:
-                return None
-            changed = after(query, context, changed)
-        return changed
+        afters: list[tuple[_After, Context]] = []
+        for before, after in concerned:
+            if before is not None:
+                verdict = before(query, context)
+                if verdict is not context:
+                    if isinstance(verdict, Reply):
+                        return _rest(verdict, afters, query)
+                    context = verdict
+            if after is not None:
+                afters.append((after, context))
+        try:
+            reply: Any = await inner(query, context)
+        except ServiceError as failure:
+            _prepare_refusal(failure, afters, query)
+            raise
+        except PeerError:
+            raise
+        except Exception as error:
+            unexpected = ServiceFailed(f"{type(error).__name__}: {error}")
+            _prepare_refusal(unexpected, afters, query)
+            raise unexpected.with_traceback(error.__traceback__) from error
+        return _rest(reply, afters, query)
 
     return answer
 
@@ -106,38 +121,27 @@ def _hooks(layer: Layer) -> _Hooks:
     )
 
 
-async def _pass(
-    inner: Callable[[Query, Context], Awaitable[AnyReply[Reply]]],
-    concerned: Sequence[_Hooks],
-    query: Query,
-    context: Context,
-) -> AnyReply[Reply]:
-    """Take a query inward through the hooks and its reply outward."""
-    afters: list[tuple[_After, Context]] = []
-    reply: Any = None
-    for before, after in concerned:
-        if before is not None:
-            verdict = before(query, context)
-            if isinstance(verdict, Reply):
-                reply = verdict
-                break
-            context = verdict
-        if after is not None:
-            afters.append((after, context))
-    else:
-        reply = await inner(query, context)
-    afters.reverse()
-    return _rest(reply, afters, query)
+def _prepare_refusal(
+    failure: ServiceError, afters: list[tuple[_After, Context]], query: Query
+) -> None:
+    """Leave a refusal with a failure that has passed the layers further out.
+
+    RFC 7873 §5.3: a client that expects a cookie discards an answer without, even SERVFAIL.
+    """
+    reply = failure.reply if isinstance(failure.reply, Reply) else Reply(query, iana.SERVFAIL)
+    failure.reply = _rest(reply, afters, query)
 
 
 def _rest(reply: Any, afters: list[tuple[_After, Context]], query: Query) -> AnyReply[Reply]:
-    """Take a reply, silence or many replies outward."""
-    if is_many(reply):
+    """Take a reply, silence or many replies outward; the innermost hook is the last."""
+    if reply is None:
+        return None
+    if type(reply) is not Reply and is_many(reply):
         return _ManyReplies(reply, afters, query)
-    for after, context in afters:
+    for after, context in reversed(afters):
+        reply = after(query, context, reply)
         if reply is None:
             return None
-        reply = after(query, context, reply)
     return reply  # type: ignore[no-any-return]
 
 

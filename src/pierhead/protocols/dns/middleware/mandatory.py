@@ -52,6 +52,7 @@ class Mandatory(Layer):
     """Refuses what no service should see, and holds services to the question."""
 
     name: ClassVar[str] = "mandatory"
+    is_constant = True
     inside = dict.fromkeys(_OUTSIDE, "its refusals pass through every other layer")
 
     def before(self, query: Query, context: Context) -> Verdict:

@@ -28,6 +28,7 @@ class MinimalResponses(Layer):
     """The layer of minimal responses; made by `minimal_responses`."""
 
     name: ClassVar[str] = "minimal_responses"
+    is_constant = True
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply:
         """Leave out what is not needed."""

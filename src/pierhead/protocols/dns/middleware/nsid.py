@@ -40,6 +40,7 @@ class Nsid(Layer):
 
     name: ClassVar[str] = "nsid"
     option = iana.OPTION_NSID
+    is_constant = True
 
     def __init__(self, identifier: bytes) -> None:
         self._identifier = identifier

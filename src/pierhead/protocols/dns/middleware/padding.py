@@ -44,6 +44,7 @@ class Padding(Layer):
 
     name: ClassVar[str] = "padding"
     option = iana.OPTION_PADDING
+    is_constant = True
 
     def __init__(self, block: int) -> None:
         self._block = block

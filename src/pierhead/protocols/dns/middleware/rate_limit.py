@@ -19,7 +19,7 @@ from typing import ClassVar, TypeAlias
 from pierhead.admission import allow
 from pierhead.admission.networks import NetworkList
 from pierhead.clock import Clock, SystemClock
-from pierhead.context import Context, Transport
+from pierhead.context import Context, Peer, Transport, Via
 from pierhead.limits import Limit
 from pierhead.metrics import Metrics
 from pierhead.protocols.dns.middleware.cookies import ValidCookie
@@ -28,7 +28,7 @@ from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 
-__all__ = ["LIMITS", "RateLimit", "rate_limit"]
+__all__ = ["LIMITS", "Kind", "RateLimit", "kind_of", "rate_limit"]
 
 _METRIC = "responses_limited_total{action=…}"
 _EFFECT = "at construction"
@@ -105,6 +105,8 @@ LIMITS = (PER_SECOND, BURST, SLIP, IPV4_PREFIX, IPV6_PREFIX, MAX_ENTRIES)
 #: Kinds of answers that are told apart.
 _ANSWER, _NODATA, _NXDOMAIN, _REFERRAL, _ERROR = range(5)
 
+#: What is said: the kind of answer, the name it is about, and the type.
+Kind: TypeAlias = tuple[int, bytes, int]
 _Key: TypeAlias = tuple[int, int, bytes, int]
 
 
@@ -201,15 +203,12 @@ class RateLimit(Layer):
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply | None:
         """Send the reply, cut it or keep it back."""
-        if context.via.transport is not Transport.DATAGRAM:
+        key = self._key(context.peer, context.via, kind_of(query, reply))
+        if key is None or context.get(ValidCookie) is not None:
             return reply
-        if context.get(ValidCookie) is not None:
-            return reply
-        network = self._network(context)
-        if network is None:
-            return reply
-        withheld = self._withheld((network, *_kind(query, reply)))
-        if not withheld:
+        withheld = self._count(key)
+        # Who is exempt is asked last: most answers are within the rate.
+        if not withheld or (self._exempt is not None and self._exempt.lists(context.peer)):
             return reply
         if self._slip and withheld % self._slip == 0:
             self._slipped.value += 1
@@ -219,21 +218,34 @@ class RateLimit(Layer):
         _note(context, "beyond the rate: the answer is not sent")
         return None
 
+    def admits(self, peer: Peer, via: Via, kind: Kind) -> bool:
+        """Tell whether an answer of this kind may be sent at once, and count it if so.
+
+        Where it may not, nothing is counted: the query goes through the layers, which decide.
+        """
+        key = self._key(peer, via, kind)
+        if key is None:
+            return True
+        full_at, _ = self._entries.get(key, (0, 0))
+        if full_at - int(self._now() * 1e9) > self._ahead_ns:
+            return False
+        self._count(key)
+        return True
+
     def __len__(self) -> int:
         """How many networks and answers are remembered."""
         return len(self._entries)
 
-    def _network(self, context: Context) -> int | None:
-        """Return the network that an answer goes to; None where it is not limited."""
-        peer = context.peer
+    def _key(self, peer: Peer, via: Via, kind: Kind) -> _Key | None:
+        """Return what an answer is counted under; None where it is not limited."""
         source = peer.ip
-        if source is None or (self._exempt is not None and self._exempt.lists(peer)):
+        if source is None or via.transport is not Transport.DATAGRAM:
             return None
-        prefix = int.from_bytes(source, "big") >> self._shifts[len(source)]
+        network = int.from_bytes(source, "big") >> self._shifts[len(source)]
         # The complement keeps IPv6 prefixes apart from IPv4 ones: it is negative.
-        return prefix if len(source) == 4 else ~prefix
+        return network if len(source) == 4 else ~network, *kind
 
-    def _withheld(self, key: _Key) -> int:
+    def _count(self, key: _Key) -> int:
         """Count an answer; return 0 to send it, else how many have been withheld in a row."""
         now = int(self._now() * 1e9)
         entries = self._entries
@@ -252,8 +264,8 @@ class RateLimit(Layer):
         return withheld
 
 
-def _kind(query: Query, reply: Reply) -> tuple[int, bytes, int]:
-    """Return what is said: the kind of answer, the name it is about, and the type."""
+def kind_of(query: Query, reply: Reply) -> Kind:
+    """Return what a reply says, as far as answers are told apart."""
     rcode = reply.rcode
     if rcode == iana.NOERROR:
         if reply.answer:

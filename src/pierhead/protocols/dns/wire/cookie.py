@@ -10,7 +10,6 @@ are arguments.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hmac import compare_digest
 from struct import Struct
 
@@ -18,7 +17,7 @@ from siphash24 import siphash24
 
 from pierhead.errors import DecodeError
 
-__all__ = ["CLIENT_OCTETS", "SECRET_OCTETS", "Cookie", "cookie_age", "make_cookie", "parse_cookie"]
+__all__ = ["CLIENT_OCTETS", "SECRET_OCTETS", "check_cookie", "cookie_age", "make_cookie"]
 
 #: RFC 7873 §4: a client cookie has 8 octets, a server cookie 8 to 32.
 CLIENT_OCTETS = 8
@@ -28,31 +27,19 @@ SECRET_OCTETS = 16
 
 _HEAD = Struct("!BxxxI")
 _VERSION = 1
-_SERVER_OCTETS = 16
+#: Both halves, version to timestamp between them (RFC 9018 §4).
+_OURS_OCTETS = CLIENT_OCTETS + 16
+_HASHED_OCTETS = CLIENT_OCTETS + 8
 
 
-@dataclass(frozen=True, slots=True)
-class Cookie:
-    """What a cookie option carries.
-
-    Attributes:
-        client: the client's half.
-        server: the server's half, as the client got it before; empty in a first query.
-    """
-
-    client: bytes
-    server: bytes = b""
-
-
-def parse_cookie(data: bytes) -> Cookie:
-    """Return the two halves of a cookie option.
+def check_cookie(data: bytes) -> None:
+    """Return if the data can be a cookie: the client's half, or both.
 
     Raises:
         DecodeError: it has a length that no cookie has; the answer is FORMERR (RFC 7873 §5.2.2).
     """
     if len(data) not in _LENGTHS:
         raise DecodeError(f"cookie of {len(data)} octets, expected 8 or 16 to 40")
-    return Cookie(data[:CLIENT_OCTETS], data[CLIENT_OCTETS:])
 
 
 def make_cookie(client: bytes, address: bytes, now: int, secret: bytes) -> bytes:
@@ -68,20 +55,19 @@ def make_cookie(client: bytes, address: bytes, now: int, secret: bytes) -> bytes
     return client + head + _hash(client + head + address, secret)
 
 
-def cookie_age(cookie: Cookie, address: bytes, now: int, secret: bytes) -> int | None:
-    """Return how many seconds ago we made this server cookie; negative for in the future.
+def cookie_age(data: bytes, address: bytes, now: int, secret: bytes) -> int | None:
+    """Return how many seconds ago we made this cookie; negative for in the future.
 
     None where we did not make it: another version or length, or the hash does not match. The
     reserved octets are hashed as they came (RFC 9018 §4.4).
     """
-    server = cookie.server
-    if len(server) != _SERVER_OCTETS or server[0] != _VERSION:
+    if len(data) != _OURS_OCTETS or data[CLIENT_OCTETS] != _VERSION:
         return None
-    expected = _hash(cookie.client + server[:8] + address, secret)
-    if not compare_digest(expected, server[8:]):
+    expected = _hash(data[:_HASHED_OCTETS] + address, secret)
+    if not compare_digest(expected, data[_HASHED_OCTETS:]):
         return None
     # RFC 9018 §4.3: "Serial Number Arithmetic", so that 2106 is a year like any other.
-    elapsed = now - int.from_bytes(server[4:8], "big") & 0xFFFFFFFF
+    elapsed = now - int.from_bytes(data[12:16], "big") & 0xFFFFFFFF
     return elapsed - 2**32 if elapsed >= 2**31 else elapsed
 
 
