@@ -367,7 +367,7 @@ def test_a_name_behind_a_blank_is_told_what_the_blank_means():
 def test_the_value_of_a_parameter_follows_without_a_blank():
     head = b"@ 60 SOA a b 1 2 3 4 5\n@ 60 NS a.test.\n"
     parse_zone(head + b'@ 60 HTTPS 1 . alpn="h2" port=1', origin="example.")
-    parse_zone(head + b'$GENERATE 1-2 h$ HTTPS 1 . key$="h2"', origin="example.")
+    parse_zone(head + b'$GENERATE 1-2 h$ HTTPS 1 . key66$="h2"', origin="example.")
     for line in (b'@ 60 HTTPS 1 . alpn= "h2"', b'@ 60 HTTPS ( 1 . alpn= ; "h2"\n "h2" )'):
         with pytest.raises(
             ConfigError, match="a blank between the parameter and its value"
