@@ -34,7 +34,8 @@ _OUTSIDE = (
 #: Types that are carried in messages or describe them, and are never data that can be asked for
 #: (RFC 6895 §3.1), with the answer. ANY, AXFR and IXFR are questions, the service's to answer.
 _META_RCODES = {
-    **{n: iana.FORMERR for n in range(256) if iana.is_meta_type(n)},
+    # Type 0 is no more than a type that no zone holds.
+    **{n: iana.FORMERR for n in range(1, 256) if iana.is_meta_type(n)},
     iana.MAILA: iana.NOTIMP,  # RFC 1035 §3.2.3: obsolete
     iana.MAILB: iana.NOTIMP,
     iana.TKEY: iana.NOTIMP,

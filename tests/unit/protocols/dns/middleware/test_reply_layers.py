@@ -40,7 +40,7 @@ def says(rcode, **parts):
     [
         ("OPT", iana.FORMERR),
         ("TSIG", iana.FORMERR),
-        ("TYPE0", iana.FORMERR),
+        ("TYPE0", iana.NOERROR),
         ("NXNAME", iana.FORMERR),
         ("MAILB", iana.NOTIMP),
         ("MAILA", iana.NOTIMP),
