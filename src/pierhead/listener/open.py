@@ -12,6 +12,7 @@ import asyncio
 import errno
 import sys
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from pierhead.address import (
     SCHEMES,
@@ -41,7 +42,10 @@ from pierhead.listener.unix import open_unix
 from pierhead.listener.vsock import open_vsock
 from pierhead.listener.wrap import unwrapped, wrap_all
 
-__all__ = ["open_all", "open_listeners", "undo"]
+__all__ = ["Group", "open_all", "open_listeners", "undo"]
+
+#: What one address means to a protocol; or a listener that somebody else has opened.
+Group: TypeAlias = tuple[ListenSpec, ...] | Listener
 
 #: A port that is free for one socket of a group may be taken for the next; how often to try.
 _PORT_ATTEMPTS = 32
@@ -75,7 +79,7 @@ async def open_listeners(
 
 
 async def open_all(
-    groups: Sequence[tuple[ListenSpec, ...]],
+    groups: Sequence[Group],
     *,
     buffers: BufferSource | None = None,
     batched: bool | None = None,
@@ -84,7 +88,8 @@ async def open_all(
     """Open every address, or none.
 
     A group is what one address means to a protocol (`ListenSpec.resolve`): where its members
-    leave the port to the system, they all get the same one.
+    leave the port to the system, they all get the same one. A listener that somebody else has
+    opened may stand in its place; a failure leaves it as it is.
 
     Raises:
         ListenError: which address, which step, why, and what to do; nothing stays open.
@@ -93,15 +98,23 @@ async def open_all(
     opened: list[Listener] = []
     try:
         for group in groups:
-            opened += await _open_group(group, source, batched)
-        return wrap_all(opened, protocols)
+            if isinstance(group, tuple):
+                start = len(opened)
+                opened += await _open_group(group, source, batched, opened)
+                opened[start:] = wrap_all(opened[start:], protocols)
+            else:
+                opened.append(group)
     except BaseException:
-        undo(opened)
+        undo(one for one in opened if one not in groups)
         raise
+    return opened
 
 
 async def _open_group(
-    group: tuple[ListenSpec, ...], buffers: BufferSource, batched: bool | None
+    group: tuple[ListenSpec, ...],
+    buffers: BufferSource,
+    batched: bool | None,
+    beside: Sequence[Listener],
 ) -> list[Listener]:
     opened: list[Listener] = []
     free_port: list[InetSocket] = []
@@ -113,12 +126,29 @@ async def _open_group(
                 continue
             planned = await plan_inet(spec)
             free_port += [one for one in planned if not one.port]
-            opened += [_open_inet(one, buffers, batched) for one in planned if one.port]
+            for one in planned:
+                if one.port:
+                    opened.append(_open_beside([*beside, *opened], one, buffers, batched))
         opened += _share_port(free_port, buffers, batched)
     except BaseException:
         undo(opened)
         raise
     return opened
+
+
+def _open_beside(
+    others: Sequence[Listener], one: InetSocket, buffers: BufferSource, batched: bool | None
+) -> Listener:
+    try:
+        return _open_inet(one, buffers, batched)
+    except ListenError as error:
+        port = f":{one.port}"
+        ours = [other.local for other in others if other.local.endswith(port)]
+        ours = [local for local in ours if local.partition(":")[0] == one.scheme]
+        if error.errno != errno.EADDRINUSE or not ours:
+            raise
+        remedy = f"this server listens there itself, as {' and '.join(ours)}: leave one out"
+        raise ListenError(error.address, error.step, error.reason, remedy, error.errno) from error
 
 
 def _check_form(spec: ListenSpec) -> None:

@@ -24,6 +24,20 @@ _SO_MARK = 36
 _FORCED = {socket.SO_RCVBUF: 33, socket.SO_SNDBUF: 32}  # the buffers, past the system's maximum
 _TCP = socket.IPPROTO_TCP
 
+#: Options that a listener leaves to its server: `pierhead.server.at_address`.
+_SERVERS = frozenset(
+    {
+        "name",
+        "drain",
+        "maxconn",
+        "accept-backoff",
+        "idle-timeout",
+        "handshake-timeout",
+        "allow-uid",
+        "allow-gid",
+    }
+)
+
 Apply = Callable[[socket.socket, Any], None]
 
 
@@ -46,7 +60,9 @@ def apply_options(sock: socket.socket, spec: ListenSpec, defaults: Mapping[str, 
 
 
 def refuse_unknown_options(spec: ListenSpec, known: frozenset[str]) -> None:
-    """Refuse an address with an option that would have no effect; its wrappers' are theirs.
+    """Refuse an address with an option that would have no effect.
+
+    Those of its wrappers are theirs, and some are for whoever serves it.
 
     Raises:
         ListenError: there is one.
@@ -54,7 +70,7 @@ def refuse_unknown_options(spec: ListenSpec, known: frozenset[str]) -> None:
     wrappers = frozenset(spec.wrappers)
     for key, _ in spec.options.given:
         is_wrappers = any(row.wrappers & wrappers for row in OPTIONS_BY_KEY[key])
-        if key not in known and not is_wrappers:
+        if key not in known and key not in _SERVERS and not is_wrappers:
             raise ListenError(
                 str(spec),
                 f"option {key}",

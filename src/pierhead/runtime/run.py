@@ -17,6 +17,7 @@ from typing import Any, TextIO, TypeVar, cast
 from pierhead.address import ListenSpec
 from pierhead.endpoint import Application, Endpoint
 from pierhead.errors import PierheadError
+from pierhead.listener.base import Listener
 from pierhead.server.server import Server
 
 __all__ = ["event_loop_runner", "run", "serve_until_signal"]
@@ -27,8 +28,12 @@ T = TypeVar("T")
 _UNWIND_S = 0.5
 
 
-def run(what: Endpoint | Application, *addresses: str | ListenSpec, **options: float) -> None:
+def run(
+    what: Endpoint | Application, *addresses: str | ListenSpec | Listener, **options: float
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain; blocks the calling thread.
+
+    Where every listener comes to an end (standard input does), serving ends with the last.
 
     When serving begins, a line ``ready`` with every bound address goes to standard error.
 
@@ -69,7 +74,7 @@ async def serve_until_signal(
     on_ready: Callable[[Server], Awaitable[None] | None] | None = None,
     stderr: TextIO | None = None,
 ) -> None:
-    """Serve until the first signal, drain, and give up at the second.
+    """Serve until the first signal or the end of every listener, drain, and give up at the second.
 
     Args:
         server: not yet entered.
@@ -84,12 +89,23 @@ async def serve_until_signal(
             await waiting
         with _signals(stop, force):
             say("ready " + " ".join(server.addresses))
-            await stop.wait()
-            await _drain(server, force, say)
+            if await _is_stopped(server, stop):
+                await _drain(server, force, say)
     if server.lost:
         say(f"lost {server.lost.count} accepted requests")
         for lost in server.lost:
             say(f"  {lost.listener} from {lost.peer}: {lost.reason}")
+
+
+async def _is_stopped(server: Server, stop: asyncio.Event) -> bool:
+    """Wait for the first signal; false where every listener ends before (inetd does)."""
+    waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(server.wait_ended())]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for future in waiting:
+            future.cancel()
+    return stop.is_set()
 
 
 async def _drain(server: Server, force: asyncio.Event, say: Callable[[str], None]) -> None:

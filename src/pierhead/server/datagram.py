@@ -22,6 +22,7 @@ from pierhead.errors import Overloaded, UsageError
 from pierhead.failure_log import FailureLog
 from pierhead.listener.base import Claiming, Datagram, DatagramListener, ReplyTo
 from pierhead.metrics import Metric, Metrics
+from pierhead.server.at_address import AtAddress
 from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
 from pierhead.server.request import Request, RequestCounters, Requests
@@ -44,7 +45,8 @@ class DatagramServer:
     Args:
         listener: what to drain; closed by `close`.
         handler: answers one datagram.
-        options: the limits in force; replace them at any time.
+        options: the limits in force, where the address does not say otherwise; change them
+            with `reconfigure`.
         on_lost: told of every accepted request that will not be answered.
         wake_sweep: called when work begins, so that the owner sweeps deadlines.
     """
@@ -62,14 +64,15 @@ class DatagramServer:
         wake_sweep: Callable[[], None],
     ) -> None:
         self.listener = listener
-        self.options = options
+        self._at = AtAddress.of(listener.spec)
+        self.options = self._at.apply(options)
         self._admission = admission
         self._answer_now = handler.answer_now
         self._clock = clock
         self._on_lost = on_lost
         self._wake_sweep = wake_sweep
         self._loop = asyncio.get_running_loop()
-        self._name = str(listener.spec)
+        self._name = self._at.name
         self._via = Via(
             transport=Transport.DATAGRAM,
             scheme=listener.local.partition(":")[0].rpartition("+")[2],
@@ -84,6 +87,7 @@ class DatagramServer:
         self._batches = self._count("batches_total")
         self._ready = self._count("ready_answers_total")
         self._truncated = self._count("dropped_total", reason="truncated")
+        self._truncated_so_far = 0
         self._claiming = listener if isinstance(listener, Claiming) else None
         self._counters = RequestCounters(self._count)
         self.requests = Requests(
@@ -103,6 +107,10 @@ class DatagramServer:
         """Begin to receive."""
         self.listener.start(self._on_readable)
 
+    def reconfigure(self, options: ServerOptions) -> None:
+        """Put other limits in force, from the next batch on."""
+        self.options = self._at.apply(options)
+
     def sweep(self, now: float) -> bool:
         """Enforce deadlines; true as long as there is anything to sweep."""
         self.requests.sweep(now)
@@ -118,6 +126,10 @@ class DatagramServer:
             self._idle.clear()
             await self._idle.wait()
 
+    async def wait_ended(self) -> None:
+        """Wait for ever: datagrams may always come."""
+        await asyncio.get_running_loop().create_future()
+
     def abort(self, reason: str) -> None:
         """Give up what is in flight; each request is reported lost for this reason."""
         self.requests.cancel_all(reason)
@@ -131,7 +143,8 @@ class DatagramServer:
     def _on_readable(self) -> None:
         options = self.options
         batch = self.listener.receive_batch(options.batch_size)
-        self._truncated.value = self.listener.truncated
+        if self.listener.truncated != self._truncated_so_far:
+            self._count_truncated()
         if self._claiming is not None:
             self._count_refused(self._claiming)
         if not batch:
@@ -171,6 +184,12 @@ class DatagramServer:
     def _count_refused(self, claiming: Claiming) -> None:
         for reason, number in claiming.refused.items():
             self._count("dropped_total", reason=reason).value = number
+
+    def _count_truncated(self) -> None:
+        # Another listener of the same name may count here too (both halves of a wildcard).
+        now = self.listener.truncated
+        self._truncated.value += now - self._truncated_so_far
+        self._truncated_so_far = now
 
     def _refuse_admission(self, verdict: Drop | Answer, reply_to: ReplyTo) -> None:
         self._count("dropped_total", reason=verdict.reason).value += 1

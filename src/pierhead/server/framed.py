@@ -407,12 +407,15 @@ class FramedConnection(asyncio.BufferedProtocol):
             return
         if self._outgoing:
             outgoing, self._outgoing = self._outgoing, []
-            data = b"".join(outgoing) if len(outgoing) > 1 else outgoing[0]
-            self._handed_over += len(data)
+            size = sum(map(len, outgoing))
+            self._handed_over += size
             self._scope.counters.frames_sent.value += len(outgoing)
-            self._scope.counters.bytes_sent.value += len(data)
-            self._transport.write(data)
+            self._scope.counters.bytes_sent.value += size
+            self._write(outgoing)
         self._advance()
+
+    def _write(self, outgoing: list[bytes]) -> None:
+        self._transport.write(b"".join(outgoing) if len(outgoing) > 1 else outgoing[0])
 
     def _advance(self) -> None:
         """Go on with whatever the last change made possible."""
@@ -436,9 +439,13 @@ class FramedConnection(asyncio.BufferedProtocol):
         if self._ended or not linger or not self._handed_over or not self._can_write_eof():
             self._close_transport()
             return
+        try:
+            self._transport.write_eof()
+        except OSError:  # ENOTCONN: the peer has reset the connection, and nobody has noticed yet
+            self._close_transport()
+            return
         self._state = _State.LINGERING
         self._linger_until = self._scope.clock.monotonic() + linger
-        self._transport.write_eof()
         self._resume_reading()
 
     def _can_write_eof(self) -> bool:

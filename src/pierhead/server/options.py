@@ -28,8 +28,9 @@ LIMITS: tuple[Limit, ...] = (
         minimum=1,
         maximum=1_000_000,
         unit="connections",
-        meaning="Connections open at one listener, handshakes included; when full, the one that "
-        "has been idle longest gives way, and if none is idle the newcomer is closed.",
+        meaning="Connections open at all addresses of one endpoint, handshakes included; when "
+        "full, the one that has been idle longest gives way, and if none is idle the newcomer is "
+        "closed. An address may have a lower limit of its own (maxconn=).",
         source="RFC 7766 §6.2.2; NSD and domain allow 100",
         metric="dropped_total{reason=max_connections}, connections_closed_total{reason=evicted}",
         effect=_NEXT_CONNECTION,

@@ -10,29 +10,38 @@ accepted is answered, and what could not be answered in time is named in `Server
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from pierhead.address import ListenSpec
-from pierhead.admission import ConnectionAdmission, in_order
+from pierhead.admission import ConnectionAdmission, allow_accounts, in_order
 from pierhead.buffer import BufferPool, BufferSource
 from pierhead.clock import Clock, SystemClock
 from pierhead.context import Transport
 from pierhead.endpoint import Application, Endpoint
 from pierhead.errors import ListenError, UsageError
 from pierhead.listener.base import DatagramListener, Listener, StreamListener
-from pierhead.listener.open import open_all
+from pierhead.listener.open import Group, open_all, undo
+from pierhead.listener.systemd import report_unclaimed
 from pierhead.listener.wrap import certificate_reader
 from pierhead.metrics import Metrics
+from pierhead.server.at_address import AtAddress
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.lost import LostRequests
 from pierhead.server.options import ServerOptions
+from pierhead.server.seqpacket import packets
 from pierhead.server.stream import StreamServer
 from pierhead.server.sweep import Sweep
 
 __all__ = ["Server"]
+
+_PLURALS = {
+    Transport.DATAGRAM: "datagrams",
+    Transport.STREAM: "streams",
+    Transport.SEQPACKET: "seqpacket connections",
+}
 
 #: How long cancelled work may take to unwind after the drain timeout; it has been named lost.
 _UNWIND_S = 1.0
@@ -43,7 +52,8 @@ class Server:
 
     Args:
         what: an endpoint, or an application, which brings its own addresses.
-        addresses: where to serve the endpoint; text or parsed.
+        addresses: where to serve the endpoint: text, parsed, or a listener of your own, which
+            is then the server's to close once it has begun.
         clock: where deadlines get the time from; on the event loop's scale.
         metrics: where to count; a registry of its own by default.
         buffers: where receive buffers come from.
@@ -61,7 +71,7 @@ class Server:
     def __init__(
         self,
         what: Endpoint | Application,
-        *addresses: str | ListenSpec,
+        *addresses: str | ListenSpec | Listener,
         clock: Clock | None = None,
         metrics: Metrics | None = None,
         buffers: BufferSource | None = None,
@@ -73,15 +83,17 @@ class Server:
         self._clock: Clock = clock or SystemClock()
         self._buffers: BufferSource = buffers or BufferPool()
         self._groups = [
-            [_parse(address).resolve(endpoint) for address in specs]
-            for endpoint, specs in self._application.endpoints
+            [_group(address, endpoint) for address in addresses]
+            for endpoint, addresses in self._application.endpoints
         ]
+        self._check_addresses()
         self.metrics = metrics or Metrics()
         self.lost = LostRequests()
         self._servers: list[tuple[int, DatagramServer | StreamServer]] = []
         self._sweep = Sweep(self._clock, self._sweep_interval(), self._enforce_deadlines)
         self._resources = AsyncExitStack()
         self._is_forced = False
+        self._given_up: set[DatagramServer | StreamServer] = set()
 
     @property
     def addresses(self) -> list[str]:
@@ -99,10 +111,7 @@ class Server:
         self._given, self._options = given, changed
         self._sweep.interval_s = self._sweep_interval()
         for index, server in self._servers:
-            if isinstance(server, StreamServer):
-                server.reconfigure(changed[index])
-            else:
-                server.options = changed[index]
+            server.reconfigure(changed[index])
 
     def reload_certificates(self) -> None:
         """Read every certificate again; new connections get them, open ones live on.
@@ -147,27 +156,38 @@ class Server:
     async def drain(self) -> None:
         """Accept nothing more and wait until everything accepted has been answered.
 
-        After ``drain_timeout`` what is left is cancelled and named in `lost`. Draining twice
-        does no harm; cancelling it gives up at once what it was waiting for.
+        After ``drain_timeout``, or what an address says instead (``drain=``), what is left is
+        cancelled and named in `lost`. Draining twice does no harm; cancelling it gives up at once
+        what it was waiting for.
         """
         servers = [server for _, server in self._servers]
-        timeout = max(options.drain_timeout for options in self._options)
         for server in servers:
             server.drain()
-        waiting = [asyncio.ensure_future(server.wait_drained()) for server in servers]
-        if not waiting:
-            return
         try:
-            _, late = await asyncio.wait(waiting, timeout=0 if self._is_forced else timeout)
-            if late:
-                self.abort("drain")
-                await asyncio.wait(late, timeout=_UNWIND_S)
+            await asyncio.gather(*map(self._finish, servers))
         except asyncio.CancelledError:
             self.abort("drain")
             raise
+
+    async def _finish(self, server: DatagramServer | StreamServer) -> None:
+        is_given_up = self._is_forced or server in self._given_up
+        waiting = asyncio.ensure_future(server.wait_drained())
+        try:
+            timeout = 0 if is_given_up else server.options.drain_timeout
+            if (await asyncio.wait([waiting], timeout=timeout))[1]:
+                self._given_up.add(server)
+                server.abort("drain")
+                await asyncio.wait([waiting], timeout=_UNWIND_S)
         finally:
-            for future in waiting:
-                future.cancel()
+            waiting.cancel()
+
+    async def wait_ended(self) -> None:
+        """Return once no listener has more to give and what they gave has been served.
+
+        Standard input ends like that, and so may a listener of your own; others never do.
+        """
+        for _, server in self._servers:
+            await server.wait_ended()
 
     def abort(self, reason: str) -> None:
         """Give up every request in flight and close every connection, at once."""
@@ -176,32 +196,65 @@ class Server:
             server.abort(reason)
 
     async def _open(self) -> None:
+        opened: list[Listener] = []
         try:
             for owner, groups in enumerate(self._groups):
                 alpn = self._application.endpoints[owner][0].alpn
-                for listener in await open_all(groups, buffers=self._buffers, protocols=alpn):
-                    try:
-                        self._servers.append((owner, self._serve(owner, listener)))
-                    except BaseException:
-                        listener.close()
-                        raise
+                listeners = await open_all(groups, buffers=self._buffers, protocols=alpn)
+                opened += listeners
+                beside: list[StreamServer] = []
+                for listener in listeners:
+                    self._servers.append((owner, self._serve(owner, listener, beside)))
+            if not opened:
+                raise self._nothing_left()
         except BaseException:
-            for _, server in self._servers:
-                server.close()
             self._servers.clear()
+            given = [group for groups in self._groups for group in groups]
+            undo(one for one in opened if one not in given)
             raise
+        report_unclaimed()
 
-    def _serve(self, owner: int, listener: Listener) -> DatagramServer | StreamServer:
+    def _nothing_left(self) -> ListenError:
+        asked = ", ".join(str(_specs(group)[0]) for groups in self._groups for group in groups)
+        return ListenError(
+            asked,
+            "open",
+            "none of the addresses gave a listener, and nothing is left to serve",
+            "leave optional out of one of them, so that its absence is an error of its own",
+        )
+
+    def _serve(
+        self, owner: int, listener: Listener, beside: list[StreamServer]
+    ) -> DatagramServer | StreamServer:
         endpoint, _ = self._application.endpoints[owner]
         if listener.transport is Transport.DATAGRAM:
             return self._serve_datagrams(endpoint, owner, cast(DatagramListener, listener))
-        return self._serve_streams(endpoint, owner, cast(StreamListener, listener))
+        handler = endpoint.stream
+        if listener.transport is Transport.SEQPACKET:
+            handler = None if endpoint.datagram is None else packets(endpoint.datagram)
+        if handler is None:
+            raise _not_served(endpoint, listener)
+        stream_listener = cast(StreamListener, listener)
+        admission = _admission(endpoint, stream_listener)
+        return StreamServer(
+            stream_listener,
+            handler,
+            options=self._options[owner],
+            admission=in_order(endpoint.admission),
+            connection_admission=admission,
+            clock=self._clock,
+            metrics=self.metrics,
+            buffers=self._buffers,
+            on_lost=self.lost.add,
+            wake_sweep=self._sweep.wake,
+            beside=beside,
+        )
 
     def _serve_datagrams(
         self, endpoint: Endpoint, owner: int, listener: DatagramListener
     ) -> DatagramServer:
         if endpoint.datagram is None:
-            raise _not_served(endpoint, listener, "datagrams")
+            raise _not_served(endpoint, listener)
         return DatagramServer(
             listener,
             endpoint.datagram,
@@ -213,26 +266,6 @@ class Server:
             wake_sweep=self._sweep.wake,
         )
 
-    def _serve_streams(
-        self, endpoint: Endpoint, owner: int, listener: StreamListener
-    ) -> StreamServer:
-        if endpoint.stream is None:
-            raise _not_served(endpoint, listener, "streams")
-        return StreamServer(
-            listener,
-            endpoint.stream,
-            options=self._options[owner],
-            admission=in_order(endpoint.admission),
-            connection_admission=tuple(
-                check for check in endpoint.admission if isinstance(check, ConnectionAdmission)
-            ),
-            clock=self._clock,
-            metrics=self.metrics,
-            buffers=self._buffers,
-            on_lost=self.lost.add,
-            wake_sweep=self._sweep.wake,
-        )
-
     def _options_for(
         self, endpoint: Endpoint, given: Mapping[str, float] | None = None
     ) -> ServerOptions:
@@ -240,11 +273,23 @@ class Server:
         preferred = ServerOptions().changed(endpoint.options)
         return preferred.changed(self._given if given is None else given)
 
+    def _check_addresses(self) -> None:
+        """Refuse limits out of range before anything opens."""
+        for _ in self._options_everywhere():
+            pass
+
+    def _options_everywhere(self) -> Iterator[ServerOptions]:
+        """Yield the limits in force at each address."""
+        for options, groups in zip(self._options, self._groups, strict=True):
+            for group in groups:
+                for spec in _specs(group):
+                    yield AtAddress.of(spec).apply(options)
+
     def _sweep_interval(self) -> float:
         """Often enough for a deadline to be met an eighth late, between 20 and 2 times a second."""
         timeouts = [
             timeout
-            for o in self._options
+            for o in self._options_everywhere()
             for timeout in (
                 o.request_timeout,
                 o.first_byte_timeout,
@@ -262,7 +307,7 @@ class Server:
 
 
 def _application(
-    what: Endpoint | Application, addresses: tuple[str | ListenSpec, ...]
+    what: Endpoint | Application, addresses: tuple[str | ListenSpec | Listener, ...]
 ) -> Application:
     if isinstance(what, Application):
         if addresses:
@@ -278,11 +323,44 @@ def _application(
     return application
 
 
-def _parse(address: str | ListenSpec) -> ListenSpec:
-    return address if isinstance(address, ListenSpec) else ListenSpec.parse(address)
+def _group(address: Any, endpoint: Endpoint) -> Group:
+    if isinstance(address, str):
+        return ListenSpec.parse(address).resolve(endpoint)
+    if isinstance(address, ListenSpec):
+        return address.resolve(endpoint)
+    if isinstance(getattr(address, "transport", None), Transport):
+        return cast(Listener, address)
+    raise UsageError(
+        f"{address!r} is no address; expected text, a ListenSpec or a listener of your own"
+    )
 
 
-def _not_served(endpoint: Endpoint, listener: Listener, what: str) -> ListenError:
+def _specs(group: Group) -> tuple[ListenSpec, ...]:
+    return group if isinstance(group, tuple) else (group.spec,)
+
+
+def _admission(endpoint: Endpoint, listener: StreamListener) -> tuple[ConnectionAdmission, ...]:
+    """Return the checks on a connection: those of its address, then the endpoint's."""
+    own = tuple(one for one in endpoint.admission if isinstance(one, ConnectionAdmission))
+    options = listener.spec.options
+    nobody: tuple[str, ...] = ()
+    users, groups = options.get("allow-uid", nobody), options.get("allow-gid", nobody)
+    if not users and not groups:
+        return own
+    address = str(listener.spec)
+    if not listener.local.startswith(("unix", "inetd")):
+        reason = f"{listener.local} is no Unix socket, and the system vouches for its peers alone"
+        raise ListenError(address, "option allow-uid", reason, "leave it out")
+    try:
+        return (allow_accounts(users=users, groups=groups), *own)
+    except UsageError as error:
+        raise ListenError(address, "option allow-uid", str(error)) from error
+
+
+def _not_served(endpoint: Endpoint, listener: Listener) -> ListenError:
     return ListenError(
-        str(listener.spec), "serve", f"the {endpoint.name} endpoint does not serve {what}"
+        str(listener.spec),
+        "serve",
+        f"the {endpoint.name} endpoint does not serve {_PLURALS[listener.transport]}",
+        f"{listener.local} is for another protocol",
     )

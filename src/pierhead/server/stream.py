@@ -12,18 +12,28 @@ import asyncio
 import dataclasses
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 from pierhead.admission import Admission, ConnectionAdmission
 from pierhead.buffer import BufferSource
 from pierhead.clock import Clock
-from pierhead.context import Peer, Transport, Via
+from pierhead.context import Peer, Via
 from pierhead.endpoint import StreamHandler
 from pierhead.errors import HandshakeError
 from pierhead.failure_log import FailureLog
-from pierhead.listener.base import Accepted, Arrival, Handshaking, StreamListener, arrive
+from pierhead.listener.base import (
+    Accepted,
+    Arrival,
+    Handshaking,
+    Identified,
+    ListenerEnded,
+    OutOfDescriptors,
+    StreamListener,
+    arrive,
+)
 from pierhead.metrics import Metrics
+from pierhead.server.at_address import AtAddress
 from pierhead.server.connection import ConnectionScope, ServedConnection
 from pierhead.server.lost import Lost
 from pierhead.server.metered import ConnectionCounters
@@ -35,7 +45,6 @@ _log = logging.getLogger("pierhead.server")
 
 #: Accepting pauses this long after an error such as EMFILE, doubled up to the longest.
 _SHORTEST_BACK_OFF_S = 0.05
-_LONGEST_BACK_OFF_S = 1.0
 #: Connections accepted in a row before the loop turns, so that a flood starves nobody.
 _ACCEPTS_PER_TURN = 16
 
@@ -46,7 +55,9 @@ class StreamServer:
     Args:
         listener: what to accept from; closed by `close` and when draining begins.
         handler: makes the object that serves a connection.
-        options: the limits in force; change them with `reconfigure`.
+        options: the limits in force, where the address does not say otherwise; change them
+            with `reconfigure`.
+        beside: the servers that share ``max_connections``; this one joins them.
         on_lost: told of every accepted request that will not be answered.
         wake_sweep: called when a connection opens, so that the owner sweeps deadlines.
     """
@@ -64,23 +75,28 @@ class StreamServer:
         buffers: BufferSource,
         on_lost: Callable[[Lost], None],
         wake_sweep: Callable[[], None],
+        beside: list[StreamServer] | None = None,
     ) -> None:
         self.listener = listener
+        self._at = AtAddress.of(listener.spec)
+        self.options = self._at.apply(options)
         self._handler = handler
-        self._options = options
         self._admission = admission
         self._connection_admission = connection_admission
         self._clock = clock
         self._buffers = buffers
         self._on_lost = on_lost
         self._wake_sweep = wake_sweep
-        self._name = str(listener.spec)
+        self._name = self._at.name
+        self._beside = [] if beside is None else beside
+        self._beside.append(self)
         self._counters = ConnectionCounters(metrics, self._name)
         self._failures = FailureLog(clock)
         self._connections: dict[ConnectionScope, ServedConnection] = {}
         self._attaching: dict[asyncio.Task[None], ServedConnection | None] = {}
         self._accepting: asyncio.Task[None] | None = None
         self._all_closed = asyncio.Event()
+        self._ended = asyncio.Event()
         self._is_draining = False
         self._log_errors_after = float("-inf")
 
@@ -92,9 +108,13 @@ class StreamServer:
 
     def reconfigure(self, options: ServerOptions) -> None:
         """Put other limits in force, for open connections too."""
-        self._options = options
+        self.options = self._at.apply(options)
         for scope in self._connections:
-            scope.options = options
+            scope.options = self.options
+
+    def __len__(self) -> int:
+        """Return how many connections there are, handshakes included."""
+        return len(self._connections) + len(self._attaching)
 
     def sweep(self, now: float) -> bool:
         """Enforce deadlines; true as long as there is anything to sweep."""
@@ -123,6 +143,11 @@ class StreamServer:
             self._all_closed.clear()
             await self._all_closed.wait()
 
+    async def wait_ended(self) -> None:
+        """Return once the listener has no more to give and its last connection has closed."""
+        await self._ended.wait()
+        await self.wait_drained()
+
     def abort(self, reason: str) -> None:
         """Close every connection at once."""
         for task, connection in list(self._attaching.items()):
@@ -144,10 +169,13 @@ class StreamServer:
         while True:
             try:
                 accepted = await self.listener.accept()
-            except OSError as error:
+            except ListenerEnded:
+                self._ended.set()
+                return
+            except Exception as error:  # whatever it is: one listener's trouble, and for a while
                 self._report_accept_error(error)
                 await asyncio.sleep(back_off * random.uniform(0.75, 1.25))
-                back_off = min(2 * back_off, _LONGEST_BACK_OFF_S)
+                back_off = min(2 * back_off, self._at.longest_back_off)
                 continue
             back_off = _SHORTEST_BACK_OFF_S
             self._take(accepted)
@@ -156,32 +184,49 @@ class StreamServer:
                 in_a_row = 0
                 await asyncio.sleep(0)
 
-    def _report_accept_error(self, error: OSError) -> None:
+    def _report_accept_error(self, error: Exception) -> None:
         self._counters.count("accept_errors_total").value += 1
+        if isinstance(error, OutOfDescriptors):
+            shed = self._counters.count("dropped_total", reason="no_descriptor")
+            shed.value += error.shed
         now = self._clock.monotonic()
         if now >= self._log_errors_after:
             self._log_errors_after = now + 1.0
-            _log.warning("%s: cannot accept: %s; trying again", self._name, error.strerror or error)
+            words = error.strerror if isinstance(error, OSError) else None
+            _log.warning("%s: cannot accept: %s; trying again", self._name, words or repr(error))
 
     def _take(self, accepted: Accepted) -> None:
-        via = Via(
-            transport=Transport.STREAM,
-            scheme=accepted.local.partition(":")[0],
-            local=accepted.local,
-            listener=self._name,
-        )
         self._counters.accepted.value += 1
-        # Where a PROXY header is to name the client, the checks wait for that name.
-        if not _names_peer(accepted) and not self._admits(accepted.peer, via):
-            accepted.close()
-            return
-        if not self._has_room():
-            self._counters.dropped("max_connections")
+        via = self._via(accepted)
+        try:
+            taken = self._may_come_in(accepted, via)
+        except Exception as error:  # a check of the program's own failed
+            self._failures.report(f"{self._name}: admission", error)
+            taken = False
+        if not taken:
             accepted.close()
             return
         task = asyncio.get_running_loop().create_task(self._attach(accepted, via))
         self._attaching[task] = None
         task.add_done_callback(self._attached)
+
+    def _via(self, accepted: Accepted) -> Via:
+        return Via(
+            transport=self.listener.transport,
+            scheme=accepted.local.partition(":")[0],
+            local=accepted.local,
+            listener=self._name,
+            credentials=accepted.credentials if isinstance(accepted, Identified) else None,
+        )
+
+    def _may_come_in(self, accepted: Accepted, via: Via) -> bool:
+        # Where a PROXY header is to name the client, the checks wait for that name.
+        if not _names_peer(accepted) and not self._admits(accepted.peer, via):
+            return False
+        full = self._makes_no_room()
+        if full:
+            self._counters.dropped(full)
+        return not full
 
     def _admits(self, peer: Peer, via: Via) -> bool:
         for check in self._connection_admission:
@@ -195,7 +240,7 @@ class StreamServer:
         scope = ConnectionScope(
             peer=peer,
             via=via,
-            options=self._options,
+            options=self.options,
             admission=self._admission,
             clock=self._clock,
             buffers=self._buffers,
@@ -206,22 +251,29 @@ class StreamServer:
         )
         return scope
 
-    def _has_room(self) -> bool:
-        """Make room for one more, at the cost of the connection that is idle longest."""
-        if len(self._connections) + len(self._attaching) < self._options.max_connections:
-            return True
-        idle = [
-            (since, c) for c in self._connections.values() if (since := c.idle_since()) is not None
-        ]
-        if not idle:
-            return False
-        _, victim = min(idle, key=lambda pair: pair[0])
-        victim.abort("evicted")
-        return True
+    def _makes_no_room(self) -> str:
+        """Make room for one more; return the limit that forbids it, or "".
+
+        Room is made at the cost of the connection that is idle longest: of this listener where
+        its own limit is reached, of all that share the limit otherwise.
+        """
+        own = self._at.max_connections
+        if own is not None and len(self) >= own:
+            return "" if _evict([self]) else "maxconn"
+        if sum(map(len, self._beside)) >= self.options.max_connections:
+            return "" if _evict(self._beside) else "max_connections"
+        return ""
+
+    def idle_connections(self) -> Iterator[tuple[float, ServedConnection]]:
+        """Yield each connection that has nothing to do, with the time since when."""
+        for connection in self._connections.values():
+            since = connection.idle_since()
+            if since is not None:
+                yield since, connection
 
     async def _attach(self, accepted: Accepted, via: Via) -> None:
         try:
-            async with asyncio.timeout(self._options.handshake_timeout):
+            async with asyncio.timeout(self.options.handshake_timeout):
                 scope = await self._serve(accepted, via)
         except TimeoutError:
             self._counters.closed("handshake")
@@ -233,11 +285,14 @@ class StreamServer:
         except OSError:
             self._counters.closed("peer_gone")
             return
+        except Exception:  # a mistake of the program's own; `_attached` reports it
+            accepted.close()
+            raise
         if scope is None or scope.has_ended:  # it came, asked and went while it was being attached
             return
         connection = self._attaching[cast("asyncio.Task[None]", asyncio.current_task())]
         assert connection is not None
-        scope.options = self._options
+        scope.options = self.options
         self._connections[scope] = connection
         self._counters.open.value += 1
         self._wake_sweep()
@@ -252,11 +307,7 @@ class StreamServer:
             accepted.close()
             return None
         scope = self._scope(arrival.peer, via)
-        try:
-            connection = self._handler(scope)
-        except BaseException:
-            accepted.close()
-            raise
+        connection = self._handler(scope)
         self._attaching[cast("asyncio.Task[None]", asyncio.current_task())] = connection
         await accepted.attach(cast(asyncio.BaseProtocol, connection))
         return scope
@@ -276,6 +327,16 @@ class StreamServer:
     def _note_if_empty(self) -> None:
         if not self._connections and not self._attaching:
             self._all_closed.set()
+
+
+def _evict(servers: Sequence[StreamServer]) -> bool:
+    """Close the connection that has been idle longest; false where every one is busy."""
+    idle = [found for server in servers for found in server.idle_connections()]
+    if not idle:
+        return False
+    _, victim = min(idle, key=lambda pair: pair[0])
+    victim.abort("evicted")
+    return True
 
 
 def _names_peer(accepted: Accepted) -> bool:

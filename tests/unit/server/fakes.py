@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from pierhead.address import ListenSpec
 from pierhead.buffer import BufferPool
 from pierhead.context import Peer, Transport, Via
 from pierhead.failure_log import FailureLog
@@ -151,7 +152,7 @@ class FakeDatagramListener:
     transport = Transport.DATAGRAM
 
     def __init__(self, spec: str = "memgram:test") -> None:
-        self.spec: Any = spec
+        self.spec = ListenSpec.parse(spec)
         self.local = spec
         self.truncated = 0
         self.waiting: deque[tuple[bytes, Any]] = deque()

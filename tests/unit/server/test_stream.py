@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fakes import FakeTransport, HandClock, settle  # type: ignore[import-not-found]
 
+from pierhead.address import ListenSpec
 from pierhead.admission import Drop
 from pierhead.buffer import BufferPool
 from pierhead.codec import Lines
@@ -50,7 +51,7 @@ class FakeAccepted:
 
 class FakeListener:
     transport = Transport.STREAM
-    spec: Any = "mem:test"
+    spec = ListenSpec.parse("mem:test")
     local = "mem:test"
 
     def __init__(self) -> None:

@@ -1,0 +1,80 @@
+"""Connections that keep the borders of messages: each packet is one frame, no framing needed.
+
+Everything else is as on a stream, and is the same code: the window of requests, the order of
+replies, every deadline, the end.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+
+from pierhead.codec.base import Order
+from pierhead.endpoint import FrameHandler, StreamHandler
+from pierhead.server.connection import ConnectionScope
+from pierhead.server.framed import FramedConnection
+
+__all__ = ["PacketConnection", "packets"]
+
+
+def packets(handler: FrameHandler, order: Order = Order.IN_ORDER) -> StreamHandler:
+    """Return the handler of seqpacket connections: a frame in each packet, both ways."""
+
+    def connect(scope: ConnectionScope) -> PacketConnection:
+        return PacketConnection(scope, handler, order)
+
+    return connect
+
+
+class _Packets:
+    """The framing of what is framed already; also its own state."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[bytes] = deque()
+        self.buffered = 0
+
+    def new(self) -> _Packets:
+        """Return the state for one new connection."""
+        return _Packets()
+
+    def frame(self, payload: bytes) -> bytes:
+        """Return the payload as it is."""
+        return payload
+
+    def feed(self, data: bytes | bytearray | memoryview) -> None:
+        """Take in one packet."""
+        packet = bytes(data)
+        self._waiting.append(packet)
+        self.buffered += len(packet) or 1
+
+    def frames(self, limit: int) -> list[bytes]:
+        """Take out up to this many packets."""
+        taken = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
+        self.buffered -= sum(len(packet) or 1 for packet in taken)
+        return taken
+
+    def finish(self) -> list[bytes]:
+        """Return nothing: no packet is ever half there."""
+        return []
+
+
+class PacketConnection(FramedConnection):
+    """Serves one seqpacket connection; made by `packets`."""
+
+    def __init__(self, scope: ConnectionScope, handler: FrameHandler, order: Order) -> None:
+        super().__init__(scope, handler, _Packets(), order)
+
+    def message_cut_off(self) -> None:
+        """Count a packet that did not fit a read; it has no answer."""
+        self._scope.counters.dropped("truncated")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop serving."""
+        if isinstance(exc, OSError) and exc.errno == errno.EMSGSIZE:
+            # A reply that no packet can hold: a peer that waits for it must not wait for ever.
+            self._close_reason = self._close_reason or "reply_too_large"
+        super().connection_lost(exc)
+
+    def _write(self, outgoing: list[bytes]) -> None:
+        for packet in outgoing:
+            self._transport.write(packet)
