@@ -1,0 +1,168 @@
+"""What holds for all EDNS options, all cookies, and answers at any rate."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.protocols.dns.middleware.asking import HeldClock, answer, ask, context
+
+from pierhead.errors import DecodeError
+from pierhead.protocols import dns
+from pierhead.protocols.dns.codec import DatagramCodec, StreamCodec
+from pierhead.protocols.dns.response import parse_response
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.cookie import cookie_age, make_cookie
+from pierhead.protocols.dns.wire.edns import Edns, build_opt, parse_client_subnet, parse_options
+from pierhead.protocols.dns.wire.query import build_query, parse_query
+
+SECRETS = st.binary(min_size=16, max_size=16)
+ADDRESSES = st.one_of(st.binary(min_size=4, max_size=4), st.binary(min_size=16, max_size=16))
+CLIENTS = st.binary(min_size=8, max_size=8)
+TIMES = st.integers(0, 2**33)
+#: Codes that somebody has a layer for, and any other; data of the lengths that matter, and any.
+OPTIONS = st.lists(
+    st.tuples(
+        st.one_of(st.sampled_from([3, 8, 9, 10, 11, 12, 15]), st.integers(0, 65535)),
+        st.one_of(st.just(b""), st.binary(max_size=48)),
+    ),
+    max_size=5,
+)
+
+
+@given(st.binary(max_size=200))
+def test_any_octets_are_options_that_read_back_or_an_error(data):
+    with contextlib.suppress(DecodeError):
+        options = parse_options(data)
+        assert build_opt(Edns(options=options))[11:] == data
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=24),
+        st.builds(lambda a, b: bytes((0, a % 4)) + b, st.integers(0, 3), st.binary(max_size=20)),
+    )
+)
+def test_any_octets_are_a_client_subnet_that_reads_back_or_an_error(tail, head):
+    with contextlib.suppress(DecodeError):
+        subnet = parse_client_subnet(head + tail)
+        assert subnet.to_wire() == head + tail
+        assert subnet.scope == 0
+
+
+@given(CLIENTS, ADDRESSES, TIMES, SECRETS, st.integers(-(2**31) + 1, 2**31 - 1))
+def test_a_cookie_that_was_made_is_known_at_any_time(client, address, made, secret, later):
+    cookie = make_cookie(client, address, made, secret)
+    assert cookie_age(cookie, address, made + later, secret) == later
+
+
+@given(CLIENTS, ADDRESSES, TIMES, SECRETS, st.integers(0, 24 * 8 - 1))
+def test_a_cookie_with_one_bit_changed_is_not_known(client, address, made, secret, bit):
+    changed = bytearray(make_cookie(client, address, made, secret))
+    changed[bit // 8] ^= 1 << bit % 8
+    assert cookie_age(bytes(changed), address, made, secret) is None
+
+
+@given(st.binary(max_size=48), ADDRESSES, SECRETS)
+def test_nobody_guesses_a_cookie(data, address, secret):
+    assert cookie_age(data, address, 0, secret) is None
+
+
+@settings(max_examples=150)
+@given(
+    OPTIONS,
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(["192.0.2.1", "2001:db8::1", "named"]),
+)
+def test_whatever_the_options_there_is_one_whole_answer(options, tcp, encrypted, peer):
+    """The law of the standard stack: one message, ours, within its size, each option once."""
+    everything = dns.standard(
+        answer,
+        cookies=dns.cookies(required=["192.0.2.0/24"]),
+        nsid="north-2",
+        chaos=dns.chaos(version="1"),
+        minimal_responses=True,
+    )
+    frame = build_query(7, b"\x01x\x00", iana.A, edns=Edns(payload=512, options=tuple(options)))
+    circumstances = context(peer, tcp=tcp, encrypted=encrypted)
+    reply = asyncio.run(_asked(everything, parse_query(frame), circumstances))
+    codec = StreamCodec() if tcp else DatagramCodec()
+    message = codec.encode(reply)
+    assert tcp or len(message) <= 512
+    response = parse_response(message)
+    assert response.id == 7
+    codes = [code for code, _ in response.edns.options]
+    assert len(codes) == len(set(codes))
+    asked = {code for code, _ in options} | {iana.OPTION_EXTENDED_ERROR}
+    assert set(codes) <= asked, "nobody gets an option that was not asked for"
+
+
+async def _asked(service, query, circumstances):
+    return await service(query, circumstances)
+
+
+#: Which network asks, what for, and how long after the one before, in seconds.
+QUERIES = st.lists(
+    st.tuples(
+        st.sampled_from(["192.0.2.1", "192.0.2.77", "198.51.100.1", "2001:db8::1"]),
+        st.sampled_from(["a.", "b."]),
+        st.one_of(st.just(0.0), st.floats(0, 3)),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=60)
+@given(QUERIES, st.floats(0.2, 20), st.integers(1, 5), st.integers(0, 3))
+def test_no_network_gets_more_of_an_answer_than_burst_and_rate(queries, rate, burst, slip):
+    clock = HeldClock(0.0)
+    layer = dns.rate_limit(rate, burst=burst, slip=slip, clock=clock, exempt=())
+    whole = asyncio.run(_flood(layer, clock, queries))
+    for times in whole.values():
+        for first in range(len(times)):
+            for last in range(first, len(times)):
+                allowed = burst + rate * (times[last] - times[first])
+                assert last - first + 1 <= allowed + 1e-6
+
+
+@settings(max_examples=40)
+@given(QUERIES, st.integers(1, 4))
+def test_the_table_of_a_rate_limit_stays_within_its_bound(queries, bound):
+    clock = HeldClock(0.0)
+    layer = dns.rate_limit(1.0, burst=1, max_entries=bound, clock=clock, exempt=())
+    asyncio.run(_flood(layer, clock, queries))
+    assert len(layer) <= bound
+
+
+async def _flood(layer, clock, queries):
+    """Return when each network (by its first octets) got whole answers to each question."""
+    service = layer(answer)
+    whole: dict[tuple[str, str], list[float]] = {}
+    for peer, name, later in queries:
+        clock.now += later
+        reply = await service(ask(name), context(peer))
+        if reply is not None and not reply.truncated:
+            whole.setdefault((peer[:9], name), []).append(clock.now)
+    return whole
+
+
+@pytest.mark.rfc("8906", "8")
+@given(st.binary(min_size=12, max_size=80))
+def test_every_message_that_is_no_response_gets_one_answer(frame):
+    """Twelve octets with QR clear: an answer or a refusal, with its ID and opcode."""
+    frame = frame[:2] + bytes((frame[2] & 0x7F,)) + frame[3:]
+    codec = DatagramCodec(extended_errors=True)
+    try:
+        query = parse_query(frame)
+    except DecodeError as error:
+        message = codec.reject(error, frame)
+    else:
+        message = codec.encode(asyncio.run(_asked(dns.standard(answer), query, context())))
+    assert message is not None
+    assert message[:2] == frame[:2]
+    assert message[2] & 0xF8 == 0x80 | frame[2] & 0x78
+    assert len(message) <= 512
