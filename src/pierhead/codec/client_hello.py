@@ -18,7 +18,8 @@ __all__ = ["ClientHello", "read_client_hello"]
 _LONGEST_RECORD = 16_384
 #: A hello is read from its start each time more arrives; clients send it in one or two records.
 _MOST_RECORDS = 4
-_HANDSHAKE_RECORD, _CLIENT_HELLO = 22, 1
+_RECORD_TYPES = (b"", b"\x16")  # nothing as yet, or a handshake
+_CLIENT_HELLO = 1
 _SERVER_NAME, _ALPN = 0, 16
 _HOST_NAME = 0
 
@@ -40,9 +41,9 @@ def read_client_hello(data: bytes | bytearray) -> ClientHello | None:
     position = records = 0
     while len(message) < 4 or len(message) < 4 + int.from_bytes(message[1:4], "big"):
         length = int.from_bytes(data[position + 3 : position + 5], "big")
-        if records == _MOST_RECORDS or data[position : position + 1] not in (b"", b"\x16"):
+        if records == _MOST_RECORDS or data[position : position + 1] not in _RECORD_TYPES:
             return ClientHello()  # no handshake, or one that is cut up to make work
-        if length > _LONGEST_RECORD:
+        if length > _LONGEST_RECORD or (message and message[0] != _CLIENT_HELLO):
             return ClientHello()
         end = position + 5 + length
         if len(data) < end:
