@@ -57,14 +57,15 @@ _NOTHING: frozenset[Record] = frozenset()
 
 
 def _aliases(answer: Answer) -> frozenset[Record]:
-    return frozenset(record for record in answer.answer if record[2] in ("CNAME", "DNAME"))
+    """Return the aliases that led to the name whose sets are given."""
+    return frozenset(record for record in answer.answer if record[2] == "CNAME")
 
 
 ACCEPTED = (
     Accepted(
         lambda asked, answer: "TC" in answer.flags,
-        "RFC 2181 §9: what a truncated answer still holds is to be ignored",
-        Answer.without_sections,
+        "RFC 2181 §9: a truncated answer is to be ignored, so its code may be that of a part",
+        lambda answer: replace(answer.without_sections(), rcode=""),
     ),
     Accepted(
         lambda asked, answer: asked.rtype == "ANY" and bool(answer.answer),
