@@ -33,6 +33,7 @@ OPTIONS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_octets_are_options_that_read_back_or_an_error(data):
     with contextlib.suppress(DecodeError):
@@ -40,25 +41,23 @@ def test_any_octets_are_options_that_read_back_or_an_error(data):
         assert build_opt(Edns(options=options))[11:] == data
 
 
-@given(
-    st.one_of(
-        st.binary(max_size=24),
-        st.builds(lambda a, b: bytes((0, a % 4)) + b, st.integers(0, 3), st.binary(max_size=20)),
-    )
-)
-def test_any_octets_are_a_client_subnet_that_reads_back_or_an_error(tail, head):
+@settings(deadline=None)
+@given(st.sampled_from([b"", b"\x00\x00", b"\x00\x01", b"\x00\x02"]), st.binary(max_size=24))
+def test_any_octets_are_a_client_subnet_that_reads_back_or_an_error(head, tail):
     with contextlib.suppress(DecodeError):
         subnet = parse_client_subnet(head + tail)
         assert subnet.to_wire() == head + tail
         assert subnet.scope == 0
 
 
+@settings(deadline=None)
 @given(CLIENTS, ADDRESSES, TIMES, SECRETS, st.integers(-(2**31) + 1, 2**31 - 1))
 def test_a_cookie_that_was_made_is_known_at_any_time(client, address, made, secret, later):
     cookie = make_cookie(client, address, made, secret)
     assert cookie_age(cookie, address, made + later, secret) == later
 
 
+@settings(deadline=None)
 @given(CLIENTS, ADDRESSES, TIMES, SECRETS, st.integers(0, 24 * 8 - 1))
 def test_a_cookie_with_one_bit_changed_is_not_known(client, address, made, secret, bit):
     changed = bytearray(make_cookie(client, address, made, secret))
@@ -66,12 +65,13 @@ def test_a_cookie_with_one_bit_changed_is_not_known(client, address, made, secre
     assert cookie_age(bytes(changed), address, made, secret) is None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=48), ADDRESSES, SECRETS)
 def test_nobody_guesses_a_cookie(data, address, secret):
     assert cookie_age(data, address, 0, secret) is None
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
     OPTIONS,
     st.booleans(),
@@ -116,7 +116,7 @@ QUERIES = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(QUERIES, st.floats(0.2, 20), st.integers(1, 5), st.integers(0, 3))
 def test_no_network_gets_more_of_an_answer_than_burst_and_rate(queries, rate, burst, slip):
     clock = HeldClock(0.0)
@@ -129,7 +129,7 @@ def test_no_network_gets_more_of_an_answer_than_burst_and_rate(queries, rate, bu
                 assert last - first + 1 <= allowed + 1e-6
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(QUERIES, st.integers(1, 4))
 def test_the_table_of_a_rate_limit_stays_within_its_bound(queries, bound):
     clock = HeldClock(0.0)
@@ -151,6 +151,7 @@ async def _flood(layer, clock, queries):
 
 
 @pytest.mark.rfc("8906", "8")
+@settings(max_examples=150, deadline=None)
 @given(st.binary(min_size=12, max_size=80))
 def test_every_message_that_is_no_response_gets_one_answer(frame):
     """Twelve octets with QR clear: an answer or a refusal, with its ID and opcode."""
