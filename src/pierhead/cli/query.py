@@ -120,16 +120,18 @@ async def _explained(asked: Words) -> Answer:
     """Answer from zone files, as the server of these zones would."""
     from pierhead.protocols.dns.explanation import explain
     from pierhead.protocols.dns.services.zones import zones
+    from pierhead.protocols.dns.stacking import standard
 
     explanation = await explain(
-        zones(*asked.zones),
+        standard(zones(*asked.zones)),
         asked.name,
         asked.rtype,
         rclass=asked.rclass,
         edns=asked.edns,
         flags=asked.flags,
     )
-    assert explanation.response is not None  # zones are never silent
+    if explanation.response is None:
+        raise TimedOut(f"a server of these zones stays silent: {explanation}")
     return Answer(explanation.response, steps=explanation.steps if asked.explain else None)
 
 

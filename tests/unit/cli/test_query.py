@@ -142,6 +142,24 @@ def test_zone_files_are_asked_without_a_server(tmp_path: Path):
     assert explained.exit_code == 0
 
 
+def test_the_layers_in_front_of_zones_are_explained_as_well(tmp_path: Path):
+    path = tmp_path / "example.zone"
+    path.write_text(ZONE)
+    cookie = invoke("--zone", str(path), "--explain", "example.", "SOA", "+cookie")
+    assert "  cookies  " in cookie.stdout
+    version = invoke("--zone", str(path), "--explain", "example.", "+edns=5")
+    assert version.stdout.startswith("BADVERS")
+
+
+def test_what_zones_never_answer_gives_no_reply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("pierhead.cli.query.Words.flags", 0x8000, raising=False)
+    path = tmp_path / "example.zone"
+    path.write_text(ZONE)
+    result = invoke("--zone", str(path), "example.")
+    assert (result.exit_code, result.stdout) == (9, "")
+    assert "stays silent" in result.stderr
+
+
 def test_help_shows_every_word():
     result = CliRunner().invoke(query, ["--help"])
     assert result.exit_code == 0

@@ -70,6 +70,19 @@ def test_warnings_are_shown_and_leave_the_zone_valid(tmp_path: Path) -> None:
     assert (quiet.exit_code, quiet.output) == (0, "")
 
 
+def test_a_signed_zone_is_said_to_be_signed(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    signature = "13 1 3600 20300101000000 20200101000000 1 example. AQID"
+    path.write_text(
+        f"{GOOD}@ NSEC ns NS SOA RRSIG NSEC DNSKEY\n@ RRSIG SOA {signature}\n"
+        f"@ RRSIG NSEC {signature}\nns NSEC @ A RRSIG NSEC\nns RRSIG NSEC {signature}\n"
+        f"@ DNSKEY 256 3 13 AQID\n@ RRSIG NS {signature}\n@ RRSIG DNSKEY {signature}\n"
+        f"ns RRSIG A {signature}\n"
+    )
+    result = invoke("check", f"example={path}")
+    assert ", signed" in result.stdout, result.output
+
+
 def test_json_has_every_zone_and_every_fault(folder: Path) -> None:
     result = invoke("check", "--json", folder)
     bad, good = json.loads(result.stdout)

@@ -52,13 +52,13 @@ class Explanation:
     """How a service came to an answer.
 
     Attributes:
-        query: what was asked.
-        reply: what it answered, the first of many; None for silence.
+        query: what was asked; None where the codec refused it.
+        reply: what it answered, the first of many; None for silence, or where it was not asked.
         response: the same as its receiver reads it; None for silence.
         steps: what happened, in order.
     """
 
-    query: Query
+    query: Query | None
     reply: Reply | None
     response: Response | None
     steps: tuple[Step, ...]
@@ -87,7 +87,6 @@ async def explain(
 
     Raises:
         UsageError: the name, the type or the class is none.
-        DecodeError: such a query would be refused before the service sees it.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -98,7 +97,11 @@ async def explain(
     """
     if isinstance(query, str):
         question = Question(query, rtype, rclass=rclass, edns=edns, flags=flags)
-        query = parse_query(question.frame(0))
+        frame = question.frame(0)
+        try:
+            query = parse_query(frame)
+        except DecodeError as error:
+            return _explain_refusal(error, frame)
     if context is None:
         context = Context(Peer("explain"), asyncio.get_running_loop().time(), _VIA)
     trace = Trace()
@@ -114,6 +117,14 @@ async def explain(
     response = parse_response(DatagramCodec().encode(reply))
     _note_encoding(trace, response)
     return Explanation(query, reply, response, trace.steps)
+
+
+def _explain_refusal(error: DecodeError, frame: bytes) -> Explanation:
+    """Explain what the codec makes of a query that it does not take."""
+    refusal = DatagramCodec().reject(error, frame)
+    response = parse_response(refusal) if refusal is not None else None
+    code = iana.rcode_text(response.rcode) if response is not None else "silence"
+    return Explanation(None, None, response, (Step("codec", f"{error.reason}: {code}"),))
 
 
 def _note_encoding(trace: Trace, response: Response) -> None:

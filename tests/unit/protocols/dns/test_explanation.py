@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pierhead.context import Context, Peer, Transport, Via
-from pierhead.errors import DecodeError, UsageError
+from pierhead.errors import UsageError
 from pierhead.protocols import dns
 from pierhead.protocols.dns.codec import StreamCodec
 from pierhead.protocols.dns.explanation import conclude
@@ -160,9 +160,18 @@ async def test_an_answer_that_is_too_large_is_said_to_be_truncated():
     assert explanation.steps[-1].text.startswith("too large for a datagram: TC")
 
 
-async def test_what_would_be_refused_before_the_service_cannot_be_explained(site):
-    with pytest.raises(DecodeError, match="version 5"):
-        await dns.explain(site, "a.", edns=Edns(version=5))
+async def test_what_the_codec_refuses_is_explained_too(site):
+    explanation = await dns.explain(site, "a.", edns=Edns(version=5))
+    assert str(explanation) == "codec: EDNS version 5, expected 0: BADVERS"
+    assert (explanation.query, explanation.reply) == (None, None)
+    assert explanation.response is not None
+    assert explanation.response.rcode == iana.BADVERS
+    silent = await dns.explain(site, "a.", flags=0x8000)
+    assert silent.response is None
+    assert str(silent).endswith(": silence")
+
+
+async def test_what_cannot_be_asked_is_an_error(site):
     with pytest.raises(UsageError):
         await dns.explain(site, "a..b")
 
