@@ -6,8 +6,8 @@
         responses = await asyncio.gather(*(client.query(name, "MX") for name in names))
 
 Over datagrams it asks again when no answer comes, waits on past answers to other questions, and
-turns to TCP where the answer is truncated. Times are the event loop's, so that a test can hold
-them.
+turns to TCP where the answer is truncated. A server that wants its cookie shown gets it. Times
+are the event loop's, so that a test can hold them.
 """
 
 from __future__ import annotations
@@ -152,7 +152,9 @@ class Client:
             flags |= RD
         question = Question(name, rtype, rclass=rclass, edns=edns, flags=flags)
         async with self._turns:
-            return await self._ask(question, accept_truncated)
+            response = await self._ask(question, accept_truncated)
+            again = question.shown_cookie(response)
+            return response if again is None else await self._ask(again, accept_truncated)
 
     async def _ask(self, question: Question, accept_truncated: bool) -> Response:
         target = self.spec.address

@@ -10,7 +10,9 @@ can send it, and the real answer may still come. On a connection only the server
 from __future__ import annotations
 
 import asyncio
+import copy
 import secrets
+from dataclasses import replace
 from typing import TypeAlias
 
 from pierhead.address import ListenSpec
@@ -30,6 +32,8 @@ _FRAMING = LengthPrefixed(2)
 #: Datagrams read in one go before others get their turn, so that a flood of forged ones cannot
 #: keep a deadline from passing.
 _BATCH = 64
+#: RFC 7873 §4: octets of a client's cookie; the server's own follows.
+_CLIENT_COOKIE = 8
 
 #: Why no answer can come any more: the server, the caller, the system.
 _Failure: TypeAlias = PeerError | UsageError | OSError
@@ -63,6 +67,26 @@ class Question:
         self._edns = edns
         self._flags = flags
 
+    def shown_cookie(self, response: Response) -> Question | None:
+        """Return the same question with the cookie that a BADCOOKIE asks for (RFC 7873 §5.3).
+
+        None where the response asks for none, or the server has nothing to show.
+        """
+        if response.rcode != iana.BADCOOKIE or self._edns is None or not _cookie(self._edns):
+            return None
+        cookie = _cookie(response.edns)
+        if len(cookie) <= _CLIENT_COOKIE or cookie == _cookie(self._edns):
+            return None
+        again = copy.copy(self)
+        again._edns = replace(
+            self._edns,
+            options=tuple(
+                (code, cookie if code == iana.OPTION_COOKIE else data)
+                for code, data in self._edns.options
+            ),
+        )
+        return again
+
     def frame(self, ident: int) -> bytes:
         """Return the query with this identifier."""
         return build_query(
@@ -77,14 +101,24 @@ class Question:
     def is_answered_by(self, response: Response) -> bool:
         """Tell whether a response with the right identifier has this question.
 
-        A refusal may leave the question out where the server could not read it.
+        A refusal may leave the question out where the server could not read it. RFC 7873 §5.3: a
+        cookie in it must begin with the one that was sent.
         """
         if (response.flags ^ self._flags) & OPCODE_MASK:
+            return False
+        sent, got = _cookie(self._edns), _cookie(response.edns)
+        if sent and got and got[:_CLIENT_COOKIE] != sent[:_CLIENT_COOKIE]:
             return False
         if response.question is None:
             return response.rcode != iana.NOERROR
         qname, qtype, qclass = response.question
         return key(qname) == self._key and (qtype, qclass) == (self.qtype, self.qclass)
+
+
+def _cookie(edns: Edns | None) -> bytes:
+    """Return the content of the COOKIE option; nothing where there is none."""
+    options = edns.options if edns is not None else ()
+    return next((data for code, data in options if code == iana.OPTION_COOKIE), b"")
 
 
 class _InFlight:

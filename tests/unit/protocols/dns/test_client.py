@@ -538,3 +538,59 @@ def test_times_out_on_a_connection_that_was_good_before():
         await server.close()
 
     held(main)
+
+
+COOKIE = dns.Edns(options=((iana.OPTION_NSID, b""), (iana.OPTION_COOKIE, b"client!!")))
+
+
+def with_cookie(frame, cookie, rcode=dns.NOERROR):
+    reply = dns.Reply(parse_query(frame), rcode, options=((iana.OPTION_COOKIE, cookie),))
+    return StreamCodec().encode(reply)
+
+
+@pytest.mark.rfc("7873", "5.3")
+def test_a_cookie_that_the_server_wants_to_see_is_shown():
+    def react(frame):
+        shown = dict(parse_query(frame).edns.options)[iana.OPTION_COOKIE]
+        good = shown == b"client!!server-cookie"
+        return [with_cookie(frame, b"client!!server-cookie", 0 if good else iana.BADCOOKIE)]
+
+    async def main():
+        peer = Peer(react)
+        response = await dns.query("memgram:b", "a.", edns=COOKIE)
+        assert response.rcode == dns.NOERROR
+        assert len(peer.asked) == 2
+        assert parse_query(peer.asked[1]).edns.options[0] == (iana.OPTION_NSID, b"")
+
+    held(main)
+
+
+@pytest.mark.rfc("7873", "5.3")
+@pytest.mark.parametrize(
+    ("edns", "cookie"),
+    [
+        (COOKIE, b"client!!"),  # nothing of the server's in it
+        (dns.Edns(options=((iana.OPTION_COOKIE, b"client!!server-1"),)), b"client!!server-1"),
+        (dns.Edns(), b"client!!server-1"),  # none was sent
+    ],
+)
+def test_a_bad_cookie_is_an_answer_where_there_is_none_to_show(edns, cookie):
+    async def main():
+        peer = Peer(lambda frame: [with_cookie(frame, cookie, iana.BADCOOKIE)])
+        assert (await dns.query("memgram:b", "a.", edns=edns)).rcode == iana.BADCOOKIE
+        assert len(peer.asked) == 1
+
+    held(main)
+
+
+@pytest.mark.rfc("7873", "5.3")
+def test_an_answer_with_a_cookie_that_is_not_ours_is_waited_past():
+    def react(frame):
+        yield with_cookie(frame, b"another!server-cookie", dns.REFUSED)
+        yield with_cookie(frame, b"client!!server-cookie")
+
+    async def main():
+        Peer(react)
+        assert (await dns.query("memgram:b", "a.", edns=COOKIE)).rcode == dns.NOERROR
+
+    held(main)
