@@ -19,7 +19,8 @@ from pierhead.address import InetAddress, ListenSpec
 from pierhead.client.dial import dial_datagram
 from pierhead.errors import PeerError, TimedOut, UsageError
 from pierhead.limits import Limit
-from pierhead.protocols.dns.exchange import DatagramExchange, Question, StreamExchange
+from pierhead.protocols.dns.exchange import DatagramExchange, StreamExchange
+from pierhead.protocols.dns.question import Question
 from pierhead.protocols.dns.response import Response
 from pierhead.protocols.dns.wire.edns import Edns
 from pierhead.protocols.dns.wire.message import RD

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import DecodeError
 from pierhead.protocols.dns.codec import DatagramCodec
-from pierhead.protocols.dns.exchange import Question
 from pierhead.protocols.dns.option_text import option_words
+from pierhead.protocols.dns.question import Question
 from pierhead.protocols.dns.response import ResourceRecord, Response, parse_response
 from pierhead.protocols.dns.trace import Step, Trace
 from pierhead.protocols.dns.wire import iana
