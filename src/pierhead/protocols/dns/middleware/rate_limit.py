@@ -107,7 +107,7 @@ _ANSWER, _NODATA, _NXDOMAIN, _REFERRAL, _ERROR = range(5)
 
 #: What is said: the kind of answer, the name it is about, and the type.
 Kind: TypeAlias = tuple[int, bytes, int]
-_Key: TypeAlias = tuple[int, int, bytes, int]
+_Key: TypeAlias = tuple[int, bytes, int, bytes, int]
 
 
 def rate_limit(
@@ -152,7 +152,7 @@ def rate_limit(
         interval_ns=math.ceil(1e9 / responses_per_second),
         burst=burst,
         slip=slip,
-        shifts={4: 32 - ipv4_prefix, 16: 128 - ipv6_prefix},
+        prefixes={4: _octets(ipv4_prefix), 16: _octets(ipv6_prefix)},
         max_entries=max_entries,
         exempt=allow(*exempt) if exempt else None,
         clock=clock or SystemClock(),
@@ -181,7 +181,7 @@ class RateLimit(Layer):
         interval_ns: int,
         burst: int,
         slip: int,
-        shifts: dict[int, int],
+        prefixes: dict[int, tuple[int, int | None]],
         max_entries: int,
         exempt: NetworkList | None,
         clock: Clock,
@@ -190,7 +190,7 @@ class RateLimit(Layer):
         self._interval_ns = interval_ns
         self._ahead_ns = (burst - 1) * interval_ns
         self._slip = slip
-        self._shifts = shifts
+        self._prefixes = prefixes
         self._max_entries = max_entries
         self._exempt = exempt
         self._now = clock.monotonic
@@ -241,9 +241,11 @@ class RateLimit(Layer):
         source = peer.ip
         if source is None or via.transport is not Transport.DATAGRAM:
             return None
-        network = int.from_bytes(source, "big") >> self._shifts[len(source)]
-        # The complement keeps IPv6 prefixes apart from IPv4 ones: it is negative.
-        return network if len(source) == 4 else ~network, *kind
+        octets, mask = self._prefixes[len(source)]
+        network = source[:octets]
+        if mask is not None:
+            network = network[:-1] + bytes((network[-1] & mask,))
+        return len(source), network, *kind
 
     def _count(self, key: _Key) -> int:
         """Count an answer; return 0 to send it, else how many have been withheld in a row."""
@@ -262,6 +264,11 @@ class RateLimit(Layer):
         if len(entries) > self._max_entries:
             del entries[next(iter(entries))]
         return withheld
+
+
+def _octets(prefix: int) -> tuple[int, int | None]:
+    """Return how many octets a prefix takes, and which bits of the last, None for all."""
+    return (prefix + 7) // 8, 0xFF << 8 - prefix % 8 & 0xFF if prefix % 8 else None
 
 
 def kind_of(query: Query, reply: Reply) -> Kind:

@@ -259,12 +259,17 @@ class Reply:
 
     def having(self, code: int, data: bytes) -> Reply:
         """Return a copy with this EDNS option, in place of any with the same code."""
-        others = [option for option in self.options if option[0] != code]
-        return self._copy(options=(*others, (code, data)))
+        copy = self._copy()
+        option = (code, data)
+        kept = [each for each in self.options if each[0] != code] if self.options else ()
+        copy.options = (*kept, option)
+        return copy
 
     def padded(self, block: int) -> Reply:
         """Return a copy whose message is padded to a multiple of this many octets."""
-        return self._copy(padding=block)
+        copy = self._copy()
+        copy.padding = block
+        return copy
 
     def cut(self) -> Reply:
         """Return a copy that says TC and has no records: ask again over a stream."""
@@ -277,19 +282,20 @@ class Reply:
         copy.additional = ()
         return copy
 
-    def _copy(self, options: Options | None = None, padding: int | None = None) -> Reply:
-        return Reply(
-            self.query,
-            self.rcode,
-            self.authoritative,
-            self.answer,
-            self.authority,
-            glue=self.glue,
-            additional=self.additional,
-            options=self.options if options is None else options,
-            truncated=self.truncated,
-            padding=self.padding if padding is None else padding,
-        )
+    def _copy(self) -> Reply:
+        # Slot by slot: half the cost of a call with ten arguments.
+        copy = Reply.__new__(Reply)
+        copy.query = self.query
+        copy.rcode = self.rcode
+        copy.authoritative = self.authoritative
+        copy.answer = self.answer
+        copy.authority = self.authority
+        copy.glue = self.glue
+        copy.additional = self.additional
+        copy.options = self.options
+        copy.truncated = self.truncated
+        copy.padding = self.padding
+        return copy
 
     def __repr__(self) -> str:
         return f"<Reply {iana.rcode_text(self.rcode)} to {self.query.name} {self.query.rtype}>"
