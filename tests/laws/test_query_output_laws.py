@@ -30,10 +30,34 @@ OPTIONS = st.lists(
     st.tuples(st.sampled_from([3, 8, 9, 10, 11, 12, 15, 65001]), st.binary(max_size=12)), max_size=3
 )
 
-WORDS = """
-@a @::1 @[ @ -p 53 -x -t A +tcp +noall +subnet=0 +bufsize=1 +cookie= +edns=x +no +nocookie=1 -- -
---zone --color=auto -4 + ++ ANY IN
-""".split()
+WORDS = [
+    "@a",
+    "@::1",
+    "@[",
+    "@",
+    "-p",
+    "53",
+    "-x",
+    "-t",
+    "A",
+    "+tcp",
+    "+noall",
+    "+subnet=0",
+    "+bufsize=1",
+    "+cookie=",
+    "+edns=x",
+    "+no",
+    "+nocookie=1",
+    "--",
+    "-",
+    "--zone",
+    "--color=auto",
+    "-4",
+    "+",
+    "++",
+    "ANY",
+    "IN",
+]
 
 
 @st.composite
