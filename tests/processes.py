@@ -63,6 +63,8 @@ PACKAGES = {
     "nsd": "nsd",
     "nsd-checkzone": "nsd",
     "socat": "socat",
+    "systemd-analyze": "systemd",
+    "systemd-socket-activate": "systemd",
 }
 
 

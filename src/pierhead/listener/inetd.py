@@ -41,35 +41,49 @@ _INPUT = "standard input"
 
 @dataclass(frozen=True, slots=True)
 class StandardStreams:
-    """The numbers of standard input, output and error."""
+    """The numbers of standard input, output and error; None for one that was closed at the start.
 
-    input: int = 0
-    output: int = 1
-    error: int = 2
+    A number that was closed is not looked at: it is some other file's by now, the event loop's
+    perhaps.
+    """
+
+    input: int | None
+    output: int | None
+    error: int | None
+
+    @classmethod
+    def of_process(cls) -> StandardStreams:
+        """Return those of this process."""
+        return cls(
+            None if sys.__stdin__ is None else 0,
+            None if sys.__stdout__ is None else 1,
+            None if sys.__stderr__ is None else 2,
+        )
 
     def redirect(self) -> None:
         """Leave nothing of the connection behind: input ends, output goes to standard error.
 
         Some super-servers make standard error the connection too; it is put out of reach then.
         """
-        if kind_of_file(self.error) is None or _is_same(self.input, self.error):
-            self._put_nothing(self.error)
-        sys.stdout.flush()
-        os.dup2(self.error, self.output)
-        self._put_nothing(self.input)
-
-    def _put_nothing(self, number: int) -> None:
-        nothing = os.open(os.devnull, os.O_RDWR)
-        try:
-            if nothing != number:
-                os.dup2(nothing, number)
-        finally:
-            if nothing != number:
-                os.close(nothing)
+        assert self.input is not None
+        if self.error is not None and os.path.sameopenfile(self.input, self.error):
+            _put_nothing(self.error)
+        if self.output is not None:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            if self.error is None:
+                _put_nothing(self.output)
+            else:
+                os.dup2(self.error, self.output)
+        _put_nothing(self.input)
 
 
-def _is_same(first: int, second: int) -> bool:
-    return os.path.sameopenfile(first, second)
+def _put_nothing(number: int) -> None:
+    nothing = os.open(os.devnull, os.O_RDWR)
+    try:
+        os.dup2(nothing, number)
+    finally:
+        os.close(nothing)
 
 
 def open_inetd(
@@ -77,34 +91,40 @@ def open_inetd(
     buffers: BufferSource,
     batched: bool | None,
     *,
-    streams: StandardStreams = StandardStreams(),  # frozen
+    streams: StandardStreams | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Listener:
     """Take standard input and output over.
+
+    Args:
+        streams: those of this process where None.
+        environment: where a super-server says who the peer is.
 
     Raises:
         ListenError: they are nothing that can be served, or served already.
     """
     assert isinstance(spec.address, InetdAddress)
     address = str(spec)
-    kind = kind_of_file(streams.input)
-    if kind in (None, "a terminal", "a directory"):
+    streams = streams or StandardStreams.of_process()
+    number = streams.input
+    kind = None if number is None else kind_of_file(number)
+    if number is None or kind in (None, "a terminal", "a directory"):
         reason = f"{_INPUT} is {kind or 'closed'}, expected a connection"
         remedy = (
             "a super-server starts this; to try it out: systemd-socket-activate --inetd -a -l "
             "PORT PROGRAM, or a pipe"
         )
         raise ListenError(address, "adopt", reason, remedy)
-    claim_descriptor(streams.input, address, _INPUT)
+    claim_descriptor(number, address, _INPUT)
     try:
         if spec.options.get("mode", "nowait") == "wait":
-            listener = _wait(spec, streams, buffers, batched)
+            listener = _wait(spec, number, buffers, batched)
         elif kind == "a socket":
-            listener = _take_socket(spec, streams, environment)
+            listener = _take_socket(spec, number, environment)
         else:
-            listener = _take_pipes(spec, streams, environment)
+            listener = _take_pipes(spec, (number, streams.output), environment)
     except BaseException:
-        release_descriptor(streams.input)
+        release_descriptor(number)
         raise
     streams.redirect()
     # Standard input stays claimed: there is none any more.
@@ -117,9 +137,9 @@ def _moved(number: int) -> int:
 
 
 def _wait(
-    spec: ListenSpec, streams: StandardStreams, buffers: BufferSource, batched: bool | None
+    spec: ListenSpec, standard_input: int, buffers: BufferSource, batched: bool | None
 ) -> Listener:
-    number = _moved(streams.input)
+    number = _moved(standard_input)
     try:
         return adopt(spec, number, _INPUT, buffers, batched=batched)
     except BaseException:
@@ -127,15 +147,13 @@ def _wait(
         raise
 
 
-def _take_socket(
-    spec: ListenSpec, streams: StandardStreams, environment: Mapping[str, str]
-) -> Listener:
-    found = look_at(streams.input, str(spec), _INPUT)
+def _take_socket(spec: ListenSpec, standard_input: int, environment: Mapping[str, str]) -> Listener:
+    found = look_at(standard_input, str(spec), _INPUT)
     if found.transport is Transport.DATAGRAM or found.is_listening:
         reason = f"{_INPUT} is {found}, expected one accepted connection"
         raise ListenError(str(spec), "adopt", reason, "write inetd?mode=wait to serve it")
     refuse_unknown_options(spec, options_for(found) | _MODE)
-    sock = socket.socket(fileno=_moved(streams.input))
+    sock = socket.socket(fileno=_moved(standard_input))
     try:
         sock.setblocking(False)
         apply_options(sock, spec, {})
@@ -164,15 +182,16 @@ def _accepted(
 
 
 def _take_pipes(
-    spec: ListenSpec, streams: StandardStreams, environment: Mapping[str, str]
+    spec: ListenSpec, ends: tuple[int, int | None], environment: Mapping[str, str]
 ) -> Listener:
     refuse_unknown_options(spec, _MODE)
-    if kind_of_file(streams.output) is None:
+    standard_input, standard_output = ends
+    if standard_output is None:
         reason = "standard output is closed, and replies have no way to go"
         raise ListenError(str(spec), "adopt", reason, "connect it to where the client reads")
-    reading = _moved(streams.input)
+    reading = _moved(standard_input)
     try:
-        writing = _moved(streams.output)
+        writing = _moved(standard_output)
     except BaseException:
         os.close(reading)
         raise

@@ -27,6 +27,8 @@ T = TypeVar("T")
 #: How long a service may take to unwind once the second signal has cancelled it.
 _UNWIND_S = 0.5
 
+_STANDARD_ERROR = 2
+
 
 def run(
     what: Endpoint | Application, *addresses: str | ListenSpec | Listener, **options: float
@@ -64,8 +66,20 @@ def event_loop_runner(main: Coroutine[Any, Any, T]) -> T:
         pass
     else:
         factory = uvloop.new_event_loop
+    _fill_standard_streams()
     with asyncio.Runner(loop_factory=factory) as runner:
         return runner.run(main)
+
+
+def _fill_standard_streams() -> None:
+    """Open standard input, output and error on nothing where they are closed.
+
+    Otherwise the next socket gets the number, libuv gives up on it, and what is printed goes to
+    a client.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
+        pass
+    os.close(number)
 
 
 async def serve_until_signal(
