@@ -1,8 +1,8 @@
 """The ``pierhead`` command: finds the subcommand, turns errors into messages and exit codes.
 
 Exit codes are a contract: 0 ok, 1 runtime, 2 usage, 3 could not start, 4 configuration or zone
-invalid. A subcommand's module is imported when it is run or its own help is shown, so that
-``pierhead --help`` answers at once.
+invalid; `query` alone has dig's. A subcommand's module is imported when it is run or its own help
+is shown, so that ``pierhead --help`` answers at once.
 """
 
 from __future__ import annotations
@@ -61,9 +61,12 @@ _EPILOG = """\b
 Examples:
   pierhead serve dns --zone examples/zones
   pierhead serve echo -l tcp:127.0.0.1:7000 -l udp:127.0.0.1:7000
+  pierhead query @127.0.0.1:5300 www.example. AAAA +dnssec
+  pierhead zone check examples/zones
   pierhead address explain --for dns 127.0.0.1:5300
 
-Exit codes: 0 ok, 1 runtime, 2 usage, 3 could not start, 4 configuration or zone invalid.
+Exit codes: 0 ok, 1 runtime, 2 usage, 3 could not start, 4 configuration or zone invalid;
+those of query are dig's.
 """
 
 
