@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -286,3 +288,13 @@ def test_a_terminal_gets_colors_unless_no_color_is_set(
     monkeypatch.setenv("NO_COLOR", no_color)
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert _wants_color("auto") is colored
+
+
+def test_asking_loads_neither_a_server_nor_a_library_that_is_slow_to_load():
+    program = (
+        "import sys, pierhead.cli.query\n"
+        "slow = {'dns', 'uvloop', 'cryptography', 'pierhead.server'} & set(sys.modules)\n"
+        "sys.exit(' '.join(slow) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
