@@ -40,7 +40,10 @@ class FailureLog:
 def _one_line(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception:  # the error's own __str__ may raise, and its class says enough
+        text = "(its text cannot be had)"
     # What a peer sent may stand in the message: escape it and keep it short.
     shown = text[:200].encode("unicode_escape").decode("ascii")
     return f"{type(error).__name__}: {shown}{'…' if len(text) > 200 else ''}{place}"

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pierhead.admission import Admission
-from pierhead.buffer import BufferSource
 from pierhead.clock import Clock
 from pierhead.context import Peer, Via
 from pierhead.failure_log import FailureLog
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
+from pierhead.server.read_buffer import ReadBuffer
 
 __all__ = ["ConnectionScope", "ServedConnection"]
 
@@ -34,7 +34,7 @@ class ConnectionScope:
             each time.
         admission: the check to ask for every frame, or None.
         clock: where the time comes from.
-        buffers: where receive buffers come from.
+        read_buffer: what reads go into.
         counters: what to count.
         failures: where a service's failure is reported.
         lost: note that an accepted request will not be answered, and why.
@@ -47,7 +47,7 @@ class ConnectionScope:
     options: ServerOptions
     admission: Admission | None
     clock: Clock
-    buffers: BufferSource
+    read_buffer: ReadBuffer
     counters: ConnectionCounters
     failures: FailureLog
     lost: Callable[[str], None]

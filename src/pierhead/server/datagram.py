@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 from collections.abc import Callable
 
 from pierhead.admission import Admission, Answer, Drop
@@ -37,6 +38,13 @@ _SEND_REASONS = {
     errno.ECONNREFUSED: "peer_gone",
     errno.ENOENT: "peer_gone",
 }
+
+
+_log = logging.getLogger("pierhead.server")
+
+#: Receiving pauses this long after an error, doubled up to the longest.
+_SHORTEST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 1.0
 
 
 class DatagramServer:
@@ -88,6 +96,7 @@ class DatagramServer:
         self._ready = self._count("ready_answers_total")
         self._truncated = self._count("dropped_total", reason="truncated")
         self._truncated_so_far = 0
+        self._dropped: dict[str, Metric] = {}  # a flood of them has to be cheap
         self._claiming = listener if isinstance(listener, Claiming) else None
         self._counters = RequestCounters(self._count)
         self.requests = Requests(
@@ -102,6 +111,9 @@ class DatagramServer:
         )
         self._idle = asyncio.Event()
         self._idle.set()
+        self._pause_s = _SHORTEST_PAUSE_S
+        self._resuming: asyncio.TimerHandle | None = None
+        self._log_errors_after = float("-inf")
 
     def start(self) -> None:
         """Begin to receive."""
@@ -118,6 +130,8 @@ class DatagramServer:
 
     def drain(self) -> None:
         """Receive no more; what has been accepted is still answered."""
+        if self._resuming is not None:
+            self._resuming.cancel()
         self.listener.stop()
 
     async def wait_drained(self) -> None:
@@ -142,7 +156,12 @@ class DatagramServer:
 
     def _on_readable(self) -> None:
         options = self.options
-        batch = self.listener.receive_batch(options.batch_size)
+        try:
+            batch = self.listener.receive_batch(options.batch_size)
+        except OSError as error:
+            self._pause(error)
+            return
+        self._pause_s = _SHORTEST_PAUSE_S
         if self.listener.truncated != self._truncated_so_far:
             self._count_truncated()
         if self._claiming is not None:
@@ -154,6 +173,7 @@ class DatagramServer:
         received_at = self._clock.monotonic()
         deadline = received_at + options.request_timeout
         peer_of, via, requests, loop = self.listener.peer, self._via, self.requests, self._loop
+        requests.max_replies = options.max_replies_per_datagram
         claiming = self._claiming
         admission, answer_now = self._admission, self._answer_now
         for frame, reply_to in batch:
@@ -181,6 +201,18 @@ class DatagramServer:
         if requests:
             self._wake_sweep()
 
+    def _pause(self, error: OSError) -> None:
+        """Stop receiving for a while: an error that stays would make the loop spin."""
+        self._count("receive_errors_total").value += 1
+        now = self._clock.monotonic()
+        if now >= self._log_errors_after:
+            self._log_errors_after = now + 1.0
+            words = error.strerror or str(error)
+            _log.warning("%s: cannot receive: %s; trying again", self._name, words)
+        self.listener.stop()
+        self._resuming = self._loop.call_later(self._pause_s, self.start)
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+
     def _count_refused(self, claiming: Claiming) -> None:
         for reason, number in claiming.refused.items():
             self._count("dropped_total", reason=reason).value = number
@@ -192,7 +224,7 @@ class DatagramServer:
         self._truncated_so_far = now
 
     def _refuse_admission(self, verdict: Drop | Answer, reply_to: ReplyTo) -> None:
-        self._count("dropped_total", reason=verdict.reason).value += 1
+        self._drop(verdict.reason)
         if isinstance(verdict, Answer):
             self._outgoing.append((verdict.frame, reply_to))
 
@@ -231,10 +263,15 @@ class DatagramServer:
         refused = self.listener.send_batch(outgoing)
         self._sent.value += len(outgoing) - len(refused)
         for _, number in refused:
-            reason = _SEND_REASONS.get(number, "send_error")
-            self._count("dropped_total", reason=reason).value += 1
+            self._drop(_SEND_REASONS.get(number, "send_error"))
         if not self._idle.is_set():
             self._idle.set()
+
+    def _drop(self, reason: str) -> None:
+        counter = self._dropped.get(reason)
+        if counter is None:
+            counter = self._dropped[reason] = self._count("dropped_total", reason=reason)
+        counter.value += 1
 
     def _count(self, name: str, **labels: str) -> Metric:
         return self._metrics.counter(name, listener=self._name, **labels)

@@ -12,6 +12,8 @@ What happens at the end, whoever ends it:
 
 - end of input: what has come in whole is answered, then the connection closes;
 - a framing error: the protocol's refusal follows the answers still due, then it closes;
+- a request that has failed and has no refusal, where replies go in order: the answers before it
+  are given, then it closes, since the peer would take the next reply for this one's;
 - `drain`: as at the end of input;
 - after the last byte, the server sends its own end of stream and waits ``linger_timeout`` for
   the peer's, since closing on unread input would send a reset that can overtake the reply.
@@ -44,6 +46,11 @@ def framed(handler: FrameHandler, framing: Framing, order: Order = Order.IN_ORDE
     return connect
 
 
+#: Frames taken from one connection before the others get their turn: dropped frames and ready
+#: answers never fill the window, and a read can hold thirty thousand of them.
+_FRAMES_PER_TURN = 128
+
+
 class _State(Enum):
     OPEN = "reading and answering"
     FINISHING = "reading no more; answers are due"
@@ -58,7 +65,7 @@ class _Turn:
     """
 
     __slots__ = (
-        "_close",
+        "_close_for",
         "_connection",
         "_idle_timeout",
         "done",
@@ -73,7 +80,7 @@ class _Turn:
         self.done = False
         self.ready: asyncio.Future[None] | None = None
         self.has_commands = False
-        self._close = False
+        self._close_for = ""
         self._idle_timeout: float | None = None
 
     @property
@@ -90,15 +97,20 @@ class _Turn:
 
     def close_after_reply(self) -> None:
         """Close once everything accepted up to this request's last reply is answered."""
-        self._close = True
+        self._close_for = "service"
+        self.has_commands = True
+
+    def close_unanswered(self) -> None:
+        """Close: the request has failed, and the peer could take the next reply for its own."""
+        self._close_for = self._close_for or "unanswered"
         self.has_commands = True
 
     def apply(self, connection: FramedConnection) -> None:
         """Let the two commands take effect."""
         if self._idle_timeout is not None:
             connection.idle_timeout = self._idle_timeout
-        if self._close:
-            connection.finish("service")
+        if self._close_for:
+            connection.finish(self._close_for)
 
 
 class FramedConnection(asyncio.BufferedProtocol):
@@ -122,6 +134,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             deliver_one=self._deliver_one,
             finished=self._finished,
             lost=lambda _request, reason: scope.lost(reason),
+            unanswered=_Turn.close_unanswered if self._in_order else None,
         )
         self._turns: deque[_Turn] = deque()  # in order only: replies due, oldest first
         self._outgoing: list[bytes] = []
@@ -133,6 +146,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._is_made = False  # the transport is there
         self._is_gone = False  # the transport has said so
         self._advancing = False
+        self._rests = False  # it has had its share of this turn of the loop
         self._reading_paused = False
         self._writable = True
         self._waiting_for_room: deque[asyncio.Future[None]] = deque()
@@ -159,14 +173,14 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def get_buffer(self, sizehint: int) -> bytearray:
-        """Lend asyncio a buffer for one read; it comes back in `buffer_updated`."""
-        if self._buffer is None:
-            try:
-                self._buffer = self._scope.buffers.acquire(self._scope.options.read_size_bytes)
-            except Overloaded as error:
-                self._scope.counters.dropped(error.limit)
-                self._loop.call_soon(self.abort, error.limit)
-                return bytearray(512)  # asyncio wants one all the same; the abort follows
+        """Lend asyncio the buffer for one read; `buffer_updated` follows at once, or never."""
+        try:
+            self._buffer = self._scope.read_buffer.lend(self._scope.options.read_size_bytes)
+        except Overloaded as error:
+            self._scope.counters.dropped(error.limit)
+            self._loop.call_soon(self.abort, error.limit)
+            self._buffer = None
+            return bytearray(512)  # asyncio wants one all the same; the abort follows
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -179,7 +193,6 @@ class FramedConnection(asyncio.BufferedProtocol):
         if self._state is _State.OPEN:
             with memoryview(buffer) as whole, whole[:nbytes] as piece:
                 self._framer.feed(piece)
-        self._scope.buffers.release(buffer)
         self._advance()
 
     def eof_received(self) -> bool:
@@ -213,9 +226,6 @@ class FramedConnection(asyncio.BufferedProtocol):
         """Stop serving."""
         reason = self._close_reason or "peer_gone"
         self._state = _State.CLOSED
-        if self._buffer is not None:
-            self._scope.buffers.release(self._buffer)
-            self._buffer = None
         self._outgoing.clear()
         self._scope.counters.closed(reason)
         self._is_gone = True
@@ -278,7 +288,8 @@ class FramedConnection(asyncio.BufferedProtocol):
         """Take whole frames from the framer while the window has room."""
         scope = self._scope
         window = scope.options.max_requests_per_connection
-        while self._writable and (room := window - self._load()) > 0:
+        taken = 0
+        while self._writable and not self._rests and (room := window - self._load()) > 0:
             try:
                 frames = self._framer.frames(room)
                 if not frames and self._ended and self._framer.buffered and not self._cut_off:
@@ -290,8 +301,17 @@ class FramedConnection(asyncio.BufferedProtocol):
                 break
             scope.counters.frames_received.value += len(frames)
             self._take(frames)
+            taken += len(frames)
+            if taken >= _FRAMES_PER_TURN:
+                self._rests = True
+                self._loop.call_soon(self._go_on)
         self._note_partial()
         self._steer_reading()
+
+    def _go_on(self) -> None:
+        """It is this connection's turn again."""
+        self._rests = False
+        self._advance()
 
     def _load(self) -> int:
         return len(self._turns) if self._in_order else len(self._requests)
@@ -431,7 +451,9 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._advancing = False
 
     def _is_busy(self) -> bool:
-        return bool(self._requests or self._turns or self._outgoing or self._flush_due)
+        return bool(
+            self._requests or self._turns or self._outgoing or self._flush_due or self._rests
+        )
 
     def _end_output(self) -> None:
         """Everything is answered: close, after the peer where it may still be sending."""
@@ -462,7 +484,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         if self._state is not _State.OPEN:
             return
         has_room = self._load() < self._scope.options.max_requests_per_connection
-        if has_room and self._writable:
+        if has_room and self._writable and not self._rests:
             self._resume_reading()
         else:
             self._pause_reading()

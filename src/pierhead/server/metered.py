@@ -14,6 +14,7 @@ class ConnectionCounters:
     def __init__(self, metrics: Metrics, listener: str) -> None:
         self._metrics = metrics
         self._listener = listener
+        self._dropped: dict[str, Metric] = {}  # a flood of them has to be cheap
         self.requests = RequestCounters(self.count)
         self.accepted = self.count("connections_accepted_total")
         self.open = metrics.gauge("connections_open", listener=listener)
@@ -31,7 +32,10 @@ class ConnectionCounters:
 
     def dropped(self, reason: str) -> None:
         """Count one frame or connection that gets no service."""
-        self.count("dropped_total", reason=reason).value += 1
+        counter = self._dropped.get(reason)
+        if counter is None:
+            counter = self._dropped[reason] = self.count("dropped_total", reason=reason)
+        counter.value += 1
 
     def closed(self, reason: str) -> None:
         """Count one connection that ended, and why."""

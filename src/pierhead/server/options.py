@@ -47,6 +47,17 @@ LIMITS: tuple[Limit, ...] = (
         effect=_NEXT_REQUEST,
     ),
     Limit(
+        "max_replies_per_datagram",
+        default=100,
+        minimum=1,
+        maximum=1_000_000,
+        unit="replies",
+        meaning="Replies to one datagram: its sender may be forged, and they go to a victim.",
+        source="one full response to an enumeration; more belongs on a stream",
+        metric="requests_failed_total{reason=max_replies_per_datagram}",
+        effect="at the next batch",
+    ),
+    Limit(
         "max_requests_per_connection",
         default=32,
         minimum=1,
@@ -118,7 +129,7 @@ LIMITS: tuple[Limit, ...] = (
         minimum=0.01,
         maximum=86_400.0,
         unit="s",
-        meaning="For the peer to take what has been handed to the system; then the connection "
+        meaning="For the peer to take what the system cannot hold for it; then the connection "
         "is cut, the one case in which an accepted request's reply is lost.",
         source="CVE-2024-0760 (client that never reads)",
         metric="connections_closed_total{reason=write}",
@@ -192,6 +203,7 @@ class ServerOptions:
 
     max_connections: int = 1024
     max_requests: int = 1024
+    max_replies_per_datagram: int = 100
     max_requests_per_connection: int = 32
     request_timeout: float = 10.0
     handshake_timeout: float = 5.0

@@ -90,6 +90,10 @@ class Requests:
         deliver_one: takes one of many replies; waits while the peer is slow.
         finished: called once per request, after its last reply.
         lost: called for a request that will not be answered, with the reason.
+        unanswered: called for a request that failed and has no refusal, before ``finished``.
+
+    Attributes:
+        max_replies: how many replies one request may have; None for as many as it likes.
     """
 
     __slots__ = (
@@ -102,7 +106,9 @@ class Requests:
         "_reject",
         "_running",
         "_service",
+        "_unanswered",
         "_where",
+        "max_replies",
     )
 
     def __init__(
@@ -116,6 +122,7 @@ class Requests:
         deliver_one: Callable[[Key, bytes], Awaitable[None]],
         finished: Callable[[Key], None],
         lost: Callable[[Request, str], None],
+        unanswered: Callable[[Key], None] | None = None,
     ) -> None:
         self._service = handler.service
         self._reject = handler.reject
@@ -126,6 +133,8 @@ class Requests:
         self._deliver_one = deliver_one
         self._finished = finished
         self._lost = lost
+        self._unanswered = unanswered
+        self.max_replies: int | None = None
         self._running: set[Request] = set()
 
     def __len__(self) -> int:
@@ -183,7 +192,10 @@ class Requests:
         except asyncio.CancelledError:
             if self._was_cancelled_from_outside(request):
                 raise
-        except Exception as error:
+        except (KeyboardInterrupt, GeneratorExit):
+            raise  # the user, or the end of the loop; no doing of the service
+        except BaseException as error:
+            # Also SystemExit: one request must not end a server that others are using.
             self._refuse(request, error)
         finally:
             self._running.discard(request)
@@ -196,7 +208,11 @@ class Requests:
                 "async iterator of bytes"
             )
         async with aclosing(_closable(reply)) as replies:
+            count = 0
             async for frame in replies:
+                count += 1
+                if self.max_replies is not None and count > self.max_replies:
+                    raise Overloaded("max_replies_per_datagram")
                 await self._deliver_one(key, frame)
         self._counters.answered.value += 1
 
@@ -214,7 +230,7 @@ class Requests:
         self._lost(request, reason or "cancelled")
         return reason is None
 
-    def _refuse(self, request: Request, error: Exception) -> None:
+    def _refuse(self, request: Request, error: BaseException) -> None:
         if isinstance(error, DecodeError):
             self._counters.undecodable()
             refusal = self.refusal(error, request.frame)
@@ -231,9 +247,13 @@ class Requests:
                 self._deliver(request.key, refusal)
             except UsageError as mistake:  # the refusal itself cannot be framed
                 self._failures.report(f"{self._where}: reject", mistake)
+            else:
+                return
+        if self._unanswered is not None:
+            self._unanswered(request.key)
 
 
-def _failed(error: Exception) -> ServiceFailed:
+def _failed(error: BaseException) -> ServiceFailed:
     failure = ServiceFailed(f"the service raised {type(error).__name__}")
     failure.__cause__ = error
     return failure

@@ -25,7 +25,7 @@ from pierhead.errors import ListenError, UsageError
 from pierhead.listener.base import DatagramListener, Listener, StreamListener
 from pierhead.listener.open import Group, open_all, undo
 from pierhead.listener.systemd import report_unclaimed
-from pierhead.listener.wrap import certificate_reader
+from pierhead.listener.wrap import certificate_reader, unwrapped
 from pierhead.metrics import Metrics
 from pierhead.server.at_address import AtAddress
 from pierhead.server.datagram import DatagramServer
@@ -348,7 +348,7 @@ def _admission(endpoint: Endpoint, listener: StreamListener) -> tuple[Connection
     if not users and not groups:
         return own
     address = str(listener.spec)
-    if not listener.local.startswith(("unix", "inetd")):
+    if not unwrapped(listener).local.startswith(("unix", "inetd")):
         reason = f"{listener.local} is no Unix socket, and the system vouches for its peers alone"
         raise ListenError(address, "option allow-uid", reason, "leave it out")
     try:

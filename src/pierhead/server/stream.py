@@ -12,7 +12,8 @@ import asyncio
 import dataclasses
 import logging
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import cast
 
 from pierhead.admission import Admission, ConnectionAdmission
@@ -26,11 +27,11 @@ from pierhead.listener.base import (
     Accepted,
     Arrival,
     Handshaking,
-    Identified,
     ListenerEnded,
     OutOfDescriptors,
     StreamListener,
     arrive,
+    credentials_of,
 )
 from pierhead.metrics import Metrics
 from pierhead.server.at_address import AtAddress
@@ -38,6 +39,7 @@ from pierhead.server.connection import ConnectionScope, ServedConnection
 from pierhead.server.lost import Lost
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
+from pierhead.server.read_buffer import ReadBuffer
 
 __all__ = ["StreamServer"]
 
@@ -47,6 +49,8 @@ _log = logging.getLogger("pierhead.server")
 _SHORTEST_BACK_OFF_S = 0.05
 #: Connections accepted in a row before the loop turns, so that a flood starves nobody.
 _ACCEPTS_PER_TURN = 16
+#: Connections looked at to find one to evict.
+_LOOKED_AT = 64
 
 
 class StreamServer:
@@ -84,7 +88,7 @@ class StreamServer:
         self._admission = admission
         self._connection_admission = connection_admission
         self._clock = clock
-        self._buffers = buffers
+        self._read_buffer = ReadBuffer(buffers)
         self._on_lost = on_lost
         self._wake_sweep = wake_sweep
         self._name = self._at.name
@@ -160,6 +164,7 @@ class StreamServer:
     def close(self) -> None:
         """Close the listener."""
         self.listener.close()
+        self._read_buffer.close()
 
     # -- accepting -----------------------------------------------------------------------------
 
@@ -216,7 +221,7 @@ class StreamServer:
             scheme=accepted.local.partition(":")[0],
             local=accepted.local,
             listener=self._name,
-            credentials=accepted.credentials if isinstance(accepted, Identified) else None,
+            credentials=credentials_of(accepted),
         )
 
     def _may_come_in(self, accepted: Accepted, via: Via) -> bool:
@@ -243,7 +248,7 @@ class StreamServer:
             options=self.options,
             admission=self._admission,
             clock=self._clock,
-            buffers=self._buffers,
+            read_buffer=self._read_buffer,
             counters=self._counters,
             failures=self._failures,
             lost=lambda reason: self._on_lost(Lost(self._name, str(peer), reason)),
@@ -264,12 +269,21 @@ class StreamServer:
             return "" if _evict(self._beside) else "max_connections"
         return ""
 
-    def idle_connections(self) -> Iterator[tuple[float, ServedConnection]]:
-        """Yield each connection that has nothing to do, with the time since when."""
-        for connection in self._connections.values():
+    def longest_idle(self) -> tuple[float, ServedConnection] | None:
+        """Return a connection that has nothing to do, and since when; None if all are busy.
+
+        Of some that came first, the one idle longest: looking at all of them for each newcomer
+        would make a flood of newcomers dear. Those found busy go to the end of the line.
+        """
+        found: tuple[float, ServedConnection] | None = None
+        for scope in list(islice(self._connections, _LOOKED_AT)):
+            connection = self._connections[scope]
             since = connection.idle_since()
-            if since is not None:
-                yield since, connection
+            if since is None:
+                self._connections[scope] = self._connections.pop(scope)
+            elif found is None or since < found[0]:
+                found = since, connection
+        return found
 
     async def _attach(self, accepted: Accepted, via: Via) -> None:
         try:
@@ -330,8 +344,8 @@ class StreamServer:
 
 
 def _evict(servers: Sequence[StreamServer]) -> bool:
-    """Close the connection that has been idle longest; false where every one is busy."""
-    idle = [found for server in servers for found in server.idle_connections()]
+    """Close the connection that has been idle longest; false where none is found idle."""
+    idle = [found for server in servers if (found := server.longest_idle()) is not None]
     if not idle:
         return False
     _, victim = min(idle, key=lambda pair: pair[0])

@@ -16,6 +16,7 @@ from pierhead.server.connection import ConnectionScope
 from pierhead.server.framed import FramedConnection
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
+from pierhead.server.read_buffer import ReadBuffer
 
 VIA = Via(transport=Transport.STREAM, scheme="mem", local="mem:test", listener="mem:test")
 
@@ -108,7 +109,7 @@ class Bench:
             options=ServerOptions().changed(options),
             admission=admission,
             clock=self.clock,
-            buffers=BufferPool(),
+            read_buffer=ReadBuffer(BufferPool()),
             counters=ConnectionCounters(self.metrics, "mem:test"),
             failures=FailureLog(self.clock),
             lost=self.lost.append,

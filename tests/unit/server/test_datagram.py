@@ -6,6 +6,7 @@ import errno
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from fakes import FakeDatagramListener, HandClock, settle  # type: ignore[import-not-found]
 
 from pierhead.admission import Answer, Drop
@@ -127,6 +128,60 @@ async def test_many_replies_become_many_datagrams() -> None:
     it.listener.arrive(b"a")
     await settle()
     assert it.listener.sent == [b"a1", b"a2"]
+
+
+async def test_one_datagram_buys_only_so_many_replies() -> None:
+    closed = False
+
+    async def endless(frame: bytes, context: Any) -> AsyncIterator[bytes]:
+        async def frames() -> AsyncIterator[bytes]:
+            nonlocal closed
+            try:
+                while True:
+                    yield b"x"
+            finally:
+                closed = True
+
+        return frames()
+
+    it = Bench(endless, max_replies_per_datagram=3)
+    it.listener.arrive(b"a")
+    await settle(20)
+    assert it.listener.sent == [b"x"] * 3
+    assert closed
+    assert it.metrics.total("requests_failed_total", reason="max_replies_per_datagram") == 1
+
+
+async def test_an_error_of_the_socket_makes_a_pause_and_one_line(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pierhead.server.datagram._SHORTEST_PAUSE_S", 0.0)
+    monkeypatch.setattr("pierhead.server.datagram._LONGEST_PAUSE_S", 0.0)
+    it = Bench(upper)
+    left = 5
+    receive = it.listener.receive_batch
+
+    def fails(limit: int) -> list[tuple[bytes, Any]]:
+        nonlocal left
+        if left:
+            left -= 1
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return receive(limit)
+
+    monkeypatch.setattr(it.listener, "receive_batch", fails)
+    for _ in range(5):
+        assert it.listener.on_readable is not None
+        it.listener.on_readable()
+        assert it.listener.on_readable is None  # nobody is asked again and again
+        for _ in range(100):
+            if it.listener.on_readable is not None:
+                break
+            await asyncio.sleep(0)
+    it.listener.arrive(b"a")
+    await settle()
+    assert it.listener.sent == [b"A"]
+    assert it.metrics.total("receive_errors_total") == 5
+    assert len([r for r in caplog.records if r.levelname == "WARNING"]) == 1
 
 
 async def test_the_deadline_of_a_request_becomes_a_refusal() -> None:

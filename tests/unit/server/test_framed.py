@@ -8,11 +8,13 @@ import pytest
 from fakes import Bench, settle  # type: ignore[import-not-found]
 
 from pierhead.admission import Answer, Drop
+from pierhead.buffer import BufferPool
 from pierhead.codec import LengthPrefixed, Lines
 from pierhead.codec.base import Order
 from pierhead.endpoint import FrameHandler
 from pierhead.errors import DecodeError, FramingError, Overloaded, ServiceFailed, TimedOut
 from pierhead.server.framed import framed
+from pierhead.server.read_buffer import ReadBuffer
 
 
 def refuse(error: Exception, frame: bytes) -> bytes:
@@ -461,7 +463,7 @@ async def test_no_buffer_ends_the_connection_and_says_why() -> None:
             raise AssertionError("nothing was lent")
 
     it = bench(upper)
-    it.scope.buffers = Empty()
+    it.scope.read_buffer = ReadBuffer(Empty())
     buffer = it.connection.get_buffer(-1)
     buffer[:2] = b"a\n"
     it.connection.buffer_updated(2)
@@ -470,7 +472,7 @@ async def test_no_buffer_ends_the_connection_and_says_why() -> None:
     assert it.metrics.total("dropped_total", reason="max_buffer_bytes") == 1
 
 
-async def test_a_refusal_that_cannot_be_framed_is_left_out() -> None:
+async def test_a_refusal_that_cannot_be_framed_leaves_the_request_unanswered() -> None:
     async def fails(frame: bytes, context: Any) -> bytes:
         raise ValueError
 
@@ -479,7 +481,87 @@ async def test_a_refusal_that_cannot_be_framed_is_left_out() -> None:
     it.feed(b"a\n")
     await settle()
     assert it.output == b""
+    assert it.close_reasons() == ["unanswered"]
+
+
+async def test_a_failure_without_refusal_ends_a_connection_whose_replies_go_in_order() -> None:
+    """The peer would take the next reply for the one that is missing."""
+
+    async def fails_on_b(frame: bytes, context: Any) -> bytes:
+        if frame == b"b":
+            raise ValueError
+        return frame
+
+    it = Bench(framed(FrameHandler(fails_on_b), Lines(max_length_bytes=100)), linger_timeout=0)
+    it.feed(b"a\nb\n")
+    await settle()
+    assert it.output == b"a\n"
+    assert it.close_reasons() == ["unanswered"]
+
+
+async def test_a_failure_without_refusal_is_silence_where_replies_are_matched() -> None:
+    async def fails_on_b(frame: bytes, context: Any) -> bytes:
+        if frame == b"b":
+            raise ValueError
+        return frame
+
+    it = Bench(framed(FrameHandler(fails_on_b), Lines(max_length_bytes=100), Order.ANY))
+    it.feed(b"a\nb\nc\n")
+    await settle()
+    assert it.output == b"a\nc\n"
     assert not it.transport.closed
+
+
+@pytest.mark.parametrize("raised", [SystemExit(3), BaseExceptionGroup("two", [SystemExit()])])
+async def test_a_service_that_wants_to_end_the_program_has_failed(raised: BaseException) -> None:
+    async def quits(frame: bytes, context: Any) -> bytes:
+        raise raised
+
+    it = bench(quits)
+    it.feed(b"a\n")
+    await settle()
+    assert it.output == b"ServiceFailed\n"
+
+
+async def test_an_error_that_cannot_even_be_shown_is_a_failure_like_others() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no words")
+
+    async def fails(frame: bytes, context: Any) -> bytes:
+        raise Mute
+
+    it = bench(fails)
+    it.feed(b"a\n")
+    await settle()
+    assert it.output == b"ServiceFailed\n"
+
+
+async def test_an_idle_connection_holds_no_buffer_however_its_last_read_ended() -> None:
+    pool = BufferPool()
+    shared = ReadBuffer(pool)
+    many = [bench(upper) for _ in range(50)]
+    for it in many:
+        it.scope.read_buffer = shared
+        it.feed(b"a\n")
+        it.connection.get_buffer(-1)  # asked for, and then there was nothing to read
+        await settle()
+        assert it.output == b"A\n"
+    assert pool.lent_bytes == many[0].scope.options.read_size_bytes
+    shared.close()
+    assert pool.lent_bytes == 0
+
+
+async def test_frames_that_are_dropped_take_turns_with_everybody_else() -> None:
+    it = bench(upper, admission=lambda frame, peer, via: Drop("empty") if not frame else None)
+    it.feed(b"\n" * 1000 + b"a\n")
+    dropped = it.metrics.total("dropped_total", reason="empty")
+    assert dropped <= 128 + 32
+    assert not it.transport.reading
+    await settle(40)
+    assert it.metrics.total("dropped_total", reason="empty") == 1000
+    assert it.output == b"A\n"
+    assert it.transport.reading
 
 
 def test_framing_errors_are_decode_errors() -> None:

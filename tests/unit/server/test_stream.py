@@ -127,6 +127,26 @@ async def test_when_full_the_connection_idle_longest_gives_way() -> None:
     await it.stop()
 
 
+async def test_finding_room_looks_at_a_bounded_number_of_connections() -> None:
+    it = Bench(max_connections=200)
+    clients = [await it.connect() for _ in range(200)]
+    asked = 0
+    for client in clients:
+        connection = client.transport.protocol
+        idle_since = connection.idle_since
+
+        def counted(idle_since: Any = idle_since) -> float | None:
+            nonlocal asked
+            asked += 1
+            return idle_since()
+
+        connection.idle_since = counted
+    newcomer = await it.connect()
+    assert not newcomer.closed
+    assert asked <= 64
+    await it.stop()
+
+
 async def test_when_full_of_busy_connections_the_newcomer_is_closed() -> None:
     gate = asyncio.get_running_loop().create_future()
 

@@ -65,8 +65,9 @@ def serve(
 ) -> Endpoint:
     """Return a service of lines as an endpoint.
 
-    A line that is not text in the encoding gets no reply and is counted; a line that is too
-    long ends the connection. A reply that holds a newline is an error of the service.
+    The protocol has no way to say "error": a line that is not text in the encoding, that is too
+    long, or that the service fails to answer, ends its connection; a datagram gets no reply. A
+    reply that holds a newline is an error of the service.
 
     Args:
         service: answers one line: with a line, None for silence, or many lines.
