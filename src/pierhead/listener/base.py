@@ -37,6 +37,7 @@ __all__ = [
     "ReplyTo",
     "StreamListener",
     "arrive",
+    "credentials_of",
 ]
 
 #: Where a reply goes and which local address it leaves from; opaque to everyone but the
@@ -143,6 +144,11 @@ class Identified(Protocol):
     def credentials(self) -> Credentials | None:
         """Who the process at the other end is; None where the system does not say."""
         ...
+
+
+def credentials_of(accepted: Accepted) -> Credentials | None:
+    """Return who the process at the other end is, where the connection knows."""
+    return accepted.credentials if isinstance(accepted, Identified) else None
 
 
 class ListenerEnded(Exception):
