@@ -14,13 +14,6 @@ KNOWN_TO_DIFFER: dict[tuple[str, str], str] = {
         "Mail exchanges are asked for, and their addresses come with them",
     ): "a zone service cannot be told to give more than minimal answers",
     **{
-        ("rfc1034/4.3.2-several-zones", title): "DS of an alias's target is asked of the child"
-        for title in (
-            "An alias leads to a name whose DS records are the parent's",
-            "An alias leads to a name of which the parent says that it has no DS records",
-        )
-    },
-    **{
         ("rfc6672/2.2-substitution", title): "the DNAME record is in the answer twice"
         for title in (
             "A DNAME leads to its own owner, whose DNAME record is asked for: it is there once",

@@ -111,10 +111,7 @@ def lookup(
                 return Found(iana.NOERROR, True, ((qname, rrset), (qname, signatures)))
     if qclass not in (zone.rclass, iana.CLASS_ANY):
         return _refused(qname, trace)
-    if qtype == iana.DS and key == zone.key and len(key) > 1:
-        # RFC 4035 §3.1.4.1: DS records at a cut belong to the parent, if we have it.
-        zone = zones.find(name.parent(key)) or zone
-    walk = _Walk(zones, zone, qtype, dnssec, trace)
+    walk = _Walk(zones, _answering(zones, zone, key, qtype), qtype, dnssec, trace)
     walk.follow(qname)
     if not minimal:
         walk.add_courtesies()
@@ -122,6 +119,16 @@ def lookup(
         # RFC 1034 §3.7.1: "responses to QCLASS=* queries can never be authoritative".
         walk.authoritative = False
     return walk.found()
+
+
+def _answering(zones: Zones, zone: Zone, key: Name, qtype: int) -> Zone:
+    """Return the zone that answers for a name: the nearest one, or its parent for DS."""
+    if qtype == iana.DS and key == zone.key and len(key) > 1:
+        # RFC 4035 §3.1.4.1: DS records at a cut belong to the parent, if we have it.
+        parent = zones.find(name.parent(key))
+        if parent is not None and parent.rclass == zone.rclass:
+            return parent
+    return zone
 
 
 def _refused(qname: Name, trace: bool) -> Found:
@@ -177,9 +184,12 @@ class _Walk:
                 return
             # 3a: "change QNAME to the canonical name in the CNAME RR, and go back to step 1".
             qname = target
-            zone = self.zones.find(qname.lower())
+            key = qname.lower()
+            zone = self.zones.find(key)
             if zone is not None and zone.rclass != self.zone.rclass:
                 zone = None
+            if zone is not None:
+                zone = _answering(self.zones, zone, key, self.qtype)
         self._note("2: the alias leads out of our zones, to {}", qname)
 
     def _match(self, zone: Zone, qname: Name) -> Name | None:

@@ -237,6 +237,28 @@ def test_ds_is_the_parents_even_where_the_child_is_served_too():
     assert facts(ask("ns.sub.example.", "A", Zones([*ZONES, child])))[2] == ["ns.sub.example. A"]
 
 
+@pytest.mark.rfc("4035", "3.1.4.1")
+def test_ds_of_the_target_of_an_alias_is_the_parents_too():
+    child = parse_zone(CHILD, origin="sub.example.")
+    text = CHILD + b"to CNAME sub.example.\nd DNAME example.\n"
+    zones = Zones([*ZONES, child, parse_zone(text, origin="third.")])
+    assert facts(ask("to.third.", "DS", zones))[2:] == (
+        ["to.third. CNAME", "sub.example. DS"],
+        [],
+    )
+    assert shown(ask("sub.d.third.", "DS", zones).answer)[2:] == ["sub.example. DS"]
+    # Every other type at the target is the child's.
+    assert facts(ask("to.third.", "TXT", zones))[3] == ["sub.example. SOA"]
+
+
+@pytest.mark.rfc("4035", "3.1.4.1")
+def test_a_zone_of_another_class_is_no_parent():
+    chaos = b"@ 0 CH SOA ns h 1 2 3 4 5\n@ 0 CH NS ns\n"
+    zones = Zones([*ZONES, parse_zone(chaos, origin="sub.example.", rclass=iana.CLASS_CH)])
+    found = lookup(zones, name.from_text("sub.example."), iana.DS, iana.CLASS_CH)
+    assert facts(found) == (iana.NOERROR, True, [], ["sub.example. SOA"])
+
+
 # Wildcards
 
 
