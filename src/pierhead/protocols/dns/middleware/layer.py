@@ -32,6 +32,8 @@ Verdict: TypeAlias = Context | Reply
 _Before: TypeAlias = Callable[[Query, Context], Verdict]
 _After: TypeAlias = Callable[[Query, Context, Reply], Reply | None]
 _Hooks: TypeAlias = tuple[_Before | None, _After | None]
+#: The hooks that a reply still has to pass, the innermost last, each with its layer's context.
+_Passed: TypeAlias = list[tuple[_After, Context]]
 
 
 class Layer:
@@ -86,7 +88,7 @@ def combine(
         if query._options:
             codes = [code for code, _ in query._options]
             concerned = [pair for option, pair in hooks if option is None or option in codes]
-        afters: list[tuple[_After, Context]] = []
+        afters: _Passed = []
         for before, after in concerned:
             if before is not None:
                 verdict = before(query, context)
@@ -98,15 +100,14 @@ def combine(
                 afters.append((after, context))
         try:
             reply: Any = await inner(query, context)
-        except ServiceError as failure:
-            _prepare_refusal(failure, afters, query)
-            raise
         except PeerError:
             raise
         except Exception as error:
-            unexpected = ServiceFailed(f"{type(error).__name__}: {error}")
-            _prepare_refusal(unexpected, afters, query)
-            raise unexpected.with_traceback(error.__traceback__) from error
+            failure = _failure(error)
+            _prepare_refusal(failure, afters, query)
+            if failure is error:
+                raise
+            raise failure.with_traceback(error.__traceback__) from error
         return _rest(reply, afters, query)
 
     return answer
@@ -121,9 +122,13 @@ def _hooks(layer: Layer) -> _Hooks:
     )
 
 
-def _prepare_refusal(
-    failure: ServiceError, afters: list[tuple[_After, Context]], query: Query
-) -> None:
+def _failure(error: Exception) -> ServiceError:
+    if isinstance(error, ServiceError):
+        return error
+    return ServiceFailed(f"{type(error).__name__}: {error}")
+
+
+def _prepare_refusal(failure: ServiceError, afters: _Passed, query: Query) -> None:
     """Leave a refusal with a failure that has passed the layers further out.
 
     RFC 7873 §5.3: a client that expects a cookie discards an answer without, even SERVFAIL.
@@ -132,7 +137,7 @@ def _prepare_refusal(
     failure.reply = _rest(reply, afters, query)
 
 
-def _rest(reply: Any, afters: list[tuple[_After, Context]], query: Query) -> AnyReply[Reply]:
+def _rest(reply: Any, afters: _Passed, query: Query) -> AnyReply[Reply]:
     """Take a reply, silence or many replies outward; the innermost hook is the last."""
     if reply is None:
         return None
@@ -150,9 +155,7 @@ class _ManyReplies(Replies[Reply]):
 
     __slots__ = ("_afters", "_query")
 
-    def __init__(
-        self, inner: AsyncIterator[Reply], afters: list[tuple[_After, Context]], query: Query
-    ) -> None:
+    def __init__(self, inner: AsyncIterator[Reply], afters: _Passed, query: Query) -> None:
         super().__init__(inner)
         self._afters = afters
         self._query = query

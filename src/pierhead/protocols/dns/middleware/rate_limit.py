@@ -228,7 +228,7 @@ class RateLimit(Layer):
             return True
         full_at, _ = self._entries.get(key, (0, 0))
         if full_at - int(self._now() * 1e9) > self._ahead_ns:
-            return False
+            return self._exempt is not None and self._exempt.lists(peer)
         self._count(key)
         return True
 

@@ -6,6 +6,7 @@ from tests.unit.protocols.dns.middleware.asking import HeldClock, answer, ask, c
 from pierhead.errors import UsageError
 from pierhead.metrics import Metrics
 from pierhead.protocols import dns
+from pierhead.protocols.dns.middleware.rate_limit import kind_of
 from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Reply
@@ -156,3 +157,38 @@ async def test_nobody_is_exempt_if_so_wished(clock):
     assert await outcomes(service, [ask()] * 3, context("127.0.0.1")) == [
         *("whole", "whole", "dropped")
     ]
+
+
+async def test_an_answer_sent_without_asking_the_layers_is_counted_with_the_others(clock):
+    layer = dns.rate_limit(1, burst=3, slip=0, clock=clock)
+    service = dns.stack(answer, layer)
+    where = context()
+    said = kind_of(ask(), await answer(ask(), where))
+
+    def admits(given):
+        return layer.admits(given.peer, given.via, said)
+
+    assert await outcomes(service, [ask()]) == ["whole"]
+    assert [admits(where) for _ in range(4)] == [True, True, False, False]
+    assert await outcomes(service, [ask()]) == ["dropped"]
+    clock.now += 1.0
+    assert [admits(where), admits(where)] == [True, False]
+    for free in (context(tcp=True), context("127.0.0.1"), context("client")):
+        assert all(admits(free) for _ in range(6))
+
+
+async def test_nobody_is_admitted_beyond_the_rate_where_nobody_is_exempt(clock):
+    layer = dns.rate_limit(1, burst=1, clock=clock, exempt=())
+    here = context("127.0.0.1")
+    said = kind_of(ask(), await answer(ask(), here))
+    assert [layer.admits(here.peer, here.via, said) for _ in range(2)] == [True, False]
+
+
+async def test_a_prefix_need_not_end_with_an_octet(clock):
+    service = limited(clock, burst=1, ipv4_prefix=23, ipv6_prefix=47)
+    await outcomes(service, [ask()], context("192.0.2.1"))
+    await outcomes(service, [ask()], context("2001:db8:2::1"))
+    same = [context("192.0.3.9"), context("2001:db8:3::9")]
+    assert [await outcomes(service, [ask()], where) for where in same] == [["dropped"]] * 2
+    others = [context("192.0.4.1"), context("2001:db8:4::1")]
+    assert [await outcomes(service, [ask()], where) for where in others] == [["whole"]] * 2
