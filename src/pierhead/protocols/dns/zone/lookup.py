@@ -243,11 +243,11 @@ class _Walk:
             self._prove(self._chain.no_closer(qname.lower(), closest))
         self.last = alias or matching[-1]
         if alias is not None:
-            self._show(self.answer, qname, node, alias)
+            self._answer(qname, node, alias)
             self._note("3a: {} is an alias", qname)
             return alias.rdatas[0]
         for rrset in matching:
-            self._show(self.answer, qname, node, rrset)
+            self._answer(qname, node, rrset)
         self._note("3a: {} has records of this type", qname)
         if self.qtype == iana.NS:
             # Who asks for name servers is about to talk to them: no courtesy (RFC 8109 §4).
@@ -257,8 +257,7 @@ class _Walk:
     def _redirect(self, qname: Name, node: Node) -> Name | None:
         """Put the target of a DNAME in place of its owner (RFC 6672 §2.2 and §3.2)."""
         dname = node.sets[iana.DNAME]
-        if (dname.owner, dname) not in self.answer:  # a chain may come back to it
-            self._show(self.answer, dname.owner, node, dname)
+        self._answer(dname.owner, node, dname)
         self._note("3c: the DNAME of {} applies (RFC 6672 §3.2)", dname.owner)
         prefix = qname[: len(qname) - len(dname.owner)]
         target = prefix + dname.rdatas[0]
@@ -295,6 +294,14 @@ class _Walk:
                 section.extend(self._addresses(node))
 
     # What is signed, and what is proven
+
+    def _answer(self, shown: Name, node: Node, rrset: RRset) -> None:
+        """Append one of a node's own sets to the answer, unless it is there already."""
+        # RFC 2181 §5: a set has no two equal records; a chain may come back to a DNAME. Under
+        # another name the same set of a wildcard is another set.
+        key = shown.lower()
+        if not any(rrset is each and at.lower() == key for at, each in self.answer):
+            self._show(self.answer, shown, node, rrset)
 
     def _show(
         self, section: list[tuple[Name, RRset]], shown: Name, node: Node, rrset: RRset

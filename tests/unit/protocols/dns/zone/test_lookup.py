@@ -350,6 +350,41 @@ def test_a_dname_into_itself_ends_and_is_shown_once():
     assert shown(found.answer).count("grow.example. DNAME") == 1
 
 
+@pytest.mark.rfc("2181", "5")
+@pytest.mark.parametrize(
+    ("qtype", "more"),
+    [
+        ("DNAME", []),
+        ("ANY", []),
+        ("RRSIG", ["UP.example. RRSIG"]),
+        ("TXT", ["UP.example. TXT", "UP.example. RRSIG"]),
+    ],
+)
+def test_a_set_that_a_chain_comes_back_to_is_shown_once(qtype: str, more: list[str]):
+    text = (
+        CHILD
+        + b"""up DNAME example.
+up RRSIG DNAME 8 2 300 1 1 1 @ AA==
+up TXT x
+up RRSIG TXT 8 2 300 1 1 1 @ AA==
+"""
+    )
+    found = ask("UP.up.example.", qtype, Zones([parse_zone(text, origin="example.")]), dnssec=True)
+    assert shown(found.answer) == [
+        "up.example. DNAME",
+        "up.example. RRSIG",
+        "UP.up.example. CNAME",
+        *more,
+    ]
+
+
+@pytest.mark.rfc("4592", "3.3.1")
+def test_a_wildcard_may_answer_for_two_names_of_a_chain():
+    text = CHILD + b"*.w CNAME x.y.w\n"
+    found = ask("a.w.example.", zones=Zones([parse_zone(text, origin="example.")]))
+    assert shown(found.answer) == ["a.w.example. CNAME", "x.y.w.example. CNAME"]
+
+
 def test_a_delegation_above_a_dname_wins():
     text = CHILD + b"cut NS ns\nd.cut DNAME other.\nd2 DNAME other.\n"
     found = ask("a.d.cut.example.", zones=Zones([parse_zone(text, origin="example.")]))
