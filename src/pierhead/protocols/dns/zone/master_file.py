@@ -23,7 +23,7 @@ from pierhead.protocols.dns.zone.faults import Faults, Place
 from pierhead.protocols.dns.zone.fields import FieldError, Fields, read_period
 from pierhead.protocols.dns.zone.generate import generate
 from pierhead.protocols.dns.zone.rdata_text import RdataReader, rdata_reader, read_unknown
-from pierhead.protocols.dns.zone.tokenizer import Entry, EntryError, read_entry
+from pierhead.protocols.dns.zone.tokenizer import Entries, Entry, EntryError, read_entry
 from pierhead.protocols.dns.zone.zone import Zone
 
 __all__ = ["Include", "parse_zone"]
@@ -36,10 +36,6 @@ _MAX_RDATA = 0xFFFF
 #: NSD's bounds against files that include themselves.
 _MAX_INCLUDE_DEPTH = 10
 _MAX_INCLUDES = 1000
-
-#: An unclosed parenthesis is noticed at the end of the file; without a bound, a file full of them
-#: takes quadratic time.
-_MAX_UNREADABLE = 50
 
 _DOLLAR = 0x24
 # What the word before the type turned out to be; types are their own number.
@@ -122,11 +118,11 @@ class _Reader:
         self._last_ttl: int | None = None
         self._depth = 0
         self._includes = 0
-        self._unreadable = 0
 
     def read_file(self, text: bytes, file_name: str) -> None:
         """Read all entries of one file."""
         base = self.faults.open_file(file_name, text)
+        entries = Entries(text)
         position, size = 0, len(text)
         while position < size:
             end = text.find(b"\n", position)
@@ -141,7 +137,7 @@ class _Reader:
                 or b")" in line
                 or line[:1] == b"$"
             ):
-                position = self._read_entry(text, position, base)
+                position = self._read_entry(entries, position, base)
                 continue
             if tokens := line.split():
                 try:
@@ -150,19 +146,16 @@ class _Reader:
                     self._blame(error, text, position, base)
             position = end + 1
 
-    def _read_entry(self, text: bytes, position: int, base: Place) -> int:
+    def _read_entry(self, entries: Entries, position: int, base: Place) -> int:
         """Read an entry that needs the tokenizer; return where the next one starts."""
         try:
-            entry = read_entry(text, position)
+            entry = entries.read(position)
         except EntryError as error:
             self.faults.error(base + error.offset, error.message, error.remedy)
-            self._unreadable += 1
-            if self._unreadable < _MAX_UNREADABLE:
-                return error.resume
-            self.faults.error(base + error.resume, "too much is unbalanced; reading stops here")
-            return len(text)
+            return error.resume
         tokens = entry.tokens
         if tokens:
+            text = entries.text
             place = base + entry.offsets[0]
             self._fields.offsets = entry.offsets
             try:

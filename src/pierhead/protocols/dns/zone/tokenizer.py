@@ -10,7 +10,7 @@ import re
 
 from pierhead.errors import PierheadError
 
-__all__ = ["Entry", "EntryError", "read_entry"]
+__all__ = ["Entries", "Entry", "EntryError", "read_entry"]
 
 # Alternatives are told apart by their first character and repeats are possessive, so that the
 # time is linear in the text whatever it holds.
@@ -28,6 +28,9 @@ _TOKEN = re.compile(
 #: Where reading goes on after a parenthesis that is never closed: at the next line that starts
 #: like a record or a directive.
 _NEXT_RECORD = re.compile(rb"\n(?=[^ \t\r\f\v\n;)])")
+#: RFC 1035 does not nest parentheses; BIND reads files that do. More than this is a file full of
+#: unclosed ones, each of which would otherwise be kept to the end of the text.
+_MAX_NESTED = 100
 
 
 class EntryError(PierheadError):
@@ -61,38 +64,80 @@ class Entry:
         self.end = end
 
 
-def read_entry(text: bytes, position: int) -> Entry:
-    """Return the entry that starts here; it ends with the line, or beyond it in parentheses.
+class Entries:
+    """The entries of one text, read in order.
+
+    That a parenthesis is never closed shows only where the text ends. The first entry that gets
+    there has met all of the unclosed ones behind it, so what is remembered of it spares every
+    later entry the way: all of the text is read twice at most.
+
+    Attributes:
+        text: the whole text.
+    """
+
+    __slots__ = ("_unclosed", "text")
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self._unclosed: frozenset[int] = frozenset()
+
+    def read(self, position: int) -> Entry:
+        """Return the entry that starts here; it ends with the line, or beyond it in parentheses.
+
+        Raises:
+            EntryError: an unbalanced parenthesis or quote, or a backslash before the end of a
+                line.
+        """
+        text = self.text
+        tokens: list[bytes] = []
+        offsets: list[int] = []
+        opened: list[int] = []
+        size = len(text)
+        match = _TOKEN.match
+        while position < size:
+            found = match(text, position)
+            if found is None:
+                raise _broken(text, position)
+            kind = found.lastgroup
+            if kind == "newline":
+                if not opened:
+                    return Entry(tokens, offsets, position + 1)
+            elif kind == "open":
+                opened.append(position)
+                if position in self._unclosed or len(opened) > _MAX_NESTED:
+                    raise self._unclosed_error(opened)
+            elif kind == "close":
+                if not opened:
+                    raise EntryError("')' without '('", "", position, _next_line(text, position))
+                opened.pop()
+            elif kind is not None:
+                tokens.append(found[0])
+                offsets.append(position)
+            position = found.end()
+        if opened:
+            raise self._unclosed_error(opened)
+        return Entry(tokens, offsets, size)
+
+    def _unclosed_error(self, opened: list[int]) -> EntryError:
+        """Blame the outermost parenthesis, and remember all that are open."""
+        if opened[-1] not in self._unclosed:
+            self._unclosed = frozenset(opened)
+        message = "'(' without ')'"
+        if len(opened) > _MAX_NESTED:
+            message = f"{message}: more than {_MAX_NESTED} are open behind it"
+        found = _NEXT_RECORD.search(self.text, opened[0])
+        resume = found.end() if found else len(self.text)
+        remedy = "close it after the record's last field"
+        return EntryError(message, remedy, opened[0], resume)
+
+
+def read_entry(text: bytes, position: int = 0) -> Entry:
+    """Return the entry that starts here, without a thought for those behind it.
 
     Raises:
-        EntryError: an unbalanced parenthesis or quote, or a backslash before the end of a line.
+        EntryError: as `Entries.read`.
     """
-    tokens: list[bytes] = []
-    offsets: list[int] = []
-    opened: list[int] = []  # RFC 1035 does not nest parentheses; BIND reads files that do
-    size = len(text)
-    match = _TOKEN.match
-    while position < size:
-        found = match(text, position)
-        if found is None:
-            raise _broken(text, position)
-        kind = found.lastgroup
-        if kind == "newline":
-            if not opened:
-                return Entry(tokens, offsets, position + 1)
-        elif kind == "open":
-            opened.append(position)
-        elif kind == "close":
-            if not opened:
-                raise EntryError("')' without '('", "", position, _next_line(text, position))
-            opened.pop()
-        elif kind is not None:
-            tokens.append(found[0])
-            offsets.append(position)
-        position = found.end()
-    if opened:
-        raise _unclosed(text, opened[0])
-    return Entry(tokens, offsets, size)
+    return Entries(text).read(position)
 
 
 def _broken(text: bytes, position: int) -> EntryError:
@@ -106,12 +151,6 @@ def _broken(text: bytes, position: int) -> EntryError:
         )
     message = "backslash at the end of the line, expected \\DDD or \\X"
     return EntryError(message, "", position, resume)
-
-
-def _unclosed(text: bytes, position: int) -> EntryError:
-    found = _NEXT_RECORD.search(text, position)
-    resume = found.end() if found else len(text)
-    return EntryError("'(' without ')'", "close it after the record's last field", position, resume)
 
 
 def _next_line(text: bytes, position: int) -> int:

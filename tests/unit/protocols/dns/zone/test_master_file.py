@@ -212,10 +212,11 @@ def test_a_flood_of_faults_is_counted_not_listed():
     assert "900 more" in found[-1].message
 
 
-def test_reading_stops_where_too_much_is_unbalanced():
-    found = faults(b"a TXT ( x\nb ) (\n" * 100 + b"c A x\n")
-    assert "reading stops here" in found[-1].message
-    assert len(found) == 51
+def test_each_parenthesis_without_its_partner_is_a_fault():
+    found = faults(b"a TXT ( x\nb ) (\n" * 30 + b"c A x\n")
+    assert [(fault.line, fault.column) for fault in found] == [
+        (line, 5) for line in (*range(6, 65, 2), 65)
+    ]
 
 
 def test_the_source_of_an_endless_line_is_left_out():

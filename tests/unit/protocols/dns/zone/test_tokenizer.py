@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from pierhead.protocols.dns.zone.tokenizer import EntryError, read_entry
+from pierhead.protocols.dns.zone import tokenizer
+from pierhead.protocols.dns.zone.tokenizer import Entries, EntryError, read_entry
 
 
 def fields(text: bytes) -> list[bytes]:
@@ -77,3 +80,62 @@ def test_a_closing_parenthesis_needs_an_opening_one():
 
 def test_a_backslash_cannot_end_a_line():
     assert "backslash" in refusal(b"a TXT b\\\nc\n").message
+
+
+class CountingPattern:
+    """The tokenizer's pattern, and how often it was matched."""
+
+    def __init__(self) -> None:
+        self._pattern = tokenizer._TOKEN
+        self.count = 0
+
+    def match(self, text: bytes, position: int) -> re.Match[bytes] | None:
+        self.count += 1
+        return self._pattern.match(text, position)
+
+
+def read_all(text: bytes) -> list[EntryError]:
+    entries, position, errors = Entries(text), 0, []
+    while position < len(text):
+        try:
+            position = entries.read(position).end
+        except EntryError as error:
+            errors.append(error)
+            position = error.resume
+    return errors
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"a (\n",
+        b"a ( b )\na (\n",
+        b"a ( (\n",
+        b"a (\n )\na (\n",
+        b"a (\n b\n",
+        b"a (((((((((((((((((((\n",
+        b'a (\nb ( "\n',
+        b"a (\n) (\n",
+    ],
+)
+def test_unclosed_parentheses_cost_two_readings_of_the_text_at_most(
+    line: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    text = line * 3000
+    tokens = len(tokenizer._TOKEN.findall(text))
+    counting = CountingPattern()
+    monkeypatch.setattr(tokenizer, "_TOKEN", counting)
+    assert read_all(text)
+    assert counting.count <= 2 * tokens + 1000
+
+
+def test_every_unclosed_parenthesis_is_found_and_every_closed_one_is_read():
+    text = b"a (\nb ( 1\n 2 )\nc (\nd ( 3 ( 4 ) )\ne A 1\n"
+    assert [text[error.offset - 2] for error in read_all(text)] == list(b"ac")
+
+
+def test_parentheses_nest_a_hundred_deep_and_no_deeper():
+    assert fields(b"a " + b"(" * 100 + b" b " + b")" * 100 + b"\n") == [b"a", b"b"]
+    error = refusal(b"a " + b"(" * 101 + b" b " + b")" * 101 + b"\n")
+    assert error.offset == 2
+    assert "100" in error.message
