@@ -7,6 +7,7 @@ is shown, so that ``pierhead --help`` answers at once.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from collections.abc import Mapping
@@ -95,6 +96,11 @@ def main() -> NoReturn:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`); stdout must not be flushed again at exit.
+        sys.stdout = None
+        sys.exit(1)
+    except OSError as error:  # standard output is full, no descriptors are left, and the like
+        with contextlib.suppress(OSError):
+            click.echo(f"error: {error.strerror or error}", err=True)
         sys.stdout = None
         sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)

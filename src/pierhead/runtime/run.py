@@ -7,12 +7,13 @@ one forces: what is in flight is given up and named.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from typing import Any, TextIO, TypeVar, cast
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from types import FrameType
+from typing import Any, Self, TextIO, TypeVar, cast
 
 from pierhead.address import ListenSpec
 from pierhead.endpoint import Application, Endpoint
@@ -26,6 +27,10 @@ T = TypeVar("T")
 
 #: How long a service may take to unwind once the second signal has cancelled it.
 _UNWIND_S = 0.5
+#: How long the event loop may take to react to the second signal.
+_BLOCKED_S = 0.8
+#: How many lost requests are named at the end; all of them are counted.
+_NAMED = 20
 
 _STANDARD_ERROR = 2
 
@@ -67,8 +72,11 @@ def event_loop_runner(main: Coroutine[Any, Any, T]) -> T:
     else:
         factory = uvloop.new_event_loop
     _fill_standard_streams()
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(main)
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            return runner.run(main)
+    finally:
+        main.close()  # nobody awaits it where the loop cannot be made (no descriptors left)
 
 
 def _fill_standard_streams() -> None:
@@ -96,19 +104,25 @@ async def serve_until_signal(
         stderr: where the lines for people and supervisors go; ``sys.stderr`` when None.
     """
     say = _printer(stderr or sys.stderr)
-    stop = asyncio.Event()
-    force = asyncio.Event()
     async with server:
         if on_ready is not None and (waiting := on_ready(server)) is not None:
             await waiting
-        with _signals(stop, force):
+        with _Signals() as signals:
             say("ready " + " ".join(server.addresses))
-            if await _is_stopped(server, stop):
-                await _drain(server, force, say)
-    if server.lost:
-        say(f"lost {server.lost.count} accepted requests")
-        for lost in server.lost:
-            say(f"  {lost.listener} from {lost.peer}: {lost.reason}")
+            if await _is_stopped(server, signals.stop):
+                await _drain(server, signals.force, say)
+    _name_lost(server, say)
+
+
+def _name_lost(server: Server, say: Callable[[str], None]) -> None:
+    if not server.lost:
+        return
+    say(f"lost {server.lost.count} accepted requests")
+    named = list(server.lost)[-_NAMED:]
+    for lost in named:
+        say(f"  {lost.listener} from {lost.peer}: {lost.reason}")
+    if server.lost.count > len(named):
+        say(f"  and {server.lost.count - len(named)} before these")
 
 
 async def _is_stopped(server: Server, stop: asyncio.Event) -> bool:
@@ -133,27 +147,55 @@ async def _drain(server: Server, force: asyncio.Event, say: Callable[[str], None
         await asyncio.wait([draining], timeout=_UNWIND_S)
     if not draining.done():
         # A service swallows its cancellation; the loop could not be closed either.
-        say("forced: a service does not let go")
+        say(f"forced: {server.in_flight} requests do not let go")
+        _name_lost(server, say)
         os._exit(1)
     await draining
 
 
-@contextlib.contextmanager
-def _signals(stop: asyncio.Event, force: asyncio.Event) -> Iterator[None]:
-    """Set the first event at the first signal and the second one at any later signal."""
-    loop = asyncio.get_running_loop()
+class _Signals:
+    """SIGTERM and SIGINT while a server runs: the first stops, any later one forces.
 
-    def received() -> None:
-        (force if stop.is_set() else stop).set()
+    The handlers are Python's own, not the event loop's: a service that blocks the loop would
+    block those as well. When the loop does not react to the second signal, the process ends.
+    """
 
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    for number in numbers:
-        loop.add_signal_handler(number, received)
-    try:
-        yield
-    finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+    def __init__(self) -> None:
+        self.stop = asyncio.Event()
+        self.force = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._count = 0
+        self._watchdog = threading.Timer(_BLOCKED_S, _end_blocked)
+        self._watchdog.daemon = True
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._received)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._watchdog.cancel()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        self._count += 1
+        if self._count == 2:
+            self._watchdog.start()
+        self._loop.call_soon_threadsafe(self._react, self._count)
+
+    def _react(self, count: int) -> None:
+        if count == 1:
+            self.stop.set()
+        else:
+            self._watchdog.cancel()
+            self.force.set()
+
+
+def _end_blocked() -> None:
+    os.write(_STANDARD_ERROR, b"forced: a service blocks the event loop\n")
+    os._exit(1)
 
 
 def _printer(stream: TextIO) -> Callable[[str], None]:

@@ -1,7 +1,7 @@
 """The contract between a stream server and whatever serves one of its connections.
 
 The server accepts, counts, sweeps and drains; it knows no framing. The other side is an
-`asyncio` protocol object with four more methods (`ServedConnection`), made by the endpoint's
+`asyncio` protocol object with a few more methods (`ServedConnection`), made by the endpoint's
 stream handler from a `ConnectionScope`. `pierhead.server.framed` has the stock one.
 """
 
@@ -64,6 +64,11 @@ class ServedConnection(Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop serving: cancel what is in flight, then call ``scope.closed``."""
+        ...
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being worked on."""
         ...
 
     def idle_since(self) -> float | None:

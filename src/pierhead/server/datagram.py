@@ -144,6 +144,11 @@ class DatagramServer:
         """Wait for ever: datagrams may always come."""
         await asyncio.get_running_loop().create_future()
 
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being worked on."""
+        return len(self.requests)
+
     def abort(self, reason: str) -> None:
         """Give up what is in flight; each request is reported lost for this reason."""
         self.requests.cancel_all(reason)

@@ -235,6 +235,11 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     # -- the server's side ---------------------------------------------------------------------
 
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being worked on."""
+        return len(self._requests)
+
     def idle_since(self) -> float | None:
         """When the connection last had something to do; None while it has."""
         if self._state is not _State.OPEN or self._is_busy() or self._framer.buffered:

@@ -15,9 +15,10 @@ class Lost:
     Attributes:
         listener: the listener's name.
         peer: who asked, as text.
-        reason: ``drain`` (not done when the drain timeout passed), ``write`` (the peer did not
-            take its replies in time), ``peer_gone`` (the peer broke the connection) or
-            ``cancelled`` (the program cancelled the server's task).
+        reason: ``drain`` (not done when the drain timeout passed), ``forced`` (given up at the
+            second signal), ``write`` (the peer did not take its replies in time),
+            ``peer_gone`` (the peer broke the connection) or ``cancelled`` (the program
+            cancelled the request's task).
     """
 
     listener: str

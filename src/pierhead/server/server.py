@@ -189,6 +189,11 @@ class Server:
         for _, server in self._servers:
             await server.wait_ended()
 
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being worked on."""
+        return sum(server.in_flight for _, server in self._servers)
+
     def abort(self, reason: str) -> None:
         """Give up every request in flight and close every connection, at once."""
         self._is_forced = True

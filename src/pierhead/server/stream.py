@@ -152,6 +152,11 @@ class StreamServer:
         await self._ended.wait()
         await self.wait_drained()
 
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being worked on."""
+        return sum(connection.in_flight for connection in self._connections.values())
+
     def abort(self, reason: str) -> None:
         """Close every connection at once."""
         for task, connection in list(self._attaching.items()):

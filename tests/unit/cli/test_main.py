@@ -164,6 +164,21 @@ def test_a_reader_that_leaves_ends_the_command_without_a_traceback() -> None:
     assert ended.stderr == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is a device of Linux")
+def test_output_that_cannot_be_written_is_an_error_and_no_traceback() -> None:
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [*pierhead_command(), "address", "explain", "tcp:127.0.0.1:80"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == "error: No space left on device\n"
+
+
 def test_an_interrupt_drains_and_ends_well() -> None:
     command = [*pierhead_command(), "serve", "echo", "-l", "tcp:127.0.0.1:0"]
     with Running(command) as running:

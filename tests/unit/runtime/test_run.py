@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -75,6 +76,23 @@ def test_a_service_that_does_not_let_go_is_left_behind(tmp_path: Path) -> None:
         running.line("draining")
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(10) == 1
+    assert "forced: 1 requests do not let go" in running.err
+
+
+def test_a_service_that_blocks_the_loop_cannot_keep_the_process(tmp_path: Path) -> None:
+    body = "import time\n    yield 'begun'\n    await asyncio.sleep(0.1)\n    time.sleep(60)"
+    running, port = start(tmp_path, body, end="yield line")
+    with running, socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(b"a\n")
+        assert client.recv(100) == b"begun\n"
+        assert running.process.poll() is None
+        # The first comes before or after the loop is blocked; the second ends it either way.
+        running.process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.process.wait(0.5)
+        running.process.send_signal(signal.SIGINT)
+        assert running.process.wait(10) == 1
+    assert any("blocks the event loop" in line for line in running.err)
 
 
 @pytest.mark.parametrize(
