@@ -5,18 +5,36 @@ Positions stay plain integers until something is wrong, so that good records pay
 
 from __future__ import annotations
 
-from pierhead.errors import Fault
+from collections.abc import Iterator
+from typing import NamedTuple
 
-__all__ = ["Faults", "Place"]
+from pierhead.errors import Fault, PierheadError
+
+__all__ = ["Faults", "Place", "TooManyFaults"]
 
 #: Where a record stands: the number of its file, shifted, and the offset in that file.
 Place = int
 
 #: A file in the wrong format has a fault on every line; after this many they are only counted.
 _MAX_REPORTED = 100
+#: Counting costs as much as reporting, 50 µs each: after this many, reading stops.
+_MAX_COUNTED = 10_000
 #: The longest line shown in a fault.
 _MAX_SHOWN = 400
 _FILE_SHIFT = 40
+
+
+class TooManyFaults(PierheadError):
+    """There are so many errors that one more would tell nobody anything: reading stops."""
+
+
+class _Found(NamedTuple):
+    """What is wrong, and where; no line is counted before all is known."""
+
+    place: Place
+    message: str
+    remedy: str
+    code: str
 
 
 class Faults:
@@ -24,8 +42,9 @@ class Faults:
 
     def __init__(self) -> None:
         self._files: list[tuple[str, bytes]] = []
-        self._errors: list[tuple[Place, Fault]] = []
-        self._warnings: list[tuple[Place, Fault]] = []
+        self._errors: list[_Found] = []
+        self._warnings: list[_Found] = []
+        self._whole: list[Fault] = []
         self._unreported = 0
 
     def open_file(self, file_name: str, text: bytes) -> Place:
@@ -34,51 +53,69 @@ class Faults:
         return (len(self._files) - 1) << _FILE_SHIFT
 
     def error(self, place: Place, message: str, remedy: str = "", code: str = "syntax") -> None:
-        """Add a reason to refuse the zone."""
+        """Add a reason to refuse the zone.
+
+        Raises:
+            TooManyFaults: there are so many already that reading should stop.
+        """
         if len(self._errors) < _MAX_REPORTED:
-            self._errors.append((place, self._fault(place, message, remedy, code)))
-        else:
-            self._unreported += 1
+            self._errors.append(_Found(place, message, remedy, code))
+            return
+        self._unreported += 1
+        if self.count >= _MAX_COUNTED:
+            raise TooManyFaults(f"{self.count} faults")
 
     def warning(self, place: Place, message: str, remedy: str = "", code: str = "dubious") -> None:
         """Add something dubious; past the bound it is dropped, for it decides nothing."""
         if len(self._warnings) < _MAX_REPORTED:
-            self._warnings.append((place, self._fault(place, message, remedy, code)))
+            self._warnings.append(_Found(place, message, remedy, code))
 
     def whole(self, message: str, remedy: str = "", code: str = "zone") -> None:
         """Add a reason to refuse the zone that belongs to no line."""
         file_name = self._files[0][0]
-        self._errors.append((-1, Fault(file_name, 0, 0, message, remedy=remedy, code=code)))
+        self._whole.append(Fault(file_name, 0, 0, message, remedy=remedy, code=code))
 
     @property
     def count(self) -> int:
         """How many errors there are, reported or not."""
-        return len(self._errors) + self._unreported
+        return len(self._whole) + len(self._errors) + self._unreported
 
     def errors(self) -> list[Fault]:
         """Return the errors in the order of the files, and how many more there are."""
-        found = _ordered(self._errors)
+        found = [*self._whole, *self._located(self._errors)]
         if self._unreported:
             message = f"and {self._unreported} more faults"
+            if self.count >= _MAX_COUNTED:
+                message = (
+                    f"and at least {self._unreported} more faults: "
+                    f"reading stopped at {_MAX_COUNTED}"
+                )
             found.append(Fault(self._files[0][0], 0, 0, message, code="more"))
         return found
 
     def warnings(self) -> tuple[Fault, ...]:
         """Return the warnings in the order of the files."""
-        return tuple(_ordered(self._warnings))
+        return tuple(self._located(self._warnings))
 
-    def _fault(self, place: Place, message: str, remedy: str, code: str) -> Fault:
-        file_name, text = self._files[place >> _FILE_SHIFT]
-        offset = place & ((1 << _FILE_SHIFT) - 1)
-        start = text.rfind(b"\n", 0, offset) + 1
-        end = text.find(b"\n", start)
-        line = text[start:] if end < 0 else text[start:end]
-        column = len(text[start:offset].decode("utf-8", "replace")) + 1
-        shown = line.decode("utf-8", "replace").rstrip()
-        source = shown[:_MAX_SHOWN] if column <= _MAX_SHOWN else ""
-        number = text.count(b"\n", 0, start) + 1
-        return Fault(file_name, number, column, message, source, remedy, code)
+    def _located(self, found: list[_Found]) -> Iterator[Fault]:
+        """Turn places into lines and columns; each file's lines are counted once."""
+        file, counted, number = -1, 0, 1
+        for place, message, remedy, code in sorted(found, key=lambda item: item.place):
+            if place >> _FILE_SHIFT != file:
+                file, counted, number = place >> _FILE_SHIFT, 0, 1
+            file_name, text = self._files[file]
+            offset = place & ((1 << _FILE_SHIFT) - 1)
+            start = text.rfind(b"\n", 0, offset) + 1
+            number += text.count(b"\n", counted, start)
+            counted = start
+            source, column = _line(text, start, offset)
+            yield Fault(file_name, number, column, message, source, remedy, code)
 
 
-def _ordered(found: list[tuple[Place, Fault]]) -> list[Fault]:
-    return [fault for _, fault in sorted(found, key=lambda item: item[0])]
+def _line(text: bytes, start: int, offset: int) -> tuple[str, int]:
+    """Return the line that starts here as it is shown, and the column of an offset in it."""
+    end = text.find(b"\n", start)
+    line = text[start:] if end < 0 else text[start:end]
+    column = len(text[start:offset].decode("utf-8", "replace")) + 1
+    shown = line.decode("utf-8", "replace").rstrip() if column <= _MAX_SHOWN else ""
+    return shown[:_MAX_SHOWN], column

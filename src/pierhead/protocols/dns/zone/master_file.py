@@ -10,6 +10,7 @@ those with a fault, to find its column. Files are read by the caller: this modul
 
 from __future__ import annotations
 
+import codecs
 import gc
 from collections.abc import Callable
 from typing import TypeAlias
@@ -19,7 +20,7 @@ from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.wire.rrset import Name
 from pierhead.protocols.dns.zone.check import check
 from pierhead.protocols.dns.zone.draft import Draft
-from pierhead.protocols.dns.zone.faults import Faults, Place
+from pierhead.protocols.dns.zone.faults import Faults, Place, TooManyFaults
 from pierhead.protocols.dns.zone.fields import FieldError, Fields, read_period
 from pierhead.protocols.dns.zone.generate import generate
 from pierhead.protocols.dns.zone.rdata_text import RdataReader, rdata_reader, read_unknown
@@ -86,13 +87,17 @@ def parse_zone(
 
 def _build(reader: _Reader, text: bytes, file_name: str) -> Zone:
     faults = reader.faults
-    reader.read_file(text, file_name)
-    draft = reader.draft
-    if draft is None:
-        if not faults.count:
-            faults.whole("there is no record in the file", "begin it with the SOA record", "soa")
-        raise ConfigError(faults.errors())
-    check(draft, faults, reader.broken)
+    try:
+        reader.read_file(text, file_name)
+        draft = reader.draft
+        if draft is None:
+            if not faults.count:
+                remedy = "begin it with the SOA record"
+                faults.whole("there is no record in the file", remedy, "soa")
+            raise ConfigError(faults.errors())
+        check(draft, faults, reader.broken)
+    except TooManyFaults:
+        raise ConfigError(faults.errors()) from None
     if faults.count:
         raise ConfigError(faults.errors())
     return draft.freeze()
@@ -124,6 +129,9 @@ class _Reader:
         base = self.faults.open_file(file_name, text)
         entries = Entries(text)
         position, size = 0, len(text)
+        if text.startswith(codecs.BOM_UTF8):
+            self._refuse_mark(base)
+            position = len(codecs.BOM_UTF8)
         while position < size:
             end = text.find(b"\n", position)
             if end < 0:
@@ -145,6 +153,14 @@ class _Reader:
                 except FieldError as error:
                     self._blame(error, text, position, base)
             position = end + 1
+
+    def _refuse_mark(self, place: Place) -> None:
+        # It would be part of the first name, where nobody sees it.
+        self.faults.error(
+            place,
+            "the file begins with a byte order mark",
+            "save it as plain ASCII, or as UTF-8 without a byte order mark",
+        )
 
     def _read_entry(self, entries: Entries, position: int, base: Place) -> int:
         """Read an entry that needs the tokenizer; return where the next one starts."""

@@ -212,6 +212,61 @@ def test_a_flood_of_faults_is_counted_not_listed():
     assert "900 more" in found[-1].message
 
 
+class CountingFolder:
+    """A file of faults, and how often it was asked for."""
+
+    def __init__(self, text: bytes) -> None:
+        self.text = text
+        self.count = 0
+
+    def read(self, path: str) -> bytes:
+        self.count += 1
+        return self.text
+
+
+@pytest.mark.parametrize("line", [b"a A x\n", b"a TXT (\n", b"a.test. A 192.0.2.1\n", b"$FOO\n"])
+def test_reading_stops_at_ten_thousand_faults(line: bytes):
+    folder = CountingFolder(line * 1000)
+    found = faults(b"$INCLUDE more\n" * 100, include=folder.read)
+    assert folder.count == 10
+    assert len(found) == 101
+    assert "at least 9900 more faults: reading stopped at 10000" in found[-1].message
+
+
+def test_a_file_full_of_faults_misses_nothing_that_was_not_reached():
+    text = b"a 60 A x\n" * 10_000 + b"@ 60 SOA ns h 1 2 3 4 5\n@ 60 NS a.test.\n"
+    with pytest.raises(ConfigError) as caught:
+        parse_zone(text, origin="example.")
+    assert not [fault for fault in caught.value.faults if "no SOA" in fault.message]
+
+
+def test_lines_are_counted_in_every_file_of_the_zone():
+    folder = Folder(a=b"\nx A x\n$INCLUDE b\n\nx A x\n", b=b"\n\nx A x\n")
+    found = faults(b"x A x\n$INCLUDE a\nx A x\n$INCLUDE a\n", include=folder.read)
+    assert [(fault.file, fault.line) for fault in found] == [
+        ("zone", 5),
+        ("zone", 7),
+        ("a", 2),
+        ("a", 5),
+        ("b", 3),
+        ("a", 2),
+        ("a", 5),
+        ("b", 3),
+    ]
+
+
+def test_a_byte_order_mark_is_named():
+    mark = b"\xef\xbb\xbf"
+    with pytest.raises(ConfigError) as caught:
+        parse_zone(mark + HEAD, origin="example.", file_name="e.zone")
+    (fault,) = caught.value.faults
+    assert (fault.file, fault.line, fault.column) == ("e.zone", 1, 1)
+    assert "begins with a byte order mark" in fault.message
+    assert "without" in fault.remedy
+    (fault,) = faults(b"$INCLUDE hosts\n", include=Folder(hosts=mark + b"a A 192.0.2.1\n").read)
+    assert (fault.file, fault.line) == ("hosts", 1)
+
+
 def test_each_parenthesis_without_its_partner_is_a_fault():
     found = faults(b"a TXT ( x\nb ) (\n" * 30 + b"c A x\n")
     assert [(fault.line, fault.column) for fault in found] == [
