@@ -95,7 +95,7 @@ MAX_ENTRIES = Limit(
     maximum=16_777_216,
     unit="entries",
     meaning="How many networks and answers are remembered; the oldest are forgotten first.",
-    source="about 25 MB of memory; BIND's max-table-size is 20,000, NSD's rrl-size 1,000,000",
+    source="about 30 MB of memory; BIND's max-table-size is 20,000, NSD's rrl-size 1,000,000",
     metric="none",
     effect=_EFFECT,
 )
