@@ -49,9 +49,7 @@ def endpoint(scenario: Scenario) -> Endpoint:
     """Return our server with the zones and options of a file."""
     zones = [parse_zone(text.encode(), origin=name) for name, text in scenario.zones.items()]
     options = {**DEFAULTS, **scenario.options}
-    # The service has no other way to be told yet: with the option a TypeError ends the case.
-    more = {} if options["minimal-responses"] == "yes" else {"minimal": False}
-    service = ZoneService(Zones(zones), **more)
+    service = ZoneService(Zones(zones), minimal=options["minimal-responses"] == "yes")
     return ours.serve(service, max_udp_payload=int(options["max-udp-payload"]))
 
 

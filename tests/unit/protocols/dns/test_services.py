@@ -95,6 +95,14 @@ def test_a_zone_given_twice_is_a_fault_of_the_second_file(folder):
     assert f"{folder}/example.zone already" in fault.message
 
 
+async def test_answers_are_minimal_unless_told_otherwise(folder):
+    reply = await answer(ours.zones(folder), "www.example.")
+    assert (reply.authority, reply.additional) == ((), ())
+    fuller = await answer(ours.zones(folder, minimal=False), "www.example.")
+    assert owners(fuller.authority) == [from_text("example.")]
+    assert owners(fuller.additional) == [from_text("ns.example.")]
+
+
 @pytest.mark.parametrize("path", ["../secret", "/etc/hostname", "link", "missing", "."])
 def test_an_include_stays_in_the_folder_of_the_zone(tmp_path, path):
     folder = tmp_path / "zones"

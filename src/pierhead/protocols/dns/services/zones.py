@@ -41,12 +41,19 @@ class ZoneService:
 
     Attributes:
         zones: what it answers from; replace the whole to answer from other zones.
+        minimal: whether answers go without what most clients drop: the name servers of the zone,
+            and the addresses of who is named in the answer (RFC 1034 §4.3.2 step 6).
     """
 
-    __slots__ = ("zones",)
+    __slots__ = ("minimal", "zones")
 
-    def __init__(self, zones: Zones) -> None:
+    def __init__(self, zones: Zones, *, minimal: bool = True) -> None:
         self.zones = zones
+        self.minimal = minimal
+
+    def snapshot(self) -> Zones:
+        """Return what every answer is made from: the same zones, the same answers."""
+        return self.zones
 
     async def __call__(self, query: Query, context: Context) -> Reply:
         """Answer the query; REFUSED for a name in none of the zones."""
@@ -63,6 +70,7 @@ class ZoneService:
             qtype,
             query._qclass,
             dnssec=query._do,
+            minimal=self.minimal,
             trace=trace is not None,
         )
         if trace is not None:
@@ -88,11 +96,12 @@ def _note_steps(trace: Trace, steps: tuple[str, ...]) -> None:
         trace.note("zones", text, ", ".join(rules))
 
 
-def zones(*sources: str | Path) -> ZoneService:
+def zones(*sources: str | Path, minimal: bool = True) -> ZoneService:
     """Return a service that answers from zone files; each is read now.
 
     Args:
         sources: files, ``NAME=FILE``, or folders, of which every ``*.zone`` file is taken.
+        minimal: leave out name servers and addresses that were not asked for; see `ZoneService`.
 
     Raises:
         ConfigError: a file cannot be read or served; has the faults of all of them.
@@ -101,7 +110,7 @@ def zones(*sources: str | Path) -> ZoneService:
         >>> from pierhead.protocols import dns
         >>> service = dns.zones("zones/", "example.=db.example")  # doctest: +SKIP
     """
-    return ZoneService(load_zones(*sources))
+    return ZoneService(load_zones(*sources), minimal=minimal)
 
 
 def load_zones(*sources: str | Path) -> Zones:
