@@ -1,0 +1,456 @@
+"""What an address says about being served: limits, names, shared room, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from pierhead import Application, Context, ListenSpec, Server
+from pierhead.context import Peer, Transport
+from pierhead.errors import ListenError, UsageError
+from pierhead.listener.base import ListenerEnded, OutOfDescriptors
+from pierhead.listener.memory.stream import connect_memory
+from pierhead.protocols import lines
+from pierhead.server.at_address import AtAddress
+from pierhead.server.options import ServerOptions
+
+
+async def upper(line: str, context: Context) -> str:
+    return line.upper()
+
+
+class Client(asyncio.Protocol):
+    """One end of a memory connection: sends lines, keeps what comes back."""
+
+    def __init__(self) -> None:
+        self.received = b""
+        self.news = asyncio.Event()
+        self.is_gone = False
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        self.news.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_gone = True
+        self.news.set()
+
+    async def ask(self, line: bytes) -> bytes:
+        """Return what comes back, b"" where the connection ends instead."""
+        self.news.clear()
+        if not self.is_gone:
+            self.transport.write(line + b"\n")
+            await asyncio.wait_for(self.news.wait(), 20)
+        received, self.received = self.received, b""
+        return received
+
+
+def connect(name: str) -> Client:
+    client = Client()
+    connect_memory(name, client, None)
+    return client
+
+
+def test_an_address_goes_before_its_server() -> None:
+    spec = ListenSpec.parse(
+        "tls+tcp:h:1?cert=a&name=public&maxconn=5&idle-timeout=2s&handshake-timeout=3s"
+        "&drain=4s&accept-backoff=500ms"
+    )
+    at = AtAddress.of(spec)
+    assert (at.name, at.max_connections, at.longest_back_off) == ("public", 5, 0.5)
+    options = at.apply(ServerOptions(idle_timeout=9.0, request_timeout=8.0))
+    assert (options.idle_timeout, options.handshake_timeout) == (2.0, 3.0)
+    assert (options.drain_timeout, options.request_timeout) == (4.0, 8.0)
+
+
+def test_an_address_that_says_nothing_leaves_everything_as_it_is() -> None:
+    at = AtAddress.of(ListenSpec.parse("tcp:h:1"))
+    assert (at.name, at.max_connections) == ("tcp:h:1", None)
+    assert at.apply(ServerOptions(idle_timeout=9.0)) == ServerOptions(idle_timeout=9.0)
+
+
+async def test_a_name_stands_in_metrics_and_in_the_way_of_a_request() -> None:
+    async def whose(line: str, context: Context) -> str:
+        return context.via.listener
+
+    async with Server(lines.serve(whose), "mem:a?name=public", "memgram:b?name=plain") as server:
+        assert await connect("a").ask(b"") == b"public\n"
+        keys = server.metrics.snapshot()
+    assert keys['connections_accepted_total{listener="public"}'] == 1
+    assert 'datagrams_received_total{listener="plain"}' in keys
+
+
+async def test_maxconn_is_a_limit_of_its_own_address() -> None:
+    async with Server(lines.serve(upper), "mem:a?maxconn=1", "mem:b") as server:
+        first = connect("a")
+        assert await first.ask(b"x") == b"X\n"
+        other = connect("b")
+        assert await other.ask(b"x") == b"X\n"
+        second = connect("a")
+        assert await second.ask(b"y") == b"Y\n"
+        assert first.is_gone  # the idle one of that address
+        assert await other.ask(b"z") == b"Z\n"
+        assert server.metrics.total("connections_closed_total", reason="evicted") == 1
+
+
+async def test_a_newcomer_above_maxconn_is_closed_where_all_are_busy() -> None:
+    gate = asyncio.Event()
+
+    async def waits(line: str, context: Context) -> str:
+        await gate.wait()
+        return line
+
+    async with Server(lines.serve(waits), "mem:a?maxconn=1") as server:
+        busy = connect("a")
+        asking = asyncio.ensure_future(busy.ask(b"x"))
+        while not server.metrics.total("frames_received_total"):
+            await asyncio.sleep(0)
+        assert await connect("a").ask(b"y") == b""
+        assert server.metrics.total("dropped_total", reason="maxconn") == 1
+        gate.set()
+        assert await asking == b"x\n"
+
+
+async def test_max_connections_is_shared_by_the_addresses_of_an_endpoint() -> None:
+    async with Server(lines.serve(upper), "mem:a", "mem:b", max_connections=2) as server:
+        oldest, newer = connect("a"), connect("b")
+        assert await oldest.ask(b"x") == b"X\n"
+        assert await newer.ask(b"x") == b"X\n"
+        assert await connect("b").ask(b"y") == b"Y\n"
+        assert oldest.is_gone  # whichever address it came by
+        assert not newer.is_gone
+        assert server.metrics.total("connections_open") == 2
+
+
+async def test_endpoints_share_no_limit() -> None:
+    application = Application(
+        endpoints=[(lines.serve(upper), ["mem:a"]), (lines.serve(upper), ["mem:b"])]
+    )
+    async with Server(application, max_connections=1):
+        first, second = connect("a"), connect("b")
+        assert await first.ask(b"x") == b"X\n"
+        assert await second.ask(b"x") == b"X\n"
+        assert not first.is_gone
+
+
+async def test_an_idle_timeout_of_an_address_survives_reconfiguring() -> None:
+    async with Server(lines.serve(upper), "mem:a?idle-timeout=50ms", "mem:b") as server:
+        quick, slow = connect("a"), connect("b")
+        assert await quick.ask(b"x") == b"X\n"
+        assert await slow.ask(b"x") == b"X\n"
+        server.reconfigure(idle_timeout=20.0)
+        quick.news.clear()
+        await asyncio.wait_for(quick.news.wait(), 20)
+        assert quick.is_gone
+        assert not slow.is_gone
+
+
+async def test_each_address_drains_for_as_long_as_it_says() -> None:
+    gate = asyncio.Event()
+    begun: list[str] = []
+
+    async def waits(line: str, context: Context) -> str:
+        begun.append(line)
+        await gate.wait()
+        return line
+
+    server = Server(lines.serve(waits), "mem:a?drain=0s", "mem:b", drain_timeout=20.0)
+    async with server:
+        hasty, patient = connect("a"), connect("b")
+        asking = [asyncio.ensure_future(one.ask(b"x")) for one in (hasty, patient)]
+        while len(begun) < 2:
+            await asyncio.sleep(0)
+        draining = asyncio.ensure_future(server.drain())
+        assert await asking[0] == b""
+        assert not draining.done()
+        gate.set()
+        assert await asking[1] == b"x\n"
+        patient.transport.close()
+        await draining
+    assert [(lost.listener, lost.reason) for lost in server.lost] == [("mem:a?drain=0s", "drain")]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs SO_PEERCRED")
+@pytest.mark.parametrize(
+    ("option", "is_let_in"),
+    [("allow-uid={uid}", True), ("allow-uid=4000000000", False), ("allow-gid={gid}", True)],
+)
+async def test_other_users_are_closed_unread(tmp_path, monkeypatch, option, is_let_in) -> None:
+    import os
+
+    async def who(line: str, context: Context) -> str:
+        credentials = context.via.credentials
+        assert credentials is not None
+        return f"{credentials.pid == os.getpid()} {credentials.uid}"
+
+    monkeypatch.chdir(tmp_path)
+    option = option.format(uid=os.geteuid(), gid=os.getegid())
+    async with Server(lines.serve(who), f"unix:./s?{option}") as server:
+        reader, writer = await asyncio.open_unix_connection("./s")
+        expected = b"True %d\n" % os.geteuid() if is_let_in else b""
+        if is_let_in:
+            writer.write(b"\n")
+        assert await reader.readline() == expected
+        writer.close()
+        dropped = server.metrics.total("dropped_total", reason="not_allowed")
+        assert dropped == (0 if is_let_in else 1)
+
+
+async def test_an_account_that_is_not_there_is_a_mistake_of_the_address(tmp_path) -> None:
+    with pytest.raises(ListenError, match="no user is called no-such-user"):
+        async with Server(lines.serve(upper), f"unix:{tmp_path}/s?allow-uid=no-such-user"):
+            pass
+    assert not (tmp_path / "s").exists()
+
+
+async def test_tcp_has_no_users() -> None:
+    number = socket.create_server(("127.0.0.1", 0)).detach()
+    try:
+        with pytest.raises(ListenError, match="is no Unix socket"):
+            async with Server(lines.serve(upper), f"fd:{number}?allow-uid=0"):
+                pass
+    finally:
+        socket.close(number)  # it was left as it was
+
+
+def test_a_limit_out_of_range_is_refused_before_anything_opens() -> None:
+    with pytest.raises(UsageError, match="drain_timeout"):
+        Server(lines.serve(upper), "mem:a", drain_timeout=-1)
+
+
+# -- listeners of your own ---------------------------------------------------------------------
+
+
+class Scripted:
+    """Yields connections of a memory network, errors, or its end, as a test tells it."""
+
+    transport = Transport.STREAM
+    local = "mem:scripted"
+
+    def __init__(self, spec: str = "mem:scripted") -> None:
+        self.spec = ListenSpec.parse(spec)
+        self.queue: asyncio.Queue[Any] = asyncio.Queue()
+        self.closed = 0
+
+    async def accept(self) -> Any:
+        item = await self.queue.get()
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class OneLine:
+    """An accepted connection: sends a line, notes what comes back."""
+
+    local = "mem:scripted"
+
+    def __init__(self, line: bytes) -> None:
+        self.peer = Peer("scripted")
+        self.line = line
+        self.reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def attach(self, protocol: Any) -> Any:
+        line, reply = self.line, self.reply
+
+        class Transport(asyncio.Transport):
+            def write(self, data: Any) -> None:
+                reply.set_result(bytes(data))
+
+            def get_write_buffer_size(self) -> int:
+                return 0
+
+            def set_write_buffer_limits(self, high: Any = None, low: Any = None) -> None:
+                pass
+
+            def can_write_eof(self) -> bool:
+                return False
+
+            def is_closing(self) -> bool:
+                return False
+
+            def pause_reading(self) -> None:
+                pass
+
+            def close(self) -> None:
+                asyncio.get_running_loop().call_soon(protocol.connection_lost, None)
+
+        transport = Transport()
+        protocol.connection_made(transport)
+        buffer = protocol.get_buffer(-1)
+        buffer[: len(line)] = line
+        protocol.buffer_updated(len(line))
+        protocol.eof_received()
+        return transport
+
+    def close(self) -> None:
+        self.reply.set_result(b"closed")
+
+
+async def test_an_object_that_yields_connections_is_served() -> None:
+    mine = Scripted("mem:mine?name=mine")
+    async with Server(lines.serve(upper), mine, "mem:b") as server:
+        assert server.addresses == ["mem:scripted", "mem:b"]
+        one = OneLine(b"a\n")
+        mine.queue.put_nowait(one)
+        assert await one.reply == b"A\n"
+        assert server.metrics.total("connections_accepted_total", listener="mine") == 1
+    assert mine.closed >= 1
+
+
+async def test_a_memory_listener_comes_through_the_same_door() -> None:
+    from pierhead.listener.memory import MemoryStreamListener, Network
+
+    mine = MemoryStreamListener(ListenSpec.parse("mem:own"), "own", Network.current())
+    async with Server(lines.serve(upper), mine):
+        assert await connect("own").ask(b"x") == b"X\n"
+
+
+async def test_an_object_is_left_alone_where_another_address_fails() -> None:
+    mine = Scripted()
+    for address in ("tcp:203.0.113.9:1", "memgram:x"):
+        with pytest.raises(ListenError):
+            async with Server(_streams_only(), mine, address):
+                pass
+    assert mine.closed == 0
+
+
+def _streams_only() -> Any:
+    from pierhead import Endpoint
+
+    return Endpoint(name="streams", stream=lines.serve(upper).stream)
+
+
+def test_what_is_no_address_is_refused() -> None:
+    with pytest.raises(UsageError, match="expected text, a ListenSpec or a listener of your own"):
+        Server(lines.serve(upper), 7000)  # type: ignore[arg-type]
+
+
+async def test_a_server_ends_when_every_listener_has(monkeypatch) -> None:
+    first, second = Scripted(), Scripted()
+    async with Server(lines.serve(upper), first, second) as server:
+        ended = asyncio.ensure_future(server.wait_ended())
+        one = OneLine(b"a\n")
+        first.queue.put_nowait(one)
+        first.queue.put_nowait(ListenerEnded())
+        assert await one.reply == b"A\n"
+        await asyncio.sleep(0)
+        assert not ended.done()
+        second.queue.put_nowait(ListenerEnded())
+        await asyncio.wait_for(ended, 20)
+
+
+async def test_datagrams_never_end() -> None:
+    mine = Scripted()
+    async with Server(lines.serve(upper), mine, "memgram:d") as server:
+        mine.queue.put_nowait(ListenerEnded())
+        ended = asyncio.ensure_future(server.wait_ended())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not ended.done()
+        ended.cancel()
+
+
+async def test_whatever_accepting_raises_it_goes_on(monkeypatch, caplog) -> None:
+    monkeypatch.setattr("pierhead.server.stream._SHORTEST_BACK_OFF_S", 0.001)
+    caplog.set_level(logging.WARNING)
+    mine = Scripted()
+    async with Server(lines.serve(upper), mine) as server:
+        for error in (
+            OutOfDescriptors(errno.EMFILE, "Too many open files", 3),
+            ValueError("a mistake of the object's own"),
+            OSError(errno.ENOBUFS, "No buffer space available"),
+        ):
+            mine.queue.put_nowait(error)
+        one = OneLine(b"a\n")
+        mine.queue.put_nowait(one)
+        assert await asyncio.wait_for(one.reply, 20) == b"A\n"
+        assert server.metrics.total("accept_errors_total") == 3
+        assert server.metrics.total("dropped_total", reason="no_descriptor") == 3
+    assert len([r for r in caplog.records if "cannot accept" in r.message]) == 1
+
+
+async def test_the_pause_grows_up_to_what_the_address_says(monkeypatch) -> None:
+    pauses: list[float] = []
+    really = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        if seconds:
+            pauses.append(seconds)
+        await really(0)
+
+    monkeypatch.setattr("pierhead.server.stream.asyncio.sleep", sleep)
+    mine = Scripted("mem:mine?accept-backoff=300ms")
+    async with Server(lines.serve(upper), mine):
+        for _ in range(6):
+            mine.queue.put_nowait(OSError(errno.EMFILE, "Too many open files"))
+        while len(pauses) < 6:
+            await really(0)
+    expected = [0.05, 0.1, 0.2, 0.3, 0.3, 0.3]
+    for pause, middle in zip(pauses, expected, strict=True):
+        assert 0.75 * middle <= pause <= 1.25 * middle
+
+
+async def test_a_check_that_raises_closes_that_connection_alone(caplog) -> None:
+    class Faulty:
+        def __call__(self, frame: bytes, peer: Peer, via: Any) -> None:
+            return None
+
+        def admit_connection(self, peer: Peer, via: Any) -> None:
+            if via.listener == "mem:scripted" and not checked:
+                checked.append(peer)
+                raise ValueError("mistake")
+
+    checked: list[Peer] = []
+    from dataclasses import replace
+
+    endpoint = replace(lines.serve(upper), admission=(Faulty(),))
+    mine = Scripted()
+    async with Server(endpoint, mine):
+        first, second = OneLine(b"a\n"), OneLine(b"b\n")
+        mine.queue.put_nowait(first)
+        mine.queue.put_nowait(second)
+        assert await asyncio.wait_for(first.reply, 20) == b"closed"
+        assert await asyncio.wait_for(second.reply, 20) == b"B\n"
+    assert "mistake" in caplog.text
+
+
+async def test_a_set_of_nothing_is_an_error(monkeypatch) -> None:
+    from pierhead.listener import systemd
+
+    monkeypatch.setattr(systemd, "_process", systemd.PassedSockets({}))
+    with pytest.raises(ListenError, match="nothing is left to serve") as caught:
+        async with Server(lines.serve(upper), "sd:web?optional", "sd:*?optional"):
+            pass
+    assert caught.value.address == "sd:web?optional, sd:*?optional"
+    assert "optional" in caught.value.remedy
+
+
+@asynccontextmanager
+async def _both(*addresses: str) -> AsyncIterator[Server]:
+    async with Server(lines.serve(upper), *addresses) as server:
+        yield server
+
+
+async def test_two_addresses_that_overlap_are_named() -> None:
+    async with Server(lines.serve(upper), "tcp:127.0.0.1:0") as probe:
+        port = int(probe.addresses[0].rpartition(":")[2])
+    with pytest.raises(ListenError, match="this server listens there itself") as caught:
+        async with _both(f"tcp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}"):
+            pass
+    assert f"as tcp:127.0.0.1:{port}" in caught.value.remedy
+    async with _both(f"tcp:127.0.0.1:{port}", f"udp:127.0.0.1:{port}"):
+        pass
