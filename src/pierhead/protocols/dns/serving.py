@@ -8,13 +8,16 @@ from pierhead.admission import Admission
 from pierhead.codec import LengthPrefixed
 from pierhead.codec.base import Order
 from pierhead.coded import coded
-from pierhead.endpoint import Endpoint
+from pierhead.context import Context
+from pierhead.endpoint import Endpoint, FrameHandler
 from pierhead.protocols.dns.admission import check_header
 from pierhead.protocols.dns.codec import MAX_UDP_PAYLOAD, DatagramCodec, StreamCodec
-from pierhead.protocols.dns.middleware import ExtendedErrors
+from pierhead.protocols.dns.middleware import ExtendedErrors, RateLimit
+from pierhead.protocols.dns.ready import MAX_READY_ANSWERS, ReadyAnswers
 from pierhead.protocols.dns.stacking import Stack, standard
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.server.framed import framed
+from pierhead.service import Reply as AnyReply
 from pierhead.service import ServiceFunction
 
 __all__ = ["serve"]
@@ -25,6 +28,7 @@ def serve(
     *,
     admission: Sequence[Admission] = (),
     max_udp_payload: int = int(MAX_UDP_PAYLOAD.default),
+    max_ready_answers: int = int(MAX_READY_ANSWERS.default),
 ) -> Endpoint:
     """Return the endpoint that answers DNS queries with a service.
 
@@ -37,6 +41,8 @@ def serve(
             ``dns.stack(service)`` for none but what is mandatory.
         admission: further checks, asked after the header check.
         max_udp_payload: the largest answer in a datagram, 512 to 4096 octets.
+        max_ready_answers: how many answers of each transport are kept to be sent again, where
+            the service and its layers allow it; 0 keeps none.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -46,12 +52,34 @@ def serve(
     """
     layered = service if isinstance(service, Stack) else standard(service)
     tells_why = any(isinstance(layer, ExtendedErrors) for layer in layered.layers)
-    stream = coded(layered, StreamCodec(max_udp_payload, extended_errors=tells_why))
-    datagram = coded(layered, DatagramCodec(max_udp_payload, extended_errors=tells_why))
+    stream = StreamCodec(max_udp_payload, extended_errors=tells_why)
+    datagram = DatagramCodec(max_udp_payload, extended_errors=tells_why)
     return Endpoint(
         name="dns",
-        datagram=datagram,
-        stream=framed(stream, LengthPrefixed(2), Order.ANY),
+        datagram=_handler(layered, datagram, max_ready_answers),
+        stream=framed(_handler(layered, stream, max_ready_answers), LengthPrefixed(2), Order.ANY),
         short_form=("udp", "tcp"),
         admission=(check_header, *admission),
     )
+
+
+def _handler(layered: Stack, codec: StreamCodec, max_ready_answers: int) -> FrameHandler:
+    """Return the handler of frames, with ready answers where they may be."""
+    if layered.snapshot is None or not max_ready_answers:
+        return coded(layered, codec)
+    limits = [layer for layer in layered.layers if isinstance(layer, RateLimit)]
+    ready = ReadyAnswers(layered.snapshot, limits[0] if limits else None, max_ready_answers)
+    decode, encode, snapshot = codec.decode, codec.encode, layered.snapshot
+
+    async def answer_frame(frame: bytes, context: Context) -> AnyReply[bytes]:
+        made_from = snapshot()
+        # A service with a snapshot gives one reply; rate limiting may withhold it.
+        reply = await layered(decode(frame), context)
+        if reply is None:
+            return None
+        assert isinstance(reply, Reply)
+        answer = encode(reply)
+        ready.keep(made_from, frame, reply, answer)
+        return answer
+
+    return FrameHandler(answer_frame, codec.reject, ready)

@@ -28,13 +28,21 @@ class Stack:
 
     Attributes:
         layers: the layers, outermost first.
+        snapshot: gives the object that every answer to a query without EDNS options is made
+            from; None where answers depend on more than that.
     """
 
-    __slots__ = ("_service", "layers")
+    __slots__ = ("_service", "layers", "snapshot")
 
-    def __init__(self, service: Service[Query, Reply], layers: tuple[Middleware, ...]) -> None:
+    def __init__(
+        self,
+        service: Service[Query, Reply],
+        layers: tuple[Middleware, ...],
+        snapshot: Callable[[], object] | None = None,
+    ) -> None:
         self._service = service
         self.layers = layers
+        self.snapshot = snapshot
 
     def __call__(self, query: Query, context: Context) -> Awaitable[AnyReply[Reply]]:
         """Answer the query."""
@@ -75,7 +83,19 @@ def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
             continue
         wrapped = layer(combine(wrapped, run) if run else wrapped)
         run = []
-    return Stack(combine(wrapped, run) if run else wrapped, layers)
+    return Stack(combine(wrapped, run) if run else wrapped, layers, _snapshot(service, layers))
+
+
+def _snapshot(
+    service: ServiceFunction[Query, Reply], layers: Sequence[Middleware]
+) -> Callable[[], object] | None:
+    """Return what gives the snapshot of a service, where no layer stands in the way."""
+    for layer in layers:
+        # Rate limiting counts ready answers by itself (`RateLimit.admits`).
+        is_constant = isinstance(layer, Layer) and layer.is_constant
+        if not is_constant and not isinstance(layer, middleware.RateLimit):
+            return None
+    return getattr(service, "snapshot", None)
 
 
 def standard(
