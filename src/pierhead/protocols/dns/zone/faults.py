@@ -21,6 +21,8 @@ _MAX_REPORTED = 100
 _MAX_COUNTED = 10_000
 #: The longest line shown in a fault.
 _MAX_SHOWN = 400
+#: Two of the longest names fit, every octet an escape; a field may be as long as the file.
+_MAX_MESSAGE = 2000
 _FILE_SHIFT = 40
 
 
@@ -59,7 +61,7 @@ class Faults:
             TooManyFaults: there are so many already that reading should stop.
         """
         if len(self._errors) < _MAX_REPORTED:
-            self._errors.append(_Found(place, message, remedy, code))
+            self._errors.append(_Found(place, _clipped(message), _clipped(remedy), code))
             return
         self._unreported += 1
         if self.count >= _MAX_COUNTED:
@@ -110,6 +112,10 @@ class Faults:
             counted = start
             source, column = _line(text, start, offset)
             yield Fault(file_name, number, column, message, source, remedy, code)
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= _MAX_MESSAGE else text[:_MAX_MESSAGE] + "…"
 
 
 def _line(text: bytes, start: int, offset: int) -> tuple[str, int]:

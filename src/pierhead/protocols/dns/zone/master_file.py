@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import codecs
 import gc
+import re
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -39,6 +40,7 @@ _MAX_INCLUDE_DEPTH = 10
 _MAX_INCLUDES = 1000
 
 _DOLLAR = 0x24
+_BLANK_LINES = re.compile(rb"(?:[ \t\r\f\v]*+\n)++")
 # What the word before the type turned out to be; types are their own number.
 _TTL, _CLASS = -1, -2
 _NO_READER: RdataReader = Fields.name
@@ -152,6 +154,9 @@ class _Reader:
                     self._record(tokens, line[0] <= 0x20, base + position)
                 except FieldError as error:
                     self._blame(error, text, position, base)
+            elif blank := _BLANK_LINES.match(text, position):
+                position = blank.end()
+                continue
             position = end + 1
 
     def _refuse_mark(self, place: Place) -> None:

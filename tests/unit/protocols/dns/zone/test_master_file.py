@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 
 import pytest
 
@@ -238,6 +239,45 @@ def test_a_file_full_of_faults_misses_nothing_that_was_not_reached():
     with pytest.raises(ConfigError) as caught:
         parse_zone(text, origin="example.")
     assert not [fault for fault in caught.value.faults if "no SOA" in fault.message]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"a \0" + bytes(9999),
+        b"a NSEC b TYPE" + b"9" * 9999,
+        b"a SVCB 1 . " + b"x" * 9999 + b"=",
+        b"$GENERATE 1-2 a$ " + b"x" * 9999,
+        b"$INCLUDE " + b"x" * 9999,
+    ],
+)
+def test_a_fault_of_an_endless_word_is_short(line: bytes):
+    for fault in faults(line + b"\n", include=Folder().read):
+        assert len(fault.message) <= 2001
+        assert len(fault.remedy) <= 2001
+
+
+def test_a_long_name_is_shown_whole():
+    owner = ".".join(["\\001" * 60] * 4)
+    (fault,) = faults(f"{owner}.test. 1 A 192.0.2.1\n".encode())
+    assert owner in fault.message
+
+
+class CountingLines(bytes):
+    """Text that counts how often a line's end was looked for."""
+
+    count = 0
+
+    def find(self, *place: Any) -> int:
+        CountingLines.count += 1
+        return super().find(*place)
+
+
+def test_a_run_of_empty_lines_is_passed_over_at_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(CountingLines, "count", 0)
+    text = CountingLines(HEAD + b"\n\r\n  \n\t \n" * 1000 + b"a A 192.0.2.1\n  \n ")
+    assert records(parse_zone(text, origin="example."), "a.example.", iana.A)
+    assert CountingLines.count < 20
 
 
 def test_lines_are_counted_in_every_file_of_the_zone():
