@@ -173,7 +173,13 @@ def test_a_loop_ends_with_what_has_been_found(qname: str, answer: list[str]):
 def test_a_chain_has_a_longest_length():
     text = CHILD + b"".join(b"c%d CNAME c%d\n" % (n, n + 1) for n in range(40))
     found = ask("c0.example.", zones=Zones([parse_zone(text, origin="example.")]))
-    assert (found.rcode, len(found.answer)) == (iana.NOERROR, 17)
+    assert shown(found.answer) == [f"c{n}.example. CNAME" for n in range(9)]
+    # The last name that is looked up may well hold the answer.
+    found = ask(
+        "c32.example.", zones=Zones([parse_zone(text + b"c40 A 192.0.2.1\n", origin="example.")])
+    )
+    assert len(found.answer) == 9
+    assert shown(found.answer)[-1] == "c40.example. A"
 
 
 def test_a_chain_does_not_change_its_class():
@@ -346,7 +352,7 @@ def test_a_name_that_would_grow_too_long_is_yxdomain():
 
 def test_a_dname_into_itself_ends_and_is_shown_once():
     found = ask("x.grow.example.")
-    assert (found.rcode, len(found.answer)) == (iana.NOERROR, 18)
+    assert (found.rcode, len(found.answer)) == (iana.NOERROR, 10)
     assert shown(found.answer).count("grow.example. DNAME") == 1
 
 
