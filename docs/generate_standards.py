@@ -67,7 +67,7 @@ TITLES = {
     "5936": "DNS zone transfer protocol (AXFR)",
     "5952": "A recommendation for IPv6 address text representation",
     "5966": "DNS transport over TCP (replaced by RFC 7766)",
-    "6604": "xNAME RCODE and status bits clarification",
+    "6066": "TLS extensions: extension definitions",
     "6604": "xNAME RCODE and status bits clarification",
     "6672": "DNAME redirection in the DNS",
     "6698": "DNS-based authentication of named entities (TLSA)",
