@@ -28,7 +28,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.interop.peers import Peer, knot_server, nsd_server, pierhead_server
+from tests.interop.peers import Peer, knot_server, nsd_server, pierhead_server, ready_server
 from tests.processes import find_program
 
 ORIGIN = "example.test."
@@ -103,6 +103,11 @@ def servers(folder: Path, core: int | None, wanted: list[str]) -> Iterator[list[
             peers.append(running.enter_context(start({ORIGIN: zone}, own, wrap=pinned(core))))
         if "pierhead" in wanted:
             peers.append(running.enter_context(pierhead_server(zones=[zone], wrap=pinned(core))))
+        for layers in ("standard", "mandatory"):
+            if (name := f"pierhead-{layers}") in wanted:
+                script = Path(__file__).with_name("serve_the_long_way.py")
+                command = [*pinned(core), sys.executable, str(script), str(zone), layers]
+                peers.append(running.enter_context(ready_server(name, command)))
         yield peers
 
 
@@ -243,7 +248,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=4.0, help="length of one measurement")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--transport", choices=TRANSPORTS, nargs="+", default=list(TRANSPORTS))
-    parser.add_argument("--server", nargs="+", default=["nsd", "knot", "pierhead"])
+    parser.add_argument(
+        "--server",
+        nargs="+",
+        default=["nsd", "knot", "pierhead", "pierhead-standard", "pierhead-mandatory"],
+        help="pierhead is what the command serves; the others make every answer anew, with the "
+        "standard layers or with the mandatory one alone",
+    )
     return parser.parse_args()
 
 

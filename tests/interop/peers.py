@@ -193,9 +193,16 @@ def pierhead_server(
     """Run ``pierhead serve dns`` on a port that the system chooses, with more arguments."""
     files = [part for zone in zones for part in ("--zone", str(zone))]
     serve = ["serve", "dns", *files, "-l", "127.0.0.1:0", *arguments]
-    with Running([*wrap, *pierhead_command(), *serve]) as running:
+    with ready_server("pierhead", [*wrap, *pierhead_command(), *serve]) as peer:
+        yield peer
+
+
+@contextlib.contextmanager
+def ready_server(name: str, command: Sequence[str]) -> Iterator[Peer]:
+    """Run a program that says ``ready`` and its addresses; it must end well, without a traceback."""
+    with Running(command) as running:
         host, port = _bound(running.line("ready "))
-        yield Peer("pierhead", host, port, running)
+        yield Peer(name, host, port, running)
         code = running.stop()
         assert code == 0, f"stopped with exit code {code}: {running}"
         assert not any("Traceback" in line for line in running.err), str(running)
