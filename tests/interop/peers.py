@@ -199,7 +199,7 @@ def pierhead_server(
 
 @contextlib.contextmanager
 def ready_server(name: str, command: Sequence[str]) -> Iterator[Peer]:
-    """Run a program that says ``ready`` and its addresses; it must end well, without a traceback."""
+    """Run a program that says ``ready`` and where; it must end well, without a traceback."""
     with Running(command) as running:
         host, port = _bound(running.line("ready "))
         yield Peer(name, host, port, running)
