@@ -10,7 +10,13 @@ to an equal value. Nothing in this package opens or looks up anything. The text 
 
 from __future__ import annotations
 
-from pierhead.address.explain import Explanation, ListenerExplanation, OptionExplanation, explain
+from pierhead.address.explain import (
+    Explanation,
+    ListenerExplanation,
+    OptionExplanation,
+    explain,
+    refusals,
+)
 from pierhead.address.forms import (
     ANY,
     AbstractAddress,
@@ -56,4 +62,5 @@ __all__ = [
     "Value",
     "VsockAddress",
     "explain",
+    "refusals",
 ]

@@ -12,7 +12,7 @@ from pierhead.address.schemes import LINUX, SCHEMES, WRAPPERS, is_available
 from pierhead.address.spec import ListenSpec
 from pierhead.address.values import Value
 
-__all__ = ["Explanation", "ListenerExplanation", "OptionExplanation", "explain"]
+__all__ = ["Explanation", "ListenerExplanation", "OptionExplanation", "explain", "refusals"]
 
 #: sun_path has 104 octets outside Linux, the last of them NUL.
 _LONGEST_PATH_ELSEWHERE = 103
@@ -105,7 +105,7 @@ def _explain_listener(spec: ListenSpec, platform: str) -> ListenerExplanation:
         meaning=_meaning(spec),
         layers=tuple(WRAPPERS[wrapper] for wrapper in spec.wrappers),
         options=tuple(_explain_option(spec, key, value) for key, value in spec.options.given),
-        refusals=tuple(_refusals(spec, platform)),
+        refusals=tuple(refusals(spec, platform)),
     )
 
 
@@ -137,7 +137,8 @@ def _spell(option: Option, value: Value) -> str:
     return option.type.show(value) or "on"
 
 
-def _refusals(spec: ListenSpec, platform: str) -> list[str]:
+def refusals(spec: ListenSpec, platform: str) -> list[str]:
+    """Return what a platform (``sys.platform``) would not open, each with why."""
     address = spec.address
     found = []
     if address.scheme and not is_available(SCHEMES[address.scheme].platforms, platform):

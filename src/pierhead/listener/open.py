@@ -15,7 +15,6 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from pierhead.address import (
-    SCHEMES,
     DescriptorAddress,
     InetAddress,
     InetdAddress,
@@ -24,8 +23,8 @@ from pierhead.address import (
     MemoryAddress,
     SystemdAddress,
     VsockAddress,
+    refusals,
 )
-from pierhead.address.schemes import is_available
 from pierhead.buffer import BufferPool, BufferSource
 from pierhead.errors import ListenError, Overloaded, UsageError
 from pierhead.listener.adopted import open_descriptors
@@ -155,9 +154,8 @@ def _check_form(spec: ListenSpec) -> None:
     scheme = spec.address.scheme
     if scheme is None:
         raise UsageError(f"{spec} has no scheme: resolve it for a protocol, or write tcp:{spec}")
-    if not is_available(SCHEMES[scheme].platforms, sys.platform):
-        reason = f"{sys.platform} has no {scheme}: {SCHEMES[scheme].meaning}"
-        raise ListenError(str(spec), "open", reason, "listen on tcp: or udp: instead")
+    for reason in refusals(spec, sys.platform):
+        raise ListenError(str(spec), "open", reason, "leave it out, or write another address")
     if scheme in _NOT_OPENED:
         raise ListenError(str(spec), "open", f"this version does not open {scheme}: addresses yet")
 
