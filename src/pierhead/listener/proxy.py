@@ -16,11 +16,12 @@ from typing import cast
 
 from pierhead.address import ListenSpec
 from pierhead.codec.proxy_header import ProxyHeader, ProxyHeaderReader
-from pierhead.context import Peer, Transport
+from pierhead.context import Credentials, Peer, Transport
 from pierhead.errors import FramingError, HandshakeError
-from pierhead.listener.base import Accepted, Arrival, StreamListener, arrive
+from pierhead.listener.base import Accepted, Arrival, StreamListener, arrive, credentials_of
 from pierhead.listener.hand_over import hand_over
 from pierhead.listener.proxy_trust import ProxyRules, claimed_peer
+from pierhead.listener.wrapped_name import wrapped_name
 
 __all__ = ["ProxyAccepted", "ProxyListener"]
 
@@ -50,7 +51,7 @@ class ProxyListener:
     @property
     def local(self) -> str:
         """The address as bound, in the grammar."""
-        return f"proxy+{self.base.local}"
+        return wrapped_name("proxy", self.base.local)
 
     async def accept(self) -> ProxyAccepted:
         """Wait for the next connection; safe to cancel; raises what the base raises."""
@@ -84,6 +85,11 @@ class ProxyAccepted:
     def local(self) -> str:
         """The address that was reached, in the grammar."""
         return self._base.local
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """Who the process at the other end of the socket is, where the system says."""
+        return credentials_of(self._base)
 
     async def handshake(self) -> Arrival:
         """Go through what is below, then read the header; closes the connection when it raises.

@@ -14,6 +14,7 @@ from pierhead.context import Peer, Transport, Via
 from pierhead.errors import FramingError
 from pierhead.listener.base import Datagram, DatagramListener, ReplyTo
 from pierhead.listener.proxy_trust import ProxyRules, claimed_peer
+from pierhead.listener.wrapped_name import wrapped_name
 
 __all__ = ["ProxyDatagramListener"]
 
@@ -65,7 +66,7 @@ class ProxyDatagramListener:
     @property
     def local(self) -> str:
         """The address as bound, in the grammar."""
-        return f"proxy+{self.base.local}"
+        return wrapped_name("proxy", self.base.local)
 
     @property
     def truncated(self) -> int:

@@ -10,11 +10,19 @@ import dataclasses
 from collections.abc import Callable
 
 from pierhead.address import ListenSpec
-from pierhead.context import Peer, Transport
-from pierhead.listener.base import Accepted, Arrival, Handshaking, StreamListener, arrive
+from pierhead.context import Credentials, Peer, Transport
+from pierhead.listener.base import (
+    Accepted,
+    Arrival,
+    Handshaking,
+    StreamListener,
+    arrive,
+    credentials_of,
+)
 from pierhead.listener.tls_context import TlsContexts, load_contexts
 from pierhead.listener.tls_engine import TlsEngine
 from pierhead.listener.tls_stream import Scratch, TlsTransport
+from pierhead.listener.wrapped_name import wrapped_name
 
 __all__ = ["TlsAccepted", "TlsListener"]
 
@@ -49,7 +57,7 @@ class TlsListener:
     @property
     def local(self) -> str:
         """The address as bound, in the grammar."""
-        return f"tls+{self.base.local}"
+        return wrapped_name("tls", self.base.local)
 
     async def accept(self) -> TlsAccepted:
         """Wait for the next connection; safe to cancel; raises what the base raises."""
@@ -103,6 +111,11 @@ class TlsAccepted:
     def local(self) -> str:
         """The address that was reached, in the grammar."""
         return self._base.local
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """Who the process at the other end of the socket is, where the system says."""
+        return credentials_of(self._base)
 
     @property
     def names_peer(self) -> bool:
