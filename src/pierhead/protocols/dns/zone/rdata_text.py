@@ -9,6 +9,7 @@ A new type whose RDATA is a plain sequence of fields is one line in the table.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from functools import partial
@@ -24,6 +25,11 @@ __all__ = ["RdataReader", "rdata_reader", "read_unknown"]
 RdataReader: TypeAlias = Callable[[Fields], bytes]
 
 _MAX_RDATA = 0xFFFF
+#: What Python turns into a number without being asked twice, and no field needs.
+_MAX_DIGITS = 4300
+_DIGITS = re.compile(rb"[0-9]+")
+#: How ``int`` and ``float`` put it.
+_NO_NUMBER = re.compile(r"invalid literal for int|could not convert string|cannot convert float")
 
 _ALGORITHMS = {
     b"RSAMD5": 1,
@@ -156,10 +162,22 @@ def _by_dnspython(fields: Fields, *, rtype: int, rclass: int) -> bytes:
             RdataClass.make(rclass), RdataType.make(rtype), shown, origin, relativize=False
         )
         rdata = record.to_wire() or b""
-    except (dns.exception.DNSException, ValueError, struct.error) as error:
-        reason = str(error) or type(error).__name__
-        raise fields.wrong(f"bad {text} RDATA: {reason}") from None
+    except (dns.exception.DNSException, ValueError, ArithmeticError, struct.error) as error:
+        raise fields.wrong(f"bad {text} RDATA: {_reason(error, written)}") from None
     return rdata
+
+
+def _reason(error: Exception, written: bytes) -> str:
+    """Say why RDATA was refused, in our own words where dnspython passes Python's on."""
+    cause = error.__cause__ or error
+    digits = max(map(len, _DIGITS.findall(written)), default=0)
+    if digits > _MAX_DIGITS:
+        return f"a number of {digits} digits, expected at most {_MAX_DIGITS}"
+    if isinstance(cause, ArithmeticError | struct.error):
+        return "a number is too large"
+    if _NO_NUMBER.match(str(cause)):
+        return "a field is no number where one is expected"
+    return str(error) or type(error).__name__
 
 
 def _sequence(*kinds: RdataReader) -> RdataReader:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 
 import dns.name
 import dns.rdata
@@ -229,3 +230,25 @@ def test_hexadecimal_rdata_must_fit_its_length_and_its_type(text: bytes, rtype: 
     with pytest.raises(FieldError) as caught:
         unknown(text, rtype)
     assert reason in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("WKS 192.0.2.1 " + "9" * 5000 + " 25", "a number of 5000 digits"),
+        ("WKS 192.0.2.1 6 " + "9" * 5000, "a number of 5000 digits"),
+        ("LOC " + "9" * 5000 + " N 1 E 1m", "a number of 5000 digits"),
+        ("LOC 1 N 1 E infm", "a number is too large"),
+        ("LOC 1 N 1 E nanm", "no number"),
+        ("LOC 1 N 1 E 1m 1e999m", "a number is too large"),
+        ("LOC 1 N 1 E 999999999m", "a number is too large"),
+        ("LOC 1 N 1 E xm", "no number"),
+        ("APL x:192.0.2.0/24", "no number"),
+    ],
+)
+def test_what_python_says_of_numbers_is_said_in_our_words(text: str, reason: str):
+    rtype, _, rdata = text.partition(" ")
+    with pytest.raises(FieldError) as caught:
+        read(rtype, rdata)
+    assert reason in caught.value.message
+    assert not re.search("integer string|literal|convert|argument", caught.value.message)
