@@ -69,10 +69,14 @@ class StreamCodec:
         return self.encode(reply)
 
     def _refuse(self, error: BadQuery, frame: bytes) -> bytes:
+        refusal = encode_refusal(error, frame, self._payload)
         # Nobody knows what options a later version has: BADVERS comes without.
-        tells_why = self._tells_why and error.do is not None and error.rcode != iana.BADVERS
-        options = (extended_error(_OTHER, error.reason),) if tells_why else ()
-        return encode_refusal(error, frame, self._payload, options)
+        if not self._tells_why or error.do is None or error.rcode == iana.BADVERS:
+            return refusal
+        reason = (extended_error(_OTHER, error.reason),)
+        explained = encode_refusal(error, frame, self._payload, reason)
+        # No rate limit has seen it: the answer must be of no use to who forges a source.
+        return explained if len(explained) <= 2 * len(frame) else refusal
 
 
 def _failure(frame: bytes) -> Reply:

@@ -1,8 +1,7 @@
 """Layers around a service, in an order that works: `stack` checks it, `standard` knows it.
 
-    query ─▶ query_log  cookies  nsid  keepalive  padding  edns  expire  rate_limit
-                                                 extended_errors  minimal_responses
-                                                 identity  mandatory ─▶ service
+    query ─▶ query_log  extended_errors  cookies  nsid  keepalive  padding  edns  expire
+                              rate_limit  minimal_responses  identity  mandatory ─▶ service
 
 Why this order: docs/decisions/0013-dns-middleware-order.md.
 """
@@ -135,6 +134,7 @@ def standard(
     """
     chosen = (
         _choose(query_log, middleware.query_log),
+        _choose(extended_errors, middleware.extended_errors),
         _choose(cookies, middleware.cookies),
         middleware.nsid(nsid) if nsid is not None else None,
         _choose(keepalive, middleware.keepalive),
@@ -142,7 +142,6 @@ def standard(
         middleware.edns(),
         middleware.expire(),
         _choose(rate_limit, middleware.rate_limit),
-        _choose(extended_errors, middleware.extended_errors),
         _choose(minimal_responses, middleware.minimal_responses),
         middleware.identity(chaos) if chaos is not None else None,
         middleware.mandatory(),

@@ -22,8 +22,8 @@ def names(stack):
 
 
 ALL = [
-    *("query_log", "cookies", "nsid", "keepalive", "padding", "edns", "expire", "rate_limit"),
-    *("extended_errors", "minimal_responses", "identity", "mandatory"),
+    *("query_log", "extended_errors", "cookies", "nsid", "keepalive", "padding", "edns", "expire"),
+    *("rate_limit", "minimal_responses", "identity", "mandatory"),
 ]
 
 
@@ -152,6 +152,15 @@ def test_a_failure_says_why_without_saying_what_is_inside(error, words):
     assert refusal(error).edns.options == ()
 
 
+async def test_what_layers_refuse_is_explained_as_well():
+    strict = dns.standard(answer, cookies=dns.cookies(required=["0.0.0.0/0"]))
+    for query, words in [
+        (ask(), b"use TCP"),
+        (ask("x.", "A", (iana.OPTION_COOKIE, b"x")), b"malformed"),
+    ]:
+        assert words in option(await strict(query, context()), iana.OPTION_EXTENDED_ERROR)
+
+
 def test_a_prepared_refusal_is_what_is_said():
     failure = ServiceFailed("boom")
     failure.reply = parse_query(build_query(7, b"\x01x\x00", 1, edns=Edns())).reply(
@@ -170,6 +179,14 @@ def test_a_malformed_query_is_told_what_is_wrong_with_it():
     response = refusal(caught.value, frame, extended_errors=True)
     assert response.rcode == iana.FORMERR
     assert b"more than one OPT" in response.edns.options[0][1]
+
+
+def test_a_refusal_is_never_more_than_twice_what_was_sent():
+    frame = build_query(7, b"\x00", 1, edns=Edns())
+    long = BadQuery("x" * 60, question=frame[12:17], do=False)
+    codec = DatagramCodec(extended_errors=True)
+    assert len(codec.reject(long, frame)) == len(frame)
+    assert len(codec.reject(long, frame + bytes(60))) > len(frame) + 60
 
 
 @pytest.mark.rfc("6891", "6.1.3")

@@ -2,6 +2,7 @@
 
     layer            adds or does                                     documents
     query_log        a line for each query                            –
+    extended_errors  why there is no better answer                    RFC 8914
     cookies          tells clients from forged sources                RFC 7873, 9018
     nsid             which server this is                             RFC 5001
     keepalive        how long an idle connection stays open           RFC 7828
@@ -9,7 +10,6 @@
     edns             a client subnet comes back with scope 0          RFC 7871
     expire           when a copy of the zone expires                  RFC 7314
     rate_limit       so many like answers to one network              –
-    extended_errors  why there is no better answer                    RFC 8914
     minimal_responses  nothing that was not asked for                 –
     identity         version and name of the server in class CH       RFC 4892
     mandatory        what every server does; always there             RFC 9619, 6895

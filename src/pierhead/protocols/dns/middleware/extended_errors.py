@@ -23,17 +23,20 @@ _BY_RCODE = {
     iana.REFUSED: extended_error(_NOT_AUTHORITATIVE, "no zone here holds this name"),
     iana.SERVFAIL: extended_error(_OTHER, "the failure is the server's; its log says more"),
     iana.NOTIMP: extended_error(_NOT_SUPPORTED, "this kind of question is not answered here"),
+    # Not limited in rate, so kept short: the answer must be of no use to who forges a source.
+    iana.FORMERR: extended_error(_OTHER, "malformed option"),
 }
 _NO_TRANSFER = extended_error(_PROHIBITED, "you may not transfer zones from here")
 _NO_CLASS = extended_error(_NOT_SUPPORTED, "this class is not answered here")
 _NO_TYPE = extended_error(_OTHER, "this type cannot be asked for")
-_NO_COOKIE = extended_error(_PROHIBITED, "come back over TCP, or with a cookie")
+_NO_COOKIE = extended_error(_PROHIBITED, "use TCP")
 
 
 def extended_errors() -> ExtendedErrors:
     """Return the layer that says more about refusals and failures, where EDNS is spoken.
 
-    What a service says itself, by an option in its reply, is left as it is.
+    What a service says itself, by an option in its reply, is left as it is. Outside the other
+    layers it explains their refusals as well.
     """
     return ExtendedErrors()
 
