@@ -40,17 +40,22 @@ class Layer:
     """A DNS middleware made of two hooks; override one or both.
 
     Attributes:
-        name: how messages and the order of layers speak of it.
+        name: how messages and the order of layers speak of it; the class's unless it says.
         inside: the layers that must be further out than this one, and why.
         option: the EDNS option it is about; None where it concerns every query.
         is_constant: whether what it does to a query without EDNS options depends on the query
             alone: then the answer may be kept and sent again without asking the layer.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str] = "Layer"
     inside: ClassVar[Mapping[str, str]] = {}
     option: int | None = None
     is_constant: bool = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "name" not in vars(cls):
+            cls.name = cls.__name__
 
     def before(self, query: Query, context: Context) -> Verdict:
         """Return the context to go on with, often the same, or the reply."""

@@ -69,8 +69,6 @@ async def test_each_of_many_replies_passes_and_a_withheld_one_is_left_out():
             yield query.reply(dns.TXT(str(number)), rcode=dns.NOERROR)
 
     class Second(dns.Layer):
-        name = "second"
-
         def after(self, query, context, reply):
             is_second = reply.answer and reply.answer[0][1].rdatas[0] == b"\x011"
             return None if is_second else reply.having(65001, b"x")
@@ -124,3 +122,14 @@ async def test_a_layer_is_a_middleware_by_itself():
     reply = await dns.nsid("north")(answer)(ask("x.", "A", (3, b"")), context())
     assert option(reply, 3) == b"north"
     assert repr(dns.nsid("north")) == "<layer nsid>"
+
+
+async def test_a_layer_that_overrides_nothing_changes_nothing():
+    class Idle(dns.Layer):
+        """Has nothing to say."""
+
+    assert repr(Idle()) == "<layer Idle>"
+    given, where = ask(), context()
+    assert Idle().before(given, where) is where
+    reply = await Idle()(answer)(given, where)
+    assert Idle().after(given, where, reply) is reply
