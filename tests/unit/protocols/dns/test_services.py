@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import dns.message
 import pytest
 
@@ -113,6 +116,66 @@ def test_an_include_stays_in_the_folder_of_the_zone(tmp_path, path):
     with pytest.raises(ConfigError) as caught:
         load_zones(folder)
     assert len(caught.value.faults) == 1
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000 + "b", "a\0b"])
+def test_a_path_that_no_file_can_have_is_a_fault(name):
+    with pytest.raises(ConfigError) as caught:
+        load_zones(name)
+    (fault,) = caught.value.faults
+    assert (fault.file, "cannot be read: " in fault.message) == (name, True)
+
+
+@pytest.mark.parametrize("method", ["is_dir", "iterdir", "read_bytes"])
+def test_a_folder_that_may_not_be_entered_is_a_fault(folder, monkeypatch, method):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, method, refuse)  # root may enter every folder
+    with pytest.raises(ConfigError) as caught:
+        load_zones(folder)
+    (fault,) = caught.value.faults
+    assert fault.message == "cannot be read: Permission denied"
+
+
+@pytest.mark.parametrize("name", ["a..b", "a" * 64, "\\999", "\udcff..", "é" * 40])
+def test_a_name_that_is_none_is_the_callers_error(folder, name):
+    with pytest.raises(UsageError, match="not the name of a zone"):
+        load_zones(f"{name}={folder}/example.zone")
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("loop", "symbolic links"),
+        ("missing", "No such file or directory"),
+        ("link", "it leads out of the zone's folder"),
+        ("more", "it is not a file"),
+        ("example.zone/x", "Not a directory"),
+        ("a" * 300, "File name too long"),
+    ],
+)
+def test_a_file_that_cannot_be_included_is_named_as_it_is_written(folder, path, reason):
+    (folder / "loop").symlink_to("loop")
+    (folder / "link").symlink_to("/etc/hostname")
+    (folder / "more").mkdir()
+    (folder / "example.zone").write_text(f"{ZONE}$INCLUDE {path}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_zones(folder)
+    (fault,) = caught.value.faults
+    assert fault.message.startswith(f"cannot include {path}: ")
+    assert reason in fault.message
+    assert str(folder) not in fault.message
+
+
+def test_faults_in_included_files_name_them_as_they_are_written(folder):
+    (folder / "more").mkdir()
+    (folder / "more" / "a").write_text("x A x\n$INCLUDE more/b\n")
+    (folder / "more" / "b").write_text("x A x\n")
+    (folder / "example.zone").write_text(f"{ZONE}$INCLUDE ./more/a\n")
+    with pytest.raises(ConfigError) as caught:
+        load_zones(folder)
+    assert [fault.file for fault in caught.value.faults] == ["./more/a", "more/b"]
 
 
 async def test_an_include_below_the_folder_is_read(folder):

@@ -7,16 +7,17 @@ says its name itself, by an SOA record with an absolute owner.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pierhead.context import Context
-from pierhead.errors import ConfigError, Fault, UsageError
+from pierhead.errors import ConfigError, Fault, PierheadError, UsageError
 from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
-from pierhead.protocols.dns.wire.name import to_text
+from pierhead.protocols.dns.wire.name import ROOT, from_text, to_text
 from pierhead.protocols.dns.zone.lookup import lookup
 from pierhead.protocols.dns.zone.master_file import parse_zone
 from pierhead.protocols.dns.zone.zone import Zone, Zones
@@ -162,8 +163,8 @@ class ZoneFile:
         """
         try:
             return self.path.read_bytes()
-        except OSError as error:
-            raise _unreadable(self.path, f"cannot be read: {error.strerror}") from None
+        except (OSError, ValueError) as error:
+            raise _unreadable(self.path, error) from None
 
     def load(self) -> Zone:
         """Return the zone.
@@ -172,30 +173,40 @@ class ZoneFile:
             ConfigError: the file cannot be read or served; has all of its faults.
         """
         text = self.read()
-        folder = self.path.parent.resolve()
-
-        def include(path: str) -> bytes:
-            # Where it is after every symbolic link is what counts.
-            found = (folder / path).resolve()
-            if not found.is_relative_to(folder):
-                raise UsageError(f"it leads out of {folder}")
-            if not found.is_file():
-                raise UsageError("there is no such file")
-            return found.read_bytes()
-
         name = str(self.path)
         try:
-            return parse_zone(text, origin=self.origin, file_name=name, include=include)
+            return parse_zone(text, origin=self.origin, file_name=name, include=self._include)
         except UsageError as error:
             remedy = f"rename the file, or give it as NAME={name}"
             raise ConfigError([Fault(name, 0, 0, str(error), remedy=remedy)]) from None
+
+    def _include(self, path: str) -> bytes:
+        """Return the content of a file that $INCLUDE names.
+
+        What goes wrong is said without the folder: the fault names the path as written.
+        """
+        try:
+            folder = self.path.parent.resolve()
+            # Where it is after every symbolic link is what counts.
+            found = (folder / path).resolve(strict=True)
+            if not found.is_relative_to(folder):
+                raise UsageError("it leads out of the zone's folder")
+            if not found.is_file():
+                raise UsageError("it is not a file")
+            return found.read_bytes()
+        except RuntimeError:  # pathlib's for ELOOP, before Python 3.13
+            raise UsageError("its symbolic links go round in a circle") from None
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise UsageError("its symbolic links go round in a circle") from None
+            raise UsageError(error.strerror or str(error)) from None
 
 
 def find_zone_files(source: str | Path) -> Iterator[ZoneFile]:
     """Give the zone files of a source: a file, ``NAME=FILE``, or a folder.
 
     Raises:
-        ConfigError: the folder has none.
+        ConfigError: the folder has none, or cannot be read.
         UsageError: the name in front of ``=`` is none.
     """
     name, equals, rest = str(source).partition("=")
@@ -203,25 +214,44 @@ def find_zone_files(source: str | Path) -> Iterator[ZoneFile]:
     if isinstance(source, str) and equals and "/" not in name:
         if not name or not rest:
             raise UsageError(f"{source!r} is no zone; expected NAME=FILE")
+        _check_name(name)
         yield ZoneFile(Path(rest), name)
         return
     path = Path(source)
-    if not path.is_dir():
+    try:
+        # `Path.glob` passes over what it may not read.
+        files = sorted(path.iterdir()) if path.is_dir() else None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
+    if files is None:
         yield ZoneFile(path, _origin(path))
         return
-    files = sorted(p for p in path.glob(f"*{_SUFFIX}") if not p.name.startswith("."))
+    files = [p for p in files if p.name.endswith(_SUFFIX) and not p.name.startswith(".")]
     if not files:
-        raise _unreadable(path, f"the folder has no *{_SUFFIX} file")
+        raise _wrong(path, f"the folder has no *{_SUFFIX} file")
     for file in files:
         yield ZoneFile(file, _origin(file))
+
+
+def _check_name(name: str) -> None:
+    try:
+        from_text(name, ROOT)
+    except PierheadError as error:
+        raise UsageError(f"{name!r} is not the name of a zone: {error}") from None
 
 
 def _origin(path: Path) -> str | None:
     return path.name.removesuffix(_SUFFIX) if path.name.endswith(_SUFFIX) else None
 
 
-def _unreadable(path: Path, reason: str) -> ConfigError:
-    return ConfigError([Fault(str(path), 0, 0, reason, code="file")])
+def _unreadable(path: Path, error: OSError | ValueError) -> ConfigError:
+    """Say why the system, or Python in front of it, refused to read."""
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    return _wrong(path, f"cannot be read: {reason}")
+
+
+def _wrong(path: Path, message: str) -> ConfigError:
+    return ConfigError([Fault(str(path), 0, 0, message, code="file")])
 
 
 def _twice(zone: Zone, file: ZoneFile, first: str) -> Fault:
