@@ -17,6 +17,7 @@ from pierhead.protocols.dns.codec import DatagramCodec, StreamCodec
 from pierhead.protocols.dns.response import parse_response
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.wire.edns import Edns
+from pierhead.protocols.dns.wire.encode import encode_reply
 from pierhead.protocols.dns.wire.message import Reply
 from pierhead.protocols.dns.wire.query import build_query, parse_query
 from pierhead.protocols.dns.wire.reader import read_name
@@ -255,10 +256,24 @@ def test_the_work_of_compression_grows_with_the_message_and_no_faster(count, mon
     owners = [to_wire([b"%d" % n, *[b"x"] * 100]) for n in range(count)]
     _Counted.asked = 0
     writer = _Writer(parse_query(build_query(1, b"\x00", 1, edns=None)), 65535)
-    writer._offsets = _Counted()
+    writer._places = _Counted()
     for owner in owners:
         writer.write(((owner, RRset(owner, iana.NS, 0, (owner,))),))
     assert _Counted.asked <= len(writer.buf)
+
+
+@given(st.integers(1, 60), st.sampled_from([iana.MX, iana.NS, iana.PTR]))
+def test_names_that_nest_do_not_make_long_chains_of_pointers(count, rtype):
+    """Each name begins with a label more than the one before; dnspython follows 16 pointers."""
+    targets = [to_wire([b"a"] * n + [b"example"]) for n in range(1, count + 1)]
+    prefix = b"\x00\x0a" if rtype == iana.MX else b""
+    rrset = RRset(b"\x00", rtype, 0, tuple(prefix + target for target in targets))
+    query = parse_query(build_query(1, b"\x00", rtype, edns=None))
+    answer = encode_reply(Reply(query, 0, True, ((b"\x00", rrset),)), 65535, 1232)
+    message = dns.message.from_wire(answer)
+    assert [str(getattr(r, "target", None) or r.exchange) for r in message.answer[0]] == [
+        name.to_text(target) for target in targets
+    ]
 
 
 def test_a_chain_of_pointers_ends_early():

@@ -39,6 +39,9 @@ _OPTION_HEAD = 4
 _TO_QUESTION = b"\xc0\x0c"
 #: RFC 1035 §4.1.4: the offset field of a pointer has 14 bits.
 _POINTER_END = 0x4000
+#: Pointers a reader has to follow for one name; readers have limits (dnspython 16), and a chain
+#: grows by one with each name that begins with the one before.
+_MAX_POINTERS = 10
 
 #: Which types have names to compress: octets in front of the names, how many names.
 _NAMES_INSIDE = {
@@ -275,13 +278,14 @@ def _join_signatures(section: Section) -> Iterator[Section]:
 class _Writer:
     """A message under construction."""
 
-    __slots__ = ("_offsets", "buf", "limit")
+    __slots__ = ("_places", "buf", "limit")
 
     def __init__(self, query: Query, limit: int) -> None:
         self.limit = limit
         self.buf = bytearray(12) + query._question
-        #: Every name and suffix in the message so far, in lower case, and where it is.
-        self._offsets: dict[Name, int] = {}
+        #: Every name and suffix in the message so far, in lower case: where it is, and how many
+        #: pointers its reader has to follow from there.
+        self._places: dict[Name, tuple[int, int]] = {}
         self._compress(query._qname, 12)
 
     def write(self, section: Section) -> int:
@@ -327,15 +331,21 @@ class _Writer:
 
     def _compress(self, name: Name, position: int) -> bytes:
         """Return the name as written at this position, and note its suffixes."""
-        offsets = self._offsets
+        places = self._places
         lower = name.lower()
-        start = 0
+        noted: list[tuple[Name, int]] = []
+        written = name
+        hops = start = 0
         while length := name[start]:
             suffix = lower[start:]
-            offset = offsets.get(suffix)
-            if offset is not None:
-                return name[:start] + _WORD.pack(0xC000 | offset)
+            place = places.get(suffix)
+            if place is not None and place[1] < _MAX_POINTERS:
+                written = name[:start] + _WORD.pack(0xC000 | place[0])
+                hops = place[1] + 1
+                break
             if position + start < _POINTER_END:
-                offsets[suffix] = position + start
+                noted.append((suffix, position + start))
             start += length + 1
-        return name
+        for suffix, offset in noted:
+            places[suffix] = offset, hops
+        return written
