@@ -77,7 +77,10 @@ def adoption_refused(address: str, called: str, error: OSError) -> ListenError:
 def _refused(address: str, step: str, error: OSError, remedy: str) -> ListenError:
     if isinstance(error, socket.gaierror):
         # Numbers of another kind: EAI_NONAME and so on.
-        return ListenError(address, step, str(error.strerror), "is the name right?")
+        remedy = "is the name right?"
+        if "%" in address:
+            remedy = "is there such a network interface? (`ip link` lists them)"
+        return ListenError(address, step, str(error.strerror), remedy)
     name = errno.errorcode.get(error.errno or 0, "")
     words = error.strerror or str(error)
     reason = f"{words} ({name})" if name else words

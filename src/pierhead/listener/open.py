@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from pierhead.address import (
@@ -33,15 +33,16 @@ from pierhead.listener.datagram import SocketDatagramListener
 from pierhead.listener.inet import InetSocket, plan_inet
 from pierhead.listener.inetd import open_inetd
 from pierhead.listener.launchd import open_launchd
+from pierhead.listener.listener_set import ListenerSet, abandon
 from pierhead.listener.memory import MemoryDatagramListener, MemoryStreamListener, Network
 from pierhead.listener.socket_option import refuse_unknown_options
 from pierhead.listener.stream import SocketStreamListener
 from pierhead.listener.systemd import open_passed
 from pierhead.listener.unix import open_unix
 from pierhead.listener.vsock import open_vsock
-from pierhead.listener.wrap import unwrapped, wrap_all
+from pierhead.listener.wrap import wrap_all
 
-__all__ = ["Group", "open_all", "open_listeners", "undo"]
+__all__ = ["Group", "open_all", "open_listeners"]
 
 #: What one address means to a protocol; or a listener that somebody else has opened.
 Group: TypeAlias = tuple[ListenSpec, ...] | Listener
@@ -51,8 +52,6 @@ _PORT_ATTEMPTS = 32
 
 #: Schemes that the table of the grammar has and this version does not open.
 _NOT_OPENED = ("quic",)
-#: Addresses whose sockets are adopted and not opened.
-_ADOPTED = (DescriptorAddress, SystemdAddress, LaunchdAddress)
 
 
 async def open_listeners(
@@ -61,7 +60,7 @@ async def open_listeners(
     buffers: BufferSource | None = None,
     batched: bool | None = None,
     protocols: tuple[str, ...] = (),
-) -> list[Listener]:
+) -> ListenerSet:
     """Open one address; a name or a range of ports may give several listeners.
 
     Args:
@@ -83,7 +82,7 @@ async def open_all(
     buffers: BufferSource | None = None,
     batched: bool | None = None,
     protocols: tuple[str, ...] = (),
-) -> list[Listener]:
+) -> ListenerSet:
     """Open every address, or none.
 
     A group is what one address means to a protocol (`ListenSpec.resolve`): where its members
@@ -94,6 +93,7 @@ async def open_all(
         ListenError: which address, which step, why, and what to do; nothing stays open.
     """
     source = BufferPool() if buffers is None else buffers
+    given = [group for group in groups if not isinstance(group, tuple)]
     opened: list[Listener] = []
     try:
         for group in groups:
@@ -104,9 +104,9 @@ async def open_all(
             else:
                 opened.append(group)
     except BaseException:
-        undo(one for one in opened if one not in groups)
+        ListenerSet(opened, given).abandon()
         raise
-    return opened
+    return ListenerSet(opened, given)
 
 
 async def _open_group(
@@ -130,7 +130,7 @@ async def _open_group(
                     opened.append(_open_beside([*beside, *opened], one, buffers, batched))
         opened += _share_port(free_port, buffers, batched)
     except BaseException:
-        undo(opened)
+        abandon(opened)
         raise
     return opened
 
@@ -215,7 +215,7 @@ def _share_port(
                 port = int(opened[0].local.rpartition(":")[2]) if opened else 0
                 opened.append(_open_inet(one.with_port(port), buffers, batched))
         except BaseException as error:
-            undo(opened)
+            abandon(opened)
             taken = isinstance(error, ListenError) and error.errno == errno.EADDRINUSE
             if not (taken and opened and attempt < _PORT_ATTEMPTS):
                 raise
@@ -230,7 +230,7 @@ def _watched(listener: SocketStreamListener | SocketDatagramListener) -> Listene
     try:
         loop.add_reader(listener.fileno(), int)
     except BaseException:
-        undo([listener])
+        abandon([listener])
         raise
     loop.remove_reader(listener.fileno())
     return listener
@@ -242,20 +242,10 @@ def _all_watched(
     try:
         return [_watched(listener) for listener in listeners]
     except BaseException:
-        undo(listeners)
+        abandon(listeners)
         raise
 
 
 def _no_buffers(spec: ListenSpec, error: Overloaded) -> ListenError:
     remedy = "give the server a larger buffer source, or listen on fewer datagram addresses"
     return ListenError(str(spec), "buffers", str(error), remedy)
-
-
-def undo(listeners: Iterable[Listener]) -> None:
-    """Take back an opening: close what was opened, leave what was adopted open as it was."""
-    for listener in map(unwrapped, listeners):
-        adopted = isinstance(listener.spec.address, _ADOPTED)
-        if adopted and isinstance(listener, (SocketStreamListener, SocketDatagramListener)):
-            listener.abandon()
-        else:
-            listener.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 
@@ -22,6 +23,11 @@ def pidfd_id(process: int) -> int | None:
 
 def identity_of_pidfd(descriptor: int) -> int | None:
     """Return the inode of a pidfd; None where all pidfds share one, with other anonymous files."""
+    found = os.fstat(descriptor)
+    return None if found.st_dev == _device_of_anonymous_files() else found.st_ino
+
+
+@functools.cache
+def _device_of_anonymous_files() -> int:
     with select.epoll() as anonymous:
-        found = os.fstat(descriptor)
-        return None if found.st_dev == os.fstat(anonymous.fileno()).st_dev else found.st_ino
+        return os.fstat(anonymous.fileno()).st_dev

@@ -23,7 +23,8 @@ from pierhead.context import Transport
 from pierhead.endpoint import Application, Endpoint
 from pierhead.errors import ListenError, UsageError
 from pierhead.listener.base import DatagramListener, Listener, StreamListener
-from pierhead.listener.open import Group, open_all, undo
+from pierhead.listener.listener_set import ListenerSet
+from pierhead.listener.open import Group, open_all
 from pierhead.listener.systemd import report_unclaimed
 from pierhead.listener.wrap import certificate_reader, unwrapped
 from pierhead.metrics import Metrics
@@ -201,21 +202,21 @@ class Server:
             server.abort(reason)
 
     async def _open(self) -> None:
-        opened: list[Listener] = []
+        opened: list[ListenerSet] = []
         try:
             for owner, groups in enumerate(self._groups):
                 alpn = self._application.endpoints[owner][0].alpn
                 listeners = await open_all(groups, buffers=self._buffers, protocols=alpn)
-                opened += listeners
+                opened.append(listeners)
                 beside: list[StreamServer] = []
                 for listener in listeners:
                     self._servers.append((owner, self._serve(owner, listener, beside)))
-            if not opened:
+            if not self._servers:
                 raise self._nothing_left()
         except BaseException:
             self._servers.clear()
-            given = [group for groups in self._groups for group in groups]
-            undo(one for one in opened if one not in given)
+            for listeners in opened:
+                listeners.abandon()
             raise
         report_unclaimed()
 

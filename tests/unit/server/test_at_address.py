@@ -207,6 +207,23 @@ async def test_other_users_are_closed_unread(tmp_path, monkeypatch, option, is_l
         assert dropped == (0 if is_let_in else 1)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs SO_PEERCRED")
+async def test_credentials_are_known_below_a_wrapper_too(tmp_path, monkeypatch) -> None:
+    import os
+
+    async def who(line: str, context: Context) -> str:
+        assert context.via.credentials is not None
+        return f"{context.via.credentials.uid} {context.peer}"
+
+    monkeypatch.chdir(tmp_path)
+    address = f"proxy+unix:./s?allow-uid={os.geteuid()}"
+    async with Server(lines.serve(who), address):
+        reader, writer = await asyncio.open_unix_connection("./s")
+        writer.write(b"PROXY TCP4 192.0.2.1 192.0.2.2 7 53\r\n\n")
+        assert await reader.readline() == b"%d 192.0.2.1:7\n" % os.geteuid()
+        writer.close()
+
+
 async def test_an_account_that_is_not_there_is_a_mistake_of_the_address(tmp_path) -> None:
     with pytest.raises(ListenError, match="no user is called no-such-user"):
         async with Server(lines.serve(upper), f"unix:{tmp_path}/s?allow-uid=no-such-user"):
