@@ -51,6 +51,11 @@ def as_service(function: ServiceFunction[Q, R]) -> Service[Q, R]:
     call: Any = function
     while isinstance(call, functools.partial):
         call = call.func
+    if inspect.isclass(call):
+        raise UsageError(
+            f"{_name(call)} is a class; write a service with 'async def', or pass an instance with "
+            "an async __call__"
+        )
     if not inspect.isroutine(call):
         call = type(call).__call__
     if inspect.isasyncgenfunction(call):

@@ -201,6 +201,12 @@ def test_what_cannot_be_called_is_no_service(wrong: Any) -> None:
         as_service(wrong)
 
 
+@pytest.mark.parametrize("wrong", [Callable_, functools.partial(Callable_), dict, AsyncIterator])
+def test_a_class_is_no_service(wrong: Any) -> None:
+    with pytest.raises(UsageError, match="is a class; write a service with 'async def'"):
+        as_service(wrong)
+
+
 def test_a_plain_generator_is_no_service() -> None:
     def generator(request: str, context: Any) -> Any:
         yield request

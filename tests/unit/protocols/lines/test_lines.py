@@ -58,10 +58,31 @@ def test_a_reply_that_is_no_line_is_a_mistake_of_the_service(
         codec.encode(reply)
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "no-such", "base64", "utf-32-le"])
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "utf-16",
+        "no-such",
+        "base64",
+        "utf-32-le",
+        "undefined",
+        "\udcff",
+        "a\0b",
+        "",
+        "punycode",
+    ],
+)
 def test_an_encoding_that_cannot_carry_lines_is_refused(encoding: str) -> None:
     with pytest.raises(UsageError):
         lines.serve(upper, encoding=encoding)
+
+
+def test_codecs_that_say_less_of_what_is_wrong_say_it_as_well() -> None:
+    names = Text("idna")  # raises plain UnicodeErrors, without a position
+    with pytest.raises(DecodeError, match="not idna"):
+        names.decode(b"xn--99999999")
+    with pytest.raises(UsageError, match="idna"):
+        names.encode("a..b")
 
 
 async def test_bytes_in_bytes_out(network: Any) -> None:

@@ -50,10 +50,11 @@ class Text:
 
     def __init__(self, encoding: str = "utf-8") -> None:
         try:
-            info = codecs.lookup(encoding)
-        except LookupError:
+            carries = codecs.lookup(encoding)._is_text_encoding
+            carries = carries and "\n".encode(encoding) == b"\n"
+        except (LookupError, ValueError):  # a name with NUL; "undefined", which encodes nothing
             raise UsageError(f"no text encoding is named {encoding!r}") from None
-        if not info._is_text_encoding or "\n".encode(encoding) != b"\n":
+        if not carries:
             raise UsageError(f"{encoding} cannot carry lines: in it LF is not the octet 0A")
         self.encoding = encoding
         self._bytes = Bytes()
@@ -68,6 +69,8 @@ class Text:
             return self._bytes.decode(frame).decode(self.encoding)
         except UnicodeDecodeError as error:
             raise DecodeError(f"not {self.encoding}: {error.reason}", error.start) from None
+        except UnicodeError as error:  # some codecs say no position
+            raise DecodeError(f"not {self.encoding}: {error}") from None
 
     def encode(self, reply: str) -> bytes:
         """Return the reply as a frame.
@@ -81,3 +84,5 @@ class Text:
             return self._bytes.encode(reply.encode(self.encoding))
         except UnicodeEncodeError as error:
             raise UsageError(f"{self.encoding} has no {reply[error.start]!r}") from None
+        except UnicodeError as error:
+            raise UsageError(f"the reply cannot be encoded in {self.encoding}: {error}") from None
