@@ -9,14 +9,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dns.message
+import dns.query
+import dns.rcode
 import pytest
 from tests.processes import ROOT, Running, pierhead_command
+
+from pierhead.cli.serve import _load
 
 ZONE = """$TTL 300
 @ SOA ns host 1 2 3 4 5
 @ NS ns
 ns A 192.0.2.1
 """
+
+
+ECHO = "pierhead.protocols.lines:echo"
 
 
 def pierhead(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -67,7 +75,20 @@ def test_help_imports_no_server_no_protocol_and_no_event_loop() -> None:
         (["serve", "lines", "shout", "-l", "mem:a"], 2, "MODULE:FUNCTION"),
         (["serve", "lines", "no_such_module:f", "-l", "mem:a"], 2, "no_such_module"),
         (["serve", "lines", "json:nothing", "-l", "mem:a"], 2, "has no 'nothing'"),
-        (["serve", "lines", "json:dumps", "-l", "mem:a", "--encoding", "klingon"], 2, "klingon"),
+        (["serve", "lines", ECHO, "-l", "mem:a", "--encoding", "klingon"], 2, "klingon"),
+        (["serve", "lines", ECHO, "-l", "mem:a", "--encoding", "undefined"], 2, "undefined"),
+        (["serve", "lines", ECHO, "-l", "mem:a", "--encoding", os.fsdecode(b"\xff")], 2, "text"),
+        (["serve", "lines", "os.path:join", "-l", "mem:a"], 2, "write it with 'async def'"),
+        (["serve", "lines", "json:loads", "-l", "mem:a"], 2, "write it with 'async def'"),
+        (
+            ["serve", "lines", "json:JSONDecoder", "-l", "mem:a"],
+            2,
+            "is a class; write a service with 'async def'",
+        ),
+        (["serve", "lines", "json:__name__", "-l", "mem:a"], 2, "async function"),
+        (["serve", "dns", "--zone", "a" * 300], 4, "cannot be read: File name too long"),
+        (["serve", "dns", "--zone", "a..b=/no/such"], 2, "'a..b' is not the name of a zone"),
+        (["zone", "check", "a..b=/no/such"], 2, "'a..b' is not the name of a zone"),
         (["serve", "dns", "--zone", "/no/such.zone"], 4, "/no/such.zone"),
         (["address", "explain", "tcp:1.2.3:80"], 2, "1.2.3"),
     ],
@@ -78,6 +99,46 @@ def test_a_mistake_has_its_exit_code_and_a_message(
     ended = pierhead(*arguments)
     assert (ended.returncode, words in ended.stderr + ended.stdout) == (code, True), ended
     assert "Traceback" not in ended.stderr
+
+
+def test_a_module_that_ends_the_program_when_imported_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("import sys\nsys.exit(9)\n")
+    ended = pierhead("serve", "lines", "script:f", "-l", "mem:a", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "importing 'script' ended the program: SystemExit: 9" in ended.stderr
+
+
+FORMS = """\
+import functools
+
+async def function(line, context):
+    return line
+
+async def many(line, context):
+    yield line
+
+class Instance:
+    async def __call__(self, line, context):
+        return line
+
+class Many:
+    async def __call__(self, line, context):
+        yield line
+
+instance, many_instance, method = Instance(), Many(), Instance().__call__
+partial = functools.partial(function)
+"""
+
+
+@pytest.mark.parametrize(
+    "form", ["function", "many", "instance", "many_instance", "method", "partial"]
+)
+def test_every_form_of_an_async_function_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    (tmp_path / "forms_of_functions.py").write_text(FORMS)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert _load(f"forms_of_functions:{form}") is not None
 
 
 def test_a_zone_with_three_faults_reports_all_three_with_a_caret(tmp_path: Path) -> None:
@@ -107,6 +168,33 @@ def test_a_folder_serves_every_zone_in_it_and_says_so(tmp_path: Path) -> None:
         assert running.line("try: dig @127.0.0.1").endswith("a.test. SOA")
         assert running.line("dns on udp:")
         assert running.stop() == 0
+
+
+def test_dns_tells_who_it_is_only_when_told_to(tmp_path: Path) -> None:
+    (tmp_path / "example.zone").write_text(ZONE)
+    (tmp_path / "secret").write_text("000102030405060708090a0b0c0d0e0f\n")
+    told = ["--identity", "north-2", "--cookie-secret", "secret", "--query-log"]
+    where = ["--zone", "example.zone", "-l", "127.0.0.1:0"]
+    for options, expected in ((told, dns.rcode.NOERROR), ([], dns.rcode.REFUSED)):
+        with Running([*pierhead_command(), "serve", "dns", *where, *options], cwd=tmp_path) as it:
+            port = int(it.line("ready").rpartition(":")[2])
+            asked = dns.message.make_query("id.server.", "TXT", "CH")
+            reply = dns.query.udp(asked, "127.0.0.1", port=port, timeout=10)
+            assert reply.rcode() == expected
+        logged = [line for line in it.err if "query=id.server./CH/TXT" in line]
+        assert len(logged) == len(options[-1:])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--rate-limit", "many"], ["--rate-limit", "0"], ["--cookie-secret", "example.zone"]],
+    ids=str,
+)
+def test_dns_refuses_options_that_cannot_be(tmp_path: Path, options: list[str]) -> None:
+    (tmp_path / "example.zone").write_text(ZONE)
+    ended = pierhead("serve", "dns", "--zone", "example.zone", *options, cwd=tmp_path)
+    assert ended.returncode == 2, ended
+    assert "Traceback" not in ended.stderr
 
 
 def test_echo_answers_on_all_four_kinds_of_socket(tmp_path: Path) -> None:

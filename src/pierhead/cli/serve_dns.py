@@ -1,0 +1,128 @@
+"""``pierhead serve dns``: answer authoritatively from zone files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pierhead.address import ListenSpec
+from pierhead.cli.serving import listen_option, serve_endpoint
+from pierhead.errors import UsageError
+
+if TYPE_CHECKING:
+    from pierhead.protocols.dns.middleware import RateLimit
+    from pierhead.protocols.dns.zone.zone import Zone
+
+__all__ = ["serve_dns"]
+
+
+@click.command("dns")
+@click.option(
+    "--zone",
+    "zones",
+    metavar="[NAME=]PATH",
+    multiple=True,
+    required=True,
+    help="Zone to serve: a master file, its name from the file name without '.zone' unless "
+    "given; or a directory, which serves each *.zone file in it. Repeat it for more. "
+    "[example: example.org=zones/main.txt]",
+)
+@listen_option(("127.0.0.1:5300",), "127.0.0.1:5300 (UDP and TCP)")
+@click.option(
+    "--rate-limit",
+    "rate",
+    default="200",
+    show_default=True,
+    metavar="N",
+    help="Like answers a second to one network over UDP, this machine not counted; 'off' for "
+    "any number. [responses/s; example: 50]",
+)
+@click.option(
+    "--cookie-secret",
+    "secret_files",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="File with a secret of DNS cookies as 32 hexadecimal digits; the first makes cookies, "
+    "all check them. [default: one is drawn at start; example: /etc/pierhead/cookie]",
+)
+@click.option("--nsid", help="Identifier told to who asks for it (RFC 5001). [example: north-2]")
+@click.option("--identity", help="Answer to id.server in class CH. [default: refused]")
+@click.option("--version-text", help="Answer to version.bind in class CH. [default: refused]")
+@click.option("--query-log", is_flag=True, help="Log each query to standard error.")
+def serve_dns(
+    zones: Sequence[str],
+    addresses: Sequence[str],
+    *,
+    rate: str,
+    secret_files: Sequence[Path],
+    nsid: str | None,
+    identity: str | None,
+    version_text: str | None,
+    query_log: bool,
+) -> None:
+    """Answer authoritatively from zone files, over UDP and TCP."""
+    from pierhead.protocols import dns
+
+    specs = [ListenSpec.parse(address) for address in addresses]
+    told = identity is not None or version_text is not None
+    service = dns.zones(*zones)
+    layered = dns.standard(
+        service,
+        rate_limit=_rate_limit(rate),
+        cookies=dns.cookies(secrets=[_secret(path) for path in secret_files]),
+        nsid=nsid,
+        chaos=dns.chaos(version=version_text, identity=identity) if told else None,
+        query_log=query_log,
+    )
+    if query_log:
+        logging.getLogger("pierhead.dns.query").setLevel(logging.INFO)
+    served = list(service.zones)
+    for zone in served:
+        _announce(zone)
+    serve_endpoint(dns.serve(layered), specs, lambda address: _dig_line(address, served[0]))
+
+
+def _rate_limit(rate: str) -> RateLimit | bool:
+    from pierhead.protocols import dns
+
+    if rate == "off":
+        return False
+    try:
+        return dns.rate_limit(float(rate))
+    except ValueError as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"--rate-limit is {rate!r}, expected a number or 'off'") from None
+
+
+def _secret(path: Path) -> bytes:
+    try:
+        return bytes.fromhex(path.read_text("ascii"))
+    except (ValueError, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no hexadecimal digits"
+        raise UsageError(f"--cookie-secret {path}: {reason}; expected 32 of them") from None
+
+
+def _announce(zone: Zone) -> None:
+    from pierhead.protocols.dns.wire.name import to_text
+
+    records = sum(len(rrset.rdatas) for rrset in zone.rrsets())
+    click.echo(f"zone {to_text(zone.origin)} {records} records, serial {zone.serial}", err=True)
+    for warning in zone.warnings:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def _dig_line(address: str, zone: Zone) -> str | None:
+    from pierhead.protocols.dns.wire.name import to_text
+
+    scheme, _, target = address.partition(":")
+    host, _, port = target.rpartition(":")
+    if scheme not in ("udp", "tcp"):
+        return None
+    reach = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))
+    transport = "+tcp " if scheme == "tcp" else ""
+    return f"dig @{reach} -p {port} {transport}{to_text(zone.origin)} SOA"
