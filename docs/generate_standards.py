@@ -115,6 +115,7 @@ TITLES = {
     "9250": "DNS over dedicated QUIC connections",
     "9276": "Guidance for NSEC3 parameter settings",
     "9293": "Transmission Control Protocol",
+    "9325": "Recommendations for secure use of TLS and DTLS",
     "9364": "DNS security extensions (DNSSEC)",
     "9432": "DNS catalog zones",
     "9460": "Service binding (SVCB and HTTPS)",

@@ -183,12 +183,12 @@ LIMITS: tuple[Limit, ...] = (
     ),
     Limit(
         "batch_size",
-        default=64,
+        default=32,
         minimum=1,
-        maximum=1024,
+        maximum=32,
         unit="datagrams",
         meaning="Datagrams taken from a socket in one system call.",
-        source="measured: no gain above 64",
+        source="docs/decisions/0003-batch-io.md",
         metric="batches_total",
         effect="at the next batch",
     ),
@@ -215,7 +215,7 @@ class ServerOptions:
     drain_timeout: float = 10.0
     max_write_buffer_bytes: int = 65_536
     read_size_bytes: int = 65_536
-    batch_size: int = 64
+    batch_size: int = 32
 
     def changed(self, options: Mapping[str, float]) -> ServerOptions:
         """Return a copy with these limits, each checked.
