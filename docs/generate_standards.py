@@ -44,6 +44,7 @@ TITLES = {
     "2535": "DNS security extensions (replaced by RFC 4033 to 4035)",
     "2782": "The location of services (SRV)",
     "2930": "Secret key establishment (TKEY)",
+    "3007": "Secure DNS dynamic update",
     "3123": "Lists of address prefixes (APL)",
     "3225": "Indicating resolver support of DNSSEC",
     "3403": "Dynamic delegation discovery (NAPTR)",
@@ -59,16 +60,19 @@ TITLES = {
     "4291": "IP version 6 addressing architecture",
     "4343": "DNS case insensitivity clarification",
     "4592": "The role of wildcards in the DNS",
+    "4635": "HMAC SHA algorithm identifiers for TSIG",
     "4648": "Base16, Base32 and Base64 data encodings",
     "4892": "Requirements for a mechanism identifying a name server",
     "5001": "DNS name server identifier (NSID)",
     "5155": "Hashed authenticated denial of existence (NSEC3)",
     "5452": "Measures for making DNS more resilient against forged answers",
+    "5702": "RSA/SHA-2 in DNSKEY and RRSIG records",
     "5936": "DNS zone transfer protocol (AXFR)",
     "5952": "A recommendation for IPv6 address text representation",
     "5966": "DNS transport over TCP (replaced by RFC 7766)",
     "6066": "TLS extensions: extension definitions",
     "6604": "xNAME RCODE and status bits clarification",
+    "6605": "ECDSA in DNSSEC",
     "6672": "DNAME redirection in the DNS",
     "6698": "DNS-based authentication of named entities (TLSA)",
     "6742": "DNS resource records for ILNP",
@@ -82,6 +86,7 @@ TITLES = {
     "7301": "TLS application-layer protocol negotiation",
     "7314": "EDNS EXPIRE option",
     "7413": "TCP Fast Open",
+    "7553": "The URI resource record",
     "7766": "DNS transport over TCP: implementation requirements",
     "7828": "The edns-tcp-keepalive option",
     "7830": "The EDNS(0) padding option",
@@ -91,6 +96,7 @@ TITLES = {
     "7929": "DNS-based authentication of named entities for OpenPGP",
     "8020": "NXDOMAIN: there really is nothing underneath",
     "8078": "Managing DS records from the parent via CDS and CDNSKEY",
+    "8080": "EdDSA in DNSSEC",
     "8310": "Usage profiles for DNS over TLS and DTLS",
     "8375": "Special-use domain home.arpa",
     "8427": "Representing DNS messages in JSON",
@@ -108,6 +114,7 @@ TITLES = {
     "9001": "Using TLS to secure QUIC",
     "9018": "Interoperable DNS server cookies",
     "9076": "DNS privacy considerations",
+    "9077": "NSEC and NSEC3: TTLs and aggressive use",
     "9103": "DNS zone transfer over TLS",
     "9110": "HTTP semantics",
     "9112": "HTTP/1.1",
@@ -124,6 +131,45 @@ TITLES = {
     "9499": "DNS terminology",
     "9619": "In the DNS, QDCOUNT is (usually) one",
     "9715": "IP fragmentation avoidance in DNS over UDP",
+    "9904": "DNSSEC algorithm recommendations",
+    "9905": "Deprecating SHA-1 in DNSSEC",
+}
+
+#: What a DNS server of today must and should keep (research of 2026-11); each of them has a clause
+#: above or a line in `NOT_DONE`.
+MUST = """
+1034 1035 1123 1982 1995 1996 2181 2308 3425 3596 3597 4033 4034 4035 4343 4592 4635 5155 5936
+6604 6672 6840 6891 7766 8020 8482 8906 8945 9077 9210 9364 9471 9499 9619 9715
+""".split()
+SHOULD = """
+2136 2782 3007 3403 4255 4892 5001 5702 6605 6698 7314 7553 7828 7830 7858 7873 7929 8080 8310
+8467 8484 8659 8914 8976 9018 9103 9250 9276 9432 9460 9904 9905
+""".split()
+
+_TRANSFER = "zones are not transferred: AXFR and IXFR are refused, NOTIFY is not implemented"
+_UPDATE = "zones are not updated by message: the opcode gets NOTIMP"
+_TSIG = "transactions are not signed: a TSIG record is passed over, as an unknown one"
+_SIGNING = "zones are served as they were signed; Pierhead neither signs nor validates"
+NOT_DONE = {
+    "1982": "serial numbers are compared by secondaries, which Pierhead is not yet",
+    "1995": _TRANSFER,
+    "1996": _TRANSFER,
+    "2136": _UPDATE,
+    "3007": _UPDATE,
+    "4033": "introduces RFC 4034 and RFC 4035, and has no rule of its own for a server",
+    "4635": _TSIG,
+    "8310": "DNS over TLS is served (RFC 7858); usage profiles are a client's",
+    "8484": "DNS over HTTPS is not served yet",
+    "8945": _TSIG,
+    "8976": "ZONEMD records are served as data; digests are not verified",
+    "9077": "TTLs of NSEC and NSEC3 records are the signer's, and served as they stand",
+    "9103": _TRANSFER,
+    "9250": "DNS over QUIC is not served yet",
+    "9364": "lists the documents of DNSSEC, and has no rule of its own",
+    "9432": "catalog zones are served as any zone; members are not taken from them",
+    "9499": "defines terms, which names and messages here follow",
+    "9904": _SIGNING,
+    "9905": _SIGNING,
 }
 
 INTRODUCTION = """\
@@ -227,7 +273,22 @@ def page(root: Path = ROOT / "tests") -> str:
         )
         rows = [f"| §{claim.section} | [{claim.test}](../{claim.path}) |" for claim in every]
         parts.append("\n".join(["| clause | shown by |", "|---|---|", *rows, ""]))
-    return "\n".join(parts)
+    return "\n".join([*parts, _not_done(found)])
+
+
+def _not_done(found: dict[str, list[Claim]]) -> str:
+    """Say what is missing of what a DNS server must and should keep."""
+    for number in [*MUST, *SHOULD]:
+        if (number in found) == (number in NOT_DONE):
+            raise SystemExit(f"RFC {number} needs a test that shows a clause, or why there is none")
+    rows = [
+        f"| {number} | {TITLES[number]} | {'must' if number in MUST else 'should'} | {why} |"
+        for number, why in sorted(NOT_DONE.items(), key=lambda item: int(item[0]))
+    ]
+    head = ["## What is not done\n", "Of what a DNS server must or should keep today:\n"]
+    return "\n".join(
+        [*head, "| RFC | title | | what there is instead |", "|---|---|---|---|", *rows, ""]
+    )
 
 
 def main(arguments: list[str]) -> int:

@@ -198,6 +198,10 @@ def test_the_answer_is_that_of_nsd_or_knot(origin: str, servers: Servers) -> Non
     assert not unknown
 
 
+@pytest.mark.rfc("5702", "3")
+@pytest.mark.rfc("6605", "4")
+@pytest.mark.rfc("8080", "4")
+@pytest.mark.rfc("6840", "2.1")
 @pytest.mark.parametrize("origin", ORIGINS)
 def test_delv_validates_every_kind_of_answer(
     origin: str, program: Callable[[str], str], server: Peer, signed: dict[str, Signed]

@@ -110,6 +110,7 @@ def read(rtype: str, text: str) -> bytes:
     return rdata
 
 
+@pytest.mark.rfc("7553", "4.2")
 @pytest.mark.rfc("1035", "5.1")
 @pytest.mark.parametrize(("rtype", "text"), SAMPLES, ids=[f"{t}-{s[:20]}" for t, s in SAMPLES])
 def test_text_becomes_the_octets_that_dnspython_makes_of_it(rtype: str, text: str):
