@@ -11,11 +11,11 @@ from tests.processes import ROOT
 GENERATOR = ROOT / "docs" / "generate_standards.py"
 
 
-def run_in(root, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the generator of a checkout that stands in this folder."""
+def run_in(root, *arguments: str, wanted: str = "()") -> subprocess.CompletedProcess[str]:
+    """Run the generator of a checkout that stands in this folder and wants these documents."""
     (root / "docs").mkdir(exist_ok=True)
     copy = root / "docs" / GENERATOR.name
-    copy.write_text(GENERATOR.read_text())
+    copy.write_text(GENERATOR.read_text().replace("(*MUST, *SHOULD)", wanted))
     return subprocess.run([sys.executable, copy, *arguments], capture_output=True, text=True)
 
 
@@ -58,6 +58,16 @@ def test_a_page_that_says_something_else_is_refused(checkout) -> None:
     (checkout / "docs" / "standards.md").write_text("We keep every standard there is.\n")
 
     assert run_in(checkout, "--check").returncode == 1
+
+
+def test_a_document_that_is_wanted_needs_a_test_or_a_reason(checkout) -> None:
+    done = run_in(checkout, wanted="(1035, 8484, 4592)")
+
+    assert done.returncode != 0
+    assert done.stderr.startswith("RFC 4592 needs a test that shows a clause")
+    assert run_in(checkout, wanted="(1035, 8484)").returncode == 0
+    text = (checkout / "docs" / "standards.md").read_text()
+    assert "| 8484 | DNS queries over HTTPS | should | DNS over HTTPS is not served yet |" in text
 
 
 def test_a_document_without_a_title_is_refused(checkout) -> None:
