@@ -62,6 +62,7 @@ PACKAGES = {
     "named-compilezone": "bind9-utils",
     "nsd": "nsd",
     "nsd-checkzone": "nsd",
+    "openssl": "openssl",
     "socat": "socat",
     "systemd-analyze": "systemd",
     "systemd-socket-activate": "systemd",

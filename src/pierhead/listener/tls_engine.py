@@ -107,12 +107,16 @@ class TlsEngine:
         buffer[:filled] = self._early[:filled]
         del self._early[:filled]
         # Record after record, so that many small ones are handed over in one piece.
-        while filled < len(buffer) and not self.has_ended:
+        while filled < len(buffer) and not self.has_ended and self._may_have_more():
             taken = self._read_record(buffer[filled:])
             if not taken:
                 break
             filled += taken
         return filled
+
+    def _may_have_more(self) -> bool:
+        """Tell whether to ask OpenSSL: its "not yet" is an exception, dearer than a record."""
+        return self._incoming.pending > 0 or self.ssl_object.pending() > 0
 
     def _read_record(self, buffer: memoryview) -> int:
         try:

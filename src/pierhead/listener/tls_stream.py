@@ -215,8 +215,9 @@ class TlsTransport(asyncio.Transport):
         self._flush()
         if size:
             hand_over(self._protocol, self._plaintext[:size])
+        if size == len(self._plaintext):
             return True
-        if self._engine.has_ended or self._eof_arrived:
+        if self.is_reading() and (self._engine.has_ended or self._eof_arrived):
             self._eof_told = True
             if not cast(asyncio.Protocol, self._protocol).eof_received():
                 self.close()
