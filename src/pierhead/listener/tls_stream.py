@@ -104,15 +104,21 @@ class TlsTransport(asyncio.Transport):
     def open(self, protocol: asyncio.BaseProtocol) -> None:
         """Give the protocol its connection, and then what has arrived.
 
+        The connection is closed when this raises.
+
         Raises:
             OSError: the connection has broken since the handshake.
         """
         if self._is_lost:
             raise _gone()
         self._protocol = protocol
-        protocol.connection_made(self)
-        if self._is_paused:
-            protocol.pause_writing()
+        try:
+            protocol.connection_made(self)
+            if self._is_paused:
+                protocol.pause_writing()
+        except BaseException:
+            self.abort()
+            raise
         if self._is_reading:
             self.resume_reading()
 
@@ -230,13 +236,13 @@ class TlsTransport(asyncio.Transport):
     def pause_reading(self) -> None:
         """Let what arrives wait, most of it with the peer."""
         self._is_reading = False
-        if not self._is_closing:
+        if not self.is_closing():
             self._base.pause_reading()
 
     def resume_reading(self) -> None:
         """Hand on what waits, and what arrives from now on."""
         self._is_reading = True
-        if not self._is_closing:
+        if not self.is_closing():
             self._base.resume_reading()
             self._loop.call_soon(self._deliver)
 

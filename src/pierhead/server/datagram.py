@@ -22,6 +22,7 @@ from pierhead.endpoint import FrameHandler
 from pierhead.errors import Overloaded, UsageError
 from pierhead.failure_log import FailureLog
 from pierhead.listener.base import Claiming, Datagram, DatagramListener, ReplyTo
+from pierhead.listener.wrap import unwrapped
 from pierhead.metrics import Metric, Metrics
 from pierhead.server.at_address import AtAddress
 from pierhead.server.lost import Lost
@@ -81,10 +82,11 @@ class DatagramServer:
         self._wake_sweep = wake_sweep
         self._loop = asyncio.get_running_loop()
         self._name = self._at.name
+        local = unwrapped(listener).local
         self._via = Via(
             transport=Transport.DATAGRAM,
-            scheme=listener.local.partition(":")[0].rpartition("+")[2],
-            local=listener.local,
+            scheme=local.partition(":")[0],
+            local=local,
             listener=self._name,
         )
         self._outgoing: list[Datagram] = []

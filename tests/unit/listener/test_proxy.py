@@ -376,6 +376,7 @@ def test_each_datagram_has_a_header_and_its_reply_has_none(factory, address, tmp
     assert first.via.socket_peer == second.peer
     assert first.via.proxy.is_datagram
     assert first.via.scheme == address.partition(":")[0]
+    assert first.via.local.startswith(f"{first.via.scheme}:")
     assert second.via.proxy == ProxyHeader(version=2)
     assert second.via.socket_peer is None
 

@@ -602,6 +602,21 @@ async def test_a_protocol_that_raises_loses_its_connection(opened, cert, context
     assert isinstance(reported[0]["exception"], ValueError)
 
 
+async def test_a_protocol_that_refuses_its_connection_loses_it(opened, cert, context):
+    class Refuses(Held):
+        def connection_made(self, transport):
+            raise ValueError("no")
+
+    (listener,) = await opened(f"tls+mem:a?cert={cert}")
+    accepting = asyncio.create_task(listener.accept())
+    client = await TlsClient.dial("mem:a", context)
+    accepted = await accepting
+    await accepted.handshake()
+    with pytest.raises(ValueError, match="no"):
+        await accepted.attach(Refuses())
+    await client.gone()
+
+
 async def test_a_connection_that_broke_after_the_handshake_is_not_attached(opened, cert, context):
     (listener,) = await opened(f"tls+mem:a?cert={cert}")
     accepting = asyncio.create_task(listener.accept())
