@@ -26,15 +26,9 @@ __all__ = ["ZoneFile", "ZoneService", "find_zone_files", "load_zones", "zones"]
 
 _SUFFIX = ".zone"
 
-#: What is said to questions about types that no zone holds.
-_META_RCODES = {
-    **{n: iana.FORMERR for n in range(1, 256) if iana.is_meta_type(n) and n != iana.ANY},
-    iana.AXFR: iana.REFUSED,  # RFC 5936 §2.2.1: transfers are closed to everybody here
-    iana.IXFR: iana.REFUSED,
-    iana.MAILA: iana.NOTIMP,  # RFC 1035 §3.2.3: obsolete
-    iana.MAILB: iana.NOTIMP,
-    iana.TKEY: iana.NOTIMP,
-}
+#: Transfers are closed to everybody here (RFC 5936 §2.2.1). What else is no data is refused by
+#: the mandatory layer.
+_TRANSFERS = (iana.AXFR, iana.IXFR)
 
 
 class ZoneService:
@@ -61,10 +55,10 @@ class ZoneService:
         # Once per packet: the slots behind the properties are read.
         qtype = query._qtype
         trace = context.get(Trace)
-        if qtype in _META_RCODES:
+        if qtype in _TRANSFERS:
             if trace is not None:
-                trace.note("zones", f"{query.rtype} is no type of data in a zone", "RFC 6895 §3.1")
-            return Reply(query, _META_RCODES[qtype])
+                trace.note("zones", "zones are not transferred", "RFC 5936 §2.2.1")
+            return Reply(query, iana.REFUSED)
         found = lookup(
             self.zones,
             query._qname,
