@@ -46,7 +46,6 @@ class TlsEngine:
         self._server_name: str | None = None
         self._ssl: ssl.SSLObject | None = None
         self._early = bytearray()  # plaintext taken in so that close_notify could be sent
-        self._close_sent = False
 
     @property
     def ssl_object(self) -> ssl.SSLObject:
@@ -134,10 +133,7 @@ class TlsEngine:
             plaintext = plaintext[self.ssl_object.write(plaintext) :]
 
     def close_notify(self) -> None:
-        """Say that nothing more is written; what arrives can still be read. Once is enough."""
-        if self._close_sent:
-            return
-        self._close_sent = True
+        """Say that nothing more is written, once; what arrives can still be read."""
         # Python asks OpenSSL to wait for the peer's close_notify as well, and plaintext in its
         # way would break the connection: it is taken out first. There is at most one piece.
         with memoryview(bytearray(_RECORD)) as record:

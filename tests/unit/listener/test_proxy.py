@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import socket
 
 import pytest
 import uvloop
@@ -331,6 +332,22 @@ async def test_a_connection_closed_before_it_is_served_tells_the_proxy(opened):
         await client.over()
 
 
+async def test_a_protocol_that_refuses_its_connection_loses_it(opened):
+    class Refuses(Client):
+        def connection_made(self, transport):
+            raise ValueError("no")
+
+    (listener,) = await opened("proxy+mem:a")
+    client = Client()
+    await dial_stream("mem:a", lambda: client)
+    client.transport.write(V2)
+    accepted = await listener.accept()
+    await accepted.handshake()
+    with pytest.raises(ValueError, match="no"):
+        await accepted.attach(Refuses())
+    await client.over()
+
+
 async def test_a_connection_that_broke_after_the_header_is_not_attached(opened):
     (listener,) = await opened("proxy+mem:a")
     client = Client()
@@ -407,6 +424,14 @@ async def test_ways_back_are_equal_by_proxy_and_client(opened):
     assert hash(one) == hash(same)
     assert listener.truncated == 0
     client.close()
+
+
+async def test_version_1_has_no_datagrams_on_a_passed_socket_either(opened, passed):
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    passed(sock)
+    with pytest.raises(ListenError, match="version 1 of the PROXY protocol has no datagrams"):
+        await opened(f"proxy+sd:?proxy.version=1&{TRUSTED}")
 
 
 # -- what an address has to say --------------------------------------------------------------

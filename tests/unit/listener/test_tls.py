@@ -16,8 +16,9 @@ from tls_client import PATIENCE_S, Certificates, TlsClient
 
 from pierhead.address import ListenSpec
 from pierhead.client.dial import dial_stream
-from pierhead.errors import ListenError
+from pierhead.errors import HandshakeError, ListenError
 from pierhead.listener.tls_context import load_contexts
+from pierhead.listener.tls_stream import Scratch, TlsTransport
 from pierhead.protocols import lines
 from pierhead.server.server import Server
 
@@ -585,6 +586,123 @@ async def test_each_direction_ends_by_itself(opened, cert, context):
     held.transport.close()
     assert held.transport.is_closing()
     await until(lambda: "lost" in held.events)
+
+
+async def test_what_came_with_the_end_of_the_handshake_is_kept(opened, cert, context):
+    class EndsAtOnce(Held):
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            transport.write(b"bye")
+            transport.write_eof()
+
+    (listener,) = await opened(f"tls+mem:a?cert={cert}")
+    accepting = asyncio.create_task(listener.accept())
+    client = await TlsClient.dial("mem:a", context, early=b"x" * 20_000)
+    accepted = await accepting
+    await accepted.handshake()
+    held = EndsAtOnce()
+    held.events.append("keep")
+    await accepted.attach(held)
+    await client.until(lambda: client.close_notify)
+    assert client.received == b"bye"
+    client.end()
+    await until(lambda: "eof" in held.events)
+    assert held.data == b"x" * 20_000
+    held.transport.close()
+    await client.gone()
+
+
+class Below(asyncio.Transport):
+    """A transport whose peer takes nothing."""
+
+    def __init__(self):
+        super().__init__()
+        self.waiting = b""
+        self.how_closed = ""
+
+    def write(self, data):
+        self.waiting += data
+
+    def get_write_buffer_size(self):
+        return len(self.waiting)
+
+    def resume_reading(self):
+        pass
+
+    def is_closing(self):
+        return bool(self.how_closed)
+
+    def close(self):
+        self.how_closed = "close"
+
+    def abort(self):
+        self.how_closed = "abort"
+
+
+class BrokenEngine:
+    """An engine for which nothing works."""
+
+    has_ended = False
+
+    def receive(self, octets):
+        pass
+
+    def handshake(self):
+        raise HandshakeError("tls", "broken")
+
+    def write(self, plaintext):
+        raise ssl.SSLError("broken")
+
+    def close_notify(self):
+        raise ssl.SSLError("broken")
+
+    def read(self, buffer):
+        return 0
+
+    def output(self):
+        return b"alert"
+
+
+def over_nothing():
+    below = Below()
+    tls = TlsTransport(BrokenEngine(), Scratch())
+    tls.below.connection_made(below)
+    return tls, below
+
+
+async def test_an_alert_that_the_peer_does_not_take_is_not_waited_for():
+    tls, below = over_nothing()
+    tls.below.buffer_updated(10)
+    assert below.how_closed == "abort"
+    with pytest.raises(HandshakeError, match="broken"):
+        await tls.handshake()
+    tls.below.buffer_updated(10)  # too late to matter
+    tls.close()
+
+
+@pytest.mark.parametrize(
+    "step", [lambda tls: tls.write(b"x"), lambda tls: tls.write_eof(), lambda tls: tls.close()]
+)
+async def test_a_connection_that_openssl_has_given_up_is_aborted(step):
+    tls, below = over_nothing()
+    held = Held()
+    tls.open(held)
+    step(tls)
+    assert below.how_closed == "abort"
+    step(tls)
+
+
+async def test_a_pause_asked_for_before_there_was_a_protocol_is_passed_on():
+    tls, _ = over_nothing()
+    held = Held()
+    held.pause_writing = lambda: held.events.append("pause")
+    held.resume_writing = lambda: held.events.append("resume")
+    tls.below.pause_writing()
+    with pytest.raises(RuntimeError, match="no protocol yet"):
+        tls.get_protocol()
+    tls.open(held)
+    tls.below.resume_writing()
+    assert held.events == ["pause", "resume"]
 
 
 async def test_a_protocol_that_raises_loses_its_connection(opened, cert, context):

@@ -172,6 +172,11 @@ def test_a_certificate_of_tomorrow_is_served_with_a_warning(certificates, caplog
     assert "is not valid before" in caplog.text
 
 
+async def test_without_certificate_there_is_no_tls(opened):
+    with pytest.raises(ListenError, match="TLS needs a certificate"):
+        await opened("tls+mem:a")
+
+
 async def test_nothing_stays_open_when_a_certificate_is_wrong(opened, tmp_path):
     with pytest.raises(ListenError, match="cannot read"):
         await opened("mem:first", f"tls+mem:second?cert={tmp_path}/none")

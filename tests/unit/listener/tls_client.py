@@ -40,18 +40,21 @@ class Certificates:
 class TlsClient(asyncio.Protocol):
     """A client that does what it is told and writes down what happens."""
 
-    def __init__(self, context: ssl.SSLContext, name: str | None, prefix: bytes = b"") -> None:
+    def __init__(
+        self, context: ssl.SSLContext, name: str | None, prefix: bytes = b"", early: bytes = b""
+    ) -> None:
+        """Before the handshake a client sends the prefix, and with its end the early plaintext."""
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.ssl = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name)
-        self.prefix = prefix
+        self.prefix, self.early = prefix, early
         self.received = b""
         self.through = self.close_notify = self.eof = self.lost = False
         self.error: ssl.SSLError | None = None
         self.happened = asyncio.Event()
 
     @classmethod
-    async def dial(cls, address, context, name="dns.example", prefix=b"") -> TlsClient:
-        client = cls(context, name, prefix)
+    async def dial(cls, address, context, name="dns.example", **arguments) -> TlsClient:
+        client = cls(context, name, **arguments)
         await dial_stream(address, lambda: client)
         return client
 
@@ -79,6 +82,8 @@ class TlsClient(asyncio.Protocol):
             if not self.through:
                 self.ssl.do_handshake()
                 self.through = True
+                if self.early:
+                    self.ssl.write(self.early)
             while data := self.ssl.read(65_536):
                 self.received += data
             self.close_notify = True
