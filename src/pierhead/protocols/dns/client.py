@@ -13,7 +13,10 @@ are the event loop's, so that a test can hold them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable
 from types import TracebackType
+from typing import TypeVar
 
 from pierhead.address import InetAddress, ListenSpec
 from pierhead.client.dial import dial_datagram
@@ -26,6 +29,8 @@ from pierhead.protocols.dns.wire.edns import Edns
 from pierhead.protocols.dns.wire.message import RD
 
 __all__ = ["LIMITS", "MAX_IN_FLIGHT", "Client", "query"]
+
+_Opened = TypeVar("_Opened")
 
 _EDNS = Edns()
 _DATAGRAMS = ("udp", "unixgram", "memgram")
@@ -58,7 +63,8 @@ class Client:
         address: the server's, as it listens: ``127.0.0.1:5300`` (UDP, and TCP where the answer
             is truncated), ``tcp:…``, ``unix:…``, ``memgram:b``.
         attempts: how often to ask over datagrams, 1 to 15; a stream is asked once.
-        timeout: how long to wait for an answer to each attempt, in seconds.
+        timeout: how long to wait for an answer to each attempt, in seconds. Opening the socket
+            takes no longer either, and connecting is part of a stream's one attempt.
         source: the address to ask from.
         max_in_flight: how many queries wait at the same time.
 
@@ -89,7 +95,10 @@ class Client:
         self._timeout = timeout
         self._source = source
         self._turns = asyncio.Semaphore(int(MAX_IN_FLIGHT.check(max_in_flight)))
-        self._opening = asyncio.Lock()
+        # One for each: a connection that is slow to open keeps no datagram waiting.
+        self._opening_datagrams = asyncio.Lock()
+        self._opening_stream = asyncio.Lock()
+        self._dialling: set[asyncio.Timeout] = set()
         self._datagrams: DatagramExchange | None = None
         self._stream: StreamExchange | None = None
         self._is_open = False
@@ -113,7 +122,10 @@ class Client:
     ) -> None:
         """Close what was opened; queries that still wait get an error."""
         self._is_open = False
-        async with self._opening:  # nothing is left that is being opened just now
+        for scope in self._dialling:
+            scope.reschedule(asyncio.get_running_loop().time())
+        # Nothing is left that is being opened just now.
+        async with self._opening_datagrams, self._opening_stream:
             for exchange in (self._datagrams, self._stream):
                 if exchange is not None:
                     await exchange.close()
@@ -161,7 +173,8 @@ class Client:
         target = self.spec.address
         if target.scheme is not None and target.scheme not in _DATAGRAMS:
             return await self._ask_stream(self.spec, question, self._source)
-        exchange = await self._open_datagrams()
+        async with self._attempt(self.spec):
+            exchange = await self._open_datagrams()
         response = await exchange.ask(question, self._attempts, self._timeout)
         if response.truncated and isinstance(target, InetAddress) and not accept_truncated:
             # RFC 7766 §5: who sees TC asks again over TCP, where the answer is whole.
@@ -172,40 +185,58 @@ class Client:
     async def _ask_stream(
         self, spec: ListenSpec, question: Question, source: str | None
     ) -> Response:
+        async with self._attempt(spec):
+            while True:
+                exchange = await self._open_stream(spec, source)
+                is_used = exchange.answered > 0
+                try:
+                    return await exchange.ask(question)
+                except PeerError:
+                    # RFC 7766 §6.2.4: the server may close at any time, which is no answer to a
+                    # query that crosses it; a connection that never answered is another matter.
+                    if not is_used:
+                        raise
+
+    @contextlib.asynccontextmanager
+    async def _attempt(self, spec: ListenSpec) -> AsyncIterator[None]:
+        """Give what is inside the time of one attempt."""
         try:
             async with asyncio.timeout(self._timeout):
-                while True:
-                    exchange = await self._open_stream(spec, source)
-                    is_used = exchange.answered > 0
-                    try:
-                        return await exchange.ask(question)
-                    except PeerError:
-                        # RFC 7766 §6.2.4: the server may close at any time, which is no answer
-                        # to a query that crosses it; a connection that never answered is another
-                        # matter.
-                        if not is_used:
-                            raise
+                yield
         except TimeoutError:
             raise TimedOut(f"no answer from {spec} in {self._timeout:g} s") from None
 
     async def _open_datagrams(self) -> DatagramExchange:
-        async with self._opening:
+        async with self._opening_datagrams:
             self._check_open()
             if self._datagrams is None:
-                end = await dial_datagram(self.spec, source=self._source)
+                end = await self._dial(dial_datagram(self.spec, source=self._source))
                 target = self.spec.address
                 place = f"udp:{target}" if target.scheme is None else str(target)
                 self._datagrams = DatagramExchange(end, place)
             return self._datagrams
 
     async def _open_stream(self, spec: ListenSpec, source: str | None) -> StreamExchange:
-        async with self._opening:
+        async with self._opening_stream:
             self._check_open()
             if self._stream is None or not self._stream.is_open:
                 if self._stream is not None:
                     await self._stream.close()
-                self._stream = await StreamExchange.open(spec, source)
+                self._stream = await self._dial(StreamExchange.open(spec, source))
             return self._stream
+
+    async def _dial(self, opening: Awaitable[_Opened]) -> _Opened:
+        """Wait for what is being opened, until the client is closed."""
+        try:
+            async with asyncio.timeout(None) as scope:
+                self._dialling.add(scope)
+                return await opening
+        except TimeoutError:
+            if not scope.expired():
+                raise  # the system's own: ETIMEDOUT
+            raise UsageError("the client was closed before the answer came") from None
+        finally:
+            self._dialling.discard(scope)
 
     def _check_open(self) -> None:
         if not self._is_open:

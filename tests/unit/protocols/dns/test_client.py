@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from pierhead.address import ListenSpec
+from pierhead.client.dial import dial_datagram
 from pierhead.codec import LengthPrefixed
 from pierhead.errors import DecodeError, ListenError, PeerError, TimedOut, UsageError
 from pierhead.listener.memory import MemoryDatagramListener, MemoryStreamListener, Network
@@ -385,6 +386,77 @@ def test_a_client_that_is_closed_leaves_nobody_waiting():
             with pytest.raises(UsageError, match="closed before the answer"):
                 await waiting
         listener.close()
+
+    held(main)
+
+
+async def nowhere(*arguments, **options):
+    """Dial an address that nothing ever comes back from."""
+    await asyncio.get_running_loop().create_future()
+
+
+@pytest.fixture
+def slow_tcp(monkeypatch):
+    """Let a client reach its server over datagrams, and get lost on the way over TCP."""
+
+    async def dial(address, *, source=None):
+        return await dial_datagram("memgram:b")
+
+    monkeypatch.setattr("pierhead.protocols.dns.client.dial_datagram", dial)
+    monkeypatch.setattr("pierhead.protocols.dns.exchange.dial_stream", nowhere)
+
+
+def truncated_if_large(frame):
+    reply = answer(frame)
+    is_large = parse_query(frame).name == "large."
+    return [bytes([*reply[:2], reply[2] | 2, *reply[3:]]) if is_large else reply]
+
+
+def test_a_connection_that_is_slow_to_open_keeps_no_datagram_waiting(slow_tcp):
+    async def main():
+        Peer(truncated_if_large)
+        now = asyncio.get_running_loop().time
+        async with dns.Client("127.0.0.1:53", timeout=3) as client:
+            start = now()
+            over_tcp = [asyncio.create_task(client.query("large.")) for _ in range(2)]
+            await asyncio.sleep(1)
+            assert (await client.query("small.")).answer
+            assert now() == start + 1
+            with pytest.raises(TimedOut, match=r"tcp:127\.0\.0\.1:53 in 3 s"):
+                await over_tcp[0]
+            # Who waits for another's connection waits no longer than for its own.
+            assert now() == pytest.approx(start + 3)
+            with pytest.raises(TimedOut):
+                await over_tcp[1]
+            assert now() == pytest.approx(start + 3)
+
+    held(main)
+
+
+def test_closing_does_not_wait_for_what_is_being_opened(slow_tcp):
+    async def main():
+        Peer(truncated_if_large)
+        async with dns.Client("127.0.0.1:53", timeout=3) as client:
+            over_tcp = [asyncio.create_task(client.query("large.")) for _ in range(2)]
+            await asyncio.sleep(1)
+            start = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() == start
+        for one in over_tcp:
+            with pytest.raises(UsageError, match=r"closed before the answer|not open"):
+                await one
+
+    held(main)
+
+
+def test_opening_the_socket_has_the_time_of_an_attempt(monkeypatch):
+    async def main():
+        # An address may be a name that nobody resolves.
+        monkeypatch.setattr("pierhead.protocols.dns.client.dial_datagram", nowhere)
+        start = asyncio.get_running_loop().time()
+        async with asyncio.timeout(60), dns.Client("127.0.0.1:53", timeout=3) as client:
+            with pytest.raises(TimedOut, match=r"127\.0\.0\.1:53 in 3 s"):
+                await client.query("a.")
+            assert asyncio.get_running_loop().time() == pytest.approx(start + 3)
 
     held(main)
 
