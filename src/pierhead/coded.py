@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 from pierhead.codec.base import Codec
 from pierhead.context import Context
 from pierhead.endpoint import FrameHandler
+from pierhead.errors import PeerError, ServiceFailed
 from pierhead.service import Reply, ServiceFunction, as_service, is_many
 
-__all__ = ["coded"]
+__all__ = ["blamed_on_service", "coded"]
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -26,7 +27,11 @@ def coded(service: ServiceFunction[Q, R], codec: Codec[Q, R]) -> FrameHandler:
     decode, encode = codec.decode, codec.encode
 
     async def answer_frame(frame: bytes, context: Context) -> Reply[bytes]:
-        reply = await answer_message(decode(frame), context)
+        request = decode(frame)
+        try:
+            reply = await answer_message(request, context)
+        except PeerError as error:
+            raise blamed_on_service(error) from error
         if reply is None:
             return None
         if is_many(reply):
@@ -36,10 +41,20 @@ def coded(service: ServiceFunction[Q, R], codec: Codec[Q, R]) -> FrameHandler:
     return FrameHandler(answer_frame, getattr(codec, "reject", None))
 
 
+def blamed_on_service(error: PeerError) -> ServiceFailed:
+    """Return the failure that an error about some other peer is, when a service lets it pass.
+
+    The one who asked has sent nothing wrong: that was found out before the service was asked.
+    """
+    return ServiceFailed(f"{type(error).__name__}: {error}")
+
+
 async def _encoded(replies: Any, encode: Callable[[R], bytes]) -> AsyncIterator[bytes]:
     try:
         async for reply in replies:
             yield encode(reply)
+    except PeerError as error:
+        raise blamed_on_service(error) from error
     finally:
         close = getattr(replies, "aclose", None)
         if close is not None:

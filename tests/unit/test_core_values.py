@@ -17,7 +17,15 @@ from pierhead.admission import Drop, in_order
 from pierhead.buffer import BufferPool
 from pierhead.coded import coded
 from pierhead.context import Context, Peer, Transport, Via
-from pierhead.errors import AddressError, ConfigError, DecodeError, Fault, Overloaded, UsageError
+from pierhead.errors import (
+    AddressError,
+    ConfigError,
+    DecodeError,
+    Fault,
+    Overloaded,
+    ServiceFailed,
+    UsageError,
+)
 from pierhead.failure_log import FailureLog
 from pierhead.limits import Limit
 from pierhead.metrics import Metrics
@@ -255,6 +263,14 @@ async def test_a_service_of_messages_becomes_a_handler_of_frames() -> None:
         await handler.service(b"x", None)  # type: ignore[arg-type]
     assert handler.reject is not None
     assert handler.reject(DecodeError("no"), b"x") == b"?"
+
+
+async def test_an_error_of_another_peer_that_a_service_lets_pass_is_the_services() -> None:
+    async def forwards(number: int, context: Any) -> int:
+        raise DecodeError("upstream sent garbage")
+
+    with pytest.raises(ServiceFailed, match="DecodeError: upstream sent garbage"):
+        await coded(forwards, Numbers()).service(b"1", None)  # type: ignore[arg-type]
 
 
 async def test_many_messages_become_many_frames_and_the_source_is_closed() -> None:

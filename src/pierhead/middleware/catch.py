@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pierhead.clock import Clock, SystemClock
 from pierhead.context import Context
-from pierhead.errors import PeerError, ServiceError
+from pierhead.errors import ServiceError
 from pierhead.failure_log import FailureLog
 from pierhead.middleware.replies import Replies
 from pierhead.service import Middleware, Reply, Service, as_service, is_many
@@ -24,9 +24,8 @@ def catch(
     """Return a layer that answers with this function when the service raises.
 
     The exception is logged in one line, at most one a second, and its traceback at debug level.
-    In the middle of many replies the answer becomes the last of them. What Pierhead raises on
-    purpose passes: `ServiceError` (a deadline, a limit) and `PeerError` (the request is wrong)
-    have refusals of their own.
+    In the middle of many replies the answer becomes the last of them. A `ServiceError` (a
+    deadline, a limit) passes: it has a refusal of its own.
 
     Args:
         answer: gets the exception, the request and the context; returns the reply, or None to
@@ -45,7 +44,7 @@ def catch(
         async def caught(request: Q, context: Context) -> Reply[R]:
             try:
                 reply = await service(request, context)
-            except (ServiceError, PeerError):
+            except ServiceError:
                 raise
             except Exception as error:
                 return reply_to(error, request, context)
@@ -71,7 +70,7 @@ class _CaughtReplies(Replies[R]):
             raise StopAsyncIteration
         try:
             return await self._inner.__anext__()
-        except (StopAsyncIteration, ServiceError, PeerError):
+        except (StopAsyncIteration, ServiceError):
             raise
         except Exception as error:
             self._failed = True

@@ -98,14 +98,16 @@ class DatagramServer:
         self._ready = self._count("ready_answers_total")
         self._truncated = self._count("dropped_total", reason="truncated")
         self._truncated_so_far = 0
+        self._refused_so_far: dict[str, int] = {}
         self._dropped: dict[str, Metric] = {}  # a flood of them has to be cheap
         self._claiming = listener if isinstance(listener, Claiming) else None
         self._counters = RequestCounters(self._count)
+        self._failures = FailureLog(clock)
         self.requests = Requests(
             handler,
             where=self._name,
             counters=self._counters,
-            failures=FailureLog(clock),
+            failures=self._failures,
             deliver=self._deliver,
             deliver_one=self._deliver_one,
             finished=self._finished,
@@ -187,17 +189,22 @@ class DatagramServer:
             peer = peer_of(reply_to)
             if claiming is not None:
                 via = claiming.via(reply_to, self._via)
-            if admission is not None:
-                verdict = admission(frame, peer, via)
-                if verdict is not None:
-                    self._refuse_admission(verdict, reply_to)
-                    continue
-            if answer_now is not None:
-                ready = answer_now(frame, peer, via)
-                if ready is not None:
-                    self._ready.value += 1
-                    self._outgoing.append((ready, reply_to))
-                    continue
+            try:
+                if admission is not None:
+                    verdict = admission(frame, peer, via)
+                    if verdict is not None:
+                        self._refuse_admission(verdict, reply_to)
+                        continue
+                if answer_now is not None:
+                    ready = answer_now(frame, peer, via)
+                    if ready is not None:
+                        self._ready.value += 1
+                        self._outgoing.append((ready, reply_to))
+                        continue
+            except Exception as mistake:  # of a check, or in a ready answer: not the peer's
+                self._failures.report(f"{self._name}: admission", mistake)
+                self._drop("admission_error")
+                continue
             if len(requests) >= options.max_requests:
                 self._shed(frame, reply_to)
                 continue
@@ -221,11 +228,14 @@ class DatagramServer:
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
     def _count_refused(self, claiming: Claiming) -> None:
+        # Another listener of the same name may count here too (both halves of a wildcard).
         for reason, number in claiming.refused.items():
-            self._count("dropped_total", reason=reason).value = number
+            before = self._refused_so_far.get(reason, 0)
+            if number != before:
+                self._count("dropped_total", reason=reason).value += number - before
+                self._refused_so_far[reason] = number
 
     def _count_truncated(self) -> None:
-        # Another listener of the same name may count here too (both halves of a wildcard).
         now = self.listener.truncated
         self._truncated.value += now - self._truncated_so_far
         self._truncated_so_far = now

@@ -13,7 +13,8 @@ What happens at the end, whoever ends it:
 - end of input: what has come in whole is answered, then the connection closes;
 - a framing error: the protocol's refusal follows the answers still due, then it closes;
 - a request that has failed and has no refusal, where replies go in order: the answers before it
-  are given, then it closes, since the peer would take the next reply for this one's;
+  are given, those behind it are not, since the peer would take the next one for the missing one;
+  then it closes;
 - `drain`: as at the end of input;
 - after the last byte, the server sends its own end of stream and waits ``linger_timeout`` for
   the peer's, since closing on unread input would send a reset that can overtake the reply.
@@ -71,6 +72,7 @@ class _Turn:
         "done",
         "frames",
         "has_commands",
+        "is_unanswered",
         "ready",
     )
 
@@ -80,6 +82,7 @@ class _Turn:
         self.done = False
         self.ready: asyncio.Future[None] | None = None
         self.has_commands = False
+        self.is_unanswered = False
         self._close_for = ""
         self._idle_timeout: float | None = None
 
@@ -102,8 +105,7 @@ class _Turn:
 
     def close_unanswered(self) -> None:
         """Close: the request has failed, and the peer could take the next reply for its own."""
-        self._close_for = self._close_for or "unanswered"
-        self.has_commands = True
+        self.is_unanswered = True
 
     def apply(self, connection: FramedConnection) -> None:
         """Let the two commands take effect."""
@@ -145,6 +147,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._cut_off = False  # and perhaps it was not the peer
         self._is_made = False  # the transport is there
         self._is_gone = False  # the transport has said so
+        self._was_aborted = False
         self._advancing = False
         self._rests = False  # it has had its share of this turn of the loop
         self._reading_paused = False
@@ -229,7 +232,8 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._outgoing.clear()
         self._scope.counters.closed(reason)
         self._is_gone = True
-        self._requests.cancel_all(reason)
+        # What `abort` gave up has its reason already.
+        self._requests.cancel_all("peer_gone")
         if not self._requests:
             self._scope.closed()
 
@@ -271,10 +275,16 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._state = _State.CLOSED
         if not self._is_made:
             return
-        if self._outgoing or self._transport.get_write_buffer_size():
-            self._scope.lost(reason)
+        if not self._was_aborted and (self._outgoing or self._transport.get_write_buffer_size()):
+            self._lose(reason)
+        self._was_aborted = True
         self._requests.cancel_all(reason)
         self._transport.abort()
+
+    def _lose(self, reason: str) -> None:
+        """Name replies that were made and will not arrive."""
+        self._scope.counters.requests.lost(reason)
+        self._scope.lost(reason)
 
     def finish(self, reason: str) -> None:
         """Accept nothing more; close once everything accepted is answered."""
@@ -329,21 +339,37 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._partial_since = None  # whatever is left in the framer is the next message
         for frame in frames:
             turn = _Turn(self)
-            if scope.admission is not None:
-                verdict = scope.admission(frame, scope.peer, scope.via)
-                if verdict is not None:
-                    self._refuse_admission(verdict, turn)
+            try:
+                if self._has_answered(turn, frame):
                     continue
-            if self._answer_now is not None:
-                ready = self._answer_now(frame, scope.peer, scope.via)
-                if ready is not None:
-                    scope.counters.ready_answers.value += 1
-                    self._answer_at_once(turn, ready)
-                    continue
+            except Exception as mistake:  # of a check, or in a ready answer: not the peer's
+                scope.failures.report(f"{scope.via.listener}: admission", mistake)
+                scope.counters.dropped("admission_error")
+                if self._in_order and turn not in self._turns:
+                    self._turns.append(turn)
+                turn.close_unanswered()
+                self._finished(turn)
+                continue
             context = Context(scope.peer, received_at, scope.via, turn)
             if self._in_order:
                 self._turns.append(turn)
             self._requests.start(self._loop, Request(frame, context, turn, deadline))
+
+    def _has_answered(self, turn: _Turn, frame: bytes) -> bool:
+        """Tell whether a check or a ready answer has settled this frame."""
+        scope = self._scope
+        if scope.admission is not None:
+            verdict = scope.admission(frame, scope.peer, scope.via)
+            if verdict is not None:
+                self._refuse_admission(verdict, turn)
+                return True
+        if self._answer_now is not None:
+            ready = self._answer_now(frame, scope.peer, scope.via)
+            if ready is not None:
+                scope.counters.ready_answers.value += 1
+                self._answer_at_once(turn, ready)
+                return True
+        return False
 
     def _refuse_admission(self, verdict: Drop | Answer, turn: _Turn) -> None:
         self._scope.counters.dropped(verdict.reason)
@@ -370,7 +396,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     def _deliver(self, turn: _Turn, frame: bytes) -> None:
         """Take a reply; it is held back while older ones are due (in order)."""
         framed_reply = self._framing.frame(frame)
-        if self._in_order and self._turns[0] is not turn:
+        if self._in_order and (not self._turns or self._turns[0] is not turn):
             turn.frames.append(framed_reply)
             return
         self._outgoing.append(framed_reply)
@@ -380,7 +406,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         """Take one of many replies; wait for the turn and for room."""
         if not isinstance(frame, bytes):
             raise UsageError(f"a reply is {type(frame).__name__}, expected bytes")
-        if self._in_order and self._turns[0] is not turn:
+        if self._in_order and (not self._turns or self._turns[0] is not turn):
             turn.ready = self._loop.create_future()
             await turn.ready
         self._deliver(turn, frame)
@@ -402,6 +428,9 @@ class FramedConnection(asyncio.BufferedProtocol):
             while self._turns and self._turns[0].done:
                 oldest = self._turns.popleft()
                 self._release(oldest)
+                if oldest.is_unanswered:
+                    self._break_off()
+                    break
                 if oldest.has_commands:
                     oldest.apply(self)
             if self._turns:
@@ -409,6 +438,16 @@ class FramedConnection(asyncio.BufferedProtocol):
         elif turn.has_commands:
             turn.apply(self)
         self._schedule_flush()
+
+    def _break_off(self) -> None:
+        """Give no reply any more: the peer would take it for the one that is missing."""
+        for turn in self._turns:
+            if turn.done:
+                self._lose("unanswered")
+        self._turns.clear()
+        self._requests.cancel_all("unanswered")
+        self._framer = self._framing.new()
+        self.finish("unanswered")
 
     def _release(self, turn: _Turn) -> None:
         """Let out what a turn holds; it has come up."""
@@ -447,13 +486,15 @@ class FramedConnection(asyncio.BufferedProtocol):
         if self._advancing:  # a request that finished while it was being started
             return
         self._advancing = True
-        if self._state in (_State.OPEN, _State.FINISHING):
-            self._pump()
-        # Not writable with input left: whole frames may be waiting for `resume_writing`.
-        has_taken_all = self._writable or not self._framer.buffered
-        if self._state is _State.FINISHING and has_taken_all and not self._is_busy():
-            self._end_output()
-        self._advancing = False
+        try:
+            if self._state in (_State.OPEN, _State.FINISHING):
+                self._pump()
+            # Not writable with input left: whole frames may be waiting for `resume_writing`.
+            has_taken_all = self._writable or not self._framer.buffered
+            if self._state is _State.FINISHING and has_taken_all and not self._is_busy():
+                self._end_output()
+        finally:
+            self._advancing = False
 
     def _is_busy(self) -> bool:
         return bool(

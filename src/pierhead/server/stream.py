@@ -123,7 +123,11 @@ class StreamServer:
     def sweep(self, now: float) -> bool:
         """Enforce deadlines; true as long as there is anything to sweep."""
         for connection in list(self._connections.values()):
-            connection.sweep(now)
+            try:
+                connection.sweep(now)
+            except Exception as mistake:  # one connection's, and the others have deadlines too
+                self._failures.report(f"{self._name}: sweep", mistake)
+                connection.abort("error")
         return bool(self._connections)
 
     def drain(self) -> None:

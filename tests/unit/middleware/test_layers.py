@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from pierhead.context import Context, Peer, Transport, Via
-from pierhead.errors import DecodeError, Overloaded, TimedOut, UsageError
+from pierhead.errors import Overloaded, TimedOut, UsageError
 from pierhead.middleware import access_log, catch, limit, timeout
 
 VIA = Via(transport=Transport.STREAM, scheme="mem", local="mem:a", listener="mem:a")
@@ -381,7 +381,7 @@ async def test_a_failure_between_replies_becomes_the_last_reply(caplog):
     assert [reply async for reply in replies] == ["one"]
 
 
-@pytest.mark.parametrize("error", [TimedOut("late"), Overloaded("limit"), DecodeError("bad")])
+@pytest.mark.parametrize("error", [TimedOut("late"), Overloaded("limit")])
 async def test_what_pierhead_raises_on_purpose_passes(error, caplog):
     async def one(request, context):
         raise error

@@ -130,6 +130,19 @@ async def test_many_replies_become_many_datagrams() -> None:
     assert it.listener.sent == [b"a1", b"a2"]
 
 
+async def test_a_check_that_raises_costs_its_own_datagram_and_no_other() -> None:
+    def check(frame: bytes, peer: Any, via: Any) -> None:
+        if frame == b"b":
+            raise KeyError("mine")
+
+    it = Bench(upper, admission=check)
+    it.listener.arrive(b"a", b"b", b"c")
+    await settle()
+    assert it.listener.sent == [b"A", b"C"]
+    assert it.woken == 1
+    assert it.metrics.total("dropped_total", reason="admission_error") == 1
+
+
 async def test_one_datagram_buys_only_so_many_replies() -> None:
     closed = False
 

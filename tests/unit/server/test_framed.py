@@ -499,6 +499,78 @@ async def test_a_failure_without_refusal_ends_a_connection_whose_replies_go_in_o
     assert it.close_reasons() == ["unanswered"]
 
 
+async def test_no_reply_follows_one_that_is_missing() -> None:
+    gates = Gates()
+
+    async def fails_on_b(frame: bytes, context: Any) -> bytes:
+        if frame == b"b":
+            raise ValueError
+        return await gates(frame, context)
+
+    it = Bench(framed(FrameHandler(fails_on_b), Lines(max_length_bytes=100)), linger_timeout=0)
+    it.feed(b"a\nb\nc\nd\n")
+    await settle()
+    gates.answer(b"c")
+    await settle()
+    assert it.output == b""
+    gates.answer(b"a")
+    await settle()
+    assert it.output == b"A\n"
+    assert it.transport.closed
+    assert it.lost == ["unanswered", "unanswered"]  # c was made, d was not
+    assert it.metrics.total("requests_lost_total", reason="unanswered") == 2
+    assert it.closed == 1
+
+
+async def test_a_check_that_raises_is_reported_and_the_connection_goes_on_or_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def check(frame: bytes, peer: Any, via: Any) -> None:
+        if frame == b"b":
+            raise KeyError("mine")
+
+    it = bench(upper, Order.ANY, admission=check)
+    it.feed(b"a\nb\nc\n")
+    await settle()
+    assert it.output == b"A\nC\n"
+    assert it.metrics.total("dropped_total", reason="admission_error") == 1
+    in_order = bench(upper, admission=check, linger_timeout=0)
+    in_order.feed(b"a\nb\nc\n")
+    await settle()
+    assert in_order.output == b"A\n"
+    assert in_order.transport.closed
+    assert "KeyError" in caplog.text
+
+
+async def test_a_ready_answer_that_cannot_be_framed_is_reported() -> None:
+    it = bench(upper, Order.ANY, answer_now=lambda f, p, v: b"two\nlines" if f == b"b" else None)
+    it.feed(b"a\nb\nc\n")
+    await settle()
+    assert it.output == b"A\nC\n"
+
+
+async def test_who_broke_the_connection_is_named_even_after_the_end_of_input() -> None:
+    gates = Gates()
+    it = bench(gates)
+    it.feed(b"a\n")
+    it.connection.eof_received()
+    await settle()
+    it.connection.connection_lost(ConnectionResetError())
+    await settle()
+    assert it.lost == ["peer_gone"]
+
+
+async def test_lost_replies_are_counted_as_often_as_they_are_named() -> None:
+    it = bench(upper, takes=False)
+    it.feed(b"a\n")
+    await settle()
+    it.connection.abort("write")
+    it.connection.abort("drain")
+    await settle()
+    assert it.lost == ["write"]
+    assert it.metrics.total("requests_lost_total") == 1
+
+
 async def test_a_failure_without_refusal_is_silence_where_replies_are_matched() -> None:
     async def fails_on_b(frame: bytes, context: Any) -> bytes:
         if frame == b"b":

@@ -246,7 +246,7 @@ async def test_a_sweep_stops_when_nothing_is_left_and_starts_again() -> None:
     sweep.stop()
 
 
-async def test_a_length_prefixed_service_refuses_nothing_and_stays_silent_on_errors() -> None:
+async def test_a_failure_without_refusal_ends_the_connection_and_not_the_server() -> None:
     class Numbers:
         def decode(self, frame: bytes) -> int:
             return len(frame)
@@ -263,4 +263,7 @@ async def test_a_length_prefixed_service_refuses_nothing_and_stays_silent_on_err
     async with Server(endpoint, "tcp:127.0.0.1:0") as server:
         async with talk(server.addresses[0]) as (reader, writer):
             writer.write(b"\x01a\x03abc\x02ab")
-            assert await reader.readexactly(4) == b"\x01\x02\x01\x04"
+            assert await reader.read() == b"\x01\x02"
+        async with talk(server.addresses[0]) as (reader, writer):
+            writer.write(b"\x02ab")
+            assert await reader.readexactly(2) == b"\x01\x04"

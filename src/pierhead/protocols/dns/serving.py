@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pierhead.admission import Admission
 from pierhead.codec import LengthPrefixed
 from pierhead.codec.base import Order
-from pierhead.coded import coded
+from pierhead.coded import blamed_on_service, coded
 from pierhead.context import Context
 from pierhead.endpoint import Endpoint, FrameHandler
+from pierhead.errors import PeerError
 from pierhead.protocols.dns.admission import check_header
 from pierhead.protocols.dns.codec import MAX_UDP_PAYLOAD, DatagramCodec, StreamCodec
 from pierhead.protocols.dns.middleware import ExtendedErrors, RateLimit
@@ -75,7 +76,11 @@ def _handler(layered: Stack, codec: StreamCodec, max_ready_answers: int) -> Fram
     async def answer_frame(frame: bytes, context: Context) -> AnyReply[bytes]:
         made_from = snapshot()
         # A service with a snapshot gives one reply; rate limiting may withhold it.
-        reply = await layered(decode(frame), context)
+        query = decode(frame)
+        try:
+            reply = await layered(query, context)
+        except PeerError as error:
+            raise blamed_on_service(error) from error
         if reply is None:
             return None
         assert isinstance(reply, Reply)

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from pierhead.context import Context
-from pierhead.errors import PeerError, ServiceError, ServiceFailed
+from pierhead.errors import ServiceError, ServiceFailed
 from pierhead.middleware.replies import Replies
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
@@ -82,7 +82,7 @@ def combine(
     """Return the service with these layers around it, the first of them outermost.
 
     What the service raises goes on as a failure, with a refusal that has passed the layers
-    (`ServiceError.reply`); errors of a peer's pass as they are.
+    (`ServiceError.reply`).
     """
     inner = as_service(service)
     hooks = [(layer.option, _hooks(layer)) for layer in layers]
@@ -105,8 +105,6 @@ def combine(
                 afters.append((after, context))
         try:
             reply: Any = await inner(query, context)
-        except PeerError:
-            raise
         except Exception as error:
             failure = _failure(error)
             _prepare_refusal(failure, afters, query)

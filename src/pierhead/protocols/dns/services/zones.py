@@ -36,15 +36,22 @@ class ZoneService:
 
     Attributes:
         zones: what it answers from; replace the whole to answer from other zones.
-        minimal: whether answers go without what most clients drop: the name servers of the zone,
-            and the addresses of who is named in the answer (RFC 1034 §4.3.2 step 6).
     """
 
-    __slots__ = ("minimal", "zones")
+    __slots__ = ("_minimal", "zones")
 
     def __init__(self, zones: Zones, *, minimal: bool = True) -> None:
         self.zones = zones
-        self.minimal = minimal
+        self._minimal = minimal
+
+    @property
+    def minimal(self) -> bool:
+        """Whether answers go without what most clients drop; settled when the service is made.
+
+        That is the name servers of the zone, and the addresses of who is named in the answer
+        (RFC 1034 §4.3.2 step 6).
+        """
+        return self._minimal
 
     def snapshot(self) -> Zones:
         """Return what every answer is made from: the same zones, the same answers."""
@@ -65,7 +72,7 @@ class ZoneService:
             qtype,
             query._qclass,
             dnssec=query._do,
-            minimal=self.minimal,
+            minimal=self._minimal,
             trace=trace is not None,
         )
         if trace is not None:
