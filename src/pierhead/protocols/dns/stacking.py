@@ -55,8 +55,8 @@ class Stack:
 def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
     """Return the service with these layers around it, the first listed outermost.
 
-    What is mandatory is there even if it is not listed. Layers that are not of DNS, such as
-    `pierhead.middleware.timeout`, may stand anywhere.
+    What is mandatory is there even if it is not listed, and is always the innermost. Layers that
+    are not of DNS, such as `pierhead.middleware.timeout`, may stand anywhere outside it.
 
     Raises:
         UsageError: a layer stands outside one that it must be inside of, or stands here twice.
@@ -173,3 +173,9 @@ def _check_order(layers: Sequence[Middleware]) -> None:
                     f"the layer {layer.name} must be inside {further_in.name}: {why}; "
                     f"list {right} (the first is outermost)"
                 )
+    for outer in layers[:-1]:
+        if isinstance(outer, middleware.Mandatory):
+            raise UsageError(
+                f"the layer {outer.name} must be the innermost: its refusals pass through every "
+                "other layer; list it last, or leave it out"
+            )

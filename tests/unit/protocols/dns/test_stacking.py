@@ -10,11 +10,16 @@ from pierhead.errors import Overloaded, ServiceFailed, TimedOut, UsageError
 from pierhead.middleware import timeout
 from pierhead.protocols import dns
 from pierhead.protocols.dns.codec import DatagramCodec
+from pierhead.protocols.dns.middleware.layer import Layer
 from pierhead.protocols.dns.response import parse_response
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import Edns
 from pierhead.protocols.dns.wire.query import BadQuery, build_query, parse_query
 from pierhead.server.server import Server
+
+
+class OfMine(Layer):
+    """A layer that the standard ones know nothing of."""
 
 
 def names(stack):
@@ -62,7 +67,9 @@ def test_what_is_mandatory_cannot_be_left_out():
     ("wrong", "reason"),
     [
         ([dns.rate_limit(), dns.cookies()], "rate_limit must be inside cookies: who shows a good"),
-        ([dns.mandatory(), dns.nsid("x")], "mandatory must be inside nsid: its refusals pass"),
+        ([dns.mandatory(), dns.nsid("x")], "mandatory must be the innermost: its refusals pass"),
+        ([dns.mandatory(), timeout(5.0)], "mandatory must be the innermost"),
+        ([dns.mandatory(), OfMine()], "mandatory must be the innermost"),
         ([dns.identity(dns.chaos(version="1")), dns.rate_limit()], "inside rate_limit: it answers"),
         ([dns.edns(), dns.cookies()], "discards an answer without"),
         ([dns.keepalive(), dns.cookies()], "discards an answer without"),

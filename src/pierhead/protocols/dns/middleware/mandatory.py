@@ -17,31 +17,17 @@ from pierhead.protocols.dns.wire.message import Query, Reply
 
 __all__ = ["Mandatory", "mandatory"]
 
-_OUTSIDE = (
-    "query_log",
-    "cookies",
-    "nsid",
-    "keepalive",
-    "padding",
-    "edns",
-    "expire",
-    "rate_limit",
-    "extended_errors",
-    "minimal_responses",
-    "identity",
-)
-
+#: Meta types that are questions, the service's to answer.
+_QUESTION_TYPES = (iana.ANY, iana.AXFR, iana.IXFR)
 #: Types that are carried in messages or describe them, and are never data that can be asked for
-#: (RFC 6895 §3.1), with the answer. ANY, AXFR and IXFR are questions, the service's to answer.
+#: (RFC 6895 §3.1), with the answer.
 _META_RCODES = {
     # Type 0 is no more than a type that no zone holds.
-    **{n: iana.FORMERR for n in range(1, 256) if iana.is_meta_type(n)},
+    **{n: iana.FORMERR for n in range(1, 256) if iana.is_meta_type(n) and n not in _QUESTION_TYPES},
     iana.MAILA: iana.NOTIMP,  # RFC 1035 §3.2.3: obsolete
     iana.MAILB: iana.NOTIMP,
     iana.TKEY: iana.NOTIMP,
 }
-for _question_type in (iana.ANY, iana.AXFR, iana.IXFR):
-    del _META_RCODES[_question_type]
 
 
 def mandatory() -> Mandatory:
@@ -54,7 +40,6 @@ class Mandatory(Layer):
 
     name: ClassVar[str] = "mandatory"
     is_constant = True
-    inside = dict.fromkeys(_OUTSIDE, "its refusals pass through every other layer")
 
     def before(self, query: Query, context: Context) -> Verdict:
         """Refuse questions that no service can answer."""
