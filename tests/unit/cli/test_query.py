@@ -246,7 +246,7 @@ def test_options_flags_and_strays_are_told_in_words():
 
 def test_another_opcode_is_named():
     frame = bytearray(response().frame)
-    frame[2] |= iana.OPCODE_NOTIFY << 3
+    frame[2] |= 4 << 3
     assert "opcode NOTIFY" in table(response=parse_response(bytes(frame)))
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from pierhead.cli.query_words import PLUS_WORDS, Words, parse_words
 from pierhead.errors import UsageError
-from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import Edns
 from pierhead.protocols.dns.wire.message import AA, AD, CD, RD
 
@@ -66,7 +65,7 @@ def test_the_question_is_told_apart_as_dig_does(words: str, question: tuple[str,
         ("+norec +noad", 0),
         ("+norecurse", AD),
         ("+cd +aaonly", RD | AD | CD | AA),
-        ("+opcode=notify", iana.OPCODE_NOTIFY << 11 | RD | AD),
+        ("+opcode=notify", 4 << 11 | RD | AD),
         ("+opcode=15 +noad", 15 << 11 | RD),
     ],
 )

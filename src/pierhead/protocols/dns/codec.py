@@ -24,8 +24,6 @@ MAX_UDP_PAYLOAD = Limit(
     effect="at start",
 )
 
-_OTHER = 0  # RFC 8914 §4.1
-
 LIMITS = (MAX_UDP_PAYLOAD,)
 
 
@@ -65,7 +63,7 @@ class StreamCodec:
         except BadQuery as bad:
             return self._refuse(bad, frame)
         if self._tells_why:
-            reply = reply.having(*extended_error(_OTHER, _reason(error)))
+            reply = reply.having(*extended_error(iana.EDE_OTHER, _reason(error)))
         return self.encode(reply)
 
     def _refuse(self, error: BadQuery, frame: bytes) -> bytes:
@@ -73,7 +71,7 @@ class StreamCodec:
         # Nobody knows what options a later version has: BADVERS comes without.
         if not self._tells_why or error.do is None or error.rcode == iana.BADVERS:
             return refusal
-        reason = (extended_error(_OTHER, error.reason),)
+        reason = (extended_error(iana.EDE_OTHER, error.reason),)
         explained = encode_refusal(error, frame, self._payload, reason)
         # No rate limit has seen it: the answer must be of no use to who forges a source.
         return explained if len(explained) <= 2 * len(frame) else refusal

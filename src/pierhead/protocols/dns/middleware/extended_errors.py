@@ -12,24 +12,18 @@ from pierhead.protocols.dns.wire.message import Query, Reply
 
 __all__ = ["ExtendedErrors", "extended_errors"]
 
-# RFC 8914 §4, by their numbers there.
-_OTHER = 0
-_PROHIBITED = 18
-_NOT_AUTHORITATIVE = 20
-_NOT_SUPPORTED = 21
-
 #: What an RCODE alone leaves open.
 _BY_RCODE = {
-    iana.REFUSED: extended_error(_NOT_AUTHORITATIVE, "no zone here holds this name"),
-    iana.SERVFAIL: extended_error(_OTHER, "the failure is the server's; its log says more"),
-    iana.NOTIMP: extended_error(_NOT_SUPPORTED, "this kind of question is not answered here"),
+    iana.REFUSED: extended_error(iana.EDE_NOT_AUTHORITATIVE, "no zone here holds this name"),
+    iana.SERVFAIL: extended_error(iana.EDE_OTHER, "the failure is the server's; its log says more"),
+    iana.NOTIMP: extended_error(iana.EDE_NOT_SUPPORTED, "this kind of query is not answered here"),
     # Not limited in rate, so kept short: the answer must be of no use to who forges a source.
-    iana.FORMERR: extended_error(_OTHER, "malformed option"),
+    iana.FORMERR: extended_error(iana.EDE_OTHER, "malformed option"),
 }
-_NO_TRANSFER = extended_error(_PROHIBITED, "you may not transfer zones from here")
-_NO_CLASS = extended_error(_NOT_SUPPORTED, "this class is not answered here")
-_NO_TYPE = extended_error(_OTHER, "this type cannot be asked for")
-_NO_COOKIE = extended_error(_PROHIBITED, "use TCP")
+_NO_TRANSFER = extended_error(iana.EDE_PROHIBITED, "you may not transfer zones from here")
+_NO_CLASS = extended_error(iana.EDE_NOT_SUPPORTED, "this class is not answered here")
+_NO_TYPE = extended_error(iana.EDE_OTHER, "this type cannot be asked for")
+_NO_COOKIE = extended_error(iana.EDE_PROHIBITED, "use TCP")
 
 
 def extended_errors() -> ExtendedErrors:

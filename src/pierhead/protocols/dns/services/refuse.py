@@ -10,8 +10,6 @@ from pierhead.service import Service
 
 __all__ = ["refuse"]
 
-_PROHIBITED = 18
-
 
 def refuse(reason: str = "") -> Service[Query, Reply]:
     """Return a service that refuses every query.
@@ -24,7 +22,7 @@ def refuse(reason: str = "") -> Service[Query, Reply]:
         >>> site = dns.Router()
         >>> site.mount("internal.example.", dns.refuse("only for the office"))
     """
-    options = (extended_error(_PROHIBITED, reason),) if reason else ()
+    options = (extended_error(iana.EDE_PROHIBITED, reason),) if reason else ()
 
     async def refused(query: Query, context: Context) -> Reply:
         return Reply(query, iana.REFUSED, options=options)

@@ -11,6 +11,7 @@ from struct import Struct
 from typing import TypeAlias
 
 from pierhead.errors import DecodeError
+from pierhead.protocols.dns.wire import iana
 
 __all__ = [
     "MIN_PAYLOAD",
@@ -36,7 +37,6 @@ _OPT = Struct("!BHHBBHH")
 _OPTION = Struct("!HH")
 _SUBNET = Struct("!HBB")
 _DO = 0x8000
-_EXTENDED_ERROR = 15
 #: RFC 7871 §6: how many bits an address has, by family.
 _ADDRESS_BITS = {1: 32, 2: 128}
 
@@ -85,7 +85,7 @@ def build_opt(edns: Edns, rcode: int = 0) -> bytes:
     """
     data = b"".join([_OPTION.pack(code, len(value)) + value for code, value in edns.options])
     flags = _DO if edns.do else 0
-    return _OPT.pack(0, 41, edns.payload, rcode >> 4, edns.version, flags, len(data)) + data
+    return _OPT.pack(0, iana.OPT, edns.payload, rcode >> 4, edns.version, flags, len(data)) + data
 
 
 def extended_error(code: int, text: str = "") -> tuple[int, bytes]:
@@ -93,7 +93,7 @@ def extended_error(code: int, text: str = "") -> tuple[int, bytes]:
 
     The text is for people; keep it short, since it travels with every such answer.
     """
-    return _EXTENDED_ERROR, code.to_bytes(2, "big") + text.encode()
+    return iana.OPTION_EXTENDED_ERROR, code.to_bytes(2, "big") + text.encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,16 +63,9 @@ CAA: Final = 257
 
 CLASS_IN: Final = 1
 CLASS_CH: Final = 3
-CLASS_HS: Final = 4
-CLASS_NONE: Final = 254
 CLASS_ANY: Final = 255
 
 OPCODE_QUERY: Final = 0
-OPCODE_IQUERY: Final = 1
-OPCODE_STATUS: Final = 2
-OPCODE_NOTIFY: Final = 4
-OPCODE_UPDATE: Final = 5
-OPCODE_DSO: Final = 6
 
 # Response codes; those above 15 need EDNS (RFC 6891 §6.1.3).
 NOERROR: Final = 0
@@ -96,6 +89,12 @@ OPTION_COOKIE: Final = 10
 OPTION_KEEPALIVE: Final = 11
 OPTION_PADDING: Final = 12
 OPTION_EXTENDED_ERROR: Final = 15
+
+# Extended DNS errors (RFC 8914 §4).
+EDE_OTHER: Final = 0
+EDE_PROHIBITED: Final = 18
+EDE_NOT_AUTHORITATIVE: Final = 20
+EDE_NOT_SUPPORTED: Final = 21
 
 
 def _numbered(start: int, texts: str) -> dict[int, str]:
