@@ -27,6 +27,7 @@ class Transport(Enum):
     STREAM = "stream"
     SEQPACKET = "seqpacket"
 
+
 # The first octets of a raw address, AF_INET and AF_INET6 of Linux, where raw addresses come from.
 _RAW_INET = (2).to_bytes(2, sys.byteorder)
 _RAW_INET6 = (10).to_bytes(2, sys.byteorder)

@@ -60,9 +60,21 @@ def as_service(function: ServiceFunction[Q, R]) -> Service[Q, R]:
         call = type(call).__call__
     if inspect.isasyncgenfunction(call):
         return _generator_service(function)
+    if not _takes_two(function):
+        raise UsageError(f"{_name(function)} does not take (request, context)")
     if inspect.isgeneratorfunction(call):
         raise UsageError(f"{_name(function)} is a plain generator; write it with 'async def'")
     return function  # type: ignore[return-value]  # told apart from the generator form above
+
+
+def _takes_two(function: Any) -> bool:
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError:
+        return False
+    except ValueError:  # written in C, without a signature
+        return True
+    return True
 
 
 def _name(function: object) -> str:
@@ -94,5 +106,7 @@ def stack(service: ServiceFunction[Q, R], *layers: Middleware) -> Service[Q, R]:
     """
     wrapped: Service[Q, R] = as_service(service)
     for layer in reversed(layers):
+        if inspect.iscoroutinefunction(layer):
+            raise UsageError(f"{_name(layer)} is no layer; stack takes the service, then layers")
         wrapped = layer(wrapped)
     return wrapped

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pierhead
+from pierhead import Lines, Server, WireFormat, serve
 from pierhead.admission import Drop, in_order
 from pierhead.buffer import BufferPool
 from pierhead.coded import coded
@@ -29,6 +30,7 @@ from pierhead.errors import (
 from pierhead.failure_log import FailureLog
 from pierhead.limits import Limit
 from pierhead.metrics import Metrics
+from pierhead.protocols.lines.wire import Bytes
 from pierhead.service import as_service, is_many, stack
 
 VIA = Via(transport=Transport.DATAGRAM, scheme="mem", local="mem:a", listener="mem:a")
@@ -213,6 +215,39 @@ def test_what_cannot_be_called_is_no_service(wrong: Any) -> None:
 def test_a_class_is_no_service(wrong: Any) -> None:
     with pytest.raises(UsageError, match="is a class; write a service with 'async def'"):
         as_service(wrong)
+
+
+def test_a_function_of_one_argument_is_no_service() -> None:
+    async def one_argument(line: str) -> str:
+        return line
+
+    with pytest.raises(UsageError, match=r"one_argument does not take \(request, context\)"):
+        as_service(one_argument)  # type: ignore[arg-type]
+
+
+def test_a_service_in_the_place_of_a_layer_is_a_mistake() -> None:
+    with pytest.raises(UsageError, match="stack takes the service, then layers"):
+        stack(one, one)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("framing", "codec", "message"),
+    [
+        (Lines, Bytes(), "Lines is a class"),
+        (Lines(), Bytes, "Bytes is a class"),
+        (Bytes(), Lines(), r"Bytes has no new\(\)"),
+    ],
+)
+def test_a_wire_format_is_a_framing_then_a_codec(framing: Any, codec: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        WireFormat(framing, codec)
+
+
+def test_what_is_no_endpoint_cannot_be_served() -> None:
+    with pytest.raises(UsageError, match=r"one is no endpoint; .*lines\.serve\(service\)"):
+        Server(one, "mem:a")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="a wire format is Bytes"):
+        serve(one, Bytes())  # type: ignore[arg-type]
 
 
 def test_a_plain_generator_is_no_service() -> None:

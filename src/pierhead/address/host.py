@@ -155,7 +155,7 @@ def _bracket(text: str) -> str:
 def _missing_port(piece: Piece) -> AddressError:
     text = str(piece)
     if text.isascii() and text.isdigit():
-        return piece.error("a port alone is not an address", f"did you mean :{text}?")
+        return piece.error("a port alone is not an address", f"did you mean 127.0.0.1:{text}?")
     slash = text.find("/")
     if slash >= 0:
         return piece.error("there is no port, and no path in such an address", at=slash)

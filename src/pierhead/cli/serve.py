@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -53,11 +54,11 @@ def serve_lines(function: str, addresses: Sequence[str], encoding: str) -> None:
 @serve.command("echo")
 @listen_option((), "tcp:127.0.0.1:7000")
 def serve_echo(addresses: Sequence[str]) -> None:
-    """Answer each line, or each datagram, with itself."""
+    """Answer each line with itself; a datagram is one line."""
     from pierhead.protocols import lines
 
     specs = [ListenSpec.parse(address) for address in required(addresses)]
-    serve_endpoint(lines.serve(lines.echo, encoding=None), specs)
+    serve_endpoint(dataclasses.replace(lines.serve(lines.echo, encoding=None), name="echo"), specs)
 
 
 def _load(reference: str) -> Any:
@@ -66,6 +67,11 @@ def _load(reference: str) -> Any:
     if not colon or not module_name or not attribute:
         raise UsageError(
             f"{reference!r} names no function; expected MODULE:FUNCTION, as shout:shout"
+        )
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise UsageError(
+            f"{module_name!r} is no module's name; write shout:shout for the function shout in "
+            "shout.py of this folder"
         )
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
 
-from pierhead.errors import PierheadError
+from pierhead.errors import PierheadError, UsageError
 
 __all__ = ["Codec", "Framer", "Framing", "Order", "WireFormat"]
 
@@ -125,3 +125,14 @@ class WireFormat(Generic[Q, R]):
     framing: Framing
     codec: Codec[Q, R]
     order: Order = Order.IN_ORDER
+
+    def __post_init__(self) -> None:
+        for part, methods in ((self.framing, ("new", "frame")), (self.codec, ("decode", "encode"))):
+            name = getattr(part, "__qualname__", type(part).__name__)
+            if isinstance(part, type):
+                raise UsageError(f"{name} is a class; give an instance, {name}(…)")
+            for method in methods:
+                if not callable(getattr(part, method, None)):
+                    raise UsageError(
+                        f"{name} has no {method}(); a wire format is a framing, then a codec"
+                    )

@@ -9,6 +9,7 @@ from pierhead.admission import Admission
 from pierhead.codec.base import WireFormat
 from pierhead.coded import coded
 from pierhead.endpoint import Endpoint
+from pierhead.errors import UsageError
 from pierhead.server.framed import framed
 from pierhead.service import ServiceFunction
 
@@ -35,6 +36,10 @@ def serve(
         admission: checks on every frame before it is decoded, in order.
         short_form: the schemes that an address without a scheme stands for.
     """
+    given: object = wire_format  # as a caller without a type checker may have it
+    if not isinstance(given, WireFormat):
+        found = type(given).__name__
+        raise UsageError(f"a wire format is {found}, expected WireFormat(framing, codec)")
     handler = coded(service, wire_format.codec)
     return Endpoint(
         name=name,

@@ -312,9 +312,19 @@ class Server:
         return any(watching)
 
 
+def _name(what: object) -> str:
+    return getattr(what, "__qualname__", repr(what))
+
+
 def _application(
     what: Endpoint | Application, addresses: tuple[str | ListenSpec | Listener, ...]
 ) -> Application:
+    given: object = what  # as a caller without a type checker may have it
+    if not isinstance(given, Endpoint | Application):
+        raise UsageError(
+            f"{_name(given)} is no endpoint; a service becomes one by lines.serve(service), "
+            "dns.serve(service) or serve(service, wire_format)"
+        )
     if isinstance(what, Application):
         if addresses:
             raise UsageError("an application brings its own addresses; give it none")

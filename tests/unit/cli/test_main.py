@@ -73,6 +73,7 @@ def test_help_imports_no_server_no_protocol_and_no_event_loop() -> None:
         (["serve", "echo", "-l", "unix:/no/such/folder/a.sock"], 3, "cannot listen on unix:"),
         (["serve", "echo", "-l", "tcp:192.0.2.1:1"], 3, "cannot listen on tcp:192.0.2.1:1"),
         (["serve", "lines", "shout", "-l", "mem:a"], 2, "MODULE:FUNCTION"),
+        (["serve", "lines", "./shout.py:shout", "-l", "mem:a"], 2, "is no module's name"),
         (["serve", "lines", "no_such_module:f", "-l", "mem:a"], 2, "no_such_module"),
         (["serve", "lines", "json:nothing", "-l", "mem:a"], 2, "has no 'nothing'"),
         (["serve", "lines", ECHO, "-l", "mem:a", "--encoding", "klingon"], 2, "klingon"),

@@ -35,7 +35,7 @@ def test_every_fault_is_shown_with_its_place_and_the_exit_code_is_4(folder: Path
     result = invoke("check", folder / "bad.example.zone")
     assert (result.exit_code, result.stdout) == (4, "")
     assert "bad.example.zone:2:7: '192.0.2.300' is not an IPv4 address" in result.stderr
-    assert "write it as 192.0.2.1" in result.stderr
+    assert "one is 192.0.2.1" in result.stderr
     assert "bad.example.zone:3:8: 'ten' is not a number" in result.stderr
     assert "has no NS records" in result.stderr
     assert result.stderr.rstrip().endswith("3 errors")

@@ -35,6 +35,12 @@ def test_a_datagram_may_carry_the_end_of_its_line(datagram: bytes) -> None:
     assert Text().decode(datagram) == "line"
 
 
+def test_a_datagram_of_two_lines_is_refused() -> None:
+    with pytest.raises(DecodeError) as caught:
+        Bytes().decode(b"a\nb\n")
+    assert caught.value.offset == 1
+
+
 def test_what_is_not_text_says_where() -> None:
     with pytest.raises(DecodeError) as caught:
         Text().decode(b"ab\xff")

@@ -144,8 +144,14 @@ def _rest(reply: Any, afters: _Passed, query: Query) -> AnyReply[Reply]:
     """Take a reply, silence or many replies outward; the innermost hook is the last."""
     if reply is None:
         return None
-    if type(reply) is not Reply and is_many(reply):
-        return _ManyReplies(reply, afters, query)
+    if type(reply) is not Reply:
+        if is_many(reply):
+            return _ManyReplies(reply, afters, query)
+        if not isinstance(reply, Reply):
+            found = type(reply).__name__
+            raise ServiceFailed(
+                f"the service answered {query!r} with {found}, expected query.reply(…)"
+            )
     for after, context in reversed(afters):
         reply = after(query, context, reply)
         if reply is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 from pierhead.context import Context
 from pierhead.errors import DecodeError, UsageError
@@ -55,4 +56,9 @@ def _key(name: str) -> bytes:
 
 
 def _records(given: Record | Iterable[Record]) -> tuple[Record, ...]:
-    return (given,) if isinstance(given, Record) else tuple(given)
+    records: tuple[object, ...] = (given,) if isinstance(given, Record) else tuple(given)
+    for record in records:
+        if not isinstance(record, Record):
+            found = type(record).__name__
+            raise UsageError(f"a record is {found}, expected one such as dns.A('192.0.2.1')")
+    return cast(tuple[Record, ...], records)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from struct import Struct
 
+from pierhead.errors import UsageError
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import Edns, Options
 from pierhead.protocols.dns.wire.name import to_text
@@ -176,6 +177,11 @@ class Query:
             rcode: NOERROR, NXDOMAIN, REFUSED …
             authoritative: the AA bit; never set with other codes than NOERROR and NXDOMAIN.
         """
+        for record in records:
+            if not isinstance(record, Record):
+                raise UsageError(
+                    f"a record is {type(record).__name__}, expected one such as dns.A('192.0.2.1')"
+                )
         if self._qtype != iana.ANY:
             wanted = (self._qtype, iana.CNAME)
             records = tuple(record for record in records if record.rtype in wanted)

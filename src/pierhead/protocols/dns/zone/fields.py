@@ -211,7 +211,7 @@ class Fields:
         token = self.take("an IPv4 address")
         found = ipv4_octets(token)
         if found is None:
-            raise self.wrong(f"{_shown(token)} is not an IPv4 address", "write it as 192.0.2.1")
+            raise self.wrong(f"{_shown(token)} is not an IPv4 address", "one is 192.0.2.1")
         return found
 
     def ipv6(self) -> bytes:
@@ -219,7 +219,7 @@ class Fields:
         token = self.take("an IPv6 address")
         found = ipv6_octets(token)
         if found is None:
-            raise self.wrong(f"{_shown(token)} is not an IPv6 address", "write it as 2001:db8::1")
+            raise self.wrong(f"{_shown(token)} is not an IPv6 address", "one is 2001:db8::1")
         return found
 
     def groups(self) -> bytes:

@@ -15,9 +15,15 @@ class Bytes:
     __slots__ = ()
 
     def decode(self, frame: bytes) -> bytes:
-        """Return the line, without the end that a datagram may carry."""
+        """Return the line, without the end that a datagram may carry.
+
+        Raises:
+            DecodeError: it is more than one line, as only a datagram can be.
+        """
         if frame.endswith(b"\n"):
-            return frame[:-2] if frame.endswith(b"\r\n") else frame[:-1]
+            frame = frame[:-2] if frame.endswith(b"\r\n") else frame[:-1]
+        if (position := frame.find(b"\n")) >= 0:
+            raise DecodeError("more than one line in a datagram", position)
         return frame
 
     def encode(self, reply: bytes) -> bytes:

@@ -193,7 +193,7 @@ def test_all_faults_are_reported_with_line_column_and_caret():
         "e.zone:5:5: '192.0.2' is not an IPv4 address\n"
         "  a A 192.0.2\n"
         "      ^\n"
-        "  write it as 192.0.2.1"
+        "  one is 192.0.2.1"
     )
 
 
