@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: help venv serve test check format lint types standards lock bench clean
+.PHONY: help venv serve test check format lint types standards limits lock bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -30,6 +30,9 @@ check: venv format lint types ## format, lint, types, architecture, every block 
 
 standards: venv ## write docs/standards.md anew from the marks on the tests
 	@$(BIN)/python docs/generate_standards.py
+
+limits: venv ## write docs/reference/limits.md anew from the tables of limits
+	@$(BIN)/python docs/generate_limits.py
 
 format: venv
 	@$(BIN)/ruff format --check .

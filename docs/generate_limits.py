@@ -1,41 +1,87 @@
-"""Writes docs/reference/limits.md from the servers' table of limits.
+"""Writes docs/reference/limits.md from the tables of limits beside the code that obeys them.
 
-Run it after a change: ``.venv/bin/python docs/generate_limits.py``. A test compares the page.
+python docs/generate_limits.py            write the page
+python docs/generate_limits.py --check    exit with 1 if the page is not up to date
 """
 
 from __future__ import annotations
 
+import importlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from pierhead.server.options import LIMITS
+from pierhead.limits import Limit
 
 PAGE = Path(__file__).parent / "reference" / "limits.md"
 
+#: Every module that declares `LIMITS`: heading, and where its limits are given.
+SECTIONS = {
+    "pierhead.server.options": (
+        "Servers",
+        "Give any of them to `Server`, `run` or, while running, to `Server.reconfigure`.",
+    ),
+    "pierhead.admission.rate": ("A rate for each source", "Given to `per_source_rate`."),
+    "pierhead.middleware.limit": ("Requests in a service at once", "Given to `limit`."),
+    "pierhead.middleware.timeout": ("The time of a whole answer", "Given to `timeout`."),
+    "pierhead.codec.lines": ("Lines", "Given to `Lines`."),
+    "pierhead.codec.delimited": ("Delimited frames", "Given to `Delimited`."),
+    "pierhead.codec.length_prefixed": ("Length-prefixed frames", "Given to `LengthPrefixed`."),
+    "pierhead.codec.netstring": ("Netstrings", "Given to `Netstring`."),
+    "pierhead.protocols.dns.codec": ("DNS messages", "Given to `dns.serve`."),
+    "pierhead.protocols.dns.ready": ("Ready DNS answers", "Given to `dns.serve`."),
+    "pierhead.protocols.dns.middleware.rate_limit": (
+        "Response rate limiting",
+        "Given to `dns.rate_limit`.",
+    ),
+    "pierhead.protocols.dns.middleware.padding": ("DNS padding", "Given to `dns.padding`."),
+    "pierhead.protocols.dns.client": ("The DNS client", "Given to `dns.Client`."),
+}
+
+INTRODUCTION = """\
+# Limits
+
+Every tunable number: what it is for, its default and where that comes from, its range, and the
+metric that moves when it is reached.
+
+This page is written by `docs/generate_limits.py` from the tables beside the code (`make limits`).
+"""
+
 
 def page() -> str:
-    """Return the page as text."""
-    lines = [
-        "# Limits of the servers",
-        "",
-        "Generated from `pierhead.server.options`. Give any of them to `Server`, `run` or, while",
-        "running, to `Server.reconfigure`.",
-        "",
-    ]
-    for limit in LIMITS:
-        lines += [
-            f"## `{limit.name}`",
-            "",
-            limit.meaning,
-            "",
-            f"- default {limit.default:,g} {limit.unit}, from {limit.minimum:,g} to "
-            f"{limit.maximum:,g}",
-            f"- source of the default: {limit.source}",
-            f"- metric: `{limit.metric}`",
-            f"- a change while running takes effect {limit.effect}",
-            "",
-        ]
-    return "\n".join(lines)
+    """Return the text of the page."""
+    parts = [INTRODUCTION]
+    for module, (title, where) in SECTIONS.items():
+        parts.append(f"## {title}, in `{module}`\n\n{where}\n")
+        parts += ["\n".join(_entry(limit)) for limit in importlib.import_module(module).LIMITS]
+    return "\n".join(parts)
+
+
+def _entry(limit: Limit) -> Iterator[str]:
+    yield f"### `{limit.name}`\n\n{limit.meaning}\n"
+    low, high = _shown(limit.minimum), _shown(limit.maximum)
+    yield f"- default {_shown(limit.default)} {limit.unit}, from {low} to {high}"
+    yield f"- source of the default: {limit.source}"
+    is_counted = not limit.metric.startswith("none")
+    yield f"- metric: `{limit.metric}`" if is_counted else f"- metric: {limit.metric}"
+    yield f"- a change takes effect {limit.effect}\n"
+
+
+def _shown(number: float) -> str:
+    return f"{number:,}" if number != int(number) else f"{int(number):,}"
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check the page; return the exit code."""
+    text = page()
+    if arguments == ["--check"]:
+        if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
+            return 0
+        print("docs/reference/limits.md is not up to date; run: make limits", file=sys.stderr)
+        return 1
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    sys.exit(main(sys.argv[1:]))

@@ -24,7 +24,7 @@ class Limit:
         unit: ``s``, ``bytes``, ``connections`` …, as shown in help.
         meaning: one sentence.
         source: the RFC and section, or the daemon or measurement the default comes from.
-        metric: the counter that moves when the limit is reached.
+        metric: the counter that moves when the limit is reached; or ``none:`` and why.
         effect: when a change made while running takes effect.
     """
 

@@ -73,12 +73,12 @@ LIMITS = (PER_SECOND, BURST, IPV4_PREFIX, IPV6_PREFIX, MAX_SOURCES)
 
 
 def per_source_rate(
-    per_second: float,
-    burst: int,
+    per_second: float = PER_SECOND.default,
+    burst: int = int(BURST.default),
     *,
-    ipv4_prefix: int = 32,
-    ipv6_prefix: int = 64,
-    max_sources: int = 65536,
+    ipv4_prefix: int = int(IPV4_PREFIX.default),
+    ipv6_prefix: int = int(IPV6_PREFIX.default),
+    max_sources: int = int(MAX_SOURCES.default),
     clock: Clock | None = None,
 ) -> SourceRate:
     """Drop frames of a source that sends more than this.

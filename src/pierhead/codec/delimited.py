@@ -19,7 +19,7 @@ MAX_LENGTH_BYTES = Limit(
     meaning="The longest delimited frame, its delimiter not counted.",
     source="asyncio's StreamReader, 64 KiB",
     metric="dropped_total{reason=framing}",
-    effect="next connection",
+    effect="at the next connection",
 )
 
 #: A search costs a peer's octets times this at worst, so it stays small.
@@ -31,7 +31,7 @@ DELIMITER_LENGTH_BYTES = Limit(
     unit="bytes",
     meaning="The length of a delimiter.",
     source="RFC 2046 §5.1.1 allows boundaries of 70; no other protocol comes near",
-    metric="",
+    metric="none: a longer one is refused at construction",
     effect="at construction",
 )
 

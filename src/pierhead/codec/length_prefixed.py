@@ -25,7 +25,7 @@ MAX_LENGTH_BYTES = Limit(
     meaning="The longest payload of a length-prefixed frame; never more than its prefix can say.",
     source="gRPC's default for a received message, 4 MiB",
     metric="dropped_total{reason=framing}",
-    effect="next connection",
+    effect="at the next connection",
 )
 
 LIMITS = (MAX_LENGTH_BYTES,)

@@ -23,7 +23,7 @@ MAX_LENGTH_BYTES = Limit(
     meaning="The longest line, its end not counted.",
     source="asyncio's StreamReader, 64 KiB",
     metric="dropped_total{reason=framing}",
-    effect="next connection",
+    effect="at the next connection",
 )
 
 LIMITS = (MAX_LENGTH_BYTES,)

@@ -20,7 +20,7 @@ MAX_LENGTH_BYTES = Limit(
     meaning="The longest payload of a netstring.",
     source="as for lines: asyncio's StreamReader, 64 KiB",
     metric="dropped_total{reason=framing}",
-    effect="next connection",
+    effect="at the next connection",
 )
 
 LIMITS = (MAX_LENGTH_BYTES,)

@@ -45,7 +45,7 @@ WAITING = Limit(
 LIMITS = (INSIDE, WAITING)
 
 
-def limit(n: int, *, max_waiting: int = 1000) -> Middleware:
+def limit(n: int = int(INSIDE.default), *, max_waiting: int = int(WAITING.default)) -> Middleware:
     """Return a layer that lets this many requests into the service at once.
 
     The others wait, first come first served; when ``max_waiting`` of them do, the next is shed

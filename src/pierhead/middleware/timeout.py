@@ -31,7 +31,7 @@ SECONDS = Limit(
 LIMITS = (SECONDS,)
 
 
-def timeout(seconds: float) -> Middleware:
+def timeout(seconds: float = SECONDS.default) -> Middleware:
     """Return a layer that gives the service this long, then raises `TimedOut`.
 
     The time starts when the layer is called and ends when the last reply has been taken, so a

@@ -20,7 +20,7 @@ BLOCK = Limit(
     unit="octets",
     meaning="An encrypted answer is padded to a multiple of this.",
     source="RFC 8467 §4.1: 468 for responses",
-    metric="none",
+    metric="none: every padded answer obeys it",
     effect="at construction",
 )
 

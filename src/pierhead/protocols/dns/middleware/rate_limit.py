@@ -96,7 +96,7 @@ MAX_ENTRIES = Limit(
     unit="entries",
     meaning="How many networks and answers are remembered; the oldest are forgotten first.",
     source="about 30 MB of memory; BIND's max-table-size is 20,000, NSD's rrl-size 1,000,000",
-    metric="none",
+    metric="none: what is forgotten starts anew",
     effect=_EFFECT,
 )
 
