@@ -148,6 +148,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._is_made = False  # the transport is there
         self._is_gone = False  # the transport has said so
         self._was_aborted = False
+        self._is_broken_off = False
         self._advancing = False
         self._rests = False  # it has had its share of this turn of the loop
         self._reading_paused = False
@@ -338,6 +339,9 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._last_active = received_at
         self._partial_since = None  # whatever is left in the framer is the next message
         for frame in frames:
+            if self._is_broken_off:  # by a request before it, that was settled at once
+                self._lose("unanswered")
+                continue
             turn = _Turn(self)
             try:
                 if self._has_answered(turn, frame):
@@ -444,6 +448,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         for turn in self._turns:
             if turn.done:
                 self._lose("unanswered")
+        self._is_broken_off = True
         self._turns.clear()
         self._requests.cancel_all("unanswered")
         self._framer = self._framing.new()
