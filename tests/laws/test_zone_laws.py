@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dns.message
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pierhead.errors import ConfigError
@@ -126,7 +126,7 @@ def test_every_question_has_an_answer_that_fits_together(
     try:
         found = parse_zone(HEAD + text.encode(), origin="example.")
     except ConfigError:
-        return
+        assume(False)
     asked = name.from_text(f"{qname}.example.")
     reply = lookup(
         Zones([found]), asked, iana.type_number(qtype), minimal=minimal, trace=not minimal

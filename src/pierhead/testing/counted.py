@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -61,12 +62,12 @@ def _members(owner: object) -> Iterator[tuple[Callable[[Any], None], Any]]:
             value = owner[index]
             if isinstance(value, _CountedBytes | _CountedBytearray):
                 return  # what is older has been seen; all of it each time would take for ever
-            yield lambda new, index=index: owner.__setitem__(index, new), value  # type: ignore[misc]
+            yield partial(owner.__setitem__, index), value
     elif not isinstance(owner, type | ModuleType):
         slots = [name for kind in type(owner).__mro__ for name in vars(kind).get("__slots__", ())]
         for name in [*slots, *getattr(owner, "__dict__", ())]:
             if hasattr(owner, name):
-                yield lambda new, name=name: setattr(owner, name, new), getattr(owner, name)  # type: ignore[misc]
+                yield partial(setattr, owner, name), getattr(owner, name)
 
 
 def _is_value(value: object) -> bool:

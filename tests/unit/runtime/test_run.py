@@ -11,6 +11,7 @@ from tests.processes import Running
 
 SLOW = """
 import asyncio
+import pathlib
 from pierhead import run
 from pierhead.protocols import lines
 
@@ -31,13 +32,20 @@ def start(
     return running, int(running.line("ready").rpartition(":")[2])
 
 
+UNTIL_TOLD = """yield 'begun'
+    while not pathlib.Path("told").exists():
+        await asyncio.sleep(0.01)"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains_what_was_accepted(tmp_path: Path, number: signal.Signals) -> None:
-    running, port = start(tmp_path, "yield 'begun'\n    await asyncio.sleep(0.3)", end="yield line")
+    running, port = start(tmp_path, UNTIL_TOLD, end="yield line")
     with running, socket.create_connection(("127.0.0.1", port), timeout=10) as client:
         client.sendall(b"a\n")
         assert client.recv(100) == b"begun\n"  # so that it was accepted
         running.process.send_signal(number)
+        running.line("draining")
+        (tmp_path / "told").touch()
         assert client.recv(100) == b"a\n"
         assert client.recv(100) == b""
         client.close()
