@@ -34,6 +34,7 @@ from pierhead.endpoint import FrameHandler, StreamHandler
 from pierhead.errors import FramingError, Overloaded, UsageError
 from pierhead.server.connection import ConnectionScope
 from pierhead.server.request import Request, Requests
+from pierhead.server.turn import Turn
 
 __all__ = ["FramedConnection", "framed"]
 
@@ -59,62 +60,6 @@ class _State(Enum):
     CLOSED = "nothing left to do but to be told so"
 
 
-class _Turn:
-    """The place of one request in the order of replies, and its control of the connection.
-
-    It is the `ConnectionControl` that the service sees as ``context.connection``.
-    """
-
-    __slots__ = (
-        "_close_for",
-        "_connection",
-        "_idle_timeout",
-        "done",
-        "frames",
-        "has_commands",
-        "is_unanswered",
-        "ready",
-    )
-
-    def __init__(self, connection: FramedConnection) -> None:
-        self._connection = connection
-        self.frames: list[bytes] = []  # replies held back while older ones are due
-        self.done = False
-        self.ready: asyncio.Future[None] | None = None
-        self.has_commands = False
-        self.is_unanswered = False
-        self._close_for = ""
-        self._idle_timeout: float | None = None
-
-    @property
-    def idle_timeout(self) -> float:
-        """The idle timeout after this request's last reply, in seconds."""
-        return self._idle_timeout or self._connection.current_idle_timeout()
-
-    def set_idle_timeout(self, seconds: float) -> None:
-        """Use this idle timeout from this request's last reply on."""
-        if not seconds > 0:
-            raise UsageError(f"idle timeout is {seconds!r}, expected seconds above 0")
-        self._idle_timeout = seconds
-        self.has_commands = True
-
-    def close_after_reply(self) -> None:
-        """Close once everything accepted up to this request's last reply is answered."""
-        self._close_for = "service"
-        self.has_commands = True
-
-    def close_unanswered(self) -> None:
-        """Close: the request has failed, and the peer could take the next reply for its own."""
-        self.is_unanswered = True
-
-    def apply(self, connection: FramedConnection) -> None:
-        """Let the two commands take effect."""
-        if self._idle_timeout is not None:
-            connection.idle_timeout = self._idle_timeout
-        if self._close_for:
-            connection.finish(self._close_for)
-
-
 class FramedConnection(asyncio.BufferedProtocol):
     """Serves one connection; made by `framed`."""
 
@@ -136,9 +81,9 @@ class FramedConnection(asyncio.BufferedProtocol):
             deliver_one=self._deliver_one,
             finished=self._finished,
             lost=lambda _request, reason: scope.lost(reason),
-            unanswered=_Turn.close_unanswered if self._in_order else None,
+            unanswered=Turn.close_unanswered if self._in_order else None,
         )
-        self._turns: deque[_Turn] = deque()  # in order only: replies due, oldest first
+        self._turns: deque[Turn] = deque()  # in order only: replies due, oldest first
         self._outgoing: list[bytes] = []
         self._flush_due = False
         self._state = _State.OPEN
@@ -342,7 +287,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             if self._is_broken_off:  # by a request before it, that was settled at once
                 self._lose("unanswered")
                 continue
-            turn = _Turn(self)
+            turn = Turn(self)
             try:
                 if self._has_answered(turn, frame):
                     continue
@@ -359,7 +304,7 @@ class FramedConnection(asyncio.BufferedProtocol):
                 self._turns.append(turn)
             self._requests.start(self._loop, Request(frame, context, turn, deadline))
 
-    def _has_answered(self, turn: _Turn, frame: bytes) -> bool:
+    def _has_answered(self, turn: Turn, frame: bytes) -> bool:
         """Tell whether a check or a ready answer has settled this frame."""
         scope = self._scope
         if scope.admission is not None:
@@ -375,12 +320,12 @@ class FramedConnection(asyncio.BufferedProtocol):
                 return True
         return False
 
-    def _refuse_admission(self, verdict: Drop | Answer, turn: _Turn) -> None:
+    def _refuse_admission(self, verdict: Drop | Answer, turn: Turn) -> None:
         self._scope.counters.dropped(verdict.reason)
         if isinstance(verdict, Answer):
             self._answer_at_once(turn, verdict.frame)
 
-    def _answer_at_once(self, turn: _Turn, frame: bytes) -> None:
+    def _answer_at_once(self, turn: Turn, frame: bytes) -> None:
         if self._in_order:
             self._turns.append(turn)
         self._deliver(turn, frame)
@@ -392,12 +337,12 @@ class FramedConnection(asyncio.BufferedProtocol):
         refusal = self._requests.refusal(error, b"")
         self._framer = self._framing.new()
         if refusal is not None:
-            self._answer_at_once(_Turn(self), refusal)
+            self._answer_at_once(Turn(self), refusal)
         self.finish("framing")
 
     # -- giving replies out --------------------------------------------------------------------
 
-    def _deliver(self, turn: _Turn, frame: bytes) -> None:
+    def _deliver(self, turn: Turn, frame: bytes) -> None:
         """Take a reply; it is held back while older ones are due (in order)."""
         framed_reply = self._framing.frame(frame)
         if self._in_order and (not self._turns or self._turns[0] is not turn):
@@ -406,7 +351,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._outgoing.append(framed_reply)
         self._schedule_flush()
 
-    async def _deliver_one(self, turn: _Turn, frame: bytes) -> None:
+    async def _deliver_one(self, turn: Turn, frame: bytes) -> None:
         """Take one of many replies; wait for the turn and for room."""
         if not isinstance(frame, bytes):
             raise UsageError(f"a reply is {type(frame).__name__}, expected bytes")
@@ -421,7 +366,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._waiting_for_room.append(room)
             await room
 
-    def _finished(self, turn: _Turn) -> None:
+    def _finished(self, turn: Turn) -> None:
         """A request has had its last reply."""
         turn.done = True
         if self._state is _State.CLOSED:
@@ -454,7 +399,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._framer = self._framing.new()
         self.finish("unanswered")
 
-    def _release(self, turn: _Turn) -> None:
+    def _release(self, turn: Turn) -> None:
         """Let out what a turn holds; it has come up."""
         if turn.frames:
             self._outgoing += turn.frames
