@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: help venv serve test check format lint types standards limits lock bench clean
+.PHONY: help venv serve test check format lint types pages standards limits lock bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -33,6 +33,9 @@ standards: venv ## write docs/standards.md anew from the marks on the tests
 
 limits: venv ## write docs/reference/limits.md anew from the tables of limits
 	@$(BIN)/python docs/generate_limits.py
+
+pages: standards limits ## write every generated page anew
+	@$(BIN)/python docs/generate_addresses.py
 
 format: venv
 	@$(BIN)/ruff format --check .

@@ -1,0 +1,386 @@
+"""Every feature of tokio-listener: how it is written here, and the test that shows it.
+
+`docs/generate_addresses.py` puts the table on its page; it fails where a test does not exist or
+an address does not parse.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["FEATURES", "Feature"]
+
+
+class Feature(NamedTuple):
+    """One feature of tokio-listener: how it is written here, and the test that shows it.
+
+    ``written`` has addresses, separated by blanks; ``note`` says where the two differ.
+    """
+
+    name: str
+    written: str
+    note: str
+    test: str
+
+
+_UNIT = "tests/unit"
+_GRAMMAR = f"{_UNIT}/address/test_grammar.py"
+_OPEN = f"{_UNIT}/listener/test_open.py"
+_UNIX = f"{_UNIT}/listener/test_unix.py"
+_SYSTEMD = f"{_UNIT}/listener/test_systemd.py"
+_ADOPTED = f"{_UNIT}/listener/test_adopted.py"
+_AT_ADDRESS = f"{_UNIT}/server/test_at_address.py"
+_UNUSUAL = f"{_UNIT}/listener/test_unusual.py"
+_STREAM = f"{_UNIT}/listener/test_stream.py"
+_INETD = f"{_UNIT}/listener/test_inetd.py"
+_ACTIVATION = "tests/interop/test_socket_activation.py"
+_FORM = f"{_GRAMMAR}::test_a_form_parses_and_prints_canonically"
+_SET = f"{_OPEN}::test_an_option_reaches_the_socket"
+
+FEATURES = {
+    "Addresses": (
+        Feature("IPv4 and IPv6 with port", "127.0.0.1:8080 [::1]:8080", "", _FORM),
+        Feature(
+            "port 0",
+            "tcp:127.0.0.1:0",
+            "`server.addresses` tells the port",
+            f"{_OPEN}::test_a_listener_knows_what_was_asked_and_what_was_bound",
+        ),
+        Feature(
+            "Unix path",
+            "/run/app.sock ./app.sock ../app.sock",
+            "removed when the server ends",
+            f"{_UNIX}::test_a_socket_and_its_lock_come_and_go",
+        ),
+        Feature(
+            "path that is no UTF-8",
+            "/run/%FF.sock",
+            "prints as it is written; refused there",
+            f"{_UNIX}::test_a_path_is_octets",
+        ),
+        Feature(
+            "abstract name",
+            "@app @a%00b",
+            "any octets; an empty name is refused",
+            f"{_UNIX}::test_an_abstract_name_is_listened_on",
+        ),
+        Feature("`inetd`, `stdio`, `-`", "inetd stdio -", "", _FORM),
+        Feature(
+            "`sd-listen`: descriptor 3",
+            "sd-listen sd:#0",
+            "several passed sockets are an error; `sd:#0` takes the first without asking",
+            f"{_SYSTEMD}::test_the_only_socket_needs_no_name",
+        ),
+        Feature(
+            "`sd-listen:NAME`",
+            "sd-listen:web sd:web#0",
+            "every socket of that name; `#0` takes the first, as there",
+            f"{_SYSTEMD}::test_sockets_are_chosen_by_name_index_and_pattern",
+        ),
+        Feature(
+            "`sd-listen:*`",
+            "sd-listen:*",
+            "",
+            f"{_ACTIVATION}::test_two_sockets_are_one_server",
+        ),
+        Feature(
+            "a descriptor by number",
+            "fd:5",
+            "prints as it is written; there only in a program",
+            f"{_ADOPTED}::test_a_listening_socket_is_served_under_its_own_address",
+        ),
+        Feature(
+            "`vsock:CID:PORT` and its words",
+            "vsock:any:5000 vsock:host:5000 vsock:local:5000",
+            "also a port that the system chooses",
+            f"{_UNUSUAL}::test_vsock_tells_the_port_that_the_system_chose",
+        ),
+        Feature(
+            "equality and hash",
+            "",
+            "`ListenSpec.address` is the identity; no order",
+            "tests/laws/test_address_laws.py::test_addresses_are_the_same_whatever_their_options",
+        ),
+        Feature(
+            "text form, for configuration files",
+            "",
+            "`str(spec)` and `ListenSpec.parse`; options are part of it",
+            "tests/laws/test_address_laws.py::test_a_printed_spec_parses_back_and_prints_the_same",
+        ),
+        Feature(
+            "errors of the grammar",
+            "",
+            "point at the place, and name the nearest valid form",
+            f"{_UNIT}/address/test_invalid_input.py"
+            "::test_invalid_input_is_refused_with_position_and_reason",
+        ),
+    ),
+    "Options": (
+        Feature(
+            "`--unix-listen-unlink`",
+            "unix:/run/app.sock?unlink=always",
+            "never a file that is no socket; what nobody serves is replaced without any option",
+            f"{_UNIX}::test_a_dead_socket_is_replaced",
+        ),
+        Feature(
+            "`--unix-listen-chmod`",
+            "unix:/run/app.sock?mode=owner unix:/run/app.sock?mode=0660",
+            "also octal; set before anybody can connect",
+            f"{_UNIX}::test_the_mode_is_never_wider_than_asked_not_even_at_bind",
+        ),
+        Feature(
+            "`--unix-listen-uid`, `--unix-listen-gid`",
+            "unix:/run/app.sock?user=app&group=80",
+            "names or numbers; after a failure nothing stays",
+            f"{_UNIX}::test_owner_and_group_are_set",
+        ),
+        Feature(
+            "`--sd-accept-ignore-environment`",
+            "sd:*?pid=ignore",
+            "`LISTEN_PID` is not looked at; `LISTEN_FDS` still is",
+            f"{_SYSTEMD}::test_pid_ignore_takes_sockets_meant_for_a_parent",
+        ),
+        Feature(
+            "`--tcp-keepalive`",
+            "tcp::80?keepalive-ms=60000:3:5000 tcp::80?keepalive=60s:5s:3",
+            "part of a second is an error, since the system would round it",
+            _SET,
+        ),
+        Feature(
+            "`--tcp-reuse-port`", "tcp::80?reuseport", "refused where the system lacks it", _SET
+        ),
+        Feature(
+            "`--tcp-only-v6`",
+            "tcp:[::]:80?v6only",
+            "refused on an IPv4 address",
+            f"{_UNIT}/listener/test_listen_flags.py::test_v6only_is_set_as_the_address_says",
+        ),
+        Feature(
+            "`--tcp-listen-backlog`",
+            "tcp::80?backlog=512",
+            "1024 where it is not given, for Unix sockets as well",
+            f"{_UNIT}/listener/test_listen_flags.py::test_the_backlog_is_what_the_address_says",
+        ),
+        Feature(
+            "`--recv-buffer-size`, `--send-buffer-size`",
+            "tcp::80?rcvbuf=4MiB&sndbuf=256KiB",
+            "set before listening, so that TCP's window scale knows it",
+            _SET,
+        ),
+        Feature(
+            "`nodelay`, in a program",
+            "tcp::80?nodelay=off",
+            "on unless switched off",
+            f"{_STREAM}::test_nodelay_holds_on_the_attached_connection",
+        ),
+        Feature(
+            "`sleep_on_errors`, in a program",
+            "tcp::80?accept-backoff=500ms",
+            "always on; the pause grows up to what is given",
+            f"{_AT_ADDRESS}::test_the_pause_grows_up_to_what_the_address_says",
+        ),
+    ),
+    "Accepting": (
+        Feature(
+            "connection and peer address",
+            "",
+            "`context.peer`",
+            f"{_STREAM}::test_a_connection_is_accepted_attached_and_served",
+        ),
+        Feature(
+            "broken connections are skipped",
+            "",
+            "more kinds of them",
+            f"{_STREAM}::test_connections_that_broke_before_they_were_accepted_are_skipped",
+        ),
+        Feature(
+            "other errors: sleep or give up",
+            "",
+            "never gives up; one line in the log, and a metric",
+            f"{_AT_ADDRESS}::test_whatever_accepting_raises_it_goes_on",
+        ),
+        Feature(
+            "out of descriptors",
+            "",
+            "waiting connections are closed rather than left waiting",
+            f"{_UNUSUAL}::test_out_of_descriptors_waiting_connections_are_closed",
+        ),
+        Feature(
+            "address as bound",
+            "",
+            "`context.via.local`: the very address that was reached, on a wildcard too",
+            f"{_STREAM}::test_a_wildcard_listener_tells_which_address_was_reached",
+        ),
+        Feature(
+            "several listeners as one",
+            "",
+            "any number of addresses, each with its own options and its own turn to accept",
+            f"{_UNIT}/server/test_server.py::test_one_service_answers_on_tcp_and_udp",
+        ),
+        Feature(
+            "an empty list is refused",
+            "",
+            "",
+            f"{_UNIT}/server/test_server.py::test_no_address_is_a_mistake",
+        ),
+        Feature(
+            "a channel or a type of your own as listener",
+            "",
+            "any object with the methods of `StreamListener`, beside addresses",
+            f"{_AT_ADDRESS}::test_an_object_that_yields_connections_is_served",
+        ),
+        Feature(
+            "in-memory connections",
+            "mem:app memgram:app",
+            "also datagrams, delay and loss",
+            f"{_UNIT}/listener/memory/test_stream.py::test_bytes_go_both_ways",
+        ),
+        Feature(
+            "errors when binding",
+            "",
+            "name address, step, reason and remedy; nothing stays open",
+            f"{_OPEN}::test_all_or_nothing",
+        ),
+        Feature(
+            "what a platform lacks",
+            "",
+            "refused by name; every form parses everywhere, and there is nothing to compile in",
+            f"{_UNIT}/listener/test_other_platforms.py::test_what_windows_lacks_is_refused_by_name",
+        ),
+    ),
+    "Sockets passed by others": (
+        Feature(
+            "check of `LISTEN_PID` and `LISTEN_FDS`",
+            "",
+            "each fault has its own message",
+            f"{_SYSTEMD}::test_a_wrong_environment_is_told_with_the_remedy",
+        ),
+        Feature(
+            "variables and descriptors afterwards",
+            "",
+            "unset, and closed on exec",
+            f"{_SYSTEMD}::test_the_variables_are_unset_and_the_sockets_closed_on_exec",
+        ),
+        Feature(
+            "the type of a passed socket",
+            "sd:dns?type=dgram",
+            "stream, datagram or seqpacket, of any family; what is no socket is refused",
+            f"{_SYSTEMD}::test_kinds_may_be_mixed_and_are_checked",
+        ),
+        Feature(
+            "one descriptor, asked for twice",
+            "",
+            "refused",
+            f"{_ADOPTED}::test_a_descriptor_is_served_once",
+        ),
+        Feature(
+            "inetd: one connection, then the end",
+            "inetd",
+            "the server ends with it, exit code 0",
+            f"{_ACTIVATION}::test_inetd_serves_one_connection_and_ends",
+        ),
+        Feature(
+            "inetd: the peer",
+            "",
+            "from the socket, `REMOTE_ADDR` or `TCPREMOTEIP`; there always `stdio`",
+            f"{_INETD}::test_a_super_server_names_the_peer",
+        ),
+        Feature(
+            "inetd beside other listeners",
+            "",
+            "its end is no error; the server ends when every listener has",
+            f"{_AT_ADDRESS}::test_a_server_ends_when_every_listener_has",
+        ),
+    ),
+    "Programs": (
+        Feature(
+            "clap: `-l`, and flags for options",
+            "",
+            "`pierhead serve … -l ADDRESS`, as often as you like; options stand in the address",
+            f"{_UNIT}/cli/test_main.py::test_echo_answers_on_all_four_kinds_of_socket",
+        ),
+        Feature(
+            "axum, hyper, tonic, tokio-util",
+            "",
+            "none of them is Python; a protocol of your own is served by `serve`",
+            "tests/docs/test_snippets.py::test_an_example_runs",
+        ),
+    ),
+    "What it leaves open": (
+        Feature(
+            "host names",
+            "localhost:8080",
+            "every address of the name",
+            f"{_OPEN}::test_every_address_of_a_name_is_bound_and_reported",
+        ),
+        Feature(
+            "IPv4 and IPv6 in one address",
+            ":8080",
+            "one port for both",
+            f"{_OPEN}::test_the_wildcard_is_a_pair_on_one_port",
+        ),
+        Feature(
+            "ranges of ports",
+            "tcp:127.0.0.1:8000-8003",
+            "",
+            f"{_OPEN}::test_a_range_of_ports_is_a_listener_each",
+        ),
+        Feature(
+            "UDP",
+            "udp::5300",
+            "",
+            f"{_UNIT}/listener/test_batch.py"
+            "::test_a_batch_holds_the_datagrams_in_order_and_their_sender",
+        ),
+        Feature(
+            "Unix datagrams",
+            "unixgram:/run/log.sock",
+            "",
+            f"{_UNIT}/listener/test_batch.py::test_unix_names_of_any_length_find_their_way_back",
+        ),
+        Feature(
+            "seqpacket",
+            "unixseq:/run/control.sock vsockseq:any:5000",
+            "",
+            f"{_UNUSUAL}::test_a_seqpacket_socket_has_its_place_in_the_file_system",
+        ),
+        Feature(
+            "TLS",
+            "tls+tcp::853?cert=dns.pem",
+            "on any stream",
+            f"{_UNIT}/listener/test_tls.py::test_a_stream_of_any_kind_carries_tls",
+        ),
+        Feature(
+            "PROXY protocol",
+            "proxy+tcp::80?proxy.from=10.0.0.0/8",
+            "versions 1 and 2, from whom you say",
+            f"{_UNIT}/listener/test_proxy.py"
+            "::test_the_client_is_whom_the_header_names_and_the_proxy_is_kept_apart",
+        ),
+        Feature(
+            "a socket that is still served",
+            "unix:/run/app.sock",
+            "is left alone",
+            f"{_UNIX}::test_a_live_server_keeps_its_socket",
+        ),
+        Feature(
+            "who the client's process is",
+            "unix:/run/app.sock?allow-uid=app",
+            "",
+            f"{_AT_ADDRESS}::test_other_users_are_closed_unread",
+        ),
+        Feature(
+            "a limit of connections",
+            "tcp::80?maxconn=1000",
+            "",
+            f"{_AT_ADDRESS}::test_maxconn_is_a_limit_of_its_own_address",
+        ),
+        Feature(
+            "launchd",
+            "launchd:Listeners",
+            "",
+            f"{_UNIT}/listener/test_launchd.py"
+            "::test_every_descriptor_of_a_name_is_taken_and_the_array_freed",
+        ),
+    ),
+}
