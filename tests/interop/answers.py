@@ -39,6 +39,7 @@ class Ask:
     Attributes:
         size: the EDNS payload size, None for a client that knows no EDNS.
         tcp: whether to ask by TCP from the start.
+        authentic_data, checking_disabled: the AD and CD bits of the query.
     """
 
     name: str
@@ -49,18 +50,27 @@ class Ask:
     tcp: bool = False
     rclass: str = "IN"
     edns_version: int = 0
+    authentic_data: bool = False
+    checking_disabled: bool = False
 
     def query(self) -> dns.message.Message:
         """Return the query, with an ID of its own."""
-        return dns.message.make_query(
+        query = dns.message.make_query(
             self.name,
             self.rtype,
             rdclass=self.rclass,
             use_edns=False if self.size is None else self.edns_version,
             payload=self.size,
             want_dnssec=self.dnssec_ok,
-            flags=dns.flags.RD if self.recursion else 0,
+            flags=0,
         )
+        bits = {
+            dns.flags.RD: self.recursion,
+            dns.flags.AD: self.authentic_data,
+            dns.flags.CD: self.checking_disabled,
+        }
+        query.flags |= sum(bit for bit, is_set in bits.items() if is_set)
+        return query
 
     def __str__(self) -> str:
         marks = [
@@ -68,6 +78,8 @@ class Ask:
             "no edns" if self.size is None else f"edns {self.size}",
             *(["do"] if self.dnssec_ok else []),
             *(["rd"] if self.recursion else []),
+            *(["ad"] if self.authentic_data else []),
+            *(["cd"] if self.checking_disabled else []),
             *([self.rclass] if self.rclass != "IN" else []),
             *([f"version {self.edns_version}"] if self.edns_version else []),
         ]

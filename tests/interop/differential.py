@@ -29,6 +29,7 @@ from tests.interop.random_zones import (
     random_world,
     write,
 )
+from tests.interop.signing import new_key
 
 from pierhead.coded import coded
 from pierhead.context import Context, Transport, Via
@@ -61,6 +62,10 @@ def _aliases(answer: Answer) -> frozenset[Record]:
     return frozenset(record for record in answer.answer if record[2] == "CNAME")
 
 
+def _is_referral(answer: Answer) -> bool:
+    return any(rtype == "NS" for _, _, rtype, _ in answer.authority)
+
+
 ACCEPTED = (
     Accepted(
         lambda asked, answer: "TC" in answer.flags,
@@ -68,12 +73,13 @@ ACCEPTED = (
         lambda answer: replace(answer.without_sections(), rcode=""),
     ),
     Accepted(
-        lambda asked, answer: asked.rtype == "ANY" and bool(answer.answer),
-        "RFC 8482 §4.1: ANY may be answered with any one set of the name, or with all",
+        lambda asked, answer: asked.rtype in ("ANY", "RRSIG") and bool(answer.answer),
+        "RFC 8482 §4.1: ANY may be answered with any one set of the name, or with all; "
+        "§7: not all RRSIG records need be returned",
         lambda answer: replace(answer, answer=_aliases(answer), additional=_NOTHING),
     ),
     Accepted(
-        lambda asked, answer: bool(answer.answer) and not answer.authority,
+        lambda asked, answer: bool(answer.answer) and not _is_referral(answer),
         "RFC 1034 §4.3.2 step 6: what may be useful beside an answer is the server's choice",
         lambda answer: replace(answer, additional=_NOTHING),
     ),
@@ -106,10 +112,13 @@ class Difference:
     ours: Answer | str
 
     def __str__(self) -> str:
-        zones = "\n".join(self.world.text(apex, "base.") for apex in self.world.zones)
+        zones = "\n".join(
+            f"; {self.world.signed.get(apex, 'unsigned')}\n{self.world.text(apex, 'base.')}"
+            for apex in self.world.zones
+        )
         return "\n".join(
             [
-                f"seed {self.seed}: {asked_of(self.question, 'base.')}",
+                f"seed {self.seed}: {asked_of(self.question, self.world, 'base.')}",
                 zones,
                 f"NSD and Knot: {self.theirs}",
                 f"ours:         {self.ours}",
@@ -119,16 +128,28 @@ class Difference:
 
 @dataclass
 class Tally:
-    """How many questions were asked, and to how many NSD and Knot gave one answer."""
+    """How many questions were asked, and to how many NSD and Knot gave one answer.
+
+    Attributes:
+        agreed_with_proofs: to how many of these they gave signatures, in an answer not truncated.
+    """
 
     asked: int = 0
     agreed: int = 0
+    agreed_with_proofs: int = 0
 
 
-def asked_of(question: Question, base: str) -> Ask:
+def asked_of(question: Question, world: World, base: str) -> Ask:
     """Return the question about a world below this base."""
-    name = absolute(question.name, base)
-    return Ask(name, question.rtype, size=question.size, tcp=question.tcp)
+    return Ask(
+        question.qname(world, base),
+        question.rtype,
+        size=question.size,
+        tcp=question.tcp,
+        dnssec_ok=question.dnssec_ok,
+        authentic_data=question.authentic_data,
+        checking_disabled=question.checking_disabled,
+    )
 
 
 def differences(
@@ -150,23 +171,51 @@ def compare(
     """Start the servers with all worlds, and ask about each."""
     with tempfile.TemporaryDirectory(dir=folder) as place, asyncio.Runner() as runner:
         here = Path(place)
-        files: dict[str, Path] = {}
-        for number, (_, world, _) in enumerate(drawn):
-            files |= write(world, f"z{number}.", here)
+        files = _write_all([world for _, world, _ in drawn], here)
         ours = _Ours(files, runner)
         with nsd_server(files, here) as nsd, knot_server(files, here) as knot:
             for number, (seed, world, questions) in enumerate(drawn):
                 owners = {absolute(owner, f"z{number}.") for owner in world.owners()}
                 for question in questions:
-                    asked = asked_of(question, f"z{number}.")
+                    asked = asked_of(question, world, f"z{number}.")
                     tally.asked += 1
-                    theirs = _agreed(asked, owners, nsd, knot)
-                    if theirs is None:
+                    answers = _answers(asked, owners, (nsd, knot), ours)
+                    if answers is None:
                         continue
                     tally.agreed += 1
-                    answer = ours.answer(asked, owners)
-                    if answer != theirs:
-                        yield Difference(seed, world, question, theirs, answer)
+                    tally.agreed_with_proofs += _is_signed(answers[0])
+                    if answers[0] != answers[1]:
+                        yield Difference(seed, world, question, *answers)
+
+
+def _answers(
+    asked: Ask, owners: Collection[str], peers: tuple[Peer, Peer], ours: _Ours
+) -> tuple[Answer, Answer | str] | None:
+    """Return the one answer of NSD and Knot, and ours; None where those two differ.
+
+    How well names are compressed is a server's choice (RFC 1035 §4.1.4), and so what still fits.
+    Where ours does and theirs do not, the whole answers are compared.
+    """
+    theirs = _agreed(asked, owners, *peers)
+    if theirs is None:
+        return None
+    answer = ours.answer(asked, owners)
+    if isinstance(answer, Answer) and "TC" in theirs.flags - answer.flags:
+        return _answers(replace(asked, tcp=True), owners, peers, ours)
+    return theirs, answer
+
+
+def _write_all(worlds: Sequence[World], folder: Path) -> dict[str, Path]:
+    """Write all worlds, their zones signed with one key; return origin to file."""
+    files: dict[str, Path] = {}
+    key = new_key(folder)
+    for number, world in enumerate(worlds):
+        base = f"z{number}."
+        files |= write(world, base, folder)
+        for apex, denial in world.signed.items():
+            origin = absolute(apex, base)
+            files[origin] = key.sign(origin, files[origin], denial)
+    return files
 
 
 def _agreed(asked: Ask, owners: Collection[str], nsd: Peer, knot: Peer) -> Answer | None:
@@ -191,6 +240,10 @@ def _is_endless(answer: Answer) -> bool:
     return any(target.endswith(redirected) and target not in aliases for target in aliases.values())
 
 
+def _is_signed(answer: Answer) -> bool:
+    return any(rtype == "RRSIG" for _, _, rtype, _ in answer.answer | answer.authority)
+
+
 class _Ours:
     """Our server, without sockets."""
 
@@ -208,6 +261,8 @@ class _Ours:
         frame = asked.query().to_wire()
         reply = self._runner.run(_awaited(self._handlers[asked.tcp](frame, context)))
         try:
+            if not asked.tcp:
+                assert len(reply) <= max(asked.size or 512, 512), f"{len(reply)} octets"
             message = dns.message.from_wire(reply, one_rr_per_rrset=True)
             return in_common(asked, normalised(message), owners)
         except (AssertionError, dns.exception.DNSException) as error:
@@ -231,9 +286,10 @@ def smallest(found: Difference, folder: Path) -> Difference:
             if entry.rtype != "SOA" and (entry.owner, entry.rtype) != (apex, "NS")
             for smaller in [found.world.without(apex, index)]
         ]
-        for apex in list(found.world.zones)[1:]:
-            rest = {key: zone for key, zone in found.world.zones.items() if key != apex}
-            candidates.append((found.seed, World(rest), [found.question]))
+        fewer = [found.world.without_zone(apex) for apex in list(found.world.zones)[1:]]
+        if not found.question.hashed:
+            fewer += [found.world.unsigned(apex) for apex in found.world.signed]
+        candidates += [(found.seed, world, [found.question]) for world in fewer]
         try:
             smaller = next(compare(candidates, folder, Tally()), None) if candidates else None
         except ConfigError:  # not every zone with less is a zone
@@ -259,7 +315,10 @@ def main(arguments: list[str]) -> int:
             count += 1
             if count == options.most:
                 break
-    print(f"{tally.asked} questions, NSD and Knot agree on {tally.agreed}, {count} differences")
+    print(
+        f"{tally.asked} questions, NSD and Knot agree on {tally.agreed}, "
+        f"{tally.agreed_with_proofs} of these with signatures; {count} differences"
+    )
     return 1 if count else 0
 
 

@@ -1,8 +1,8 @@
-"""Small random zones that are full of corners, and questions that aim at them.
+"""Small random zones that are full of corners, some to be signed, and questions that aim at them.
 
 A `World` is one zone or a few that belong together, below a base name that is free until they are
 written: the same world can be served many times by one server. Everything follows from the
-random source, so a seed stands for a world.
+random source, so a seed stands for a world. Keys and signatures do not: no answer depends on them.
 
     *.a        CNAME   b.{base}        owners are relative to the base, "" is the base itself;
     c.b        NS      x.c.b.{base}    names in RDATA say {base} where they are inside
@@ -11,11 +11,23 @@ random source, so a seed stands for a world.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
-__all__ = ["Entry", "Question", "World", "random_questions", "random_world", "write"]
+import dns.dnssec
+from tests.interop.signing import Denial
+
+__all__ = [
+    "DENIALS",
+    "Entry",
+    "Question",
+    "World",
+    "absolute",
+    "random_questions",
+    "random_world",
+    "write",
+]
 
 #: Few labels, so that names meet; one is long, so that names grow too long.
 LABELS = ("a", "b", "c", "w", "x")
@@ -28,6 +40,17 @@ DATA = {
     "TYPE65280": "\\# 2 00{:02x}",
 }
 TYPES = ("A", "AAAA", "TXT", "MX", "SRV", "CNAME", "DNAME", "NS", "SOA", "DS", "ANY", "TYPE65280")
+#: Those that a signed zone has besides.
+SIGNED_TYPES = ("DNSKEY", "RRSIG", "NSEC", "NSEC3", "NSEC3PARAM")
+#: RFC 9276 §3.1 wants neither salt nor iterations; who has them is to be served as well.
+DENIALS = (
+    Denial(),
+    Denial(),
+    Denial(salt=""),
+    Denial(salt="abcd", iterations=3),
+    Denial(salt="", opt_out=True),
+    Denial(salt="0123456789", iterations=1, opt_out=True),
+)
 
 
 @dataclass(frozen=True)
@@ -42,9 +65,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class World:
-    """Zones by apex, relative to the base; the base itself is always one of them."""
+    """Zones by apex, relative to the base; the base itself is always one of them.
+
+    Attributes:
+        signed: the denial of those that are to be signed.
+    """
 
     zones: Mapping[str, tuple[Entry, ...]]
+    signed: Mapping[str, Denial] = field(default_factory=dict)
 
     def owners(self) -> list[str]:
         """Return every owner once, in order."""
@@ -53,7 +81,22 @@ class World:
     def without(self, apex: str, index: int) -> World:
         """Return the world without one record."""
         zone = self.zones[apex]
-        return World({**self.zones, apex: (*zone[:index], *zone[index + 1 :])})
+        return replace(self, zones={**self.zones, apex: (*zone[:index], *zone[index + 1 :])})
+
+    def without_zone(self, apex: str) -> World:
+        """Return the world without one zone."""
+        rest = {key: zone for key, zone in self.zones.items() if key != apex}
+        return replace(self.unsigned(apex), zones=rest)
+
+    def unsigned(self, apex: str) -> World:
+        """Return the world with one zone that is not signed."""
+        rest = {key: denial for key, denial in self.signed.items() if key != apex}
+        return replace(self, signed=rest)
+
+    def apex_of(self, name: str) -> str:
+        """Return the apex of the innermost zone that a name is in."""
+        above = [apex for apex in self.zones if not apex or f".{name}".endswith(f".{apex}")]
+        return max(above, key=len)
 
     def text(self, apex: str, base: str) -> str:
         """Return one zone as a master file."""
@@ -70,12 +113,27 @@ class Question:
 
     Attributes:
         size: the EDNS payload size; None without EDNS.
+        hashed: whether the NSEC3 record of the name is asked for by that record's own name.
     """
 
     name: str
     rtype: str
     size: int | None
     tcp: bool
+    dnssec_ok: bool = False
+    authentic_data: bool = False
+    checking_disabled: bool = False
+    hashed: bool = False
+
+    def qname(self, world: World, base: str) -> str:
+        """Return the name to ask for when the world is below this base."""
+        name = absolute(self.name, base)
+        if not self.hashed:
+            return name
+        apex = world.apex_of(self.name.lower())
+        denial = world.signed[apex]
+        label = dns.dnssec.nsec3_hash(name, denial.salt, denial.iterations, 1)
+        return f"{label}.{absolute(apex, base)}"
 
 
 def absolute(name: str, base: str) -> str:
@@ -97,13 +155,21 @@ def write(world: World, base: str, folder: Path) -> dict[str, Path]:
 
 
 def random_world(random: Random) -> World:
-    """Return a world: a zone, and now and then zones of some that it delegates."""
+    """Return a world: a zone, and now and then zones of some that it delegates.
+
+    Half of them are signed; then most, but not all, of the delegated zones are.
+    """
     growing = _Growing(random, "")
     zones = {"": growing.zone()}
     for cut in growing.cuts:
         if random.random() < 0.3:
             zones[cut] = _Growing(random, cut).zone()
-    return World(zones)
+    signed = {}
+    if random.random() < 0.5:
+        signed = {
+            apex: random.choice(DENIALS) for apex in zones if not apex or random.random() < 0.7
+        }
+    return World(zones, signed)
 
 
 @dataclass
@@ -209,15 +275,24 @@ class _Growing:
 def random_questions(world: World, random: Random, count: int) -> list[Question]:
     """Return questions about names that exist, that nearly do, and that only might."""
     names = list(dict.fromkeys(_interesting(world)))
-    return [
-        Question(
-            _cased(random.choice(names), random),
-            random.choice(TYPES),
-            random.choice([None, 1232, 1232, 512, 4096]),
-            tcp=random.random() < 0.1,
-        )
-        for _ in range(count)
-    ]
+    return [_question(world, random, random.choice(names)) for _ in range(count)]
+
+
+def _question(world: World, random: Random, name: str) -> Question:
+    types = (*TYPES, *SIGNED_TYPES) if world.signed else TYPES
+    size = random.choice([None, 1232, 1232, 512, 4096])
+    question = Question(_cased(name, random), random.choice(types), size, tcp=random.random() < 0.1)
+    if not world.signed:
+        # Some ask every zone for what only signed ones have.
+        return replace(question, dnssec_ok=size is not None and random.random() < 0.2)
+    denial = world.signed.get(world.apex_of(name))
+    return replace(
+        question,
+        dnssec_ok=size is not None and random.random() < 0.8,
+        authentic_data=random.random() < 0.1,
+        checking_disabled=random.random() < 0.1,
+        hashed=denial is not None and denial.salt is not None and random.random() < 0.05,
+    )
 
 
 def _interesting(world: World) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Signs zones with the tools of BIND and ldns while the tests run.
 
 One zone, signed in each of the ways that a server must serve; every way has an origin of its own,
-so that one server can serve them all.
+so that one server can serve them all. And any number of zones, all with one key, which costs a
+process for each and no new key.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
-from tests.processes import PATIENCE_S
+from tests.processes import PATIENCE_S, find_program
 
-__all__ = ["SIGNINGS", "SOURCE", "Signed", "Signing", "sign"]
+__all__ = ["SIGNINGS", "SOURCE", "Denial", "Key", "Signed", "Signing", "new_key", "sign"]
 
 SOURCE = Path(__file__).parent / "zones" / "signed.test.zone"
 
@@ -88,6 +90,73 @@ def sign(signing: Signing, directory: Path, program: Callable[[str], str]) -> Si
     _run([*tool, str(SOURCE), *keys], directory)
     lines = (directory / f"{key}.key").read_text().splitlines()
     return Signed(signing, file, next(line for line in lines if not line.startswith(";")))
+
+
+@dataclass(frozen=True)
+class Denial:
+    """How a zone denies: by NSEC, or by NSEC3 with this salt.
+
+    Attributes:
+        salt: in hexadecimal digits, perhaps none; None for NSEC.
+    """
+
+    salt: str | None = None
+    iterations: int = 0
+    opt_out: bool = False
+
+    @property
+    def options(self) -> list[str]:
+        """What ``dnssec-signzone`` is told."""
+        if self.salt is None:
+            return []
+        options = ["-3", self.salt or "-", "-H", str(self.iterations)]
+        return [*options, "-A"] if self.opt_out else options
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key that signs zones of any name.
+
+    Attributes:
+        tag: its key tag (RFC 4034 §5.1.1), which the owner has no part in.
+        rdata: of its DNSKEY record.
+        private: its private half, as BIND writes it.
+    """
+
+    tag: str
+    rdata: str
+    private: str
+
+    def sign(self, origin: str, file: Path, denial: Denial) -> Path:
+        """Sign one zone; return the file with the signed one, beside the other."""
+        # BIND looks for files without an asterisk in their names.
+        stem = f"K{quote(origin)}+{_ECDSA:03}+{self.tag}"
+        (file.parent / f"{stem}.key").write_text(f"{origin} IN DNSKEY {self.rdata}\n")
+        (file.parent / f"{stem}.private").write_text(self.private)
+        signed = file.with_name(f"{file.name}.signed")
+        # -z: one key signs everything. -P: what it wrote is not verified, as that takes longer.
+        options = ["-S", "-z", "-P", *denial.options, "-o", origin, "-f", str(signed)]
+        _run([_signer(), *options, str(file)], file.parent)
+        return signed
+
+
+_ECDSA = 13
+
+
+def _signer() -> str:
+    program = find_program("dnssec-signzone")
+    assert program, "dnssec-signzone is not installed"
+    return program
+
+
+def new_key(directory: Path) -> Key:
+    """Make a key with BIND's tool, which leaves its files in this directory."""
+    program = find_program("dnssec-keygen")
+    assert program, "dnssec-keygen is not installed"
+    stem = _run([program, "-q", "-a", str(_ECDSA), "-f", "KSK", "key."], directory).strip()
+    public, private = ((directory / f"{stem}.{end}").read_text() for end in ("key", "private"))
+    rdata = public.partition(" DNSKEY ")[2].strip()
+    return Key(stem.rpartition("+")[2], rdata, private)
 
 
 def _run(command: list[str], directory: Path) -> str:

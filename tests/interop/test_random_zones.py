@@ -11,11 +11,19 @@ from random import Random
 import pytest
 from tests.interop.answers import Answer, Ask
 from tests.interop.differential import ACCEPTED, Tally, differences, in_common
-from tests.interop.random_zones import random_questions, random_world
+from tests.interop.random_zones import (
+    DENIALS,
+    Question,
+    World,
+    random_questions,
+    random_world,
+)
+from tests.interop.signing import Denial
 
 SEED = 20260101
-ZONES = 160
-QUESTIONS = 40
+#: Enough for half a minute, and no fewer unsigned ones than signed.
+ZONES = 240
+QUESTIONS = 36
 
 
 @pytest.mark.slow
@@ -23,6 +31,7 @@ QUESTIONS = 40
 def test_random_questions_are_answered_as_by_nsd_and_knot(program, tmp_path) -> None:
     program("nsd")
     program("knotd")
+    program("dnssec-signzone")
     tally = Tally()
 
     found = next(differences(SEED, ZONES, QUESTIONS, tmp_path, tally), None)
@@ -31,6 +40,7 @@ def test_random_questions_are_answered_as_by_nsd_and_knot(program, tmp_path) -> 
     assert tally.asked == ZONES * QUESTIONS
     # Otherwise the comparison would prove little.
     assert tally.agreed > 0.85 * tally.asked
+    assert tally.agreed_with_proofs > 0.2 * tally.asked
 
 
 def test_a_seed_stands_for_one_world_and_its_questions() -> None:
@@ -51,6 +61,38 @@ def test_the_worlds_have_every_corner_in_them() -> None:
     assert any(len(world.zones) > 1 for world in worlds)
 
 
+def test_half_of_the_worlds_are_signed_in_every_way() -> None:
+    worlds = [random_world(Random(f"{SEED}/{number}")) for number in range(ZONES)]
+
+    assert 0.4 * ZONES < sum(bool(world.signed) for world in worlds) < 0.6 * ZONES
+    assert {denial for world in worlds for denial in world.signed.values()} == set(DENIALS)
+    # A signed zone delegates to signed and to unsigned ones of the same server.
+    assert {
+        apex in world.signed for world in worlds if world.signed for apex in world.zones if apex
+    } == {True, False}
+    assert any(entry.rtype == "DS" for world in worlds if world.signed for entry in world.zones[""])
+
+
+def test_signed_zones_are_asked_with_every_bit_and_for_the_owners_of_proofs() -> None:
+    random = Random(1)
+    world = World({"": (), "cut": ()}, {"": Denial(salt="abcd", iterations=3)})
+
+    questions = random_questions(world, random, 400)
+
+    for bit in ("dnssec_ok", "authentic_data", "checking_disabled", "hashed"):
+        assert {getattr(question, bit) for question in questions} == {True, False}
+    assert not any(question.hashed and ".cut" in f".{question.name}" for question in questions)
+    assert {"RRSIG", "NSEC", "NSEC3", "DNSKEY"} <= {question.rtype for question in questions}
+
+
+@pytest.mark.rfc("5155", "A")
+def test_the_owner_of_a_proof_is_the_hash_of_the_name() -> None:
+    world = World({"": ()}, {"": Denial(salt="aabbccdd", iterations=12)})
+    question = Question("ns1", "A", None, tcp=False, hashed=True)
+
+    assert question.qname(world, "example.").lower() == "2t7b4g4vsa5smi47k61mv5bv1a22bojr.example."
+
+
 @pytest.mark.parametrize("accepted", ACCEPTED, ids=lambda accepted: accepted.reason)
 def test_what_is_accepted_leaves_the_flags_and_the_question(accepted) -> None:
     one = ("www.example.", 60, "A", "192.0.2.1")
@@ -68,6 +110,20 @@ def test_what_is_accepted_leaves_the_flags_and_the_question(accepted) -> None:
     left = accepted.remains(answer)
     assert (left.flags, left.question) == (answer.flags, answer.question)
     assert not left.additional
+
+
+def test_what_is_beside_a_referral_with_its_alias_stays() -> None:
+    answer = Answer(
+        rcode="NOERROR",
+        flags=frozenset({"AA"}),
+        question=("www.example. IN A",),
+        answer=frozenset({("www.example.", 60, "CNAME", "www.cut.example.")}),
+        authority=frozenset({("cut.example.", 60, "NS", "ns.cut.example.")}),
+        additional=frozenset({("ns.cut.example.", 60, "A", "192.0.2.2")}),
+        edns=None,
+    )
+
+    assert in_common(Ask("www.example.", "A"), answer, {"ns.cut.example."}) == answer
 
 
 def test_a_referral_keeps_its_glue() -> None:
