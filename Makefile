@@ -36,6 +36,7 @@ limits: venv ## write docs/reference/limits.md anew from the tables of limits
 
 pages: standards limits ## write every generated page anew
 	@$(BIN)/python docs/generate_addresses.py
+	@$(BIN)/python docs/generate_command_line.py
 
 format: venv
 	@$(BIN)/ruff format --check .

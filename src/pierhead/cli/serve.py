@@ -15,11 +15,26 @@ import click
 
 from pierhead.address import ListenSpec
 from pierhead.cli.serve_dns import serve_dns
-from pierhead.cli.serving import listen_option, required, serve_endpoint
+from pierhead.cli.serving import EXIT_CODES, listen_option, required, serve_endpoint
 from pierhead.errors import UsageError
 from pierhead.service import as_service
 
 __all__ = ["serve"]
+
+_LINES_EPILOG = f"""\b
+Examples:
+  pierhead serve lines shout:shout -l tcp:127.0.0.1:7000 -l unix:./shout.sock
+  pierhead serve lines package.module:function -l sd-listen --encoding latin-1
+
+{EXIT_CODES}.
+"""
+_ECHO_EPILOG = f"""\b
+Examples:
+  pierhead serve echo -l tcp:127.0.0.1:7000 -l udp:127.0.0.1:7000
+  pierhead serve echo -l 'tls+tcp:127.0.0.1:7001?cert=server.pem' -l @echo
+
+{EXIT_CODES}.
+"""
 
 
 @click.group(epilog="Every server drains at SIGTERM or SIGINT; a second signal forces.")
@@ -30,7 +45,7 @@ def serve() -> None:
 serve.add_command(serve_dns)
 
 
-@serve.command("lines")
+@serve.command("lines", epilog=_LINES_EPILOG)
 @click.argument("function", metavar="MODULE:FUNCTION")
 @listen_option((), "tcp:127.0.0.1:7000")
 @click.option(
@@ -51,7 +66,7 @@ def serve_lines(function: str, addresses: Sequence[str], encoding: str) -> None:
     serve_endpoint(lines.serve(service, encoding=chosen), specs)
 
 
-@serve.command("echo")
+@serve.command("echo", epilog=_ECHO_EPILOG)
 @listen_option((), "tcp:127.0.0.1:7000")
 def serve_echo(addresses: Sequence[str]) -> None:
     """Answer each line with itself; a datagram is one line."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pierhead.address import ListenSpec
-from pierhead.cli.serving import listen_option, serve_endpoint
+from pierhead.cli.serving import EXIT_CODES, listen_option, serve_endpoint
 from pierhead.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,8 +19,17 @@ if TYPE_CHECKING:
 
 __all__ = ["serve_dns"]
 
+_EPILOG = f"""\b
+Examples:
+  pierhead serve dns --zone examples/zones
+  pierhead serve dns --zone example.org=zones/main.txt -l 127.0.0.1:5300 -l '[::1]:5300'
+  pierhead serve dns --zone examples/zones -l 'tls+tcp:127.0.0.1:8530?cert=dns.pem'
 
-@click.command("dns")
+{EXIT_CODES}, 4 a zone is invalid.
+"""
+
+
+@click.command("dns", epilog=_EPILOG)
 @click.option(
     "--zone",
     "zones",

@@ -13,7 +13,10 @@ from pierhead.endpoint import Endpoint
 from pierhead.errors import UsageError
 from pierhead.server.server import Server
 
-__all__ = ["listen_option", "required", "serve_endpoint"]
+__all__ = ["EXIT_CODES", "listen_option", "required", "serve_endpoint"]
+
+#: How any server ends, for its help.
+EXIT_CODES = "Exit codes: 0 drained, 1 runtime, 2 usage, 3 could not start"
 
 
 def listen_option(default: tuple[str, ...], example: str) -> Callable[[Any], Any]:
