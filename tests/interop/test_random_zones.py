@@ -22,7 +22,7 @@ from tests.interop.signing import Denial
 
 SEED = 20260101
 #: Enough for half a minute, and no fewer unsigned ones than signed.
-ZONES = 240
+ZONES = 180
 QUESTIONS = 36
 
 
@@ -41,6 +41,8 @@ def test_random_questions_are_answered_as_by_nsd_and_knot(program, tmp_path) -> 
     # Otherwise the comparison would prove little.
     assert tally.agreed > 0.85 * tally.asked
     assert tally.agreed_with_proofs > 0.2 * tally.asked
+    # Where they differ, we are hardly ever the third.
+    assert tally.alone < 0.01 * tally.asked
 
 
 def test_a_seed_stands_for_one_world_and_its_questions() -> None:
