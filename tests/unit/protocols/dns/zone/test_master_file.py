@@ -190,10 +190,7 @@ def test_all_faults_are_reported_with_line_column_and_caret():
     )
     assert [(f.line, f.column) for f in found] == [(5, 5), (6, 8), (9, 7)]
     assert str(found[0]) == (
-        "e.zone:5:5: '192.0.2' is not an IPv4 address\n"
-        "  a A 192.0.2\n"
-        "      ^\n"
-        "  one is 192.0.2.1"
+        "e.zone:5:5: '192.0.2' is not an IPv4 address\n  a A 192.0.2\n      ^\n  one is 192.0.2.1"
     )
 
 
