@@ -68,17 +68,18 @@ def serve(
 def _handler(layered: Stack, codec: StreamCodec, max_ready_answers: int) -> FrameHandler:
     """Return the handler of frames, with ready answers where they may be."""
     if layered.snapshot is None or not max_ready_answers:
-        return coded(layered, codec)
+        return coded(layered.service, codec)
     limits = [layer for layer in layered.layers if isinstance(layer, RateLimit)]
     ready = ReadyAnswers(layered.snapshot, limits[0] if limits else None, max_ready_answers)
-    decode, encode, snapshot = codec.decode, codec.encode, layered.snapshot
+    answer_query, snapshot = layered.service, layered.snapshot
+    decode, encode = codec.decode, codec.encode
 
     async def answer_frame(frame: bytes, context: Context) -> AnyReply[bytes]:
         made_from = snapshot()
         # A service with a snapshot gives one reply; rate limiting may withhold it.
         query = decode(frame)
         try:
-            reply = await layered(query, context)
+            reply = await answer_query(query, context)
         except PeerError as error:
             raise blamed_on_service(error) from error
         if reply is None:

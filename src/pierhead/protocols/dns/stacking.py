@@ -27,11 +27,12 @@ class Stack:
 
     Attributes:
         layers: the layers, outermost first.
+        service: the same as one function, a call less away.
         snapshot: gives the object that every answer to a query without EDNS options is made
             from; None where answers depend on more than that.
     """
 
-    __slots__ = ("_service", "layers", "snapshot")
+    __slots__ = ("layers", "service", "snapshot")
 
     def __init__(
         self,
@@ -39,13 +40,13 @@ class Stack:
         layers: tuple[Middleware, ...],
         snapshot: Callable[[], object] | None = None,
     ) -> None:
-        self._service = service
+        self.service = service
         self.layers = layers
         self.snapshot = snapshot
 
     def __call__(self, query: Query, context: Context) -> Awaitable[AnyReply[Reply]]:
         """Answer the query."""
-        return self._service(query, context)
+        return self.service(query, context)
 
     def __repr__(self) -> str:
         shown = [layer.name if isinstance(layer, Layer) else repr(layer) for layer in self.layers]
