@@ -52,7 +52,7 @@ bench: venv ## CPU per query beside NSD and Knot (when installed)
 
 lock: ## write requirements.lock anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --group dev -o requirements.lock pyproject.toml
+	  --all-extras --group dev -o requirements.lock pyproject.toml
 
 clean:
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
