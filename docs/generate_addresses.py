@@ -143,7 +143,7 @@ WRAPPED = (
 )
 
 #: What parses and no listener applies; the last two are for `quic:`, which is not opened at all.
-NOT_APPLIED = frozenset({"maxrate", "ecn", "gro", "retry", "0rtt"})
+NOT_APPLIED = frozenset({"ecn", "gro", "retry", "0rtt"})
 
 
 _FEATURES_INTRODUCTION = """\

@@ -43,6 +43,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
         "buffer",
         "coded",
         "failure_log",
+        "rate",
     ),
     ("middleware",),
     ("listener",),
@@ -55,7 +56,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
 )
 
 #: Modules without input, output, time or chance: they can be tested by calling them.
-PURE = ("errors", "limits", "address", "codec", "protocols.*.wire", "protocols.dns.zone")
+PURE = ("errors", "limits", "address", "codec", "rate", "protocols.*.wire", "protocols.dns.zone")
 IMPURE_IMPORTS = frozenset(
     [
         "asyncio",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from pierhead.admission.base import Drop, Verdict
 from pierhead.clock import Clock, SystemClock
 from pierhead.context import Peer, Via
 from pierhead.limits import Limit
+from pierhead.rate import Rate
 
 __all__ = ["LIMITS", "SourceRate", "per_source_rate"]
 
@@ -97,9 +96,7 @@ def per_source_rate(
     IPV6_PREFIX.check(ipv6_prefix)
     MAX_SOURCES.check(max_sources)
     return SourceRate(
-        # Rounded up, in whole nanoseconds: never more than the rate, and no error adds up.
-        interval_ns=math.ceil(1e9 / per_second),
-        burst=burst,
+        rate=Rate(per_second, burst),
         shifts={4: 32 - ipv4_prefix, 16: 128 - ipv6_prefix},
         max_sources=max_sources,
         clock=clock if clock is not None else SystemClock(),
@@ -109,8 +106,8 @@ def per_source_rate(
 class SourceRate:
     """An admission check by rate; made by `per_source_rate`.
 
-    A token bucket for each source, kept as one number: when the bucket will be full again. A
-    frame moves that on by one interval, and is dropped if it lies too far ahead already.
+    A token bucket for each source (`Rate`): a frame takes a token, and is dropped where there is
+    none.
 
     Attributes:
         forgotten: how many sources left the table while their bucket was not yet full. Where
@@ -118,11 +115,10 @@ class SourceRate:
     """
 
     __slots__ = (
-        "_ahead_ns",
         "_full_at",
-        "_interval_ns",
         "_max_sources",
         "_now",
+        "_rate",
         "_shifts",
         "forgotten",
     )
@@ -132,14 +128,12 @@ class SourceRate:
     def __init__(
         self,
         *,
-        interval_ns: int,
-        burst: int,
+        rate: Rate,
         shifts: dict[int, int],
         max_sources: int,
         clock: Clock,
     ) -> None:
-        self._interval_ns = interval_ns
-        self._ahead_ns = (burst - 1) * interval_ns
+        self._rate = rate
         self._shifts = shifts
         self._max_sources = max_sources
         self._now = clock.monotonic
@@ -151,15 +145,13 @@ class SourceRate:
         """Let the frame pass and count it, or drop it."""
         key, now = self._key(peer), int(self._now() * 1e9)
         full_at = self._full_at.pop(key, now)
-        if full_at < now:
-            full_at = now
-        passes = full_at - now <= self._ahead_ns
+        taken = self._rate.take(full_at, now)
         # A dropped frame costs no token, but the source has been heard of: a flood must not be
         # forgotten, and given a new burst, before those that are silent.
-        self._full_at[key] = full_at + self._interval_ns if passes else full_at
+        self._full_at[key] = full_at if taken is None else taken
         if len(self._full_at) > self._max_sources:
             self._forget_one(now)
-        return None if passes else self._DROP
+        return self._DROP if taken is None else None
 
     def __len__(self) -> int:
         """How many sources are remembered."""

@@ -30,6 +30,7 @@ _SERVERS = frozenset(
         "name",
         "drain",
         "maxconn",
+        "maxrate",
         "accept-backoff",
         "idle-timeout",
         "handshake-timeout",

@@ -28,12 +28,14 @@ class AtAddress:
     Attributes:
         name: what it is called in logs and metrics.
         max_connections: how many connections it may have; None for what its server allows.
+        max_rate: how many connections it accepts in a second; None for no limit.
         longest_back_off: seconds between two attempts to accept, at most.
         limits: limits of the server that are others here.
     """
 
     name: str
     max_connections: int | None = None
+    max_rate: int | None = None
     longest_back_off: float = LONGEST_BACK_OFF_S
     limits: Mapping[str, float] = field(default_factory=dict)
 
@@ -44,6 +46,7 @@ class AtAddress:
         return cls(
             name=options.get("name", str(spec)),
             max_connections=options.get("maxconn"),
+            max_rate=options.get("maxrate"),
             longest_back_off=options.get("accept-backoff", LONGEST_BACK_OFF_S),
             limits={_LIMITS[key]: options.get(key) for key in _LIMITS if key in options},
         )

@@ -39,6 +39,7 @@ from pierhead.server.connection import ConnectionScope, ServedConnection
 from pierhead.server.lost import Lost
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
+from pierhead.server.pace import Pace
 from pierhead.server.read_buffer import ReadBuffer
 
 __all__ = ["StreamServer"]
@@ -95,6 +96,8 @@ class StreamServer:
         self._beside = [] if beside is None else beside
         self._beside.append(self)
         self._counters = ConnectionCounters(metrics, self._name)
+        rate = self._at.max_rate
+        self._pace = None if rate is None else Pace(rate, clock, self._counters)
         self._failures = FailureLog(clock)
         self._connections: dict[ConnectionScope, ServedConnection] = {}
         self._attaching: dict[asyncio.Task[None], ServedConnection | None] = {}
@@ -181,6 +184,8 @@ class StreamServer:
         back_off = _SHORTEST_BACK_OFF_S
         in_a_row = 0
         while True:
+            if self._pace is not None:
+                await self._pace.wait()
             try:
                 accepted = await self.listener.accept()
             except ListenerEnded:
@@ -192,6 +197,8 @@ class StreamServer:
                 back_off = min(2 * back_off, self._at.longest_back_off)
                 continue
             back_off = _SHORTEST_BACK_OFF_S
+            if self._pace is not None:
+                self._pace.accepted()
             self._take(accepted)
             in_a_row += 1
             if in_a_row >= _ACCEPTS_PER_TURN:

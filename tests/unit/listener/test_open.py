@@ -158,11 +158,8 @@ async def test_a_short_form_has_to_be_resolved_first(opened):
 @pytest.mark.parametrize(
     "address",
     [
-        "tcp:127.0.0.1:0?maxrate=5",
         "udp:127.0.0.1:0?gro",
         "udp:127.0.0.1:0?ecn",
-        "mem:b?maxrate=5",
-        "unix:./x.sock?maxrate=5",
     ],
 )
 async def test_no_option_is_ignored(opened, address):

@@ -12,7 +12,6 @@ all errors.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar, TypeAlias
 
@@ -27,6 +26,7 @@ from pierhead.protocols.dns.middleware.layer import Layer
 from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.rate import Rate
 
 __all__ = ["LIMITS", "Kind", "RateLimit", "kind_of", "rate_limit"]
 
@@ -109,6 +109,9 @@ _ANSWER, _NODATA, _NXDOMAIN, _REFERRAL, _ERROR = range(5)
 Kind: TypeAlias = tuple[int, bytes, int]
 _Key: TypeAlias = tuple[int, bytes, int, bytes, int]
 
+#: What is known of a network that is not remembered: its bucket is full, nothing was withheld.
+_FRESH = 0, 0
+
 
 def rate_limit(
     responses_per_second: float = PER_SECOND.default,
@@ -148,9 +151,7 @@ def rate_limit(
     ):
         limit.check(value)
     return RateLimit(
-        # Rounded up, in whole nanoseconds: never more than the rate, and no error adds up.
-        interval_ns=math.ceil(1e9 / responses_per_second),
-        burst=burst,
+        rate=Rate(responses_per_second, burst),
         slip=slip,
         prefixes={4: _octets(ipv4_prefix), 16: _octets(ipv6_prefix)},
         max_entries=max_entries,
@@ -163,7 +164,7 @@ def rate_limit(
 class RateLimit(Layer):
     """The layer of response rate limiting; made by `rate_limit`.
 
-    A token bucket for each key, kept as one number: when it will be full again.
+    A token bucket for each key (`Rate`).
 
     Attributes:
         metrics: where ``responses_limited_total`` counts, by ``action``: drop or slip.
@@ -178,8 +179,7 @@ class RateLimit(Layer):
     def __init__(
         self,
         *,
-        interval_ns: int,
-        burst: int,
+        rate: Rate,
         slip: int,
         prefixes: dict[int, tuple[int, int | None]],
         max_entries: int,
@@ -187,8 +187,7 @@ class RateLimit(Layer):
         clock: Clock,
         metrics: Metrics,
     ) -> None:
-        self._interval_ns = interval_ns
-        self._ahead_ns = (burst - 1) * interval_ns
+        self._rate = rate
         self._slip = slip
         self._prefixes = prefixes
         self._max_entries = max_entries
@@ -226,10 +225,14 @@ class RateLimit(Layer):
         key = self._key(peer, via, kind)
         if key is None:
             return True
-        full_at, _ = self._entries.get(key, (0, 0))
-        if full_at - int(self._now() * 1e9) > self._ahead_ns:
+        entries = self._entries
+        taken = self._rate.take(entries.get(key, _FRESH)[0], int(self._now() * 1e9))
+        if taken is None:
             return self._exempt is not None and self._exempt.lists(peer)
-        self._count(key)
+        entries.pop(key, None)
+        entries[key] = taken, 0
+        if len(entries) > self._max_entries:
+            del entries[next(iter(entries))]
         return True
 
     def __len__(self) -> int:
@@ -249,18 +252,12 @@ class RateLimit(Layer):
 
     def _count(self, key: _Key) -> int:
         """Count an answer; return 0 to send it, else how many have been withheld in a row."""
-        now = int(self._now() * 1e9)
         entries = self._entries
-        full_at, withheld = entries.pop(key, (now, 0))
-        if full_at < now:
-            full_at = now
-        if full_at - now <= self._ahead_ns:
-            entries[key] = full_at + self._interval_ns, 0
-            withheld = 0
-        else:
-            # An answer withheld costs nothing, but keeps its entry from being forgotten.
-            withheld += 1
-            entries[key] = full_at, withheld
+        full_at, withheld = entries.pop(key, _FRESH)
+        taken = self._rate.take(full_at, int(self._now() * 1e9))
+        # An answer withheld costs nothing, but keeps its entry from being forgotten.
+        withheld = 0 if taken is not None else withheld + 1
+        entries[key] = full_at if taken is None else taken, withheld
         if len(entries) > self._max_entries:
             del entries[next(iter(entries))]
         return withheld

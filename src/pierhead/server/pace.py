@@ -1,0 +1,57 @@
+"""How fast a listener accepts, where its address says so (``maxrate=``)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pierhead.clock import Clock
+from pierhead.rate import Rate
+from pierhead.server.metered import ConnectionCounters
+
+__all__ = ["Pace"]
+
+#: An event loop lets timers go off this much early: the grain of its clock, rounded up.
+_GRAIN_NS = 1000
+
+
+class Pace:
+    """Holds the accept loop of one listener to a rate, a second's worth at once at most.
+
+    What comes faster is not dropped: it waits in the backlog that the system keeps. That it
+    has to wait is counted in ``accepts_paused_total`` and ``accepts_paused_seconds_total``.
+
+    Args:
+        per_second: connections accepted in a second.
+    """
+
+    def __init__(self, per_second: int, clock: Clock, counters: ConnectionCounters) -> None:
+        self._rate = Rate(per_second, burst=per_second)
+        self._full_at_ns = 0
+        self._now = clock.monotonic
+        self._pauses = counters.count("accepts_paused_total")
+        self._paused_s = counters.count("accepts_paused_seconds_total")
+
+    async def wait(self) -> None:
+        """Return once another connection may be accepted; takes nothing, so safe to cancel."""
+        if not self._wait_ns():
+            return
+        self._pauses.value += 1
+        began = self._now()
+        try:
+            while wait_ns := self._wait_ns():  # noqa: ASYNC110  # it waits for time alone
+                await asyncio.sleep((wait_ns + _GRAIN_NS) / 1e9)
+        finally:
+            self._paused_s.value += self._now() - began
+
+    def accepted(self) -> None:
+        """Count a connection that has been accepted."""
+        now = self._now_ns()
+        taken = self._rate.take(self._full_at_ns, now)
+        assert taken is not None, "wait() returns when there is a token"
+        self._full_at_ns = taken
+
+    def _wait_ns(self) -> int:
+        return self._rate.wait_ns(self._full_at_ns, self._now_ns())
+
+    def _now_ns(self) -> int:
+        return int(self._now() * 1e9)
