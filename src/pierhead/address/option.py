@@ -25,6 +25,7 @@ class Option:
         platforms: beginnings of ``sys.platform``; empty for everywhere.
         example: the option as it may be written.
         flag: the flag of tokio-listener's command line that means the same.
+        flag_value: what that flag stands for; None where it takes a value.
         repeats: whether it may be given more than once; its value is then a tuple.
         stands_for: another key that the value is kept under.
     """
@@ -40,5 +41,6 @@ class Option:
     platforms: tuple[str, ...] = ()
     example: str
     flag: str = ""
+    flag_value: Value | None = None
     repeats: bool = False
     stands_for: str = ""

@@ -219,6 +219,7 @@ _INET_OPTIONS = (
         platforms=tuple(name for name in POSIX if name != "sunos"),
         example="reuseport",
         flag="--tcp-reuse-port",
+        flag_value=True,
     ),
     Option(
         key="v6only",
@@ -227,6 +228,7 @@ _INET_OPTIONS = (
         schemes=_INET,
         example="v6only",
         flag="--tcp-only-v6",
+        flag_value=True,
     ),
     Option(
         key="device",
@@ -360,6 +362,7 @@ _UNIX_OPTIONS = (
         abstract=False,
         example="unlink=always",
         flag="--unix-listen-unlink",
+        flag_value="always",
     ),
     Option(
         key="pad",
@@ -419,6 +422,7 @@ _PASSED_OPTIONS = (
         schemes=frozenset({"sd"}),
         example="pid=ignore",
         flag="--sd-accept-ignore-environment",
+        flag_value="ignore",
     ),
     Option(
         key="optional",

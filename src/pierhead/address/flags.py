@@ -1,0 +1,155 @@
+"""Options as flags of a command line, under the names that tokio-listener gives them.
+
+A flag says once, for every address of a command line, what an option says in one of them:
+
+    -l 127.0.0.1:80 -l /run/app.sock --recv-buffer-size 65536 --unix-listen-chmod group
+    -l 127.0.0.1:80?rcvbuf=64KiB -l /run/app.sock?mode=0660&rcvbuf=64KiB
+
+The flags are the rows of `OPTIONS` that name one; nothing here knows a library that reads
+command lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from pierhead.address.option_table import OPTIONS, Option
+from pierhead.address.options import SocketOptions
+from pierhead.address.rules import why_not
+from pierhead.address.spec import ListenSpec
+from pierhead.address.text import Piece
+from pierhead.address.values import KeepaliveMilliseconds, Permissions, Size, Value, Whole
+from pierhead.errors import AddressError, UsageError
+
+__all__ = ["FLAGS", "AddressFlag", "fill_in"]
+
+_METAVARS: Mapping[type, str] = MappingProxyType(
+    {KeepaliveMilliseconds: "MS:N:MS", Permissions: "MODE", Size: "SIZE", Whole: "N"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AddressFlag:
+    """One flag: an option of addresses, as a command line names it.
+
+    >>> keepalive = FLAGS["--tcp-keepalive"]
+    >>> keepalive.key, keepalive.metavar, keepalive.read("60000:3:5000")
+    ('keepalive', 'MS:N:MS', KeepaliveTimes(idle=60.0, interval=5.0, probes=3))
+    """
+
+    option: Option
+
+    @property
+    def name(self) -> str:
+        """The flag as it is written, dashes included."""
+        return self.option.flag
+
+    @property
+    def parameter(self) -> str:
+        """The name of a parameter that holds its value."""
+        return self.name.removeprefix("--").replace("-", "_")
+
+    @property
+    def key(self) -> str:
+        """The key that an address keeps the value under."""
+        return self.option.stands_for or self.option.key
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the flag takes no value."""
+        return self.option.flag_value is not None
+
+    @property
+    def metavar(self) -> str:
+        """The word for its value in a help text."""
+        return _METAVARS.get(type(self.option.type), self.option.key.upper())
+
+    @property
+    def example(self) -> str:
+        """A value that may be given; empty for a switch."""
+        return "" if self.is_switch else self.option.example.partition("=")[2]
+
+    @property
+    def help(self) -> str:
+        """What it means, what is expected, what holds without it, and an example."""
+        option = self.option
+        default = option.default_note
+        if option.default is not None:
+            default = option.type.show(option.default) or "on"
+        what, example = f"sets {option.example}", ""
+        if not self.is_switch:
+            what, example = option.type.expected, f"; example: {self.example}"
+        meaning = f"{option.meaning[:1].upper()}{option.meaning[1:]}"
+        return f"{meaning}. [{what}; default: {default}{example}]"
+
+    def read(self, text: str) -> Value:
+        """Return the value that is meant.
+
+        Raises:
+            AddressError: the text is no value of the option; it points into the text.
+        """
+        piece = Piece.of(text)
+        if not piece and not isinstance(self.option.type, KeepaliveMilliseconds):
+            raise AddressError(text, 0, "the value is empty", f"write {self.name} {self.example}")
+        return self.option.type.read(piece)
+
+
+#: Every flag by its name, in the order of the table.
+FLAGS: Mapping[str, AddressFlag] = MappingProxyType(
+    {option.flag: AddressFlag(option) for option in OPTIONS if option.flag}
+)
+
+
+def fill_in(specs: Sequence[ListenSpec], given: Mapping[str, Value]) -> tuple[ListenSpec, ...]:
+    """Return the addresses of a command line with its flags filled in.
+
+    A flag goes to every address that its option is for; an address that gives the key itself
+    keeps its own value.
+
+        >>> specs = [ListenSpec.parse("127.0.0.1:80"), ListenSpec.parse("/run/app.sock")]
+        >>> [str(spec) for spec in fill_in(specs, {"--unix-listen-chmod": 0o660})]
+        ['127.0.0.1:80', 'unix:/run/app.sock?mode=0660']
+
+    Args:
+        specs: the addresses.
+        given: the value of each flag that was given, by the flag's name.
+
+    Raises:
+        UsageError: a flag is for none of the addresses; it would have no effect.
+    """
+    filled = list(specs)
+    for name, value in given.items():
+        flag = FLAGS[name]
+        refusals = [why_not(flag.option, spec.wrappers, spec.address) for spec in filled]
+        if None not in refusals:
+            raise UsageError(_no_effect(flag, specs, refusals))
+        filled = [
+            _with(spec, flag.key, value) if refusal is None else spec
+            for spec, refusal in zip(filled, refusals, strict=True)
+        ]
+    return tuple(filled)
+
+
+def _with(spec: ListenSpec, key: str, value: Value) -> ListenSpec:
+    if key in spec.options:
+        return spec
+    options = SocketOptions((*spec.options.given, (key, value)))
+    return ListenSpec(spec.wrappers, spec.address, options)
+
+
+def _no_effect(
+    flag: AddressFlag,
+    specs: Sequence[ListenSpec],
+    refusals: Sequence[tuple[str, str] | None],
+) -> str:
+    if not specs:
+        return f"{flag.name} has no effect: there is no address"
+    why = [
+        f"  {spec}: {refusal[0]}; {refusal[1]}"
+        for spec, refusal in zip(specs, refusals, strict=True)
+        if refusal
+    ]
+    head = f"{flag.name} is for none of the addresses and would have no effect"
+    return "\n".join([head, *why, f"  leave {flag.name} out, or give an address that it is for"])
