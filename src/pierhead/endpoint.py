@@ -61,6 +61,8 @@ class Endpoint:
         options: limits that this protocol wants different from the server's defaults.
         alpn: what TLS agrees on, best first (RFC 7301), where the address does not say; empty
             for whatever the client likes.
+        lifespan: makes what the service needs while it runs: entered before the first listener
+            opens, left after the last one has drained; None where it needs nothing.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Endpoint:
     admission: Sequence[Admission] = ()
     options: Mapping[str, float] = field(default_factory=dict)
     alpn: tuple[str, ...] = ()
+    lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,8 +49,8 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("listener",),
     ("server", "client"),
     ("testing",),
-    ("protocols",),
-    ("config",),
+    ("protocols", "adapters"),
+    ("config", "arguments"),
     ("runtime",),
     ("cli", "", "__main__"),
 )

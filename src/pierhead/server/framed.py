@@ -35,6 +35,7 @@ from pierhead.errors import FramingError, Overloaded, UsageError
 from pierhead.server.connection import ConnectionScope
 from pierhead.server.request import Request, Requests
 from pierhead.server.turn import Turn
+from pierhead.server.write_deadline import WriteDeadline
 
 __all__ = ["FramedConnection", "framed"]
 
@@ -100,9 +101,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._writable = True
         self._waiting_for_room: deque[asyncio.Future[None]] = deque()
         self._buffer: bytearray | None = None
-        self._handed_over = 0  # bytes given to the transport
-        self._write_goal = 0  # of these, how many the peer must have taken by the deadline
-        self._write_deadline: float | None = None
+        self._write_deadline = WriteDeadline()
         self._heard = False
         now = scope.clock.monotonic()
         self._last_active = now  # the connection was made, or was last busy
@@ -203,7 +202,8 @@ class FramedConnection(asyncio.BufferedProtocol):
     def sweep(self, now: float) -> None:
         """Enforce this connection's deadlines."""
         self._requests.sweep(now)
-        if self._write_is_late(now):
+        timeout = self._scope.options.write_timeout
+        if self._write_deadline.is_late(now, self._transport, timeout):
             self.abort("write")
         elif self._state is _State.LINGERING:
             if now >= self._linger_until:
@@ -422,7 +422,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         if self._outgoing:
             outgoing, self._outgoing = self._outgoing, []
             size = sum(map(len, outgoing))
-            self._handed_over += size
+            self._write_deadline.handed_over += size
             self._scope.counters.frames_sent.value += len(outgoing)
             self._scope.counters.bytes_sent.value += size
             self._write(outgoing)
@@ -454,7 +454,12 @@ class FramedConnection(asyncio.BufferedProtocol):
     def _end_output(self) -> None:
         """Everything is answered: close, after the peer where it may still be sending."""
         linger = self._scope.options.linger_timeout
-        if self._ended or not linger or not self._handed_over or not self._can_write_eof():
+        if (
+            self._ended
+            or not linger
+            or not self._write_deadline.handed_over
+            or not self._can_write_eof()
+        ):
             self._close_transport()
             return
         try:
@@ -522,17 +527,3 @@ class FramedConnection(asyncio.BufferedProtocol):
         """Close a connection that owes nobody an answer."""
         self._close_reason = reason
         self._close_transport()
-
-    def _write_is_late(self, now: float) -> bool:
-        """Tell whether the peer has failed to take, in time, what was handed to the system.
-
-        The goal is everything handed over when the deadline was set: a peer that takes its
-        replies slowly but steadily reaches it and gets a new one.
-        """
-        taken = self._handed_over - self._transport.get_write_buffer_size()
-        if taken == self._handed_over:
-            self._write_deadline = None
-        elif self._write_deadline is None or taken >= self._write_goal:
-            self._write_goal = self._handed_over
-            self._write_deadline = now + self._scope.options.write_timeout
-        return self._write_deadline is not None and now >= self._write_deadline

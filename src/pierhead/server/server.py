@@ -133,6 +133,9 @@ class Server:
         async with AsyncExitStack() as undo:
             for resource in self._application.resources:
                 await undo.enter_async_context(resource)
+            for endpoint, _ in self._application.endpoints:
+                if endpoint.lifespan is not None:
+                    await undo.enter_async_context(endpoint.lifespan())
             await self._open()
             self._resources = undo.pop_all()
         for _, server in self._servers:

@@ -1,0 +1,253 @@
+"""The other stock connection: somebody else's asyncio protocol on one byte stream.
+
+    bytes ─▶ HostedConnection ─▶ the guest's protocol
+    transport ◀── HostedTransport ◀──┘
+
+The guest cuts the stream, answers and decides when to close. The host adds what the guest's own
+server would have to: limits and deadlines of the address, counters, an end that loses nothing.
+A protocol that raises has its connection closed and is reported in one line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Any, Protocol, cast
+
+from pierhead.endpoint import StreamHandler
+from pierhead.listener.hand_over import hand_over
+from pierhead.server.connection import ConnectionScope
+from pierhead.server.hosted_transport import HostedTransport
+from pierhead.server.write_deadline import WriteDeadline
+
+__all__ = ["Guest", "HostedConnection", "hosted"]
+
+
+class Guest(Protocol):
+    """One connection in the hands of somebody else's code, as far as its host has to know."""
+
+    #: What is in charge of the connection; the host changes it when that puts another in its place.
+    protocol: asyncio.BaseProtocol
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests it works on, as far as can be told; these are lost at an abort."""
+        ...
+
+    @property
+    def waits_for_peer(self) -> bool:
+        """Whether silence counts: the idle timeout is for those who wait for their peer."""
+        ...
+
+    @property
+    def awaits_request(self) -> bool:
+        """Whether the peer has the word and owes a whole request, in its time."""
+        ...
+
+    def finish(self, transport: asyncio.Transport) -> None:
+        """Accept nothing more, answer what was accepted, then close the transport.
+
+        Called once, and nothing is read any more. The protocol may have been told the end of its
+        input before.
+        """
+        ...
+
+    def unfinished(self) -> Collection[asyncio.Future[Any]]:
+        """What still runs for this connection though it is closed; cancelled at an abort."""
+        ...
+
+
+def hosted(make: Callable[[ConnectionScope], Guest]) -> StreamHandler:
+    """Return the handler of connections that makes a guest for each."""
+
+    def connect(scope: ConnectionScope) -> HostedConnection:
+        return HostedConnection(scope, make(scope))
+
+    return connect
+
+
+class HostedConnection(asyncio.Protocol):
+    """Serves one connection; made by `hosted`."""
+
+    def __init__(self, scope: ConnectionScope, guest: Guest) -> None:
+        self.guest = guest
+        self._scope = scope
+        self._transport: asyncio.Transport | None = None
+        self._close_reason = ""
+        self._is_finishing = False
+        self._is_gone = False
+        self._is_paused = False  # by the guest
+        self._was_aborted = False
+        self._write_deadline = WriteDeadline()
+        self._heard = False
+        self._partial_since: float | None = None
+        self._last_active = scope.clock.monotonic()
+
+    # -- asyncio's side ------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Hand the guest its connection."""
+        self._transport = cast(asyncio.Transport, transport)
+        if self._close_reason:  # given up during the handshake
+            self._transport.abort()
+            return
+        self._transport.set_write_buffer_limits(high=self._scope.options.max_write_buffer_bytes)
+        self._last_active = self._scope.clock.monotonic()
+        self._guest_transport = HostedTransport(self, self._transport, self._scope)
+        self._call(self.guest.protocol.connection_made, self._guest_transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Give the guest what arrived."""
+        self._scope.counters.bytes_received.value += len(data)
+        if self._is_finishing:
+            return
+        now = self._scope.clock.monotonic()
+        if self._partial_since is None and self.guest.awaits_request:
+            self._partial_since = now
+        self._heard = True
+        self._last_active = now
+        if isinstance(self.guest.protocol, asyncio.BufferedProtocol):
+            with memoryview(data) as octets:
+                self._call(hand_over, self.guest.protocol, octets)
+        else:
+            self._call(cast(asyncio.Protocol, self.guest.protocol).data_received, data)
+        if not self.guest.awaits_request:
+            self._partial_since = None
+
+    def eof_received(self) -> bool:
+        """Pass the end of input on; what is being answered keeps the connection open."""
+        if self._is_finishing:
+            return True
+        stays_open = bool(self._call(cast(asyncio.Protocol, self.guest.protocol).eof_received))
+        if self.guest.in_flight and not stays_open:
+            self._finish("eof")
+            return True
+        return stays_open
+
+    def pause_writing(self) -> None:
+        """Tell the guest that its peer does not keep up."""
+        self._scope.counters.writes_paused.value += 1
+        self._call(self.guest.protocol.pause_writing)
+
+    def resume_writing(self) -> None:
+        """Tell the guest that its peer keeps up again."""
+        self._call(self.guest.protocol.resume_writing)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the guest, and the server once the guest has left."""
+        self._is_gone = True
+        in_flight = 0 if self._was_aborted else self.guest.in_flight
+        if self._transport is not None:
+            self._call(self.guest.protocol.connection_lost, exc)
+        self._scope.counters.closed(self._close_reason or ("peer_gone" if exc else "service"))
+        if exc is not None:
+            self._lose(in_flight, "peer_gone")
+        self._leave()
+
+    def _leave(self) -> None:
+        """Tell the server that the connection has ended, after the last of its tasks."""
+        unfinished = [future for future in self.guest.unfinished() if not future.done()]
+        if unfinished:
+            unfinished[0].add_done_callback(lambda _: self._leave())
+        else:
+            self._scope.closed()
+
+    def _call(self, method: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return method(*arguments)
+        except Exception as mistake:  # of the guest's own, not the peer's
+            self._scope.failures.report(self._scope.via.listener, mistake)
+            if not self._is_gone:
+                self.abort("error")
+            return None
+
+    # -- the guest's side, by way of its transport ---------------------------------------------
+
+    def pause_reading(self, is_paused: bool) -> None:
+        """Read no more, or again, as the guest wants; a host that finishes reads no more."""
+        if self._transport is None or self._transport.is_closing() or self._is_finishing:
+            return
+        if is_paused != self._is_paused:
+            self._is_paused = is_paused
+            if is_paused:
+                self._scope.counters.reads_paused.value += 1
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
+    def note_written(self, size: int) -> None:
+        """Count octets that the guest has written."""
+        self._write_deadline.handed_over += size
+        self._scope.counters.bytes_sent.value += size
+        self._last_active = self._scope.clock.monotonic()
+        self._partial_since = None  # whatever it answers, it has understood
+
+    # -- the server's side ---------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being worked on, as far as can be told."""
+        return self.guest.in_flight
+
+    def idle_since(self) -> float | None:
+        """When the connection last had something to do; None while it has."""
+        is_idle = not self.guest.in_flight and self.guest.waits_for_peer
+        return self._last_active if is_idle and not self._is_finishing else None
+
+    def sweep(self, now: float) -> None:
+        """Enforce this connection's deadlines."""
+        transport, options = self._transport, self._scope.options
+        if transport is None or self._is_gone:
+            return
+        if self._write_deadline.is_late(now, transport, options.write_timeout):
+            self.abort("write")
+        elif self.guest.awaits_request and not self._is_paused:
+            self._sweep_request(now)
+        elif self.guest.waits_for_peer and now - self._last_active >= options.idle_timeout:
+            self._give_up("idle")
+
+    def _sweep_request(self, now: float) -> None:
+        options = self._scope.options
+        if self._partial_since is not None:
+            if now - self._partial_since >= options.message_timeout:
+                self._give_up("message")
+        elif not self._heard:
+            if now - self._last_active >= options.first_byte_timeout:
+                self._give_up("first_byte")
+        elif now - self._last_active >= options.idle_timeout:
+            self._give_up("idle")
+
+    def _give_up(self, reason: str) -> None:
+        assert self._transport is not None
+        self._close_reason = self._close_reason or reason
+        self._transport.close()
+
+    def drain(self) -> None:
+        """Read no more; let the guest answer what it has accepted; then close."""
+        self._finish("drain")
+
+    def _finish(self, reason: str) -> None:
+        if self._is_finishing or self._is_gone:
+            return
+        self._close_reason = self._close_reason or reason
+        if self._transport is not None and not self._transport.is_closing():
+            self._is_finishing = True
+            if not self._is_paused:
+                self._transport.pause_reading()
+            self._call(self.guest.finish, self._guest_transport)
+
+    def abort(self, reason: str) -> None:
+        """Close at once; what the guest was working on is lost for this reason."""
+        self._close_reason = reason
+        if not self._was_aborted:
+            self._was_aborted = True
+            self._lose(self.guest.in_flight, reason)
+        for future in self.guest.unfinished():
+            future.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _lose(self, requests: int, reason: str) -> None:
+        for _ in range(requests):
+            self._scope.counters.requests.lost(reason)
+            self._scope.lost(reason)
