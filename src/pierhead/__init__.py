@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pierhead.context import Context, Peer, Via
     from pierhead.endpoint import Application, Endpoint
     from pierhead.errors import DecodeError, PierheadError
+    from pierhead.listener.sockets import listening_sockets
     from pierhead.metrics import Metrics
     from pierhead.runtime.run import run
     from pierhead.server.framed import framed
@@ -59,6 +60,7 @@ __all__ = [
     "WireFormat",
     "coded",
     "framed",
+    "listening_sockets",
     "run",
     "serve",
     "stack",
@@ -88,6 +90,7 @@ _HOMES = {
     "WireFormat": "codec.base",
     "coded": "coded",
     "framed": "server.framed",
+    "listening_sockets": "listener.sockets",
     "run": "runtime.run",
     "serve": "server.serve",
     "stack": "service",

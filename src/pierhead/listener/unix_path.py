@@ -44,6 +44,7 @@ class ClaimedPath:
         # What release() goes by: the working directory may have changed until then.
         self._absolute = os.path.abspath(path)
         self._lock: int | None = lock
+        self._process = os.getpid()
         self._ours: tuple[int, int] | None = None
 
     @classmethod
@@ -74,17 +75,24 @@ class ClaimedPath:
         self._ours = found.st_dev, found.st_ino
 
     def release(self) -> None:
-        """Remove the socket if it is still the one that was bound, then the lock."""
+        """Remove the socket if it is still the one that was bound, then the lock.
+
+        In a process that was forked off since, both stay: they are its parent's.
+        """
         if self._lock is None:
             return
         lock, self._lock = self._lock, None
         try:
-            if self._is_ours():
-                os.unlink(self._absolute)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(_lock_path(self._absolute))
+            if self._process == os.getpid():
+                self._remove()
         finally:
             os.close(lock)
+
+    def _remove(self) -> None:
+        if self._is_ours():
+            os.unlink(self._absolute)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_lock_path(self._absolute))
 
     def _is_ours(self) -> bool:
         try:
