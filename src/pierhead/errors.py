@@ -3,6 +3,7 @@
     PierheadError
     ├── UsageError           the calling program or command line is wrong (also a ValueError)
     │   └── AddressError     a listening address that does not parse: text, position, remedy
+    │       └── TableError   several faults in the table of one such address
     ├── ConfigError          a file is wrong: every fault with file, line and column
     ├── ListenError          an address could not be opened: which, which step, what to do
     ├── PeerError            what a peer sent is wrong; never logged above debug
@@ -19,6 +20,7 @@ A message says what was found, what was expected, where, and how to mend it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "PierheadError",
     "ServiceError",
     "ServiceFailed",
+    "TableError",
     "TimedOut",
     "UsageError",
 ]
@@ -81,6 +84,22 @@ class AddressError(UsageError):
         if self.remedy:
             lines.append(f"  {self.remedy}")
         return "\n".join(lines)
+
+
+class TableError(AddressError):
+    """Several things are wrong with the table of one listening address.
+
+    ``faults`` has all of them; as an `AddressError`, it is the first of them.
+    """
+
+    def __init__(self, faults: Sequence[AddressError]) -> None:
+        self.faults = tuple(faults)
+        first = self.faults[0]
+        super().__init__(first.text, first.position, first.reason, first.remedy)
+        self.args = (self.faults,)
+
+    def __str__(self) -> str:
+        return "\n".join(str(fault) for fault in self.faults)
 
 
 @dataclass(frozen=True, slots=True)

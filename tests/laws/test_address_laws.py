@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import string
+import tomllib
 
+import tomlkit
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -115,6 +118,23 @@ def option_sets(draw: st.DrawFn) -> SocketOptions:
     return SocketOptions.of(given)
 
 
+@st.composite
+def specs(draw: st.DrawFn) -> ListenSpec:
+    wrappers = draw(st.lists(st.sampled_from(["tls", "proxy"]), max_size=2, unique=True))
+    address = draw(addresses)
+    kept: dict[str, object] = {}
+    for key, value in draw(option_sets()).given:  # those that are for this address
+        try:
+            ListenSpec(tuple(wrappers), address, SocketOptions.of({**kept, key: value}))
+        except UsageError:
+            continue
+        kept[key] = value
+    try:
+        return ListenSpec(tuple(wrappers), address, SocketOptions.of(kept))
+    except UsageError:
+        return ListenSpec((), address)
+
+
 @MODEST
 @given(addresses)
 def test_a_printed_address_parses_back(address) -> None:
@@ -128,25 +148,51 @@ def test_printed_options_parse_back(options) -> None:
 
 
 @MODEST
-@given(
-    st.lists(st.sampled_from(["tls", "proxy"]), max_size=2, unique=True), addresses, option_sets()
-)
-def test_a_printed_spec_parses_back_and_prints_the_same(wrappers, address, options) -> None:
-    kept: dict[str, object] = {}
-    for key, value in options.given:  # those that are for this address
-        try:
-            ListenSpec(tuple(wrappers), address, SocketOptions.of({**kept, key: value}))
-        except UsageError:
-            continue
-        kept[key] = value
-    try:
-        spec = ListenSpec(tuple(wrappers), address, SocketOptions.of(kept))
-    except UsageError:
-        spec = ListenSpec((), address)
+@given(specs())
+def test_a_printed_spec_parses_back_and_prints_the_same(spec) -> None:
     again = ListenSpec.parse(str(spec))
     assert again == spec
     assert hash(again) == hash(spec)
     assert str(again) == str(spec)
+
+
+@MODEST
+@given(specs())
+def test_a_spec_survives_toml_and_json_as_text_and_as_a_table(spec) -> None:
+    both = {"text": str(spec), "table": spec.to_table()}
+    toml = tomlkit.dumps(both).encode().decode()  # strictly: nothing that is no UTF-8
+    for read in (tomllib.loads(toml), json.loads(json.dumps(both))):
+        assert ListenSpec.from_table(read["text"]) == spec
+        assert ListenSpec.from_table(read["table"]) == spec
+
+
+# What stands in a file: any key, any value.
+file_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | values,
+    lambda below: (
+        st.lists(below, max_size=3)
+        | st.dictionaries(st.sampled_from(["from", "cert", "x"]), below, max_size=2)
+    ),
+    max_leaves=4,
+)
+file_keys = st.sampled_from([*sorted({row.key for row in OPTIONS}), "tls", "proxy", "adress", ""])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(st.just("address"), addresses.map(str) | file_values),
+    st.dictionaries(file_keys, file_values, max_size=4),
+)
+def test_any_table_is_an_address_or_an_error_that_points(address, options) -> None:
+    try:
+        spec = ListenSpec.from_table({**address, **options})
+    except AddressError as error:
+        for fault in getattr(error, "faults", [error]):
+            assert 0 <= fault.position <= len(fault.text)
+            assert fault.reason
+            assert str(fault)
+    else:
+        assert ListenSpec.from_table(spec.to_table()) == spec
 
 
 words = "tcp udp unix tls proxy sd fd vsock mem inetd sd-listen :// 127.0.0.1 ::1 80 backlog cert"

@@ -41,7 +41,7 @@ from pierhead.address.schemes import SCHEMES, WRAPPERS
 from pierhead.address.text import Piece, nearest
 from pierhead.errors import AddressError, UsageError
 
-__all__ = ["Parts", "read"]
+__all__ = ["Parts", "read", "row_for"]
 
 #: Words of other programs for what a scheme or wrapper says here.
 _FAMILIAR = {
@@ -95,7 +95,7 @@ def read(text: str) -> Parts:
     address = _read_address(rest)
     if query is None:
         return Parts(wrappers, address, SocketOptions(), positions, rest.start)
-    given = read_options(_without_fragment(query), _row_for(wrappers, address))
+    given = read_options(_without_fragment(query), row_for(wrappers, address))
     values = dict(collect(given))
     if values.pop("pad", None) == "full":
         assert isinstance(address, AbstractAddress)  # or the option was refused
@@ -106,9 +106,11 @@ def read(text: str) -> Parts:
     return Parts(wrappers, address, SocketOptions.of(values), positions, rest.start, where)
 
 
-def _row_for(
+def row_for(
     wrappers: tuple[str, ...], address: ListenAddress
 ) -> Callable[[str, Piece, Piece | None], Option]:
+    """Return what chooses the row of a key for this address, or raises why there is none."""
+
     def choose(key: str, name: Piece, raw: Piece | None) -> Option:
         rows = OPTIONS_BY_KEY[key]
         refusals = [why_not(row, wrappers, address) for row in rows]

@@ -16,7 +16,9 @@ __all__ = [
     "SocketOptions",
     "collect",
     "is_accepted",
+    "known_key",
     "read_options",
+    "row_of_value",
     "show_option",
 ]
 
@@ -44,7 +46,7 @@ class SocketOptions:
         if len({key for key, _ in self.given}) < len(self.given):
             raise UsageError("an option is given twice")
         for key, value in self.given:
-            _row_of_value(key, value)
+            row_of_value(key, value)
 
     @classmethod
     def of(cls, given: Mapping[str, Value]) -> SocketOptions:
@@ -121,7 +123,7 @@ def read_options(piece: Piece, choose: ChooseRow) -> list[GivenOption]:
         name, raw = part.partition("=")
         if not name:
             raise part.error("an option is expected", "write key=value, with & between options")
-        option = choose(_known_key(name), name, raw)
+        option = choose(known_key(name), name, raw)
         key = option.stands_for or option.key
         if key in seen and not option.repeats:
             both = f"{key} is given twice"
@@ -133,7 +135,12 @@ def read_options(piece: Piece, choose: ChooseRow) -> list[GivenOption]:
     return pairs
 
 
-def _known_key(name: Piece) -> str:
+def known_key(name: Piece) -> str:
+    """Return the key of the table that is meant.
+
+    Raises:
+        AddressError: there is none.
+    """
     # Wrapper keys may be prefixed. Those of proxy are only known so.
     key = str(name)
     bare = key.removeprefix("tls.")
@@ -180,14 +187,19 @@ def _row_that_reads(key: str, name: Piece, raw: Piece | None) -> Option:
 
 def show_option(key: str, value: Value) -> str:
     """Return one option as the grammar writes it."""
-    option = _row_of_value(key, value)
+    option = row_of_value(key, value)
     if option.repeats:
         return "&".join(f"{key}={option.type.show(part)}" for part in cast("tuple[str]", value))
     text = option.type.show(value)
     return f"{key}={text}" if text else key
 
 
-def _row_of_value(key: str, value: Value) -> Option:
+def row_of_value(key: str, value: Value) -> Option:
+    """Return the row of a key that this value is one of.
+
+    Raises:
+        UsageError: the key is unknown, or the value is none of its.
+    """
     for option in OPTIONS_BY_KEY.get(key, ()):
         if not option.stands_for and is_accepted(option, value):
             return option

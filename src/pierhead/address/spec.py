@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import FrozenInstanceError
 from itertools import accumulate
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from pierhead.address.forms import InetAddress, ListenAddress
 from pierhead.address.grammar import Parts, read
@@ -12,6 +13,7 @@ from pierhead.address.option_table import OPTIONS_BY_KEY
 from pierhead.address.options import SocketOptions
 from pierhead.address.rules import Conflict, conflicts, kind_of, lacking, why_not
 from pierhead.address.schemes import SCHEMES, SHORT_FORM_SCHEMES, WRAPPERS, Kind
+from pierhead.address.table import Table, read_table, write_table
 from pierhead.address.text import LONGEST_TEXT
 from pierhead.errors import AddressError, UsageError
 
@@ -30,7 +32,6 @@ class ShortForm(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class ListenSpec:
     """What to listen on and how, as one value that opens nothing.
 
@@ -38,7 +39,7 @@ class ListenSpec:
         >>> spec.wrappers, spec.address.scheme, str(spec)
         (('proxy', 'tls'), 'tcp', 'proxy+tls+tcp:[::1]:443?cert=a.pem&key=a.key')
 
-    The text of a spec parses back to an equal spec.
+    The text of a spec parses back to an equal spec, and so does its table.
 
     Attributes:
         wrappers: outermost on the wire first.
@@ -49,12 +50,24 @@ class ListenSpec:
         AddressError: the parts do not go together.
     """
 
+    # No dataclass: what reads and writes configuration (msgspec, pydantic-settings, orjson,
+    # dataclasses.asdict) takes a dataclass for an object of its fields, and never asks it.
+    __slots__ = ("address", "options", "wrappers")
+    __match_args__ = ("wrappers", "address", "options")
+
     wrappers: tuple[str, ...]
     address: ListenAddress
-    options: SocketOptions = _NO_OPTIONS
+    options: SocketOptions
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "wrappers", tuple(self.wrappers))
+    def __init__(
+        self,
+        wrappers: tuple[str, ...],
+        address: ListenAddress,
+        options: SocketOptions = _NO_OPTIONS,
+    ) -> None:
+        object.__setattr__(self, "wrappers", tuple(wrappers))
+        object.__setattr__(self, "address", address)
+        object.__setattr__(self, "options", options)
         for wrapper in self.wrappers:
             if wrapper not in WRAPPERS:
                 raise UsageError(f"unknown wrapper {wrapper!r}, expected {', '.join(WRAPPERS)}")
@@ -76,6 +89,25 @@ class ListenSpec:
         for conflict in conflicts(parts.wrappers, parts.address, parts.options):
             raise _error_at(text, parts, conflict)
         return cls(parts.wrappers, parts.address, parts.options)
+
+    @classmethod
+    def from_table(cls, table: str | Mapping[str, object]) -> ListenSpec:
+        """Read an address as a configuration file has it: its text, or a table with options.
+
+            >>> str(ListenSpec.from_table({"address": "tcp::80", "backlog": 512, "nodelay": False}))
+            'tcp::80?backlog=512&nodelay=off'
+
+        Raises:
+            AddressError: it does not parse; `TableError` where several things are wrong.
+        """
+        if isinstance(table, str):
+            return cls.parse(table)
+        parts = read_table(table)
+        return cls(parts.wrappers, parts.address, parts.options)
+
+    def to_table(self) -> Table:
+        """Return the table that `from_table` reads back, of what TOML and JSON have."""
+        return write_table(self.wrappers, self.address, self.options)
 
     @property
     def kind(self) -> Kind | None:
@@ -137,6 +169,31 @@ class ListenSpec:
             self.wrappers, self.address, self.options, tuple(starts[:-1]), starts[-1], where
         )
         return _error_at(text, parts, conflict)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise FrozenInstanceError(f"cannot assign to field {name!r}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ListenSpec):
+            return NotImplemented
+        return self._parts == other._parts
+
+    def __hash__(self) -> int:
+        return hash(self._parts)
+
+    @property
+    def _parts(self) -> tuple[tuple[str, ...], ListenAddress, SocketOptions]:
+        return self.wrappers, self.address, self.options
+
+    def __reduce__(self) -> tuple[type[ListenSpec], tuple[object, ...]]:
+        return type(self), self._parts
+
+    def __repr__(self) -> str:
+        parts = f"wrappers={self.wrappers!r}, address={self.address!r}, options={self.options!r}"
+        return f"ListenSpec({parts})"
 
     def __str__(self) -> str:
         head = "".join(f"{wrapper}+" for wrapper in self.wrappers) + self.address.place
