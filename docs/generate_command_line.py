@@ -14,6 +14,8 @@ from pathlib import Path
 
 import click
 
+from pierhead.arguments.click import FlagOption
+from pierhead.arguments.parameter import FLAGS_TITLE
 from pierhead.cli.main import cli
 
 PAGE = Path(__file__).parent / "reference" / "command-line.md"
@@ -28,9 +30,21 @@ This page is written by `docs/generate_command_line.py` from the commands (`make
 """
 
 
+FLAGS_INTRODUCTION = f"""\
+## {FLAGS_TITLE}
+
+The `serve` commands take these, under the names that tokio-listener gives them. A flag goes to
+every address that its [option](addresses.md#options) is for; an address that gives the option
+itself keeps its own value. A flag that is for none of the addresses is an error.
+"""
+
+
 def page() -> str:
     """Return the text of the page."""
-    return "\n".join([INTRODUCTION, *(part for one in commands() for part in _command(one))])
+    every = list(commands())
+    parts = [part for one in every for part in _command(one)]
+    flags = {flag.name: line for one in every for flag, line in _flags(one)}
+    return "\n".join([INTRODUCTION, *parts, FLAGS_INTRODUCTION, *flags.values(), ""])
 
 
 def commands() -> Iterator[click.Context]:
@@ -52,14 +66,27 @@ def _command(context: click.Context) -> Iterator[str]:
     words = " ".join(command.collect_usage_pieces(context))
     yield f"## `{context.command_path}`\n\n```text\n{context.command_path} {words}\n```\n"
     yield from _paragraphs(command.help)
-    options = [_option(one, context) for one in command.params if isinstance(one, click.Option)]
+    options = [
+        _option(one, context)
+        for one in command.params
+        if isinstance(one, click.Option) and not isinstance(one, FlagOption)
+    ]
     if options:
         yield "\n".join(["Options:\n", *options, ""])
+    if any(_flags(context)):
+        anchor = FLAGS_TITLE.lower().replace(" ", "-")
+        yield f"And the [{FLAGS_TITLE.lower()}](#{anchor}).\n"
     if isinstance(command, click.Group):
         every = [command.get_command(context, name) for name in command.list_commands(context)]
         rows = [f"- `{one.name}`: {_escape(one.get_short_help_str(200))}" for one in every if one]
         yield "\n".join(["Commands:\n", *rows, ""])
     yield from _paragraphs(command.epilog)
+
+
+def _flags(context: click.Context) -> Iterator[tuple[FlagOption, str]]:
+    for one in context.command.params:
+        if isinstance(one, FlagOption):
+            yield one, _option(one, context)
 
 
 def _option(option: click.Option, context: click.Context) -> str:

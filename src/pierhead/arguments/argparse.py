@@ -117,6 +117,7 @@ def add_listen_option(
     addresses = [default] if isinstance(default, str) else list(default)
     needed = not addresses if required is None else required
     found = _fallback(addresses, envvar)
+    otherwise = "required" if needed else "default: none"
     return parser.add_argument(
         *NAMES,
         dest=dest,
@@ -125,7 +126,7 @@ def add_listen_option(
         metavar=METAVAR,
         default=found,
         required=needed and not found,
-        help=_literal(f"{help} [{remark(addresses, needed, envvar)}]"),
+        help=_literal(f"{help} [{remark(addresses, envvar, otherwise)}]"),
     )
 
 
@@ -154,7 +155,7 @@ def add_listen_argument(
         dest,
         **_shape(found, many=many),
         metavar=METAVAR,
-        help=_literal(f"{help} [{remark(addresses, not found, envvar)}]"),
+        help=_literal(f"{help} [{remark(addresses, envvar, 'required')}]"),
     )
 
 

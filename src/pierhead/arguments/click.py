@@ -23,6 +23,7 @@ from pierhead.address import ListenSpec, Value
 from pierhead.address.flags import FLAGS, AddressFlag
 from pierhead.arguments.completion import complete, is_path
 from pierhead.arguments.parameter import (
+    EXAMPLE,
     FLAGS_TITLE,
     METAVAR,
     NAMES,
@@ -127,6 +128,7 @@ def listen_option(
     envvar: str | None = None,
     required: bool | None = None,
     help: str = OPTION_TEXT,
+    example: str = EXAMPLE,
 ) -> Callable[[F], F]:
     """Return the option ``-l``, ``--listen``, ``--listen-address``, which may be repeated.
 
@@ -138,9 +140,11 @@ def listen_option(
         envvar: a variable of the environment with addresses, separated by blanks.
         required: whether there has to be an address; None where there is no default.
         help: what stands in the help before default and example.
+        example: an address for the help.
     """
     addresses = (default,) if isinstance(default, str) else tuple(default)
     needed = not addresses if required is None else required
+    otherwise = "" if needed else "default: none"  # click itself says what is required
     fallback: dict[str, Any] = {"default": addresses} if addresses else {}
     return click.option(
         *NAMES,
@@ -150,7 +154,7 @@ def listen_option(
         multiple=True,
         required=needed,
         envvar=envvar,
-        help=f"{help} [{remark(addresses, needed, envvar)}]",
+        help=f"{help} [{remark(addresses, envvar, otherwise, example)}]",
         **fallback,
     )
 

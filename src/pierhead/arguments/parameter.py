@@ -35,12 +35,16 @@ FLAGS_TITLE = "Flags for addresses"
 FLAGS_TEXT = "Each goes to every address that it is for and that does not say otherwise."
 
 
-def remark(default: Sequence[str], required: bool, envvar: str | None) -> str:
-    """Return what stands in brackets behind the help of an address."""
-    shown = f"default: {' '.join(default)}" if default else ""
+def remark(
+    default: Sequence[str], envvar: str | None, otherwise: str, example: str = EXAMPLE
+) -> str:
+    """Return what stands in brackets behind the help of an address.
+
+    ``otherwise`` says what holds where there is no default.
+    """
+    shown = f"default: {' '.join(default)}" if default else otherwise
     variable = f"variable: {envvar}" if envvar else ""
-    parts = [shown or ("required" if required else "default: none"), variable]
-    return "; ".join(["address", *filter(None, parts), f"example: {EXAMPLE}"])
+    return "; ".join(filter(None, ["address", shown, variable, f"example: {example}"]))
 
 
 def take_flags(values: dict[str, Any]) -> dict[str, Value]:

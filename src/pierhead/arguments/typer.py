@@ -38,8 +38,9 @@ from pierhead.errors import UsageError
 
 try:
     import typer
-except ImportError:
-    raise UsageError("typer is not installed; run: pip install 'pierhead[typer]'") from None
+except ModuleNotFoundError as error:
+    reason = f"{error.name} is not installed; install it: pip install 'pierhead[typer]'"
+    raise UsageError(reason) from None
 
 __all__ = [
     "Listen",

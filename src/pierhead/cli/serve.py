@@ -14,8 +14,9 @@ from typing import Any
 import click
 
 from pierhead.address import ListenSpec
+from pierhead.arguments.click import ListenCommand
 from pierhead.cli.serve_dns import serve_dns
-from pierhead.cli.serving import EXIT_CODES, listen_option, required, serve_endpoint
+from pierhead.cli.serving import EXIT_CODES, listens, serve_endpoint
 from pierhead.errors import UsageError
 from pierhead.service import as_service
 
@@ -25,6 +26,7 @@ _LINES_EPILOG = f"""\b
 Examples:
   pierhead serve lines shout:shout -l tcp:127.0.0.1:7000 -l unix:./shout.sock
   pierhead serve lines package.module:function -l sd-listen --encoding latin-1
+  pierhead serve lines shout:shout -l :7000 -l ./shout.sock --unix-listen-chmod group
 
 {EXIT_CODES}.
 """
@@ -45,9 +47,9 @@ def serve() -> None:
 serve.add_command(serve_dns)
 
 
-@serve.command("lines", epilog=_LINES_EPILOG)
+@serve.command("lines", cls=ListenCommand, epilog=_LINES_EPILOG)
 @click.argument("function", metavar="MODULE:FUNCTION")
-@listen_option((), "tcp:127.0.0.1:7000")
+@listens(example="tcp:127.0.0.1:7000")
 @click.option(
     "--encoding",
     default="utf-8",
@@ -56,23 +58,21 @@ serve.add_command(serve_dns)
     help="Text encoding of the lines; 'bytes' gives the function bytes. "
     "[codec name; example: latin-1]",
 )
-def serve_lines(function: str, addresses: Sequence[str], encoding: str) -> None:
+def serve_lines(function: str, specs: Sequence[ListenSpec], encoding: str) -> None:
     """Answer each line with an async function of yours: (line, context) -> line."""
     from pierhead.protocols import lines
 
     service = _load(function)
-    specs = [ListenSpec.parse(address) for address in required(addresses)]
     chosen: Any = None if encoding == "bytes" else encoding
     serve_endpoint(lines.serve(service, encoding=chosen), specs)
 
 
-@serve.command("echo", epilog=_ECHO_EPILOG)
-@listen_option((), "tcp:127.0.0.1:7000")
-def serve_echo(addresses: Sequence[str]) -> None:
+@serve.command("echo", cls=ListenCommand, epilog=_ECHO_EPILOG)
+@listens(example="tcp:127.0.0.1:7000")
+def serve_echo(specs: Sequence[ListenSpec]) -> None:
     """Answer each line with itself; a datagram is one line."""
     from pierhead.protocols import lines
 
-    specs = [ListenSpec.parse(address) for address in required(addresses)]
     serve_endpoint(dataclasses.replace(lines.serve(lines.echo, encoding=None), name="echo"), specs)
 
 

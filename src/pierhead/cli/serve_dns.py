@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from pierhead.address import ListenSpec
-from pierhead.cli.serving import EXIT_CODES, listen_option, serve_endpoint
+from pierhead.arguments.click import ListenCommand
+from pierhead.cli.serving import EXIT_CODES, listens, serve_endpoint
 from pierhead.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ Examples:
 """
 
 
-@click.command("dns", epilog=_EPILOG)
+@click.command("dns", cls=ListenCommand, epilog=_EPILOG)
 @click.option(
     "--zone",
     "zones",
@@ -40,7 +41,7 @@ Examples:
     "given; or a directory, which serves each *.zone file in it. Repeat it for more. "
     "[example: example.org=zones/main.txt]",
 )
-@listen_option(("127.0.0.1:5300",), "127.0.0.1:5300 (UDP and TCP)")
+@listens("127.0.0.1:5300", example="127.0.0.1:5300 (UDP and TCP)")
 @click.option(
     "--rate-limit",
     "rate",
@@ -64,7 +65,7 @@ Examples:
 @click.option("--query-log", is_flag=True, help="Log each query to standard error.")
 def serve_dns(
     zones: Sequence[str],
-    addresses: Sequence[str],
+    specs: Sequence[ListenSpec],
     *,
     rate: str,
     secret_files: Sequence[Path],
@@ -76,7 +77,6 @@ def serve_dns(
     """Answer authoritatively from zone files, over UDP and TCP."""
     from pierhead.protocols import dns
 
-    specs = [ListenSpec.parse(address) for address in addresses]
     told = identity is not None or version_text is not None
     service = dns.zones(*zones)
     layered = dns.standard(

@@ -4,45 +4,46 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from pierhead.address import ListenSpec
+from pierhead.arguments.click import listen_flags, listen_option
 from pierhead.endpoint import Endpoint
-from pierhead.errors import UsageError
 from pierhead.server.server import Server
 
-__all__ = ["EXIT_CODES", "listen_option", "required", "serve_endpoint"]
+__all__ = ["EXIT_CODES", "VARIABLE", "listens", "serve_endpoint"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 #: How any server ends, for its help.
 EXIT_CODES = "Exit codes: 0 drained, 1 runtime, 2 usage, 3 could not start"
 
+#: Where to listen if the command line does not say so: addresses, separated by blanks.
+VARIABLE = "PIERHEAD_LISTEN"
 
-def listen_option(default: tuple[str, ...], example: str) -> Callable[[Any], Any]:
-    """Return the option ``-l``, with the addresses it has where none is given."""
-    shown = f"default: {' '.join(default)}" if default else "required"
-    return click.option(
-        "-l",
-        "--listen",
-        "addresses",
-        metavar="ADDR",
-        multiple=True,
-        default=default,
-        help="Address to listen on; repeat it for more. "
-        f"[address; {shown}; example: {example}; see 'pierhead address explain']",
+
+def listens(*default: str, example: str) -> Callable[[F], F]:
+    """Return the option ``-l`` and the flags for addresses; the function gets ``specs``.
+
+    Args:
+        default: where to listen if nothing else is said; none makes the option required.
+        example: an address for the help.
+    """
+    option = listen_option(
+        default,
+        name="specs",
+        envvar=VARIABLE,
+        help="Address to listen on; repeat it for more. 'pierhead address explain' says what "
+        "one means.",
+        example=example,
     )
 
+    def decorate(function: F) -> F:
+        return option(listen_flags(function))
 
-def required(addresses: Sequence[str]) -> Sequence[str]:
-    """Return the addresses.
-
-    Raises:
-        UsageError: there is none.
-    """
-    if not addresses:
-        raise UsageError("nothing to listen on; give an address, such as -l tcp:127.0.0.1:7000")
-    return addresses
+    return decorate
 
 
 def serve_endpoint(
