@@ -142,8 +142,8 @@ WRAPPED = (
     Form("tls+proxy+tcp::443?cert=a.pem&proxy.from=10.0.0.0/8", "the header inside TLS"),
 )
 
-#: What parses and no listener applies; the last two are for `quic:`, which is not opened at all.
-NOT_APPLIED = frozenset({"ecn", "gro", "retry", "0rtt"})
+#: What parses and no listener applies: options of `quic:`, which is not opened at all.
+NOT_APPLIED = frozenset({"retry", "0rtt"})
 
 
 _FEATURES_INTRODUCTION = """\

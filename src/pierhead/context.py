@@ -15,7 +15,16 @@ from typing import Any, Protocol, TypeVar
 
 from pierhead.codec.proxy_header import ProxyHeader
 
-__all__ = ["ConnectionControl", "Context", "Credentials", "Peer", "TlsFacts", "Transport", "Via"]
+__all__ = [
+    "ConnectionControl",
+    "Context",
+    "Credentials",
+    "Ecn",
+    "Peer",
+    "TlsFacts",
+    "Transport",
+    "Via",
+]
 
 T = TypeVar("T")
 
@@ -26,6 +35,19 @@ class Transport(Enum):
     DATAGRAM = "datagram"
     STREAM = "stream"
     SEQPACKET = "seqpacket"
+
+
+class Ecn(Enum):
+    """The congestion mark of a datagram: two bits of its IP header (RFC 3168 §5)."""
+
+    NOT_ECT = 0
+    """The sender does not react to marks."""
+    ECT_1 = 1
+    """The sender reacts to marks, in the way of RFC 9331."""
+    ECT_0 = 2
+    """The sender reacts to marks."""
+    CE = 3
+    """A router on the way was congested."""
 
 
 # The first octets of a raw address, AF_INET and AF_INET6 of Linux, where raw addresses come from.
@@ -186,6 +208,7 @@ class Via:
         socket_peer: the other end of the socket where a PROXY header names the client: the
             proxy. None where the peer of the request is that end itself.
         credentials: who the process at the other end of a Unix socket is; None elsewhere.
+        ecn: the congestion mark of this datagram; None where the address does not ask (``ecn``).
     """
 
     transport: Transport
@@ -197,6 +220,7 @@ class Via:
     proxy: ProxyHeader | None = None
     socket_peer: Peer | None = None
     credentials: Credentials | None = None
+    ecn: Ecn | None = None
 
 
 class ConnectionControl(Protocol):

@@ -289,7 +289,7 @@ _UDP_OPTIONS = (
     ),
     Option(
         key="ecn",
-        meaning="congestion marks are received with each datagram (IP_RECVTOS)",
+        meaning="a service sees each datagram's congestion mark, context.via.ecn (IP_RECVTOS)",
         type=Flag(),
         default=False,
         schemes=_UDP,

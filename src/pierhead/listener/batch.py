@@ -31,7 +31,7 @@ from pierhead.buffer import BufferSource
 from pierhead.context import Peer
 from pierhead.listener.base import Datagram
 
-__all__ = ["MAX_BATCH", "PENDING_ERRORS", "BatchIO", "has_batch_io"]
+__all__ = ["MAX_BATCH", "PENDING_ERRORS", "BatchIO", "Layout", "has_batch_io"]
 
 #: How many datagrams one system call carries.
 MAX_BATCH = 32
@@ -63,33 +63,42 @@ PENDING_ERRORS = frozenset(
 _HEADER = struct.Struct("=QI4xQQQQi4xI4x")
 _NAMELEN, _FLAGS, _LENGTH = 2, 12, 14  # in units of 4 octets
 _HEADER_WORDS = _HEADER.size // 4
+_CONTROLLEN = 5  # in units of 8 octets
 _SEND_FLAGS = int(getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0))
 _AF_UNIX = getattr(socket, "AF_UNIX", 1)
 _UNNAMED = _AF_UNIX.to_bytes(2, sys.byteorder)
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
-    """How a sender's slot is divided: name octets, then control octets (0: none)."""
+class Layout:
+    """How a sender's slot is divided: name octets, then control octets (0: none).
+
+    Attributes:
+        name: octets for the address.
+        control: octets for control messages.
+        interface: where the interface index stands in the slot.
+        destination: where an IPv6 destination stands in the slot.
+    """
 
     name: int
     control: int = 0
-    interface: int = 0  # where the interface index stands in the slot
-    destination: int = 0  # where an IPv6 destination stands in the slot
+    interface: int = 0
+    destination: int = 0
 
     @property
     def size(self) -> int:
+        """How many octets a slot has."""
         return self.name + self.control
 
 
 # (family, with packet info). A control message is a cmsghdr of 16 octets, then struct
 # in_pktinfo (interface, source, destination) or in6_pktinfo (destination, interface).
 _LAYOUTS = {
-    (socket.AF_INET, False): _Layout(16),
-    (socket.AF_INET, True): _Layout(16, 32, interface=32),
-    (socket.AF_INET6, False): _Layout(28),
-    (socket.AF_INET6, True): _Layout(32, 40, interface=64, destination=48),
-    (_AF_UNIX, False): _Layout(112),
+    (socket.AF_INET, False): Layout(16),
+    (socket.AF_INET, True): Layout(16, 32, interface=32),
+    (socket.AF_INET6, False): Layout(28),
+    (socket.AF_INET6, True): Layout(32, 40, interface=64, destination=48),
+    (_AF_UNIX, False): Layout(112),
 }
 
 
@@ -118,7 +127,8 @@ def has_batch_io() -> bool:
 class _Messages:
     """The headers of one direction, and the memory they point at."""
 
-    def __init__(self, layout: _Layout) -> None:
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
         self.senders = bytearray(layout.size * MAX_BATCH)
         self.vectors = bytearray(16 * MAX_BATCH)
         self.headers = bytearray(_HEADER.size * MAX_BATCH)
@@ -133,6 +143,7 @@ class _Messages:
         self.words = memoryview(self.headers).cast("I")
         pointers = memoryview(self.vectors).cast("Q")
         self.bases, self.sizes = pointers[::2], pointers[1::2]
+        self.control_lengths = memoryview(self.headers).cast("Q")[_CONTROLLEN :: _HEADER.size // 8]
 
 
 class BatchIO:
@@ -155,7 +166,7 @@ class BatchIO:
         self._buffers = buffers
         self._buffer = buffers.acquire(STRIDE * MAX_BATCH)
         self._data = memoryview(self._buffer)
-        self._in, self._out = _Messages(layout), _Messages(layout)
+        self._in, self._out = _Messages(self._received(layout)), _Messages(layout)
         base = _address(self._buffer)
         for i in range(MAX_BATCH):
             self._in.bases[i], self._in.sizes[i] = base + i * STRIDE, _SLOT_BYTES
@@ -174,6 +185,10 @@ class BatchIO:
             self._no_interfaces = memoryview(array("I", [0] * MAX_BATCH))
         library = _library()
         self._recvmmsg, self._sendmmsg = library.recvmmsg, library.sendmmsg
+
+    def _received(self, layout: Layout) -> Layout:
+        """Return the layout of what is received; replies have the one given."""
+        return layout
 
     def receive(self, limit: int) -> list[Datagram]:
         """Take up to this many waiting datagrams, `MAX_BATCH` at most; [] when none waits."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferSource
@@ -13,7 +14,32 @@ from pierhead.listener.base import Datagram, ReplyTo
 from pierhead.listener.batch import BatchIO, has_batch_io
 from pierhead.listener.single import SingleIO
 
-__all__ = ["SocketDatagramListener"]
+__all__ = ["DatagramIO", "SocketDatagramListener"]
+
+
+class DatagramIO(Protocol):
+    """A way to receive and to send over a socket; the methods are those of the listener."""
+
+    @property
+    def truncated(self) -> int:
+        """How many datagrams were too large for the receive buffer so far."""
+        ...
+
+    def receive(self, limit: int) -> list[Datagram]:
+        """Take up to this many waiting datagrams."""
+        ...
+
+    def send(self, datagrams: Sequence[Datagram]) -> list[tuple[int, int]]:
+        """Send all of them; return ``(index, errno)`` for each that the kernel refused."""
+        ...
+
+    def peer(self, reply_to: ReplyTo) -> Peer:
+        """Return the sender of a datagram."""
+        ...
+
+    def close(self) -> None:
+        """Give the receive buffer back."""
+        ...
 
 
 class SocketDatagramListener:
@@ -52,11 +78,14 @@ class SocketDatagramListener:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         use_batches = has_batch_io() if batched is None else batched
-        io = BatchIO if use_batches else SingleIO
-        self._io: BatchIO | SingleIO = io(sock, packet_info, buffers)
+        self._io = self._make_io(use_batches, packet_info, buffers)
         # The hot path: no call in between.
         self.receive_batch: Callable[[int], list[Datagram]] = self._io.receive
         self.send_batch: Callable[[Sequence[Datagram]], list[tuple[int, int]]] = self._io.send
+
+    def _make_io(self, use_batches: bool, packet_info: bool, buffers: BufferSource) -> DatagramIO:
+        io = BatchIO if use_batches else SingleIO
+        return io(self._sock, packet_info, buffers)
 
     @property
     def spec(self) -> ListenSpec:

@@ -15,9 +15,10 @@ from pierhead.address import InetAddress, ListenSpec
 from pierhead.address.host import is_ipv4, is_ipv6, show_host
 from pierhead.buffer import BufferSource
 from pierhead.errors import ListenError
+from pierhead.listener.control import IP_PKTINFO
+from pierhead.listener.control_datagram import ControlDatagramListener
 from pierhead.listener.datagram import SocketDatagramListener
 from pierhead.listener.fault import inet_refused
-from pierhead.listener.single import IP_PKTINFO
 from pierhead.listener.socket_option import (
     SOCKET_OPTIONS,
     apply_options,
@@ -110,9 +111,9 @@ class InetSocket:
         if options.get("multicast", "none") == "join":
             _join(sock, self.bind_to, options.get("iface", ""))
         packet_info = options.get("pktinfo", is_wildcard) and ask_packet_info(sock)
-        return SocketDatagramListener(
-            spec, local, sock, buffers, packet_info=packet_info, batched=batched
-        )
+        says_more = options.get("ecn", False) or options.get("gro", False)
+        kind = ControlDatagramListener if says_more else SocketDatagramListener
+        return kind(spec, local, sock, buffers, packet_info=packet_info, batched=batched)
 
     def _address(self) -> str:
         asked = str(self.spec)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,20 +11,24 @@ from pierhead.buffer import BufferSource
 from pierhead.context import Peer
 from pierhead.listener.base import Datagram
 from pierhead.listener.batch import PENDING_ERRORS
+from pierhead.listener.control import Message, is_packet_info, reply_info
 
-__all__ = ["IP_PKTINFO", "SingleIO"]
+__all__ = ["CONTROL_BYTES", "Control", "SingleIO", "source_of"]
 
 _SLOT_BYTES = 65_536
-_CONTROL_BYTES = 128
 
-#: Missing from Python's socket module; the same option by other numbers.
-IP_PKTINFO = {"linux": 8, "darwin": 26}.get(sys.platform)
-
-# Where the interface index stands in in_pktinfo and in6_pktinfo, by level.
-_INTERFACE = {socket.IPPROTO_IP: slice(0, 4), socket.IPPROTO_IPV6: slice(16, 20)}
+#: Room for the control messages of one datagram.
+CONTROL_BYTES = 128
 
 _Address = tuple[Any, ...] | str | bytes
-_Control = tuple[tuple[int, int, bytes], ...]
+
+#: Control messages of one datagram.
+Control = tuple[Message, ...]
+
+
+def source_of(control: Sequence[Message]) -> Control:
+    """Return packet info that makes a reply leave from the address that was asked."""
+    return tuple(reply_info(message) for message in control if is_packet_info(message))
 
 
 class SingleIO:
@@ -34,10 +37,13 @@ class SingleIO:
     The arguments are those of `BatchIO`.
     """
 
+    #: What is said beside a reply, made from what was said beside the datagram.
+    _control = staticmethod(source_of)
+
     def __init__(self, sock: socket.socket, packet_info: bool, buffers: BufferSource) -> None:
         self.truncated = 0
         self._sock = sock
-        self._control_bytes = _CONTROL_BYTES if packet_info else 0
+        self._control_bytes = CONTROL_BYTES if packet_info else 0
         self._buffers = buffers
         self._buffer = buffers.acquire(_SLOT_BYTES)
 
@@ -58,7 +64,7 @@ class SingleIO:
             if flags & socket.MSG_TRUNC:
                 self.truncated += 1
                 continue
-            way_back = ("" if address is None else address, _source(control))
+            way_back = ("" if address is None else address, self._control(control))
             batch.append((bytes(self._buffer[:length]), way_back))
         return batch
 
@@ -73,14 +79,14 @@ class SingleIO:
                 refused.append((index, code))
         return refused
 
-    def _send(self, payload: bytes, address: _Address, control: _Control) -> int:
+    def _send(self, payload: bytes, address: _Address, control: Control) -> int:
         try:
             self._sock.sendmsg([payload], control, 0, address)
         except OSError as error:
             return error.errno or 0
         return 0
 
-    def peer(self, reply_to: tuple[_Address, _Control]) -> Peer:
+    def peer(self, reply_to: tuple[_Address, Control]) -> Peer:
         """Return the sender of a datagram."""
         address = reply_to[0]
         if isinstance(address, bytes):  # an abstract name: a NUL, then anything
@@ -90,20 +96,3 @@ class SingleIO:
     def close(self) -> None:
         """Give the receive buffer back; the object is of no use afterwards."""
         self._buffers.release(self._buffer)
-
-
-def _source(control: list[tuple[int, int, bytes]]) -> _Control:
-    """Turn the packet info of a datagram into that of its reply.
-
-    The interface is left to routing, and a group address is no source address (RFC 4291 §2.7).
-    """
-    replies = []
-    for level, kind, data in control:
-        if level not in _INTERFACE:
-            continue
-        info = bytearray(data)
-        info[_INTERFACE[level]] = bytes(4)
-        if level == socket.IPPROTO_IPV6 and info[0] == 0xFF:
-            continue
-        replies.append((level, kind, bytes(info)))
-    return tuple(replies)

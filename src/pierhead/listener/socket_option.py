@@ -14,6 +14,7 @@ from typing import Any
 from pierhead.address import ListenSpec
 from pierhead.address.option_table import OPTIONS_BY_KEY
 from pierhead.errors import ListenError
+from pierhead.listener.control import ask_ecn, ask_gro
 
 __all__ = ["SOCKET_OPTIONS", "apply_options", "refuse_unknown_options"]
 
@@ -148,6 +149,8 @@ SOCKET_OPTIONS: Mapping[str, Apply] = {
     "transparent": _by_family(_IP_TRANSPARENT, _IPV6_TRANSPARENT),
     "mark": lambda sock, mark: sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark),
     "dscp": _dscp,
+    "ecn": ask_ecn,
+    "gro": ask_gro,
     "rcvbuf": _buffer(socket.SO_RCVBUF),
     "sndbuf": _buffer(socket.SO_SNDBUF),
     "nodelay": _switch(_TCP, "TCP_NODELAY"),

@@ -9,7 +9,8 @@ import pytest
 from pierhead.buffer import BufferPool
 from pierhead.errors import Overloaded
 from pierhead.listener.batch import MAX_BATCH, STRIDE, BatchIO, has_batch_io
-from pierhead.listener.single import IP_PKTINFO, SingleIO
+from pierhead.listener.control import IP_PKTINFO
+from pierhead.listener.single import SingleIO
 
 KINDS = [
     pytest.param(BatchIO, marks=pytest.mark.skipif(not has_batch_io(), reason="no recvmmsg here")),

@@ -156,19 +156,6 @@ async def test_a_short_form_has_to_be_resolved_first(opened):
 
 
 @pytest.mark.parametrize(
-    "address",
-    [
-        "udp:127.0.0.1:0?gro",
-        "udp:127.0.0.1:0?ecn",
-    ],
-)
-async def test_no_option_is_ignored(opened, address):
-    key = address.partition("?")[2].partition("=")[0]
-    with pytest.raises(ListenError, match=f"option {key}: this version does not apply"):
-        await opened(address)
-
-
-@pytest.mark.parametrize(
     ("option", "level", "number", "expected"),
     [
         ("reuseport", socket.SOL_SOCKET, socket.SO_REUSEPORT, 1),

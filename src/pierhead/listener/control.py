@@ -1,0 +1,159 @@
+"""What the kernel says beside a datagram: control messages, and what follows from them.
+
+Three kinds matter here: the address a datagram was sent to (packet info, RFC 3542 §6.2), its
+congestion mark (RFC 3168 §5), and how many octets each datagram has where several of one sender
+were coalesced (UDP_GRO, udp(7)).
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeAlias
+
+from pierhead.context import Ecn
+
+__all__ = [
+    "IP_PKTINFO",
+    "Message",
+    "Said",
+    "ask_ecn",
+    "ask_gro",
+    "control_bytes",
+    "control_messages",
+    "is_packet_info",
+    "read_control",
+    "reply_info",
+    "split_coalesced",
+]
+
+#: Level, kind and data of a control message.
+Message: TypeAlias = tuple[int, int, bytes]
+
+#: Missing from Python's socket module; the same option by other numbers.
+IP_PKTINFO = {"linux": 8, "darwin": 26}.get(sys.platform)
+_SOL_UDP, _UDP_GRO = 17, 104  # Linux; missing likewise
+
+_IP, _IPV6 = socket.IPPROTO_IP, socket.IPPROTO_IPV6
+_INFO = frozenset({(_IP, IP_PKTINFO), (_IPV6, getattr(socket, "IPV6_PKTINFO", None))})
+#: Linux names the option that is the mark, the BSDs for IPv4 the one that asks for it.
+_MARK = frozenset(
+    {
+        (_IP, getattr(socket, "IP_TOS", None)),
+        (_IP, getattr(socket, "IP_RECVTOS", None)),
+        (_IPV6, getattr(socket, "IPV6_TCLASS", None)),
+    }
+)
+_MARKS = tuple(Ecn)
+
+# Where the interface index stands in in_pktinfo and in6_pktinfo, by level.
+_INTERFACE = {_IP: slice(0, 4), _IPV6: slice(16, 20)}
+
+#: struct cmsghdr on 64-bit Linux: length, level, kind; the next one begins at a multiple of 8.
+_CMSGHDR = struct.Struct("=QII")
+
+
+class Said(NamedTuple):
+    """What was said beside one datagram.
+
+    Attributes:
+        packet_info: the message with the address it was sent to; None where nobody asked.
+        ecn: its congestion mark; None where nobody asked.
+        segment_bytes: how many octets each of the coalesced datagrams has; 0 for a single one.
+    """
+
+    packet_info: Message | None
+    ecn: Ecn | None
+    segment_bytes: int
+
+
+def ask_ecn(sock: socket.socket, wanted: bool) -> None:
+    """Have the congestion mark of each datagram said.
+
+    Raises:
+        AttributeError: this platform has no such option.
+        OSError: the system refused.
+    """
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(_IPV6, socket.IPV6_RECVTCLASS, wanted)
+    if sock.family == socket.AF_INET or sys.platform == "linux":
+        # Linux says the mark of an IPv4 datagram on a socket for both families as IPv4 does.
+        sock.setsockopt(_IP, socket.IP_RECVTOS, wanted)
+
+
+def ask_gro(sock: socket.socket, wanted: bool) -> None:
+    """Let the kernel hand over several datagrams of one sender at once (Linux 5.0).
+
+    Raises:
+        OSError: it cannot.
+    """
+    sock.setsockopt(_SOL_UDP, _UDP_GRO, wanted)
+
+
+def control_messages(control: bytes) -> Iterator[Message]:
+    """Yield the messages that the kernel has laid out one behind the other (64-bit Linux)."""
+    start = 0
+    while start + _CMSGHDR.size <= len(control):
+        length, level, kind = _CMSGHDR.unpack_from(control, start)
+        yield level, kind, control[start + _CMSGHDR.size : start + length]
+        start += _aligned(max(length, _CMSGHDR.size))
+
+
+def control_bytes(message: Message) -> bytes:
+    """Lay a message out as the kernel takes it, the opposite of `control_messages`."""
+    level, kind, data = message
+    length = _CMSGHDR.size + len(data)
+    return (_CMSGHDR.pack(length, level, kind) + data).ljust(_aligned(length), b"\0")
+
+
+def _aligned(length: int) -> int:
+    return (length + 7) & ~7
+
+
+def read_control(messages: Iterable[Message]) -> Said:
+    """Return what control messages say; those of other kinds are passed over."""
+    info, ecn, segment_bytes = None, None, 0
+    for message in messages:
+        level, kind, data = message
+        if is_packet_info(message):
+            info = message
+        elif (level, kind) in _MARK:
+            # The traffic class, in one octet or in an int; its lower two bits are the mark.
+            ecn = _MARKS[int.from_bytes(data, sys.byteorder) & 3]
+        elif (level, kind) == (_SOL_UDP, _UDP_GRO):
+            segment_bytes = int.from_bytes(data, sys.byteorder)
+    return Said(info, ecn, segment_bytes)
+
+
+def is_packet_info(message: Message) -> bool:
+    """Tell whether this message says which address a datagram was sent to."""
+    return message[:2] in _INFO
+
+
+def reply_info(message: Message) -> Message:
+    """Turn the packet info of a datagram into that of its reply.
+
+    The interface is left to routing, and so is the address where that of the datagram is a
+    group's, which is no source address (RFC 4291 §2.7); IPv4 gives a usable one itself.
+    """
+    level, kind, data = message
+    info = bytearray(data)
+    info[_INTERFACE[level]] = bytes(4)
+    if level == _IPV6 and info[0] == 0xFF:
+        info[:16] = bytes(16)
+    return level, kind, bytes(info)
+
+
+def split_coalesced(data: bytes, segment_bytes: int) -> list[bytes]:
+    """Return the datagrams that were coalesced, in their order.
+
+    All have the same length but the last, which may be shorter.
+
+    Args:
+        segment_bytes: that length; 0 for a single datagram.
+    """
+    if not segment_bytes or len(data) <= segment_bytes:
+        return [data]
+    return [data[i : i + segment_bytes] for i in range(0, len(data), segment_bytes)]

@@ -1,0 +1,73 @@
+"""A datagram listener that reads what the kernel says beside each datagram (``ecn``, ``gro``)."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from pierhead.buffer import BufferSource
+from pierhead.context import Ecn, Via
+from pierhead.listener.control_io import ControlBatchIO, ControlIO, ControlSingleIO, Marked
+from pierhead.listener.datagram import SocketDatagramListener
+
+__all__ = ["ControlDatagramListener"]
+
+
+class ControlDatagramListener(SocketDatagramListener):
+    """A `SocketDatagramListener` that is `Claiming`: each datagram has its congestion mark.
+
+    What the kernel has coalesced reaches the server as the datagrams that were sent. Those above
+    the limit of one call wait for the next turn of the event loop, and come before what is left
+    in the socket.
+
+    Attributes:
+        refused: nothing: the kernel does not say what is false.
+    """
+
+    refused: Mapping[str, int] = MappingProxyType({})
+    _io: ControlIO
+    _on_readable: Callable[[], None]  # from `start` on
+
+    def _make_io(self, use_batches: bool, packet_info: bool, buffers: BufferSource) -> ControlIO:
+        self._again: asyncio.Handle | None = None
+        self._unmarked: Via | None = None
+        self._marked: dict[Ecn, Via] = {}
+        io = ControlBatchIO if use_batches else ControlSingleIO
+        return ControlIO(io(self._sock, packet_info, buffers))
+
+    def via(self, reply_to: Marked, via: Via) -> Via:
+        """Return the way that a datagram came, with its congestion mark if that was asked for."""
+        if reply_to.ecn is None:
+            return via
+        if via is not self._unmarked:  # once: a listener has one
+            self._unmarked = via
+            self._marked = {ecn: dataclasses.replace(via, ecn=ecn) for ecn in Ecn}
+        return self._marked[reply_to.ecn]
+
+    def start(self, on_readable: Callable[[], None]) -> None:
+        """Call this function in the event loop whenever datagrams may be waiting, here too."""
+        self._on_readable = on_readable
+        super().start(self._readable)
+        self._ask_again()
+
+    def stop(self) -> None:
+        """Call no more; datagrams can still be sent."""
+        super().stop()
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+
+    def _readable(self) -> None:
+        if self._again is None:  # else it comes in this turn of the loop, and once is enough
+            self._turn()
+
+    def _turn(self) -> None:
+        self._again = None
+        self._on_readable()
+        self._ask_again()
+
+    def _ask_again(self) -> None:
+        if self._loop is not None and self._io.has_more:
+            self._again = self._loop.call_soon(self._turn)

@@ -1,0 +1,60 @@
+"""Laws of what the kernel says beside a datagram."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pierhead.context import Ecn
+from pierhead.listener.control import (
+    control_bytes,
+    control_messages,
+    read_control,
+    split_coalesced,
+)
+
+numbers = st.integers(0, 2**32 - 1)
+messages = st.tuples(numbers, numbers, st.binary(max_size=40))
+
+
+@given(data=st.binary(max_size=300), segment_bytes=st.integers(0, 310))
+def test_splitting_loses_nothing_and_keeps_the_order(data, segment_bytes):
+    parts = split_coalesced(data, segment_bytes)
+    assert b"".join(parts) == data
+    assert len(parts) >= 1  # an empty datagram is one, too
+    if segment_bytes:
+        assert {len(part) for part in parts[:-1]} <= {segment_bytes}
+        assert len(parts[-1]) <= segment_bytes
+        assert parts[-1] or len(parts) == 1
+    else:
+        assert parts == [data]
+
+
+@given(parts=st.integers(1, 60), segment_bytes=st.integers(1, 50), last=st.integers(1, 50))
+def test_what_was_coalesced_is_found_again(parts, segment_bytes, last):
+    sent = [bytes([i]) * segment_bytes for i in range(parts)]
+    sent.append(b"z" * min(last, segment_bytes))
+    assert split_coalesced(b"".join(sent), segment_bytes) == sent
+
+
+@given(said=st.lists(messages, max_size=6))
+def test_messages_are_read_as_they_were_laid_out(said):
+    assert list(control_messages(b"".join(map(control_bytes, said)))) == said
+
+
+@given(control=st.binary(max_size=120))
+def test_whatever_stands_there_reading_it_ends(control):
+    for _level, _kind, data in control_messages(control):
+        assert len(data) <= len(control)
+
+
+@pytest.mark.rfc("3168", "5")
+@given(octet=st.integers(0, 255))
+def test_the_mark_is_the_lower_two_bits_of_the_octet(octet):
+    expected = (Ecn.NOT_ECT, Ecn.ECT_1, Ecn.ECT_0, Ecn.CE)[octet % 4]
+    assert read_control([(0, socket.IP_TOS, bytes([octet]))]).ecn is expected
+    whole = octet.to_bytes(4, "little" if socket.htons(1) != 1 else "big")
+    assert read_control([(41, socket.IPV6_TCLASS, whole)]).ecn is expected
