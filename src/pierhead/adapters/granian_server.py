@@ -1,0 +1,146 @@
+"""granian's server with our sockets in the place of its own; needs granian 2.8.
+
+granian binds by itself and has no word for a socket that is there. What stands between the two
+is here, and nothing else: `_init_shared_socket` would bind, `_spawn_worker` hands a worker its
+socket (`SocketHolder`), `_drop_shared_socket` stops listening, `_bind_addr_fmt` is what it logs.
+`tests/unit/adapters/test_granian_server.py` has a test for each.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Any
+
+from granian.constants import Interfaces
+from granian.errors import FatalError
+from granian.net import SocketHolder  # type: ignore[attr-defined]  # its stub is stricter
+from granian.server import Server
+
+from pierhead.address import ListenSpec
+from pierhead.errors import ListenError, UsageError
+from pierhead.listener.sockets import ListeningSockets, listening_sockets
+
+__all__ = ["SocketsServer", "serve"]
+
+#: What says where to listen, which the addresses do.
+_WHERE = ("address", "port", "uds", "uds_permissions")
+_BACKLOG = 1024
+
+
+def serve(
+    target: str | Callable[..., Any],
+    addresses: Sequence[str | ListenSpec],
+    options: Mapping[str, Any],
+) -> None:
+    """Open the addresses and run granian on them until a signal.
+
+    Raises:
+        UsageError: an option that granian does not have, or refuses; an address (see
+            `listening_sockets`).
+        SystemExit: a worker failed; granian has logged why.
+    """
+    given = _checked(options)
+    loader = None if isinstance(target, str) else partial(_given, target)
+    with ExitStack() as stack:
+        listening = stack.enter_context(listening_sockets(*addresses))
+        _check_families(listening)
+        server = SocketsServer(target, listening, stack.close, given)
+        server.on_startup(partial(_say_ready, listening))
+        try:
+            server.serve(target_loader=loader, wrap_loader=False)
+        except FatalError as error:  # it has logged the reason
+            raise UsageError(f"granian does not take this configuration: {error}") from None
+
+
+class SocketsServer(Server):  # type: ignore[misc, valid-type]  # one of two, by build of Python
+    """granian's server over sockets that listen already, ``workers`` processes for each.
+
+    Args:
+        target: the application.
+        listening: the sockets.
+        stop_listening: closes them; called once, before the workers are told to stop.
+        options: granian's own.
+    """
+
+    _shd: Any
+    _sso: Any
+
+    def __init__(
+        self,
+        target: str | Callable[..., Any],
+        listening: ListeningSockets,
+        stop_listening: Callable[[], None],
+        options: Mapping[str, Any],
+    ) -> None:
+        each = max(1, options.get("workers", 1))
+        backlog = options.get("backlog", _BACKLOG)
+        limits = {"backlog": backlog, "backpressure": max(1, backlog // each)}
+        workers = each * len(listening.sockets)
+        super().__init__(target, **{**limits, **options, "workers": workers})
+        self._listening = listening
+        self._stop_listening = stop_listening
+
+    @property
+    def _bind_addr_fmt(self) -> str:
+        return ", ".join(one.removeprefix("tcp:") for one in self._listening.addresses)
+
+    def _init_shared_socket(self) -> None:
+        """Bind nothing."""
+        self._ssp = self._shd = self._sso = None
+
+    def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> Any:
+        place = idx % len(self._listening.sockets)
+        sock, spec = self._listening.sockets[place], self._listening.specs[place]
+        # A worker listens once more, with this backlog.
+        backlog = spec.options.get("backlog", self.backlog)
+        is_unix = sock.family == socket.AF_UNIX
+        # What is not forked gets the descriptor by way of the socket object.
+        self._sso = sock
+        self._shd = SocketHolder(sock.fileno(), is_unix, backlog)  # type: ignore[call-arg]
+        return super()._spawn_worker(idx, target, callback_loader)
+
+    def _drop_shared_socket(self) -> None:
+        self._stop_listening()
+
+
+def _given(application: Callable[..., Any]) -> Callable[..., Any]:
+    return application
+
+
+def _check_families(listening: ListeningSockets) -> None:
+    known = (socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX", None))
+    for sock, spec in zip(listening.sockets, listening.specs, strict=True):
+        if sock.family not in known:
+            reason = "granian accepts TCP and Unix connections alone"
+            remedy = "write tcp: or unix:, or serve with another server"
+            raise ListenError(str(spec), "granian", reason, remedy)
+
+
+def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    known = list(inspect.signature(Server.__init__).parameters)[2:]  # after self and target
+    for name in options:
+        if name in _WHERE:
+            raise UsageError(f"the addresses say where granian listens: leave {name}= out")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
+            raise UsageError(f"granian has no option {name!r}{hint}")
+    if "interface" in options:
+        _check_interface(options["interface"])
+    return dict(options)
+
+
+def _check_interface(name: object) -> None:
+    known = [one.value for one in Interfaces]
+    if name not in known:
+        raise UsageError(f"granian has no interface {name!r}; known are {', '.join(known)}")
+
+
+def _say_ready(listening: ListeningSockets) -> None:
+    print("ready", *listening.addresses, file=sys.stderr, flush=True)

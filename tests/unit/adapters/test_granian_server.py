@@ -1,0 +1,126 @@
+"""What we rely on in granian, which it does not promise: one test for each."""
+
+from __future__ import annotations
+
+import inspect
+import socket
+
+import pytest
+from granian.constants import Interfaces
+from granian.net import SocketHolder
+from granian.server import Server
+
+from pierhead.adapters import granian_server
+from pierhead.adapters.granian_server import SocketsServer
+from pierhead.errors import UsageError
+from pierhead.listener.sockets import listening_sockets
+
+
+@pytest.fixture
+def server():
+    """Makes a server on some addresses; what its workers would get is in ``spawned``."""
+
+    def make(listening, stop=lambda: None, **options):
+        return SocketsServer("nowhere:app", listening, stop, {"log_enabled": False, **options})
+
+    return make
+
+
+@pytest.fixture
+def spawned(monkeypatch):
+    """What granian is about to start its workers with."""
+    holders = []
+
+    def spawn(self, idx, target, callback_loader):
+        holders.append((idx, self._shd.__getstate__(), self._ssp, self._sso))
+
+    monkeypatch.setattr(Server, "_spawn_worker", spawn)
+    return holders
+
+
+def test_a_holder_is_made_of_a_descriptor_its_kind_and_a_backlog():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        holder = SocketHolder(sock.fileno(), True, 77)
+        assert holder.get_fd() == sock.fileno()
+        assert holder.is_uds() is True
+        assert holder.__getstate__() == (sock.fileno(), True, 77)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("_init_shared_socket", ["self"]),
+        ("_drop_shared_socket", ["self"]),
+        ("_spawn_worker", ["self", "idx", "target", "callback_loader"]),
+    ],
+)
+def test_what_is_put_in_place_of_granians_own_is_there(name, parameters):
+    assert list(inspect.signature(getattr(Server, name)).parameters) == parameters
+
+
+def test_granian_starts_binds_spawns_and_stops_in_this_order(server, monkeypatch):
+    """Stop listening comes before the workers end, and ``ready`` before they begin."""
+    steps = []
+    with listening_sockets("127.0.0.1:0") as listening:
+        made = server(listening, lambda: steps.append("stop listening"))
+        for name in ("_spawn_workers", "_stop_workers"):
+            monkeypatch.setattr(made, name, lambda *_, name=name: steps.append(name))
+        monkeypatch.setattr("granian.server.common.set_main_signals", lambda *_: None)
+        made.on_startup(lambda: steps.append("ready"))
+        made.startup(None, None)
+        made.shutdown()
+    assert steps == ["ready", "_spawn_workers", "stop listening", "_stop_workers"]
+
+
+def test_each_worker_gets_one_of_our_sockets_and_its_backlog(server, spawned, tmp_path):
+    with listening_sockets(f"unix:{tmp_path}/s?backlog=7", "127.0.0.1:0") as listening:
+        made = server(listening, workers=2, backlog=300)
+        made._init_shared_socket()
+        assert made.workers == 4
+        for idx in range(made.workers):
+            made._spawn_worker(idx, None, None)
+        unix, tcp = listening.sockets
+        assert spawned == [
+            (0, (unix.fileno(), True, 7), None, unix),
+            (1, (tcp.fileno(), False, 300), None, tcp),
+            (2, (unix.fileno(), True, 7), None, unix),
+            (3, (tcp.fileno(), False, 300), None, tcp),
+        ]
+
+
+def test_more_addresses_do_not_lower_what_a_worker_takes_at_a_time(server):
+    with listening_sockets("127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0") as listening:
+        assert server(listening, workers=2).backpressure == 512
+        assert server(listening, backpressure=9).backpressure == 9
+
+
+def test_granian_logs_where_it_really_listens(server, tmp_path):
+    with listening_sockets("127.0.0.1:0", f"unix:{tmp_path}/s") as listening:
+        port = listening.sockets[0].getsockname()[1]
+        assert server(listening)._bind_addr_fmt == f"127.0.0.1:{port}, unix:{tmp_path}/s"
+
+
+@pytest.mark.parametrize("name", ["address", "port", "uds", "uds_permissions"])
+def test_options_that_say_where_to_listen_are_refused(name):
+    assert name in inspect.signature(Server.__init__).parameters
+    with pytest.raises(UsageError, match=f"leave {name}= out"):
+        granian_server.serve("nowhere:app", ["127.0.0.1:0"], {name: "x"})
+
+
+def test_unknown_options_and_interfaces_are_refused_with_the_nearest():
+    with pytest.raises(UsageError, match="did you mean workers"):
+        granian_server.serve("nowhere:app", ["127.0.0.1:0"], {"worker": 2})
+    with pytest.raises(UsageError, match="known are asgi, asginl, rsgi, wsgi"):
+        granian_server.serve("nowhere:app", ["127.0.0.1:0"], {"interface": "cgi"})
+    with pytest.raises(UsageError, match=r"known are .*workers"):
+        granian_server.serve("nowhere:app", ["127.0.0.1:0"], {"zzz": 2})
+
+
+def test_what_granian_itself_refuses_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="blocking_threads"):
+        granian_server.serve(
+            "nowhere:app",
+            [f"unix:{tmp_path}/s"],
+            {"blocking_threads": 5, "interface": Interfaces.ASGI, "log_enabled": False},
+        )
+    assert list(tmp_path.iterdir()) == []
