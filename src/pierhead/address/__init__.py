@@ -30,6 +30,7 @@ from pierhead.address.forms import (
     UnixAddress,
     VsockAddress,
 )
+from pierhead.address.json_schema import address_schema, text_schema
 from pierhead.address.option_table import OPTIONS, Option
 from pierhead.address.options import SocketOptions
 from pierhead.address.schemes import SCHEMES, WRAPPERS, Kind
@@ -61,6 +62,8 @@ __all__ = [
     "UnixAddress",
     "Value",
     "VsockAddress",
+    "address_schema",
     "explain",
     "refusals",
+    "text_schema",
 ]

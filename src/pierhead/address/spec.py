@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import FrozenInstanceError
 from itertools import accumulate
-from typing import NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from pierhead.address.forms import InetAddress, ListenAddress
 from pierhead.address.grammar import Parts, read
+from pierhead.address.json_schema import JsonSchema, address_schema, text_schema
 from pierhead.address.option_table import OPTIONS_BY_KEY
 from pierhead.address.options import SocketOptions
+from pierhead.address.pydantic import core_schema_of
 from pierhead.address.rules import Conflict, conflicts, kind_of, lacking, why_not
 from pierhead.address.schemes import SCHEMES, SHORT_FORM_SCHEMES, WRAPPERS, Kind
 from pierhead.address.table import Table, read_table, write_table
 from pierhead.address.text import LONGEST_TEXT
 from pierhead.errors import AddressError, UsageError
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
 
 __all__ = ["ListenSpec", "ShortForm"]
 
@@ -108,6 +114,16 @@ class ListenSpec:
     def to_table(self) -> Table:
         """Return the table that `from_table` reads back, of what TOML and JSON have."""
         return write_table(self.wrappers, self.address, self.options)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> CoreSchema:
+        return core_schema_of(cls, cls.from_table)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchema:
+        return address_schema() if handler.mode == "validation" else text_schema()
 
     @property
     def kind(self) -> Kind | None:
