@@ -6,6 +6,7 @@
     │       └── TableError   several faults in the table of one such address
     ├── ConfigError          a file is wrong: every fault with file, line and column
     ├── ListenError          an address could not be opened: which, which step, what to do
+    ├── StartupError         what is to be served could not start, by its own account
     ├── PeerError            what a peer sent is wrong; never logged above debug
     │   ├── DecodeError      a frame is not a message of this protocol
     │   │   └── FramingError the byte stream cannot be split any further: the connection ends
@@ -36,6 +37,7 @@ __all__ = [
     "PierheadError",
     "ServiceError",
     "ServiceFailed",
+    "StartupError",
     "TableError",
     "TimedOut",
     "UsageError",
@@ -164,6 +166,12 @@ class ListenError(PierheadError):
     def __str__(self) -> str:
         text = f"cannot listen on {self.address}: {self.step}: {self.reason}"
         return f"{text}\n  {self.remedy}" if self.remedy else text
+
+
+class StartupError(PierheadError):
+    """What is to be served could not start: an application's own start-up failed."""
+
+    exit_code = 3
 
 
 class PeerError(PierheadError):
