@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import socket
+import stat
 import struct
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 import dns.message
 import dns.query
 import dns.rcode
+import pytest
 from tests.processes import ROOT, Running
 
 PORT = re.compile(r"127\.0\.0\.1:\d+")
@@ -113,3 +115,47 @@ def test_embedded_prints_where_it_served_and_that_nothing_was_lost(tmp_path: Pat
         assert running.process.wait(20) == 0
     assert re.fullmatch(r"\['tcp:127\.0\.0\.1:\d+'\]", running.out[0])
     assert running.out[-1] == "<LostRequests 0>"
+
+
+@pytest.mark.parametrize(
+    ("program", "option"),
+    [("click_program.py", ["-l"]), ("argparse_program.py", []), ("typer_program.py", ["--listen"])],
+    ids=["click", "argparse", "typer"],
+)
+class TestProgramsThatReadTheirCommandLine:
+    def test_it_listens_where_it_is_told_to(
+        self, program: str, option: list[str], tmp_path: Path
+    ) -> None:
+        told = [*option, "127.0.0.1:0", *option, "./shout.sock"]
+        flags = ["--unix-listen-chmod", "owner", "--recv-buffer-size", "65536"]
+        command = [sys.executable, "-W", "error", str(ROOT / "examples" / program)]
+        with Running([*command, *flags, *told], cwd=tmp_path) as running:
+            at = dict(one.split(":", 1) for one in running.line("ready").split()[1:])
+            assert tcp(at["tcp"], b"hello\n") == b"HELLO\n"
+            assert stat.S_IMODE((tmp_path / "shout.sock").stat().st_mode) == 0o600
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(tmp_path / "shout.sock"))
+                client.sendall(b"hello\n")
+                assert client.recv(100) == b"HELLO\n"
+            assert running.stop() == 0
+
+    @pytest.mark.parametrize(
+        ("words", "found"),
+        [
+            (["127.0.0.1"], "the port is missing"),
+            (["127.0.0.1:0?backlgo=5"], "did you mean backlog?"),
+            (["127.0.0.1:0", "--unix-listen-chmod", "owner"], "none of the addresses"),
+            (["127.0.0.1:0", "--tcp-keepalive", "1:2:3:4"], "more than three parts"),
+        ],
+        ids=["no port", "unknown option", "flag without effect", "bad value"],
+    )
+    def test_a_mistake_ends_it_with_2_and_no_traceback(
+        self, program: str, option: list[str], words: list[str], found: str, tmp_path: Path
+    ) -> None:
+        command = [sys.executable, str(ROOT / "examples" / program), *option, *words]
+        with Running(command, cwd=tmp_path, env={"COLUMNS": "200"}) as running:
+            assert running.line_or_end("ready") is None
+            assert running.process.wait(20) == 2, running
+        said = "\n".join(running.err)
+        assert found in said
+        assert "Traceback" not in said
