@@ -33,6 +33,7 @@ _AT_ADDRESS = f"{_UNIT}/server/test_at_address.py"
 _UNUSUAL = f"{_UNIT}/listener/test_unusual.py"
 _STREAM = f"{_UNIT}/listener/test_stream.py"
 _INETD = f"{_UNIT}/listener/test_inetd.py"
+_CLICK = f"{_UNIT}/arguments/test_click.py"
 _ACTIVATION = "tests/interop/test_socket_activation.py"
 _FORM = f"{_GRAMMAR}::test_a_form_parses_and_prints_canonically"
 _SET = f"{_OPEN}::test_an_option_reaches_the_socket"
@@ -294,10 +295,44 @@ FEATURES = {
     ),
     "Programs": (
         Feature(
-            "clap: `-l`, and flags for options",
+            "clap: `ListenerAddressLFlag`",
             "",
-            "`pierhead serve … -l ADDRESS`, as often as you like; options stand in the address",
-            f"{_UNIT}/cli/test_main.py::test_echo_answers_on_all_four_kinds_of_socket",
+            "[`-l`, `--listen`, `--listen-address`](../howto/command-lines.md) for click, argparse "
+            "and typer; may be repeated",
+            f"{_CLICK}::test_the_option_has_three_spellings_and_may_be_repeated",
+        ),
+        Feature(
+            "clap: `ListenerAddressPositional`",
+            "",
+            "likewise; one address or many",
+            f"{_CLICK}::test_the_argument_takes_one_or_many",
+        ),
+        Feature(
+            "clap: `flatten`, every option as a flag",
+            "",
+            "[all eleven](command-line.md#flags-for-addresses), in a group of their own in the help",
+            f"{_CLICK}::test_every_flag_is_there",
+        ),
+        Feature(
+            "a flag for no address",
+            "",
+            "refused, with the reason for each address; there it is ignored",
+            f"{_UNIT}/address/test_flags.py"
+            "::test_a_flag_for_none_of_the_addresses_is_refused_with_each_reason",
+        ),
+        Feature(
+            "another reader of command lines (`argh`)",
+            "",
+            "argparse, and `ListenSpec.parse` for any other",
+            f"{_UNIT}/arguments/test_argparse.py"
+            "::test_flags_are_filled_into_the_addresses_and_leave_the_namespace",
+        ),
+        Feature(
+            "a program that is there already",
+            "",
+            "`pierhead serve` takes the same option and flags",
+            f"{_UNIT}/cli/test_serving.py"
+            "::test_every_server_takes_every_flag_in_a_section_of_its_own",
         ),
         Feature(
             "axum, hyper, tonic, tokio-util",
