@@ -17,7 +17,9 @@ def main(path: str) -> int:
     text = Path(path).read_text()
     if text.lstrip().startswith(">>> "):
         return doctest.testfile(path, module_relative=False).failed
-    code = compile(text, path, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    # Not with the __future__ of this file: a reader's program has none.
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    code = compile(text, path, "exec", flags=flags, dont_inherit=True)
     outcome = eval(code, {"__name__": "__main__"})
     if inspect.iscoroutine(outcome):
         asyncio.run(outcome)
