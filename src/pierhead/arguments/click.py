@@ -174,12 +174,23 @@ def listen_argument(
         many: whether several may be given; if not, the function gets one `ListenSpec`.
         envvar: a variable of the environment with addresses, separated by blanks.
     """
-    how: dict[str, Any] = (
-        {"nargs": -1, "metavar": f"{METAVAR}..."} if many else {"metavar": METAVAR}
-    )
-    if default is not None:  # click takes None for a default
-        how["default"] = (default,) if many else default
+    how: dict[str, Any] = {"metavar": METAVAR}
+    if many:  # click before 8.2 has no default for these
+        how = {"metavar": f"{METAVAR}...", "nargs": -1, "callback": _default_to(default)}
+    elif default is not None:  # click takes None for a default
+        how["default"] = default
     return click.argument(name, type=ListenType(), envvar=envvar, required=default is None, **how)
+
+
+def _default_to(default: str | None) -> Callable[..., tuple[ListenSpec, ...]]:
+    fallback = () if default is None else (ListenSpec.parse(default),)
+
+    def choose(
+        ctx: click.Context, param: click.Parameter, value: tuple[ListenSpec, ...]
+    ) -> tuple[ListenSpec, ...]:
+        return value or fallback
+
+    return choose
 
 
 def listen_flags(function: F) -> F:
