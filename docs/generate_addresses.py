@@ -40,6 +40,7 @@ server prints:
   `%26` for `&`, `%25` for `%`.
 - An address has one canonical spelling, which `str(ListenSpec.parse(text))` and
   `pierhead address explain` print; it parses back to an equal value.
+- A configuration file may have [a table](../howto/configuration.md) of address and options instead.
 
 This page is written by `docs/generate_addresses.py` from the tables of `pierhead.address`
 (`make pages`). Why the grammar is as it is: [decision 1](../decisions/0001-address-grammar.md).

@@ -35,6 +35,8 @@ _STREAM = f"{_UNIT}/listener/test_stream.py"
 _INETD = f"{_UNIT}/listener/test_inetd.py"
 _CLICK = f"{_UNIT}/arguments/test_click.py"
 _ACTIVATION = "tests/interop/test_socket_activation.py"
+_TABLE = f"{_UNIT}/address/test_table.py::test_a_table_reads_as_the_address_that_says_the_same"
+_CONFIGURED = "tests/examples/test_configuration.py"
 _FORM = f"{_GRAMMAR}::test_a_form_parses_and_prints_canonically"
 _SET = f"{_OPEN}::test_an_option_reaches_the_socket"
 
@@ -333,6 +335,51 @@ FEATURES = {
             "`pierhead serve` takes the same option and flags",
             f"{_UNIT}/cli/test_serving.py"
             "::test_every_server_takes_every_flag_in_a_section_of_its_own",
+        ),
+        Feature(
+            "serde: an address is a string",
+            "",
+            "[msgspec, pydantic](../howto/configuration.md), or `ListenSpec.from_table` on what "
+            "`tomllib` gives; options may stand in the string",
+            f"{_UNIT}/config/test_msgspec.py"
+            "::test_text_and_table_are_read_wherever_a_field_has_an_address",
+        ),
+        Feature(
+            "serde: options with defaults",
+            "",
+            "a table with the address; `to_table` writes it, and JSON Schema describes it",
+            _TABLE,
+        ),
+        Feature(
+            "serde: keepalive and chmod are strings",
+            "unix:/run/app.sock?mode=group tcp::80?keepalive=60s:5s:3",
+            "so is every value, where you like",
+            _TABLE,
+        ),
+        Feature(
+            "serde: errors",
+            "",
+            "all at once, each pointing into its entry, with the path of the field",
+            f"{_UNIT}/address/test_table.py::test_every_fault_is_told_at_once",
+        ),
+        Feature(
+            "example `serde_echo`",
+            "",
+            "[`echo_from_toml.py`](../../examples/echo_from_toml.py)",
+            f"{_CONFIGURED}::test_echo_from_toml_listens_where_the_file_says",
+        ),
+        Feature(
+            "example `custom_connection`: mock testing",
+            "",
+            "[`test_own_listener.py`](../../examples/test_own_listener.py)",
+            "examples/test_own_listener.py::test_every_connection_is_served_and_has_its_peer",
+        ),
+        Feature(
+            "example `custom_connection`: serving",
+            "",
+            "[`own_listener.py`](../../examples/own_listener.py): connections that another "
+            "program passes on",
+            f"{_CONFIGURED}::test_own_listener_serves_what_another_program_passes_on",
         ),
         Feature(
             "axum, hyper, tonic, tokio-util",
