@@ -44,11 +44,11 @@ class Guest(Protocol):
         """Whether the peer has the word and owes a whole request, in its time."""
         ...
 
-    def finish(self, transport: asyncio.Transport) -> None:
+    def finish(self, transport: HostedTransport) -> None:
         """Accept nothing more, answer what was accepted, then close the transport.
 
-        Called once, and nothing is read any more. The protocol may have been told the end of its
-        input before.
+        Called once, and nothing is read any more unless the guest asks for it by
+        `HostedTransport.read_on`. The protocol may have been told the end of its input before.
         """
         ...
 
@@ -75,6 +75,7 @@ class HostedConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._close_reason = ""
         self._is_finishing = False
+        self._reads_on = False  # though it finishes
         self._is_gone = False
         self._is_paused = False  # by the guest
         self._was_aborted = False
@@ -99,7 +100,7 @@ class HostedConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Give the guest what arrived."""
         self._scope.counters.bytes_received.value += len(data)
-        if self._is_finishing:
+        if self._is_deaf:
             return
         now = self._scope.clock.monotonic()
         if self._partial_since is None and self.guest.awaits_request:
@@ -116,7 +117,7 @@ class HostedConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Pass the end of input on; what is being answered keeps the connection open."""
-        if self._is_finishing:
+        if self._is_deaf:
             return True
         stays_open = bool(self._call(cast(asyncio.Protocol, self.guest.protocol).eof_received))
         if self.guest.in_flight and not stays_open:
@@ -165,7 +166,7 @@ class HostedConnection(asyncio.Protocol):
 
     def pause_reading(self, is_paused: bool) -> None:
         """Read no more, or again, as the guest wants; a host that finishes reads no more."""
-        if self._transport is None or self._transport.is_closing() or self._is_finishing:
+        if self._transport is None or self._transport.is_closing() or self._is_deaf:
             return
         if is_paused != self._is_paused:
             self._is_paused = is_paused
@@ -174,6 +175,17 @@ class HostedConnection(asyncio.Protocol):
                 self._transport.pause_reading()
             else:
                 self._transport.resume_reading()
+
+    def read_on(self) -> None:
+        """Read as before though the connection finishes."""
+        if self._is_finishing and not self._reads_on:
+            self._reads_on = True
+            if not self._is_paused and self._transport is not None:
+                self._transport.resume_reading()
+
+    @property
+    def _is_deaf(self) -> bool:
+        return self._is_finishing and not self._reads_on
 
     def note_written(self, size: int) -> None:
         """Count octets that the guest has written."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from pierhead.server.connection import ConnectionScope
@@ -73,6 +73,14 @@ class HostedTransport(asyncio.Transport):
         """Read again."""
         self._host.pause_reading(False)
 
+    def read_on(self) -> None:
+        """Go on reading while the connection finishes: for the rest of what was accepted.
+
+        The body of a request may still be on its way, and a WebSocket closes by a handshake. To
+        be called from `Guest.finish`.
+        """
+        self._host.read_on()
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send these octets."""
         self._host.note_written(len(data))
@@ -81,6 +89,16 @@ class HostedTransport(asyncio.Transport):
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         """Send these pieces, in order."""
         self.write(b"".join(list_of_data))
+
+    @property
+    def _sendfile_compatible(self) -> NoReturn:
+        """Make ``loop.sendfile`` say what servers are prepared for, on every loop.
+
+        asyncio looks this up; for want of it `RuntimeError` is raised, which servers take for a
+        mistake. uvloop raises `NotImplementedError` by itself. Either way the octets of a file
+        pass the host, which counts them and sees whether the peer takes them.
+        """
+        raise NotImplementedError("a hosted connection has no sendfile")
 
     def can_write_eof(self) -> bool:
         """Tell whether each direction ends by itself here."""

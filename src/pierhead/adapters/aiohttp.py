@@ -1,0 +1,125 @@
+"""Serve an aiohttp application on anything that listens.
+
+    from aiohttp import web
+    from pierhead import run
+    from pierhead.adapters import aiohttp
+
+    async def hello(request: web.Request) -> web.Response:
+        return web.Response(text=f"Hello, {request.remote}\\n")
+
+    app = web.Application()
+    app.router.add_get("/", hello)
+    run(aiohttp.serve(app), "127.0.0.1:8000", "unix:/run/app.sock?mode=0660", "sd-listen:web")
+
+It takes the place of `aiohttp.web.run_app`: aiohttp parses, routes and answers; where to listen,
+how long to wait for whom and how to stop is ours. What belongs to the application's life
+(``on_startup``, ``on_shutdown``, ``on_cleanup``, ``cleanup_ctx``) happens when aiohttp says.
+
+Only ``serve`` needs aiohttp: ``pip install 'pierhead[aiohttp]'``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
+
+from pierhead.adapters.missing import missing_extra
+from pierhead.endpoint import Endpoint
+from pierhead.errors import UsageError
+
+if TYPE_CHECKING:
+    from logging import Logger
+
+    from aiohttp.abc import AbstractAccessLogger
+    from aiohttp.web import Application, Server
+
+__all__ = ["Settings", "Source", "serve"]
+
+#: An application, aiohttp's low-level server, or a function that makes one of them.
+Source: TypeAlias = (
+    "Application | Server | Callable[[], Application | Server | Awaitable[Application | Server]]"
+)
+
+
+class Settings(TypedDict, total=False):
+    """What aiohttp's own server can be told, beside what is said to ours."""
+
+    #: Where requests are logged, at level INFO; None for nowhere.
+    access_log: Logger | None
+    access_log_class: type[AbstractAccessLogger]
+    access_log_format: str
+    #: Whether a body is decompressed before a handler reads it.
+    auto_decompress: bool
+    #: Whether a handler is cancelled when its client leaves.
+    handler_cancellation: bool
+    #: In octets: the request line, and one header field.
+    max_line_size: int
+    max_field_size: int
+    #: In octets: how much of a body is held before its client is made to wait.
+    read_bufsize: int
+
+
+#: What `run_app` and its runners take that is said elsewhere here, and where.
+_ELSEWHERE = {
+    "handle_signals": "pierhead.run handles them",
+    "keepalive_timeout": "idle_timeout= of run or Server, or ?idle= of an address",
+    "lingering_time": "linger_timeout= of run or Server",
+    "shutdown_timeout": "drain_timeout= of run or Server, or ?drain= of an address",
+    "ssl_context": "an address such as tls+127.0.0.1:8443?cert=server.pem",
+    "tcp_keepalive": "?keepalive= of an address",
+}
+
+
+def serve(
+    app: Source,
+    *,
+    name: str = "aiohttp",
+    short_form: tuple[str, ...] = ("tcp",),
+    alpn: tuple[str, ...] = ("http/1.1",),
+    **settings: Unpack[Settings],
+) -> Endpoint:
+    """Return the application as an endpoint for streams.
+
+    A client has ``first_byte_timeout`` to begin, ``message_timeout`` for the head of a request,
+    and ``idle_timeout`` between requests and between two pieces of a body. A WebSocket may be
+    silent for ever: aiohttp's ``heartbeat`` is for that. At the stop of the server, connections
+    without a request are closed, ``on_shutdown`` is called, requests are answered, bodies that
+    are on their way are read; a request that is not answered after ``drain_timeout`` is named
+    lost. One server serves an endpoint at a time.
+
+    Args:
+        app: an application, or a function, async or not, that makes one when serving begins.
+        name: for logs and messages.
+        short_form: the schemes that an address without a scheme stands for.
+        alpn: what TLS agrees on, best first, where the address does not say.
+        settings: aiohttp's own; a low-level server has had them when it was made.
+
+    Raises:
+        UsageError: aiohttp is not installed, a setting is unknown or said elsewhere, or what is
+            to be served is none of these.
+    """
+    try:
+        from pierhead.adapters.aiohttp_server import Hosting
+    except ModuleNotFoundError as error:
+        raise missing_extra("aiohttp", error) from None
+    for setting in settings:
+        if setting not in Settings.__optional_keys__:
+            raise _unknown(setting)
+    hosting = Hosting(name, app, dict(settings))
+    return Endpoint(
+        name=name,
+        stream=hosting.connect,
+        short_form=short_form,
+        alpn=alpn,
+        lifespan=hosting.lifespan,
+    )
+
+
+def _unknown(setting: str) -> UsageError:
+    known = ", ".join(sorted(Settings.__optional_keys__))
+    if setting in _ELSEWHERE:
+        return UsageError(f"{setting} is not said here but there: {_ELSEWHERE[setting]}")
+    return UsageError(
+        f"{setting} is no setting of aiohttp's that counts here; expected one of {known}; "
+        "where to listen is said by the addresses"
+    )

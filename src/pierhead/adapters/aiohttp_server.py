@@ -1,0 +1,280 @@
+"""aiohttp's server as a guest: its protocol, and the life of its application.
+
+    lifespan ─▶ AppRunner.setup ─▶ … connections … ─▶ drain ─▶ on_shutdown ─▶ AppRunner.cleanup
+    connect  ─▶ HostedConnection ─▶ _Handler, which is aiohttp's RequestHandler
+
+aiohttp keeps to itself what it works on, so that the handler counts what came in and what was
+answered. Needs aiohttp; imported by `pierhead.adapters.aiohttp` when it is first used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+from aiohttp import StreamReader, http, web
+
+from pierhead.endpoint import StreamHandler
+from pierhead.errors import PierheadError, ServiceFailed, UsageError
+from pierhead.server.hosted import hosted
+
+if TYPE_CHECKING:
+    from pierhead.adapters.aiohttp import Source
+    from pierhead.server.connection import ConnectionScope
+    from pierhead.server.hosted_transport import HostedTransport
+
+__all__ = ["Hosting"]
+
+#: aiohttp has a timer of its own for idle connections, which must not be before ours: the
+#: longest ``idle_timeout`` there may be.
+_KEEPALIVE_S = 2_592_000.0
+#: How long aiohttp waits for what the drain has left; it has been named lost.
+_SHUTDOWN_S = 1.0
+
+
+class Hosting:
+    """One application between two stops; makes the guest of each connection."""
+
+    def __init__(self, name: str, source: Source, settings: dict[str, Any]) -> None:
+        if not (isinstance(source, web.Application | web.Server) or callable(source)):
+            raise UsageError(
+                f"{source!r} cannot be served; expected an aiohttp.web.Application, an "
+                "aiohttp.web.Server, or a function that makes one"
+            )
+        self._name = name
+        self._source = source
+        self._settings = settings
+        self._runner: _AppRunner | web.ServerRunner | None = None
+        self.connect: StreamHandler = hosted(self._guest)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Start the application up; at the end, clean it up, whatever happened."""
+        if self._runner is not None:
+            raise UsageError(
+                f"this {self._name} endpoint is being served already; give one server all its "
+                "addresses, or make an endpoint for each"
+            )
+        self._runner = runner = await self._make_runner()
+        try:
+            try:
+                await runner.setup()
+            except Exception as error:
+                raise self._failed("startup", error) from error
+            yield
+        finally:
+            self._runner = None
+            await self._clean_up(runner)
+
+    async def _make_runner(self) -> _AppRunner | web.ServerRunner:
+        made = await self._made()
+        if isinstance(made, web.Server):
+            if self._settings:
+                given = ", ".join(self._settings)
+                raise UsageError(f"give {given} to aiohttp.web.Server, which is made already")
+            return web.ServerRunner(made, shutdown_timeout=_SHUTDOWN_S)
+        if isinstance(made, web.Application):
+            return _AppRunner(made, shutdown_timeout=_SHUTDOWN_S, **self._settings)
+        raise UsageError(f"the function made {made!r}; expected an aiohttp.web.Application")
+
+    async def _made(self) -> object:
+        if isinstance(self._source, web.Application | web.Server):
+            return self._source
+        try:
+            made = self._source()
+            return await made if inspect.isawaitable(made) else made
+        except Exception as error:
+            raise self._failed("making the application", error) from error
+
+    async def _clean_up(self, runner: _AppRunner | web.ServerRunner) -> None:
+        try:
+            await runner.cleanup()
+        except Exception as error:
+            raise self._failed("cleanup", error) from error
+        if isinstance(runner, _AppRunner) and (mistake := runner.shutdown_failure()) is not None:
+            raise self._failed("shutdown", mistake) from mistake
+
+    def _failed(self, step: str, error: Exception) -> PierheadError:
+        if isinstance(error, PierheadError):
+            return error
+        return ServiceFailed(f"{self._name}: {step} failed: {type(error).__name__}: {error}")
+
+    def _guest(self, scope: ConnectionScope) -> _Guest:
+        assert self._runner is not None
+        assert self._runner.server is not None
+        return _Guest(_Handler(scope, self._runner.server), self._runner)
+
+
+class _AppRunner(web.AppRunner):
+    """Calls ``on_shutdown`` once: when connections are drained, or else at the end."""
+
+    __slots__ = ("_shutting_down",)
+
+    def __init__(self, app: web.Application, **settings: Any) -> None:
+        super().__init__(app, **settings)
+        self._shutting_down: asyncio.Task[None] | None = None
+
+    def begin_shutdown(self) -> asyncio.Task[None]:
+        """Tell the application that connections are to end, and return who does so."""
+        if self._shutting_down is None:
+            shutdown = super().shutdown()
+            self._shutting_down = asyncio.get_running_loop().create_task(shutdown)
+        return self._shutting_down
+
+    async def shutdown(self) -> None:
+        """Wait for ``on_shutdown``; cleaning up goes on where it has failed."""
+        await asyncio.wait([self.begin_shutdown()])
+
+    def shutdown_failure(self) -> Exception | None:
+        """Return what ``on_shutdown`` raised, if it did."""
+        if self._shutting_down is None or self._shutting_down.cancelled():
+            return None
+        return cast("Exception | None", self._shutting_down.exception())
+
+
+class _Handler(web.RequestHandler):
+    """aiohttp's protocol for one connection, counting what it takes in and answers."""
+
+    __slots__ = (
+        "_answered",
+        "_body",
+        "_is_finishing",
+        "_scope",
+        "input_ended",
+        "is_upgraded",
+        "task",
+    )
+
+    def __init__(self, scope: ConnectionScope, server: web.Server) -> None:
+        loop = asyncio.get_running_loop()
+        settings = {
+            **server._kwargs,  # what the application and the caller want of it
+            "keepalive_timeout": _KEEPALIVE_S,
+            "tcp_keepalive": False,
+            "lingering_time": scope.options.linger_timeout,
+        }
+        super().__init__(server, loop=loop, **settings)
+        self._scope = scope
+        self._answered = 0
+        self._body: StreamReader | None = None  # of the newest request
+        self._is_finishing = False
+        self.input_ended = False
+        self.is_upgraded = False  # to WebSocket
+        self.task: asyncio.Task[Any] | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests have been taken in and not answered, queued ones included."""
+        return self._request_count - self._answered
+
+    @property
+    def expects_more(self) -> bool:
+        """Whether the peer has to send more for what has been taken in."""
+        return self.is_upgraded or (self._body is not None and not self._body.is_eof())
+
+    def finish(self) -> None:
+        """Answer what has been taken in and nothing after that."""
+        self._is_finishing = True
+
+    # -- what aiohttp calls --------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Serve requests until the connection is to end."""
+        self.task = asyncio.current_task()
+        if self.connected:  # or it has been lost before this task began to run
+            await super().start()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in requests and bodies; at the stop, only the rest of a body."""
+        if data and self._is_finishing and not self.expects_more:
+            return
+        super().data_received(data)
+        if self._messages:
+            self._body = self._messages[-1][1]
+
+    def eof_received(self) -> None:
+        """Note the end; close where something is missing that will not come any more.
+
+        Otherwise requests are answered: a peer that closes one direction may read the other.
+        """
+        self.input_ended = True
+        if self.expects_more and self.transport is not None:
+            self.transport.close()
+
+    def set_parser(self, *arguments: Any, **named: Any) -> None:
+        """Let a WebSocket read from now on."""
+        self.is_upgraded = True
+        super().set_parser(*arguments, **named)
+
+    async def finish_response(self, request: Any, resp: Any, start_time: Any) -> Any:
+        """Send a response; the last one says so (RFC 9112 §9.6)."""
+        if self._is_finishing and self.in_flight <= 1 and isinstance(resp, web.StreamResponse):
+            resp.force_close()
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._answered += 1
+            self._scope.counters.requests.answered.value += 1
+
+    def log_exception(self, *arguments: Any, **named: Any) -> None:
+        """Report a mistake of the application in one line; say nothing of the peer's."""
+        error = named.get("exc_info") or TypeError(*arguments)
+        if self._is_peers(error):
+            self._scope.counters.dropped("http")
+            self.logger.debug(*arguments, **named)
+        else:
+            self._scope.failures.report(self._scope.via.listener, error)
+
+    def _is_peers(self, error: BaseException) -> bool:
+        """Tell whether what the peer sent is wrong, or it has left while it was served."""
+        if isinstance(error, ConnectionError):
+            return self.transport is None
+        return isinstance(error, http.HttpProcessingError | web.RequestPayloadError)
+
+
+class _Guest:
+    """A connection in the hands of aiohttp."""
+
+    def __init__(self, handler: _Handler, runner: _AppRunner | web.ServerRunner) -> None:
+        self._handler = handler
+        self._runner = runner
+        self.protocol: asyncio.BaseProtocol = handler
+
+    @property
+    def in_flight(self) -> int:
+        """How many requests are being answered or wait for their turn; 1 for a WebSocket."""
+        return self._handler.in_flight
+
+    @property
+    def waits_for_peer(self) -> bool:
+        """Whether nothing is in flight, or only the rest of a body is awaited."""
+        handler = self._handler
+        if not handler.in_flight:
+            return True
+        # What the application does not read yet is not the peer's fault.
+        is_reading = handler.transport is not None and handler.transport.is_reading()
+        return handler.expects_more and not handler.is_upgraded and is_reading
+
+    @property
+    def awaits_request(self) -> bool:
+        """Whether the peer owes a request."""
+        return not self._handler.in_flight
+
+    def finish(self, transport: HostedTransport) -> None:
+        """Close if nothing is in flight; else answer, and read what that takes."""
+        handler = self._handler
+        handler.finish()
+        if not handler.input_ended and isinstance(self._runner, _AppRunner):
+            self._runner.begin_shutdown()  # WebSockets are the application's to close
+        if not handler.in_flight:
+            transport.close()
+        elif not handler.input_ended:
+            transport.read_on()
+
+    def unfinished(self) -> Collection[asyncio.Future[Any]]:
+        """Return the task that serves the connection while it runs."""
+        task = self._handler.task
+        return () if task is None or task.done() else (task,)
