@@ -1,0 +1,141 @@
+"""uvicorn's options: those that hold here as they do there, and those that Pierhead replaces."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import uvicorn
+from uvicorn.importer import ImportFromStringError, import_from_string
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from pierhead.errors import StartupError, UsageError
+
+__all__ = ["config_for", "load"]
+
+_ADDRESS = "give addresses to run or Server, such as '127.0.0.1:8000' or 'unix:/run/app.sock'"
+_TLS = "write 'tls+127.0.0.1:8443?cert=FILE&key=FILE' as an address"
+_WORKERS = "start the program several times, on one address with reuse-port"
+_RELOAD = "have a watcher of files start the program again"
+_SUPERVISOR = "a supervisor such as systemd starts a program again"
+
+#: Options of uvicorn that are refused, and what does the same here.
+REPLACED: Mapping[str, str] = {
+    "host": _ADDRESS,
+    "port": _ADDRESS,
+    "uds": _ADDRESS,
+    "fd": "write fd:N or sd-listen as an address",
+    "backlog": "write it into the address: '127.0.0.1:8000?backlog=2048'",
+    "loop": "run chooses the event loop; Server runs on the one there is",
+    "http2": "serve the application with pierhead.adapters.hypercorn",
+    "workers": _WORKERS,
+    "reload": _RELOAD,
+    "reload_dirs": _RELOAD,
+    "reload_delay": _RELOAD,
+    "reload_includes": _RELOAD,
+    "reload_excludes": _RELOAD,
+    "limit_concurrency": "give max_connections to run or Server, or maxconn= to an address",
+    "limit_max_requests": _SUPERVISOR,
+    "limit_max_requests_jitter": _SUPERVISOR,
+    "timeout_graceful_shutdown": "give drain_timeout to run or Server",
+    "timeout_worker_healthcheck": _SUPERVISOR,
+    "timeout_notify": "start a task in the application's lifespan",
+    "callback_notify": "start a task in the application's lifespan",
+    "ssl_keyfile": _TLS,
+    "ssl_certfile": _TLS,
+    "ssl_keyfile_password": _TLS,
+    "ssl_version": _TLS,
+    "ssl_cert_reqs": _TLS,
+    "ssl_ca_certs": _TLS,
+    "ssl_ciphers": _TLS,
+    "ssl_context_factory": _TLS,
+}
+
+#: What is different here where nothing is said.
+_OUR_DEFAULTS: Mapping[str, Any] = {"log_config": None, "proxy_headers": False, "workers": 1}
+
+#: What a ready configuration keeps where an option was not given, beside the default.
+_EMPTY: tuple[Any, ...] = (None, [], 0)
+
+_PROTOCOLS: tuple[type, ...] = (H11Protocol,)
+try:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+except ModuleNotFoundError:  # uvicorn does without httptools
+    pass
+else:
+    _PROTOCOLS = (H11Protocol, HttpToolsProtocol)
+
+
+def config_for(app: Any, options: Mapping[str, Any]) -> uvicorn.Config:
+    """Return the configuration for an application, or the ready one once it is checked.
+
+    Raises:
+        UsageError: an option is unknown, or what it asks for is not uvicorn's to do here.
+    """
+    given: object = app
+    if isinstance(given, uvicorn.Config):
+        if options:
+            raise UsageError(
+                f"a uvicorn.Config brings its own options; set {', '.join(options)} in it"
+            )
+        _check_ready(given)
+        return given
+    if not isinstance(given, str) and not callable(given):
+        raise UsageError(
+            f"{given!r} is no ASGI application; expected one, 'module:name' or a uvicorn.Config"
+        )
+    known = inspect.signature(uvicorn.Config).parameters.keys() - {"app"}
+    for option in options:
+        if option in REPLACED:
+            raise _refusal(option)
+        if option not in known:
+            raise UsageError(f"uvicorn has no option {option!r}{_hint(option, known)}")
+    return uvicorn.Config(app, **{**_OUR_DEFAULTS, **options})
+
+
+def load(config: uvicorn.Config) -> None:
+    """Load the application and the protocol classes, once.
+
+    Raises:
+        StartupError: there is no such application.
+        UsageError: the protocol class is none that can be served here.
+    """
+    if not config.loaded:
+        try:
+            config.app = import_from_string(config.app)
+            config.load()
+        except ImportFromStringError as error:
+            raise StartupError(f"the application cannot be loaded: {error}") from None
+        except SystemExit:  # uvicorn's way to say that a factory cannot be called
+            raise StartupError(
+                f"the application cannot be loaded: {config.app!r} cannot be called without "
+                "arguments, as factory=True has it"
+            ) from None
+    if not issubclass(config.http_protocol_class, _PROTOCOLS):
+        raise UsageError(
+            f"uvicorn's {config.http_protocol_class.__name__} cannot be served here; expected "
+            "http='httptools', http='h11' or a subclass of those protocols"
+        )
+
+
+def _check_ready(config: uvicorn.Config) -> None:
+    """Refuse what a ready configuration asks for beyond the defaults."""
+    for option, parameter in inspect.signature(uvicorn.Config).parameters.items():
+        if option not in REPLACED or option == "workers":
+            continue
+        value = getattr(config, option, parameter.default)
+        if value != parameter.default and value not in _EMPTY:
+            raise _refusal(option)
+    if config.workers > 1:
+        raise _refusal("workers")
+
+
+def _refusal(option: str) -> UsageError:
+    return UsageError(f"uvicorn's {option} has no effect here: {REPLACED[option]}")
+
+
+def _hint(option: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(option, known - REPLACED.keys(), 1)
+    return f"; did you mean {near[0]}?" if near else ""
