@@ -44,6 +44,7 @@ PATIENCE_S = 20.0
 
 #: The Debian package of each program that a test or a benchmark may ask for.
 PACKAGES = {
+    "caddy": "caddy",
     "curl": "curl",
     "delv": "bind9-dnsutils",
     "dig": "bind9-dnsutils",

@@ -1,0 +1,28 @@
+"""A web service of one text, on any address: `python hello.py ADDRESS TEXT`.
+
+It does not know how it is reached; what it is given for an address decides.
+"""
+
+import argparse
+
+from aiohttp import web
+
+from pierhead import run
+from pierhead.adapters import aiohttp
+from pierhead.arguments.argparse import add_listen_argument, add_listen_flags, fill_listen_flags
+
+parser = argparse.ArgumentParser(description="Answer every request with the same text.")
+add_listen_argument(parser, dest="listen_address", many=False)
+parser.add_argument("text_to_serve", metavar="TEXT_TO_SERVE", help="body of every response")
+add_listen_flags(parser)
+args = fill_listen_flags(parser, parser.parse_args())
+
+
+async def hello(request: web.Request) -> web.Response:
+    return web.Response(text=args.text_to_serve)
+
+
+app = web.Application()
+app.router.add_get("/{path:.*}", hello)
+
+run(aiohttp.serve(app), args.listen_address)
