@@ -45,6 +45,7 @@ _LISTENING = frozenset({"tcp", "unix", "unixseq", "vsock", "vsockseq"})
 _ACCEPTING = _LISTENING | _PASSED | {"mem"}
 _CONNECTED = _ACCEPTING | {"quic", "inetd"}
 _KERNEL = _ALL - {"mem", "memgram"}
+_VSOCK = frozenset({"vsock", "vsockseq"})
 _QUIC = frozenset({"quic"})
 _TLS = frozenset({"tls"})
 _PROXY = frozenset({"proxy"})
@@ -71,13 +72,14 @@ _EVERYWHERE = (
         key="sndbuf",
         meaning="size of the send buffer (SO_SNDBUF), for each connection or for the socket",
         type=Size(),
-        schemes=_KERNEL,
+        schemes=_KERNEL - _VSOCK,
         example="sndbuf=256KiB",
         flag="--send-buffer-size",
     ),
     Option(
         key="rcvbuf",
-        meaning="size of the receive buffer (SO_RCVBUF), for each connection or for the socket",
+        meaning="size of the receive buffer (SO_RCVBUF; on vsock, of its own kind), for each "
+        "connection or for the socket",
         type=Size(),
         schemes=_KERNEL,
         example="rcvbuf=4MiB",

@@ -20,6 +20,7 @@ from pierhead.address import (
     UnixAddress,
     VsockAddress,
 )
+from pierhead.address.option_table import OPTIONS_BY_KEY
 from pierhead.buffer import BufferSource
 from pierhead.context import Transport
 from pierhead.errors import ListenError, Overloaded
@@ -28,10 +29,17 @@ from pierhead.listener.datagram import SocketDatagramListener
 from pierhead.listener.fault import adoption_refused
 from pierhead.listener.inet import ask_packet_info, inet_text
 from pierhead.listener.inherited import InheritedSocket, look_at
-from pierhead.listener.socket_option import apply_options, refuse_unknown_options
+from pierhead.listener.socket_option import apply_options, for_accepted
 from pierhead.listener.stream import SocketStreamListener, StreamSettings
 
-__all__ = ["Adopted", "adopt", "adopt_all", "open_descriptors", "options_for", "socket_text"]
+__all__ = [
+    "Adopted",
+    "adopt",
+    "adopt_all",
+    "open_descriptors",
+    "refuse_ineffective_options",
+    "socket_text",
+]
 
 Adopted = SocketStreamListener | SocketDatagramListener
 
@@ -47,9 +55,10 @@ _UNIX_SCHEMES = {
     Transport.DATAGRAM: "unixgram",
     Transport.SEQPACKET: "unixseq",
 }
-_CHECKS = frozenset({"type", "force", "pid", "optional", "mode"})
-_BUFFERS = frozenset({"rcvbuf", "sndbuf"})
 _TCP = frozenset({"nodelay", "keepalive", "user-timeout", "notsent-lowat"})
+_CREDENTIALS = frozenset({"allow-uid", "allow-gid"})
+_CONNECTIONS = frozenset({"maxconn", "maxrate", "accept-backoff", "idle-timeout"})
+_AF_VSOCK: int = getattr(socket, "AF_VSOCK", -1)
 
 
 def open_descriptors(
@@ -106,7 +115,7 @@ def adopt(
     address = str(spec)
     found = look_at(number, address, called)
     _check(spec, found, called)
-    refuse_unknown_options(spec, options_for(found) | _CHECKS)
+    refuse_ineffective_options(spec, found, called)
     claim_descriptor(number, address, called)
     sock = socket.socket(fileno=number)
     try:
@@ -136,7 +145,7 @@ def _check(spec: ListenSpec, found: InheritedSocket, called: str) -> None:
         if not found.is_bound:
             reason = f"{called} is {found}: nobody can send to it"
             raise ListenError(address, "adopt", reason, "bind() it before it is passed on")
-        if found.family == getattr(socket, "AF_VSOCK", None):
+        if found.family == _AF_VSOCK:
             reason = f"{called} is {found}, which cannot be served"
             raise ListenError(address, "adopt", reason, "use a stream or seqpacket socket")
     elif not found.is_listening:
@@ -144,10 +153,30 @@ def _check(spec: ListenSpec, found: InheritedSocket, called: str) -> None:
         raise ListenError(address, "adopt", reason, "listen() on it before it is passed on")
 
 
-def options_for(found: InheritedSocket) -> frozenset[str]:
-    """Return the options that can be set on this socket."""
-    inet = found.family in (socket.AF_INET, socket.AF_INET6)
-    return _BUFFERS | _TCP if inet and found.transport is Transport.STREAM else _BUFFERS
+def refuse_ineffective_options(spec: ListenSpec, found: InheritedSocket, called: str) -> None:
+    """Refuse an address with an option that has no effect on what was found.
+
+    Args:
+        called: the descriptor as a message names it.
+
+    Raises:
+        ListenError: there is one.
+    """
+    for key, _ in spec.options.given:
+        is_wrappers = any(row.wrappers & set(spec.wrappers) for row in OPTIONS_BY_KEY[key])
+        if not is_wrappers and key in _ineffective(found):
+            reason = f"{key} has no effect on {called}, {found}"
+            remedy = "leave it out, or keep the sockets of each type apart with type="
+            raise ListenError(str(spec), f"option {key}", reason, remedy)
+
+
+def _ineffective(found: InheritedSocket) -> frozenset[str]:
+    """Return the options of adopted sockets that this one does not know."""
+    if found.transport is Transport.DATAGRAM:
+        return _TCP | _CONNECTIONS | _CREDENTIALS
+    if found.family in (socket.AF_INET, socket.AF_INET6):
+        return _CREDENTIALS
+    return _TCP | _CREDENTIALS | {"sndbuf"} if found.family == _AF_VSOCK else _TCP
 
 
 def _listener(
@@ -164,7 +193,9 @@ def _listener(
     local = socket_text(sock, found.transport)
     on_close = partial(release_descriptor, found.number)
     if found.transport is not Transport.DATAGRAM:
-        settings = StreamSettings(_reached(sock), spec.options.get("nodelay"))
+        settings = StreamSettings(
+            _reached(sock), spec.options.get("nodelay"), for_accepted(sock, spec)
+        )
         return SocketStreamListener(
             spec, local, sock, settings, transport=found.transport, on_close=on_close
         )
@@ -200,7 +231,7 @@ def socket_text(sock: socket.socket, transport: Transport) -> str:
     name = sock.getsockname()
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         return inet_text("udp" if transport is Transport.DATAGRAM else "tcp", name)
-    if sock.family == getattr(socket, "AF_VSOCK", None):
+    if sock.family == _AF_VSOCK:
         scheme = "vsockseq" if transport is Transport.SEQPACKET else "vsock"
         return str(VsockAddress(scheme, *name))
     return _unix_text(_UNIX_SCHEMES[transport], name)

@@ -76,7 +76,7 @@ class InetSocket:
             step = "option"
             self._configure(sock)
             step = "bind"
-            sock.bind(self.bind_to)
+            sock.bind(self._on_interface())
             step = "listen"
             return self._listen(sock, buffers, batched)
         except BaseException as error:
@@ -109,11 +109,28 @@ class InetSocket:
             settings = StreamSettings(reached, options.get("nodelay", True))
             return SocketStreamListener(spec, local, sock, settings)
         if options.get("multicast", "none") == "join":
-            _join(sock, self.bind_to, options.get("iface", ""))
+            _join(sock, self.bind_to, self._interface())
         packet_info = options.get("pktinfo", is_wildcard) and ask_packet_info(sock)
+        if options.get("pktinfo", False) and not packet_info:
+            reason = f"the option pktinfo does not exist for IPv4 on {sys.platform}"
+            raise ListenError(str(spec), "option pktinfo", reason, "leave it out")
         says_more = options.get("ecn", False) or options.get("gro", False)
         kind = ControlDatagramListener if says_more else SocketDatagramListener
         return kind(spec, local, sock, buffers, packet_info=packet_info, batched=batched)
+
+    def _interface(self) -> int:
+        """Return the number of the interface that a group is joined on; 0 for any."""
+        name = self.spec.options.get("iface", "")
+        try:
+            return socket.if_nametoindex(name) if name else 0
+        except OSError:
+            raise OSError(errno.ENODEV, f"no interface is called {name}") from None
+
+    def _on_interface(self) -> tuple[Any, ...]:
+        """Return the address to bind; that of a group of one link has to say which link."""
+        if self.family != socket.AF_INET6 or self.bind_to[3]:
+            return self.bind_to
+        return (*self.bind_to[:3], self._interface())
 
     def _address(self) -> str:
         asked = str(self.spec)
@@ -133,6 +150,9 @@ async def plan_inet(spec: ListenSpec) -> list[InetSocket]:
     _check_multicast(spec, address)
     hosts = await _hosts(spec, address)
     v6only = spec.options.get("v6only")
+    if v6only is not None and all(family != socket.AF_INET6 for family, _ in hosts):
+        reason = f"v6only is for IPv6, and {address.host} has IPv4 addresses alone"
+        raise ListenError(str(spec), "option v6only", reason, "leave it out")
     if address.host == "" and len(hosts) > 1:
         v6only = True  # its neighbour takes IPv4
     return [
@@ -146,8 +166,6 @@ async def _hosts(spec: ListenSpec, address: InetAddress) -> list[tuple[int, tupl
     ipv6: tuple[int, tuple[Any, ...]] = (socket.AF_INET6, ("::", 0, 0, 0))
     ipv4: tuple[int, tuple[Any, ...]] = (socket.AF_INET, ("0.0.0.0", 0))
     if address.host == "":
-        if "v6only" in spec.options:  # asked for by name: one socket, for IPv6 or for both
-            return [ipv6]
         return [ipv6, ipv4] if _has_ipv6() else [ipv4]
     try:
         found = await resolve_host(address.host, 0, _TYPES[address.scheme or ""])
@@ -219,15 +237,11 @@ def _check_multicast(spec: ListenSpec, address: InetAddress) -> None:
         raise ListenError(str(spec), "option multicast", reason, remedy)
 
 
-def _join(sock: socket.socket, group: tuple[Any, ...], interface: str) -> None:
-    try:
-        index = socket.if_nametoindex(interface) if interface else 0
-    except OSError:
-        raise OSError(errno.ENODEV, f"no interface is called {interface}") from None
+def _join(sock: socket.socket, group: tuple[Any, ...], interface: int) -> None:
     packed = socket.inet_pton(sock.family, group[0].partition("%")[0])
     if sock.family == socket.AF_INET6:  # struct ipv6_mreq
-        request = packed + struct.pack("@I", index or group[3])
+        request = packed + struct.pack("@I", interface or group[3])
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, request)
     else:  # struct ip_mreqn
-        request = packed + bytes(4) + struct.pack("@i", index)
+        request = packed + bytes(4) + struct.pack("@i", interface)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)

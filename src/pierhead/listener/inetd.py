@@ -20,7 +20,7 @@ from pierhead.address import InetdAddress, ListenSpec
 from pierhead.buffer import BufferSource
 from pierhead.context import Credentials, Peer, Transport
 from pierhead.errors import ListenError
-from pierhead.listener.adopted import adopt, options_for, socket_text
+from pierhead.listener.adopted import adopt, refuse_ineffective_options, socket_text
 from pierhead.listener.base import Accepted, Listener
 from pierhead.listener.channel import PipeChannel
 from pierhead.listener.claim import claim_descriptor, release_descriptor
@@ -152,7 +152,7 @@ def _take_socket(spec: ListenSpec, standard_input: int, environment: Mapping[str
     if found.transport is Transport.DATAGRAM or found.is_listening:
         reason = f"{_INPUT} is {found}, expected one accepted connection"
         raise ListenError(str(spec), "adopt", reason, "write inetd?mode=wait to serve it")
-    refuse_unknown_options(spec, options_for(found) | _MODE)
+    refuse_ineffective_options(spec, found, _INPUT)
     sock = socket.socket(fileno=_moved(standard_input))
     try:
         sock.setblocking(False)

@@ -1,7 +1,8 @@
 """What an option of an address does to a socket, in one table.
 
 Accepted sockets inherit all of these from the listening one (Linux and the BSDs alike), so that
-nothing is left to do for each connection.
+nothing is left to do for each connection. Unix sockets alone inherit nothing on Linux:
+`for_accepted` sets their buffers.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import socket
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pierhead.address import ListenSpec
@@ -16,7 +19,7 @@ from pierhead.address.option_table import OPTIONS_BY_KEY
 from pierhead.errors import ListenError
 from pierhead.listener.control import ask_ecn, ask_gro
 
-__all__ = ["SOCKET_OPTIONS", "apply_options", "refuse_unknown_options"]
+__all__ = ["SOCKET_OPTIONS", "apply_options", "for_accepted", "refuse_unknown_options"]
 
 # Linux numbers that Python's socket module lacks in some version we run on.
 _IP_TRANSPARENT, _IP_FREEBIND = 19, 15
@@ -24,6 +27,10 @@ _IPV6_TRANSPARENT, _IPV6_FREEBIND = 75, 78
 _SO_MARK = 36
 _FORCED = {socket.SO_RCVBUF: 33, socket.SO_SNDBUF: 32}  # the buffers, past the system's maximum
 _TCP = socket.IPPROTO_TCP
+_AF_VSOCK: int = getattr(socket, "AF_VSOCK", -1)
+
+#: Linux: a sum of bits; 2 allows servers TCP Fast Open, without which it is off in silence.
+_FASTOPEN_SWITCH = Path("/proc/sys/net/ipv4/tcp_fastopen")
 
 #: Options that a listener leaves to its server: `pierhead.server.at_address`.
 _SERVERS = frozenset(
@@ -39,6 +46,9 @@ _SERVERS = frozenset(
         "allow-gid",
     }
 )
+
+#: Options that accepted Unix sockets do not inherit.
+_BUFFERS = ("rcvbuf", "sndbuf")
 
 Apply = Callable[[socket.socket, Any], None]
 
@@ -59,6 +69,22 @@ def apply_options(sock: socket.socket, spec: ListenSpec, defaults: Mapping[str, 
             raise ListenError(str(spec), f"option {key}", reason, "leave it out") from None
         except OSError as error:
             raise OSError(error.errno, f"option {key}: {error.strerror or error}") from error
+
+
+def for_accepted(sock: socket.socket, spec: ListenSpec) -> Callable[[socket.socket], None] | None:
+    """Return what sets the options that sockets accepted from this one do not inherit.
+
+    None where they inherit all.
+    """
+    buffers = [(key, spec.options.get(key)) for key in _BUFFERS if key in spec.options]
+    if sock.family != getattr(socket, "AF_UNIX", None) or not buffers:
+        return None
+    return partial(_apply_each, buffers)
+
+
+def _apply_each(options: list[tuple[str, Any]], sock: socket.socket) -> None:
+    for key, value in options:
+        SOCKET_OPTIONS[key](sock, value)
 
 
 def refuse_unknown_options(spec: ListenSpec, known: frozenset[str]) -> None:
@@ -101,7 +127,9 @@ def _by_family(ipv4: int, ipv6: int) -> Apply:
 
 def _buffer(option: int) -> Apply:
     def apply(sock: socket.socket, value: int) -> None:
-        if sys.platform == "linux":
+        if sock.family == _AF_VSOCK:
+            _set_vsock_buffer(sock, value)
+        elif sys.platform == "linux":
             try:
                 sock.setsockopt(socket.SOL_SOCKET, _FORCED[option], value)
             except PermissionError:
@@ -110,6 +138,12 @@ def _buffer(option: int) -> Apply:
             sock.setsockopt(socket.SOL_SOCKET, option, value)
 
     return apply
+
+
+def _set_vsock_buffer(sock: socket.socket, value: int) -> None:
+    # What the other end may have under way; the sizes that others go by have no effect here.
+    sock.setsockopt(_AF_VSOCK, socket.SO_VM_SOCKETS_BUFFER_MAX_SIZE, value)
+    sock.setsockopt(_AF_VSOCK, socket.SO_VM_SOCKETS_BUFFER_SIZE, value)
 
 
 def _set_unprivileged(sock: socket.socket, option: int, value: int) -> None:
@@ -135,8 +169,21 @@ def _dscp(sock: socket.socket, value: int) -> None:
     # The upper six bits of the octet that was once "type of service" (RFC 2474 §3).
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, value << 2)
-    else:
+    if sock.family == socket.AF_INET or sys.platform == "linux":
+        # Linux sends to IPv4 peers of a socket for both families with the mark of IPv4.
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, value << 2)
+
+
+def _fastopen(sock: socket.socket, queue: int) -> None:
+    sock.setsockopt(_TCP, socket.TCP_FASTOPEN, queue)
+    if sys.platform == "linux" and _FASTOPEN_SWITCH.exists():
+        switch = int(_FASTOPEN_SWITCH.read_text())
+        if not switch & 2:
+            raise OSError(
+                None,
+                "the system has it switched off for servers; switch it on: "
+                f"sysctl net.ipv4.tcp_fastopen={switch | 2}",
+            )
 
 
 SOCKET_OPTIONS: Mapping[str, Apply] = {
@@ -156,7 +203,7 @@ SOCKET_OPTIONS: Mapping[str, Apply] = {
     "nodelay": _switch(_TCP, "TCP_NODELAY"),
     "keepalive": _keepalive,
     "defer-accept": _switch(_TCP, "TCP_DEFER_ACCEPT"),
-    "fastopen": _switch(_TCP, "TCP_FASTOPEN"),
+    "fastopen": _fastopen,
     "user-timeout": _milliseconds(_TCP, "TCP_USER_TIMEOUT"),
     "notsent-lowat": _switch(_TCP, "TCP_NOTSENT_LOWAT"),
 }

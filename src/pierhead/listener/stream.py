@@ -51,10 +51,12 @@ class StreamSettings:
     Attributes:
         local: names the address a connection reached, where it may differ from the listener's.
         no_delay: whether small writes leave at once (TCP_NODELAY); None where there is no such.
+        prepare: sets what an accepted socket does not inherit; None where there is nothing.
     """
 
     local: Callable[[Any], str] | None = None
     no_delay: bool | None = None
+    prepare: Callable[[socket.socket], None] | None = None
 
 
 class SocketStreamListener:
@@ -131,6 +133,8 @@ class SocketStreamListener:
     ) -> AcceptedSocket | AcceptedChannel:
         settings = self._settings
         connection.setblocking(False)
+        if settings.prepare is not None:
+            settings.prepare(connection)
         local = settings.local(connection.getsockname()) if settings.local else self._local
         if connection.family not in _FAMILIAR or self.transport is Transport.SEQPACKET:
             return AcceptedChannel.of(connection, peer_of(address), local)

@@ -18,7 +18,7 @@ from pierhead.context import Transport
 from pierhead.errors import ListenError
 from pierhead.listener.datagram import SocketDatagramListener
 from pierhead.listener.fault import unix_refused
-from pierhead.listener.socket_option import apply_options, refuse_unknown_options
+from pierhead.listener.socket_option import apply_options, for_accepted, refuse_unknown_options
 from pierhead.listener.stream import SocketStreamListener, StreamSettings
 from pierhead.listener.unix_path import ClaimedPath
 
@@ -111,9 +111,8 @@ def _listen(
         )
     sock.listen(spec.options.get("backlog", _BACKLOG))
     transport = Transport.SEQPACKET if spec.address.scheme == "unixseq" else Transport.STREAM
-    return SocketStreamListener(
-        spec, local, sock, StreamSettings(), transport=transport, on_close=on_close
-    )
+    settings = StreamSettings(prepare=for_accepted(sock, spec))
+    return SocketStreamListener(spec, local, sock, settings, transport=transport, on_close=on_close)
 
 
 def _bind(sock: socket.socket, spec: ListenSpec, claimed: ClaimedPath) -> None:

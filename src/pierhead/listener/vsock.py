@@ -24,7 +24,7 @@ def open_vsock(spec: ListenSpec) -> SocketStreamListener:
     """
     address = spec.address
     assert isinstance(address, VsockAddress)
-    refuse_unknown_options(spec, frozenset({"backlog", "rcvbuf", "sndbuf"}))
+    refuse_unknown_options(spec, frozenset({"backlog", "rcvbuf"}))
     packets = address.scheme == "vsockseq"
     step = "socket"
     sock = None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from pierhead.listener.open import open_all
 
 sys.path.insert(0, str(Path(__file__).parent))
 import inheriting
+from every_place import Places
 
 
 @pytest.fixture
@@ -78,3 +80,12 @@ def passed(monkeypatch):
     for number, inode in numbers:
         if inheriting.is_open(number) and os.fstat(number).st_ino == inode:
             os.close(number)
+
+
+@pytest.fixture
+async def places(leave, passed, monkeypatch, tmp_path):
+    """Addresses of every scheme, with what they need around them."""
+    with ExitStack() as stack:
+        yield Places(leave, passed, monkeypatch, tmp_path, stack)
+    await asyncio.sleep(0)  # a transport closes its socket a turn later
+    await asyncio.sleep(0)

@@ -168,7 +168,6 @@ async def test_a_short_form_has_to_be_resolved_first(opened):
         ("keepalive=60s:5s:3", socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
         ("user-timeout=30s", socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000),
         ("notsent-lowat=16KiB", socket.IPPROTO_TCP, 25, 16_384),
-        ("fastopen=16", socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16),
         ("reuseaddr=off", socket.SOL_SOCKET, socket.SO_REUSEADDR, 0),
         ("backlog=7", socket.SOL_SOCKET, socket.SO_REUSEADDR, 1),
         ("nodelay", socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
