@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import trustme
-from tests.processes import PATIENCE_S, Running, free_port
+from tests.processes import PATIENCE_S, ROOT, Running, free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd is for Linux")
 
@@ -133,12 +133,19 @@ def test_over_a_unix_socket_and_an_abstract_one_of_one_server(served, curl, tmp_
     assert not path.exists()
 
 
-def test_over_sockets_that_a_service_manager_has_opened(served, curl, tmp_path) -> None:
-    path = tmp_path / "s"
-    activate = [sys.executable, str(ACTIVATOR), f"web=stream:{path}", "--"]
-    with Running([*activate, *served, "sd-listen:web"]) as running:
+def test_over_all_sockets_of_the_name_that_the_unit_in_deploy_asks_for(
+    served, curl, tmp_path
+) -> None:
+    unit = (ROOT / "deploy" / "systemd" / "pierhead-web.service").read_text()
+    found = re.search(r"^ExecStart=.* (\S+)$", unit, re.MULTILINE)
+    assert found
+    assert found[1] == "sd-listen:web"
+    paths = [tmp_path / name for name in "ab"]
+    sockets = [f"web=stream:{path}" for path in paths]
+    with Running([sys.executable, str(ACTIVATOR), *sockets, "--", *served, found[1]]) as running:
         running.line("ready ")
-        assert check_everything(curl, "--unix-socket", str(path))["via"] == "unix"
+        for path in paths:
+            assert check_everything(curl, "--unix-socket", str(path))["via"] == "unix"
 
 
 def test_started_by_the_first_client(program, served, curl) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 import time
@@ -214,7 +215,9 @@ UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 def test_the_units_are_what_systemd_expects(name: str, program, tmp_path: Path) -> None:
     verify = [program("systemd-analyze"), "verify", "--man=no"]
     for unit in UNITS.iterdir():  # a package puts the program there; here it may be missing
-        text = unit.read_text().replace("/usr/bin/pierhead", sys.executable)
+        text = re.sub(
+            r"^ExecStart=\S+", f"ExecStart={sys.executable}", unit.read_text(), flags=re.M
+        )
         (tmp_path / unit.name).write_text(text)
     with Running([*verify, str(tmp_path / name)]) as running:
         assert running.process.wait(PATIENCE_S) == 0, running
