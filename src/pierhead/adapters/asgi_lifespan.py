@@ -88,7 +88,7 @@ class _Talk:
         if answer is None and not self._task.done():
             raise StartupError(
                 f"the application did not start within {timeout_s:g} s: it did not answer "
-                "lifespan.startup; give it more time, or turn its lifespan off"
+                "lifespan.startup"
             )
         if answer is None and is_required:
             raise StartupError(f"the application did not start: {self._ending()}")

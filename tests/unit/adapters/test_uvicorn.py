@@ -24,6 +24,7 @@ from web import (
     echo,
     facts,
     failing,
+    http_only,
     opened,
     reply,
     whole_body,
@@ -194,6 +195,21 @@ async def test_the_client_is_whom_the_proxy_names(options, host):
         assert told[0] == host
         assert host != "127.0.0.1" or told[1] == 4711
         await client.close()
+
+
+async def test_an_application_may_answer_without_reading_the_body(server, http):
+    @http_only
+    async def refuse(scope, receive, send):
+        await reply(send, b"too large", status=413)
+
+    started = await server(uvicorn.serve(refuse, http=http), "mem:web", idle_timeout=10)
+    size = 4_000_000
+    async with dialled("mem:web") as client:
+        client.send(f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {size}\r\n\r\n".encode())
+        client.send(bytes(size))
+        assert (await client.response())[0] == 413
+        assert await client.rest() == b""
+    assert started.in_flight == 0
 
 
 # -- deadlines ---------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import asyncio
 import json
 from contextlib import asynccontextmanager, suppress
 
+import h2.connection
+import h2.events
 import wsproto
 from wsproto.events import AcceptConnection, Message, Ping, Pong, Request
 
@@ -74,6 +76,71 @@ async def dialled(address):
         await client.close()
 
 
+class Http2:
+    """The client's side of HTTP/2."""
+
+    def __init__(self, client):
+        self.client = client
+        self.connection = h2.connection.H2Connection()
+        self.connection.initiate_connection()
+        self.bodies = {}
+        self.ended = set()
+
+    def get(self, path):
+        return self._ask("GET", path, end_stream=True)
+
+    def post(self, path):
+        return self._ask("POST", path, end_stream=False)
+
+    def _ask(self, method, path, **options):
+        stream = self.connection.get_next_available_stream_id()
+        pseudo = {"method": method, "path": path, "scheme": "http", "authority": "example"}
+        headers = [(f":{name}", value) for name, value in pseudo.items()]
+        self.connection.send_headers(stream, headers, **options)
+        self.bodies[stream] = b""
+        self._flush()
+        return stream
+
+    def allow_more(self):
+        self.connection.increment_flow_control_window(1000)
+        self._flush()
+
+    async def body(self, stream, upload=None):
+        """Send a body, then read the body of the response."""
+        while True:
+            upload = self._send_some(stream, upload)
+            if stream in self.ended:
+                return self.bodies[stream]
+            octets = await self.client.reader.read(65_536)
+            assert octets, "the connection has ended"
+            for event in self.connection.receive_data(octets):
+                self._note(event)
+            self._flush()
+
+    def _send_some(self, stream, upload):
+        while upload:
+            window = self.connection.local_flow_control_window(stream)
+            size = min(window, self.connection.max_outbound_frame_size, len(upload))
+            if not size:
+                break
+            self.connection.send_data(stream, upload[:size], end_stream=size == len(upload))
+            upload = upload[size:]
+        self._flush()
+        return upload
+
+    def _note(self, event):
+        if isinstance(event, h2.events.DataReceived):
+            self.bodies[event.stream_id] += event.data
+            size = event.flow_controlled_length
+            self.connection.acknowledge_received_data(size, event.stream_id)
+        elif isinstance(event, h2.events.StreamEnded):
+            self.ended.add(event.stream_id)
+        assert not isinstance(event, h2.events.StreamReset)
+
+    def _flush(self):
+        self.client.send(self.connection.data_to_send())
+
+
 class WebSocket:
     """The client's side of a WebSocket."""
 
@@ -135,6 +202,17 @@ async def whole_body(receive):
 
 async def no_lifespan(scope):
     raise RuntimeError(f"there is no {scope['type']} here")
+
+
+def http_only(app):
+    """Return the application, without part in the lifespan."""
+
+    async def wrapped(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await no_lifespan(scope)
+        await app(scope, receive, send)
+
+    return wrapped
 
 
 async def echo(scope, receive, send):

@@ -1,0 +1,180 @@
+"""What hypercorn's server reads from and writes to: a connection as reader and writer in one.
+
+It is what `asyncio.StreamReader` and `asyncio.StreamWriter` are, as far as hypercorn uses them.
+Unlike those it shows what has arrived and was not taken yet, and leaves it to its owner whether
+the end of input is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol, cast
+
+__all__ = ["HypercornPipe", "PipeOwner"]
+
+#: How much may wait to be read before the peer is made to wait.
+_HIGH_BYTES = 65_536
+
+
+class PipeOwner(Protocol):
+    """Who is told of a connection, and decides on its end."""
+
+    def made(self) -> None:
+        """Begin: the connection is there."""
+        ...
+
+    def lost(self) -> None:
+        """End: the connection has ended."""
+        ...
+
+    def has_gone(self) -> bool:
+        """Tell whether the end of input, which comes now, is to be told in any case."""
+        ...
+
+    def may_end(self) -> bool:
+        """Tell whether it may be told otherwise; everything that has arrived was read."""
+        ...
+
+
+class HypercornPipe(asyncio.Protocol):
+    """A connection.
+
+    Attributes:
+        waiting: what has arrived and was not read.
+        takes_more: whether what arrives is kept.
+    """
+
+    def __init__(self, owner: PipeOwner) -> None:
+        self.waiting = bytearray()
+        self.takes_more = True
+        self._owner = owner
+        self._has_ended = False
+        self._is_over = False  # there is nothing more to read, nor an answer to wait for
+        self._is_lost = False
+        self._is_paused = False
+        self._news = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._closed = asyncio.Event()
+
+    # -- the host's side -----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._owner.made()
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what arrived for the reader."""
+        if not self.takes_more:
+            return
+        self.waiting += data
+        self._news.set()
+        if len(self.waiting) > _HIGH_BYTES and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> None:
+        """Note the end of input."""
+        self._has_ended = True
+        self._is_over = self._owner.has_gone()
+        self._news.set()
+
+    def pause_writing(self) -> None:
+        """Let the writer wait."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Let the writer go on."""
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End everything."""
+        self._is_lost = True
+        for event in (self._news, self._writable, self._closed):
+            event.set()
+        self._owner.lost()
+
+    # -- hypercorn's side ----------------------------------------------------------------------
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the peer is made to wait."""
+        return self._is_paused
+
+    def at_eof(self) -> bool:
+        """Tell whether there will be nothing more to read."""
+        is_over = self._is_over or (self._has_ended and self._owner.may_end())
+        return not self.waiting and (self._is_lost or is_over)
+
+    async def read(self, limit: int) -> bytes:
+        """Return what has arrived, at most this much; empty at the end."""
+        while not self.waiting and not self.at_eof():
+            self._news.clear()
+            await self._news.wait()
+        data = bytes(self.waiting[:limit])
+        del self.waiting[:limit]
+        if self._is_paused and len(self.waiting) <= _HIGH_BYTES // 2:
+            self._is_paused = False
+            self._transport.resume_reading()
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Send these octets."""
+        self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the peer keeps up.
+
+        Raises:
+            ConnectionResetError: the connection has ended.
+        """
+        await self._writable.wait()
+        if self._is_lost:
+            raise ConnectionResetError("the connection has ended")
+
+    def write_eof(self) -> None:
+        """Say that nothing more will be written."""
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def close(self) -> None:
+        """Close once everything written has been sent."""
+        self._transport.close()
+
+    async def wait_closed(self) -> None:
+        """Return once the connection has ended."""
+        await self._closed.wait()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return a fact of the connection; of the socket, what hypercorn asks it."""
+        if name == "socket":
+            return _Ends(
+                _address(self._transport.get_extra_info("peername")),
+                _address(self._transport.get_extra_info("sockname")),
+            )
+        return self._transport.get_extra_info(name, default)
+
+
+class _Ends:
+    """Both ends of a connection, whether or not a socket of that kind is below it.
+
+    hypercorn takes addresses of this family as they are, so it stands for IPv6 too.
+    """
+
+    family = 2  # AF_INET, the same number everywhere
+
+    def __init__(self, peer: tuple[str, int] | None, local: tuple[str, int] | None) -> None:
+        self._peer = peer
+        self._local = local
+
+    def getpeername(self) -> tuple[str, int] | None:
+        return self._peer
+
+    def getsockname(self) -> tuple[str, int] | None:
+        return self._local
+
+
+def _address(name: Any) -> tuple[str, int] | None:
+    """Return host and port; None for an end that has no port."""
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None
