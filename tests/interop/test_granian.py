@@ -35,7 +35,14 @@ async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": body})
 
+def wsgi(environ, start_response):
+    start_response("200 OK", [])
+    return [f"{environ['PATH_INFO']} {os.getpid()}".encode()]
+
 if __name__ == "__main__":
+    if "--wsgi" in sys.argv:
+        granian.run(wsgi, *sys.argv[2:], interface="wsgi")
+        sys.exit()
     if "--spawn" in sys.argv:
         sys.argv.remove("--spawn")
         multiprocessing.set_start_method("spawn")
@@ -113,6 +120,20 @@ def test_stopping_answers_what_was_accepted_and_takes_no_more(serve, tmp_path: P
     running.process.send_signal(signal.SIGTERM)
     asking.join(PATIENCE_S)
     assert answers == ["/slow"]
+    assert running.stop() == 0
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("flags", [(), ("--by-name", "--spawn")])
+def test_a_stop_is_not_lost_on_workers_that_have_not_begun(serve, flags, tmp_path: Path) -> None:
+    running = serve(*flags, f"unix:{tmp_path}/s", f"unix:{tmp_path}/t")
+    assert running.stop() == 0
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_wsgi_application_is_served_and_stopped(serve, tmp_path: Path) -> None:
+    running = serve("--wsgi", f"unix:{tmp_path}/s")
+    assert ask(f"{tmp_path}/s", "/w")[0] == "/w"
     assert running.stop() == 0
     assert not (tmp_path / "s").exists()
 

@@ -2,16 +2,20 @@
 
 granian binds by itself and has no word for a socket that is there. What stands between the two
 is here, and nothing else: `_init_shared_socket` would bind, `_spawn_worker` hands a worker its
-socket (`SocketHolder`), `_drop_shared_socket` stops listening, `_bind_addr_fmt` is what it logs.
+socket (`SocketHolder`), `_drop_shared_socket` stops listening, `_bind_addr_fmt` is what it logs;
+a worker that serves runs a task called `_main`.
 `tests/unit/adapters/test_granian_server.py` has a test for each.
 """
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import inspect
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -31,6 +35,12 @@ __all__ = ["SocketsServer", "serve"]
 #: What says where to listen, which the addresses do.
 _WHERE = ("address", "port", "uds", "uds_permissions")
 _BACKLOG = 1024
+#: What a worker of granian's runs for as long as it serves.
+_SERVING = "_main"
+_LOOK_AGAIN_S = 0.01
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
+#: Windows has none, and no fork either.
+_mask = getattr(signal, "pthread_sigmask", None)
 
 
 def serve(
@@ -103,10 +113,58 @@ class SocketsServer(Server):  # type: ignore[misc, valid-type]  # one of two, by
         # What is not forked gets the descriptor by way of the socket object.
         self._sso = sock
         self._shd = SocketHolder(sock.fileno(), is_unix, backlog)  # type: ignore[call-arg]
-        return super()._spawn_worker(idx, target, callback_loader)
+        load = partial(_load, callback_loader, self.interface != Interfaces.WSGI)
+        worker = super()._spawn_worker(idx, target, load)
+        worker.start = partial(_start, worker.start)
+        return worker
 
     def _drop_shared_socket(self) -> None:
         self._stop_listening()
+
+
+def _start(start: Callable[[], None]) -> None:
+    """Start a worker from which signals are kept back until it can hear them.
+
+    A worker begins with the handlers of its parent, and would take a signal for its parent's and
+    forget it; granian would wait for its end for ever. To tell it again later would be no help: a
+    second signal stops a worker in the middle of what it answers.
+    """
+    if _mask is None:
+        start()
+        return
+    before = _mask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        start()
+    finally:
+        _mask(signal.SIG_SETMASK, before)
+
+
+def _load(load: Callable[[], Any], has_loop: bool) -> Any:
+    """Load the application in a worker, and let it have its signals when it can hear them."""
+    if _mask is not None and threading.current_thread() is threading.main_thread():
+        if has_loop:
+            _unblock_when_serving(asyncio.get_event_loop_policy().get_event_loop())
+        else:  # at once, since threads that are started with signals kept back keep them so
+            for number in _STOPPING:
+                signal.signal(number, signal.SIG_DFL)
+            _mask(signal.SIG_UNBLOCK, _STOPPING)
+    return load()
+
+
+def _unblock_when_serving(loop: asyncio.AbstractEventLoop) -> None:
+    """Let a worker have its signals once it serves.
+
+    Before, the loop may run for the application's lifespan, and a signal would be lost as well.
+    """
+    assert _mask is not None
+    if any(_name_of(task) == _SERVING for task in asyncio.all_tasks(loop)):
+        _mask(signal.SIG_UNBLOCK, _STOPPING)
+    else:
+        loop.call_later(_LOOK_AGAIN_S, _unblock_when_serving, loop)
+
+
+def _name_of(task: asyncio.Task[Any]) -> str:
+    return getattr(task.get_coro(), "__name__", "")
 
 
 def _given(application: Callable[..., Any]) -> Callable[..., Any]:

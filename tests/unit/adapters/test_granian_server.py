@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import signal
 import socket
+from types import SimpleNamespace
 
 import pytest
 from granian.constants import Interfaces
@@ -33,6 +36,7 @@ def spawned(monkeypatch):
 
     def spawn(self, idx, target, callback_loader):
         holders.append((idx, self._shd.__getstate__(), self._ssp, self._sso))
+        return SimpleNamespace(start=lambda: None)
 
     monkeypatch.setattr(Server, "_spawn_worker", spawn)
     return holders
@@ -56,6 +60,12 @@ def test_a_holder_is_made_of_a_descriptor_its_kind_and_a_backlog():
 )
 def test_what_is_put_in_place_of_granians_own_is_there(name, parameters):
     assert list(inspect.signature(getattr(Server, name)).parameters) == parameters
+
+
+def test_what_a_serving_worker_runs_is_called_as_we_look_for_it():
+    for name in ("_spawn_asgi_worker", "_spawn_asgi_lifespan_worker", "_spawn_rsgi_worker"):
+        source = inspect.getsource(getattr(Server, name).__wrapped__)
+        assert f"loop.run_until_complete({granian_server._SERVING}())" in source
 
 
 def test_granian_starts_binds_spawns_and_stops_in_this_order(server, monkeypatch):
@@ -124,3 +134,40 @@ def test_what_granian_itself_refuses_is_a_usage_error(tmp_path):
             {"blocking_threads": 5, "interface": Interfaces.ASGI, "log_enabled": False},
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_starts_with_the_signals_kept_back_that_stop_it():
+    seen = []
+    granian_server._start(lambda: seen.append(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+    assert seen[0] >= {signal.SIGTERM, signal.SIGINT}
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & seen[0]
+
+
+def test_a_worker_has_its_signals_once_it_serves():
+    seen = []
+
+    async def _startup():
+        await asyncio.sleep(granian_server._LOOK_AGAIN_S * 2)
+        seen.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+    async def _main():
+        while signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+            await asyncio.sleep(0)
+
+    def load():
+        seen.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        return "application"
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        granian_server._start(lambda: seen.append(granian_server._load(load, True)))
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        loop.run_until_complete(_startup())
+        loop.run_until_complete(_main())
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+        asyncio.set_event_loop(None)
+        loop.close()
+    assert seen[1] == "application"
+    assert seen[0] == seen[2] == {signal.SIGTERM, signal.SIGINT}

@@ -1,0 +1,62 @@
+"""grpcio's own server behind our addresses: what it binds is reached by this program alone.
+
+grpcio takes no socket from anybody (docs/decisions/0017-grpc.md). In front may stand whatever
+listens here, with TLS, PROXY headers, limits on connections and a drain.
+"""
+
+import asyncio
+import contextlib
+import tempfile
+
+import grpc
+
+from pierhead import Application, run
+from pierhead.adapters import streams
+
+folder = tempfile.TemporaryDirectory()  # for nobody but this user
+inside = f"unix:{folder.name}/grpc.sock"
+
+
+class Shouter(grpc.GenericRpcHandler):
+    def service(self, call):
+        async def shout(request, context):
+            return request.upper()
+
+        return grpc.unary_unary_rpc_method_handler(shout)
+
+
+@contextlib.asynccontextmanager
+async def grpc_inside():
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers([Shouter()])
+    server.add_insecure_port(inside)
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.stop(grace=1)
+
+
+async def copy(reader, writer):
+    while octets := await reader.read(65_536):
+        writer.write(octets)
+        await writer.drain()
+    writer.write_eof()
+
+
+async def relay(reader, writer):
+    inner_reader, inner_writer = await asyncio.open_unix_connection(inside.removeprefix("unix:"))
+    with contextlib.closing(inner_writer):
+        async with asyncio.TaskGroup() as both:
+            both.create_task(copy(reader, inner_writer))
+            both.create_task(copy(inner_reader, writer))
+
+
+front = streams.serve(relay, name="grpc", alpn=("h2",))
+with folder:
+    run(
+        Application(
+            endpoints=[(front, ["127.0.0.1:50052", "unix:./behind.sock"])],
+            resources=[grpc_inside()],
+        )
+    )
