@@ -115,7 +115,7 @@ FEATURES = {
             "",
             "point at the place, and name the nearest valid form",
             f"{_UNIT}/address/test_invalid_input.py"
-            "::test_invalid_input_is_refused_with_position_and_reason",
+            "::test_invalid_input_is_refused_with_position_reason_and_remedy",
         ),
     ),
     "Options": (

@@ -236,7 +236,8 @@ def _read_inet(scheme: str | None, target: Piece) -> ListenAddress:
     try:
         return InetAddress(scheme, host, port, last_port)
     except UsageError as error:
-        raise target.error(str(error)) from None
+        remedy = f"write tcp:{target}, or udp:{target}"
+        raise target.error(str(error), remedy) from None
 
 
 def _read_unix(scheme: str, target: Piece) -> ListenAddress:
@@ -247,7 +248,7 @@ def _read_unix(scheme: str, target: Piece) -> ListenAddress:
         raise target.error("there is no path", f"write {scheme}:/run/NAME.sock")
     path = target.decode()
     if b"\0" in path:
-        raise target.error("a path cannot contain NUL", at=text.find("%00"))
+        raise target.error("a path cannot contain NUL", "take it out", at=text.find("%00"))
     if path.endswith(b"/") or path.rpartition(b"/")[2] in (b".", b".."):
         raise target.error("the path is that of a directory", "name the socket in it")
     if not path.startswith((b"/", b"./", b"../")):
@@ -264,27 +265,28 @@ def _read_abstract(scheme: str, target: Piece) -> ListenAddress:
     if not name:
         raise target.error("the abstract name is empty", "write @NAME")
     if len(name) > LONGEST_NAME:
-        raise target.error(f"the name has {len(name)} octets, at most {LONGEST_NAME} fit")
+        reason = f"the name has {len(name)} octets, at most {LONGEST_NAME} fit"
+        raise target.error(reason, "use a shorter name")
     return AbstractAddress(scheme, name)
 
 
 def _read_descriptors(scheme: str, target: Piece) -> ListenAddress:
     numbers: dict[int, None] = {}  # a set that keeps the order
     for part in _without_fragment(target).split(","):
-        number = _read_number(part, "a descriptor", 2**31 - 1)
+        number = _read_number(part, "a descriptor", 2**31 - 1, "write fd:3, or fd:3,4 for two")
         if number in numbers:
-            raise part.error(f"descriptor {number} stands there twice")
+            raise part.error(f"descriptor {number} stands there twice", "leave one of them out")
         numbers[number] = None
     return DescriptorAddress(tuple(numbers))
 
 
-def _read_number(piece: Piece, what: str, maximum: int) -> int:
+def _read_number(piece: Piece, what: str, maximum: int, remedy: str) -> int:
     text = str(piece)
     if not re.fullmatch(r"[0-9]{1,15}", text):
         found = repr(text) if text else "nothing"
-        raise piece.error(f"{what} is a number from 0 to {maximum}, not {found}")
+        raise piece.error(f"{what} is a number from 0 to {maximum}, not {found}", remedy)
     if int(text) > maximum:
-        raise piece.error(f"{what} is a number from 0 to {maximum}, not {text}")
+        raise piece.error(f"{what} is a number from 0 to {maximum}, not {text}", remedy)
     return int(text)
 
 
@@ -298,18 +300,22 @@ def _read_inherited(word: Piece, target: Piece) -> ListenAddress:
 
 def _read_systemd(scheme: str, target: Piece) -> ListenAddress:
     named, index = target.partition("#")
-    position = None if index is None else _read_number(index, "an index", 2**31 - 1)
+    position = None
+    if index is not None:
+        position = _read_number(index, "an index", 2**31 - 1, "write #0 for the first of them")
     prefix = str(named).endswith("*")
     name = (named.cut(0, len(named) - 1) if prefix else named).decode_text()
     if "*" in str(named)[:-1]:
         star = str(named).index("*")
         raise named.error("* stands at the end of a name only", "write %2A for a star", at=star)
     if prefix and index is not None:
-        raise index.error("an index goes with one name, not with a pattern", at=-1)
+        remedy = "leave out the * or the #"
+        raise index.error("an index goes with one name, not with a pattern", remedy, at=-1)
     try:
         return SystemdAddress(name if name or prefix else None, position, prefix)
     except UsageError as error:
-        raise target.error(str(error), at=max(str(target).find(":"), 0)) from None
+        remedy = "write the name that FileDescriptorName= gives in the .socket unit"
+        raise target.error(str(error), remedy, at=max(str(target).find(":"), 0)) from None
 
 
 def _read_inetd(scheme: str, target: Piece) -> ListenAddress:
@@ -333,7 +339,7 @@ def _read_vsock_number(piece: Piece, words: Mapping[str, int]) -> int:
         return words.get(word, ANY)
     known = f" or {', '.join(words)}" if words else " or any"
     what = f"a CID (32 bits{known})" if words else f"a vsock port (32 bits{known})"
-    return _read_number(piece, what, ANY)
+    return _read_number(piece, what, ANY, "write any for any of them, or a number")
 
 
 def _read_named(scheme: str, target: Piece) -> ListenAddress:
@@ -343,7 +349,7 @@ def _read_named(scheme: str, target: Piece) -> ListenAddress:
     try:
         return LaunchdAddress(name) if scheme == "launchd" else MemoryAddress(scheme, name)
     except UsageError as error:
-        raise target.error(str(error)) from None
+        raise target.error(str(error), "use a shorter name") from None
 
 
 _READERS: Mapping[str, Callable[[str, Piece], ListenAddress]] = MappingProxyType(

@@ -31,6 +31,10 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 # inet_aton() and with it getaddrinfo() take 0x7f.1, 127.1 and 2130706433 for addresses.
 _NUMERIC_ENDING = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)")
 
+_NO_PATH = "leave it out: such an address ends with its port"
+_PORT_REMEDY = "write a number from 1 to 65535, or 0 for any free port"
+_IPV6_REMEDY = "write up to eight groups of up to four hexadecimal digits: [2001:db8::1]:PORT"
+
 
 def is_ipv4(host: str) -> bool:
     """Tell whether a canonical host is an IPv4 literal."""
@@ -158,7 +162,7 @@ def _missing_port(piece: Piece) -> AddressError:
         return piece.error("a port alone is not an address", f"did you mean 127.0.0.1:{text}?")
     slash = text.find("/")
     if slash >= 0:
-        return piece.error("there is no port, and no path in such an address", at=slash)
+        return piece.error("there is no port, and no path in such an address", _NO_PATH, at=slash)
     return piece.error("the port is missing", f"write {text}:PORT", at=len(text))
 
 
@@ -167,14 +171,21 @@ def _read_host(piece: Piece) -> str:
     if text.startswith("["):
         return _read_brackets(piece.cut(1, len(text) - 1))
     if "@" in text:
-        raise piece.error("there is no user in an address", at=text.index("@"))
+        raise piece.error("there is no user in an address", "write HOST:PORT", at=text.index("@"))
     if "/" in text:
-        raise piece.error("there is no path in such an address", at=text.index("/"))
+        raise piece.error("there is no path in such an address", _NO_PATH, at=text.index("/"))
     try:
         return canonical_host(text)
     except UsageError as error:
         wrong = _NOT_IN_A_NAME.search(text)
-        raise piece.error(str(error), at=wrong.start() if wrong else 0) from None
+        at = wrong.start() if wrong else 0
+        raise piece.error(str(error), _remedy_for(text), at=at) from None
+
+
+def _remedy_for(host: str) -> str:
+    if is_ipv4(host) or _NUMERIC_ENDING.fullmatch(host.lower().rpartition(".")[2]):
+        return "write four decimal numbers, like 192.0.2.1"
+    return "write a name like dns.example.org, or an IP address"
 
 
 def _read_brackets(piece: Piece) -> str:
@@ -192,7 +203,8 @@ def _read_brackets(piece: Piece) -> str:
     try:
         return _canonical_ipv6(f"{literal}{percent}{zone}")
     except UsageError as error:
-        raise piece.error(str(error)) from None
+        remedy = f"write the interface's name: [{literal}%25eth0]:PORT" if percent else _IPV6_REMEDY
+        raise piece.error(str(error), remedy) from None
 
 
 def _read_ports(piece: Piece) -> tuple[int, int | None]:
@@ -204,19 +216,20 @@ def _read_ports(piece: Piece) -> tuple[int, int | None]:
         return first, None
     last = _read_port(piece.cut(match.start(2)))
     if first == 0:
-        raise piece.error("a range cannot start at port 0, which means any free port")
+        remedy = "write 0 alone for a free port, or begin with another"
+        raise piece.error("a range cannot start at port 0, which means any free port", remedy)
     if last < first:
         raise piece.error("the range runs backwards", f"did you mean {last}-{first}?")
     if last - first >= LONGEST_RANGE:
         reason = f"the range has {last - first + 1} ports, at most {LONGEST_RANGE} are allowed"
-        raise piece.error(reason)
+        raise piece.error(reason, "write several addresses")
     return first, None if last == first else last
 
 
 def _read_port(piece: Piece) -> int:
     port = int(str(piece))
     if port > _HIGHEST_PORT:
-        raise piece.error(f"port {port} is above {_HIGHEST_PORT}")
+        raise piece.error(f"port {port} is above {_HIGHEST_PORT}", _PORT_REMEDY)
     return port
 
 
@@ -226,7 +239,8 @@ def _bad_port(piece: Piece) -> AddressError:
         return piece.error("the port is missing", "write a number; 0 takes any free port")
     at = next((i for i, c in enumerate(text) if c not in "0123456789"), 0)
     if text[at] == "/":
-        return piece.error("there is no path in such an address", at=at)
+        return piece.error("there is no path in such an address", _NO_PATH, at=at)
     if text.isascii() and text.isalpha():
-        return piece.error(f"a port is a number, not the name {text!r}")
-    return piece.error(f"{text!r} is not a port: a number from 0 to {_HIGHEST_PORT}", at=at)
+        return piece.error(f"a port is a number, not the name {text!r}", "write its number")
+    reason = f"{text!r} is not a port: a number from 0 to {_HIGHEST_PORT}"
+    return piece.error(reason, _PORT_REMEDY, at=at)

@@ -148,7 +148,8 @@ def known_key(name: Piece) -> str:
     if rows and (bare == key or any("tls" in row.wrappers for row in rows)):
         return bare
     near = nearest(key, OPTIONS_BY_KEY)
-    raise name.error(f"unknown option {key!r}", f"did you mean {near}?" if near else "")
+    remedy = f"did you mean {near}?" if near else "leave it out"
+    raise name.error(f"unknown option {key!r}", remedy)
 
 
 def _read_value(option: Option, name: Piece, raw: Piece | None) -> Value:
@@ -159,7 +160,13 @@ def _read_value(option: Option, name: Piece, raw: Piece | None) -> Value:
         return option.type.bare
     if not raw:
         raise raw.error(f"the value of {name} is empty", f"write {option.example}")
-    return option.type.read(raw)
+    try:
+        return option.type.read(raw)
+    except AddressError as error:
+        if error.remedy:
+            raise
+        remedy = f"write it like {option.example}"
+        raise AddressError(error.text, error.position, error.reason, remedy) from None
 
 
 def collect(pairs: list[GivenOption]) -> tuple[tuple[str, Value], ...]:

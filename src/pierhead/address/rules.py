@@ -118,7 +118,8 @@ def _proxy_conflict(address: ListenAddress, options: SocketOptions) -> tuple[str
 
 def _option_conflicts(address: ListenAddress, options: SocketOptions) -> Iterator[Conflict]:
     if "pad" in options:
-        yield Conflict("pad", "padding is a part of the address: AbstractAddress(padded=True)")
+        reason = "padding is a part of the address, and not among its options"
+        yield Conflict("pad", reason, "write AbstractAddress(padded=True)")
     nothing: tuple[str, ...] = ()
     certs, keys = options.get("cert", nothing), options.get("key", nothing)
     if keys and len(keys) != len(certs):

@@ -82,7 +82,7 @@ class ListenSpec:
         length = len(str(self))
         if length > LONGEST_TEXT:
             reason = f"the address has {length} characters, at most {LONGEST_TEXT} can be read back"
-            raise self._error(Conflict("", reason))
+            raise self._error(Conflict("", reason, "shorten its names and paths"))
 
     @classmethod
     def parse(cls, text: str) -> ListenSpec:

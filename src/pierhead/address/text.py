@@ -41,7 +41,7 @@ class Piece:
         piece = cls(text, 0, len(text))
         if len(text) > LONGEST_TEXT:
             reason = f"the address has {len(text)} characters, at most {LONGEST_TEXT} are allowed"
-            raise piece.error(reason, at=LONGEST_TEXT)
+            raise piece.error(reason, "shorten its names and paths", at=LONGEST_TEXT)
         if not text.isprintable():
             piece._refuse_unprintable()
         if text != text.strip():
@@ -119,9 +119,9 @@ class Piece:
         try:
             text = self.decode().decode()
         except UnicodeDecodeError:
-            raise self.error(f"{self._quoted()} is not UTF-8") from None
+            raise self.error(f"{self._quoted()} is not UTF-8", "write the name in UTF-8") from None
         if not text.isprintable():
-            raise self.error(f"{self._quoted()} hides an unprintable character")
+            raise self.error(f"{self._quoted()} hides an unprintable character", "take it out")
         return text
 
     def _quoted(self) -> str:

@@ -35,6 +35,8 @@ _KINDS = {
     stat.S_IFBLK: "a device",
 }
 
+_TYPES = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
+
 
 class ClaimedPath:
     """A path that nobody else serves; `claim` makes one."""
@@ -168,10 +170,22 @@ def _clear(address: str, path: bytes, kind: socket.SocketKind, unlink: str) -> N
 
 
 def _probe(path: bytes, kind: socket.SocketKind) -> int | None:
-    """Return the error number of a connection to a socket; None when it has gone meanwhile."""
-    with socket.socket(socket.AF_UNIX, kind) as probe:
-        probe.setblocking(False)
-        problem = probe.connect_ex(path)
+    """Return the error number of a connection to a socket; None when it has gone meanwhile.
+
+    EPROTOTYPE says that the socket is of another type, and nothing of who serves it: then the
+    other types are tried.
+    """
+    problem = errno.EPROTOTYPE
+    for one in (kind, *(other for other in _TYPES if other != kind)):
+        try:
+            probe = socket.socket(socket.AF_UNIX, one)
+        except OSError:  # macOS has no seqpacket: nor is the socket of that type
+            continue
+        with probe:
+            probe.setblocking(False)
+            problem = probe.connect_ex(path)
+        if problem != errno.EPROTOTYPE:
+            break
     return None if problem == errno.ENOENT else problem
 
 

@@ -1,4 +1,4 @@
-"""Every input that must be refused: where the error points, and a word of its reason."""
+"""Every input that must be refused: where the error points, a word of its reason, a remedy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pierhead.errors import AddressError
 LONG = "h" * (LONGEST_TEXT + 1)
 
 # The groups are numbered as in the research that collected them; what only opening a socket can
-# tell (most of 7, 9, 10 and 15) is tested with the listeners.
+# tell (most of 7, 9, 10 and 15) is in tests/unit/listener/test_refused_at_opening.py.
 INVALID = [
     # 1 blanks, control characters, length
     (1, "", 0, "empty"),
@@ -88,6 +88,7 @@ INVALID = [
     (5, "h:80?nodelay&", 13, "option is expected"),
     (5, "h:80?=1", 5, "option is expected"),
     (5, "h:80?bcklog=1", 5, "unknown option"),
+    (5, "h:80?xyzzy=1", 5, "unknown option"),
     (5, "h:80?proxy.form=::/0", 5, "unknown option"),
     (5, "h:80?tls.backlog=1", 5, "unknown option"),
     (5, "h:80?backlog=1&backlog=1", 15, "twice"),
@@ -137,6 +138,10 @@ INVALID = [
     (6, "udp:h:80?nodelay", 9, "not for udp"),
     (6, "udp:h:80?backlog=5", 9, "not for udp"),
     (6, "unixgram:/a?backlog=5", 12, "not for unixgram"),
+    (6, "memgram:a?backlog=5", 10, "not for memgram"),
+    (6, "fd:5?backlog=5", 5, "not for fd"),
+    (6, "udp:h:80?maxconn=5", 9, "not for udp"),
+    (6, "vsock:2:1?sndbuf=4KiB", 10, "not for vsock"),
     (6, "inetd?mode=0600", 11, "unknown"),
     (6, "h:80?cert=a", 5, "not for"),
     (6, "h:80?proxy.version=2", 5, "not for"),
@@ -226,11 +231,14 @@ INVALID = [
     ("text", "position", "word"),
     [pytest.param(*case, id=f"{group}-{case[0][:40]!a}") for group, *case in INVALID],
 )
-def test_invalid_input_is_refused_with_position_and_reason(text, position, word) -> None:
+def test_invalid_input_is_refused_with_position_reason_and_remedy(text, position, word) -> None:
     with pytest.raises(AddressError) as caught:
         ListenSpec.parse(text)
-    assert caught.value.text == text
-    assert (caught.value.position, word in caught.value.reason) == (position, True), caught.value
+    error = caught.value
+    assert error.text == text
+    assert (error.position, word in error.reason) == (position, True), error
+    assert error.remedy, error
+    assert error.remedy not in error.reason
 
 
 @pytest.mark.parametrize(
@@ -258,6 +266,19 @@ def test_invalid_input_is_refused_with_position_and_reason(text, position, word)
         (":80?v6only", "[::]:80"),
         ("proxy+quic:h:1", "proxy.version=2"),
         ("proxy+tcp:h:1?proxy.from=10.0.0.1/8", "10.0.0.0/8"),
+        ("1.2.3:80", "192.0.2.1"),
+        ("0x7f.1:80", "192.0.2.1"),
+        ("[::12345]:80", "[2001:db8::1]"),
+        ("[fe80::1%a b]:80", "[fe80::1%25eth0]"),
+        ("h:65536", "0 for any free port"),
+        ("h:1-1025", "several addresses"),
+        ("tcp://h:80/path", "leave it out"),
+        ("stdio:80", "tcp:stdio:80"),
+        ("/a?mode=888", "mode=0660"),
+        ("h:80?rcvbuf=1Q", "rcvbuf=4MiB"),
+        ("fd:x", "fd:3"),
+        ("sd:a:b", "FileDescriptorName="),
+        ("vsock:gest:1", "any"),
     ],
 )
 def test_an_error_names_the_nearest_valid_form(text, remedy) -> None:

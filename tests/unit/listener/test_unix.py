@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from pierhead.errors import ListenError
-from pierhead.listener import unix
+from pierhead.listener import unix, unix_path
 
 ROOT = os.geteuid() == 0
 
@@ -138,12 +138,36 @@ async def test_a_live_server_with_a_full_backlog_keeps_its_socket(opened, path):
             client.close()
 
 
-async def test_a_socket_of_another_type_is_not_judged(opened, path):
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as live:
+KINDS = {
+    "unix": socket.SOCK_STREAM,
+    "unixgram": socket.SOCK_DGRAM,
+    "unixseq": socket.SOCK_SEQPACKET,
+}
+
+
+@pytest.mark.parametrize("scheme", KINDS)
+@pytest.mark.parametrize("kind", KINDS.values())
+@pytest.mark.parametrize("unlink", ["stale", "always"])
+async def test_a_socket_of_any_type_is_told_to_live_or_not(opened, path, scheme, kind, unlink):
+    with socket.socket(socket.AF_UNIX, kind) as live:
         live.bind(str(path))
-        with pytest.raises(ListenError, match="cannot be told whether it is served"):
-            await opened(f"unix:{path}")
+        if kind != socket.SOCK_DGRAM:
+            live.listen()
+        with pytest.raises(ListenError, match="another program serves it"):
+            await opened(f"{scheme}:{path}?unlink={unlink}")
         assert path.is_socket()
+    await opened(f"{scheme}:{path}?unlink={unlink}")
+
+
+async def test_a_socket_that_may_not_be_asked_is_judged_where_that_is_wanted_alone(
+    opened, path, monkeypatch
+):
+    leave_a_dead_socket(path)
+    monkeypatch.setattr(unix_path, "_probe", lambda path, kind: errno.EACCES)
+    with pytest.raises(ListenError, match=r"cannot be told whether .*denied \(EACCES\)"):
+        await opened(f"unix:{path}")
+    assert path.is_socket()
+    await opened(f"unix:{path}?unlink=always")
 
 
 async def test_two_of_our_servers_are_kept_apart_by_the_lock(opened, path):
