@@ -142,6 +142,7 @@ class _Handler(web.RequestHandler):
         "_answered",
         "_body",
         "_is_finishing",
+        "_is_refused",
         "_scope",
         "input_ended",
         "is_upgraded",
@@ -161,6 +162,7 @@ class _Handler(web.RequestHandler):
         self._answered = 0
         self._body: StreamReader | None = None  # of the newest request
         self._is_finishing = False
+        self._is_refused = False
         self.input_ended = False
         self.is_upgraded = False  # to WebSocket
         self.task: asyncio.Task[Any] | None = None
@@ -193,7 +195,17 @@ class _Handler(web.RequestHandler):
             return
         super().data_received(data)
         if self._messages:
-            self._body = self._messages[-1][1]
+            self._replace_body(self._messages[-1][1])
+
+    def _replace_body(self, newest: StreamReader) -> None:
+        """Note the newest body; one that a newer one has cut off has no end and gets an error.
+
+        aiohttp's parser leaves it as it is where the octets are no chunk, and who reads it would
+        wait for ever.
+        """
+        body, self._body = self._body, newest
+        if body is not None and body is not newest and not body.is_eof():
+            body.set_exception(web.RequestPayloadError("what follows is no part of a body"))
 
     def eof_received(self) -> None:
         """Note the end; close where something is missing that will not come any more.
@@ -223,7 +235,9 @@ class _Handler(web.RequestHandler):
         """Report a mistake of the application in one line; say nothing of the peer's."""
         error = named.get("exc_info") or TypeError(*arguments)
         if self._is_peers(error):
-            self._scope.counters.dropped("http")
+            if not self._is_refused:  # the connection ends with the first
+                self._is_refused = True
+                self._scope.counters.dropped("http")
             self.logger.debug(*arguments, **named)
         else:
             self._scope.failures.report(self._scope.via.listener, error)

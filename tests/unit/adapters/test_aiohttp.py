@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
+import ssl
 import sys
 
 import pytest
+import trustme
 import uvloop
 from aiohttp import WSMsgType, web
 
@@ -143,22 +146,35 @@ async def test_a_body_that_is_cut_off_ends_the_connection(network, server, caplo
 
 
 @pytest.mark.parametrize("loop_factory", [asyncio.SelectorEventLoop, uvloop.new_event_loop])
-@pytest.mark.parametrize("address", ["mem:web", "tcp:127.0.0.1:0"])
+@pytest.mark.parametrize("address", ["mem:web", "tcp:127.0.0.1:0", "tls+tcp:127.0.0.1:0"])
 def test_files_are_sent_on_every_loop(tmp_path, loop_factory, address):
     content = bytes(range(256)) * 4096
     (tmp_path / "file.bin").write_bytes(content)
+    trusting = None
+    if address.startswith("tls"):
+        authority, trusting = trustme.CA(), ssl.create_default_context()
+        authority.configure_trust(trusting)
+        issued = authority.issue_cert("127.0.0.1")
+        issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "cert.pem"))
+        address += f"?cert={tmp_path}/cert.pem"
 
     async def file(request):
         return web.FileResponse(tmp_path / "file.bin")
 
     async def fetch():
         async with Server(aiohttp.serve(application(file)), address) as server:
-            client = await Client.dial(server.addresses[0])
+            bound = server.addresses[0]
+            if trusting is not None:
+                port = int(re.search(r"0.0.1:(\d+)", bound)[1])
+                client = Client(*await asyncio.open_connection("127.0.0.1", port, ssl=trusting))
+            else:
+                client = await Client.dial(bound)
             client.send(GET)
             assert (await client.response())[::2] == ("200", content)
             client.send(GET.replace(b"\r\n\r\n", b"\r\nRange: bytes=5-9\r\n\r\n"))
             assert (await client.response())[::2] == ("206", content[5:10])
             client.close()
+            await client.writer.wait_closed()
             assert server.metrics.total("bytes_sent_total") > len(content)
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
@@ -237,6 +253,64 @@ async def test_an_upload_that_nobody_reads_lingers_as_long_as_ours(clock, server
     assert await client.rest() == b""
     client.close()
     assert _closed(started) == {"service": 1}
+
+
+async def test_who_does_not_take_the_answer_is_cut_off(clock, server, caplog):
+    async def flood(request):
+        return web.Response(body=bytes(2**22))
+
+    started = await server(aiohttp.serve(application(flood)), "mem:web", write_timeout=3)
+    client = await Client.dial("mem:web")
+    client.writer.transport.pause_reading()
+    client.send(GET)
+    await clock.advance(10)
+    client.close()
+    assert _closed(started) == {"write": 1}
+    assert started.metrics.total("requests_lost_total", reason="write") == 1
+    assert caplog.records == []
+
+
+async def test_a_newcomer_takes_the_place_of_who_is_idle_and_of_nobody_who_is_not(network, server):
+    go = asyncio.Event()
+
+    async def wait(request):
+        await go.wait()
+        return web.Response(text="done")
+
+    app = application(wait)
+    app.router.add_get("/quick", hello)
+    started = await server(aiohttp.serve(app), "mem:web", max_connections=1)
+    idle = await Client.dial("mem:web")
+    idle.send(GET.replace(b"/ ", b"/quick "))
+    await idle.response()
+    busy = await Client.dial("mem:web")
+    busy.send(GET)
+    with pytest.raises(ConnectionResetError):
+        await idle.rest()
+    late = await Client.dial("mem:web")
+    with pytest.raises(ConnectionResetError):
+        await late.rest()
+    go.set()
+    assert (await busy.response())[2] == b"done"
+    for client in (idle, busy, late):
+        client.close()
+    assert started.metrics.total("connections_closed_total", reason="evicted") == 1
+    assert started.metrics.total("dropped_total", reason="max_connections") == 1
+
+
+async def test_a_body_that_is_no_body_is_the_peers_mistake(network, server, caplog):
+    async def read(request):
+        return web.Response(body=await request.read())
+
+    started = await server(aiohttp.serve(application(read)), "mem:web")
+    client = await Client.dial("mem:web")
+    client.send(b"PUT / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n")
+    await asyncio.sleep(0.1)
+    client.send(b"not a size\r\n")
+    await client.rest()
+    client.close()
+    assert caplog.records == []
+    assert started.metrics.total("dropped_total", reason="http") == 1
 
 
 async def test_what_is_no_http_is_refused_and_counted_and_not_logged(network, server, caplog):
@@ -663,7 +737,17 @@ def _raise(error):
 
 
 def _closed(server):
-    reasons = ("drain", "eof", "error", "first_byte", "idle", "message", "peer_gone", "service")
+    reasons = (
+        "drain",
+        "eof",
+        "error",
+        "first_byte",
+        "idle",
+        "message",
+        "peer_gone",
+        "service",
+        "write",
+    )
     return {
         reason: count
         for reason in reasons
