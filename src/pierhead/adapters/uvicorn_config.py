@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import uvicorn
@@ -113,11 +114,33 @@ def load(config: uvicorn.Config) -> None:
                 f"the application cannot be loaded: {config.app!r} cannot be called without "
                 "arguments, as factory=True has it"
             ) from None
+        config.loaded_app = _given_up_quietly(config.loaded_app)
     if not issubclass(config.http_protocol_class, _PROTOCOLS):
         raise UsageError(
             f"uvicorn's {config.http_protocol_class.__name__} cannot be served here; expected "
             "http='httptools', http='h11' or a subclass of those protocols"
         )
+
+
+def _given_up_quietly(app: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
+    """Return the application, for which being given up by the server is no failure.
+
+    uvicorn logs a cancelled request with a traceback; that it is lost has been said by name.
+    """
+
+    async def run(scope: Any, receive: Any, send: Any) -> object:
+        try:
+            return await app(scope, receive, send)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():
+                raise  # the application's own doing
+            exchange: Any = getattr(receive, "__self__", None)
+            if exchange is not None and hasattr(exchange, "disconnected"):
+                exchange.disconnected = True  # so that uvicorn misses no response
+            return None
+
+    return run
 
 
 def _check_ready(config: uvicorn.Config) -> None:

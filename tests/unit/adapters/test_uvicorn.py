@@ -332,7 +332,7 @@ async def test_a_body_on_its_way_at_the_stop_is_read_to_its_end(network, http):
     assert not server.lost
 
 
-async def test_a_request_that_takes_too_long_for_the_stop_is_named(clock, network, http):
+async def test_a_request_that_takes_too_long_for_the_stop_is_named(clock, network, http, caplog):
     app = Application()
     server = Server(uvicorn.serve(app, http=http), "mem:web", clock=clock, drain_timeout=3)
     async with server:
@@ -343,6 +343,7 @@ async def test_a_request_that_takes_too_long_for_the_stop_is_named(clock, networ
     await client.close()
     (lost,) = server.lost
     assert (lost.reason, lost.listener) == ("drain", "mem:web")
+    assert [record.levelname for record in caplog.records if record.levelno > 20] == []
     assert app.told == ["startup", "shutdown"]
 
 
