@@ -112,6 +112,16 @@ def test_an_abstract_name_is_served():
         assert is_served(listening.sockets[0])
 
 
+def test_vsock_gives_a_socket_of_its_own_family():
+    try:
+        socket.socket(socket.AF_VSOCK).close()
+    except (AttributeError, OSError):
+        pytest.skip("no vsock here")
+    with listening_sockets("vsock:any:any") as listening:
+        assert listening.sockets[0].family == socket.AF_VSOCK
+        assert listening.addresses[0].startswith("vsock:any:")
+
+
 def test_an_inherited_descriptor_is_adopted_and_closed(leave):
     number = leave(inheriting.bound())
     with listening_sockets(f"fd:{number}?type=stream") as listening:
