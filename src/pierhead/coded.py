@@ -13,6 +13,9 @@ from pierhead.service import Reply, ServiceFunction, as_service, is_many
 
 __all__ = ["blamed_on_service", "coded"]
 
+#: Not worth asking whether they are many.
+_SINGLE = (str, bytes)
+
 Q = TypeVar("Q")
 R = TypeVar("R")
 
@@ -34,9 +37,9 @@ def coded(service: ServiceFunction[Q, R], codec: Codec[Q, R]) -> FrameHandler:
             raise blamed_on_service(error) from error
         if reply is None:
             return None
-        if is_many(reply):
-            return _encoded(reply, encode)
-        return encode(reply)  # type: ignore[arg-type]  # no iterator: a guard cannot say so
+        if type(reply) in _SINGLE or not is_many(reply):
+            return encode(reply)  # type: ignore[arg-type]  # no iterator: a guard cannot say so
+        return _encoded(reply, encode)
 
     return FrameHandler(answer_frame, getattr(codec, "reject", None))
 

@@ -65,9 +65,9 @@ class BufferedFramer:
             self._data, self._start = held[upto:], 0
         else:
             self._start = upto
-        if isinstance(held, bytearray):
-            return [bytes(frame) for frame in taken]
-        return cast("list[bytes]", taken)  # slices of bytes
+        if type(held) is bytes:
+            return cast("list[bytes]", taken)  # slices of bytes
+        return [bytes(frame) for frame in taken]
 
     def _fail(self, reason: str) -> NoReturn:
         """Let go of the input and raise, now and at every later call."""

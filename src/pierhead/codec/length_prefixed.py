@@ -118,7 +118,8 @@ class LengthPrefixedFramer(BufferedFramer):
 
     def frames(self, limit: int) -> list[bytes]:
         """Take out up to this many whole payloads, oldest first."""
-        self._raise_fault()
+        if self._fault:
+            self._raise_fault()
         data, start, have = self._data, self._start, len(self._data)
         width, length_at = self._prefix.size, self._prefix.unpack_from
         lowest, highest, skipped = self._lowest, self._highest, self._skipped

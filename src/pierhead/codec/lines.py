@@ -91,7 +91,8 @@ class LinesFramer(BufferedFramer):
 
     def frames(self, limit: int) -> list[bytes]:
         """Take out up to this many lines, oldest first, without their ends."""
-        self._raise_fault()
+        if self._fault:
+            self._raise_fault()
         data, start = self._data, self._start
         find, longest = data.find, self._max_length
         search = start + self._searched

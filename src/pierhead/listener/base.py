@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
 
 from pierhead.address import ListenSpec
 from pierhead.codec.proxy_header import ProxyHeader
@@ -38,6 +38,8 @@ __all__ = [
     "StreamListener",
     "arrive",
     "credentials_of",
+    "is_handshaking",
+    "names_peer",
 ]
 
 #: Where a reply goes and which local address it leaves from; opaque to everyone but the
@@ -115,9 +117,8 @@ class Arrival:
     proxy: ProxyHeader | None = None
 
 
-@runtime_checkable
-class Handshaking(Protocol):
-    """An `Accepted` connection with a handshake to go through before it is attached."""
+class Handshaking(Accepted, Protocol):
+    """A connection with a handshake to go through before it is attached."""
 
     @property
     def names_peer(self) -> bool:
@@ -136,9 +137,8 @@ class Handshaking(Protocol):
         ...
 
 
-@runtime_checkable
-class Identified(Protocol):
-    """An `Accepted` connection whose other end the system vouches for."""
+class Identified(Accepted, Protocol):
+    """A connection whose other end the system vouches for."""
 
     @property
     def credentials(self) -> Credentials | None:
@@ -146,9 +146,20 @@ class Identified(Protocol):
         ...
 
 
+def is_handshaking(accepted: object) -> TypeGuard[Handshaking]:
+    """Tell whether a connection has a handshake to go through."""
+    # Asked for each connection; what isinstance() does for a protocol takes longer than accepting.
+    return hasattr(accepted, "handshake")
+
+
+def names_peer(accepted: object) -> bool:
+    """Tell whether a connection's handshake may name another peer than the socket does."""
+    return is_handshaking(accepted) and accepted.names_peer
+
+
 def credentials_of(accepted: Accepted) -> Credentials | None:
     """Return who the process at the other end is, where the connection knows."""
-    return accepted.credentials if isinstance(accepted, Identified) else None
+    return cast(Identified, accepted).credentials if hasattr(accepted, "credentials") else None
 
 
 class ListenerEnded(Exception):
@@ -169,7 +180,7 @@ class OutOfDescriptors(OSError):
 
 async def arrive(accepted: Accepted) -> Arrival:
     """Go through the handshakes of a connection, if it has any; raises what they raise."""
-    if isinstance(accepted, Handshaking):
+    if is_handshaking(accepted):
         return await accepted.handshake()
     return Arrival(peer=accepted.peer)
 

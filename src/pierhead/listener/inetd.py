@@ -177,7 +177,7 @@ def _accepted(
         peer = peer_from(environment) or Peer("")
     is_familiar = found.family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
     if found.transport is Transport.STREAM and is_familiar:
-        return AcceptedSocket(sock, peer, local, spec.options.get("nodelay"))
+        return AcceptedSocket.of(sock, peer, local, spec.options.get("nodelay"))
     return AcceptedChannel.of(sock, peer, local)
 
 

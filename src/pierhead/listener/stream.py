@@ -7,7 +7,7 @@ import errno
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from pierhead.address import ListenSpec
 from pierhead.context import Credentials, Peer, Transport
@@ -90,6 +90,9 @@ class SocketStreamListener:
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
         self._reserve = ReserveDescriptor()
+        # Asked here once: looking a socket's family up is dear.
+        self._is_familiar = sock.family in _FAMILIAR and transport is Transport.STREAM
+        self._is_unix = sock.family == getattr(socket, "AF_UNIX", None)
 
     @property
     def spec(self) -> ListenSpec:
@@ -108,9 +111,7 @@ class SocketStreamListener:
             OutOfDescriptors: EMFILE, ENFILE: some connections were closed instead.
             OSError: ENOBUFS and its kin; EBADF when the listener is closed meanwhile.
         """
-        # Nothing is awaited once a connection is taken, so cancelling cannot lose one; and one
-        # turn of the loop before, so that a rush of connections cannot hold up everything else.
-        await asyncio.sleep(0)
+        # Nothing is awaited once a connection is taken, so cancelling cannot lose one.
         while True:
             if self._closed:
                 raise OSError(errno.EBADF, f"{self._local} is closed")
@@ -136,9 +137,11 @@ class SocketStreamListener:
         if settings.prepare is not None:
             settings.prepare(connection)
         local = settings.local(connection.getsockname()) if settings.local else self._local
-        if connection.family not in _FAMILIAR or self.transport is Transport.SEQPACKET:
-            return AcceptedChannel.of(connection, peer_of(address), local)
-        return AcceptedSocket(connection, peer_of(address), local, settings.no_delay)
+        peer = peer_of(address)
+        if not self._is_familiar:
+            return AcceptedChannel.of(connection, peer, local)
+        credentials = peer_credentials(connection) if self._is_unix else None
+        return AcceptedSocket(connection, peer, local, settings.no_delay, credentials)
 
     async def _readable(self) -> None:
         loop = asyncio.get_running_loop()
@@ -198,30 +201,34 @@ class AcceptedSocket:
     """One accepted connection; an `Accepted`, and `Identified`."""
 
     def __init__(
-        self, sock: socket.socket, peer: Peer, local: str, no_delay: bool | None = None
+        self,
+        sock: socket.socket,
+        peer: Peer,
+        local: str,
+        no_delay: bool | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         self.peer = peer
         self.local = local
-        self.credentials = _credentials(sock)
+        self.credentials = credentials
         self._sock = sock
         self._no_delay = no_delay
         self._attached = False
+
+    @classmethod
+    def of(cls, sock: socket.socket, peer: Peer, local: str, no_delay: bool | None) -> Self:
+        """Return the connection of a socket, with what the system knows of its other end."""
+        return cls(sock, peer, local, no_delay, _credentials(sock))
 
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
         """Hand the connection to a protocol; it has ``connection_made`` when this returns."""
         self._attached = True
         loop = asyncio.get_running_loop()
-        attaching = loop.create_task(
-            loop.connect_accepted_socket(lambda: protocol, self._sock), name="attach"
-        )
         try:
-            # Needs no peer, so it ends in a turn or two; shielded because a cancelled
-            # connect_accepted_socket does not say which transport to close.
-            transport, _ = await asyncio.shield(attaching)
-        except asyncio.CancelledError:
-            attaching.add_done_callback(_abort)
-            raise
-        except BaseException:
+            # Needs no peer, so it ends in a turn or two. Where it is cancelled, both event loops
+            # close the socket.
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, self._sock)
+        except Exception:
             self._sock.close()
             raise
         if self._no_delay is False:  # both event loops switch it on for every transport
@@ -262,8 +269,3 @@ class AcceptedChannel:
         """Close the connection without serving it; does nothing once attached."""
         if not self._attached:
             self._channel.close()
-
-
-def _abort(attaching: asyncio.Task[Any]) -> None:
-    if not attaching.cancelled() and attaching.exception() is None:
-        attaching.result()[0].abort()

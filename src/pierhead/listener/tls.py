@@ -14,10 +14,10 @@ from pierhead.context import Credentials, Peer, Transport
 from pierhead.listener.base import (
     Accepted,
     Arrival,
-    Handshaking,
     StreamListener,
     arrive,
     credentials_of,
+    names_peer,
 )
 from pierhead.listener.tls_context import TlsContexts, load_contexts
 from pierhead.listener.tls_engine import TlsEngine
@@ -120,7 +120,7 @@ class TlsAccepted:
     @property
     def names_peer(self) -> bool:
         """Whether a handshake below names another peer."""
-        return isinstance(self._base, Handshaking) and self._base.names_peer
+        return names_peer(self._base)
 
     async def handshake(self) -> Arrival:
         """Go through what is below, then TLS; the connection is closed when this raises.

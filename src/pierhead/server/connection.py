@@ -19,6 +19,7 @@ from pierhead.failure_log import FailureLog
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
 from pierhead.server.read_buffer import ReadBuffer
+from pierhead.server.worker import Workers
 
 __all__ = ["ConnectionScope", "ServedConnection"]
 
@@ -37,6 +38,7 @@ class ConnectionScope:
         read_buffer: what reads go into.
         counters: what to count.
         failures: where a service's failure is reported.
+        workers: run the first step of a request in place, and the others as a task.
         lost: note that an accepted request will not be answered, and why.
         closed: tell the server that the connection has ended; call it once.
         has_ended: whether `closed` has been called; the server's.
@@ -50,6 +52,7 @@ class ConnectionScope:
     read_buffer: ReadBuffer
     counters: ConnectionCounters
     failures: FailureLog
+    workers: Workers
     lost: Callable[[str], None]
     closed: Callable[[], None]
     has_ended: bool = False

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from pierhead.admission import Admission, Answer, Drop
 from pierhead.clock import Clock
-from pierhead.context import Context, Transport, Via
+from pierhead.context import Context, Peer, Transport, Via
 from pierhead.endpoint import FrameHandler
 from pierhead.errors import Overloaded, UsageError
 from pierhead.failure_log import FailureLog
@@ -28,6 +28,7 @@ from pierhead.server.at_address import AtAddress
 from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
 from pierhead.server.request import Request, RequestCounters, Requests
+from pierhead.server.worker import Workers
 
 __all__ = ["DatagramServer"]
 
@@ -46,6 +47,16 @@ _log = logging.getLogger("pierhead.server")
 #: Receiving pauses this long after an error, doubled up to the longest.
 _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
+
+
+class _DatagramRequest(Request):
+    """One datagram, who sent it and where its replies go."""
+
+    def __init__(self, frame: bytes, deadline: float, peer: Peer, reply_to: ReplyTo) -> None:
+        self.frame = frame
+        self.deadline = deadline
+        self.peer = peer
+        self.reply_to = reply_to
 
 
 class DatagramServer:
@@ -69,6 +80,7 @@ class DatagramServer:
         admission: Admission | None,
         clock: Clock,
         metrics: Metrics,
+        workers: Workers,
         on_lost: Callable[[Lost], None],
         wake_sweep: Callable[[], None],
     ) -> None:
@@ -103,15 +115,8 @@ class DatagramServer:
         self._claiming = listener if isinstance(listener, Claiming) else None
         self._counters = RequestCounters(self._count)
         self._failures = FailureLog(clock)
-        self.requests = Requests(
-            handler,
-            where=self._name,
-            counters=self._counters,
-            failures=self._failures,
-            deliver=self._deliver,
-            deliver_one=self._deliver_one,
-            finished=self._finished,
-            lost=self._lost,
+        self.requests: Requests[_DatagramRequest] = Requests(
+            handler, self, workers, self._counters, self._failures
         )
         self._idle = asyncio.Event()
         self._idle.set()
@@ -181,9 +186,10 @@ class DatagramServer:
         self._batches.value += 1
         received_at = self._clock.monotonic()
         deadline = received_at + options.request_timeout
-        peer_of, via, requests, loop = self.listener.peer, self._via, self.requests, self._loop
+        peer_of, via, requests = self.listener.peer, self._via, self.requests
         requests.max_replies = options.max_replies_per_datagram
         claiming = self._claiming
+        self._flush_due = True  # at the end, for all that is answered in place
         admission, answer_now = self._admission, self._answer_now
         for frame, reply_to in batch:
             peer = peer_of(reply_to)
@@ -208,10 +214,11 @@ class DatagramServer:
             if len(requests) >= options.max_requests:
                 self._shed(frame, reply_to)
                 continue
-            context = Context(peer, received_at, via)
-            requests.start(loop, Request(frame, context, reply_to, deadline))
-        if self._outgoing:
-            self._flush()
+            request = _DatagramRequest(frame, deadline, peer, reply_to)
+            reply = requests.start(request, Context(peer, received_at, via))
+            if reply is not None:
+                self._outgoing.append((reply, reply_to))
+        self._flush()
         if requests:
             self._wake_sweep()
 
@@ -251,26 +258,38 @@ class DatagramServer:
         if refusal is not None:
             self._outgoing.append((refusal, reply_to))
 
-    def _deliver(self, reply_to: ReplyTo, frame: bytes) -> None:
-        self._outgoing.append((frame, reply_to))
+    @property
+    def where(self) -> str:
+        """The listener, for the log."""
+        return self._name
+
+    def deliver(self, request: _DatagramRequest, frame: bytes) -> None:
+        """Send a reply with the others of this turn."""
+        self._outgoing.append((frame, request.reply_to))
         if not self._flush_due:
             self._flush_due = True
             self._loop.call_soon(self._flush)
 
-    async def _deliver_one(self, reply_to: ReplyTo, frame: bytes) -> None:
+    async def deliver_one(self, request: _DatagramRequest, frame: bytes) -> None:
+        """Send one of many replies."""
         if not isinstance(frame, bytes):
             raise UsageError(f"a reply is {type(frame).__name__}, expected bytes")
-        self._deliver(reply_to, frame)
+        self.deliver(request, frame)
         # A sender of many replies gives way after each, so that a flush comes between and what
         # waits here never grows past one datagram per request.
         await asyncio.sleep(0)
 
-    def _finished(self, _reply_to: ReplyTo) -> None:
+    def finished(self, request: _DatagramRequest) -> None:
+        """A request has had its last reply."""
         if not self._idle.is_set():
             self._idle.set()
 
-    def _lost(self, request: Request, reason: str) -> None:
-        self._on_lost(Lost(self._name, str(request.context.peer), reason))
+    def lost(self, request: _DatagramRequest, reason: str) -> None:
+        """A request will not be answered."""
+        self._on_lost(Lost(self._name, str(request.peer), reason))
+
+    def unanswered(self, request: _DatagramRequest) -> None:
+        """A request has failed, and there is no refusal: silence."""
 
     def _flush(self) -> None:
         self._flush_due = False

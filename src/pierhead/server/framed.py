@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from enum import Enum
 from typing import cast
 
@@ -33,7 +34,7 @@ from pierhead.context import Context
 from pierhead.endpoint import FrameHandler, StreamHandler
 from pierhead.errors import FramingError, Overloaded, UsageError
 from pierhead.server.connection import ConnectionScope
-from pierhead.server.request import Request, Requests
+from pierhead.server.request import Requests
 from pierhead.server.turn import Turn
 from pierhead.server.write_deadline import WriteDeadline
 
@@ -61,52 +62,51 @@ class _State(Enum):
     CLOSED = "nothing left to do but to be told so"
 
 
+# Looking a member up in its class is dear on Python 3.11.
+_OPEN, _FINISHING, _LINGERING, _CLOSED = _State
+
+
 class FramedConnection(asyncio.BufferedProtocol):
     """Serves one connection; made by `framed`."""
+
+    # Made once per connection: what most connections never change is an attribute of the class.
+    idle_timeout: float | None = None  # None: as the options say
+    _state = _OPEN
+    _close_reason = ""
+    _flush_due = False
+    _ended = False  # the peer has ended its side
+    _cut_off = False  # and perhaps it was not the peer
+    _is_made = False  # the transport is there
+    _is_gone = False  # the transport has said so
+    _was_aborted = False
+    _is_broken_off = False
+    _advancing = False
+    _rests = False  # it has had its share of this turn of the loop
+    _reading_paused = False
+    _writable = True
+    _waiting_for_room: deque[asyncio.Future[None]] | None = None
+    _buffer: bytearray | None = None
+    _heard = False
+    _partial_since: float | None = None
+    _linger_until = 0.0
 
     def __init__(
         self, scope: ConnectionScope, handler: FrameHandler, framing: Framing, order: Order
     ) -> None:
-        self.idle_timeout: float | None = None  # None: as the options say
         self._scope = scope
         self._framing = framing
         self._in_order = order is Order.IN_ORDER
         self._answer_now = handler.answer_now
         self._framer = framing.new()
-        self._requests = Requests(
-            handler,
-            where=scope.via.listener,
-            counters=scope.counters.requests,
-            failures=scope.failures,
-            deliver=self._deliver,
-            deliver_one=self._deliver_one,
-            finished=self._finished,
-            lost=lambda _request, reason: scope.lost(reason),
-            unanswered=Turn.close_unanswered if self._in_order else None,
+        self._requests: Requests[Turn] = Requests(
+            handler, self, scope.workers, scope.counters.requests, scope.failures
         )
+        self._start = self._requests.start
+        self._running = self._requests.running
         self._turns: deque[Turn] = deque()  # in order only: replies due, oldest first
         self._outgoing: list[bytes] = []
-        self._flush_due = False
-        self._state = _State.OPEN
-        self._close_reason = ""
-        self._ended = False  # the peer has ended its side
-        self._cut_off = False  # and perhaps it was not the peer
-        self._is_made = False  # the transport is there
-        self._is_gone = False  # the transport has said so
-        self._was_aborted = False
-        self._is_broken_off = False
-        self._advancing = False
-        self._rests = False  # it has had its share of this turn of the loop
-        self._reading_paused = False
-        self._writable = True
-        self._waiting_for_room: deque[asyncio.Future[None]] = deque()
-        self._buffer: bytearray | None = None
         self._write_deadline = WriteDeadline()
-        self._heard = False
-        now = scope.clock.monotonic()
-        self._last_active = now  # the connection was made, or was last busy
-        self._partial_since: float | None = None
-        self._linger_until = 0.0
+        self._last_active = scope.clock.monotonic()  # it was made, or was last busy
 
     # -- asyncio's side ------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._last_active = self._scope.clock.monotonic()
         self._is_made = True
-        if self._state is _State.CLOSED:  # given up during the handshake
+        if self._state is _CLOSED:  # given up during the handshake
             self._transport.abort()
 
     def get_buffer(self, sizehint: int) -> bytearray:
@@ -138,9 +138,8 @@ class FramedConnection(asyncio.BufferedProtocol):
             return
         self._scope.counters.bytes_received.value += nbytes
         self._heard = True
-        if self._state is _State.OPEN:
-            with memoryview(buffer) as whole, whole[:nbytes] as piece:
-                self._framer.feed(piece)
+        if self._state is _OPEN:
+            self._framer.feed(memoryview(buffer)[:nbytes])
         self._advance()
 
     def eof_received(self) -> bool:
@@ -149,9 +148,9 @@ class FramedConnection(asyncio.BufferedProtocol):
         # Without TLS's close_notify, whatever came last may be half of what was sent: it is no
         # message, though the end of the stream would make it one (RFC 8446 §6.1).
         self._cut_off = bool(self._transport.get_extra_info("truncated"))
-        if self._state is _State.OPEN:
+        if self._state is _OPEN:
             self.finish("eof")
-        elif self._state is _State.LINGERING:
+        elif self._state is _LINGERING:
             self._close_transport()
         return True
 
@@ -173,13 +172,13 @@ class FramedConnection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop serving."""
         reason = self._close_reason or "peer_gone"
-        self._state = _State.CLOSED
+        self._state = _CLOSED
         self._outgoing.clear()
         self._scope.counters.closed(reason)
         self._is_gone = True
         # What `abort` gave up has its reason already.
         self._requests.cancel_all("peer_gone")
-        if not self._requests:
+        if not self._running:
             self._scope.closed()
 
     # -- the server's side ---------------------------------------------------------------------
@@ -191,7 +190,7 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def idle_since(self) -> float | None:
         """When the connection last had something to do; None while it has."""
-        if self._state is not _State.OPEN or self._is_busy() or self._framer.buffered:
+        if self._state is not _OPEN or self._is_busy() or self._framer.buffered:
             return None
         return self._last_active
 
@@ -205,10 +204,10 @@ class FramedConnection(asyncio.BufferedProtocol):
         timeout = self._scope.options.write_timeout
         if self._write_deadline.is_late(now, self._transport, timeout):
             self.abort("write")
-        elif self._state is _State.LINGERING:
+        elif self._state is _LINGERING:
             if now >= self._linger_until:
                 self._close_transport()
-        elif self._state is _State.OPEN:
+        elif self._state is _OPEN:
             self._sweep_reading(now)
 
     def drain(self) -> None:
@@ -218,7 +217,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     def abort(self, reason: str) -> None:
         """Close at once; everything accepted and unanswered is lost for this reason."""
         self._close_reason = reason
-        self._state = _State.CLOSED
+        self._state = _CLOSED
         if not self._is_made:
             return
         if not self._was_aborted and (self._outgoing or self._transport.get_write_buffer_size()):
@@ -234,9 +233,9 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def finish(self, reason: str) -> None:
         """Accept nothing more; close once everything accepted is answered."""
-        if self._state is not _State.OPEN:
+        if self._state is not _OPEN:
             return
-        self._state = _State.FINISHING
+        self._state = _FINISHING
         self._close_reason = reason
         # What has come in whole counts as accepted: `_pump` still takes it from the framer as
         # the window allows. Only the transport is read no more.
@@ -247,66 +246,107 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def _pump(self) -> None:
         """Take whole frames from the framer while the window has room."""
-        scope = self._scope
-        window = scope.options.max_requests_per_connection
-        taken = 0
-        while self._writable and not self._rests and (room := window - self._load()) > 0:
-            try:
-                frames = self._framer.frames(room)
-                if not frames and self._ended and self._framer.buffered and not self._cut_off:
-                    frames = self._framer.finish()
-            except FramingError as error:
-                self._refuse_stream(error)
-                break
+        options, framer, taken = self._scope.options, self._framer, 0
+        is_more = framer.buffered > 0
+        while is_more and self._writable and not self._rests:
+            window = options.max_requests_per_connection
+            room = window - (len(self._turns) if self._in_order else len(self._running))
+            frames = self._whole_frames(room) if room > 0 else ()
             if not frames:
                 break
-            scope.counters.frames_received.value += len(frames)
             self._take(frames)
+            framer = self._framer  # another one after a break-off
+            is_more = framer.buffered > 0
             taken += len(frames)
             if taken >= _FRAMES_PER_TURN:
                 self._rests = True
                 self._loop.call_soon(self._go_on)
-        self._note_partial()
-        self._steer_reading()
+            if is_more and sum(map(len, self._outgoing)) > options.max_write_buffer_bytes:
+                self._write_out()  # which tells whether the peer keeps up
+        if is_more or self._partial_since is not None:
+            self._note_partial()
+        # Where everything has been answered in place, there is nothing to steer.
+        is_busy = self._running or self._turns or self._rests
+        if is_busy or self._reading_paused or not self._writable:
+            self._steer_reading()
+
+    def _whole_frames(self, limit: int) -> Sequence[bytes]:
+        """Take whole frames from the framer; at the end of input, also what that ends."""
+        try:
+            frames = self._framer.frames(limit)
+            if not frames and self._ended and self._framer.buffered and not self._cut_off:
+                frames = self._framer.finish()
+        except FramingError as error:
+            self._refuse_stream(error)
+            return ()
+        self._scope.counters.frames_received.value += len(frames)
+        return frames
 
     def _go_on(self) -> None:
         """It is this connection's turn again."""
         self._rests = False
         self._advance()
 
-    def _load(self) -> int:
-        return len(self._turns) if self._in_order else len(self._requests)
-
-    def _take(self, frames: list[bytes]) -> None:
-        scope = self._scope
+    def _take(self, frames: Sequence[bytes]) -> None:
+        scope, turns, start = self._scope, self._turns, self._start
         received_at = scope.clock.monotonic()
         deadline = received_at + scope.options.request_timeout
         self._last_active = received_at
         self._partial_since = None  # whatever is left in the framer is the next message
+        is_checked = scope.admission is not None or self._answer_now is not None
+        in_order, peer, via = self._in_order, scope.peer, scope.via
         for frame in frames:
             if self._is_broken_off:  # by a request before it, that was settled at once
                 self._lose("unanswered")
                 continue
-            turn = Turn(self)
-            try:
-                if self._has_answered(turn, frame):
-                    continue
-            except Exception as mistake:  # of a check, or in a ready answer: not the peer's
-                scope.failures.report(f"{scope.via.listener}: admission", mistake)
-                scope.counters.dropped("admission_error")
-                if self._in_order and turn not in self._turns:
-                    self._turns.append(turn)
-                turn.close_unanswered()
-                self._finished(turn)
+            turn = Turn(frame, deadline, self)
+            if is_checked and self._is_settled(turn):
                 continue
-            context = Context(scope.peer, received_at, scope.via, turn)
-            if self._in_order:
-                self._turns.append(turn)
-            self._requests.start(self._loop, Request(frame, context, turn, deadline))
+            if in_order:
+                turns.append(turn)
+            reply = start(turn, Context(peer, received_at, via, turn))
+            if reply is not None:
+                self._answer_in_place(turn, reply)
 
-    def _has_answered(self, turn: Turn, frame: bytes) -> bool:
-        """Tell whether a check or a ready answer has settled this frame."""
-        scope = self._scope
+    def _answer_in_place(self, turn: Turn, reply: bytes) -> None:
+        """Take the reply of a request that waited for nothing."""
+        try:
+            framed_reply = self._framing.frame(reply)
+        except UsageError as mistake:  # the framing cannot carry it
+            self._requests.refuse(turn, mistake)
+            self.finished(turn)
+            return
+        turns = self._turns
+        is_alone = turns and turns[0] is turn if self._in_order else True
+        if is_alone and not turn.has_commands and self._state is not _CLOSED:
+            # The usual case, and nothing more than it takes.
+            if self._in_order:
+                turns.popleft()
+                if turns:
+                    self._release(turns[0])
+            self._outgoing.append(framed_reply)
+        elif is_alone:
+            self._outgoing.append(framed_reply)
+            self.finished(turn)
+        else:
+            turn.hold_back(framed_reply)
+            self.finished(turn)
+
+    def _is_settled(self, turn: Turn) -> bool:
+        """Tell whether a check or a ready answer has settled this frame, or failed to."""
+        try:
+            return self._has_answered(turn)
+        except Exception as mistake:  # of a check, or in a ready answer: not the peer's
+            self._scope.failures.report(f"{self._scope.via.listener}: admission", mistake)
+            self._scope.counters.dropped("admission_error")
+            if self._in_order and turn not in self._turns:
+                self._turns.append(turn)
+            turn.close_unanswered()
+            self.finished(turn)
+            return True
+
+    def _has_answered(self, turn: Turn) -> bool:
+        scope, frame = self._scope, turn.frame
         if scope.admission is not None:
             verdict = scope.admission(frame, scope.peer, scope.via)
             if verdict is not None:
@@ -328,8 +368,8 @@ class FramedConnection(asyncio.BufferedProtocol):
     def _answer_at_once(self, turn: Turn, frame: bytes) -> None:
         if self._in_order:
             self._turns.append(turn)
-        self._deliver(turn, frame)
-        self._finished(turn)
+        self.deliver(turn, frame)
+        self.finished(turn)
 
     def _refuse_stream(self, error: FramingError) -> None:
         """Answer a stream that cannot be cut any further with one last refusal."""
@@ -337,40 +377,42 @@ class FramedConnection(asyncio.BufferedProtocol):
         refusal = self._requests.refusal(error, b"")
         self._framer = self._framing.new()
         if refusal is not None:
-            self._answer_at_once(Turn(self), refusal)
+            self._answer_at_once(Turn(b"", 0.0, self), refusal)
         self.finish("framing")
 
     # -- giving replies out --------------------------------------------------------------------
 
-    def _deliver(self, turn: Turn, frame: bytes) -> None:
+    def deliver(self, turn: Turn, frame: bytes) -> None:
         """Take a reply; it is held back while older ones are due (in order)."""
         framed_reply = self._framing.frame(frame)
         if self._in_order and (not self._turns or self._turns[0] is not turn):
-            turn.frames.append(framed_reply)
+            turn.hold_back(framed_reply)
             return
         self._outgoing.append(framed_reply)
         self._schedule_flush()
 
-    async def _deliver_one(self, turn: Turn, frame: bytes) -> None:
+    async def deliver_one(self, turn: Turn, frame: bytes) -> None:
         """Take one of many replies; wait for the turn and for room."""
         if not isinstance(frame, bytes):
             raise UsageError(f"a reply is {type(frame).__name__}, expected bytes")
         if self._in_order and (not self._turns or self._turns[0] is not turn):
             turn.ready = self._loop.create_future()
             await turn.ready
-        self._deliver(turn, frame)
+        self.deliver(turn, frame)
         # Gives way after each, so that a flush shows whether the peer keeps up.
         await asyncio.sleep(0)
-        while not self._writable and self._state is not _State.CLOSED:
+        while not self._writable and self._state is not _CLOSED:
             room: asyncio.Future[None] = self._loop.create_future()
+            if self._waiting_for_room is None:
+                self._waiting_for_room = deque()
             self._waiting_for_room.append(room)
             await room
 
-    def _finished(self, turn: Turn) -> None:
+    def finished(self, turn: Turn) -> None:
         """A request has had its last reply."""
         turn.done = True
-        if self._state is _State.CLOSED:
-            if self._is_gone and not self._requests:
+        if self._state is _CLOSED:
+            if self._is_gone and not self._running:
                 self._scope.closed()
             return
         if self._in_order:
@@ -388,6 +430,20 @@ class FramedConnection(asyncio.BufferedProtocol):
             turn.apply(self)
         self._schedule_flush()
 
+    def lost(self, turn: Turn, reason: str) -> None:
+        """A request will not be answered."""
+        self._scope.lost(reason)
+
+    def unanswered(self, turn: Turn) -> None:
+        """A request has failed, and there is no refusal."""
+        if self._in_order:
+            turn.close_unanswered()
+
+    @property
+    def where(self) -> str:
+        """The listener, for the log."""
+        return self._scope.via.listener
+
     def _break_off(self) -> None:
         """Give no reply any more: the peer would take it for the one that is missing."""
         for turn in self._turns:
@@ -403,13 +459,13 @@ class FramedConnection(asyncio.BufferedProtocol):
         """Let out what a turn holds; it has come up."""
         if turn.frames:
             self._outgoing += turn.frames
-            turn.frames = []
+            turn.frames = ()
             self._schedule_flush()
         if turn.ready is not None and not turn.ready.done():
             turn.ready.set_result(None)
 
     def _schedule_flush(self) -> None:
-        if not self._flush_due:
+        if not self._flush_due and not self._advancing:
             self._flush_due = True
             self._loop.call_soon(self._flush)
 
@@ -417,19 +473,25 @@ class FramedConnection(asyncio.BufferedProtocol):
         """Write everything that became ready in this turn of the loop, in one piece."""
         self._flush_due = False
         self._last_active = self._scope.clock.monotonic()
-        if self._state is _State.CLOSED:
+        if self._state is _CLOSED:
             return
-        if self._outgoing:
-            outgoing, self._outgoing = self._outgoing, []
-            size = sum(map(len, outgoing))
-            self._write_deadline.handed_over += size
-            self._scope.counters.frames_sent.value += len(outgoing)
-            self._scope.counters.bytes_sent.value += size
-            self._write(outgoing)
+        self._write_out()
         self._advance()
 
-    def _write(self, outgoing: list[bytes]) -> None:
-        self._transport.write(b"".join(outgoing) if len(outgoing) > 1 else outgoing[0])
+    def _write_out(self) -> None:
+        outgoing = self._outgoing
+        if not outgoing:
+            return
+        self._outgoing = []
+        data = outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
+        self._note_written(len(outgoing), len(data))
+        self._transport.write(data)
+
+    def _note_written(self, frames: int, size: int) -> None:
+        counters = self._scope.counters
+        self._write_deadline.handed_over += size
+        counters.frames_sent.value += frames
+        counters.bytes_sent.value += size
 
     def _advance(self) -> None:
         """Go on with whatever the last change made possible."""
@@ -437,18 +499,22 @@ class FramedConnection(asyncio.BufferedProtocol):
             return
         self._advancing = True
         try:
-            if self._state in (_State.OPEN, _State.FINISHING):
+            if self._state is _OPEN or self._state is _FINISHING:
                 self._pump()
-            # Not writable with input left: whole frames may be waiting for `resume_writing`.
-            has_taken_all = self._writable or not self._framer.buffered
-            if self._state is _State.FINISHING and has_taken_all and not self._is_busy():
+                if self._outgoing and self._state is not _CLOSED:
+                    self._write_out()  # what was answered in place
+            if self._state is _FINISHING and self._has_answered_all():
                 self._end_output()
         finally:
             self._advancing = False
 
+    def _has_answered_all(self) -> bool:
+        # Not writable with input left: whole frames may be waiting for `resume_writing`.
+        return not self._is_busy() and (self._writable or not self._framer.buffered)
+
     def _is_busy(self) -> bool:
         return bool(
-            self._requests or self._turns or self._outgoing or self._flush_due or self._rests
+            self._running or self._turns or self._outgoing or self._flush_due or self._rests
         )
 
     def _end_output(self) -> None:
@@ -467,7 +533,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         except OSError:  # ENOTCONN: the peer has reset the connection, and nobody has noticed yet
             self._close_transport()
             return
-        self._state = _State.LINGERING
+        self._state = _LINGERING
         self._linger_until = self._scope.clock.monotonic() + linger
         self._resume_reading()
 
@@ -475,16 +541,17 @@ class FramedConnection(asyncio.BufferedProtocol):
         return self._transport.can_write_eof() and not self._transport.is_closing()
 
     def _close_transport(self) -> None:
-        self._state = _State.CLOSED
+        self._state = _CLOSED
         self._transport.close()
 
     # -- reading and deadlines -----------------------------------------------------------------
 
     def _steer_reading(self) -> None:
         """Read while there is room for what may come, and only then."""
-        if self._state is not _State.OPEN:
+        if self._state is not _OPEN:
             return
-        has_room = self._load() < self._scope.options.max_requests_per_connection
+        load = len(self._turns) if self._in_order else len(self._running)
+        has_room = load < self._scope.options.max_requests_per_connection
         if has_room and self._writable and not self._rests:
             self._resume_reading()
         else:

@@ -1,22 +1,23 @@
 """Requests in flight: one task each, deadlines by sweep, every ending told apart.
 
-    start ──▶ task: service(frame, context) ──▶ deliver(key, reply)
-                 │ raised, timed out             deliver_one(key, reply) for each of many
-                 ▼                               finished(key)
+    start ──▶ service(frame, context), in place ──▶ the reply, to whoever started it
+                 │ waits: a task from there      ─▶ deliver(request, reply)
+                 │ raised, timed out                deliver_one(request, reply) for each of many
+                 ▼                                  finished(request)
               refuse: the protocol's reject(error, frame)
 
-Both servers use it; where a reply goes is the business of the callbacks. A task per request
-costs about 2 µs and buys isolation of context variables, cancellation, and no stall behind a
-slow neighbour; one sweep over what is in flight replaces a timer each.
+Both servers use it; where a reply goes is the business of the callbacks. A task of its own gives
+each request its context variables, its cancellation, and no stall behind a slow neighbour;
+`pierhead.server.worker` makes it cheap. One sweep over what is in flight replaces a timer each.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
-from typing import Any, TypeAlias
+from types import CoroutineType
+from typing import Any, Generic, Protocol, TypeVar
 
 from pierhead.context import Context
 from pierhead.endpoint import FrameHandler
@@ -31,28 +32,32 @@ from pierhead.errors import (
 )
 from pierhead.failure_log import FailureLog
 from pierhead.metrics import Metric
+from pierhead.server.worker import Suspended, Workers
 from pierhead.service import is_many
 
-__all__ = ["Request", "RequestCounters", "Requests"]
+__all__ = ["Owner", "Request", "RequestCounters", "Requests"]
 
-#: Where a reply goes; only the owner's callbacks look inside.
-Key: TypeAlias = Any
+R = TypeVar("R", bound="Request")
+R_contra = TypeVar("R_contra", bound="Request", contravariant=True)
 
 
 class Request:
-    """One accepted frame until its last reply is delivered."""
+    """One accepted frame until its last reply is delivered; servers add what they need.
 
-    # Made once per request: plain slots, no dataclass.
-    __slots__ = ("cancelled_for", "context", "deadline", "frame", "key", "started", "task")
+    Attributes:
+        frame: what was asked.
+        deadline: when it is given up, on the server's monotonic clock.
+        cancelled_for: why it was cancelled; None where it was not.
+        task: what works on it once it has had to wait.
+    """
 
-    def __init__(self, frame: bytes, context: Context, key: Key, deadline: float) -> None:
+    # Made once per request: what most requests never change is an attribute of the class.
+    cancelled_for: str | None = None
+    task: asyncio.Task[None] | None = None
+
+    def __init__(self, frame: bytes, deadline: float) -> None:
         self.frame = frame
-        self.context = context
-        self.key = key
         self.deadline = deadline
-        self.started = False
-        self.cancelled_for: str | None = None
-        self.task: asyncio.Task[None] | None = None
 
 
 class RequestCounters:
@@ -81,81 +86,116 @@ class RequestCounters:
         self._count("requests_lost_total", reason=reason).value += 1
 
 
-class Requests:
+class Owner(Protocol[R_contra]):
+    """Whose requests they are: what becomes of each is told here."""
+
+    @property
+    def where(self) -> str:
+        """The listener, for the log."""
+        ...
+
+    def deliver(self, request: R_contra, frame: bytes, /) -> None:
+        """Take the one reply to a request, without waiting."""
+        ...
+
+    async def deliver_one(self, request: R_contra, frame: bytes, /) -> None:
+        """Take one of many replies; wait while the peer is slow."""
+        ...
+
+    def finished(self, request: R_contra, /) -> None:
+        """Called once per request, after its last reply."""
+        ...
+
+    def lost(self, request: R_contra, reason: str, /) -> None:
+        """Called for a request that will not be answered, before `finished`."""
+        ...
+
+    def unanswered(self, request: R_contra, /) -> None:
+        """Called for a request that failed and has no refusal, before `finished`."""
+        ...
+
+
+class Requests(Generic[R]):
     """The requests in flight of one datagram listener or one connection.
 
     Args:
         handler: answers a frame.
-        deliver: takes the one reply to a request, without waiting.
-        deliver_one: takes one of many replies; waits while the peer is slow.
-        finished: called once per request, after its last reply.
-        lost: called for a request that will not be answered, with the reason.
-        unanswered: called for a request that failed and has no refusal, before ``finished``.
+        owner: told what becomes of each.
+        workers: run the first step of a request in place, and the others as a task.
 
     Attributes:
         max_replies: how many replies one request may have; None for as many as it likes.
+        running: the requests that are worked on; never another set.
     """
 
-    __slots__ = (
-        "_counters",
-        "_deliver",
-        "_deliver_one",
-        "_failures",
-        "_finished",
-        "_lost",
-        "_reject",
-        "_running",
-        "_service",
-        "_unanswered",
-        "_where",
-        "max_replies",
-    )
+    max_replies: int | None = None
 
     def __init__(
         self,
         handler: FrameHandler,
-        *,
-        where: str,
+        owner: Owner[R],
+        workers: Workers,
         counters: RequestCounters,
         failures: FailureLog,
-        deliver: Callable[[Key, bytes], None],
-        deliver_one: Callable[[Key, bytes], Awaitable[None]],
-        finished: Callable[[Key], None],
-        lost: Callable[[Request, str], None],
-        unanswered: Callable[[Key], None] | None = None,
     ) -> None:
         self._service = handler.service
         self._reject = handler.reject
-        self._where = where
+        self._owner = owner
+        self._first_step = workers.first_step
         self._counters = counters
         self._failures = failures
-        self._deliver = deliver
-        self._deliver_one = deliver_one
-        self._finished = finished
-        self._lost = lost
-        self._unanswered = unanswered
-        self.max_replies: int | None = None
-        self._running: set[Request] = set()
+        self.running: set[R] = set()
 
     def __len__(self) -> int:
-        return len(self._running)
+        return len(self.running)
 
-    def start(self, loop: asyncio.AbstractEventLoop, request: Request) -> None:
-        """Begin work on an accepted request."""
-        self._running.add(request)
-        request.task = _start_task(loop, self._run(request))
+    def start(self, request: R, context: Context) -> bytes | None:
+        """Work on an accepted request, up to the first thing that it has to wait for.
+
+        Returns:
+            The reply, where it is one and there already: nothing else is heard of the request.
+            Otherwise None, and the callbacks are called, now or later.
+        """
+        self.running.add(request)
+        try:
+            coroutine: Any = self._service(request.frame, context)
+            if type(coroutine) is not CoroutineType:
+                coroutine = _awaited(coroutine)
+            reply = self._first_step(coroutine)
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:
+            reply = self._first_step(self._run(request, _raising(error)))
+        else:
+            if type(reply) is bytes:
+                self.running.discard(request)
+                self._counters.answered.value += 1
+                return reply
+            if type(reply) is not Suspended:  # silence, many replies, or a mistake
+                reply = self._first_step(self._run(request, _returning(reply)))
+            else:
+                self._take_over(request, reply, self._run(request, reply))
+                return None
+        if type(reply) is Suspended:
+            self._take_over(request, reply, _awaited(reply))
+        return None
+
+    def _take_over(self, request: R, suspended: Suspended, rest: Coroutine[Any, Any, None]) -> None:
+        request.task = suspended.take_over(rest)
+        if request.cancelled_for is not None:  # by its own first step
+            request.task.cancel()
 
     def sweep(self, now: float) -> None:
         """Cancel what is past its deadline.
 
         A service that swallows its cancellation is cancelled again at every sweep.
         """
-        for request in [r for r in self._running if r.deadline <= now]:
+        for request in [r for r in self.running if r.deadline <= now]:
             self._cancel(request, "deadline")
 
     def cancel_all(self, reason: str) -> None:
         """Cancel everything in flight; each request is reported lost for this reason."""
-        for request in list(self._running):
+        for request in list(self.running):
             self._cancel(request, reason)
 
     def refusal(self, error: PierheadError, frame: bytes) -> bytes | None:
@@ -165,30 +205,25 @@ class Requests:
         try:
             return self._reject(error, frame)
         except Exception as mistake:
-            self._failures.report(f"{self._where}: reject", mistake)
+            self._failures.report(f"{self._owner.where}: reject", mistake)
             return None
 
-    def _cancel(self, request: Request, reason: str) -> None:
+    def _cancel(self, request: R, reason: str) -> None:
         if request.cancelled_for is None:
             request.cancelled_for = reason
-        # A task cancelled before its first step never enters its body, so nobody would account
-        # for the request: that step is left to run and finds `cancelled_for`.
-        if request.started and request.task is not None:
+        if request.task is not None:
             request.task.cancel()
 
-    async def _run(self, request: Request) -> None:
-        request.started = True
+    async def _run(self, request: R, rest: Awaitable[Any]) -> None:
         try:
-            if request.cancelled_for is not None:
-                raise asyncio.CancelledError
-            reply = await self._service(request.frame, request.context)
+            reply = await rest
             if type(reply) is bytes:
-                self._deliver(request.key, reply)
+                self._owner.deliver(request, reply)
                 self._counters.answered.value += 1
             elif reply is None:
                 self._counters.silent.value += 1
             else:
-                await self._deliver_many(request.key, reply)
+                await self._deliver_many(request, reply)
         except asyncio.CancelledError:
             if self._was_cancelled_from_outside(request):
                 raise
@@ -196,12 +231,12 @@ class Requests:
             raise  # the user, or the end of the loop; no doing of the service
         except BaseException as error:
             # Also SystemExit: one request must not end a server that others are using.
-            self._refuse(request, error)
+            self.refuse(request, error)
         finally:
-            self._running.discard(request)
-            self._finished(request.key)
+            self.running.discard(request)
+            self._owner.finished(request)
 
-    async def _deliver_many(self, key: Key, reply: Any) -> None:
+    async def _deliver_many(self, request: R, reply: Any) -> None:
         if not is_many(reply):
             raise ServiceFailed(
                 f"the service returned {type(reply).__name__}, expected bytes, None or an "
@@ -213,24 +248,25 @@ class Requests:
                 count += 1
                 if self.max_replies is not None and count > self.max_replies:
                     raise Overloaded("max_replies_per_datagram")
-                await self._deliver_one(key, frame)
+                await self._owner.deliver_one(request, frame)
         self._counters.answered.value += 1
 
-    def _was_cancelled_from_outside(self, request: Request) -> bool:
+    def _was_cancelled_from_outside(self, request: R) -> bool:
         """Account for a cancelled request; true where the cancellation is not ours to swallow."""
         reason = request.cancelled_for
         if reason == "deadline":
-            self._refuse(request, TimedOut("the request's deadline passed"))
+            self.refuse(request, TimedOut("the request's deadline passed"))
             return False
         task = asyncio.current_task()
         if reason is None and task is not None and not task.cancelling():
-            self._refuse(request, ServiceFailed("the service cancelled itself"))
+            self.refuse(request, ServiceFailed("the service cancelled itself"))
             return False
         self._counters.lost(reason or "cancelled")
-        self._lost(request, reason or "cancelled")
+        self._owner.lost(request, reason or "cancelled")
         return reason is None
 
-    def _refuse(self, request: Request, error: BaseException) -> None:
+    def refuse(self, request: R, error: BaseException) -> None:
+        """Answer a request that got no answer with the protocol's refusal, where it has one."""
         if isinstance(error, DecodeError):
             self._counters.undecodable()
             refusal = self.refusal(error, request.frame)
@@ -239,18 +275,29 @@ class Requests:
             refusal = self.refusal(error, request.frame)
         else:
             self._counters.failed("error")
-            self._failures.report(self._where, error)
+            self._failures.report(self._owner.where, error)
             failure = error if isinstance(error, ServiceFailed) else _failed(error)
             refusal = self.refusal(failure, request.frame)
         if refusal is not None:
             try:
-                self._deliver(request.key, refusal)
+                self._owner.deliver(request, refusal)
             except UsageError as mistake:  # the refusal itself cannot be framed
-                self._failures.report(f"{self._where}: reject", mistake)
+                self._failures.report(f"{self._owner.where}: reject", mistake)
             else:
                 return
-        if self._unanswered is not None:
-            self._unanswered(request.key)
+        self._owner.unanswered(request)
+
+
+async def _awaited(reply: Awaitable[Any]) -> Any:
+    return await reply
+
+
+async def _returning(reply: Any) -> Any:
+    return reply
+
+
+async def _raising(error: BaseException) -> None:
+    raise error
 
 
 def _failed(error: BaseException) -> ServiceFailed:
@@ -280,18 +327,3 @@ class _WithClose:
 
     async def aclose(self) -> None:
         """There is nothing to close."""
-
-
-if sys.version_info >= (3, 12):
-
-    def _start_task(
-        loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]
-    ) -> asyncio.Task[None]:
-        return asyncio.Task(coroutine, loop=loop, eager_start=True)
-
-else:
-
-    def _start_task(
-        loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]
-    ) -> asyncio.Task[None]:
-        return loop.create_task(coroutine)

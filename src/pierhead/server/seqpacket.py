@@ -75,6 +75,8 @@ class PacketConnection(FramedConnection):
             self._close_reason = self._close_reason or "reply_too_large"
         super().connection_lost(exc)
 
-    def _write(self, outgoing: list[bytes]) -> None:
+    def _write_out(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
+        self._note_written(len(outgoing), sum(map(len, outgoing)))
         for packet in outgoing:
             self._transport.write(packet)

@@ -35,6 +35,7 @@ from pierhead.server.options import ServerOptions
 from pierhead.server.seqpacket import packets
 from pierhead.server.stream import StreamServer
 from pierhead.server.sweep import Sweep
+from pierhead.server.worker import Workers
 
 __all__ = ["Server"]
 
@@ -155,6 +156,7 @@ class Server:
             self._sweep.stop()
             for _, server in self._servers:
                 server.close()
+            await self._workers.close()
             await self._resources.aclose()
 
     async def drain(self) -> None:
@@ -205,6 +207,7 @@ class Server:
             server.abort(reason)
 
     async def _open(self) -> None:
+        self._workers = Workers()
         opened: list[ListenerSet] = []
         try:
             for owner, groups in enumerate(self._groups):
@@ -254,6 +257,7 @@ class Server:
             clock=self._clock,
             metrics=self.metrics,
             buffers=self._buffers,
+            workers=self._workers,
             on_lost=self.lost.add,
             wake_sweep=self._sweep.wake,
             beside=beside,
@@ -271,6 +275,7 @@ class Server:
             admission=in_order(endpoint.admission),
             clock=self._clock,
             metrics=self.metrics,
+            workers=self._workers,
             on_lost=self.lost.add,
             wake_sweep=self._sweep.wake,
         )

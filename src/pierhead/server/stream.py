@@ -13,6 +13,7 @@ import dataclasses
 import logging
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from typing import cast
 
@@ -26,12 +27,12 @@ from pierhead.failure_log import FailureLog
 from pierhead.listener.base import (
     Accepted,
     Arrival,
-    Handshaking,
     ListenerEnded,
     OutOfDescriptors,
     StreamListener,
-    arrive,
     credentials_of,
+    is_handshaking,
+    names_peer,
 )
 from pierhead.metrics import Metrics
 from pierhead.server.at_address import AtAddress
@@ -41,6 +42,7 @@ from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
 from pierhead.server.pace import Pace
 from pierhead.server.read_buffer import ReadBuffer
+from pierhead.server.worker import Workers
 
 __all__ = ["StreamServer"]
 
@@ -78,6 +80,7 @@ class StreamServer:
         clock: Clock,
         metrics: Metrics,
         buffers: BufferSource,
+        workers: Workers,
         on_lost: Callable[[Lost], None],
         wake_sweep: Callable[[], None],
         beside: list[StreamServer] | None = None,
@@ -90,6 +93,13 @@ class StreamServer:
         self._connection_admission = connection_admission
         self._clock = clock
         self._read_buffer = ReadBuffer(buffers)
+        self._workers = workers
+        self._usual_via = Via(
+            transport=listener.transport,
+            scheme=listener.local.partition(":")[0],
+            local=listener.local,
+            listener=self._at.name,
+        )
         self._on_lost = on_lost
         self._wake_sweep = wake_sweep
         self._name = self._at.name
@@ -229,20 +239,23 @@ class StreamServer:
             return
         task = asyncio.get_running_loop().create_task(self._attach(accepted, via))
         self._attaching[task] = None
-        task.add_done_callback(self._attached)
+        task.add_done_callback(partial(self._attached, accepted))
 
     def _via(self, accepted: Accepted) -> Via:
+        credentials = credentials_of(accepted)
+        if credentials is None and accepted.local == self._usual_via.local:
+            return self._usual_via
         return Via(
             transport=self.listener.transport,
             scheme=accepted.local.partition(":")[0],
             local=accepted.local,
             listener=self._name,
-            credentials=credentials_of(accepted),
+            credentials=credentials,
         )
 
     def _may_come_in(self, accepted: Accepted, via: Via) -> bool:
         # Where a PROXY header is to name the client, the checks wait for that name.
-        if not _names_peer(accepted) and not self._admits(accepted.peer, via):
+        if not names_peer(accepted) and not self._admits(accepted.peer, via):
             return False
         full = self._makes_no_room()
         if full:
@@ -267,6 +280,7 @@ class StreamServer:
             read_buffer=self._read_buffer,
             counters=self._counters,
             failures=self._failures,
+            workers=self._workers,
             lost=lambda reason: self._on_lost(Lost(self._name, str(peer), reason)),
             closed=lambda: self._closed(scope),
         )
@@ -303,8 +317,11 @@ class StreamServer:
 
     async def _attach(self, accepted: Accepted, via: Via) -> None:
         try:
-            async with asyncio.timeout(self.options.handshake_timeout):
-                scope = await self._serve(accepted, via)
+            if is_handshaking(accepted):
+                async with asyncio.timeout(self.options.handshake_timeout):
+                    scope = await self._serve(accepted, via, await accepted.handshake())
+            else:
+                scope = await self._serve(accepted, via, None)
         except TimeoutError:
             self._counters.closed("handshake")
             return
@@ -329,22 +346,27 @@ class StreamServer:
         if self._is_draining:
             connection.drain()
 
-    async def _serve(self, accepted: Accepted, via: Via) -> ConnectionScope | None:
-        """Go through the handshakes, then make what serves the connection and attach it."""
-        arrival = await arrive(accepted)
-        via = _arrived(via, accepted.peer, arrival)
-        if _names_peer(accepted) and not self._admits(arrival.peer, via):
-            accepted.close()
-            return None
-        scope = self._scope(arrival.peer, via)
+    async def _serve(
+        self, accepted: Accepted, via: Via, arrival: Arrival | None
+    ) -> ConnectionScope | None:
+        """Make what serves the connection, now that its handshakes are through, and attach it."""
+        peer = accepted.peer
+        if arrival is not None:
+            via, peer = _arrived(via, peer, arrival), arrival.peer
+            if names_peer(accepted) and not self._admits(peer, via):
+                accepted.close()
+                return None
+        scope = self._scope(peer, via)
         connection = self._handler(scope)
         self._attaching[cast("asyncio.Task[None]", asyncio.current_task())] = connection
         await accepted.attach(cast(asyncio.BaseProtocol, connection))
         return scope
 
-    def _attached(self, task: asyncio.Task[None]) -> None:
+    def _attached(self, accepted: Accepted, task: asyncio.Task[None]) -> None:
         del self._attaching[task]
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            accepted.close()  # which does nothing unless it was cancelled before it began
+        elif (error := task.exception()) is not None:
             self._failures.report(self._name, error)
         self._note_if_empty()
 
@@ -367,10 +389,6 @@ def _evict(servers: Sequence[StreamServer]) -> bool:
     _, victim = min(idle, key=lambda pair: pair[0])
     victim.abort("evicted")
     return True
-
-
-def _names_peer(accepted: Accepted) -> bool:
-    return isinstance(accepted, Handshaking) and accepted.names_peer
 
 
 def _arrived(via: Via, socket_peer: Peer, arrival: Arrival) -> Via:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pierhead.errors import UsageError
+from pierhead.server.request import Request
 
 if TYPE_CHECKING:
     from pierhead.server.framed import FramedConnection
@@ -13,32 +15,35 @@ if TYPE_CHECKING:
 __all__ = ["Turn"]
 
 
-class Turn:
-    """The place of one request in the order of replies, and its control of the connection.
+class Turn(Request):
+    """A request of a connection: its place in the order of replies, its say in the connection.
 
     It is the `ConnectionControl` that the service sees as ``context.connection``.
+
+    Attributes:
+        frames: replies held back while older ones are due.
+        done: whether it has had its last reply.
+        ready: what a sender of many replies waits for while older replies are due.
+        has_commands: whether `apply` has anything to do.
+        is_unanswered: whether it failed without a refusal.
     """
 
-    __slots__ = (
-        "_close_for",
-        "_connection",
-        "_idle_timeout",
-        "done",
-        "frames",
-        "has_commands",
-        "is_unanswered",
-        "ready",
-    )
+    frames: Sequence[bytes] = ()
+    done = False
+    ready: asyncio.Future[None] | None = None
+    has_commands = False
+    is_unanswered = False
+    _close_for = ""
+    _idle_timeout: float | None = None
 
-    def __init__(self, connection: FramedConnection) -> None:
+    def __init__(self, frame: bytes, deadline: float, connection: FramedConnection) -> None:
+        self.frame = frame
+        self.deadline = deadline
         self._connection = connection
-        self.frames: list[bytes] = []  # replies held back while older ones are due
-        self.done = False
-        self.ready: asyncio.Future[None] | None = None
-        self.has_commands = False
-        self.is_unanswered = False
-        self._close_for = ""
-        self._idle_timeout: float | None = None
+
+    def hold_back(self, frame: bytes) -> None:
+        """Keep a reply until the older ones are given."""
+        self.frames = [*self.frames, frame]
 
     @property
     def idle_timeout(self) -> float:

@@ -16,7 +16,7 @@ from pierhead.buffer import BufferPool
 from pierhead.context import Credentials, Transport
 from pierhead.errors import ListenError
 from pierhead.listener import claim, inetd
-from pierhead.listener.base import Identified, ListenerEnded
+from pierhead.listener.base import ListenerEnded, credentials_of
 from pierhead.listener.inherited import kind_of_file
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no super-servers")
@@ -172,8 +172,7 @@ async def test_a_seqpacket_connection_keeps_its_borders(streams):
         listener = streams.take(streams.keep(ours.detach()))
         assert listener.transport is Transport.SEQPACKET
         accepted = await listener.accept()
-        assert isinstance(accepted, Identified)
-        assert accepted.credentials.uid == os.geteuid()
+        assert credentials_of(accepted).uid == os.geteuid()
         protocol = Echo()
         await accepted.attach(protocol)
         client.setblocking(False)

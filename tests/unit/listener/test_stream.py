@@ -161,6 +161,7 @@ class Failing:
         self.errors = list(errors)
         self.real = socket.create_server(("127.0.0.1", 0))
         self.real.setblocking(False)
+        self.family = self.real.family
 
     def accept(self):
         if self.errors:

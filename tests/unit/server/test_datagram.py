@@ -15,6 +15,7 @@ from pierhead.metrics import Metrics
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
+from pierhead.server.worker import Workers
 
 
 class Bench:
@@ -33,6 +34,7 @@ class Bench:
             options=ServerOptions().changed(given),
             clock=self.clock,
             metrics=self.metrics,
+            workers=Workers(),
             on_lost=self.lost.append,
             wake_sweep=self._wake,
         )

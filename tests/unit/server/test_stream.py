@@ -14,28 +14,23 @@ from pierhead.buffer import BufferPool
 from pierhead.codec import Lines
 from pierhead.context import Peer, Transport
 from pierhead.endpoint import FrameHandler
+from pierhead.listener.base import Arrival
 from pierhead.metrics import Metrics
 from pierhead.server.framed import framed
 from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
 from pierhead.server.stream import StreamServer
+from pierhead.server.worker import Workers
 
 
 class FakeAccepted:
-    def __init__(self, name: str, handshake: asyncio.Future[None] | None = None) -> None:
+    def __init__(self, name: str) -> None:
         self.peer = Peer(name)
         self.local = "mem:test"
         self.transport = FakeTransport()
-        self.handshake = handshake
         self.closed = False
 
     async def attach(self, protocol: Any) -> FakeTransport:
-        if self.handshake is not None:
-            try:
-                await self.handshake
-            except BaseException:
-                self.closed = True
-                raise
         self.transport.protocol = protocol
         protocol.connection_made(self.transport)
         return self.transport
@@ -47,6 +42,22 @@ class FakeAccepted:
         buffer = self.transport.protocol.get_buffer(-1)
         buffer[: len(data)] = data
         self.transport.protocol.buffer_updated(len(data))
+
+
+class FakeHandshaking(FakeAccepted):
+    names_peer = False
+
+    def __init__(self, name: str, through: asyncio.Future[None]) -> None:
+        super().__init__(name)
+        self.through = through
+
+    async def handshake(self) -> Arrival:
+        try:
+            await self.through
+        except BaseException:
+            self.closed = True
+            raise
+        return Arrival(peer=self.peer)
 
 
 class FakeListener:
@@ -85,14 +96,17 @@ class Bench:
             connection_admission=checks,
             clock=self.clock,
             metrics=self.metrics,
+            workers=Workers(),
             buffers=BufferPool(),
             on_lost=self.lost.append,
             wake_sweep=lambda: None,
         )
         self.server.start()
 
-    async def connect(self, name: str = "client", **given: Any) -> FakeAccepted:
-        accepted = FakeAccepted(name, **given)
+    async def connect(
+        self, name: str = "client", handshake: asyncio.Future[None] | None = None
+    ) -> FakeAccepted:
+        accepted = FakeAccepted(name) if handshake is None else FakeHandshaking(name, handshake)
         self.listener.queue.put_nowait(accepted)
         await settle()
         return accepted
