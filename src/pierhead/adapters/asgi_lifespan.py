@@ -52,8 +52,10 @@ async def asgi_lifespan(
     talk = _Talk(call)
     try:
         await talk.start(is_required, startup_timeout)
-        yield
-        await talk.stop(shutdown_timeout)
+        try:
+            yield
+        finally:  # an address may not have opened
+            await talk.stop(shutdown_timeout)
     finally:
         await talk.end()
 
@@ -99,7 +101,9 @@ class _Talk:
         """Tell that serving has ended."""
         if self._task.done():
             if self._answer is not None and self._answer.done():  # it did take part
-                _log.warning("the application's lifespan ended before serving: %s", self._ending())
+                _log.warning(
+                    "the application's lifespan ended while it was served: %s", self._ending()
+                )
             return
         answer = await self._ask("shutdown", timeout_s)
         if answer is not None and answer["type"] == "lifespan.shutdown.failed":
