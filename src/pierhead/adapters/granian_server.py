@@ -126,8 +126,8 @@ def _start(start: Callable[[], None]) -> None:
     """Start a worker from which signals are kept back until it can hear them.
 
     A worker begins with the handlers of its parent, and would take a signal for its parent's and
-    forget it; granian would wait for its end for ever. To tell it again later would be no help: a
-    second signal stops a worker in the middle of what it answers.
+    forget it; granian would wait for its end for ever. To tell it again until it has ended is no
+    way out: granian 2.8 was seen to hang when signals came while it answered its last requests.
     """
     if _mask is None:
         start()
