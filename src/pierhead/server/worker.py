@@ -47,6 +47,8 @@ class Workers:
         loop, context = self._loop, copy_context()
         worker = self._free.pop() if self._free else _Worker(loop)
         task = worker.task
+        if task.cancelling():  # while it was free, by somebody who had kept it
+            return self.first_step(coroutine)
         try:
             _enter_task(loop, task)
         except RuntimeError:  # inside another task, which is the rare case
@@ -64,7 +66,7 @@ class Workers:
             _leave_task(loop, task)
             return Suspended(worker, context, coroutine, waits_for)
         _leave_task(loop, task)
-        if len(self._free) < _KEPT and not task.cancelling():
+        if len(self._free) < _KEPT:
             self._free.append(worker)
         else:
             task.cancel()
