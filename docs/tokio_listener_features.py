@@ -458,6 +458,26 @@ FEATURES = {
             f"{_AT_ADDRESS}::test_maxconn_is_a_limit_of_its_own_address",
         ),
         Feature(
+            "a limit of connections in a second",
+            "tcp::80?maxrate=200",
+            "what comes faster waits with the system, and is not dropped",
+            "tests/unit/server/test_pace.py::test_a_seconds_worth_at_once_then_the_rate",
+        ),
+        Feature(
+            "congestion marks of datagrams",
+            "udp::53?ecn",
+            "a service sees them: `context.via.ecn`",
+            f"{_UNIT}/listener/test_control_datagram.py"
+            "::test_every_mark_is_seen_and_replies_find_back",
+        ),
+        Feature(
+            "datagrams that the system has joined",
+            "udp::53?gro",
+            "taken apart again",
+            f"{_UNIT}/listener/test_control_datagram.py"
+            "::test_coalesced_datagrams_arrive_as_they_were_sent",
+        ),
+        Feature(
             "launchd",
             "launchd:Listeners",
             "",
