@@ -18,7 +18,7 @@ __all__ = ["checked", "loaded"]
 
 _ADDRESS = "give addresses to run or Server, such as '127.0.0.1:8000' or 'unix:/run/app.sock'"
 _TLS = "write 'tls+127.0.0.1:8443?cert=FILE&key=FILE' as an address"
-_WORKERS = "start the program several times, on one address with reuse-port"
+_WORKERS = "start the program several times on one address, '127.0.0.1:8000?reuseport'"
 _SUPERVISOR = "a supervisor such as systemd starts a program again"
 _UNIX = "write it into the address: 'unix:/run/app.sock?mode=0660&user=www'"
 _STATSD = "Server counts by itself: read server.metrics"

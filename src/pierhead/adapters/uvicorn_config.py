@@ -18,7 +18,7 @@ __all__ = ["config_for", "load"]
 
 _ADDRESS = "give addresses to run or Server, such as '127.0.0.1:8000' or 'unix:/run/app.sock'"
 _TLS = "write 'tls+127.0.0.1:8443?cert=FILE&key=FILE' as an address"
-_WORKERS = "start the program several times, on one address with reuse-port"
+_WORKERS = "start the program several times on one address, '127.0.0.1:8000?reuseport'"
 _RELOAD = "have a watcher of files start the program again"
 _SUPERVISOR = "a supervisor such as systemd starts a program again"
 

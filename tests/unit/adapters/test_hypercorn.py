@@ -30,7 +30,7 @@ from web import (
     whole_body,
 )
 
-from pierhead import Server
+from pierhead import ListenSpec, Server
 from pierhead.adapters import hypercorn
 from pierhead.adapters.hypercorn_config import REPLACED
 from pierhead.errors import StartupError, UsageError
@@ -112,6 +112,21 @@ async def test_the_end_of_input_after_a_whole_request_leaves_it_to_be_answered(s
         assert (await client.response())[2] == b"/two"
         assert await client.rest() == b""
     assert closed(started) == {"eof": 1}
+    assert not started.lost
+
+
+async def test_an_answer_that_takes_time_is_sent_after_the_end_of_input(server):
+    app = Application()
+    started = await server(hypercorn.serve(app), "mem:web")
+    async with dialled("mem:web") as client:
+        client.get("/wait")
+        client.writer.write_eof()
+        await app.waiting.wait()
+        await asyncio.sleep(1)
+        assert started.in_flight == 1
+        app.go.set()
+        assert (await client.response())[2] == b"done"
+        assert await client.rest() == b""
     assert not started.lost
 
 
@@ -652,6 +667,13 @@ def test_every_option_of_hypercorn_that_is_ours_is_refused_with_its_remedy(optio
     with pytest.raises(UsageError, match=f"^hypercorn's {option} has no effect here") as raised:
         hypercorn.serve(echo, config)
     assert str(raised.value).endswith(REPLACED[option])
+
+
+def test_the_addresses_in_remedies_are_addresses():
+    for remedy in REPLACED.values():
+        for example in re.findall(r"'(\S*:\S*/?\S*)'", remedy):
+            if example != "module:name":
+                assert ListenSpec.parse(example)
 
 
 def test_a_replaced_option_is_one_that_hypercorn_has():

@@ -31,7 +31,7 @@ from web import (
 )
 from wsproto.events import RejectConnection
 
-from pierhead import Server
+from pierhead import ListenSpec, Server
 from pierhead.adapters import uvicorn
 from pierhead.adapters.uvicorn_config import REPLACED
 from pierhead.errors import StartupError, UsageError
@@ -113,6 +113,21 @@ async def test_the_end_of_input_after_a_whole_request_leaves_it_to_be_answered(s
         assert (await client.response())[2] == b"/two"
         assert await client.rest() == b""
     assert closed(started) == {"eof": 1}
+    assert not started.lost
+
+
+async def test_an_answer_that_takes_time_is_sent_after_the_end_of_input(server, http):
+    app = Application()
+    started = await server(uvicorn.serve(app, http=http), "mem:web")
+    async with dialled("mem:web") as client:
+        client.get("/wait")
+        client.writer.write_eof()
+        await app.waiting.wait()
+        await asyncio.sleep(1)
+        assert started.in_flight == 1
+        app.go.set()
+        assert (await client.response())[2] == b"done"
+        assert await client.rest() == b""
     assert not started.lost
 
 
@@ -530,6 +545,13 @@ def test_every_option_of_uvicorn_that_is_ours_is_refused_with_its_remedy():
             uvicorn.serve(echo, **{option: 1})
         assert option in str(raised.value)
         assert str(raised.value).endswith(remedy)
+
+
+def test_the_addresses_in_remedies_are_addresses():
+    for remedy in REPLACED.values():
+        for example in re.findall(r"'(\S*:\S*/?\S*)'", remedy):
+            if example != "module:name":
+                assert ListenSpec.parse(example)
 
 
 def test_a_replaced_option_is_one_that_uvicorn_has():
