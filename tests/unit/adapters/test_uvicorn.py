@@ -116,17 +116,24 @@ async def test_the_end_of_input_after_a_whole_request_leaves_it_to_be_answered(s
     assert not started.lost
 
 
-async def test_an_answer_that_takes_time_is_sent_after_the_end_of_input(server, http):
-    app = Application()
-    started = await server(uvicorn.serve(app, http=http), "mem:web")
+async def test_who_ends_its_input_and_waits_has_not_gone(server, http):
+    """An application that stops when its client leaves would stop for nothing."""
+
+    @http_only
+    async def attentive(scope, receive, send):
+        await whole_body(receive)
+        leaving = asyncio.ensure_future(receive())
+        await asyncio.wait([leaving], timeout=2)
+        await reply(send, b"gone" if leaving.done() else b"there")
+        leaving.cancel()
+
+    started = await server(uvicorn.serve(attentive, http=http), "mem:web")
     async with dialled("mem:web") as client:
-        client.get("/wait")
+        client.get()
         client.writer.write_eof()
-        await app.waiting.wait()
         await asyncio.sleep(1)
         assert started.in_flight == 1
-        app.go.set()
-        assert (await client.response())[2] == b"done"
+        assert (await client.response())[2] == b"there"
         assert await client.rest() == b""
     assert not started.lost
 
