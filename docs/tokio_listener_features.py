@@ -312,7 +312,8 @@ FEATURES = {
         Feature(
             "clap: `flatten`, every option as a flag",
             "",
-            "[all eleven](command-line.md#flags-for-addresses), in a group of their own in the help",
+            "[all eleven](command-line.md#flags-for-addresses), in a group of their own in the "
+            "help",
             f"{_CLICK}::test_every_flag_is_there",
         ),
         Feature(

@@ -122,9 +122,10 @@ async def test_a_rate_and_a_limit_hold_there_too(pretended):
         with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
             for client in (first, second):
                 client.setblocking(False)
-                client.connect(unix_name(7000))
-            # The first is idle, and gives way to the second.
             loop = asyncio.get_running_loop()
+            first.connect(unix_name(7000))
+            assert (await ask(first, b"a\n")).startswith(b"A 2:1025")
+            second.connect(unix_name(7000))  # the first is idle, and gives way
             assert await asyncio.wait_for(loop.sock_recv(first, 10), 20) == b""
             assert (await ask(second, b"b\n")).startswith(b"B 2:1025")
         assert server.metrics.total("connections_closed_total", reason="evicted") == 1
