@@ -3,12 +3,20 @@
     python benchmarks/echo_and_accept.py            every case, five rounds
     python benchmarks/echo_and_accept.py --json     the same, for a program to read
 
-The same load is put to each server, in turn: 32 connections (or one datagram socket) that send a
-line of 64 octets and wait for it to come back, then connections that send one line and close.
+The same loads are put to each server, in turn:
+
+    echo            32 connections (or datagram sockets) that send a line of 64 octets and wait
+                    for it to come back
+    pipelined       the same with 16 lines at a time, as a client that has more to ask does
+    accept          connections that send one line, wait for it and close, 32 at a time
+
 What counts is the time that the server's process was on a core, by the kernel's own account,
 divided by what it answered; rates say more about the machine. The servers:
 
-    pierhead        lines.serve(echo): framing, limits, deadlines, counters, drain
+    pierhead        `pierhead serve echo`: framing, limits, deadlines, counters, drain; an answer
+                    that is known at once makes no request
+    service         the same with an async function of one's own: each line is a request, with a
+                    deadline, a context and cancellation of its own
     start_server    asyncio.start_server with readline, write, drain: what people write by hand
     hosted          the same callback by adapters.streams: on our listeners, with our limits
     datagrams       a DatagramProtocol by loop.create_datagram_endpoint, likewise
@@ -32,23 +40,25 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvloop
 
-from pierhead import Server
+from pierhead import Context, Server
 from pierhead.adapters import streams
 from pierhead.protocols import lines
 
 LINE = b"x" * 63 + b"\n"
 CONNECTIONS = 32
+PIPELINED = 16
 ECHOES = 20_000
 ACCEPTS = 2_000
 ROUNDS = 5
 DEADLINE_S = 60.0
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-STREAMS = ("pierhead", "start_server", "hosted", "bare")
-DATAGRAMS = ("pierhead", "datagrams")
+STREAMS = ("pierhead", "service", "start_server", "hosted", "bare")
+DATAGRAMS = ("pierhead", "service", "datagrams")
 
 
 # -- the servers: each prints its port or path when it is ready --------------------------------
@@ -59,6 +69,10 @@ async def echo_lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         writer.write(line)
         await writer.drain()
     writer.close()
+
+
+async def answer(line: bytes, context: Context) -> bytes:
+    return line
 
 
 class BareEcho(asyncio.Protocol):
@@ -107,6 +121,8 @@ async def serve_asyncio(name: str, network: str, path: str) -> None:
 def serve(name: str, loop: str, network: str, path: str) -> None:
     if name == "pierhead":
         main = serve_pierhead(lines.serve(lines.echo, encoding=None), network, path)
+    elif name == "service":
+        main = serve_pierhead(lines.serve(answer, encoding=None), network, path)
     elif name == "hosted":
         main = serve_pierhead(streams.serve(echo_lines), network, path)
     else:
@@ -142,16 +158,17 @@ class Target:
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
 
 
-def echo(target: Target, count: int) -> None:
-    """Send lines on all connections, the next one when the last has come back."""
+def echo(target: Target, count: int, lines: int = 1) -> None:
+    """Send lines on all connections, the next ones when the last have come back."""
+    batch = LINE * lines
     with contextlib.ExitStack() as closing, select.epoll() as poll:
         waiting: dict[int, tuple[socket.socket, int]] = {}
         for _ in range(CONNECTIONS):
             sock = closing.enter_context(target.connect())
             poll.register(sock, select.EPOLLIN)
-            waiting[sock.fileno()] = sock, len(LINE)
-            sock.send(LINE)
-        left = count - CONNECTIONS
+            waiting[sock.fileno()] = sock, len(batch)
+            sock.send(batch)
+        left = count - CONNECTIONS * lines
 
         def come_back() -> int:
             nonlocal left
@@ -162,12 +179,12 @@ def echo(target: Target, count: int) -> None:
                 if not received:
                     raise SystemExit("the server has closed a connection")
                 missing -= received
-                if missing <= 0:
-                    done += 1
-                    missing += len(LINE)
+                if missing <= 0 or target.network == "udp":
+                    done += lines
+                    missing = len(batch)
                     if left > 0:
-                        sock.send(LINE)
-                        left -= 1
+                        sock.send(batch)
+                        left -= lines
                 waiting[number] = sock, missing
             return done
 
@@ -213,7 +230,11 @@ def _until(count: int, step: Callable[[], int]) -> None:
             raise SystemExit(f"{count} answers are missing after {DEADLINE_S:.0f} s")
 
 
-LOADS = {"echo": (echo, ECHOES), "accept": (accept, ACCEPTS)}
+LOADS = {
+    "echo": (echo, ECHOES),
+    "pipelined": (partial(echo, lines=PIPELINED), 4 * ECHOES),
+    "accept": (accept, ACCEPTS),
+}
 
 
 # -- measuring ---------------------------------------------------------------------------------
@@ -297,7 +318,7 @@ def main() -> None:
     everything: list[Case] = []
     for load in [given.load] if given.load else LOADS:
         for network in [given.network] if given.network else ["tcp", "unix", "udp"]:
-            if load == "accept" and network == "udp":
+            if load != "echo" and network == "udp":
                 continue
             for loop in [given.loop] if given.loop else LOOPS:
                 cases = measure(load, network, loop, given.rounds)

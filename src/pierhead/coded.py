@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 from pierhead.codec.base import Codec
-from pierhead.context import Context
+from pierhead.context import Context, Peer, Via
 from pierhead.endpoint import FrameHandler
-from pierhead.errors import PeerError, ServiceFailed
+from pierhead.errors import DecodeError, PeerError, ServiceFailed
 from pierhead.service import Reply, ServiceFunction, as_service, is_many
 
 __all__ = ["blamed_on_service", "coded"]
@@ -25,6 +25,10 @@ def coded(service: ServiceFunction[Q, R], codec: Codec[Q, R]) -> FrameHandler:
 
     What `decode`, the service or `encode` raises passes through to the server, which counts it
     and asks the codec's ``reject``, where it has one, for the refusal.
+
+    A service may have an ``answer_now(request, peer, via)``, a plain function that returns the
+    reply where it is known at once, else None: it is asked first, and saves making a request. A
+    layer around the service hides it, since a layer has to see every request.
     """
     answer_message = as_service(service)
     decode, encode = codec.decode, codec.encode
@@ -41,7 +45,25 @@ def coded(service: ServiceFunction[Q, R], codec: Codec[Q, R]) -> FrameHandler:
             return encode(reply)  # type: ignore[arg-type]  # no iterator: a guard cannot say so
         return _encoded(reply, encode)
 
-    return FrameHandler(answer_frame, getattr(codec, "reject", None))
+    known = getattr(service, "answer_now", None)
+    answer_now = None if known is None else _answer_now(known, codec)
+    return FrameHandler(answer_frame, getattr(codec, "reject", None), answer_now)
+
+
+def _answer_now(
+    known: Callable[[Q, Peer, Via], R | None], codec: Codec[Q, R]
+) -> Callable[[bytes, Peer, Via], bytes | None]:
+    decode, encode = codec.decode, codec.encode
+
+    def answer_now(frame: bytes, peer: Peer, via: Via) -> bytes | None:
+        try:
+            request = decode(frame)
+        except DecodeError:  # refused the long way
+            return None
+        reply = known(request, peer, via)
+        return None if reply is None else encode(reply)
+
+    return answer_now
 
 
 def blamed_on_service(error: PeerError) -> ServiceFailed:

@@ -35,7 +35,7 @@ class BufferedFramer:
         if self._fault:
             return
         held = self._data
-        if self._start == len(held):
+        if not held or self._start == len(held):
             self._data, self._start = bytes(data), 0
             return
         if isinstance(held, bytes):

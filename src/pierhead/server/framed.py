@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import cast
 
-from pierhead.admission import Answer, Drop
+from pierhead.admission import Answer
 from pierhead.codec.base import Framing, Order
 from pierhead.context import Context
 from pierhead.endpoint import FrameHandler, StreamHandler
@@ -85,7 +85,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     _reading_paused = False
     _writable = True
     _waiting_for_room: deque[asyncio.Future[None]] | None = None
-    _buffer: bytearray | None = None
+    _has_no_buffer = False
     _heard = False
     _partial_since: float | None = None
     _linger_until = 0.0
@@ -122,24 +122,26 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Lend asyncio the buffer for one read; `buffer_updated` follows at once, or never."""
+        buffer = self._scope.read_buffer.buffer
+        if buffer is not None and len(buffer) == self._scope.options.read_size_bytes:
+            return buffer
         try:
-            self._buffer = self._scope.read_buffer.lend(self._scope.options.read_size_bytes)
+            return self._scope.read_buffer.lend(self._scope.options.read_size_bytes)
         except Overloaded as error:
             self._scope.counters.dropped(error.limit)
             self._loop.call_soon(self.abort, error.limit)
-            self._buffer = None
+            self._has_no_buffer = True
             return bytearray(512)  # asyncio wants one all the same; the abort follows
-        return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take in what was read."""
-        buffer, self._buffer = self._buffer, None
-        if buffer is None:
+        if self._has_no_buffer:
             return
-        self._scope.counters.bytes_received.value += nbytes
+        scope = self._scope
+        scope.counters.bytes_received.value += nbytes
         self._heard = True
         if self._state is _OPEN:
-            self._framer.feed(memoryview(buffer)[:nbytes])
+            self._framer.feed(scope.read_buffer.view[:nbytes].tobytes())
         self._advance()
 
     def eof_received(self) -> bool:
@@ -246,17 +248,22 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def _pump(self) -> None:
         """Take whole frames from the framer while the window has room."""
-        options, framer, taken = self._scope.options, self._framer, 0
-        is_more = framer.buffered > 0
+        options, taken = self._scope.options, 0
+        is_more = self._framer.buffered > 0
         while is_more and self._writable and not self._rests:
             window = options.max_requests_per_connection
             room = window - (len(self._turns) if self._in_order else len(self._running))
-            frames = self._whole_frames(room) if room > 0 else ()
+            if room <= 0:
+                break
+            try:
+                frames = self._framer.frames(room) or self._last_frames()
+            except FramingError as error:
+                self._refuse_stream(error)
+                break
             if not frames:
                 break
             self._take(frames)
-            framer = self._framer  # another one after a break-off
-            is_more = framer.buffered > 0
+            is_more = self._framer.buffered > 0
             taken += len(frames)
             if taken >= _FRAMES_PER_TURN:
                 self._rests = True
@@ -270,17 +277,11 @@ class FramedConnection(asyncio.BufferedProtocol):
         if is_busy or self._reading_paused or not self._writable:
             self._steer_reading()
 
-    def _whole_frames(self, limit: int) -> Sequence[bytes]:
-        """Take whole frames from the framer; at the end of input, also what that ends."""
-        try:
-            frames = self._framer.frames(limit)
-            if not frames and self._ended and self._framer.buffered and not self._cut_off:
-                frames = self._framer.finish()
-        except FramingError as error:
-            self._refuse_stream(error)
-            return ()
-        self._scope.counters.frames_received.value += len(frames)
-        return frames
+    def _last_frames(self) -> Sequence[bytes]:
+        """Return what the end of input makes whole, once nothing else is."""
+        if self._ended and not self._cut_off and self._framer.buffered:
+            return self._framer.finish()
+        return ()
 
     def _go_on(self) -> None:
         """It is this connection's turn again."""
@@ -289,6 +290,7 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def _take(self, frames: Sequence[bytes]) -> None:
         scope, turns, start = self._scope, self._turns, self._start
+        scope.counters.frames_received.value += len(frames)
         received_at = scope.clock.monotonic()
         deadline = received_at + scope.options.request_timeout
         self._last_active = received_at
@@ -299,9 +301,9 @@ class FramedConnection(asyncio.BufferedProtocol):
             if self._is_broken_off:  # by a request before it, that was settled at once
                 self._lose("unanswered")
                 continue
-            turn = Turn(frame, deadline, self)
-            if is_checked and self._is_settled(turn):
+            if is_checked and self._is_settled(frame):
                 continue
+            turn = Turn(frame, deadline, self)
             if in_order:
                 turns.append(turn)
             reply = start(turn, Context(peer, received_at, via, turn))
@@ -310,66 +312,57 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def _answer_in_place(self, turn: Turn, reply: bytes) -> None:
         """Take the reply of a request that waited for nothing."""
+        turns = self._turns
         try:
             framed_reply = self._framing.frame(reply)
         except UsageError as mistake:  # the framing cannot carry it
             self._requests.refuse(turn, mistake)
-            self.finished(turn)
-            return
-        turns = self._turns
-        is_alone = turns and turns[0] is turn if self._in_order else True
-        if is_alone and not turn.has_commands and self._state is not _CLOSED:
-            # The usual case, and nothing more than it takes.
-            if self._in_order:
-                turns.popleft()
-                if turns:
-                    self._release(turns[0])
-            self._outgoing.append(framed_reply)
-        elif is_alone:
-            self._outgoing.append(framed_reply)
-            self.finished(turn)
         else:
-            turn.hold_back(framed_reply)
-            self.finished(turn)
+            if not self._in_order or turns[0] is turn:
+                self._outgoing.append(framed_reply)
+                if len(turns) <= 1 and not (turn.has_commands or self._is_gone):
+                    turns.clear()
+                    return  # the usual case, and nothing more than it takes
+            else:
+                turn.hold_back(framed_reply)
+        self.finished(turn)
 
-    def _is_settled(self, turn: Turn) -> bool:
+    def _is_settled(self, frame: bytes) -> bool:
         """Tell whether a check or a ready answer has settled this frame, or failed to."""
+        scope = self._scope
         try:
-            return self._has_answered(turn)
+            if scope.admission is not None:
+                verdict = scope.admission(frame, scope.peer, scope.via)
+                if verdict is not None:
+                    scope.counters.dropped(verdict.reason)
+                    if isinstance(verdict, Answer):
+                        self._answer_at_once(verdict.frame)
+                    return True
+            ready = self._answer_now and self._answer_now(frame, scope.peer, scope.via)
+            if ready is None:
+                return False
+            self._answer_at_once(ready)
         except Exception as mistake:  # of a check, or in a ready answer: not the peer's
-            self._scope.failures.report(f"{self._scope.via.listener}: admission", mistake)
-            self._scope.counters.dropped("admission_error")
-            if self._in_order and turn not in self._turns:
+            scope.failures.report(f"{scope.via.listener}: admission", mistake)
+            scope.counters.dropped("admission_error")
+            turn = Turn(frame, 0.0, self)
+            if self._in_order:
                 self._turns.append(turn)
             turn.close_unanswered()
             self.finished(turn)
-            return True
+        else:
+            scope.counters.ready_answers.value += 1
+        return True
 
-    def _has_answered(self, turn: Turn) -> bool:
-        scope, frame = self._scope, turn.frame
-        if scope.admission is not None:
-            verdict = scope.admission(frame, scope.peer, scope.via)
-            if verdict is not None:
-                self._refuse_admission(verdict, turn)
-                return True
-        if self._answer_now is not None:
-            ready = self._answer_now(frame, scope.peer, scope.via)
-            if ready is not None:
-                scope.counters.ready_answers.value += 1
-                self._answer_at_once(turn, ready)
-                return True
-        return False
-
-    def _refuse_admission(self, verdict: Drop | Answer, turn: Turn) -> None:
-        self._scope.counters.dropped(verdict.reason)
-        if isinstance(verdict, Answer):
-            self._answer_at_once(turn, verdict.frame)
-
-    def _answer_at_once(self, turn: Turn, frame: bytes) -> None:
-        if self._in_order:
+    def _answer_at_once(self, frame: bytes) -> None:
+        """Give an answer that needs no service, after those that are due."""
+        if self._turns:
+            turn = Turn(b"", 0.0, self)
+            turn.hold_back(self._framing.frame(frame))
+            turn.done = True
             self._turns.append(turn)
-        self.deliver(turn, frame)
-        self.finished(turn)
+        else:
+            self._outgoing.append(self._framing.frame(frame))
 
     def _refuse_stream(self, error: FramingError) -> None:
         """Answer a stream that cannot be cut any further with one last refusal."""
@@ -377,7 +370,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         refusal = self._requests.refusal(error, b"")
         self._framer = self._framing.new()
         if refusal is not None:
-            self._answer_at_once(Turn(b"", 0.0, self), refusal)
+            self._answer_at_once(refusal)
         self.finish("framing")
 
     # -- giving replies out --------------------------------------------------------------------
@@ -484,14 +477,11 @@ class FramedConnection(asyncio.BufferedProtocol):
             return
         self._outgoing = []
         data = outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
-        self._note_written(len(outgoing), len(data))
-        self._transport.write(data)
-
-    def _note_written(self, frames: int, size: int) -> None:
-        counters = self._scope.counters
+        size, counters = len(data), self._scope.counters
         self._write_deadline.handed_over += size
-        counters.frames_sent.value += frames
+        counters.frames_sent.value += len(outgoing)
         counters.bytes_sent.value += size
+        self._transport.write(data)
 
     def _advance(self) -> None:
         """Go on with whatever the last change made possible."""

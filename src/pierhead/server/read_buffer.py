@@ -16,13 +16,18 @@ class ReadBuffer:
 
     Args:
         source: where the buffer comes from, at the first read and when the size changes.
+
+    Attributes:
+        buffer: None before the first read.
+        view: of the buffer, to copy from.
     """
 
-    __slots__ = ("_buffer", "_source")
+    __slots__ = ("_source", "buffer", "view")
 
     def __init__(self, source: BufferSource) -> None:
         self._source = source
-        self._buffer: bytearray | None = None
+        self.buffer: bytearray | None = None
+        self.view = memoryview(b"")
 
     def lend(self, size_bytes: int) -> bytearray:
         """Return the buffer, of this size, until the caller gives way.
@@ -30,13 +35,15 @@ class ReadBuffer:
         Raises:
             Overloaded: the source has none.
         """
-        if self._buffer is None or len(self._buffer) != size_bytes:
+        if self.buffer is None or len(self.buffer) != size_bytes:
             self.close()
-            self._buffer = self._source.acquire(size_bytes)
-        return self._buffer
+            self.buffer = self._source.acquire(size_bytes)
+            self.view = memoryview(self.buffer)
+        return self.buffer
 
     def close(self) -> None:
         """Give the buffer back to the source; it is taken again at the next read."""
-        if self._buffer is not None:
-            self._source.release(self._buffer)
-            self._buffer = None
+        if self.buffer is not None:
+            self.view.release()
+            self._source.release(self.buffer)
+            self.buffer = None

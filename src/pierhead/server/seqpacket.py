@@ -77,6 +77,9 @@ class PacketConnection(FramedConnection):
 
     def _write_out(self) -> None:
         outgoing, self._outgoing = self._outgoing, []
-        self._note_written(len(outgoing), sum(map(len, outgoing)))
+        size, counters = sum(map(len, outgoing)), self._scope.counters
+        self._write_deadline.handed_over += size
+        counters.frames_sent.value += len(outgoing)
+        counters.bytes_sent.value += size
         for packet in outgoing:
             self._transport.write(packet)

@@ -8,7 +8,7 @@ from typing import Any, overload
 from pierhead.admission import Admission
 from pierhead.codec import Lines
 from pierhead.codec.base import Order, WireFormat
-from pierhead.context import Context
+from pierhead.context import Context, Peer, Via
 from pierhead.endpoint import Endpoint
 from pierhead.protocols.lines.wire import Bytes, Text
 from pierhead.server.serve import serve as serve_format
@@ -84,6 +84,16 @@ def serve(
     )
 
 
-async def echo(line: bytes, context: Context) -> bytes:
-    """Answer a line with itself; serve it with ``encoding=None``."""
-    return line
+class _Echo:
+    """Answers a line with itself, at once."""
+
+    async def __call__(self, line: bytes, context: Context) -> bytes:
+        return line
+
+    def answer_now(self, line: bytes, peer: Peer, via: Via) -> bytes:
+        """Return the reply, which is always known."""
+        return line
+
+
+#: The service that answers a line with itself; serve it with ``encoding=None``.
+echo = _Echo()

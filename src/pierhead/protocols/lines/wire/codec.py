@@ -20,6 +20,8 @@ class Bytes:
         Raises:
             DecodeError: it is more than one line, as only a datagram can be.
         """
+        if b"\n" not in frame:
+            return frame
         if frame.endswith(b"\n"):
             frame = frame[:-2] if frame.endswith(b"\r\n") else frame[:-1]
         if (position := frame.find(b"\n")) >= 0:
@@ -34,10 +36,10 @@ class Bytes:
         """
         if not isinstance(reply, bytes):
             raise UsageError(f"a reply is {type(reply).__name__}, expected bytes")
-        if (position := reply.find(b"\n")) >= 0:
+        if b"\n" in reply:
             raise UsageError(
-                f"a reply holds a newline at octet {position}; a line cannot. To send several "
-                "lines, yield them one by one"
+                f"a reply holds a newline at octet {reply.index(10)}; a line cannot. To send "
+                "several lines, yield them one by one"
             )
         return reply
 
