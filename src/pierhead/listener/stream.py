@@ -88,6 +88,7 @@ class SocketStreamListener:
         self._settings = settings
         self._on_close = on_close
         self._waiter: asyncio.Future[None] | None = None
+        self._watched_by: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._reserve = ReserveDescriptor()
         # Asked here once: looking a socket's family up is dear.
@@ -146,13 +147,25 @@ class SocketStreamListener:
     async def _readable(self) -> None:
         loop = asyncio.get_running_loop()
         self._waiter = waiter = loop.create_future()
-        loop.add_reader(self._sock.fileno(), _wake, waiter)
+        if self._watched_by is None:
+            self._watched_by = loop
+            loop.add_reader(self._sock.fileno(), self._on_readable)
         try:
             await waiter
         finally:
             self._waiter = None
-            if not self._closed:
-                loop.remove_reader(self._sock.fileno())
+
+    def _on_readable(self) -> None:
+        # Watching goes on while somebody comes back for more: starting and stopping is dear.
+        if self._waiter is not None:
+            _wake(self._waiter)
+        else:
+            self._watch_no_more()
+
+    def _watch_no_more(self) -> None:
+        if self._watched_by is not None:
+            self._watched_by.remove_reader(self._sock.fileno())
+            self._watched_by = None
 
     def fileno(self) -> int:
         """Return the descriptor of the socket; it stays this object's."""
@@ -163,8 +176,8 @@ class SocketStreamListener:
         if self._closed:
             return
         self._closed = True
+        self._watch_no_more()
         if self._waiter is not None:
-            self._waiter.get_loop().remove_reader(self._sock.fileno())
             _wake(self._waiter)
         self._reserve.close()
         self._sock.close()
@@ -173,6 +186,7 @@ class SocketStreamListener:
 
     def abandon(self) -> None:
         """Undo an adoption: as `close`, but the descriptor stays open for another attempt."""
+        self._watch_no_more()
         self._sock.detach()
         self.close()
 

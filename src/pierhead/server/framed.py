@@ -241,7 +241,8 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._close_reason = reason
         # What has come in whole counts as accepted: `_pump` still takes it from the framer as
         # the window allows. Only the transport is read no more.
-        self._pause_reading()
+        if not self._ended:
+            self._pause_reading()
         self._advance()
 
     # -- taking frames in ----------------------------------------------------------------------

@@ -15,6 +15,7 @@ class ConnectionCounters:
         self._metrics = metrics
         self._listener = listener
         self._dropped: dict[str, Metric] = {}  # a flood of them has to be cheap
+        self._closed: dict[str, Metric] = {}  # likewise
         self.requests = RequestCounters(self.count)
         self.accepted = self.count("connections_accepted_total")
         self.open = metrics.gauge("connections_open", listener=listener)
@@ -39,4 +40,7 @@ class ConnectionCounters:
 
     def closed(self, reason: str) -> None:
         """Count one connection that ended, and why."""
-        self.count("connections_closed_total", reason=reason).value += 1
+        counter = self._closed.get(reason)
+        if counter is None:
+            counter = self._closed[reason] = self.count("connections_closed_total", reason=reason)
+        counter.value += 1

@@ -56,6 +56,18 @@ _ACCEPTS_PER_TURN = 16
 _LOOKED_AT = 64
 
 
+class _Arriving:
+    """A connection that has been accepted and is not served yet."""
+
+    __slots__ = ("accepted", "connection", "task")
+
+    task: asyncio.Task[None]
+
+    def __init__(self, accepted: Accepted) -> None:
+        self.accepted = accepted
+        self.connection: ServedConnection | None = None
+
+
 class StreamServer:
     """Serves the connections of one listener.
 
@@ -110,7 +122,7 @@ class StreamServer:
         self._pace = None if rate is None else Pace(rate, clock, self._counters)
         self._failures = FailureLog(clock)
         self._connections: dict[ConnectionScope, ServedConnection] = {}
-        self._attaching: dict[asyncio.Task[None], ServedConnection | None] = {}
+        self._attaching: set[_Arriving] = set()
         self._accepting: asyncio.Task[None] | None = None
         self._all_closed = asyncio.Event()
         self._ended = asyncio.Event()
@@ -176,10 +188,10 @@ class StreamServer:
 
     def abort(self, reason: str) -> None:
         """Close every connection at once."""
-        for task, connection in list(self._attaching.items()):
-            if connection is not None:
-                connection.abort(reason)
-            task.cancel()
+        for arriving in list(self._attaching):
+            if arriving.connection is not None:
+                arriving.connection.abort(reason)
+            arriving.task.cancel()
         for connection in list(self._connections.values()):
             connection.abort(reason)
 
@@ -237,9 +249,10 @@ class StreamServer:
         if not taken:
             accepted.close()
             return
-        task = asyncio.get_running_loop().create_task(self._attach(accepted, via))
-        self._attaching[task] = None
-        task.add_done_callback(partial(self._attached, accepted))
+        arriving = _Arriving(accepted)
+        self._attaching.add(arriving)
+        arriving.task = asyncio.get_running_loop().create_task(self._attach(arriving, via))
+        arriving.task.add_done_callback(partial(self._attached, arriving))
 
     def _via(self, accepted: Accepted) -> Via:
         credentials = credentials_of(accepted)
@@ -315,13 +328,14 @@ class StreamServer:
                 found = since, connection
         return found
 
-    async def _attach(self, accepted: Accepted, via: Via) -> None:
+    async def _attach(self, arriving: _Arriving, via: Via) -> None:
+        accepted = arriving.accepted
         try:
             if is_handshaking(accepted):
                 async with asyncio.timeout(self.options.handshake_timeout):
-                    scope = await self._serve(accepted, via, await accepted.handshake())
+                    scope = await self._serve(arriving, via, await accepted.handshake())
             else:
-                scope = await self._serve(accepted, via, None)
+                scope = await self._serve(arriving, via, None)
         except TimeoutError:
             self._counters.closed("handshake")
             return
@@ -337,7 +351,7 @@ class StreamServer:
             raise
         if scope is None or scope.has_ended:  # it came, asked and went while it was being attached
             return
-        connection = self._attaching[cast("asyncio.Task[None]", asyncio.current_task())]
+        connection = arriving.connection
         assert connection is not None
         scope.options = self.options
         self._connections[scope] = connection
@@ -347,9 +361,10 @@ class StreamServer:
             connection.drain()
 
     async def _serve(
-        self, accepted: Accepted, via: Via, arrival: Arrival | None
+        self, arriving: _Arriving, via: Via, arrival: Arrival | None
     ) -> ConnectionScope | None:
         """Make what serves the connection, now that its handshakes are through, and attach it."""
+        accepted = arriving.accepted
         peer = accepted.peer
         if arrival is not None:
             via, peer = _arrived(via, peer, arrival), arrival.peer
@@ -357,15 +372,14 @@ class StreamServer:
                 accepted.close()
                 return None
         scope = self._scope(peer, via)
-        connection = self._handler(scope)
-        self._attaching[cast("asyncio.Task[None]", asyncio.current_task())] = connection
+        connection = arriving.connection = self._handler(scope)
         await accepted.attach(cast(asyncio.BaseProtocol, connection))
         return scope
 
-    def _attached(self, accepted: Accepted, task: asyncio.Task[None]) -> None:
-        del self._attaching[task]
+    def _attached(self, arriving: _Arriving, task: asyncio.Task[None]) -> None:
+        self._attaching.discard(arriving)
         if task.cancelled():
-            accepted.close()  # which does nothing unless it was cancelled before it began
+            arriving.accepted.close()  # which does nothing unless it was cancelled before it began
         elif (error := task.exception()) is not None:
             self._failures.report(self._name, error)
         self._note_if_empty()
