@@ -339,7 +339,9 @@ class FramedConnection(asyncio.BufferedProtocol):
                     if isinstance(verdict, Answer):
                         self._answer_at_once(verdict.frame)
                     return True
-            ready = self._answer_now and self._answer_now(frame, scope.peer, scope.via)
+            if self._answer_now is None:
+                return False
+            ready = self._answer_now(frame, scope.peer, scope.via)
             if ready is None:
                 return False
             self._answer_at_once(ready)

@@ -454,6 +454,17 @@ async def test_a_request_that_waits_for_nothing_is_answered_before_anything_else
     assert it.closed == 1
 
 
+async def test_a_store_of_ready_answers_is_asked_even_when_it_counts_as_empty() -> None:
+    class Store(dict[bytes, bytes]):
+        def __call__(self, frame: bytes, peer: object, via: object) -> bytes | None:
+            return b"ready" if frame == b"known" else None
+
+    it = bench(upper, answer_now=Store())
+    it.feed(b"known\nother\n")
+    await settle()
+    assert b"".join(it.transport.written) == b"ready\nOTHER\n"
+
+
 async def test_no_buffer_ends_the_connection_and_says_why() -> None:
     class Empty:
         def acquire(self, size_bytes: int) -> bytearray:
