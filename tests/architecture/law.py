@@ -31,7 +31,7 @@ MANY_POSITIONS: dict[tuple[str, str], str] = {
 #: ``*`` is one name.
 RANKS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("limits",),
+    ("limits", "extra"),
     ("address", "codec", "protocols.*.wire", "protocols.dns.zone"),
     (
         "context",

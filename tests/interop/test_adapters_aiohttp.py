@@ -242,7 +242,7 @@ def test_a_startup_that_fails_ends_the_program_without_a_traceback(tmp_path: Pat
         f"run(aiohttp.serve(app), 'unix:{path}')\n"
     )
     with Running([sys.executable, "-W", "error", str(tmp_path / "web.py")]) as running:
-        assert running.process.wait(PATIENCE_S) == 1
+        assert running.process.wait(PATIENCE_S) == 3
         wait = running.line_or_end("error")
     assert wait == "error: aiohttp: startup failed: OSError: no database"
     assert running.err == [wait]

@@ -20,12 +20,20 @@ Only ``serve`` needs aiohttp: ``pip install 'pierhead[aiohttp]'``.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, Unpack
 
-from pierhead.adapters.missing import missing_extra
+from pierhead.adapters.refusal import (
+    ADDRESSES,
+    BACKLOG,
+    CERTIFICATE,
+    EVENT_LOOP,
+    PROCESSES,
+    replaced,
+    unknown,
+)
 from pierhead.endpoint import Endpoint
-from pierhead.errors import UsageError
+from pierhead.extra import missing_extra
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -59,14 +67,21 @@ class Settings(TypedDict, total=False):
     read_bufsize: int
 
 
-#: What `run_app` and its runners take that is said elsewhere here, and where.
-_ELSEWHERE = {
-    "handle_signals": "pierhead.run handles them",
-    "keepalive_timeout": "idle_timeout= of run or Server, or ?idle= of an address",
-    "lingering_time": "linger_timeout= of run or Server",
-    "shutdown_timeout": "drain_timeout= of run or Server, or ?drain= of an address",
-    "ssl_context": "an address such as tls+127.0.0.1:8443?cert=server.pem",
-    "tcp_keepalive": "?keepalive= of an address",
+#: What `run_app` and its runners take that is refused, and what does the same here.
+REPLACED: Mapping[str, str] = {
+    "host": ADDRESSES,
+    "port": ADDRESSES,
+    "path": ADDRESSES,
+    "sock": "write fd:N or sd-listen as an address",
+    "backlog": BACKLOG,
+    "handle_signals": "run handles them",
+    "keepalive_timeout": "give idle_timeout to run or Server, or idle-timeout= to an address",
+    "lingering_time": "give linger_timeout to run or Server",
+    "loop": EVENT_LOOP,
+    "reuse_port": PROCESSES,
+    "shutdown_timeout": "give drain_timeout to run or Server, or drain= to an address",
+    "ssl_context": CERTIFICATE,
+    "tcp_keepalive": "write it into the address: '127.0.0.1:8000?keepalive'",
 }
 
 
@@ -95,16 +110,18 @@ def serve(
         settings: aiohttp's own; a low-level server has had them when it was made.
 
     Raises:
-        UsageError: aiohttp is not installed, a setting is unknown or said elsewhere, or what is
-            to be served is none of these.
+        UsageError: aiohttp is not installed, a setting is unknown or not aiohttp's here, or what
+            is to be served is none of these.
     """
     try:
         from pierhead.adapters.aiohttp_server import Hosting
     except ModuleNotFoundError as error:
         raise missing_extra("aiohttp", error) from None
     for setting in settings:
+        if setting in REPLACED:
+            raise replaced("aiohttp", setting, REPLACED[setting])
         if setting not in Settings.__optional_keys__:
-            raise _unknown(setting)
+            raise unknown("aiohttp", setting, Settings.__optional_keys__)
     hosting = Hosting(name, app, dict(settings))
     return Endpoint(
         name=name,
@@ -112,14 +129,4 @@ def serve(
         short_form=short_form,
         alpn=alpn,
         lifespan=hosting.lifespan,
-    )
-
-
-def _unknown(setting: str) -> UsageError:
-    known = ", ".join(sorted(Settings.__optional_keys__))
-    if setting in _ELSEWHERE:
-        return UsageError(f"{setting} is not said here but there: {_ELSEWHERE[setting]}")
-    return UsageError(
-        f"{setting} is no setting of aiohttp's that counts here; expected one of {known}; "
-        "where to listen is said by the addresses"
     )

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import StreamReader, http, web
 
+from pierhead.adapters.refusal import served_already
 from pierhead.endpoint import StreamHandler
-from pierhead.errors import PierheadError, ServiceFailed, UsageError
+from pierhead.errors import PierheadError, ServiceFailed, StartupError, UsageError
 from pierhead.server.hosted import hosted
 
 if TYPE_CHECKING:
@@ -52,18 +53,20 @@ class Hosting:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Start the application up; at the end, clean it up, whatever happened."""
+        """Start the application up; at the end, clean it up, whatever happened.
+
+        Raises:
+            StartupError: it could not be made or did not start.
+            ServiceFailed: it did not end well.
+        """
         if self._runner is not None:
-            raise UsageError(
-                f"this {self._name} endpoint is being served already; give one server all its "
-                "addresses, or make an endpoint for each"
-            )
+            raise served_already()
         self._runner = runner = await self._make_runner()
         try:
             try:
                 await runner.setup()
             except Exception as error:
-                raise self._failed("startup", error) from error
+                raise self._failed("startup", error, StartupError) from error
             yield
         finally:
             self._runner = None
@@ -87,20 +90,22 @@ class Hosting:
             made = self._source()
             return await made if inspect.isawaitable(made) else made
         except Exception as error:
-            raise self._failed("making the application", error) from error
+            raise self._failed("making the application", error, StartupError) from error
 
     async def _clean_up(self, runner: _AppRunner | web.ServerRunner) -> None:
         try:
             await runner.cleanup()
         except Exception as error:
-            raise self._failed("cleanup", error) from error
+            raise self._failed("cleanup", error, ServiceFailed) from error
         if isinstance(runner, _AppRunner) and (mistake := runner.shutdown_failure()) is not None:
-            raise self._failed("shutdown", mistake) from mistake
+            raise self._failed("shutdown", mistake, ServiceFailed) from mistake
 
-    def _failed(self, step: str, error: Exception) -> PierheadError:
+    def _failed(
+        self, step: str, error: Exception, kind: type[StartupError | ServiceFailed]
+    ) -> PierheadError:
         if isinstance(error, PierheadError):
             return error
-        return ServiceFailed(f"{self._name}: {step} failed: {type(error).__name__}: {error}")
+        return kind(f"{self._name}: {step} failed: {type(error).__name__}: {error}")
 
     def _guest(self, scope: ConnectionScope) -> _Guest:
         assert self._runner is not None

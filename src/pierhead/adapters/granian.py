@@ -15,9 +15,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pierhead.adapters.missing import missing_extra
 from pierhead.address import ListenSpec
 from pierhead.errors import PierheadError
+from pierhead.extra import missing_extra
 
 __all__ = ["run"]
 

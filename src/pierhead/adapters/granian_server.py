@@ -10,7 +10,6 @@ a worker that serves runs a task called `_main`.
 from __future__ import annotations
 
 import asyncio
-import difflib
 import inspect
 import signal
 import socket
@@ -26,6 +25,7 @@ from granian.errors import FatalError
 from granian.net import SocketHolder  # type: ignore[attr-defined]  # its stub is stricter
 from granian.server import Server
 
+from pierhead.adapters.refusal import ADDRESSES, replaced, unknown
 from pierhead.address import ListenSpec
 from pierhead.errors import ListenError, UsageError
 from pierhead.listener.sockets import ListeningSockets, listening_sockets
@@ -33,7 +33,12 @@ from pierhead.listener.sockets import ListeningSockets, listening_sockets
 __all__ = ["SocketsServer", "serve"]
 
 #: What says where to listen, which the addresses do.
-_WHERE = ("address", "port", "uds", "uds_permissions")
+REPLACED = {
+    "address": ADDRESSES,
+    "port": ADDRESSES,
+    "uds": ADDRESSES,
+    "uds_permissions": "write it into the address: 'unix:/run/app.sock?mode=0660'",
+}
 _BACKLOG = 1024
 #: What a worker of granian's runs for as long as it serves.
 _SERVING = "_main"
@@ -181,14 +186,12 @@ def _check_families(listening: ListeningSockets) -> None:
 
 
 def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    known = list(inspect.signature(Server.__init__).parameters)[2:]  # after self and target
+    known = inspect.signature(Server.__init__).parameters.keys() - {"self", "target"}
     for name in options:
-        if name in _WHERE:
-            raise UsageError(f"the addresses say where granian listens: leave {name}= out")
+        if name in REPLACED:
+            raise replaced("granian", name, REPLACED[name])
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
-            raise UsageError(f"granian has no option {name!r}{hint}")
+            raise unknown("granian", name, known - REPLACED.keys())
     if "interface" in options:
         _check_interface(options["interface"])
     return dict(options)

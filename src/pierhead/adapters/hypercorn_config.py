@@ -12,47 +12,52 @@ from hypercorn.config import Config
 from hypercorn.typing import AppWrapper
 from hypercorn.utils import wrap_app
 
+from pierhead.adapters.refusal import (
+    ADDRESSES,
+    BACKLOG,
+    CERTIFICATE,
+    EVENT_LOOP,
+    PROCESSES,
+    SUPERVISOR,
+    replaced,
+)
 from pierhead.errors import StartupError, UsageError
 
 __all__ = ["checked", "loaded"]
 
-_ADDRESS = "give addresses to run or Server, such as '127.0.0.1:8000' or 'unix:/run/app.sock'"
-_TLS = "write 'tls+127.0.0.1:8443?cert=FILE&key=FILE' as an address"
-_WORKERS = "start the program several times on one address, '127.0.0.1:8000?reuseport'"
-_SUPERVISOR = "a supervisor such as systemd starts a program again"
 _UNIX = "write it into the address: 'unix:/run/app.sock?mode=0660&user=www'"
 _STATSD = "Server counts by itself: read server.metrics"
 
 #: Attributes of hypercorn's configuration that are refused, and what does the same here.
 REPLACED: Mapping[str, str] = {
     "application_path": "give the application to serve, as 'module:name'",
-    "bind": _ADDRESS,
-    "insecure_bind": _ADDRESS,
+    "bind": ADDRESSES,
+    "insecure_bind": ADDRESSES,
     "quic_bind": "HTTP/3 is not served: hypercorn has it on sockets of its own alone",
-    "backlog": "write it into the address: '127.0.0.1:8000?backlog=2048'",
-    "ca_certs": _TLS,
-    "certfile": _TLS,
-    "ciphers": _TLS,
-    "keyfile": _TLS,
-    "keyfile_password": _TLS,
-    "verify_flags": _TLS,
-    "verify_mode": _TLS,
+    "backlog": BACKLOG,
+    "ca_certs": CERTIFICATE,
+    "certfile": CERTIFICATE,
+    "ciphers": CERTIFICATE,
+    "keyfile": CERTIFICATE,
+    "keyfile_password": CERTIFICATE,
+    "verify_flags": CERTIFICATE,
+    "verify_mode": CERTIFICATE,
     "ssl_handshake_timeout": "give handshake_timeout to run or Server",
     "graceful_timeout": "give drain_timeout to run or Server",
-    "daemon": _SUPERVISOR,
+    "daemon": SUPERVISOR,
     "debug": "set PYTHONASYNCIODEBUG=1",
     "group": _UNIX,
     "umask": _UNIX,
     "user": _UNIX,
-    "max_requests": _SUPERVISOR,
-    "max_requests_jitter": _SUPERVISOR,
-    "pid_path": _SUPERVISOR,
+    "max_requests": SUPERVISOR,
+    "max_requests_jitter": SUPERVISOR,
+    "pid_path": SUPERVISOR,
     "dogstatsd_tags": _STATSD,
     "statsd_host": _STATSD,
     "statsd_prefix": _STATSD,
     "use_reloader": "have a watcher of files start the program again",
-    "worker_class": "run chooses the event loop; Server runs on the one there is",
-    "workers": _WORKERS,
+    "worker_class": EVENT_LOOP,
+    "workers": PROCESSES,
 }
 
 
@@ -74,7 +79,7 @@ def checked(app: object, config: Config | None) -> Config:
     defaults = Config()
     for option, remedy in REPLACED.items():
         if getattr(given, option, None) != getattr(defaults, option, None):
-            raise UsageError(f"hypercorn's {option} has no effect here: {remedy}")
+            raise replaced("hypercorn", option, remedy)
     return given
 
 

@@ -31,7 +31,7 @@ from hypercorn.typing import AppWrapper
 from pierhead.adapters.asgi_lifespan import Receive, Send, asgi_lifespan
 from pierhead.adapters.hypercorn_config import loaded
 from pierhead.adapters.hypercorn_pipe import HypercornPipe
-from pierhead.errors import UsageError
+from pierhead.adapters.refusal import served_already
 from pierhead.server.connection import ConnectionScope
 from pierhead.server.hosted_transport import HostedTransport
 
@@ -64,10 +64,7 @@ class HypercornSite:
             StartupError: it could not be loaded or did not start.
         """
         if self._served is not None:
-            raise UsageError(
-                "this application is being served already; make an endpoint of its own for "
-                "another server"
-            )
+            raise served_already()
         served = _Served(loaded(self._app, self._config, self._mode), self._config)
         self._served = served
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -12,46 +11,52 @@ import uvicorn
 from uvicorn.importer import ImportFromStringError, import_from_string
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from pierhead.adapters.refusal import (
+    ADDRESSES,
+    BACKLOG,
+    CERTIFICATE,
+    EVENT_LOOP,
+    PROCESSES,
+    SUPERVISOR,
+    replaced,
+    unknown,
+)
 from pierhead.errors import StartupError, UsageError
 
 __all__ = ["config_for", "load"]
 
-_ADDRESS = "give addresses to run or Server, such as '127.0.0.1:8000' or 'unix:/run/app.sock'"
-_TLS = "write 'tls+127.0.0.1:8443?cert=FILE&key=FILE' as an address"
-_WORKERS = "start the program several times on one address, '127.0.0.1:8000?reuseport'"
 _RELOAD = "have a watcher of files start the program again"
-_SUPERVISOR = "a supervisor such as systemd starts a program again"
 
 #: Options of uvicorn that are refused, and what does the same here.
 REPLACED: Mapping[str, str] = {
-    "host": _ADDRESS,
-    "port": _ADDRESS,
-    "uds": _ADDRESS,
+    "host": ADDRESSES,
+    "port": ADDRESSES,
+    "uds": ADDRESSES,
     "fd": "write fd:N or sd-listen as an address",
-    "backlog": "write it into the address: '127.0.0.1:8000?backlog=2048'",
-    "loop": "run chooses the event loop; Server runs on the one there is",
+    "backlog": BACKLOG,
+    "loop": EVENT_LOOP,
     "http2": "serve the application with pierhead.adapters.hypercorn",
-    "workers": _WORKERS,
+    "workers": PROCESSES,
     "reload": _RELOAD,
     "reload_dirs": _RELOAD,
     "reload_delay": _RELOAD,
     "reload_includes": _RELOAD,
     "reload_excludes": _RELOAD,
     "limit_concurrency": "give max_connections to run or Server, or maxconn= to an address",
-    "limit_max_requests": _SUPERVISOR,
-    "limit_max_requests_jitter": _SUPERVISOR,
+    "limit_max_requests": SUPERVISOR,
+    "limit_max_requests_jitter": SUPERVISOR,
     "timeout_graceful_shutdown": "give drain_timeout to run or Server",
-    "timeout_worker_healthcheck": _SUPERVISOR,
+    "timeout_worker_healthcheck": SUPERVISOR,
     "timeout_notify": "start a task in the application's lifespan",
     "callback_notify": "start a task in the application's lifespan",
-    "ssl_keyfile": _TLS,
-    "ssl_certfile": _TLS,
-    "ssl_keyfile_password": _TLS,
-    "ssl_version": _TLS,
-    "ssl_cert_reqs": _TLS,
-    "ssl_ca_certs": _TLS,
-    "ssl_ciphers": _TLS,
-    "ssl_context_factory": _TLS,
+    "ssl_keyfile": CERTIFICATE,
+    "ssl_certfile": CERTIFICATE,
+    "ssl_keyfile_password": CERTIFICATE,
+    "ssl_version": CERTIFICATE,
+    "ssl_cert_reqs": CERTIFICATE,
+    "ssl_ca_certs": CERTIFICATE,
+    "ssl_ciphers": CERTIFICATE,
+    "ssl_context_factory": CERTIFICATE,
 }
 
 #: What is different here where nothing is said.
@@ -90,9 +95,9 @@ def config_for(app: Any, options: Mapping[str, Any]) -> uvicorn.Config:
     known = inspect.signature(uvicorn.Config).parameters.keys() - {"app"}
     for option in options:
         if option in REPLACED:
-            raise _refusal(option)
+            raise replaced("uvicorn", option, REPLACED[option])
         if option not in known:
-            raise UsageError(f"uvicorn has no option {option!r}{_hint(option, known)}")
+            raise unknown("uvicorn", option, known - REPLACED.keys())
     return uvicorn.Config(app, **{**_OUR_DEFAULTS, **options})
 
 
@@ -150,15 +155,6 @@ def _check_ready(config: uvicorn.Config) -> None:
             continue
         value = getattr(config, option, parameter.default)
         if value != parameter.default and value not in _EMPTY:
-            raise _refusal(option)
+            raise replaced("uvicorn", option, REPLACED[option])
     if config.workers > 1:
-        raise _refusal("workers")
-
-
-def _refusal(option: str) -> UsageError:
-    return UsageError(f"uvicorn's {option} has no effect here: {REPLACED[option]}")
-
-
-def _hint(option: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(option, known - REPLACED.keys(), 1)
-    return f"; did you mean {near[0]}?" if near else ""
+        raise replaced("uvicorn", "workers", REPLACED["workers"])

@@ -19,8 +19,8 @@ from typing import Any, cast
 import uvicorn
 
 from pierhead.adapters.asgi_lifespan import Receive, Send, asgi_lifespan
+from pierhead.adapters.refusal import served_already
 from pierhead.adapters.uvicorn_config import load
-from pierhead.errors import UsageError
 from pierhead.server.connection import ConnectionScope
 from pierhead.server.hosted_transport import HostedTransport
 
@@ -47,10 +47,7 @@ class UvicornSite:
             StartupError: it could not be loaded or did not start.
         """
         if self._state is not None:
-            raise UsageError(
-                "this application is being served already; make an endpoint of its own for "
-                "another server"
-            )
+            raise served_already()
         load(self._config)
         self._state = {}
         try:

@@ -35,12 +35,12 @@ from pierhead.arguments.parameter import (
     take_flags,
 )
 from pierhead.errors import UsageError
+from pierhead.extra import missing_extra
 
 try:
     import typer
 except ModuleNotFoundError as error:
-    reason = f"{error.name} is not installed; install it: pip install 'pierhead[typer]'"
-    raise UsageError(reason) from None
+    raise missing_extra("typer", error) from None
 
 __all__ = [
     "Listen",

@@ -16,7 +16,7 @@ from aiohttp import WSMsgType, web
 from pierhead import Server
 from pierhead.adapters import aiohttp
 from pierhead.client.dial import dial_stream
-from pierhead.errors import PierheadError, ServiceFailed, UsageError
+from pierhead.errors import ServiceFailed, StartupError, UsageError
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -652,7 +652,7 @@ async def test_a_startup_that_fails_opens_nothing_and_cleans_up(network):
         raise OSError("no database")
 
     app.on_startup.append(fail)
-    with pytest.raises(ServiceFailed, match=r"^aiohttp: startup failed: OSError: no database$"):
+    with pytest.raises(StartupError, match=r"^aiohttp: startup failed: OSError: no database$"):
         async with Server(aiohttp.serve(app), "mem:web"):
             pass
     assert log == ["context", "on_startup", "context ends"]  # as aiohttp has it
@@ -676,12 +676,12 @@ async def test_an_end_that_fails_is_reported_after_all_else_is_done(network, ste
 
 
 async def test_a_function_that_raises_or_makes_something_else_is_reported(network):
-    for make, expected in [
-        (lambda: 7, "the function made 7; expected an aiohttp.web.Application"),
-        (lambda: 1 // 0, "making the application failed: ZeroDivisionError"),
-        (lambda: _raise(UsageError("mine")), "^mine$"),
+    for make, kind, expected in [
+        (lambda: 7, UsageError, "the function made 7; expected an aiohttp.web.Application"),
+        (lambda: 1 // 0, StartupError, "making the application failed: ZeroDivisionError"),
+        (lambda: _raise(UsageError("mine")), UsageError, "^mine$"),
     ]:
-        with pytest.raises(PierheadError, match=expected):
+        with pytest.raises(kind, match=expected):
             async with Server(aiohttp.serve(make), "mem:web"):
                 pass
 
@@ -699,12 +699,13 @@ async def test_an_endpoint_is_served_by_one_server_at_a_time(network):
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"port": 80}, "port is no setting of aiohttp's that counts here; expected one of access_"),
-        ({"ssl_context": None}, "ssl_context is not said here but there: an address such as tls"),
-        ({"keepalive_timeout": 7}, "there: idle_timeout="),
+        ({"port": 80}, "aiohttp's port has no effect here: give addresses"),
+        ({"ssl_context": None}, "aiohttp's ssl_context has no effect here: write 'tls+"),
+        ({"keepalive_timeout": 7}, "here: give idle_timeout to run"),
+        ({"acces_log": None}, r"aiohttp has no option 'acces_log'; did you mean access_log\?"),
     ],
 )
-def test_what_belongs_to_the_address_is_no_setting(settings, expected):
+def test_what_is_said_elsewhere_or_nowhere_is_no_setting(settings, expected):
     with pytest.raises(UsageError, match=expected):
         aiohttp.serve(application(), **settings)
 

@@ -30,7 +30,7 @@ from web import (
     whole_body,
 )
 
-from pierhead import ListenSpec, Server
+from pierhead import Server
 from pierhead.adapters import hypercorn
 from pierhead.adapters.hypercorn_config import REPLACED
 from pierhead.errors import StartupError, UsageError
@@ -674,17 +674,6 @@ def test_every_option_of_hypercorn_that_is_ours_is_refused_with_its_remedy(optio
     with pytest.raises(UsageError, match=f"^hypercorn's {option} has no effect here") as raised:
         hypercorn.serve(echo, config)
     assert str(raised.value).endswith(REPLACED[option])
-
-
-def test_the_addresses_in_remedies_are_addresses():
-    for remedy in REPLACED.values():
-        for example in re.findall(r"'(\S*:\S*/?\S*)'", remedy):
-            if example != "module:name":
-                assert ListenSpec.parse(example)
-
-
-def test_a_replaced_option_is_one_that_hypercorn_has():
-    assert all(name in vars(package.Config) for name in REPLACED.keys() - {"application_path"})
 
 
 def test_tls_agrees_on_what_the_configuration_says():

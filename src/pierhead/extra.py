@@ -1,4 +1,4 @@
-"""What to say when the package that an adapter is for is not installed."""
+"""What to say when the package that an extra brings is not installed."""
 
 from __future__ import annotations
 
