@@ -32,7 +32,7 @@ KNOWN = {
         *inspect.signature(RequestHandler.__init__).parameters,
     },
     "granian": {*inspect.signature(GranianServer.__init__).parameters},
-    "hypercorn": {*dir(HypercornConfig())},
+    "hypercorn": {*vars(HypercornConfig), *HypercornConfig.__annotations__},
     "uvicorn": {*inspect.signature(UvicornConfig).parameters},
 }
 
