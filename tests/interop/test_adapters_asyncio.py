@@ -11,43 +11,24 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.processes import PATIENCE_S, Running, free_port
+from tests.processes import PATIENCE_S, ROOT, Running, free_port, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="abstract names, systemd")
 
 ACTIVATOR = Path(__file__).with_name("activator.py")
 
-PROGRAM = """
-import asyncio, sys
-from pierhead import run
-from pierhead.adapters import protocol, streams
-
-def reply(line, transport):
-    return f"{line.decode().strip().upper()} {transport.get_extra_info('peer')}\\n".encode()
-
-async def shout(reader, writer):
-    while line := await reader.readline():
-        writer.write(reply(line, writer))
-        await writer.drain()
-
-class Shout(asyncio.Protocol):
-    def connection_made(self, transport):
-        self.transport = transport
-    def data_received(self, data):
-        for line in data.splitlines():
-            self.transport.write(reply(line, self.transport))
-
-endpoints = {"streams": streams.serve(shout), "protocol": protocol.serve(Shout)}
-run(endpoints[sys.argv[1]], *sys.argv[2:])
-"""
+EXAMPLE = ROOT / "examples" / "asyncio_callback.py"
 
 
-@pytest.fixture(params=["streams", "protocol"])
-def served(request, tmp_path: Path) -> list[str]:
+@pytest.fixture(params=["callback", "protocol"])
+def kind(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def served(kind: str) -> list[str]:
     """The command line of the server; addresses follow."""
-    program = tmp_path / "asyncio_program.py"
-    program.write_text(PROGRAM)
-    return [sys.executable, "-W", "error", str(program), request.param]
+    return [sys.executable, "-W", "error", str(EXAMPLE), kind]
 
 
 def connected(address: str | tuple[str, int]) -> socket.socket:
@@ -71,27 +52,41 @@ def port_of(running: Running) -> int:
     return int(found[1])
 
 
-def test_over_tcp_unix_and_abstract_of_one_server(served, tmp_path: Path) -> None:
+def test_over_tcp(served) -> None:
+    with Running([*served, "127.0.0.1:0"]) as running:
+        assert asked(connected(("127.0.0.1", port_of(running)))) == b"HELLO\n"
+        assert running.stop() == 0
+
+
+def test_over_a_unix_socket_and_an_abstract_one_of_one_server(served, tmp_path: Path) -> None:
     path, name = tmp_path / "s", f"pierhead-{tmp_path.name}-{free_port()}"
-    with Running([*served, "127.0.0.1:0", f"unix:{path}", f"@{name}"]) as running:
-        port = port_of(running)
-        for address in (("127.0.0.1", port), str(path), f"\0{name}"):
-            assert asked(connected(address)).startswith(b"HELLO ")
+    with Running([*served, f"unix:{path}", f"@{name}"]) as running:
+        running.line("ready ")
+        for address in (str(path), f"\0{name}"):
+            assert asked(connected(address)) == b"HELLO\n"
         assert running.stop() == 0
     assert not path.exists()
 
 
-def test_over_the_sockets_of_a_name_that_systemd_passes(served, tmp_path: Path) -> None:
+def test_over_all_sockets_of_a_name_that_systemd_passes(served, tmp_path: Path) -> None:
     paths = [tmp_path / name for name in "ab"]
     sockets = [f"lines=stream:{path}" for path in paths]
     activate = [sys.executable, str(ACTIVATOR), *sockets, "--"]
     with Running([*activate, *served, "sd-listen:lines"]) as running:
         running.line("ready ")
         for path in paths:
-            assert asked(connected(str(path))).startswith(b"HELLO ")
+            assert asked(connected(str(path))) == b"HELLO\n"
 
 
-def test_under_inetd_it_ends_with_its_one_connection(served) -> None:
+def test_started_by_the_first_client(program, served, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    activate = [program("systemd-socket-activate"), "-l", str(path)]
+    with Running([*activate, *served, "sd-listen"]) as running:
+        wait_until(path.exists, running)
+        assert asked(connected(str(path))) == b"HELLO\n"
+
+
+def test_under_inetd_each_connection_has_a_process_that_ends(served) -> None:
     ours, theirs = socket.socketpair()
     ours.settimeout(PATIENCE_S)
     with theirs:
@@ -99,7 +94,7 @@ def test_under_inetd_it_ends_with_its_one_connection(served) -> None:
             [*served, "inetd"], stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL
         )
     try:
-        assert asked(ours).startswith(b"HELLO ")
+        assert asked(ours) == b"HELLO\n"
         assert process.wait(PATIENCE_S) == 0
     finally:
         process.kill()
@@ -116,12 +111,29 @@ def test_over_tls(served, tmp_path: Path) -> None:
         plain = connected(("127.0.0.1", port_of(running)))
         with trusting.wrap_socket(plain, server_hostname="localhost") as client:
             client.sendall(b"hello\n")
-            assert client.recv(1000).startswith(b"HELLO 127.0.0.1:")
+            assert client.recv(1000) == b"HELLO\n"
 
 
-def test_behind_a_proxy_the_peer_is_whom_it_names(served) -> None:
+PEER = """
+import asyncio, sys
+from pierhead import run
+from pierhead.adapters import protocol, streams
+
+async def tell(reader, writer):
+    writer.write(str(writer.get_extra_info("peer")).encode())
+    await reader.read()
+
+class Tell(asyncio.Protocol):
+    def connection_made(self, transport):
+        transport.write(str(transport.get_extra_info("peer")).encode())
+
+run(streams.serve(tell) if sys.argv[1] == "callback" else protocol.serve(Tell), sys.argv[2])
+"""
+
+
+def test_behind_a_proxy(kind) -> None:
     address = "proxy+127.0.0.1:0?proxy.from=127.0.0.1"
-    with Running([*served, address]) as running:
+    with Running([sys.executable, "-W", "error", "-c", PEER, kind, address]) as running:
         client = connected(("127.0.0.1", port_of(running)))
         header = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n"
-        assert asked(client, header + b"hello\n") == b"HELLO 192.0.2.7:4711\n"
+        assert asked(client, header) == b"192.0.2.7:4711"
