@@ -18,7 +18,8 @@ divided by what it answered; rates say more about the machine. The servers:
     service         the same with an async function of one's own: each line is a request, with a
                     deadline, a context and cancellation of its own
     start_server    asyncio.start_server with readline, write, drain: what people write by hand
-    hosted          the same callback by adapters.streams: on our listeners, with our limits
+    streams         the same callback by adapters.streams: on our listeners, with our limits
+    protocol        the bare protocol (below) by adapters.protocol, likewise
     datagrams       a DatagramProtocol by loop.create_datagram_endpoint, likewise
     bare            a Protocol that writes back what it reads, without framing, limits or
                     deadlines: not a server to run, but the floor under this event loop
@@ -46,7 +47,7 @@ from pathlib import Path
 import uvloop
 
 from pierhead import Context, Server
-from pierhead.adapters import streams
+from pierhead.adapters import protocol, streams
 from pierhead.protocols import lines
 
 LINE = b"x" * 63 + b"\n"
@@ -57,7 +58,7 @@ ACCEPTS = 2_000
 ROUNDS = 5
 DEADLINE_S = 60.0
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
-STREAMS = ("pierhead", "service", "start_server", "hosted", "bare")
+STREAMS = ("pierhead", "service", "start_server", "streams", "protocol", "bare")
 DATAGRAMS = ("pierhead", "service", "datagrams")
 
 
@@ -123,8 +124,10 @@ def serve(name: str, loop: str, network: str, path: str) -> None:
         main = serve_pierhead(lines.serve(lines.echo, encoding=None), network, path)
     elif name == "service":
         main = serve_pierhead(lines.serve(answer, encoding=None), network, path)
-    elif name == "hosted":
+    elif name == "streams":
         main = serve_pierhead(streams.serve(echo_lines), network, path)
+    elif name == "protocol":
+        main = serve_pierhead(protocol.serve(BareEcho), network, path)
     else:
         main = serve_asyncio(name, network, path)
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
