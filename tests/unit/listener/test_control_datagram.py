@@ -194,13 +194,19 @@ async def test_a_service_behind_a_proxy_sees_the_mark_and_the_client():
 # -- coalesced datagrams -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("host", "family", "target"), WAYS)
-@pytest.mark.parametrize("options", ["gro", "gro&ecn", "gro&pktinfo", "gro&pktinfo=off"])
+@pytest.mark.parametrize(
+    ("options", "host", "family", "target"),
+    [
+        (options, *way)
+        for options in ("gro", "gro&ecn", "gro&pktinfo", "gro&pktinfo=off")
+        for way in WAYS
+        # Without packet information the reply leaves from another address than that.
+        if options != "gro&pktinfo=off" or way[2] != "127.0.0.9"
+    ],
+)
 async def test_coalesced_datagrams_arrive_as_they_were_sent(
     opened, sender, batched, host, family, target, options
 ):
-    if "pktinfo=off" in options and target == "127.0.0.9":
-        pytest.skip("the reply leaves from another address, as was asked")
     listener = await open_one(opened, host, options, batched)
     client = sender(family, target, listener)
     client.send(b"before")
