@@ -103,6 +103,24 @@ async def test_talking_keeps_a_connection_open(clock, server):
     client.transport.close()
 
 
+async def test_a_full_server_closes_who_has_been_silent_longest(clock, server):
+    started = await server(protocol.serve(Shout), "mem:shout", max_connections=2)
+    talking = await dialled("mem:shout")
+    await clock.advance(1.0)
+    silent = await dialled("mem:shout")
+    await clock.advance(1.0)
+    talking.transport.write(b"x")
+    await talking.until(1)
+    newcomer = await dialled("mem:shout")
+    await silent.ended.wait()
+    newcomer.transport.write(b"y")
+    await newcomer.until(1)
+    for client in (talking, newcomer):
+        assert not client.ended.is_set()
+        client.transport.close()
+    assert started.metrics.total("connections_closed_total", reason="evicted") == 1
+
+
 async def test_a_protocol_that_raises_loses_its_connection_and_no_other(network, server, caplog):
     class Broken(Shout):
         def data_received(self, data):
