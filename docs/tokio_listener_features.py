@@ -383,10 +383,25 @@ FEATURES = {
             f"{_CONFIGURED}::test_own_listener_serves_what_another_program_passes_on",
         ),
         Feature(
-            "axum, hyper, tonic, tokio-util",
+            "axum, hyper, tonic",
             "",
-            "none of them is Python; a protocol of your own is served by `serve`",
-            "tests/docs/test_snippets.py::test_an_example_runs",
+            "[uvicorn, hypercorn, aiohttp, granian, grpclib](../howto/other-servers.md)",
+            "tests/interop/test_adapters_asgi.py"
+            "::test_over_a_unix_socket_and_an_abstract_one_of_one_server",
+        ),
+        Feature(
+            "tokio-util: its `Listener`",
+            "",
+            "callbacks and protocols of asyncio, likewise; `listening_sockets` for other servers",
+            "tests/interop/test_adapters_asyncio.py"
+            "::test_over_a_unix_socket_and_an_abstract_one_of_one_server",
+        ),
+        Feature(
+            "the example session, five ways through Caddy",
+            "",
+            "[`five-ways`](../../examples/five-ways/README.md)",
+            "tests/examples/test_five_ways.py"
+            "::test_the_session_prints_what_the_page_says_and_leaves_nothing_behind",
         ),
     ),
     "What it leaves open": (
