@@ -197,11 +197,11 @@ async def test_a_service_behind_a_proxy_sees_the_mark_and_the_client():
 @pytest.mark.parametrize(
     ("options", "host", "family", "target"),
     [
-        (options, *way)
+        pytest.param(options, *way.values, id=f"{options}-{way.id}")
         for options in ("gro", "gro&ecn", "gro&pktinfo", "gro&pktinfo=off")
         for way in WAYS
         # Without packet information the reply leaves from another address than that.
-        if options != "gro&pktinfo=off" or way[2] != "127.0.0.9"
+        if options != "gro&pktinfo=off" or way.values[2] != "127.0.0.9"
     ],
 )
 async def test_coalesced_datagrams_arrive_as_they_were_sent(
