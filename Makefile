@@ -47,8 +47,9 @@ lint: venv
 types: venv
 	@$(BIN)/mypy
 
-bench: venv ## CPU per query beside NSD and Knot (when installed)
+bench: venv ## CPU per query, line and connection, beside NSD, Knot and asyncio's servers
 	@$(BIN)/python benchmarks/dns_queries.py
+	@$(BIN)/python benchmarks/echo_and_accept.py
 
 lock: ## write requirements.lock anew (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
