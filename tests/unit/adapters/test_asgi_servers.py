@@ -8,10 +8,12 @@ import json
 from email.utils import parsedate_to_datetime
 
 import pytest
+import uvloop
 from web import (
     Application,
     Client,
     closed,
+    connected,
     converse,
     dialled,
     echo,
@@ -20,6 +22,7 @@ from web import (
     http_only,
     opened,
     reply,
+    secured,
     whole_body,
 )
 
@@ -439,3 +442,32 @@ async def test_a_websocket_whose_application_does_not_end_is_named(clock, networ
     await client.rest()
     await client.close()
     assert [lost.reason for lost in server.lost] == ["drain"]
+
+
+# -- loops and sockets -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("over", ["tcp", "unix", "abstract", "tls"])
+def test_every_kind_of_socket_on_both_event_loops(tmp_path, serve, loop, over):
+    authority, address = secured(tmp_path)
+    where = {
+        "tcp": "tcp:127.0.0.1:0",
+        "unix": f"unix:{tmp_path}/web.sock",
+        "abstract": f"@pierhead-{tmp_path.name}",
+        "tls": address,
+    }[over]
+
+    async def main():
+        async with Server(serve(facts), where) as server:
+            client = await connected(server.addresses[0], authority if over == "tls" else None)
+            client.get()
+            told = json.loads((await client.response())[2])
+            port = client.writer.get_extra_info("sockname")[1:]
+            await client.close()
+        assert told["scheme"] == ("https" if over == "tls" else "http")
+        expected = ["127.0.0.1", *port] if over in ("tcp", "tls") else None
+        assert told["client"] == expected
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(main())

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-import ssl
 import sys
 
 import hypercorn as package
 import pytest
-import trustme
-import uvloop
 from web import (
     Application,
     Client,
     Http2,
     WebSocket,
     closed,
+    connected,
     dialled,
     echo,
     facts,
     http_only,
     opened,
+    secured,
 )
 
 from pierhead import Server
@@ -40,7 +38,7 @@ async def test_the_client_is_whom_the_proxy_names():
             (b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n", ["192.0.2.7", 4711]),
             (b"PROXY TCP6 2001:db8::7 2001:db8::1 4711 80\r\n", ["2001:db8::7", 4711]),
         ):
-            client = await connected(server.addresses[0], None)
+            client = await connected(server.addresses[0])
             client.send(header)
             client.get()
             assert json.loads((await client.response())[2])["client"] == client_is
@@ -296,64 +294,10 @@ def configured(**options):
     return config
 
 
-# -- loops and sockets -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-@pytest.mark.parametrize("over", ["tcp", "unix", "abstract", "tls"])
-def test_every_kind_of_socket_on_both_event_loops(tmp_path, loop, over):
-    authority, address = secured(tmp_path)
-    where = {
-        "tcp": "tcp:127.0.0.1:0",
-        "unix": f"unix:{tmp_path}/web.sock",
-        "abstract": f"@pierhead-{tmp_path.name}",
-        "tls": address,
-    }[over]
-
-    async def main():
-        async with Server(hypercorn.serve(facts), where) as server:
-            client = await connected(server.addresses[0], authority if over == "tls" else None)
-            client.get()
-            told = json.loads((await client.response())[2])
-            port = client.writer.get_extra_info("sockname")[1:]
-            await client.close()
-        assert told["scheme"] == ("https" if over == "tls" else "http")
-        expected = ["127.0.0.1", *port] if over in ("tcp", "tls") else None
-        assert told["client"] == expected
-
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(main())
-
-
-def secured(folder):
-    authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1")
-    issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "web.pem"))
-    return authority, f"tls+tcp:127.0.0.1:0?cert={folder}/web.pem"
-
-
-async def connected(address, authority):
-    """Dial what a server has opened, TLS included."""
-    if authority is None:
-        return await Client.dial(address.partition("?")[0].removeprefix("proxy+"))
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    authority.configure_trust(context)
-    return await over_tls(address, context)
-
-
-async def over_tls(address, context):
-    _, host, port = re.sub(r"\?.*", "", address).split(":")
-    return Client(*await asyncio.open_connection(host, int(port), ssl=context))
-
-
 async def test_http_2_is_agreed_on_in_tls(tmp_path):
     authority, address = secured(tmp_path)
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    authority.configure_trust(context)
     async with Server(hypercorn.serve(facts), address) as server:
-        client = await over_tls(server.addresses[0], context)
+        client = await connected(server.addresses[0], authority, alpn=["h2", "http/1.1"])
         http2 = Http2(client)
         told = json.loads(await http2.body(http2.get("/")))
         await client.close()

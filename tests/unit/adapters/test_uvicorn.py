@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-import ssl
 import sys
 
 import pytest
-import trustme
 import uvicorn as package
-import uvloop
 from web import (
-    Client,
     WebSocket,
     closed,
+    connected,
     dialled,
     echo,
     facts,
     opened,
+    secured,
 )
 from wsproto.events import RejectConnection
 
@@ -49,7 +46,7 @@ PROXIED = "proxy+tcp:127.0.0.1:0?proxy.from=127.0.0.1"
 async def test_the_client_is_whom_the_proxy_names(options, host):
     """By the header that the address asks for; those that anybody can send are not heard."""
     async with Server(uvicorn.serve(facts, **options), PROXIED) as server:
-        client = await connected(server.addresses[0], None)
+        client = await connected(server.addresses[0])
         client.send(b"PROXY TCP4 127.0.0.1 198.51.100.1 4711 80\r\n")
         client.get("/", "X-Forwarded-For: 203.0.113.9")
         told = json.loads((await client.response())[2])["client"]
@@ -200,51 +197,10 @@ def test_without_uvicorn_the_error_says_how_to_install_it(monkeypatch):
         uvicorn.serve(echo)
 
 
-# -- loops and sockets -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-@pytest.mark.parametrize("over", ["tcp", "unix", "abstract", "tls"])
-def test_every_kind_of_socket_on_both_event_loops(tmp_path, http, loop, over):
+async def test_tls_agrees_on_http_1_1_though_the_client_has_2(tmp_path):
     authority, address = secured(tmp_path)
-    where = {
-        "tcp": "tcp:127.0.0.1:0",
-        "unix": f"unix:{tmp_path}/web.sock",
-        "abstract": f"@pierhead-{tmp_path.name}-{http}",
-        "tls": address,
-    }[over]
-
-    async def main():
-        async with Server(uvicorn.serve(facts, http=http), where) as server:
-            client = await connected(server.addresses[0], authority if over == "tls" else None)
-            client.get()
-            told = json.loads((await client.response())[2])
-            port = client.writer.get_extra_info("sockname")[1:]
-            await client.close()
-        assert told["scheme"] == ("https" if over == "tls" else "http")
-        expected = ["127.0.0.1", *port] if over in ("tcp", "tls") else None
-        assert told["client"] == expected
-
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(main())
-
-
-def secured(folder):
-    authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1")
-    issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "web.pem"))
-    return authority, f"tls+tcp:127.0.0.1:0?cert={folder}/web.pem"
-
-
-async def connected(address, authority):
-    """Dial what a server has opened, TLS included."""
-    if authority is None:
-        return await Client.dial(address.partition("?")[0].removeprefix("proxy+"))
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["h2", "http/1.1"])
-    authority.configure_trust(context)
-    _, host, port = re.sub(r"\?.*", "", address).split(":")
-    client = Client(*await asyncio.open_connection(host, int(port), ssl=context))
-    tls = client.writer.get_extra_info("ssl_object")
-    assert tls.selected_alpn_protocol() == "http/1.1"
-    return client
+    async with Server(uvicorn.serve(facts), address) as server:
+        client = await connected(server.addresses[0], authority, alpn=["h2", "http/1.1"])
+        tls = client.writer.get_extra_info("ssl_object")
+        assert tls.selected_alpn_protocol() == "http/1.1"
+        await client.close()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from contextlib import asynccontextmanager, suppress
 
 import h2.connection
 import h2.events
+import trustme
 import wsproto
 from wsproto.events import AcceptConnection, Message, Ping, Pong, Request
 
@@ -65,6 +67,25 @@ class Client:
         self.writer.close()
         with suppress(ConnectionError):
             await self.writer.wait_closed()
+
+
+def secured(folder):
+    """Return an authority, and an address with a certificate by it."""
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "web.pem"))
+    return authority, f"tls+tcp:127.0.0.1:0?cert={folder}/web.pem"
+
+
+async def connected(address, authority=None, alpn=("http/1.1",)):
+    """Dial what a server has opened, by TLS where there is an authority."""
+    if authority is None:
+        return await Client.dial(address.partition("?")[0].removeprefix("proxy+"))
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(alpn)
+    authority.configure_trust(context)
+    _, host, port = address.partition("?")[0].split(":")
+    return Client(*await asyncio.open_connection(host, int(port), ssl=context))
 
 
 @asynccontextmanager
