@@ -233,6 +233,20 @@ FEATURES = {
             f"{_AT_ADDRESS}::test_an_object_that_yields_connections_is_served",
         ),
         Feature(
+            "a connection knows of which kind it is",
+            "",
+            "`context.via.scheme`; `get_extra_info` of a transport has the socket",
+            "tests/unit/adapters/test_streams.py"
+            "::test_facts_of_the_connection_are_known_to_the_writer",
+        ),
+        Feature(
+            "several pieces written at once",
+            "",
+            "replies that are ready together leave in one write",
+            f"{_UNIT}/server/test_framed.py"
+            "::test_requests_are_answered_and_replies_of_one_turn_leave_in_one_write",
+        ),
+        Feature(
             "in-memory connections",
             "mem:app memgram:app",
             "also datagrams, delay and loss",
@@ -454,6 +468,13 @@ FEATURES = {
             "versions 1 and 2, from whom you say",
             f"{_UNIT}/listener/test_proxy.py"
             "::test_the_client_is_whom_the_header_names_and_the_proxy_is_kept_apart",
+        ),
+        Feature(
+            "what a wrapper costs",
+            "",
+            "`benchmarks/echo_and_accept.py` measures it: a protocol on our listeners beside the "
+            "same one on asyncio's",
+            "tests/unit/adapters/test_protocol.py::test_a_protocol_of_either_kind_is_served",
         ),
         Feature(
             "a socket that is still served",
