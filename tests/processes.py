@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -30,6 +31,7 @@ __all__ = [
     "find_program",
     "free_port",
     "pierhead_command",
+    "ready_port",
     "require_program",
     "wait_until",
 ]
@@ -235,6 +237,13 @@ class Running:
             self.stop()
         else:  # do not hide the first failure behind a second
             self.kill()
+
+
+def ready_port(running: Running) -> int:
+    """Return the port of 127.0.0.1 that a server says it listens on, once it is ready."""
+    found = re.search(r"127\.0\.0\.1:(\d+)", running.line("ready "))
+    assert found, str(running)
+    return int(found[1])
 
 
 def wait_until(ready, running: Running, patience_s: float = PATIENCE_S) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 import trustme
-from tests.processes import PATIENCE_S, ROOT, Running, free_port
+from tests.processes import PATIENCE_S, ROOT, Running, free_port, ready_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd is for Linux")
 
@@ -91,12 +91,6 @@ def curl(program):
     return ask
 
 
-def port_of(running: Running) -> str:
-    found = re.search(r"127\.0\.0\.1:(\d+)", running.line("ready "))
-    assert found, str(running)
-    return found[1]
-
-
 def check_everything(curl, *arguments: str, host: str = "http://localhost") -> dict[str, object]:
     """Facts, a file, an upload in chunks, two requests on one connection."""
     assert curl(*arguments, path="/file", host=host) == CONTENT
@@ -113,7 +107,7 @@ def check_everything(curl, *arguments: str, host: str = "http://localhost") -> d
 
 def test_over_tcp(served, curl) -> None:
     with Running([*served, "127.0.0.1:0"]) as running:
-        host = f"http://127.0.0.1:{port_of(running)}"
+        host = f"http://127.0.0.1:{ready_port(running)}"
         facts = check_everything(curl, host=host)
         assert running.stop() == 0
     assert facts == {"remote": "127.0.0.1", "scheme": "http", "secure": False, "via": "tcp"}
@@ -177,7 +171,7 @@ def test_over_tls_the_application_knows_that_it_is_secure(served, curl, tmp_path
     issued = authority.issue_cert("localhost")
     issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "cert.pem"))
     with Running([*served, f"tls+127.0.0.1:0?cert={tmp_path}/cert.pem"]) as running:
-        host = f"https://localhost:{port_of(running)}"
+        host = f"https://localhost:{ready_port(running)}"
         facts = check_everything(curl, "--cacert", str(tmp_path / "ca.pem"), host=host)
         agreed = curl(
             *("--cacert", str(tmp_path / "ca.pem"), "-o", "/dev/null", "-w", "%{http_version}"),
@@ -190,7 +184,7 @@ def test_over_tls_the_application_knows_that_it_is_secure(served, curl, tmp_path
 
 def test_behind_a_proxy_the_remote_is_the_client(served) -> None:
     with Running([*served, "proxy+127.0.0.1:0?proxy.from=127.0.0.0/8"]) as running:
-        with socket.create_connection(("127.0.0.1", int(port_of(running))), PATIENCE_S) as client:
+        with socket.create_connection(("127.0.0.1", ready_port(running)), PATIENCE_S) as client:
             client.sendall(b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n")
             client.sendall(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
             reply = b"".join(iter(lambda: client.recv(4096), b""))
@@ -207,7 +201,7 @@ async def test_websockets_talk(served, tmp_path, wrapper) -> None:
     option = f"?cert={tmp_path}/cert.pem" if wrapper else ""
     with Running([*served, f"{wrapper}127.0.0.1:0{option}"]) as running:
         scheme = "wss" if wrapper else "ws"
-        url = f"{scheme}://127.0.0.1:{port_of(running)}/echo"
+        url = f"{scheme}://127.0.0.1:{ready_port(running)}/echo"
         async with aiohttp.ClientSession() as session:
             async with session.ws_connect(url, ssl=trusting) as ws:
                 for text in ("one", "x" * 200_000, "three"):
@@ -218,7 +212,7 @@ async def test_websockets_talk(served, tmp_path, wrapper) -> None:
 @pytest.mark.parametrize(("seconds", "is_lost"), [("0.3", False), ("60", True)])
 def test_a_stop_answers_or_names_the_request_in_flight(served, program, seconds, is_lost) -> None:
     with Running([*served, "127.0.0.1:0"]) as running:
-        url = f"http://127.0.0.1:{port_of(running)}/slow?s={seconds}"
+        url = f"http://127.0.0.1:{ready_port(running)}/slow?s={seconds}"
         asking = subprocess.Popen([program("curl"), "-sS", url], stdout=subprocess.PIPE)
         running.line("slow")
         assert running.stop() == 0

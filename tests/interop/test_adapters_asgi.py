@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import socket
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 import trustme
 import wsproto
-from tests.processes import PATIENCE_S, Running, free_port
+from tests.processes import PATIENCE_S, Running, free_port, ready_port
 from wsproto.events import AcceptConnection, Message, Request
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd is for Linux")
@@ -105,12 +104,6 @@ def curl(program):
     return ask
 
 
-def port_of(running: Running) -> int:
-    found = re.search(r"127\.0\.0\.1:(\d+)", running.line("ready "))
-    assert found, str(running)
-    return int(found[1])
-
-
 def check_everything(curl, *way: str, host: str = "http://localhost") -> list[object]:
     """A large response, an upload in chunks, a failure; return who asked and by what."""
     assert curl(*way, f"{host}/file") == CONTENT
@@ -123,7 +116,7 @@ def check_everything(curl, *way: str, host: str = "http://localhost") -> list[ob
 
 def test_over_tcp_with_keep_alive(served, curl) -> None:
     with Running([*served, "127.0.0.1:0"]) as running:
-        host = f"http://127.0.0.1:{port_of(running)}"
+        host = f"http://127.0.0.1:{ready_port(running)}"
         client, scheme, version = check_everything(curl, host=host)
         assert (client[0], scheme, version) == ("127.0.0.1", "http", "1.1")
         connects = curl("-w", " %{num_connects} ", f"{host}/", f"{host}/").split()
@@ -202,7 +195,7 @@ def secured(tmp_path: Path) -> tuple[str, list[str]]:
 def test_over_tls_the_application_knows_that_it_is_secure(served, adapter, secured, curl) -> None:
     address, trust = secured
     with Running([*served, address]) as running:
-        host = f"https://localhost:{port_of(running)}"
+        host = f"https://localhost:{ready_port(running)}"
         _, scheme, version = check_everything(curl, *trust, host=host)
         assert (scheme, version) == ("https", "2" if adapter == "hypercorn" else "1.1")
         assert running.stop() == 0
@@ -220,7 +213,7 @@ def test_http_2_is_known_beforehand_or_asked_for(served, adapter, curl, tmp_path
 
 def test_behind_a_proxy_the_client_is_whom_it_names(served) -> None:
     with Running([*served, "proxy+127.0.0.1:0?proxy.from=127.0.0.0/8"]) as running:
-        with socket.create_connection(("127.0.0.1", port_of(running)), PATIENCE_S) as client:
+        with socket.create_connection(("127.0.0.1", ready_port(running)), PATIENCE_S) as client:
             client.sendall(b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n")
             client.sendall(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")
             reply = b"".join(iter(lambda: client.recv(4096), b""))
@@ -229,7 +222,7 @@ def test_behind_a_proxy_the_client_is_whom_it_names(served) -> None:
 
 def test_websockets_talk(served) -> None:
     with Running([*served, "127.0.0.1:0"]) as running:
-        with socket.create_connection(("127.0.0.1", port_of(running)), PATIENCE_S) as client:
+        with socket.create_connection(("127.0.0.1", ready_port(running)), PATIENCE_S) as client:
             talk = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
             client.sendall(talk.send(Request(host="localhost", target="/")))
             assert isinstance(next_event(talk, client), AcceptConnection)
@@ -248,7 +241,7 @@ def next_event(talk, client):
 @pytest.mark.parametrize(("seconds", "is_lost"), [("0.3", False), ("60", True)])
 def test_a_stop_answers_or_names_the_request_in_flight(served, program, seconds, is_lost) -> None:
     with Running([*served, "127.0.0.1:0"]) as running:
-        url = f"http://127.0.0.1:{port_of(running)}/slow?{seconds}"
+        url = f"http://127.0.0.1:{ready_port(running)}/slow?{seconds}"
         asking = subprocess.Popen([program("curl"), "-sS", url], stdout=subprocess.PIPE)
         running.line("slow")
         assert running.stop() == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import subprocess
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.processes import PATIENCE_S, ROOT, Running, free_port, wait_until
+from tests.processes import PATIENCE_S, ROOT, Running, free_port, ready_port, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="abstract names, systemd")
 
@@ -46,15 +45,9 @@ def asked(client: socket.socket, octets: bytes = b"hello\n") -> bytes:
         return b"".join(iter(lambda: client.recv(1000), b""))
 
 
-def port_of(running: Running) -> int:
-    found = re.search(r"127\.0\.0\.1:(\d+)", running.line("ready "))
-    assert found, str(running)
-    return int(found[1])
-
-
 def test_over_tcp(served) -> None:
     with Running([*served, "127.0.0.1:0"]) as running:
-        assert asked(connected(("127.0.0.1", port_of(running)))) == b"HELLO\n"
+        assert asked(connected(("127.0.0.1", ready_port(running)))) == b"HELLO\n"
         assert running.stop() == 0
 
 
@@ -108,7 +101,7 @@ def test_over_tls(served, tmp_path: Path) -> None:
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     with Running([*served, f"tls+127.0.0.1:0?cert={pem}"]) as running:
-        plain = connected(("127.0.0.1", port_of(running)))
+        plain = connected(("127.0.0.1", ready_port(running)))
         with trusting.wrap_socket(plain, server_hostname="localhost") as client:
             client.sendall(b"hello\n")
             assert client.recv(1000) == b"HELLO\n"
@@ -134,6 +127,6 @@ run(streams.serve(tell) if sys.argv[1] == "callback" else protocol.serve(Tell), 
 def test_behind_a_proxy(kind) -> None:
     address = "proxy+127.0.0.1:0?proxy.from=127.0.0.1"
     with Running([sys.executable, "-W", "error", "-c", PEER, kind, address]) as running:
-        client = connected(("127.0.0.1", port_of(running)))
+        client = connected(("127.0.0.1", ready_port(running)))
         header = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\n"
         assert asked(client, header) == b"192.0.2.7:4711"
