@@ -13,7 +13,7 @@ from pierhead.address.accounts import Accounts
 from pierhead.address.option import Option
 from pierhead.address.option_table import OPTIONS_BY_KEY
 from pierhead.address.schemes import SCHEMES
-from pierhead.address.table import ADDRESS, takes_several
+from pierhead.address.table import ADDRESS, NESTED, takes_several
 from pierhead.address.text import LONGEST_TEXT
 from pierhead.address.values import Account, Choice, Duration, Flag, Keepalive, Ratio, Size, Whole
 
@@ -52,7 +52,7 @@ def text_schema() -> JsonSchema:
 def _table_schema() -> JsonSchema:
     properties = {ADDRESS: text_schema()}
     properties |= {key: _option_schema(rows) for key, rows in OPTIONS_BY_KEY.items()}
-    for wrapper in ("proxy", "tls"):
+    for wrapper in NESTED:
         keys = [key for key, rows in OPTIONS_BY_KEY.items() if wrapper in rows[0].wrappers]
         below = {key.removeprefix(f"{wrapper}."): properties[key] for key in keys}
         properties[wrapper] = _object(below, f"options of {wrapper}+ that stand together")
