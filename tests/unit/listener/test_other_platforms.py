@@ -25,11 +25,13 @@ for name in missing_names.split(","):
 for name in missing_modules.split(","):
     sys.modules[name] = None  # an import of it fails
 sys.platform = platform
-import pierhead.listener, pierhead.server, pierhead.runtime, pierhead.client, pierhead.admission
-for package in (pierhead.listener, pierhead.server, pierhead.client, pierhead.admission):
-    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+import pierhead
+for module in pkgutil.walk_packages(pierhead.__path__, "pierhead."):
+    package, _, name = module.name.rpartition(".")
+    # What somebody else's package is imported by has the parts of its name joined (uvicorn_site).
+    is_theirs = package == "pierhead.adapters" and "_" in name or name in ("typer", "plugin")
+    if name != "__main__" and not is_theirs:
         importlib.import_module(module.name)
-import pierhead.runtime.run
 """
 
 WINDOWS = (
