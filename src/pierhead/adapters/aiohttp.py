@@ -34,6 +34,7 @@ from pierhead.adapters.refusal import (
 )
 from pierhead.endpoint import Endpoint
 from pierhead.extra import missing_extra
+from pierhead.server.hosted import hosted
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -114,7 +115,7 @@ def serve(
             is to be served is none of these.
     """
     try:
-        from pierhead.adapters.aiohttp_server import Hosting
+        from pierhead.adapters.aiohttp_site import AiohttpSite
     except ModuleNotFoundError as error:
         raise missing_extra("aiohttp", error) from None
     for setting in settings:
@@ -122,11 +123,11 @@ def serve(
             raise replaced("aiohttp", setting, REPLACED[setting])
         if setting not in Settings.__optional_keys__:
             raise unknown("aiohttp", setting, Settings.__optional_keys__)
-    hosting = Hosting(name, app, dict(settings))
+    site = AiohttpSite(name, app, dict(settings))
     return Endpoint(
         name=name,
-        stream=hosting.connect,
+        stream=hosted(site.guest),
         short_form=short_form,
         alpn=alpn,
-        lifespan=hosting.lifespan,
+        lifespan=site.lifespan,
     )

@@ -725,7 +725,7 @@ async def test_a_low_level_server_has_its_settings_already(network):
 
 
 def test_without_aiohttp_the_error_says_how_to_install_it(monkeypatch):
-    monkeypatch.delitem(sys.modules, "pierhead.adapters.aiohttp_server")
+    monkeypatch.delitem(sys.modules, "pierhead.adapters.aiohttp_site")
     for name in [name for name in sys.modules if name.partition(".")[0] == "aiohttp"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "path", [p for p in sys.path if "site-packages" not in p])

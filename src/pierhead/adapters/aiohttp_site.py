@@ -1,7 +1,7 @@
-"""aiohttp's server as a guest: its protocol, and the life of its application.
+"""An application on aiohttp's protocol: its life, and a guest for each connection.
 
     lifespan ─▶ AppRunner.setup ─▶ … connections … ─▶ drain ─▶ on_shutdown ─▶ AppRunner.cleanup
-    connect  ─▶ HostedConnection ─▶ _Handler, which is aiohttp's RequestHandler
+    bytes    ─▶ HostedConnection ─▶ _Handler, which is aiohttp's RequestHandler
 
 aiohttp keeps to itself what it works on, so that the handler counts what came in and what was
 answered. Needs aiohttp; imported by `pierhead.adapters.aiohttp` when it is first used.
@@ -11,23 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import StreamReader, http, web
 
 from pierhead.adapters.refusal import served_already
-from pierhead.endpoint import StreamHandler
 from pierhead.errors import PierheadError, ServiceFailed, StartupError, UsageError
-from pierhead.server.hosted import hosted
 
 if TYPE_CHECKING:
     from pierhead.adapters.aiohttp import Source
     from pierhead.server.connection import ConnectionScope
     from pierhead.server.hosted_transport import HostedTransport
 
-__all__ = ["Hosting"]
+__all__ = ["AiohttpSite"]
 
 #: aiohttp has a timer of its own for idle connections, which must not be before ours: the
 #: longest ``idle_timeout`` there may be.
@@ -36,8 +34,14 @@ _KEEPALIVE_S = 2_592_000.0
 _SHUTDOWN_S = 1.0
 
 
-class Hosting:
-    """One application between two stops; makes the guest of each connection."""
+class AiohttpSite:
+    """An application that is served once at a time.
+
+    Args:
+        name: for messages.
+        source: the application, or what makes it.
+        settings: aiohttp's own, checked.
+    """
 
     def __init__(self, name: str, source: Source, settings: dict[str, Any]) -> None:
         if not (isinstance(source, web.Application | web.Server) or callable(source)):
@@ -49,7 +53,6 @@ class Hosting:
         self._source = source
         self._settings = settings
         self._runner: _AppRunner | web.ServerRunner | None = None
-        self.connect: StreamHandler = hosted(self._guest)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -63,14 +66,18 @@ class Hosting:
             raise served_already()
         self._runner = runner = await self._make_runner()
         try:
-            try:
+            with self._naming("startup", StartupError):
                 await runner.setup()
-            except Exception as error:
-                raise self._failed("startup", error, StartupError) from error
             yield
         finally:
             self._runner = None
             await self._clean_up(runner)
+
+    def guest(self, scope: ConnectionScope) -> _Guest:
+        """Return what serves a connection."""
+        assert self._runner is not None
+        assert self._runner.server is not None
+        return _Guest(_Handler(scope, self._runner.server), self._runner)
 
     async def _make_runner(self) -> _AppRunner | web.ServerRunner:
         made = await self._made()
@@ -86,31 +93,27 @@ class Hosting:
     async def _made(self) -> object:
         if isinstance(self._source, web.Application | web.Server):
             return self._source
-        try:
+        with self._naming("making the application", StartupError):
             made = self._source()
             return await made if inspect.isawaitable(made) else made
-        except Exception as error:
-            raise self._failed("making the application", error, StartupError) from error
 
     async def _clean_up(self, runner: _AppRunner | web.ServerRunner) -> None:
-        try:
+        with self._naming("cleanup", ServiceFailed):
             await runner.cleanup()
-        except Exception as error:
-            raise self._failed("cleanup", error, ServiceFailed) from error
         if isinstance(runner, _AppRunner) and (mistake := runner.shutdown_failure()) is not None:
-            raise self._failed("shutdown", mistake, ServiceFailed) from mistake
+            with self._naming("shutdown", ServiceFailed):
+                raise mistake
 
-    def _failed(
-        self, step: str, error: Exception, kind: type[StartupError | ServiceFailed]
-    ) -> PierheadError:
-        if isinstance(error, PierheadError):
-            return error
-        return kind(f"{self._name}: {step} failed: {type(error).__name__}: {error}")
-
-    def _guest(self, scope: ConnectionScope) -> _Guest:
-        assert self._runner is not None
-        assert self._runner.server is not None
-        return _Guest(_Handler(scope, self._runner.server), self._runner)
+    @contextmanager
+    def _naming(self, step: str, kind: type[StartupError | ServiceFailed]) -> Iterator[None]:
+        """Say which step has failed; an error of ours says so itself."""
+        try:
+            yield
+        except PierheadError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise kind(f"{self._name}: {step} failed: {reason}") from error
 
 
 class _AppRunner(web.AppRunner):
