@@ -175,7 +175,9 @@ class FramedConnection(asyncio.BufferedProtocol):
         """Stop serving."""
         reason = self._close_reason or "peer_gone"
         self._state = _CLOSED
-        self._outgoing.clear()
+        if self._outgoing:
+            self._lose(reason)
+            self._outgoing.clear()
         self._scope.counters.closed(reason)
         self._is_gone = True
         # What `abort` gave up has its reason already.
@@ -225,6 +227,10 @@ class FramedConnection(asyncio.BufferedProtocol):
         if not self._was_aborted and (self._outgoing or self._transport.get_write_buffer_size()):
             self._lose(reason)
         self._was_aborted = True
+        # A request may do this while others of the same read are still to begin.
+        self._is_broken_off = True
+        self._outgoing.clear()
+        self._framer = self._framing.new()
         self._requests.cancel_all(reason)
         self._transport.abort()
 
@@ -300,7 +306,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         in_order, peer, via = self._in_order, scope.peer, scope.via
         for frame in frames:
             if self._is_broken_off:  # by a request before it, that was settled at once
-                self._lose("unanswered")
+                self._lose(self._close_reason if self._was_aborted else "unanswered")
                 continue
             if is_checked and self._is_settled(frame):
                 continue
@@ -316,7 +322,8 @@ class FramedConnection(asyncio.BufferedProtocol):
         turns = self._turns
         try:
             framed_reply = self._framing.frame(reply)
-        except UsageError as mistake:  # the framing cannot carry it
+        except Exception as mistake:  # the framing cannot carry it
+            self._scope.counters.requests.answered.value -= 1  # as it was counted
             self._requests.refuse(turn, mistake)
         else:
             if not self._in_order or turns[0] is turn:
@@ -498,6 +505,10 @@ class FramedConnection(asyncio.BufferedProtocol):
                     self._write_out()  # what was answered in place
             if self._state is _FINISHING and self._has_answered_all():
                 self._end_output()
+        except BaseException:  # the user has interrupted a service
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+            raise
         finally:
             self._advancing = False
 

@@ -120,9 +120,11 @@ class HostedConnection(asyncio.Protocol):
         if self._is_deaf:
             return True
         stays_open = bool(self._call(cast(asyncio.Protocol, self.guest.protocol).eof_received))
-        if self.guest.in_flight and not stays_open:
-            self._finish("eof")
-            return True
+        if not stays_open:
+            self._close_reason = self._close_reason or "eof"
+            if self.guest.in_flight:
+                self._finish("eof")
+                return True
         return stays_open
 
     def pause_writing(self) -> None:

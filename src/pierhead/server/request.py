@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import aclosing
+from contextvars import copy_context
 from types import CoroutineType
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -28,7 +29,6 @@ from pierhead.errors import (
     ServiceError,
     ServiceFailed,
     TimedOut,
-    UsageError,
 )
 from pierhead.failure_log import FailureLog
 from pierhead.metrics import Metric
@@ -157,22 +157,26 @@ class Requests(Generic[R]):
             Otherwise None, and the callbacks are called, now or later.
         """
         self.running.add(request)
+        variables = copy_context()  # one for the service and for whatever it returns
         try:
             coroutine: Any = self._service(request.frame, context)
             if type(coroutine) is not CoroutineType:
                 coroutine = _awaited(coroutine)
-            reply = self._first_step(coroutine)
-        except (KeyboardInterrupt, GeneratorExit):
+            reply = self._first_step(coroutine, variables)
+        except KeyboardInterrupt:  # the user
+            self._lose(request, "cancelled")
+            self.running.discard(request)
+            self._owner.finished(request)
             raise
         except BaseException as error:
-            reply = self._first_step(self._run(request, _raising(error)))
+            reply = self._first_step(self._run(request, _raising(error)), variables)
         else:
             if type(reply) is bytes:
                 self.running.discard(request)
                 self._counters.answered.value += 1
                 return reply
             if type(reply) is not Suspended:  # silence, many replies, or a mistake
-                reply = self._first_step(self._run(request, _returning(reply)))
+                reply = self._first_step(self._run(request, _returning(reply)), variables)
             else:
                 self._take_over(request, reply, self._run(request, reply))
                 return None
@@ -227,8 +231,11 @@ class Requests(Generic[R]):
         except asyncio.CancelledError:
             if self._was_cancelled_from_outside(request):
                 raise
-        except (KeyboardInterrupt, GeneratorExit):
-            raise  # the user, or the end of the loop; no doing of the service
+        except KeyboardInterrupt:  # the user
+            self._lose(request, "cancelled")
+            raise
+        except GeneratorExit:
+            raise  # the end of the loop; that of a service is a `RuntimeError` here
         except BaseException as error:
             # Also SystemExit: one request must not end a server that others are using.
             self.refuse(request, error)
@@ -261,9 +268,14 @@ class Requests(Generic[R]):
         if reason is None and task is not None and not task.cancelling():
             self.refuse(request, ServiceFailed("the service cancelled itself"))
             return False
-        self._counters.lost(reason or "cancelled")
-        self._owner.lost(request, reason or "cancelled")
+        self._lose(request, reason or "cancelled")
         return reason is None
+
+    def _lose(self, request: R, reason: str) -> None:
+        """Name a request that will not be answered."""
+        self._counters.lost(reason)
+        self._owner.lost(request, reason)
+        self._owner.unanswered(request)
 
     def refuse(self, request: R, error: BaseException) -> None:
         """Answer a request that got no answer with the protocol's refusal, where it has one."""
@@ -281,7 +293,7 @@ class Requests(Generic[R]):
         if refusal is not None:
             try:
                 self._owner.deliver(request, refusal)
-            except UsageError as mistake:  # the refusal itself cannot be framed
+            except Exception as mistake:  # the refusal itself cannot be framed
                 self._failures.report(f"{self._owner.where}: reject", mistake)
             else:
                 return

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from asyncio.tasks import _enter_task, _leave_task
 from collections.abc import Coroutine, Generator
-from contextvars import Context, copy_context
+from contextvars import Context
 from functools import partial
 from typing import Any
 
@@ -35,32 +35,37 @@ class Workers:
         self._loop = asyncio.get_running_loop()
         self._free: list[_Worker] = []
 
-    def first_step(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Run a coroutine up to its first wait.
+    def first_step(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> Any:
+        """Run a coroutine in a context of its own, up to its first wait.
 
         Returns:
             What it returns where it waits for nothing; else a `Suspended`, to be taken over.
 
         Raises:
-            BaseException: what it raises before its first wait.
+            BaseException: what it raises before its first wait; `RuntimeError` for
+                `GeneratorExit`, which is for those who close a coroutine.
         """
-        loop, context = self._loop, copy_context()
+        loop = self._loop
         worker = self._free.pop() if self._free else _Worker(loop)
         task = worker.task
-        if task.cancelling():  # while it was free, by somebody who had kept it
-            return self.first_step(coroutine)
+        # Cancelled, by itself as it was used last or by somebody who had kept it: it is about
+        # to end, or has. `cancelling` does not tell, since there is `uncancel`.
+        if worker.parked.done() or task._must_cancel:  # type: ignore[attr-defined]
+            return self.first_step(coroutine, context)
         try:
             _enter_task(loop, task)
         except RuntimeError:  # inside another task, which is the rare case
             self._free.append(worker)
-            return self._first_step_inside_a_task(coroutine)
+            return self._first_step_inside_a_task(coroutine, context)
         try:
             waits_for = context.run(coroutine.send, None)
         except StopIteration as end:
             result = end.value
-        except BaseException:
+        except BaseException as error:
             _leave_task(loop, task)
             task.cancel()
+            if isinstance(error, GeneratorExit):
+                raise _not_the_end() from error
             raise
         else:
             _leave_task(loop, task)
@@ -72,12 +77,14 @@ class Workers:
             task.cancel()
         return result
 
-    def _first_step_inside_a_task(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+    def _first_step_inside_a_task(
+        self, coroutine: Coroutine[Any, Any, Any], context: Context
+    ) -> Any:
         outer = asyncio.current_task(self._loop)
         assert outer is not None
         _leave_task(self._loop, outer)
         try:
-            return self.first_step(coroutine)
+            return self.first_step(coroutine, context)
         finally:
             _enter_task(self._loop, outer)
 
@@ -132,41 +139,49 @@ class Suspended:
                 waits_for = step()
             except StopIteration as end:
                 return end.value
+            except GeneratorExit as error:
+                raise _not_the_end() from error
+
+
+def _not_the_end() -> RuntimeError:
+    # As Python does with StopIteration.
+    return RuntimeError("coroutine raised GeneratorExit")
 
 
 class _Worker(Coroutine[Any, Any, None]):
     """What the task of a worker runs: nothing, then the rest of one coroutine, then the end."""
 
-    __slots__ = ("_begun", "_context", "_loop", "_parked", "_rest", "task")
+    __slots__ = ("_begun", "_context", "_rest", "parked", "task")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
         self._rest: Coroutine[Any, Any, None] | None = None
         self._begun = False
-        self._parked: asyncio.Future[None] | None = None
+        self.parked: asyncio.Future[None] = loop.create_future()
         self.task: asyncio.Task[None] = loop.create_task(self, name="pierhead worker")
 
     def take_over(self, rest: Coroutine[Any, Any, None], context: Context) -> None:
         """Make this what the task runs from now on."""
         self._rest, self._context = rest, context
         # Else the task's own first step is still to come, or a cancellation is on its way.
-        if self._parked is not None and not self._parked.done():
-            self._parked.set_result(None)
+        if not self.parked.done():
+            self.parked.set_result(None)
 
     def send(self, value: None) -> Any:
         """Take the next step."""
         if self._rest is None:
-            self._parked = parked = self._loop.create_future()
-            parked._asyncio_future_blocking = True  # as `await` does
-            return parked
+            self.parked._asyncio_future_blocking = True  # as `await` does
+            return self.parked
         self._begun = True
         return self._context.run(self._rest.send, value)
 
     def throw(self, error: Any, value: Any = None, trace: Any = None) -> Any:
         """Take the next step with an error: a cancellation, or that of what was waited for."""
         if self._rest is None:
+            self.parked.cancel()  # that nobody takes it for a free one
             raise error
         if not self._begun:
+            if not self.task.cancelling():
+                return self.send(None)  # it has cancelled itself, and thought better of it
             # Cancelled before it has begun. What a task does then is to let it begin, and to
             # cancel what it waits for, if that can be.
             waits_for = self.send(None)

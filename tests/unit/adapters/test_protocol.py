@@ -158,7 +158,7 @@ async def test_another_protocol_may_take_over(network, server):
     assert await client.until(7) == b"okAFTER"
     client.transport.close()
     await client.ended.wait()
-    assert _closed(started) == {"service": 1}
+    assert _closed(started) == {"eof": 1}
 
 
 async def test_the_end_of_input_is_told_at_the_stop_of_the_server(network):
@@ -271,6 +271,6 @@ async def test_what_is_paused_by_the_protocol_waits(network, server):
 def _closed(server):
     return {
         reason: count
-        for reason in ("drain", "error", "idle", "peer_gone", "service", "write")
+        for reason in ("drain", "eof", "error", "idle", "peer_gone", "service", "write")
         if (count := server.metrics.total("connections_closed_total", reason=reason))
     }

@@ -18,6 +18,11 @@ async def shout(reader, writer):
         await writer.drain()
 
 
+async def shout_and_close(reader, writer):
+    await shout(reader, writer)
+    writer.close()
+
+
 async def dialled(address):
     reader = asyncio.StreamReader()
     transport = await dial_stream(address, lambda: asyncio.StreamReaderProtocol(reader))
@@ -57,7 +62,7 @@ async def test_a_plain_function_is_a_callback_too(network, server):
     tasks = []
 
     def plain(reader, writer):
-        tasks.append(asyncio.get_running_loop().create_task(shout(reader, writer)))
+        tasks.append(asyncio.get_running_loop().create_task(shout_and_close(reader, writer)))
 
     await server(streams.serve(plain), "mem:plain")
     reader, writer = await dialled("mem:plain")

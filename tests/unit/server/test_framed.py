@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -493,6 +494,115 @@ async def test_a_refusal_that_cannot_be_framed_leaves_the_request_unanswered() -
     await settle()
     assert it.output == b""
     assert it.close_reasons() == ["unanswered"]
+
+
+async def test_a_reply_that_cannot_be_framed_has_failed_and_is_no_answer() -> None:
+    async def two_lines(frame: bytes, context: Any) -> bytes:
+        return b"two\nlines"
+
+    it = bench(two_lines)
+    it.feed(b"a\n")
+    assert it.output == b"ServiceFailed\n"
+    assert it.metrics.total("requests_answered_total") == 0
+    assert it.metrics.total("requests_failed_total", reason="error") == 1
+
+
+async def test_a_framing_that_fails_on_a_reply_fails_that_request_alone() -> None:
+    class Picky(Lines):
+        def frame(self, frame: bytes) -> bytes:
+            return super().frame(frame + bytes([0 if frame == b"ServiceFailed" else len(frame)]))
+
+    it = bench(upper, framing=Picky(max_length_bytes=1000))
+    it.feed(b"a\n" + b"b" * 256 + b"\nc\n")
+    assert it.output == b"A\x01\nServiceFailed\x00\nC\x01\n"
+
+
+@pytest.mark.parametrize("is_many", [False, True])
+async def test_an_interrupt_inside_a_service_leaves_no_request_behind(is_many: bool) -> None:
+    async def interrupted(frame: bytes, context: Any) -> Any:
+        async def replies() -> AsyncIterator[bytes]:
+            raise KeyboardInterrupt
+            yield b""
+
+        if is_many:
+            return replies()
+        raise KeyboardInterrupt
+
+    it = bench(interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        it.feed(b"a\nb\n")
+    await settle()
+    assert it.connection.in_flight == 0
+    assert it.lost == ["cancelled"]
+    assert it.close_reasons() == ["unanswered"]
+
+
+async def test_what_closes_coroutines_is_a_failure_where_a_service_raises_it() -> None:
+    async def mistaken(frame: bytes, context: Any) -> bytes:
+        raise GeneratorExit
+
+    it = bench(mistaken)
+    it.feed(b"a\nb\n")
+    await settle()
+    assert it.output == b"ServiceFailed\n" * 2
+    assert it.connection.in_flight == 0
+
+
+async def test_after_a_request_cancelled_by_another_no_reply_takes_its_place() -> None:
+    tasks: dict[bytes, Any] = {}
+
+    async def service(frame: bytes, context: Any) -> bytes:
+        tasks[frame] = asyncio.current_task()
+        if frame == b"kill":
+            tasks[b"victim"].cancel()
+            return b"killed"
+        await asyncio.get_running_loop().create_future()
+        return b"not reached"
+
+    it = bench(service)
+    it.feed(b"victim\nkill\n")
+    await settle()
+    assert it.output == b""
+    assert it.lost == ["cancelled", "unanswered"]
+    assert it.close_reasons() == ["unanswered"]
+
+
+async def test_a_request_that_aborts_its_connection_is_the_last_to_begin() -> None:
+    begun = []
+
+    async def service(frame: bytes, context: Any) -> bytes:
+        begun.append(frame)
+        if frame == b"2":
+            it.connection.abort("because")
+        return frame
+
+    it = bench(service)
+    it.feed(b"".join(b"%d\n" % number for number in range(200)))
+    await settle()
+    assert begun == [b"0", b"1", b"2"]
+    assert it.output == b""
+    received = it.metrics.total("frames_received_total")
+    # The replies made before are named once, those after one by one.
+    assert it.lost == ["because"] * (int(received) - 1)
+    assert it.closed == 1
+
+
+async def test_what_a_service_puts_into_its_context_is_seen_by_its_iterator_of_replies() -> None:
+    note: ContextVar[bytes] = ContextVar("note", default=b"nothing")
+
+    async def service(frame: bytes, context: Any) -> Any:
+        async def replies() -> AsyncIterator[bytes]:
+            yield note.get()
+            yield note.get()
+
+        before = note.get()
+        note.set(frame + before)
+        return replies()
+
+    it = bench(service)
+    it.feed(b"a\nb\n")
+    await settle()
+    assert it.output == b"anothing\nanothing\nbnothing\nbnothing\n"
 
 
 async def test_a_failure_without_refusal_ends_a_connection_whose_replies_go_in_order() -> None:

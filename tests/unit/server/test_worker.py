@@ -23,7 +23,7 @@ class Bench:
 
     def begin(self, coroutine: Any) -> asyncio.Task[None] | None:
         """Begin in a callback of the loop, as a server does; None where it is through."""
-        step = self.workers.first_step(coroutine)
+        step = self.workers.first_step(coroutine, contextvars.copy_context())
         if not isinstance(step, Suspended):
             self.ended.append(step)
             return None
@@ -246,6 +246,61 @@ async def test_cancelling_the_task_of_one_that_is_through_touches_nobody(bench: 
     assert task is not None
     await task
     assert bench.ended == [None, "fine"]
+
+
+async def test_one_that_cancels_itself_and_thinks_better_of_it_spoils_nobody(bench: Bench) -> None:
+    async def waver() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        task.uncancel()
+        return "stayed"
+
+    for turns in range(3):
+        await bench.in_callback(waver())
+        gate = future()
+        next_one = await bench.in_callback(later(gate))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        gate.set_result("fine")
+        assert next_one is not None
+        await next_one
+    assert bench.ended == ["stayed", "fine"] * 3
+
+
+async def test_a_cancellation_taken_back_before_the_first_wait_is_none(bench: Bench) -> None:
+    async def waver() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        task.uncancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        return "stayed"
+
+    await bench.in_callback(now("a worker is there"))
+    task = await bench.in_callback(waver())
+    assert task is not None
+    await task
+    assert bench.ended[-1] == "stayed"
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2])
+async def test_what_closes_coroutines_is_an_error_where_one_raises_it(
+    bench: Bench, turns: int
+) -> None:
+    async def mistaken() -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        raise GeneratorExit
+
+    async def in_callback() -> None:
+        task = await bench.in_callback(mistaken())
+        assert task is not None
+        await task
+
+    with pytest.raises(RuntimeError, match="raised GeneratorExit"):
+        await in_callback()
 
 
 async def test_one_may_begin_inside_another(bench: Bench) -> None:
