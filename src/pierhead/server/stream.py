@@ -336,8 +336,8 @@ class StreamServer:
                     scope = await self._serve(arriving, via, await accepted.handshake())
             else:
                 scope = await self._serve(arriving, via, None)
-        except TimeoutError:
-            self._counters.closed("handshake")
+        except TimeoutError:  # the handshake's, or the system's own (ETIMEDOUT)
+            self._counters.closed("handshake" if is_handshaking(accepted) else "peer_gone")
             return
         except HandshakeError as error:
             self._counters.closed(error.reason)
@@ -355,6 +355,7 @@ class StreamServer:
         assert connection is not None
         scope.options = self.options
         self._connections[scope] = connection
+        self._attaching.discard(arriving)  # it would be counted twice
         self._counters.open.value += 1
         self._wake_sweep()
         if self._is_draining:

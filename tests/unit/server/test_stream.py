@@ -141,6 +141,18 @@ async def test_when_full_the_connection_idle_longest_gives_way() -> None:
     await it.stop()
 
 
+async def test_each_connection_counts_once_while_several_come_at_a_time() -> None:
+    it = Bench(max_connections=2)
+    first, second = FakeAccepted("first"), FakeAccepted("second")
+    it.listener.queue.put_nowait(first)
+    it.listener.queue.put_nowait(second)
+    await settle()
+    assert len(it.server) == 2
+    assert not first.transport.aborted
+    assert it.metrics.total("connections_closed_total", reason="evicted") == 0
+    await it.stop()
+
+
 async def test_finding_room_looks_at_a_bounded_number_of_connections() -> None:
     it = Bench(max_connections=200)
     clients = [await it.connect() for _ in range(200)]
