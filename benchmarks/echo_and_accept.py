@@ -274,11 +274,12 @@ class Case:
         return statistics.median(self.cpu_us)
 
 
-def measure(load: str, network: str, loop: str, rounds: int) -> list[Case]:
+def measure(load: str, network: str, loop: str, rounds: int, count: int | None) -> list[Case]:
     """Put one load to each server of a network, in turn, so that the machine is fair to all."""
     names = DATAGRAMS if network == "udp" else STREAMS
     cases = [Case(load, network, loop, name, [], []) for name in names]
-    put, count = LOADS[load]
+    put, usual = LOADS[load]
+    count = count or usual
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         targets = [stack.enter_context(running(name, loop, network, folder)) for name in names]
         for target in targets:
@@ -313,6 +314,7 @@ def main() -> None:
     parser.add_argument("--network", choices=["tcp", "unix", "udp"], help="this alone")
     parser.add_argument("--load", choices=LOADS, help="this load alone (default: both)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds (default: %(default)s)")
+    parser.add_argument("--count", type=int, help="answers in a round (default: the load's own)")
     parser.add_argument("--json", action="store_true", help="print JSON")
     given = parser.parse_args()
     if given.serve:
@@ -324,7 +326,7 @@ def main() -> None:
             if load != "echo" and network == "udp":
                 continue
             for loop in [given.loop] if given.loop else LOOPS:
-                cases = measure(load, network, loop, given.rounds)
+                cases = measure(load, network, loop, given.rounds, given.count)
                 everything += cases
                 if not given.json:
                     show(cases)

@@ -474,7 +474,7 @@ FEATURES = {
             "",
             "`benchmarks/echo_and_accept.py` measures it: a protocol on our listeners beside the "
             "same one on asyncio's",
-            "tests/unit/adapters/test_protocol.py::test_a_protocol_of_either_kind_is_served",
+            "tests/docs/test_benchmarks.py::test_echo_and_accept_measures_every_server",
         ),
         Feature(
             "a socket that is still served",

@@ -141,11 +141,17 @@ async def test_when_full_the_connection_idle_longest_gives_way() -> None:
     await it.stop()
 
 
-async def test_each_connection_counts_once_while_several_come_at_a_time() -> None:
+async def test_each_connection_counts_once_while_others_come() -> None:
     it = Bench(max_connections=2)
-    first, second = FakeAccepted("first"), FakeAccepted("second")
+    second = FakeAccepted("second")
+
+    class First(FakeAccepted):
+        async def attach(self, protocol: Any) -> FakeTransport:
+            it.listener.queue.put_nowait(second)  # it comes while this one is being attached
+            return await super().attach(protocol)
+
+    first = First("first")
     it.listener.queue.put_nowait(first)
-    it.listener.queue.put_nowait(second)
     await settle()
     assert len(it.server) == 2
     assert not first.transport.aborted
