@@ -79,6 +79,8 @@ class HostedConnection(asyncio.Protocol):
         self._is_gone = False
         self._is_paused = False  # by the guest
         self._was_aborted = False
+        self._has_ended = False  # the peer, its side
+        self._linger_until: float | None = None
         self._write_deadline = WriteDeadline()
         self._heard = False
         self._partial_since: float | None = None
@@ -100,7 +102,7 @@ class HostedConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Give the guest what arrived."""
         self._scope.counters.bytes_received.value += len(data)
-        if self._is_deaf:
+        if self._is_deaf or self.is_lingering:
             return
         now = self._scope.clock.monotonic()
         if self._partial_since is None and self.guest.awaits_request:
@@ -117,6 +119,9 @@ class HostedConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Pass the end of input on; what is being answered keeps the connection open."""
+        self._has_ended = True
+        if self.is_lingering:
+            return False
         if self._is_deaf:
             return True
         stays_open = bool(self._call(cast(asyncio.Protocol, self.guest.protocol).eof_received))
@@ -170,6 +175,8 @@ class HostedConnection(asyncio.Protocol):
         """Read no more, or again, as the guest wants; a host that finishes reads no more."""
         if self._transport is None or self._transport.is_closing() or self._is_deaf:
             return
+        if self.is_lingering:
+            return
         if is_paused != self._is_paused:
             self._is_paused = is_paused
             if is_paused:
@@ -184,6 +191,35 @@ class HostedConnection(asyncio.Protocol):
             self._reads_on = True
             if not self._is_paused and self._transport is not None:
                 self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Close: after the peer where it may still be sending, since the reset that answers what
+        nobody reads would overtake what was written.
+        """
+        transport, linger = self._transport, self._scope.options.linger_timeout
+        if transport is None or transport.is_closing() or self.is_lingering:
+            return
+        if (
+            self._has_ended
+            or not linger
+            or not self._write_deadline.handed_over
+            or not transport.can_write_eof()
+        ):
+            transport.close()
+            return
+        try:
+            transport.write_eof()
+        except OSError:  # ENOTCONN: the peer has reset the connection
+            transport.close()
+            return
+        self._linger_until = self._scope.clock.monotonic() + linger
+        if self._is_paused or self._is_deaf:
+            transport.resume_reading()
+
+    @property
+    def is_lingering(self) -> bool:
+        """Whether the guest has closed and the peer has not."""
+        return self._linger_until is not None
 
     @property
     def _is_deaf(self) -> bool:
@@ -215,6 +251,9 @@ class HostedConnection(asyncio.Protocol):
             return
         if self._write_deadline.is_late(now, transport, options.write_timeout):
             self.abort("write")
+        elif self._linger_until is not None:
+            if now >= self._linger_until:
+                transport.close()
         elif self.guest.awaits_request and not self._is_paused:
             self._sweep_request(now)
         elif self.guest.waits_for_peer and now - self._last_active >= options.idle_timeout:
@@ -241,7 +280,7 @@ class HostedConnection(asyncio.Protocol):
         self._finish("drain")
 
     def _finish(self, reason: str) -> None:
-        if self._is_finishing or self._is_gone:
+        if self._is_finishing or self._is_gone or self.is_lingering:
             return
         self._close_reason = self._close_reason or reason
         if self._transport is not None and not self._transport.is_closing():

@@ -82,7 +82,9 @@ class HostedTransport(asyncio.Transport):
         self._host.read_on()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send these octets."""
+        """Send these octets; after `close`, none."""
+        if self._host.is_lingering:
+            return
         self._host.note_written(len(data))
         self._base.write(data)
 
@@ -122,11 +124,11 @@ class HostedTransport(asyncio.Transport):
 
     def is_closing(self) -> bool:
         """Tell whether the connection is closed or about to be."""
-        return self._base.is_closing()
+        return self._host.is_lingering or self._base.is_closing()
 
     def close(self) -> None:
         """Close once everything written has been sent."""
-        self._base.close()
+        self._host.close()
 
     def abort(self) -> None:
         """Close at once."""

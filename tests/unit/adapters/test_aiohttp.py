@@ -252,6 +252,7 @@ async def test_an_upload_that_nobody_reads_lingers_as_long_as_ours(clock, server
     await clock.advance(3)
     assert await client.rest() == b""
     client.close()
+    await clock.advance(1)
     assert _closed(started) == {"service": 1}
 
 
@@ -408,11 +409,12 @@ async def test_a_websocket_echoes_and_may_be_silent(clock, server):
     client.send(CLOSE)
     assert (await client.rest())[:2] == b"\x88\x02"
     client.close()
+    await clock.advance(1)
     assert _closed(started) == {"service": 1}
 
 
 async def test_a_websocket_is_told_of_the_stop_and_closes_at_once(clock, network):
-    server = Server(aiohttp.serve(sockets_application()), "mem:web", clock=clock)
+    server = Server(aiohttp.serve(sockets_application()), "mem:web", clock=clock, linger_timeout=0)
     async with server:
         client = await upgraded("mem:web")
         before = clock.monotonic()

@@ -416,7 +416,7 @@ async def test_a_stop_closes_a_websocket_and_tells_the_application(network, serv
         await converse(receive, send)
         ended.append(True)
 
-    server = Server(serve(app), "mem:web")
+    server = Server(serve(app), "mem:web", linger_timeout=0)
     async with server:
         client = await Client.dial("mem:web")
         socket = await opened(client)

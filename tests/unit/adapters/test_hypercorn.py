@@ -120,7 +120,7 @@ async def test_a_websocket_that_is_not_answered_yet_is_refused_at_the_stop(netwo
         await asyncio.sleep(2)
         await send({"type": "websocket.accept"})
 
-    server = Server(hypercorn.serve(slow), "mem:web")
+    server = Server(hypercorn.serve(slow), "mem:web", linger_timeout=0)
     async with server:
         client = await Client.dial("mem:web")
         socket = WebSocket(client)

@@ -61,8 +61,15 @@ class Heard(asyncio.Protocol):
         return self.data
 
 
-async def dialled(address):
-    transport = await dial_stream(address, Heard)
+class Talkative(Heard):
+    """A client that goes on when the other side has ended."""
+
+    def eof_received(self):
+        return True
+
+
+async def dialled(address, client=Heard):
+    transport = await dial_stream(address, client)
     return transport.get_protocol()
 
 
@@ -139,6 +146,54 @@ async def test_a_protocol_that_raises_loses_its_connection_and_no_other(network,
     assert "RuntimeError: what is that" in record.getMessage()
     assert "Traceback" not in caplog.text
     assert _closed(started)["error"] == 1
+
+
+class Farewell(Shout):
+    """Closes after its first answer."""
+
+    def data_received(self, data):
+        super().data_received(data)
+        self.transport.close()
+        self.is_closing = self.transport.is_closing()
+        self.transport.write(b"not any more")
+        self.transport.pause_reading()
+
+    def connection_lost(self, error):
+        self.error = error
+
+
+async def test_what_a_peer_still_sends_does_not_overtake_the_last_answer(clock, server):
+    guests = []
+
+    def farewell():
+        guests.append(Farewell())
+        return guests[0]
+
+    started = await server(protocol.serve(farewell), "mem:bye", linger_timeout=2)
+    client = await dialled("mem:bye", Talkative)
+    client.transport.write(b"bye")
+    assert await client.until(3) == b"BYE"
+    assert guests[0].is_closing
+    client.transport.write(b"one more thing")
+    await clock.advance(1)
+    assert not client.ended.is_set()
+    client.transport.close()
+    await clock.advance(0.1)
+    assert guests[0].error is None
+    assert client.data == b"BYE"
+    assert _closed(started) == {"service": 1}
+    assert not started.lost
+
+
+async def test_a_peer_that_never_closes_is_not_waited_for_long(clock, server):
+    started = await server(protocol.serve(Farewell), "mem:bye", linger_timeout=2)
+    client = await dialled("mem:bye", Talkative)
+    client.transport.write(b"bye")
+    await clock.advance(1.5)
+    assert _closed(started) == {}
+    await clock.advance(1)
+    assert _closed(started) == {"service": 1}
+    client.transport.abort()
 
 
 async def test_another_protocol_may_take_over(network, server):

@@ -55,6 +55,8 @@ async def test_a_callback_that_returns_closes_its_connection(network, server):
     reader, writer = await dialled("mem:greet")
     assert await reader.read() == b"hello\n"
     writer.close()
+    await writer.wait_closed()
+    await asyncio.sleep(0.1)
     assert _closed(started) == {"service": 1}
 
 
@@ -109,7 +111,7 @@ async def test_a_stop_ends_the_input_and_waits_for_the_answer(network):
         await asyncio.sleep(2)
         writer.write(asked.upper())
 
-    server = Server(streams.serve(slow), "mem:slow", drain_timeout=5)
+    server = Server(streams.serve(slow), "mem:slow", drain_timeout=5, linger_timeout=0)
     async with server:
         reader, writer = await dialled("mem:slow")
         writer.write(b"asked")
