@@ -33,6 +33,8 @@ def serve(
     status_details_codec: StatusDetailsCodecBase | None = None,
     config: Configuration | None = None,
     listen: Mapping[type[Any], Callable[[Any], Any]] | None = None,
+    name: str = "grpc",
+    short_form: tuple[str, ...] = ("tcp",),
 ) -> Endpoint:
     """Return these handlers as an endpoint for streams.
 
@@ -48,6 +50,8 @@ def serve(
         config: windows and pings of HTTP/2.
         listen: functions for grpclib's events (``{RecvRequest: check}``), as
             ``grpclib.events.listen`` takes them.
+        name: for logs and messages.
+        short_form: the schemes that an address without a scheme stands for.
 
     Raises:
         UsageError: grpclib is not installed, or one of these is no handler.
@@ -65,5 +69,8 @@ def serve(
         {"codec": codec, "status_details_codec": status_details_codec, "config": config},
     )
     return Endpoint(
-        name="grpc", stream=hosted(lambda _: Calls(server.new_connection())), alpn=("h2",)
+        name=name,
+        stream=hosted(lambda _: Calls(server.new_connection())),
+        short_form=short_form,
+        alpn=("h2",),
     )

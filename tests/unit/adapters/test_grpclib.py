@@ -414,3 +414,9 @@ def test_without_grpclib_the_error_has_the_line_that_installs_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "grpclib", None)
     with pytest.raises(UsageError, match=r"pip install 'pierhead\[grpclib\]'"):
         adapter.serve([])
+
+
+def test_an_endpoint_has_the_name_that_it_is_given():
+    endpoint = grpclib.serve([], name="ledger", short_form=("vsock",))
+    assert (endpoint.name, endpoint.short_form) == ("ledger", ("vsock",))
+    assert grpclib.serve([]).name == "grpc"
