@@ -417,6 +417,6 @@ def test_without_grpclib_the_error_has_the_line_that_installs_it(monkeypatch):
 
 
 def test_an_endpoint_has_the_name_that_it_is_given():
-    endpoint = grpclib.serve([], name="ledger", short_form=("vsock",))
+    endpoint = adapter.serve([], name="ledger", short_form=("vsock",))
     assert (endpoint.name, endpoint.short_form) == ("ledger", ("vsock",))
-    assert grpclib.serve([]).name == "grpc"
+    assert adapter.serve([]).name == "grpc"
