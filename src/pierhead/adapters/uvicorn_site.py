@@ -164,6 +164,16 @@ class _Http(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._inner.connection_made(transport)
+        flow = self._inner.flow
+        resume_reading = flow.resume_reading
+
+        def resume_when_none_waits() -> None:
+            # uvicorn reads on after each response, though thousands may wait in its pipeline:
+            # a peer could send requests faster than they are answered, without end.
+            if not getattr(self._inner, "pipeline", ()):
+                resume_reading()
+
+        flow.resume_reading = resume_when_none_waits
 
     def data_received(self, data: bytes) -> None:
         self._inner.data_received(data)

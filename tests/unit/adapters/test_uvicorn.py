@@ -9,6 +9,7 @@ import sys
 import pytest
 import uvicorn as package
 from web import (
+    Client,
     WebSocket,
     closed,
     connected,
@@ -53,6 +54,31 @@ async def test_the_client_is_whom_the_proxy_names(options, host):
         assert told[0] == host
         assert host != "127.0.0.1" or told[1] == 4711
         await client.close()
+
+
+async def test_no_further_requests_are_read_while_some_wait_in_the_pipeline(clock, server):
+    gate = asyncio.Semaphore(0)
+
+    async def app(scope, receive, send):
+        if scope["type"] == "http":
+            await gate.acquire()
+        await echo(scope, receive, send)
+
+    started = await server(uvicorn.serve(app, http="httptools"), "mem:web")
+    client = await Client.dial("mem:web")
+    for _ in range(2):
+        for _ in range(20):
+            client.get()
+        await clock.advance(0.1)
+    assert started.in_flight == 20
+    gate.release()
+    await clock.advance(0.1)
+    assert started.in_flight == 19
+    for _ in range(39):
+        gate.release()
+    for _ in range(40):
+        assert (await client.response())[0] == 200
+    await client.close()
 
 
 # -- deadlines ---------------------------------------------------------------------------------
