@@ -124,6 +124,13 @@ def test_stopping_answers_what_was_accepted_and_takes_no_more(serve, tmp_path: P
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize("attempt", range(3))
+def test_all_processes_told_at_once_stop_as_one(serve, tmp_path: Path, attempt: int) -> None:
+    running = serve("127.0.0.1:0", f"unix:{tmp_path}/s")
+    assert ask(f"{tmp_path}/s", "/a")[0] == "/a"
+    assert running.stop(whole_group=True) == 0
+
+
 @pytest.mark.parametrize("flags", [(), ("--by-name", "--spawn")])
 def test_a_stop_is_not_lost_on_workers_that_have_not_begun(serve, flags, tmp_path: Path) -> None:
     running = serve(*flags, f"unix:{tmp_path}/s", f"unix:{tmp_path}/t")

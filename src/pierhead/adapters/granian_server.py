@@ -105,6 +105,15 @@ class SocketsServer(Server):  # type: ignore[misc, valid-type]  # one of two, by
     def _bind_addr_fmt(self) -> str:
         return ", ".join(one.removeprefix("tcp:") for one in self._listening.addresses)
 
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        """Stop; a worker that has heard the same signal and ends first has not failed.
+
+        Supervisors and terminals tell all processes of a service at once.
+        """
+        for worker in self.wrks:
+            worker.interrupt_by_parent = True
+        super().signal_handler_interrupt(*args, **kwargs)
+
     def _init_shared_socket(self) -> None:
         """Bind nothing."""
         self._ssp = self._shd = self._sso = None

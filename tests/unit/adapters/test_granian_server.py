@@ -55,6 +55,7 @@ def test_a_holder_is_made_of_a_descriptor_its_kind_and_a_backlog():
     [
         ("_init_shared_socket", ["self"]),
         ("_drop_shared_socket", ["self"]),
+        ("signal_handler_interrupt", ["self", "args", "kwargs"]),
         ("_spawn_worker", ["self", "idx", "target", "callback_loader"]),
     ],
 )
@@ -170,3 +171,12 @@ def test_a_worker_has_its_signals_once_it_serves():
         loop.close()
     assert seen[1] == "application"
     assert seen[0] == seen[2] == {signal.SIGTERM, signal.SIGINT}
+
+
+def test_a_worker_that_ends_by_the_signal_that_we_got_too_has_not_failed(server):
+    with listening_sockets("127.0.0.1:0") as listening:
+        it = server(listening)
+        it.wrks = [SimpleNamespace(interrupt_by_parent=False) for _ in range(2)]
+        it.signal_handler_interrupt(signal.SIGTERM, None)
+        assert all(worker.interrupt_by_parent for worker in it.wrks)
+        assert it.interrupt_signal
