@@ -8,7 +8,11 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-python=$(realpath -s "$(command -v "${PYTHON:-python3}")")
+python=$(command -v "${PYTHON:-python3}") && "$python" -c 'import aiohttp, pierhead' 2>/dev/null || {
+  echo "${PYTHON:-python3} has no pierhead[aiohttp]; after make venv: PYTHON=.venv/bin/python $0" >&2
+  exit 3
+}
+python=$(realpath -s "$python")
 export CADDY_PORT=${CADDY_PORT:-4000} TCP_PORT=${TCP_PORT:-8080} SD_LISTEN_PORT=${SD_LISTEN_PORT:-8081}
 export INETD_PORT=${INETD_PORT:-8082} ABSTRACT_NAME=${ABSTRACT_NAME:-abstract_socket}
 foo=${FOO_PORT:-8083} bar=${BAR_PORT:-8084} first=${FIRST_PORT:-8085} second=${SECOND_PORT:-8086}
