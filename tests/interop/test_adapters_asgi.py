@@ -248,7 +248,7 @@ def test_a_stop_answers_or_names_the_request_in_flight(served, program, seconds,
         answer, _ = asking.communicate(timeout=PATIENCE_S)
     assert bool(answer) is not is_lost
     lost = [line for line in running.err if line.startswith("lost")]
-    assert lost == (["lost 1 accepted requests"] if is_lost else [])
+    assert lost == (["lost 1 accepted request"] if is_lost else [])
     assert not any("Traceback" in line for line in running.err), str(running)
 
 

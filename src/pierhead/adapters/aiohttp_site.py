@@ -253,7 +253,7 @@ class _Handler(web.RequestHandler):
     def _is_peers(self, error: BaseException) -> bool:
         """Tell whether what the peer sent is wrong, or it has left while it was served."""
         if isinstance(error, ConnectionError):
-            return self.transport is None
+            return self.transport is None or self.transport.is_closing()
         return isinstance(error, http.HttpProcessingError | web.RequestPayloadError)
 
 

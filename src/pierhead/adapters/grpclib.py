@@ -60,6 +60,8 @@ def serve(
         from pierhead.adapters.grpclib_connection import Calls, GrpcServer
     except ModuleNotFoundError as error:
         raise missing_extra("grpclib", error) from None
+    if not isinstance(handlers, Collection):
+        raise UsageError(f"{handlers!r} is no list of handlers; expected objects in [ ]")
     for one in handlers:
         if not hasattr(one, "__mapping__"):
             raise UsageError(f"{one!r} handles no calls; expected an object with __mapping__()")

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, cast
 
+import h2.exceptions
 import h11
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
@@ -157,7 +158,8 @@ class _Guest:
         served, loop = self._served, asyncio.get_running_loop()
         stream = cast(Any, self._pipe)  # reader and writer in one
         self._server = _Server(
-            served.app, loop, served.config, self._context, served.state, stream, stream
+            cast(AppWrapper, self._answer),
+            *(loop, served.config, self._context, served.state, stream, stream),
         )
         self._server.on_event = self._wind_up
         self._spawn(self._server.run())
@@ -178,6 +180,19 @@ class _Guest:
         Who ends the input after a whole request may well wait for the answer.
         """
         return self._h11 is None or self._h11.their_state not in (h11.DONE, h11.MUST_CLOSE)
+
+    async def _answer(self, *arguments: Any) -> None:
+        """Call the application; what breaks the protocol meanwhile is one line in the log.
+
+        hypercorn would write a traceback, and a peer can bring that about (by an upgrade to h2c
+        that makes no sense).
+        """
+        try:
+            await self._served.app(*arguments)
+        except (h11.ProtocolError, h2.exceptions.ProtocolError) as error:
+            self._scope.counters.requests.failed("protocol")
+            self._scope.failures.report(self._scope.via.listener, error)
+            self._pipe.close()
 
     def _spawn(self, running: Any) -> None:
         task = asyncio.get_running_loop().create_task(self._report(running))

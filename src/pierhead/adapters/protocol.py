@@ -12,6 +12,7 @@ What `loop.create_server(Greeter, …)` asks of a protocol is all that is asked 
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Collection
 from typing import Any, cast
 
@@ -41,10 +42,16 @@ def serve(
         short_form: the schemes that an address without a scheme stands for.
         alpn: what TLS agrees on, best first, where the address does not say.
     """
-    given: object = factory  # as a caller without a type checker may have it
-    if not callable(given):
+    given: Any = factory  # as a caller without a type checker may have it
+    if not callable(given) or inspect.iscoroutinefunction(given):
+        hint = "; streams.serve takes an async callback" if callable(given) else ""
         raise UsageError(
-            f"{given!r} makes no protocols; expected a class or a function that returns one"
+            f"{given!r} makes no protocols; expected a class or a function that returns one{hint}"
+        )
+    if inspect.isclass(given) and issubclass(given, asyncio.DatagramProtocol):
+        raise UsageError(
+            f"{given.__qualname__} is for datagrams; expected a class of asyncio.Protocol or "
+            "asyncio.BufferedProtocol"
         )
     return Endpoint(
         name=name,

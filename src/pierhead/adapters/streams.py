@@ -60,8 +60,9 @@ def serve(
         alpn: what TLS agrees on, best first, where the address does not say.
     """
     given: object = callback  # as a caller without a type checker may have it
-    if not callable(given):
-        raise UsageError(f"{given!r} is no callback; expected a function of (reader, writer)")
+    if not callable(given) or inspect.isclass(given):
+        hint = "; protocol.serve takes a class of protocols" if callable(given) else ""
+        raise UsageError(f"{given!r} is no callback; expected a function of (reader, writer){hint}")
     return Endpoint(
         name=name,
         stream=hosted(lambda scope: _Guest(scope, callback, limit)),

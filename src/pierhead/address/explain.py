@@ -141,6 +141,8 @@ def refusals(spec: ListenSpec, platform: str) -> list[str]:
     """Return what a platform (``sys.platform``) would not open, each with why."""
     address = spec.address
     found = []
+    if address.scheme and not SCHEMES[address.scheme].is_opened:
+        found.append(f"this version does not open {address.scheme}: addresses yet")
     if address.scheme and not is_available(SCHEMES[address.scheme].platforms, platform):
         found.append(f"{platform} has no {address.scheme}: {SCHEMES[address.scheme].meaning}")
     if isinstance(address, AbstractAddress) and not platform.startswith(LINUX):

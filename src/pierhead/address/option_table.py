@@ -357,7 +357,8 @@ _UNIX_OPTIONS = (
     ),
     Option(
         key="unlink",
-        meaning="which socket in the way is removed: one that nobody serves, any, or none",
+        meaning="which socket in the way is removed: one that nobody serves (stale), also one of "
+        "which nobody can tell (always), or none (never); one that is served stays",
         type=Choice(("stale", "always", "never")),
         default="stale",
         schemes=_UNIX,

@@ -35,13 +35,15 @@ POSIX = (*LINUX, "darwin", "ios", "freebsd", "openbsd", "netbsd", "dragonfly", "
 class Scheme:
     """One scheme: its kind (None: known only once the descriptor is seen) and where it exists.
 
-    ``platforms`` are beginnings of ``sys.platform``; empty for everywhere.
+    ``platforms`` are beginnings of ``sys.platform``; empty for everywhere. What is not
+    ``is_opened`` has its place in the grammar, and this version does not open it.
     """
 
     name: str
     kind: Kind | None
     meaning: str
     platforms: tuple[str, ...] = ()
+    is_opened: bool = True
 
 
 SCHEMES: Mapping[str, Scheme] = MappingProxyType(
@@ -50,7 +52,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
         for scheme in (
             Scheme("tcp", "stream", "TCP connections"),
             Scheme("udp", "datagram", "UDP datagrams"),
-            Scheme("quic", "datagram", "QUIC connections, on UDP"),
+            Scheme("quic", "datagram", "QUIC connections, on UDP", is_opened=False),
             Scheme("unix", "stream", "Unix domain connections", POSIX),
             Scheme("unixgram", "datagram", "Unix domain datagrams", POSIX),
             # macOS has Unix domain sockets but not this type of them.

@@ -119,7 +119,7 @@ def _no_table(value: object) -> AddressError:
 
 def _instead_of(value: object) -> str:
     is_port = type(value) is int and 0 <= value <= 65535
-    return f'":{value}"' if is_port else '"HOST:PORT"'
+    return f'"127.0.0.1:{value}"' if is_port else '"HOST:PORT"'
 
 
 def _address_of(table: Mapping[object, object]) -> str:

@@ -90,8 +90,13 @@ def _load(reference: str) -> Any:
         )
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)
+    from pierhead.runtime.run import importing
+
+    token = importing.set(module_name)
     try:
         module = importlib.import_module(module_name)
+    except UsageError:
+        raise
     except ModuleNotFoundError as error:
         raise UsageError(f"cannot import {module_name!r}: {error}") from None
     except SystemExit as error:
@@ -103,6 +108,8 @@ def _load(reference: str) -> Any:
         raise UsageError(
             f"importing {module_name!r} failed: {type(error).__name__}: {error}"
         ) from error
+    finally:
+        importing.reset(token)
     function = getattr(module, attribute, None)
     if function is None:
         known = [n for n, v in vars(module).items() if inspect.isfunction(v) and n[0] != "_"]

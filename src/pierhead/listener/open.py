@@ -1,9 +1,7 @@
 """From addresses to listeners, all or nothing.
 
-    for listener in await open_all([spec.resolve(endpoint) for spec in specs]):
-        ...
-
-What this version does not open stands in `_NOT_OPENED`, and is refused by name.
+for listener in await open_all([spec.resolve(endpoint) for spec in specs]):
+    ...
 """
 
 from __future__ import annotations
@@ -49,9 +47,6 @@ Group: TypeAlias = tuple[ListenSpec, ...] | Listener
 
 #: A port that is free for one socket of a group may be taken for the next; how often to try.
 _PORT_ATTEMPTS = 32
-
-#: Schemes that the table of the grammar has and this version does not open.
-_NOT_OPENED = ("quic",)
 
 
 async def open_listeners(
@@ -156,8 +151,6 @@ def _check_form(spec: ListenSpec) -> None:
         raise UsageError(f"{spec} has no scheme: resolve it for a protocol, or write tcp:{spec}")
     for reason in refusals(spec, sys.platform):
         raise ListenError(str(spec), "open", reason, "leave it out, or write another address")
-    if scheme in _NOT_OPENED:
-        raise ListenError(str(spec), "open", f"this version does not open {scheme}: addresses yet")
 
 
 def _open_local(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -> list[Listener]:

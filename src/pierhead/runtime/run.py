@@ -12,16 +12,17 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any, Self, TextIO, TypeVar, cast
 
 from pierhead.address import ListenSpec
 from pierhead.endpoint import Application, Endpoint
-from pierhead.errors import PierheadError
+from pierhead.errors import PierheadError, UsageError
 from pierhead.listener.base import Listener
 from pierhead.server.server import Server
 
-__all__ = ["event_loop_runner", "run", "serve_until_signal"]
+__all__ = ["event_loop_runner", "importing", "run", "serve_until_signal"]
 
 T = TypeVar("T")
 
@@ -33,6 +34,9 @@ _BLOCKED_S = 0.8
 _NAMED = 20
 
 _STANDARD_ERROR = 2
+
+#: The module that a command imports for a function of it; its own program must not run then.
+importing: ContextVar[str | None] = ContextVar("importing", default=None)
 
 
 def run(
@@ -49,10 +53,14 @@ def run(
         addresses: where to serve the endpoint.
         options: limits, by name; see `pierhead.server.options.LIMITS`.
 
-    A mistake ends the program with a message and no traceback: exit code 2 for an argument that
-    cannot be, 3 for an address that cannot be opened, 4 for a file that is wrong. To handle
-    errors in a larger program, use `Server`.
+    Any mistake but those below ends the program with a message and no traceback: exit code 2 for
+    an argument that cannot be, 3 for an address that cannot be opened, 4 for a file that is wrong.
+    To handle errors in a larger program, use `Server`.
+
+    Raises:
+        UsageError: an event loop runs already, or a command imports this program for a function.
     """
+    _check_that_run_may_block()
     limits = cast(dict[str, Any], options)
     try:
         server = Server(what, *addresses, **limits)
@@ -60,6 +68,22 @@ def run(
     except PierheadError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+
+
+def _check_that_run_may_block() -> None:
+    if (reference := importing.get()) is not None:
+        raise UsageError(
+            f"{reference} is imported for a function of it, and its own program would run; put "
+            "run(…) under: if __name__ == '__main__'"
+        )
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise UsageError(
+        "run() brings an event loop of its own and blocks, and one is running here; in a coroutine "
+        "write: async with Server(endpoint, address)"
+    )
 
 
 def event_loop_runner(main: Coroutine[Any, Any, T]) -> T:
@@ -117,7 +141,8 @@ async def serve_until_signal(
 def _name_lost(server: Server, say: Callable[[str], None]) -> None:
     if not server.lost:
         return
-    say(f"lost {server.lost.count} accepted requests")
+    count = server.lost.count
+    say(f"lost {count} accepted {'request' if count == 1 else 'requests'}")
     named = list(server.lost)[-_NAMED:]
     for lost in named:
         say(f"  {lost.listener} from {lost.peer}: {lost.reason}")

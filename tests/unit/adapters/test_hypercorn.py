@@ -45,6 +45,26 @@ async def test_the_client_is_whom_the_proxy_names():
             await client.close()
 
 
+@pytest.mark.parametrize("settings", ["!!!!", "AA", "AAMAAABkAAQAAP__"])
+async def test_an_upgrade_to_http_2_that_makes_no_sense_puts_no_traceback_into_the_log(
+    network, server, caplog, settings
+):
+    await server(hypercorn.serve(echo), "mem:web", linger_timeout=0)
+    async with dialled("mem:web") as client:
+        client.get(
+            "/",
+            "Upgrade: h2c",
+            "Connection: Upgrade, HTTP2-Settings",
+            f"HTTP2-Settings: {settings}",
+        )
+        client.send(b"neither this nor that\r\n\r\n")
+        await client.rest()
+    async with dialled("mem:web") as client:
+        client.get()
+        assert (await client.response())[0] == 200
+    assert "Traceback" not in caplog.text
+
+
 # -- deadlines ---------------------------------------------------------------------------------
 
 

@@ -82,9 +82,21 @@ async def test_a_protocol_of_either_kind_is_served(network, server, factory):
     client.transport.close()
 
 
-async def test_what_is_no_factory_is_refused():
-    with pytest.raises(UsageError, match="expected a class or a function"):
-        protocol.serve(7)
+async def callback(reader, writer):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (7, "expected a class or a function"),
+        (callback, "streams.serve takes an async callback"),
+        (asyncio.DatagramProtocol, "is for datagrams"),
+    ],
+)
+def test_what_is_no_factory_is_refused(given, message):
+    with pytest.raises(UsageError, match=message):
+        protocol.serve(given)
 
 
 async def test_a_silent_connection_is_closed_after_the_idle_timeout(clock, server):

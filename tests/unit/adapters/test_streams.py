@@ -42,9 +42,13 @@ async def test_lines_are_answered_and_the_end_ends_it(network, server):
     assert not started.lost
 
 
-async def test_what_is_no_callback_is_refused():
-    with pytest.raises(UsageError, match="expected a function of"):
-        streams.serve("shout")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [("shout", "expected a function of"), (asyncio.Protocol, "protocol.serve takes a class")],
+)
+def test_what_is_no_callback_is_refused(given, message):
+    with pytest.raises(UsageError, match=message):
+        streams.serve(given)
 
 
 async def test_a_callback_that_returns_closes_its_connection(network, server):

@@ -178,7 +178,7 @@ REMEDIES = [
     ("min = 1.3", 'write min = "1.3"'),
     ('unlink = "allways"', "did you mean always?"),
     ('adress = ":80"', "did you mean address?"),
-    ("address = 80", 'write address = ":80"'),
+    ("address = 80", 'write address = "127.0.0.1:80"'),
     ("address = 66000", 'write address = "HOST:PORT"'),
 ]
 

@@ -109,6 +109,18 @@ def test_a_module_that_ends_the_program_when_imported_is_a_mistake(tmp_path: Pat
     assert "importing 'script' ended the program: SystemExit: 9" in ended.stderr
 
 
+def test_a_module_that_serves_when_imported_is_told_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "from pierhead import run\nfrom pierhead.protocols import lines\n"
+        "async def f(line, context):\n    return line\n"
+        "run(lines.serve(f), 'tcp:127.0.0.1:0')\n"
+    )
+    ended = pierhead("serve", "lines", "script:f", "-l", "mem:a", cwd=tmp_path)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "put run(…) under: if __name__ == '__main__'" in ended.stderr
+    assert "ready" not in ended.stderr
+
+
 FORMS = """\
 import functools
 

@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from tests.processes import Running
 
+from pierhead import run
+from pierhead.errors import UsageError
+from pierhead.protocols import lines
+
 SLOW = """
 import asyncio
 import pathlib
@@ -71,7 +75,7 @@ def test_a_second_signal_gives_up_and_names_what_is_lost(tmp_path: Path) -> None
         running.line("draining")
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(10) == 0
-    assert "lost 1 accepted requests" in running.err
+    assert "lost 1 accepted request" in running.err
     assert any("forced" in line for line in running.err), running.err
 
 
@@ -123,3 +127,8 @@ def test_a_mistake_ends_the_program_with_a_message_and_no_traceback(
     said = "\n".join(running.err)
     assert words in said
     assert "Traceback" not in said
+
+
+async def test_inside_an_event_loop_it_says_what_to_write() -> None:
+    with pytest.raises(UsageError, match="write: async with Server"):
+        run(lines.serve(lines.echo, encoding=None), "tcp:127.0.0.1:0")
