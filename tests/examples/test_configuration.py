@@ -110,7 +110,7 @@ def test_echo_from_toml_tells_every_mistake_at_once(tmp_path: Path) -> None:
         "options",
         "  7000",
         "  ^",
-        '  write ":7000"',
+        '  write "127.0.0.1:7000"',
     ]
 
 

@@ -114,6 +114,12 @@ class SocketsServer(Server):  # type: ignore[misc, valid-type]  # one of two, by
             worker.interrupt_by_parent = True
         super().signal_handler_interrupt(*args, **kwargs)
 
+    def shutdown(self, exit_code: int = 0) -> None:
+        """End; a worker that had ended before the signal got here has not failed either."""
+        if self.interrupt_signal:
+            self.interrupt_children.clear()
+        super().shutdown(exit_code)
+
     def _init_shared_socket(self) -> None:
         """Bind nothing."""
         self._ssp = self._shd = self._sso = None

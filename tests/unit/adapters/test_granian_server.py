@@ -56,6 +56,7 @@ def test_a_holder_is_made_of_a_descriptor_its_kind_and_a_backlog():
         ("_init_shared_socket", ["self"]),
         ("_drop_shared_socket", ["self"]),
         ("signal_handler_interrupt", ["self", "args", "kwargs"]),
+        ("shutdown", ["self", "exit_code"]),
         ("_spawn_worker", ["self", "idx", "target", "callback_loader"]),
     ],
 )
@@ -180,3 +181,17 @@ def test_a_worker_that_ends_by_the_signal_that_we_got_too_has_not_failed(server)
         it.signal_handler_interrupt(signal.SIGTERM, None)
         assert all(worker.interrupt_by_parent for worker in it.wrks)
         assert it.interrupt_signal
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_worker_that_ends_before_we_hear_the_signal_has_not_failed(server, monkeypatch, is_told):
+    left = []
+    monkeypatch.setattr(Server, "shutdown", lambda it, code=0: left.extend(it.interrupt_children))
+    with listening_sockets("127.0.0.1:0") as listening:
+        it = server(listening)
+        it.wrks = []
+        it.interrupt_children = [0]
+        if is_told:
+            it.signal_handler_interrupt(signal.SIGTERM, None)
+        it.shutdown()
+    assert left == ([] if is_told else [0])
