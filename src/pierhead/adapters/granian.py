@@ -35,7 +35,8 @@ def run(target: str | Callable[..., Any], *addresses: str | ListenSpec, **option
         addresses: where to listen; streams.
         options: granian's own (``interface="asgi"``, ``workers=2``, ``ssl_cert=…``), but for
             those that say where to listen. ``workers`` counts for each socket; ``backlog`` is for
-            those whose address does not say (``?backlog=``).
+            those whose address does not say (``?backlog=``). ``workers_kill_timeout`` is 10 seconds
+            unless it is given: a worker that has not stopped by then is killed.
     """
     try:
         try:

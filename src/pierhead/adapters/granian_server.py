@@ -40,6 +40,8 @@ REPLACED = {
     "uds_permissions": "write it into the address: 'unix:/run/app.sock?mode=0660'",
 }
 _BACKLOG = 1024
+#: How long workers may take to stop: the server's ``drain_timeout``.
+_STOP_S = 10
 #: What a worker of granian's runs for as long as it serves.
 _SERVING = "_main"
 _LOOK_AGAIN_S = 0.01
@@ -95,7 +97,12 @@ class SocketsServer(Server):  # type: ignore[misc, valid-type]  # one of two, by
     ) -> None:
         each = max(1, options.get("workers", 1))
         backlog = options.get("backlog", _BACKLOG)
-        limits = {"backlog": backlog, "backpressure": max(1, backlog // each)}
+        limits = {
+            "backlog": backlog,
+            "backpressure": max(1, backlog // each),
+            # granian waits for ever, and its workers were seen to miss the signal.
+            "workers_kill_timeout": _STOP_S,
+        }
         workers = each * len(listening.sockets)
         super().__init__(target, **{**limits, **options, "workers": workers})
         self._listening = listening

@@ -195,3 +195,9 @@ def test_a_worker_that_ends_before_we_hear_the_signal_has_not_failed(server, mon
             it.signal_handler_interrupt(signal.SIGTERM, None)
         it.shutdown()
     assert left == ([] if is_told else [0])
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, 10), ({"workers_kill_timeout": 3}, 3)])
+def test_a_stop_does_not_wait_for_ever(server, given, expected):
+    with listening_sockets("127.0.0.1:0") as listening:
+        assert server(listening, **given).workers_kill_timeout == expected
