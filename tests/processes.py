@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -94,18 +95,23 @@ def pierhead_command() -> list[str]:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """Return a port that is free for UDP and TCP now; who wants it must be ready to retry."""
+    """Return a port that is free for UDP and TCP now; who wants it must be ready to retry.
+
+    It is none that the system gives to clients: one whose library shares ports (as dig's and
+    Knot's do) could get the very port of the server that it asks, and hear itself.
+    """
     for _ in range(50):
+        port = random.randrange(20_000, 32_000)
         with (
             socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream,
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram,
         ):
-            stream.bind((host, 0))
             try:
-                datagram.bind((host, stream.getsockname()[1]))
+                stream.bind((host, port))
+                datagram.bind((host, port))
             except OSError:
                 continue
-            return int(stream.getsockname()[1])
+            return port
     raise AssertionError(f"no port of {host} is free for both UDP and TCP")
 
 
