@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
-.PHONY: help venv serve test check format lint types pages standards limits lock bench clean
+.PHONY: help venv serve test interop pythons check format lint types pages standards limits lock bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -22,8 +22,14 @@ $(STAMP): requirements.lock pyproject.toml
 serve: venv ## serve the example zone by DNS on 127.0.0.1:5300
 	@exec $(BIN)/pierhead serve dns --zone examples/zones $(if $(LISTEN),-l $(LISTEN))
 
-test: venv ## run the tests (two workers)
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
+test: venv ## unit tests, laws, scenarios and examples, in two processes
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/unit tests/laws tests/scenarios tests/examples examples
+
+interop: venv ## the tests that talk to NSD, Knot, BIND, curl and other programs
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/interop
+
+pythons: ## unit tests and laws on each other Python that is installed
+	@.ci/other-pythons 3.12 3.13
 
 check: venv format lint types ## format, lint, types, architecture, every block of every page
 	@$(BIN)/python -m pytest -q tests/architecture tests/docs
@@ -56,4 +62,4 @@ lock: ## write requirements.lock anew (needs uv)
 	  --all-extras --group dev -o requirements.lock pyproject.toml
 
 clean:
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-3.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

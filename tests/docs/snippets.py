@@ -42,7 +42,7 @@ DIRECTIVE = re.compile(
     r"^ *<!-- *(?P<key>not run|file|continues|stop|exit code)(?:: *(?P<value>.*?))? *-->"
 )
 HERE_DOCUMENT = re.compile(r"<<-?\s*['\"]?(\w+)")
-RUNS_THIS = re.compile(r"\bmake (test|check)\b|\.ci/run|\bpytest\b")
+RUNS_THIS = re.compile(r"\bmake (test|check|interop|pythons)\b|\.ci/run|\bpytest\b")
 TESTS = re.compile(r"^(async )?def test_", re.MULTILINE)
 HEADING = re.compile(r"^#{1,6} ")
 LOCAL_PORT = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1?\])[: ](\d{2,5})\b|-p (\d{2,5})\b")
