@@ -106,6 +106,23 @@ _CONNECTIONS = (
         example="maxconn=1000",
     ),
     Option(
+        key="maxconn-per-network",
+        meaning="connections served at a time by this listener for one network, account or name",
+        type=Whole(unit="connections"),
+        default_note=_SERVER_LIMIT,
+        schemes=_CONNECTED - {"inetd"},
+        example="maxconn-per-network=20",
+    ),
+    Option(
+        key="when-full",
+        meaning="what happens to a newcomer when all connections are taken: another gives way, "
+        "the newcomer is closed, or it waits in the system's backlog",
+        type=Choice(("evict", "refuse", "wait")),
+        default_note="the server's choice",
+        schemes=_CONNECTED - {"inetd"},
+        example="when-full=wait",
+    ),
+    Option(
         key="maxrate",
         meaning="connections accepted in a second by this listener",
         type=Whole(unit="connections per second"),

@@ -57,7 +57,16 @@ _UNIX_SCHEMES = {
 }
 _TCP = frozenset({"nodelay", "keepalive", "user-timeout", "notsent-lowat"})
 _CREDENTIALS = frozenset({"allow-uid", "allow-gid"})
-_CONNECTIONS = frozenset({"maxconn", "maxrate", "accept-backoff", "idle-timeout"})
+_CONNECTIONS = frozenset(
+    {
+        "maxconn",
+        "maxconn-per-network",
+        "when-full",
+        "maxrate",
+        "accept-backoff",
+        "idle-timeout",
+    }
+)
 _AF_VSOCK: int = getattr(socket, "AF_VSOCK", -1)
 
 

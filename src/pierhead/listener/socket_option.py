@@ -38,6 +38,8 @@ _SERVERS = frozenset(
         "name",
         "drain",
         "maxconn",
+        "maxconn-per-network",
+        "when-full",
         "maxrate",
         "accept-backoff",
         "idle-timeout",

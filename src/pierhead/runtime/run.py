@@ -40,7 +40,7 @@ importing: ContextVar[str | None] = ContextVar("importing", default=None)
 
 
 def run(
-    what: Endpoint | Application, *addresses: str | ListenSpec | Listener, **options: float
+    what: Endpoint | Application, *addresses: str | ListenSpec | Listener, **options: float | str
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain; blocks the calling thread.
 

@@ -18,6 +18,8 @@ _LIMITS = {
     "idle-timeout": "idle_timeout",
     "handshake-timeout": "handshake_timeout",
     "drain": "drain_timeout",
+    "maxconn-per-network": "max_connections_per_network",
+    "when-full": "when_full",
 }
 
 
@@ -37,7 +39,7 @@ class AtAddress:
     max_connections: int | None = None
     max_rate: int | None = None
     longest_back_off: float = LONGEST_BACK_OFF_S
-    limits: Mapping[str, float] = field(default_factory=dict)
+    limits: Mapping[str, float | str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, spec: ListenSpec) -> AtAddress:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from pierhead.admission import Admission
@@ -21,7 +22,18 @@ from pierhead.server.options import ServerOptions
 from pierhead.server.read_buffer import ReadBuffer
 from pierhead.server.worker import Workers
 
-__all__ = ["ConnectionScope", "ServedConnection"]
+__all__ = ["ConnectionScope", "ServedConnection", "Standing"]
+
+
+class Standing(Enum):
+    """What a connection is doing, as far as it matters to who gives way when all places are taken.
+
+    The handshake is half done as well; that is the server's to know.
+    """
+
+    HALF_DONE = "no whole message has come yet, or the next one has begun"
+    IDLE = "everything is answered"
+    BUSY = "it has something to do that would be lost"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -74,8 +86,8 @@ class ServedConnection(Protocol):
         """How many requests are being worked on."""
         ...
 
-    def idle_since(self) -> float | None:
-        """When the connection last had something to do; None while it has."""
+    def standing(self) -> tuple[Standing, float]:
+        """Return what the connection is doing, and when it last had something to do."""
         ...
 
     def sweep(self, now: float) -> None:

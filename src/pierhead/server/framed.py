@@ -33,7 +33,7 @@ from pierhead.codec.base import Framing, Order
 from pierhead.context import Context
 from pierhead.endpoint import FrameHandler, StreamHandler
 from pierhead.errors import FramingError, Overloaded, UsageError
-from pierhead.server.connection import ConnectionScope
+from pierhead.server.connection import ConnectionScope, Standing
 from pierhead.server.request import Requests
 from pierhead.server.turn import Turn
 from pierhead.server.write_deadline import WriteDeadline
@@ -192,11 +192,12 @@ class FramedConnection(asyncio.BufferedProtocol):
         """How many requests are being worked on."""
         return len(self._requests)
 
-    def idle_since(self) -> float | None:
-        """When the connection last had something to do; None while it has."""
-        if self._state is not _OPEN or self._is_busy() or self._framer.buffered:
-            return None
-        return self._last_active
+    def standing(self) -> tuple[Standing, float]:
+        """Return what the connection is doing, and when it last had something to do."""
+        if self._state is not _OPEN or self._is_busy() or not self._writable:
+            return Standing.BUSY, self._last_active
+        is_half_done = self._framer.buffered or not self._heard
+        return Standing.HALF_DONE if is_half_done else Standing.IDLE, self._last_active
 
     def current_idle_timeout(self) -> float:
         """The idle timeout in force, in seconds: the connection's own or the server's."""
@@ -245,8 +246,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             return
         self._state = _FINISHING
         self._close_reason = reason
-        # What has come in whole counts as accepted: `_pump` still takes it from the framer as
-        # the window allows. Only the transport is read no more.
+        # What has come in whole counts as accepted: `_pump` still takes it from the framer.
         if not self._ended:
             self._pause_reading()
         self._advance()

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 from pierhead.endpoint import StreamHandler
 from pierhead.listener.hand_over import hand_over
-from pierhead.server.connection import ConnectionScope
+from pierhead.server.connection import ConnectionScope, Standing
 from pierhead.server.hosted_transport import HostedTransport
 from pierhead.server.write_deadline import WriteDeadline
 
@@ -239,10 +239,18 @@ class HostedConnection(asyncio.Protocol):
         """How many requests are being worked on, as far as can be told."""
         return self.guest.in_flight
 
-    def idle_since(self) -> float | None:
-        """When the connection last had something to do; None while it has."""
-        is_idle = not self.guest.in_flight and self.guest.waits_for_peer
-        return self._last_active if is_idle and not self._is_finishing else None
+    def standing(self) -> tuple[Standing, float]:
+        """Return what the connection is doing, and when it last had something to do."""
+        if self._is_finishing or self.is_lingering:
+            return Standing.BUSY, self._last_active
+        # A guest that has been told nothing and says nothing has nothing to lose, even where it
+        # calls the whole connection one request.
+        if not self._heard and not self._write_deadline.handed_over:
+            return Standing.HALF_DONE, self._last_active
+        if self.guest.in_flight or not self.guest.waits_for_peer:
+            return Standing.BUSY, self._last_active
+        is_half_done = self._partial_since is not None
+        return Standing.HALF_DONE if is_half_done else Standing.IDLE, self._last_active
 
     def sweep(self, now: float) -> None:
         """Enforce this connection's deadlines."""

@@ -16,7 +16,8 @@ class Lost:
         listener: the listener's name.
         peer: who asked, as text.
         reason: ``drain`` (not done when the drain timeout passed), ``forced`` (given up at the
-            second signal), ``write`` (the peer did not take its replies in time),
+            second signal), ``evicted`` (all connections were taken, most of them by its network),
+            ``write`` (the peer did not take its replies in time),
             ``peer_gone`` (the peer broke the connection), ``unanswered`` (a request before it
             failed, and replies go in order), ``max_buffer_bytes`` (no buffer was to be had) or
             ``cancelled`` (the program cancelled the request's task).

@@ -11,11 +11,12 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pierhead.errors import UsageError
 from pierhead.limits import Limit
 
-__all__ = ["LIMITS", "ServerOptions"]
+__all__ = ["CHOICES", "LIMITS", "ServerOptions"]
 
 _NEXT_CONNECTION = "at the next connection; open ones live on"
 _NEXT_REQUEST = "at the next request; those in flight keep the old value"
@@ -28,11 +29,47 @@ LIMITS: tuple[Limit, ...] = (
         minimum=1,
         maximum=1_000_000,
         unit="connections",
-        meaning="Connections open at all addresses of one endpoint, handshakes included; when "
-        "full, the one that has been idle longest gives way, and if none is idle the newcomer is "
-        "closed. An address may have a lower limit of its own (maxconn=).",
+        meaning="Connections open at one address, handshakes included. What happens when all "
+        "are taken says when_full; an address may have a limit of its own (maxconn=).",
         source="RFC 7766 §6.2.2; NSD and domain allow 100",
         metric="dropped_total{reason=max_connections}, connections_closed_total{reason=evicted}",
+        effect=_NEXT_CONNECTION,
+    ),
+    Limit(
+        "max_connections_per_network",
+        default=0,
+        minimum=0,
+        maximum=1_000_000,
+        unit="connections",
+        meaning="Connections open at one address from one network, account or name; 0 for no "
+        "such limit. At the limit, a half-done or idle one of that network gives way, unless "
+        "when_full says otherwise.",
+        source="off: the network that holds most gives way when an address is full",
+        metric="dropped_total{reason=max_connections_per_network}",
+        effect=_NEXT_CONNECTION,
+    ),
+    Limit(
+        "network_ipv4_prefix",
+        default=24,
+        minimum=1,
+        maximum=32,
+        unit="bits",
+        meaning="How many leading bits of an IPv4 address make a network that connections are "
+        "counted by.",
+        source="response rate limiting (NSD, BIND: 24); addresses of one network are cheap",
+        metric="connections_closed_total{reason=evicted}",
+        effect=_NEXT_CONNECTION,
+    ),
+    Limit(
+        "network_ipv6_prefix",
+        default=56,
+        minimum=1,
+        maximum=128,
+        unit="bits",
+        meaning="How many leading bits of an IPv6 address make a network that connections are "
+        "counted by.",
+        source="response rate limiting (BIND: 56); RFC 6177 §2: one site",
+        metric="connections_closed_total{reason=evicted}",
         effect=_NEXT_CONNECTION,
     ),
     Limit(
@@ -194,6 +231,11 @@ LIMITS: tuple[Limit, ...] = (
     ),
 )
 
+#: Options that are words. ``when_full`` is what happens to a newcomer when an address has all the
+#: connections it may have: another one gives way (``evict``), it is closed (``refuse``), or it
+#: waits in the system's backlog until there is room (``wait``).
+CHOICES: Mapping[str, tuple[str, ...]] = {"when_full": ("evict", "refuse", "wait")}
+
 _BY_NAME: Mapping[str, Limit] = {limit.name: limit for limit in LIMITS}
 
 
@@ -202,6 +244,9 @@ class ServerOptions:
     """The limits in force; see `LIMITS` for each one's unit, range and effect."""
 
     max_connections: int = 1024
+    max_connections_per_network: int = 0
+    network_ipv4_prefix: int = 24
+    network_ipv6_prefix: int = 56
     max_requests: int = 1024
     max_replies_per_datagram: int = 100
     max_requests_per_connection: int = 32
@@ -216,21 +261,33 @@ class ServerOptions:
     max_write_buffer_bytes: int = 65_536
     read_size_bytes: int = 65_536
     batch_size: int = 32
+    when_full: str = "evict"
 
-    def changed(self, options: Mapping[str, float]) -> ServerOptions:
+    def changed(self, options: Mapping[str, float | str]) -> ServerOptions:
         """Return a copy with these limits, each checked.
 
         Raises:
             UsageError: an unknown name, or a value out of its range.
         """
-        checked = {name: _limit(name).check(value) for name, value in options.items()}
-        return dataclasses.replace(self, **checked)  # type: ignore[arg-type]  # checked by Limit
+        checked = {name: _checked(name, value) for name, value in options.items()}
+        return dataclasses.replace(self, **checked)
+
+
+def _checked(name: str, value: float | str) -> Any:
+    words = CHOICES.get(name)
+    if words is None:
+        return _limit(name).check(value)  # type: ignore[arg-type]  # which refuses text
+    if value not in words:
+        expected = f"{', '.join(words[:-1])} or {words[-1]}"
+        raise UsageError(f"{name} is {value!r}, expected {expected}")
+    return value
 
 
 def _limit(name: str) -> Limit:
     limit = _BY_NAME.get(name)
     if limit is None:
-        near = difflib.get_close_matches(name, _BY_NAME, 1)
-        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(_BY_NAME)}"
+        known = (*_BY_NAME, *CHOICES)
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
         raise UsageError(f"there is no option {name!r}{hint}")
     return limit

@@ -77,10 +77,10 @@ class Server:
         clock: Clock | None = None,
         metrics: Metrics | None = None,
         buffers: BufferSource | None = None,
-        **options: float,
+        **options: float | str,
     ) -> None:
         self._application = _application(what, addresses)
-        self._given = dict(options)
+        self._given: dict[str, float | str] = dict(options)
         self._options = [self._options_for(e) for e, _ in self._application.endpoints]
         self._clock: Clock = clock or SystemClock()
         self._buffers: BufferSource = buffers or BufferPool()
@@ -102,7 +102,7 @@ class Server:
         """The addresses as bound, in the grammar, in the order asked."""
         return [server.listener.local for _, server in self._servers]
 
-    def reconfigure(self, **options: float) -> None:
+    def reconfigure(self, **options: float | str) -> None:
         """Change limits while running; each says in its `Limit.effect` when it takes effect.
 
         Raises:
@@ -214,9 +214,8 @@ class Server:
                 alpn = self._application.endpoints[owner][0].alpn
                 listeners = await open_all(groups, buffers=self._buffers, protocols=alpn)
                 opened.append(listeners)
-                beside: list[StreamServer] = []
                 for listener in listeners:
-                    self._servers.append((owner, self._serve(owner, listener, beside)))
+                    self._servers.append((owner, self._serve(owner, listener)))
             if not self._servers:
                 raise self._nothing_left()
         except BaseException:
@@ -235,9 +234,7 @@ class Server:
             "leave optional out of one of them, so that its absence is an error of its own",
         )
 
-    def _serve(
-        self, owner: int, listener: Listener, beside: list[StreamServer]
-    ) -> DatagramServer | StreamServer:
+    def _serve(self, owner: int, listener: Listener) -> DatagramServer | StreamServer:
         endpoint, _ = self._application.endpoints[owner]
         if listener.transport is Transport.DATAGRAM:
             return self._serve_datagrams(endpoint, owner, cast(DatagramListener, listener))
@@ -260,7 +257,6 @@ class Server:
             workers=self._workers,
             on_lost=self.lost.add,
             wake_sweep=self._sweep.wake,
-            beside=beside,
         )
 
     def _serve_datagrams(
@@ -281,7 +277,7 @@ class Server:
         )
 
     def _options_for(
-        self, endpoint: Endpoint, given: Mapping[str, float] | None = None
+        self, endpoint: Endpoint, given: Mapping[str, float | str] | None = None
     ) -> ServerOptions:
         """What the caller says goes before what the protocol prefers, and that before ours."""
         preferred = ServerOptions().changed(endpoint.options)

@@ -12,15 +12,14 @@ import asyncio
 import dataclasses
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from itertools import islice
 from typing import cast
 
 from pierhead.admission import Admission, ConnectionAdmission
 from pierhead.buffer import BufferSource
 from pierhead.clock import Clock
-from pierhead.context import Peer, Via
+from pierhead.context import Credentials, Peer, Via
 from pierhead.endpoint import StreamHandler
 from pierhead.errors import HandshakeError
 from pierhead.failure_log import FailureLog
@@ -36,9 +35,10 @@ from pierhead.listener.base import (
 )
 from pierhead.metrics import Metrics
 from pierhead.server.at_address import AtAddress
-from pierhead.server.connection import ConnectionScope, ServedConnection
+from pierhead.server.connection import ConnectionScope, ServedConnection, Standing
 from pierhead.server.lost import Lost
 from pierhead.server.metered import ConnectionCounters
+from pierhead.server.occupancy import Network, Occupancy, network_of
 from pierhead.server.options import ServerOptions
 from pierhead.server.pace import Pace
 from pierhead.server.read_buffer import ReadBuffer
@@ -52,20 +52,28 @@ _log = logging.getLogger("pierhead.server")
 _SHORTEST_BACK_OFF_S = 0.05
 #: Connections accepted in a row before the loop turns, so that a flood starves nobody.
 _ACCEPTS_PER_TURN = 16
-#: Connections looked at to find one to evict.
-_LOOKED_AT = 64
+#: Connections that have given way and are not gone yet; a service may hold its requests fast.
+_LEAVING = 64
 
 
 class _Arriving:
-    """A connection that has been accepted and is not served yet."""
+    """A connection that has been accepted, first on its way to being served."""
 
-    __slots__ = ("accepted", "connection", "task")
+    __slots__ = ("accepted", "connection", "is_served", "since", "task")
 
     task: asyncio.Task[None]
 
-    def __init__(self, accepted: Accepted) -> None:
+    def __init__(self, accepted: Accepted, since: float) -> None:
         self.accepted = accepted
+        self.since = since
         self.connection: ServedConnection | None = None
+        self.is_served = False
+
+    def standing(self) -> tuple[Standing, float]:
+        """Return what the connection is doing, and since when."""
+        if self.connection is None or not self.is_served:
+            return Standing.HALF_DONE, self.since
+        return self.connection.standing()
 
 
 class StreamServer:
@@ -76,7 +84,6 @@ class StreamServer:
         handler: makes the object that serves a connection.
         options: the limits in force, where the address does not say otherwise; change them
             with `reconfigure`.
-        beside: the servers that share ``max_connections``; this one joins them.
         on_lost: told of every accepted request that will not be answered.
         wake_sweep: called when a connection opens, so that the owner sweeps deadlines.
     """
@@ -95,7 +102,6 @@ class StreamServer:
         workers: Workers,
         on_lost: Callable[[Lost], None],
         wake_sweep: Callable[[], None],
-        beside: list[StreamServer] | None = None,
     ) -> None:
         self.listener = listener
         self._at = AtAddress.of(listener.spec)
@@ -115,14 +121,14 @@ class StreamServer:
         self._on_lost = on_lost
         self._wake_sweep = wake_sweep
         self._name = self._at.name
-        self._beside = [] if beside is None else beside
-        self._beside.append(self)
         self._counters = ConnectionCounters(metrics, self._name)
         rate = self._at.max_rate
         self._pace = None if rate is None else Pace(rate, clock, self._counters)
         self._failures = FailureLog(clock)
         self._connections: dict[ConnectionScope, ServedConnection] = {}
         self._attaching: set[_Arriving] = set()
+        self._places: Occupancy[_Arriving] = Occupancy()
+        self._has_room = asyncio.Event()
         self._accepting: asyncio.Task[None] | None = None
         self._all_closed = asyncio.Event()
         self._ended = asyncio.Event()
@@ -140,6 +146,7 @@ class StreamServer:
         self.options = self._at.apply(options)
         for scope in self._connections:
             scope.options = self.options
+        self._has_room.set()  # there may be
 
     def __len__(self) -> int:
         """Return how many connections there are, handshakes included."""
@@ -206,6 +213,8 @@ class StreamServer:
         back_off = _SHORTEST_BACK_OFF_S
         in_a_row = 0
         while True:
+            if self.options.when_full == "wait":
+                await self._wait_for_room()
             if self._pace is not None:
                 await self._pace.wait()
             try:
@@ -227,6 +236,20 @@ class StreamServer:
                 in_a_row = 0
                 await asyncio.sleep(0)
 
+    async def _wait_for_room(self) -> None:
+        """Return once another connection may be open; newcomers wait in the system's backlog."""
+        if len(self) < self._max_connections:
+            return
+        began = self._clock.monotonic()
+        self._counters.count("accepts_paused_total").value += 1
+        try:
+            while len(self) >= self._max_connections and self.options.when_full == "wait":
+                self._has_room.clear()
+                await self._has_room.wait()
+        finally:
+            waited = self._clock.monotonic() - began
+            self._counters.count("accepts_paused_seconds_total").value += waited
+
     def _report_accept_error(self, error: Exception) -> None:
         self._counters.count("accept_errors_total").value += 1
         if isinstance(error, OutOfDescriptors):
@@ -241,16 +264,18 @@ class StreamServer:
     def _take(self, accepted: Accepted) -> None:
         self._counters.accepted.value += 1
         via = self._via(accepted)
+        network = self._network(accepted.peer, via.credentials)
         try:
-            taken = self._may_come_in(accepted, via)
+            taken = self._may_come_in(accepted, via, network)
         except Exception as error:  # a check of the program's own failed
             self._failures.report(f"{self._name}: admission", error)
             taken = False
         if not taken:
             accepted.close()
             return
-        arriving = _Arriving(accepted)
+        arriving = _Arriving(accepted, self._clock.monotonic())
         self._attaching.add(arriving)
+        self._places.add(arriving, network)
         arriving.task = asyncio.get_running_loop().create_task(self._attach(arriving, via))
         arriving.task.add_done_callback(partial(self._attached, arriving))
 
@@ -266,14 +291,18 @@ class StreamServer:
             credentials=credentials,
         )
 
-    def _may_come_in(self, accepted: Accepted, via: Via) -> bool:
-        # Where a PROXY header is to name the client, the checks wait for that name.
-        if not names_peer(accepted) and not self._admits(accepted.peer, via):
+    def _network(self, peer: Peer, credentials: Credentials | None) -> Network:
+        options = self.options
+        return network_of(
+            peer, credentials, options.network_ipv4_prefix, options.network_ipv6_prefix
+        )
+
+    def _may_come_in(self, accepted: Accepted, via: Via, network: Network) -> bool:
+        # Where a PROXY header is to name the client, what depends on it waits for that name.
+        is_named = not names_peer(accepted)
+        if is_named and not (self._admits(accepted.peer, via) and self._has_share(network)):
             return False
-        full = self._makes_no_room()
-        if full:
-            self._counters.dropped(full)
-        return not full
+        return self._makes_room(network)
 
     def _admits(self, peer: Peer, via: Via) -> bool:
         for check in self._connection_admission:
@@ -283,7 +312,7 @@ class StreamServer:
                 return False
         return True
 
-    def _scope(self, peer: Peer, via: Via) -> ConnectionScope:
+    def _scope(self, arriving: _Arriving, peer: Peer, via: Via) -> ConnectionScope:
         scope = ConnectionScope(
             peer=peer,
             via=via,
@@ -295,38 +324,47 @@ class StreamServer:
             failures=self._failures,
             workers=self._workers,
             lost=lambda reason: self._on_lost(Lost(self._name, str(peer), reason)),
-            closed=lambda: self._closed(scope),
+            closed=lambda: self._closed(arriving, scope),
         )
         return scope
 
-    def _makes_no_room(self) -> str:
-        """Make room for one more; return the limit that forbids it, or "".
+    @property
+    def _max_connections(self) -> int:
+        return self._at.max_connections or self.options.max_connections
 
-        Room is made at the cost of the connection that is idle longest: of this listener where
-        its own limit is reached, of all that share the limit otherwise.
-        """
-        own = self._at.max_connections
-        if own is not None and len(self) >= own:
-            return "" if _evict([self]) else "maxconn"
-        if sum(map(len, self._beside)) >= self.options.max_connections:
-            return "" if _evict(self._beside) else "max_connections"
-        return ""
+    def _makes_room(self, newcomer: Network) -> bool:
+        """Make room for one more, at the cost of another; count it where that cannot be."""
+        if len(self._places) < self._max_connections:
+            return True
+        if self.options.when_full == "evict" and len(self) < self._max_connections + _LEAVING:
+            victim = self._places.gives_way(newcomer)
+            if victim is not None:
+                self._evict(victim)
+                return True
+        self._counters.dropped("max_connections" if self._at.max_connections is None else "maxconn")
+        return False
 
-    def longest_idle(self) -> tuple[float, ServedConnection] | None:
-        """Return a connection that has nothing to do, and since when; None if all are busy.
+    def _has_share(self, network: Network) -> bool:
+        """Tell whether this network may have one more, perhaps at the cost of one of its own."""
+        share = self.options.max_connections_per_network
+        if not share or self._places.held_by(network) < share:
+            return True
+        victim = None
+        if self.options.when_full == "evict":
+            victim = self._places.gives_way_within(network)
+        if victim is None:
+            self._counters.dropped("max_connections_per_network")
+            return False
+        self._evict(victim)
+        return True
 
-        Of some that came first, the one idle longest: looking at all of them for each newcomer
-        would make a flood of newcomers dear. Those found busy go to the end of the line.
-        """
-        found: tuple[float, ServedConnection] | None = None
-        for scope in list(islice(self._connections, _LOOKED_AT)):
-            connection = self._connections[scope]
-            since = connection.idle_since()
-            if since is None:
-                self._connections[scope] = self._connections.pop(scope)
-            elif found is None or since < found[0]:
-                found = since, connection
-        return found
+    def _evict(self, victim: _Arriving) -> None:
+        self._places.remove(victim)
+        if victim.is_served and victim.connection is not None:
+            victim.connection.abort("evicted")
+        else:
+            self._counters.closed("evicted")
+            victim.task.cancel()
 
     async def _attach(self, arriving: _Arriving, via: Via) -> None:
         accepted = arriving.accepted
@@ -354,6 +392,7 @@ class StreamServer:
         connection = arriving.connection
         assert connection is not None
         scope.options = self.options
+        arriving.is_served = True
         self._connections[scope] = connection
         self._attaching.discard(arriving)  # it would be counted twice
         self._counters.open.value += 1
@@ -369,41 +408,49 @@ class StreamServer:
         peer = accepted.peer
         if arrival is not None:
             via, peer = _arrived(via, peer, arrival), arrival.peer
-            if names_peer(accepted) and not self._admits(peer, via):
+            if names_peer(accepted) and not self._admits_named(arriving, peer, via):
                 accepted.close()
                 return None
-        scope = self._scope(peer, via)
+        scope = self._scope(arriving, peer, via)
         connection = arriving.connection = self._handler(scope)
         await accepted.attach(cast(asyncio.BaseProtocol, connection))
         return scope
 
+    def _admits_named(self, arriving: _Arriving, peer: Peer, via: Via) -> bool:
+        """Make up for the checks that waited for the client's name."""
+        if not self._admits(peer, via):
+            return False
+        if peer is arriving.accepted.peer:  # the proxy speaks for itself
+            network = self._network(peer, via.credentials)
+        else:
+            network = self._network(peer, None)
+        self._places.remove(arriving)
+        if not self._has_share(network):
+            return False
+        self._places.add(arriving, network)
+        return True
+
     def _attached(self, arriving: _Arriving, task: asyncio.Task[None]) -> None:
         self._attaching.discard(arriving)
+        if not arriving.is_served:
+            self._places.remove(arriving)
         if task.cancelled():
             arriving.accepted.close()  # which does nothing unless it was cancelled before it began
         elif (error := task.exception()) is not None:
             self._failures.report(self._name, error)
         self._note_if_empty()
 
-    def _closed(self, scope: ConnectionScope) -> None:
+    def _closed(self, arriving: _Arriving, scope: ConnectionScope) -> None:
         scope.has_ended = True
+        self._places.remove(arriving)
         if self._connections.pop(scope, None) is not None:
             self._counters.open.value -= 1
         self._note_if_empty()
 
     def _note_if_empty(self) -> None:
+        self._has_room.set()
         if not self._connections and not self._attaching:
             self._all_closed.set()
-
-
-def _evict(servers: Sequence[StreamServer]) -> bool:
-    """Close the connection that has been idle longest; false where none is found idle."""
-    idle = [found for server in servers if (found := server.longest_idle()) is not None]
-    if not idle:
-        return False
-    _, victim = min(idle, key=lambda pair: pair[0])
-    victim.abort("evicted")
-    return True
 
 
 def _arrived(via: Via, socket_peer: Peer, arrival: Arrival) -> Via:

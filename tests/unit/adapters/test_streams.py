@@ -148,7 +148,10 @@ async def test_a_callback_that_does_not_return_is_cancelled_and_named(clock, net
 
 async def test_a_full_server_closes_newcomers_and_no_callback(network, server):
     started = await server(streams.serve(shout), "mem:full", max_connections=1)
-    first, second = await dialled("mem:full"), await dialled("mem:full")
+    first = await dialled("mem:full")
+    first[1].write(b"there\n")  # until then it is half done, and would give way
+    assert await first[0].readline() == b"THERE\n"
+    second = await dialled("mem:full")
     with pytest.raises(ConnectionResetError):
         await second[0].read()
     first[1].write(b"here\n")

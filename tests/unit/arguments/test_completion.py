@@ -33,7 +33,12 @@ def test_behind_tls_only_streams_are_offered() -> None:
 
 
 def test_keys_are_offered_that_are_for_this_address() -> None:
-    assert words("./a?m") == ["./a?maxconn=", "./a?maxrate=", "./a?mode="]
+    assert words("./a?m") == [
+        "./a?maxconn=",
+        "./a?maxconn-per-network=",
+        "./a?maxrate=",
+        "./a?mode=",
+    ]
     assert words("@a?mo") == []
     assert "tcp::80?reuseport" in words("tcp::80?re")
 

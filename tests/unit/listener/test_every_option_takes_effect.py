@@ -88,6 +88,12 @@ IN_FORCE = {
     "name": ("name=public", lambda one: one._at.name, "public"),
     "drain": ("drain=7s", lambda one: one.options.drain_timeout, 7.0),
     "maxconn": ("maxconn=3", lambda one: one._at.max_connections, 3),
+    "maxconn-per-network": (
+        "maxconn-per-network=2",
+        lambda one: one.options.max_connections_per_network,
+        2,
+    ),
+    "when-full": ("when-full=wait", lambda one: one.options.when_full, "wait"),
     "maxrate": ("maxrate=4", lambda one: one._pace._rate.interval_ns, 250_000_000),
     "accept-backoff": ("accept-backoff=300ms", lambda one: one._at.longest_back_off, 0.3),
     "idle-timeout": ("idle-timeout=9s", lambda one: one.options.idle_timeout, 9.0),
@@ -98,7 +104,7 @@ CONNECTIONS = ("tcp", "unix", "unixseq", "vsock", "vsockseq", *PASSED, "mem")
 @proves(
     *pairs("name drain", *KERNEL, "vsock", "vsockseq", "mem", "memgram"),
     *pairs("maxconn idle-timeout", *CONNECTIONS, "inetd"),
-    *pairs("maxrate accept-backoff", *CONNECTIONS),
+    *pairs("maxrate accept-backoff maxconn-per-network when-full", *CONNECTIONS),
 )
 async def test_the_server_does_as_the_address_says(places, key, place):
     """What comes of it there is shown by tests/unit/server, test_at_address.py and test_pace.py."""
@@ -514,6 +520,8 @@ async def test_the_same_seed_loses_the_same(key, place):
                 "user-timeout=30s",
                 "notsent-lowat=16KiB",
                 "maxconn=3",
+                "maxconn-per-network=2",
+                "when-full=wait",
                 "maxrate=3",
                 "accept-backoff=1s",
                 "idle-timeout=9s",

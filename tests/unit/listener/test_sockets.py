@@ -248,6 +248,7 @@ def test_every_option_is_the_sockets_or_is_refused(key, scheme):
         example = "type=stream"
     spec = ListenSpec.parse(f"{scheme}:{PLACES[scheme]}?{example}")
     servers = {"name", "drain", "maxconn", "maxrate", "accept-backoff", "idle-timeout"}
+    servers |= {"maxconn-per-network", "when-full"}
     servers |= {"allow-uid", "allow-gid", "handshake-timeout"}
     if key == "type" and "dgram" in example:
         return

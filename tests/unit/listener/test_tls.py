@@ -379,7 +379,7 @@ async def test_a_hello_that_trickles_in_is_read_all_the_same(cert, context):
 
 
 async def test_a_stalled_handshake_counts_as_a_connection_and_is_cut(cert):
-    options = {"max_connections": 1, "handshake_timeout": 0.05}
+    options = {"max_connections": 1, "handshake_timeout": 0.05, "when_full": "refuse"}
     async with Server(lines.serve(shout), f"tls+mem:a?cert={cert}", **options) as server:
         first = await Raw.dial("mem:a")
         await until(lambda: counted(server, "connections_accepted_total") == 1)

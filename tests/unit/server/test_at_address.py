@@ -122,15 +122,142 @@ async def test_a_newcomer_above_maxconn_is_closed_where_all_are_busy() -> None:
         assert await asking == b"x\n"
 
 
-async def test_max_connections_is_shared_by_the_addresses_of_an_endpoint() -> None:
+async def test_one_address_cannot_shut_another_of_the_same_endpoint() -> None:
     async with Server(lines.serve(upper), "mem:a", "mem:b", max_connections=2) as server:
-        oldest, newer = connect("a"), connect("b")
-        assert await oldest.ask(b"x") == b"X\n"
-        assert await newer.ask(b"x") == b"X\n"
-        assert await connect("b").ask(b"y") == b"Y\n"
-        assert oldest.is_gone  # whichever address it came by
-        assert not newer.is_gone
-        assert server.metrics.total("connections_open") == 2
+        quiet = connect("b")
+        assert await quiet.ask(b"x") == b"X\n"
+        crowd = [connect("a") for _ in range(5)]
+        for one in crowd:
+            await one.ask(b"y")
+        assert not quiet.is_gone
+        assert await quiet.ask(b"z") == b"Z\n"
+        assert server.metrics.total("connections_open", listener="mem:a") == 2
+        assert server.metrics.total("connections_open", listener="mem:b") == 1
+
+
+async def test_full_addresses_refuse_newcomers_where_they_say_so() -> None:
+    address = "mem:a?maxconn=1&when-full=refuse"
+    async with Server(lines.serve(upper), address) as server:
+        first = connect("a")
+        assert await first.ask(b"x") == b"X\n"
+        assert await connect("a").ask(b"y") == b""
+        assert await first.ask(b"z") == b"Z\n"
+        assert server.metrics.total("dropped_total", reason="maxconn") == 1
+
+
+@pytest.mark.parametrize("where", ["address", "server"])
+async def test_full_addresses_let_newcomers_wait_where_they_say_so(where: str) -> None:
+    option, keywords = (
+        ("&when-full=wait", {}) if where == "address" else ("", {"when_full": "wait"})
+    )
+    async with Server(lines.serve(upper), f"mem:a?maxconn=1{option}", **keywords) as server:
+        first = connect("a")
+        assert await first.ask(b"x") == b"X\n"
+        second, third = connect("a"), connect("a")
+        asking = asyncio.ensure_future(second.ask(b"y"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not asking.done()
+        assert server.metrics.total("connections_accepted_total") == 1
+        assert server.metrics.total("accepts_paused_total") == 1
+        first.transport.close()
+        assert await asking == b"Y\n"
+        second.transport.close()
+        assert await third.ask(b"z") == b"Z\n"
+        assert server.metrics.total("connections_closed_total", reason="evicted") == 0
+
+
+async def test_waiting_for_room_ends_where_the_limit_is_raised_or_the_server_stops() -> None:
+    server = Server(lines.serve(upper), "mem:a", max_connections=1, when_full="wait")
+    async with server:
+        first, second, third = connect("a"), connect("a"), connect("a")
+        assert await first.ask(b"x") == b"X\n"
+        server.reconfigure(max_connections=2)
+        assert await second.ask(b"y") == b"Y\n"
+        assert not third.received
+    assert third.is_gone
+
+
+async def test_one_network_may_have_a_limit_of_its_own() -> None:
+    address = "tcp:127.0.0.1:0?maxconn-per-network=2"
+    async with Server(lines.serve(upper), address, network_ipv4_prefix=32) as server:
+        port = int(server.addresses[0].rpartition(":")[2])
+        greedy = [await _talk("127.0.0.1", port) for _ in range(3)]
+        other = await _talk("127.0.0.2", port)
+        assert await greedy[0][0].read() == b""  # it was idle longest, of its network
+        assert await _ask(other) == await _ask(greedy[1]) == await _ask(greedy[2]) == b"X\n"
+        server.reconfigure(when_full="refuse")
+        refused = await asyncio.open_connection("127.0.0.1", port)
+        assert await refused[0].read() == b""
+        assert server.metrics.total("dropped_total", reason="max_connections_per_network") == 1
+        for _, writer in (*greedy, other, refused):
+            writer.close()
+
+
+async def _talk(source: str, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    pair = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
+    assert await _ask(pair) == b"X\n"
+    return pair
+
+
+async def _ask(pair: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bytes:
+    pair[1].write(b"x\n")
+    return await asyncio.wait_for(pair[0].readline(), 20)
+
+
+@pytest.mark.parametrize("octets", [b"", b"x", b"\x16\x03\x01"])
+async def test_half_done_connections_of_one_network_do_not_shut_a_listener(octets: bytes) -> None:
+    async with Server(lines.serve(upper), "tcp:127.0.0.1:0", max_connections=20) as server:
+        port = int(server.addresses[0].rpartition(":")[2])
+        honest = await _talk("127.0.1.1", port)
+        flood = []
+        for _ in range(60):
+            pair = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.2.1", 0))
+            pair[1].write(octets)
+            flood.append(pair)
+        late = await _talk("127.0.3.1", port)
+        neighbour = await _talk("127.0.2.2", port)
+        assert await _ask(honest) == await _ask(late) == await _ask(neighbour) == b"X\n"
+        assert server.metrics.total("dropped_total") == 0
+        for _, writer in (honest, late, neighbour, *flood):
+            writer.close()
+
+
+async def test_the_client_that_a_proxy_names_is_who_is_counted() -> None:
+    async with Server(lines.serve(upper), "proxy+mem:a?maxconn=4"):
+
+        async def come(client: str) -> Client:
+            one = connect("a")
+            one.transport.write(f"PROXY TCP4 {client} 192.0.2.1 7 80\r\n".encode())
+            assert await one.ask(b"x") == b"X\n"
+            return one
+
+        honest = await come("198.51.100.1")
+        flood = [await come(f"203.0.113.{n}") for n in range(6)]
+        late = await come("198.51.100.2")
+        assert [one.is_gone for one in flood] == [True, True, True, True, False, False]
+        assert await honest.ask(b"x") == await late.ask(b"x") == b"X\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs SO_PEERCRED")
+async def test_peers_of_a_unix_socket_are_counted_by_account(tmp_path) -> None:
+    import os
+
+    address = f"unix:{tmp_path}/s?maxconn-per-network=1&when-full=refuse"
+    async with Server(lines.serve(upper), address) as server:
+        first = await asyncio.open_unix_connection(f"{tmp_path}/s")
+        assert await _ask(first) == b"X\n"
+        ((_, one),) = server._servers
+        assert one._places.held_by(("uid", os.geteuid())) == 1
+        second = await asyncio.open_unix_connection(f"{tmp_path}/s")
+        assert await second[0].read() == b""
+        for _, writer in (first, second):
+            writer.close()
+
+
+def test_what_happens_when_full_is_one_of_three_words() -> None:
+    with pytest.raises(UsageError, match="when_full is 'panic', expected evict, refuse or wait"):
+        Server(lines.serve(upper), "mem:a", when_full="panic")
 
 
 async def test_endpoints_share_no_limit() -> None:

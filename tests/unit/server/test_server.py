@@ -12,7 +12,7 @@ from pierhead.admission import allow
 from pierhead.codec import Lines
 from pierhead.errors import AddressError, ListenError, UsageError
 from pierhead.protocols import lines
-from pierhead.server.options import LIMITS, ServerOptions
+from pierhead.server.options import CHOICES, LIMITS, ServerOptions
 from pierhead.server.sweep import Sweep
 
 
@@ -213,8 +213,11 @@ async def test_an_endpoint_without_datagrams_refuses_a_datagram_address() -> Non
 def test_defaults_and_table_agree() -> None:
     defaults = ServerOptions()
     assert {limit.name: limit.default for limit in LIMITS} == {
-        name: getattr(defaults, name) for name in ServerOptions.__dataclass_fields__
+        name: getattr(defaults, name)
+        for name in ServerOptions.__dataclass_fields__
+        if name not in CHOICES
     }
+    assert all(getattr(defaults, name) in words for name, words in CHOICES.items())
     for limit in LIMITS:
         assert limit.check(limit.default) == limit.default
 

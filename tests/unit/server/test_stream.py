@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 from typing import Any
@@ -80,7 +81,7 @@ class FakeListener:
 
 
 class Bench:
-    def __init__(self, service: Any = None, checks: tuple[Any, ...] = (), **options: float) -> None:
+    def __init__(self, service: Any = None, checks: tuple[Any, ...] = (), **options: Any) -> None:
         async def upper(frame: bytes, context: Any) -> bytes:
             return frame.upper()
 
@@ -159,26 +160,6 @@ async def test_each_connection_counts_once_while_others_come() -> None:
     await it.stop()
 
 
-async def test_finding_room_looks_at_a_bounded_number_of_connections() -> None:
-    it = Bench(max_connections=200)
-    clients = [await it.connect() for _ in range(200)]
-    asked = 0
-    for client in clients:
-        connection = client.transport.protocol
-        idle_since = connection.idle_since
-
-        def counted(idle_since: Any = idle_since) -> float | None:
-            nonlocal asked
-            asked += 1
-            return idle_since()
-
-        connection.idle_since = counted
-    newcomer = await it.connect()
-    assert not newcomer.closed
-    assert asked <= 64
-    await it.stop()
-
-
 async def test_when_full_of_busy_connections_the_newcomer_is_closed() -> None:
     gate = asyncio.get_running_loop().create_future()
 
@@ -199,9 +180,65 @@ async def test_when_full_of_busy_connections_the_newcomer_is_closed() -> None:
     await it.stop()
 
 
+async def test_a_handshake_counts_as_a_connection_and_gives_way_first() -> None:
+    never = [asyncio.get_running_loop().create_future() for _ in range(2)]
+    it = Bench(max_connections=3, linger_timeout=0)
+    idle = await it.connect()
+    idle.send(b"a\n")
+    await settle()
+    handshakes = [await it.connect(handshake=one) for one in never]
+    newcomers = [await it.connect() for _ in range(2)]
+    assert [one.closed for one in handshakes] == [True, True]
+    assert not any(one.closed for one in newcomers)
+    assert not idle.transport.closed
+    assert it.metrics.total("connections_closed_total", reason="evicted") == 2
+    assert len(it.server) == 3
+    await it.stop()
+
+
+async def test_busy_connections_of_a_flood_give_way_to_another_network_and_are_named() -> None:
+    async def never(frame: bytes, context: Any) -> bytes:
+        await asyncio.get_running_loop().create_future()
+        return frame
+
+    it = Bench(never, max_connections=3)
+    flood = [await it.connect("flood") for _ in range(3)]
+    for client in flood:
+        client.send(b"a\n")
+    await settle()
+    assert (await it.connect("flood")).closed
+    assert not (await it.connect("honest")).closed
+    assert [client.transport.aborted for client in flood] == [True, False, False]
+    assert it.lost == [Lost("mem:test", "flood", "evicted")]
+    it.server.abort("drain")
+    await it.stop()
+
+
+async def test_connections_that_do_not_leave_when_told_to_are_bounded() -> None:
+    gate = asyncio.get_running_loop().create_future()
+
+    async def stubborn(frame: bytes, context: Any) -> bytes:
+        while not gate.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(gate)
+        return frame
+
+    it = Bench(stubborn, max_connections=10)
+    for n in range(200):
+        client = await it.connect(f"{n % 2}")  # each takes what the other has
+        if not client.closed:
+            client.send(b"a\n")
+        if n % 10 == 0:
+            await it.connect(f"newcomer {n}")
+    assert len(it.server) <= 10 + 64
+    gate.set_result(None)
+    it.server.abort("drain")
+    await it.stop()
+
+
 async def test_a_handshake_counts_as_a_connection_and_has_a_deadline() -> None:
     never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    it = Bench(max_connections=1, handshake_timeout=0.01)
+    it = Bench(max_connections=1, handshake_timeout=0.01, when_full="refuse")
     first = await it.connect(handshake=never)
     second = await it.connect()
     assert second.closed
