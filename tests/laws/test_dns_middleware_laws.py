@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import itertools
 
 import pytest
 from hypothesis import given, settings
@@ -34,20 +34,48 @@ OPTIONS = st.lists(
 
 
 @settings(deadline=None)
-@given(st.binary(max_size=200))
-def test_any_octets_are_options_that_read_back_or_an_error(data):
-    with contextlib.suppress(DecodeError):
-        options = parse_options(data)
-        assert build_opt(Edns(options=options))[11:] == data
+@given(OPTIONS, st.integers(0, 300), st.binary(max_size=3))
+def test_options_are_refused_exactly_where_they_are_cut_off_or_followed_by_less(
+    options, cut, surplus
+):
+    whole = b"".join(
+        code.to_bytes(2, "big") + len(value).to_bytes(2, "big") + value for code, value in options
+    )
+    assert parse_options(whole) == tuple(options)
+    assert build_opt(Edns(options=parse_options(whole)))[11:] == whole
+    ends = list(itertools.accumulate((4 + len(value) for _, value in options), initial=0))
+    for data in (whole[:cut], whole + surplus):
+        if len(data) in ends or data == whole:
+            assert whole.startswith(build_opt(Edns(options=parse_options(data)))[11:])
+        else:
+            with pytest.raises(DecodeError):
+                parse_options(data)
 
 
 @settings(deadline=None)
-@given(st.sampled_from([b"", b"\x00\x00", b"\x00\x01", b"\x00\x02"]), st.binary(max_size=24))
-def test_any_octets_are_a_client_subnet_that_reads_back_or_an_error(head, tail):
-    with contextlib.suppress(DecodeError):
-        subnet = parse_client_subnet(head + tail)
-        assert subnet.to_wire() == head + tail
-        assert subnet.scope == 0
+@given(st.sampled_from([(1, 32), (2, 128)]), st.data())
+def test_a_client_subnet_is_read_exactly_if_its_address_has_the_bits_it_says(family, data):
+    number, width = family
+    source = data.draw(st.integers(0, width))
+    bits = data.draw(st.integers(0, 2**source - 1)) << (-source % 8)
+    address = bits.to_bytes((source + 7) // 8, "big")
+    wire = number.to_bytes(2, "big") + bytes((source, 0)) + address
+    subnet = parse_client_subnet(wire)
+    assert (subnet.family, subnet.source, subnet.scope, subnet.address) == (
+        number,
+        source,
+        0,
+        address,
+    )
+    assert subnet.to_wire() == wire
+    broken = [wire + b"\0", wire[:3] + b"\1" + address, wire[:2] + bytes((width + 1, 0)) + address]
+    if address:
+        broken.append(wire[:-1])
+    if source % 8:
+        broken.append(wire[:-1] + bytes((wire[-1] | 1,)))
+    for refused in broken:
+        with pytest.raises(DecodeError):
+            parse_client_subnet(refused)
 
 
 @settings(deadline=None)
