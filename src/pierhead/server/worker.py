@@ -157,7 +157,10 @@ class _Worker(Coroutine[Any, Any, None]):
         self._rest: Coroutine[Any, Any, None] | None = None
         self._begun = False
         self.parked: asyncio.Future[None] = loop.create_future()
-        self.task: asyncio.Task[None] = loop.create_task(self, name="pierhead worker")
+        # Not `loop.create_task`: a task factory of the program's may wrap what it is given in a
+        # coroutine that awaits it, as tracing libraries do. What a task runs here is no coroutine
+        # of anybody's that could be traced; the service's own tasks do go through the factory.
+        self.task: asyncio.Task[None] = asyncio.Task(self, loop=loop, name="pierhead worker")
 
     def take_over(self, rest: Coroutine[Any, Any, None], context: Context) -> None:
         """Make this what the task runs from now on."""

@@ -61,6 +61,11 @@ async def now(value: Any) -> Any:
     return value
 
 
+async def soon(value: Any) -> Any:
+    await asyncio.sleep(0)  # else an eager task has ended before anybody waits for it
+    return value
+
+
 async def later(future: asyncio.Future[Any]) -> Any:
     return await future
 
@@ -208,7 +213,7 @@ async def test_a_timeout_inside_works_as_in_any_task(bench: Bench, turns: int) -
 async def test_a_task_group_inside_works_as_in_any_task(bench: Bench) -> None:
     async def together() -> str:
         async with asyncio.TaskGroup() as group:
-            first, second = group.create_task(now("a")), group.create_task(now("b"))
+            first, second = group.create_task(soon("a")), group.create_task(soon("b"))
         return first.result() + second.result()
 
     task = await bench.in_callback(together())
