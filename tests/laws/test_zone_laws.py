@@ -144,6 +144,29 @@ def test_every_question_has_an_answer_that_fits_together(
     assert len(set(reply.answer)) == len(reply.answer) <= 2 * 9 + 1
 
 
+@pytest.mark.rfc("1034", "4.3.2")
+@settings(max_examples=200, deadline=None)
+@given(records=st.lists(st.tuples(OWNERS, DATA, OWNERS), max_size=8), target=OWNERS)
+def test_the_addresses_beside_an_answer_are_those_that_would_be_answered(
+    records: list[tuple[str, str, str]], target: str
+):
+    text = "".join(f"{owner} 5 {data.format(to)}\n" for owner, data, to in records)
+    try:
+        found = parse_zone(HEAD + f"{text}mail 5 MX 1 {target}\n".encode(), origin="example.")
+    except ConfigError:
+        assume(False)
+    zones = Zones([found])
+    mail = lookup(zones, name.from_text("mail.example."), iana.MX, minimal=False)
+    direct = lookup(zones, name.from_text(f"{target}.example."), iana.A)
+    beside = [(at, rrset) for at, rrset in mail.additional if rrset.rdatas != (b"\xc0\0\2\x35",)]
+    if direct.authoritative and [rrset.rtype for _, rrset in direct.answer] == [iana.A]:
+        assert beside == list(direct.answer)
+    elif direct.authoritative:
+        assert beside == []
+    else:  # glue, which is written under the name itself
+        assert all(rrset.owner == at for at, rrset in beside)
+
+
 FRONTS = st.lists(st.sampled_from(["x", "*", "yz"]), max_size=5)
 TOPS = st.sampled_from(["a", "b", "c"])
 CHAINS = st.dictionaries(TOPS, st.tuples(st.sampled_from(["DNAME", "CNAME"]), FRONTS, TOPS))

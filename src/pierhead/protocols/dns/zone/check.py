@@ -115,10 +115,11 @@ def _refuse_stray_soa(draft: Draft, soa: DraftSet, faults: Faults) -> None:
 
 def _check_name_servers(draft: Draft, key: Name, servers: DraftSet, faults: Faults) -> None:
     if key.startswith(b"\x01*"):
-        faults.error(
+        # "Discouraged, but not barred": the names it stands for are not delegated.
+        faults.warning(
             servers[PLACE],
-            f"{name.to_text(servers[OWNER])} has NS records; "
-            "a delegation cannot be a wildcard (RFC 4592 §4.2)",
+            f"{name.to_text(servers[OWNER])} has NS records, which delegate no name that a "
+            "wildcard stands for (RFC 4592 §4.2)",
             "delegate each name by itself",
             "ns",
         )

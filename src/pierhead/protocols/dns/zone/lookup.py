@@ -17,6 +17,7 @@ from itertools import chain
 
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
+from pierhead.protocols.dns.zone.additional import ADDRESSES, wanted
 from pierhead.protocols.dns.zone.denial import Denial, Link
 from pierhead.protocols.dns.zone.node import Node
 from pierhead.protocols.dns.zone.zone import Zone, Zones
@@ -29,9 +30,6 @@ __all__ = ["Found", "lookup"]
 #: from above: each name of such a chain is compressed with a pointer into the one before, and
 #: dnspython reads no name of more than 16 pointers.
 _MAX_CHAIN = 8
-_ADDRESS_TYPES = (iana.A, iana.AAAA)
-#: Where the name that wants addresses starts in the RDATA (RFC 1035 §3.3, 2782, 9460 §4.1).
-_TARGET_OFFSETS = {iana.NS: 0, iana.MX: 2, iana.SRV: 6, iana.SVCB: 2, iana.HTTPS: 2}
 
 
 class Found:
@@ -155,8 +153,8 @@ class _Walk:
         self.proofs: dict[Link, None] = {}
         self.glue: list[tuple[Name, RRset]] = []
         self.additional: list[tuple[Name, RRset]] = []
-        #: The last set of the answer that is no signature.
-        self.last: RRset | None = None
+        #: The last set of the answer that is no signature, as a section has it.
+        self.last: tuple[Name, RRset] | None = None
         self.steps: list[str] | None = [] if trace else None
 
     def found(self) -> Found:
@@ -244,7 +242,7 @@ class _Walk:
             return None
         if closest is not None and self._chain is not None:
             self._prove(self._chain.no_closer(qname.lower(), closest))
-        self.last = alias or matching[-1]
+        self.last = (qname, alias or matching[-1])
         if alias is not None:
             self._answer(qname, node, alias)
             self._note("3a: {} is an alias", qname)
@@ -254,7 +252,7 @@ class _Walk:
         self._note("3a: {} has records of this type", qname)
         if self.qtype == iana.NS:
             # Who asks for name servers is about to talk to them: no courtesy (RFC 8109 §4).
-            self.additional.extend(self._behind(matching[0]))
+            self.additional.extend(self._behind(qname, matching[0]))
         return None
 
     def _redirect(self, qname: Name, node: Node) -> Name | None:
@@ -271,8 +269,8 @@ class _Walk:
         # RFC 6672 §3.1: "The TTL of the synthesized CNAME RR ... is set to the TTL of the DNAME".
         # It has no signature (§5.3.1): who validates makes it anew from the DNAME.
         alias = RRset(qname, iana.CNAME, dname.ttl, (target,), dname.rclass)
-        self.answer.append((qname, alias))
-        self.last = alias
+        self.last = (qname, alias)
+        self.answer.append(self.last)
         return None if self.qtype == iana.CNAME else target
 
     def _refer(self, zone: Zone, cut: Node, after_alias: bool) -> None:
@@ -290,11 +288,11 @@ class _Walk:
             # RFC 4035 §3.1.4: without DS records, the proof that there are none.
             self._prove(self._chain.no_type(servers.owner.lower()))
         for target in servers.rdatas:
-            node = zone.nodes.get(target.lower())
+            node = zone.stand_in(target.lower())
             if node is not None:
                 # Below the cut, no one else has the address; elsewhere, another way leads to it.
                 section = self.glue if node.cut is cut else self.additional
-                section.extend(self._addresses(node))
+                self._show_all(section, target, node, ADDRESSES)
 
     # What is signed, and what is proven
 
@@ -330,45 +328,49 @@ class _Walk:
 
     def add_courtesies(self) -> None:
         """Add the NS set of the zone and the addresses behind the answer (step 6)."""
-        answer = self.last
-        if answer is None or self.authority or self.rcode:
+        if self.last is None or self.authority or self.rcode:
             return
         servers = self.zone.apex.sets.get(iana.NS)
-        if servers is not None and servers is not answer:
+        if servers is not None and servers is not self.last[1]:
             self._show(self.authority, servers.owner, self.zone.apex, servers)
-        listed = {id(rrset) for _, rrset in self.additional} | {id(answer)}
-        for rrset in (answer, *(rrset for _, rrset in self.authority)):
-            for owner, extra in self._behind(rrset):
-                if id(extra) not in listed:
-                    listed.add(id(extra))
+        # A set of a wildcard is another set under another name.
+        listed = {(at.lower(), id(rrset)) for at, rrset in (*self.additional, self.last)}
+        for shown, rrset in (self.last, *self.authority):
+            for owner, extra in self._behind(shown, rrset):
+                each = (owner.lower(), id(extra))
+                if each not in listed:
+                    listed.add(each)
                     self.additional.append((owner, extra))
 
-    def _behind(self, rrset: RRset) -> list[tuple[Name, RRset]]:
-        offset = _TARGET_OFFSETS.get(rrset.rtype)
-        if offset is None:
-            return []
+    def _behind(self, shown: Name, rrset: RRset) -> list[tuple[Name, RRset]]:
+        """Return what the names in a set lead to; ``shown`` is its owner in the answer.
+
+        Each of them is looked up like a question (RFC 1034 §4.3.2 step 6), but for aliases, which
+        are not followed.
+        """
         found: list[tuple[Name, RRset]] = []
         for rdata in rrset.rdatas:
-            target = rdata[offset : _end_of_name(rdata, offset)]
-            bound = rrset.rtype in (iana.SVCB, iana.HTTPS)
-            if bound and target == name.ROOT and rdata[:2] != b"\0\0":
-                target = rrset.owner  # RFC 9460 §2.5.2: "." means the owner in ServiceMode
-            zone = self.zones.find(target.lower())
-            node = zone.nodes.get(target.lower()) if zone is not None else None
-            if node is None:
-                continue
-            found.extend(self._addresses(node))
-            if bound and rdata[:2] == b"\0\0" and node.cut is None and rrset.rtype in node.sets:
-                self._show(found, target, node, node.sets[rrset.rtype])
+            for target, types in wanted(rrset.rtype, rdata, shown):
+                key = target.lower()
+                zone = self.zones.find(key)
+                node = zone.stand_in(key) if zone is not None else None
+                if node is None:
+                    continue
+                self._show_all(found, target, node, types)
+                if iana.SRV in types and iana.SRV in node.sets:
+                    found += self._behind(target, node.sets[iana.SRV])
         return found
 
-    def _addresses(self, node: Node) -> list[tuple[Name, RRset]]:
-        found: list[tuple[Name, RRset]] = []
-        for rtype in _ADDRESS_TYPES:
+    def _show_all(
+        self, section: list[tuple[Name, RRset]], shown: Name, node: Node, types: tuple[int, ...]
+    ) -> None:
+        """Append what a node has of these types; of what is not the zone's, addresses alone."""
+        for rtype in types:
             rrset = node.sets.get(rtype)
-            if rrset is not None:
-                self._show(found, rrset.owner, node, rrset)
-        return found
+            if rrset is not None and (node.cut is None or rtype in ADDRESSES):
+                # In the letter case of the zone, unless it is a wildcard's.
+                is_own = len(rrset.owner) == len(shown) and rrset.owner.lower() == shown.lower()
+                self._show(section, rrset.owner if is_own else shown, node, rrset)
 
     def _note(self, text: str, about: Name) -> None:
         if self.steps is not None:
@@ -385,9 +387,3 @@ def _matching(node: Node, qtype: int) -> list[RRset]:
         # RFC 8482 §4.1: one set is enough, and no use to those who reflect traffic.
         return list(node.sets.values())[:1]
     return []
-
-
-def _end_of_name(rdata: bytes, position: int) -> int:
-    while length := rdata[position]:
-        position += 1 + length
-    return position + 1

@@ -97,6 +97,26 @@ class Zone:
         """Whether the zone has keys; without them signatures mean nothing (RFC 4035 §2.1)."""
         return iana.DNSKEY in self.apex.sets
 
+    def stand_in(self, key: Name) -> Node | None:
+        """Return the node that speaks for a name in lower case: its own, or that of a wildcard.
+
+        None where the name does not exist, or is outside the zone. What a delegation or a DNAME
+        rules is no wildcard's (RFC 1034 §4.3.3), nor are empty non-terminals (RFC 4592 §2.2.2).
+        """
+        nodes = self.nodes
+        node = nodes.get(key)
+        if node is not None:
+            return node
+        closest = key
+        while node is None:
+            if len(closest) == 1:
+                return None
+            closest = closest[closest[0] + 1 :]
+            node = nodes.get(closest)
+        if node.cut is not None or iana.DNAME in node.sets:
+            return None
+        return nodes.get(b"\x01*" + closest)
+
     def rrsets(self) -> Iterator[RRset]:
         """Give every set of the zone, glue included: the SOA record first, then as written."""
         yield self.soa

@@ -447,6 +447,77 @@ def test_services_come_with_what_they_point_to(qname: str, qtype: str, expected:
     assert shown(ask(qname, qtype, minimal=False).additional)[: len(expected)] == expected
 
 
+SECOND = parse_zone(
+    b"""$TTL 300
+@ SOA ns.elsewhere.test. h 1 7200 900 1209600 60
+@ NS ns.elsewhere.test.
+*.wild A 192.0.2.1
+x.ent.wild TXT x
+*.lp L32 1 192.0.2.0
+host A 192.0.2.2
+moved DNAME wild
+*.alias CNAME host
+sub NS ns.elsewhere.test.
+*.sub A 192.0.2.3
+mx MX 1 one.wild
+mx MX 2 two.wild
+mx MX 3 ent.wild
+mx MX 4 x.moved
+mx MX 5 x.alias
+mx MX 6 x.sub
+mx MX 7 none
+*.mx MX 1 x.wild
+_s._tcp SRV 0 0 5060 s.wild
+kx KX 1 k.wild
+afs AFSDB 1 a.wild
+rt RT 1 r.wild
+mb MB b.wild
+md MD d.wild
+mf MF f.wild
+lp LP 1 l.lp
+naptr NAPTR 1 1 "s" "x" "" _s._tcp
+naptr NAPTR 1 1 "A" "x" "" n.wild
+naptr NAPTR 1 1 "U" "x" "!^.*$!x!" u.wild
+*.svc HTTPS 1 .
+*.svc A 192.0.2.7
+alias HTTPS 0 foo.svc
+service SVCB 1 foo.wild
+""",
+    origin="example.",
+)
+
+
+@pytest.mark.rfc("1034", "4.3.2")
+@pytest.mark.rfc("4592", "3.3.1")
+@pytest.mark.parametrize(
+    ("qname", "qtype", "expected"),
+    [
+        ("mx.example.", "MX", ["one.wild.example. A", "two.wild.example. A"]),
+        ("any.mx.example.", "MX", ["x.wild.example. A"]),
+        ("_s._tcp.example.", "SRV", ["s.wild.example. A"]),
+        ("kx.example.", "KX", ["k.wild.example. A"]),
+        ("afs.example.", "AFSDB", ["a.wild.example. A"]),
+        ("rt.example.", "RT", ["r.wild.example. A"]),
+        ("mb.example.", "MB", ["b.wild.example. A"]),
+        ("md.example.", "MD", ["d.wild.example. A"]),
+        ("mf.example.", "MF", ["f.wild.example. A"]),
+        ("lp.example.", "LP", ["l.lp.example. L32"]),
+        (
+            "naptr.example.",
+            "NAPTR",
+            ["_s._tcp.example. SRV", "s.wild.example. A", "n.wild.example. A"],
+        ),
+        ("Any.svc.example.", "HTTPS", ["Any.svc.example. A"]),
+        ("alias.example.", "HTTPS", ["foo.svc.example. A", "foo.svc.example. HTTPS"]),
+        ("service.example.", "SVCB", ["foo.wild.example. A"]),
+    ],
+)
+def test_what_an_answer_leads_to_is_looked_up_as_any_name_is(
+    qname: str, qtype: str, expected: list[str]
+):
+    assert shown(ask(qname, qtype, Zones([SECOND]), minimal=False).additional) == expected
+
+
 def test_a_full_denial_or_referral_is_no_longer_than_a_minimal_one():
     for qname in ("nowhere.example.", "www.sub.example.", "dangling.example.", "loop1.example."):
         full, minimal = ask(qname, minimal=False), ask(qname)
