@@ -186,7 +186,8 @@ def echo(target: Target, count: int, lines: int = 1) -> None:
                     done += lines
                     missing = len(batch)
                     if left > 0:
-                        sock.send(batch)
+                        # An echo answers the same datagram of the same sender once in a while.
+                        sock.send(b"%063d\n" % left if target.network == "udp" else batch)
                         left -= lines
                 waiting[number] = sock, missing
             return done

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pierhead.address import ListenSpec
     from pierhead.buffer import BufferPool, BufferSource
-    from pierhead.codec import Delimited, LengthPrefixed, Lines, Netstring
+    from pierhead.codec import Delimited, LengthPrefixed, Lines, Netstring, Octets
     from pierhead.codec.base import Codec, Order, WireFormat
     from pierhead.coded import coded
     from pierhead.context import Context, Peer, Via
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pierhead.metrics import Metrics
     from pierhead.runtime.run import run
     from pierhead.server.framed import framed
-    from pierhead.server.serve import serve
+    from pierhead.server.serve import raw, serve
     from pierhead.server.server import Server
     from pierhead.service import Middleware, Service, stack
 
@@ -51,6 +51,7 @@ __all__ = [
     "Metrics",
     "Middleware",
     "Netstring",
+    "Octets",
     "Order",
     "Peer",
     "PierheadError",
@@ -61,6 +62,7 @@ __all__ = [
     "coded",
     "framed",
     "listening_sockets",
+    "raw",
     "run",
     "serve",
     "stack",
@@ -81,6 +83,7 @@ _HOMES = {
     "Metrics": "metrics",
     "Middleware": "service",
     "Netstring": "codec",
+    "Octets": "codec",
     "Order": "codec.base",
     "Peer": "context",
     "PierheadError": "errors",
@@ -91,6 +94,7 @@ _HOMES = {
     "coded": "coded",
     "framed": "server.framed",
     "listening_sockets": "listener.sockets",
+    "raw": "server.serve",
     "run": "runtime.run",
     "serve": "server.serve",
     "stack": "service",

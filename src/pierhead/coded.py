@@ -29,6 +29,9 @@ def coded(service: ServiceFunction[Q, R], codec: Codec[Q, R]) -> FrameHandler:
     A service may have an ``answer_now(request, peer, via)``, a plain function that returns the
     reply where it is known at once, else None: it is asked first, and saves making a request. A
     layer around the service hides it, since a layer has to see every request.
+
+    A service whose reply is its request, such as an echo, says so by an attribute ``reflects``
+    that is true; then datagrams that would make two of its kind talk for ever are dropped.
     """
     answer_message = as_service(service)
     decode, encode = codec.decode, codec.encode
@@ -47,7 +50,8 @@ def coded(service: ServiceFunction[Q, R], codec: Codec[Q, R]) -> FrameHandler:
 
     known = getattr(service, "answer_now", None)
     answer_now = None if known is None else _answer_now(known, codec)
-    return FrameHandler(answer_frame, getattr(codec, "reject", None), answer_now)
+    reflects = bool(getattr(service, "reflects", False))
+    return FrameHandler(answer_frame, getattr(codec, "reject", None), answer_now, reflects)
 
 
 def _answer_now(

@@ -33,11 +33,14 @@ class FrameHandler:
             deadline or a limit failed; None for silence.
         answer_now: a ready answer, asked after admission and before decoding; None where there
             is none. It must be quick, never block, and agree with the service.
+        reflects: whether a reply is its request, so that two such services can be made to talk to
+            each other for ever: see `pierhead.server.loops`.
     """
 
     service: Service[bytes, bytes]
     reject: Callable[[PierheadError, bytes], bytes | None] | None = None
     answer_now: Callable[[bytes, Peer, Via], bytes | None] | None = None
+    reflects: bool = False
 
 
 class StreamHandler(Protocol):

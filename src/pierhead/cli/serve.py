@@ -70,10 +70,19 @@ def serve_lines(function: str, specs: Sequence[ListenSpec], encoding: str) -> No
 @serve.command("echo", cls=ListenCommand, epilog=_ECHO_EPILOG)
 @listens(example="tcp:127.0.0.1:7000")
 def serve_echo(specs: Sequence[ListenSpec]) -> None:
-    """Answer each line with itself; a datagram is one line."""
-    from pierhead.protocols import lines
+    """Answer each line with itself, and each datagram as it is.
 
-    serve_endpoint(dataclasses.replace(lines.serve(lines.echo, encoding=None), name="echo"), specs)
+    Over UDP this is a risk: the sender of a datagram may be forged, and gets the answer. Listen
+    on networks that you trust.
+    """
+    from pierhead.protocols import lines
+    from pierhead.server.serve import raw
+
+    of_lines = lines.serve(lines.echo, encoding=None)
+    endpoint = dataclasses.replace(of_lines, name="echo", datagram=raw(lines.echo).datagram)
+    if any(one.address.scheme == "udp" for spec in specs for one in spec.resolve(endpoint)):
+        click.echo("warning: echo over UDP answers whoever a datagram says it is from", err=True)
+    serve_endpoint(endpoint, specs)
 
 
 def _load(reference: str) -> Any:

@@ -13,6 +13,7 @@ from pierhead.codec.delimited import Delimited
 from pierhead.codec.length_prefixed import LengthPrefixed
 from pierhead.codec.lines import Lines
 from pierhead.codec.netstring import Netstring
+from pierhead.codec.octets import Octets
 
 __all__ = [
     "Codec",
@@ -22,6 +23,7 @@ __all__ = [
     "LengthPrefixed",
     "Lines",
     "Netstring",
+    "Octets",
     "Order",
     "Rejecting",
     "WireFormat",

@@ -25,6 +25,7 @@ from pierhead.listener.base import Claiming, Datagram, DatagramListener, ReplyTo
 from pierhead.listener.wrap import unwrapped
 from pierhead.metrics import Metric, Metrics
 from pierhead.server.at_address import AtAddress
+from pierhead.server.loops import OWN_ADDRESSES, Reflections
 from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
 from pierhead.server.request import Request, RequestCounters, Requests
@@ -95,6 +96,9 @@ class DatagramServer:
         self._loop = asyncio.get_running_loop()
         self._name = self._at.name
         local = unwrapped(listener).local
+        self._own: str | None = local
+        OWN_ADDRESSES.add(local)
+        self._reflections = Reflections() if handler.reflects else None
         self._via = Via(
             transport=Transport.DATAGRAM,
             scheme=local.partition(":")[0],
@@ -167,34 +171,50 @@ class DatagramServer:
         self.listener.stop()
         self._flush()
         self.listener.close()
+        if self._own is not None:
+            OWN_ADDRESSES.remove(self._own)
+            self._own = None
 
-    def _on_readable(self) -> None:
-        options = self.options
+    def _receive(self) -> list[Datagram]:
         try:
-            batch = self.listener.receive_batch(options.batch_size)
+            batch = self.listener.receive_batch(self.options.batch_size)
         except OSError as error:
             self._pause(error)
-            return
+            return []
         self._pause_s = _SHORTEST_PAUSE_S
         if self.listener.truncated != self._truncated_so_far:
             self._count_truncated()
         if self._claiming is not None:
             self._count_refused(self._claiming)
+        self._received.value += len(batch)
+        return batch
+
+    def _on_readable(self) -> None:
+        batch = self._receive()
         if not batch:
             return
-        self._received.value += len(batch)
+        options = self.options
         self._batches.value += 1
         received_at = self._clock.monotonic()
         deadline = received_at + options.request_timeout
         peer_of, via, requests = self.listener.peer, self._via, self.requests
         requests.max_replies = options.max_replies_per_datagram
-        claiming = self._claiming
+        claiming, suspects = self._claiming, OWN_ADDRESSES.suspects
         self._flush_due = True  # at the end, for all that is answered in place
         admission, answer_now = self._admission, self._answer_now
+        reflections = self._reflections
         for frame, reply_to in batch:
             peer = peer_of(reply_to)
             if claiming is not None:
                 via = claiming.via(reply_to, self._via)
+                if self._is_loop(via.socket_peer):
+                    continue
+            raw = peer.raw
+            glance = raw[2:4] if type(raw) is bytes else raw[1] if type(raw) is tuple else raw
+            if glance in suspects and self._is_loop(peer):
+                continue
+            if reflections is not None and self._is_reflected(frame, peer, received_at):
+                continue
             try:
                 if admission is not None:
                     verdict = admission(frame, peer, via)
@@ -221,6 +241,21 @@ class DatagramServer:
         self._flush()
         if requests:
             self._wake_sweep()
+
+    def _is_loop(self, peer: Peer | None) -> bool:
+        """Tell whether an answer would come back to this process, or can arrive nowhere."""
+        reason = None if peer is None else OWN_ADDRESSES.why_silent(peer)
+        if reason is not None:
+            self._drop(reason)
+        return reason is not None
+
+    def _is_reflected(self, frame: bytes, peer: Peer, now: float) -> bool:
+        """Tell whether a service that sends back what it gets had better not."""
+        assert self._reflections is not None
+        reason = self._reflections.why_silent(frame, peer, now)
+        if reason is not None:
+            self._drop(reason)
+        return reason is not None
 
     def _pause(self, error: OSError) -> None:
         """Stop receiving for a while: an error that stays would make the loop spin."""

@@ -7,13 +7,14 @@ from typing import TypeVar
 
 from pierhead.admission import Admission
 from pierhead.codec.base import WireFormat
+from pierhead.codec.octets import Octets
 from pierhead.coded import coded
 from pierhead.endpoint import Endpoint
 from pierhead.errors import UsageError
 from pierhead.server.framed import framed
 from pierhead.service import ServiceFunction
 
-__all__ = ["serve"]
+__all__ = ["raw", "serve"]
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -45,6 +46,32 @@ def serve(
         name=name,
         datagram=handler,
         stream=framed(handler, wire_format.framing, wire_format.order),
+        short_form=short_form,
+        admission=tuple(admission),
+    )
+
+
+def raw(
+    service: ServiceFunction[bytes, bytes],
+    *,
+    name: str = "raw",
+    admission: Sequence[Admission] = (),
+    short_form: tuple[str, ...] = ("udp",),
+) -> Endpoint:
+    """Return the service as an endpoint for datagrams, whose octets it gets and gives as they are.
+
+    Packets of a seqpacket connection are served as well; a stream has no borders of messages, so
+    it needs a wire format: `serve`.
+
+    Args:
+        service: answers the octets of one datagram.
+        name: for logs and messages.
+        admission: checks on every datagram, in order.
+        short_form: the schemes that an address without a scheme stands for.
+    """
+    return Endpoint(
+        name=name,
+        datagram=coded(service, Octets()),
         short_form=short_form,
         admission=tuple(admission),
     )

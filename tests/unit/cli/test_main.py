@@ -210,6 +210,19 @@ def test_dns_refuses_options_that_cannot_be(tmp_path: Path, options: list[str]) 
     assert "Traceback" not in ended.stderr
 
 
+def test_echo_sends_datagrams_back_as_they_are_and_says_what_that_risks(tmp_path: Path) -> None:
+    command = [*pierhead_command(), "serve", "echo", "-l", "udp:127.0.0.1:0"]
+    with Running(command, cwd=tmp_path) as running:
+        assert "answers whoever a datagram says it is from" in running.line("warning:")
+        port = int(running.line("ready").rpartition(":")[2])
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.settimeout(10)
+            for octets in (b"a\n", b"a\nb\r\n", b"\n", b"\0\xff"):
+                client.sendto(octets, ("127.0.0.1", port))
+                assert client.recv(100) == octets
+        assert running.stop() == 0
+
+
 def test_echo_answers_on_all_four_kinds_of_socket(tmp_path: Path) -> None:
     addresses = ["tcp:127.0.0.1:0", "udp:127.0.0.1:0", "unix:./s.sock", "unixgram:./d.sock"]
     options = [word for address in addresses for word in ("-l", address)]

@@ -5,8 +5,8 @@
 
     run(lines.serve(shout), "tcp:127.0.0.1:7000", "unix:./shout.sock")
 
-A line ends with LF or CR LF on input and with LF on output. Over datagrams each datagram is one
-line, with or without its end.
+A line ends with LF or CR LF on input and with LF on output. A datagram holds one
+line or several, with or without an end; their answers share a datagram.
 """
 
 from pierhead.protocols.lines.serve import echo, serve, wire_format

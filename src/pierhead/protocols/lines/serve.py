@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 from pierhead.admission import Admission
@@ -10,6 +11,7 @@ from pierhead.codec import Lines
 from pierhead.codec.base import Order, WireFormat
 from pierhead.context import Context, Peer, Via
 from pierhead.endpoint import Endpoint
+from pierhead.protocols.lines.datagram import each_line
 from pierhead.protocols.lines.wire import Bytes, Text
 from pierhead.server.serve import serve as serve_format
 from pierhead.service import ServiceFunction
@@ -69,6 +71,9 @@ def serve(
     long, or that the service fails to answer, ends its connection; a datagram gets no reply. A
     reply that holds a newline is an error of the service.
 
+    A datagram may hold several lines, one behind the other; the answers to them come back in one
+    datagram, as lines. Where one of them is refused, all are.
+
     Args:
         service: answers one line: with a line, None for silence, or many lines.
         encoding: of the text; None gives the service bytes and takes bytes.
@@ -76,16 +81,15 @@ def serve(
         admission: checks on every line before it is decoded, in order.
     """
     lines: WireFormat[Any, Any] = wire_format(encoding, max_length_bytes=max_length_bytes)
-    return serve_format(
-        service,
-        lines,
-        name="lines",
-        admission=admission,
-    )
+    endpoint = serve_format(service, lines, name="lines", admission=admission)
+    assert endpoint.datagram is not None
+    return replace(endpoint, datagram=each_line(endpoint.datagram))
 
 
 class _Echo:
     """Answers a line with itself, at once."""
+
+    reflects = True
 
     async def __call__(self, line: bytes, context: Context) -> bytes:
         return line
