@@ -10,6 +10,13 @@ from typing import Literal
 
 __all__ = ["Metric", "Metrics"]
 
+#: Metrics of one name and listener that are told apart by their labels. A label may come from
+#: what a peer has sent, by way of a check or a service; what is more is counted together.
+_MOST_SERIES = 256
+#: The longest value of a label, in characters.
+_LONGEST_VALUE = 200
+_OTHER = "other"
+
 
 class Metric:
     """One number: add to it as a counter, or set it as a gauge."""
@@ -37,6 +44,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._metrics: dict[tuple[str, tuple[tuple[str, str], ...]], Metric] = {}
+        self._series: dict[tuple[str, str], int] = {}
 
     def counter(self, name: str, **labels: str) -> Metric:
         """Return the counter of this name and these labels, made at the first call."""
@@ -63,8 +71,24 @@ class Metrics:
     ) -> Metric:
         key = (name, tuple(sorted(labels.items())))
         metric = self._metrics.get(key)
-        if metric is None:
-            metric = self._metrics[key] = Metric(name, key[1], kind)
+        return self._new(key, labels, kind) if metric is None else metric
+
+    def _new(
+        self,
+        key: tuple[str, tuple[tuple[str, str], ...]],
+        labels: dict[str, str],
+        kind: Literal["counter", "gauge"],
+    ) -> Metric:
+        name = key[0]
+        owner = name, labels.get("listener", "")
+        number = self._series.get(owner, 0)
+        cut = {label: value[:_LONGEST_VALUE] for label, value in labels.items()}
+        if number >= _MOST_SERIES:
+            cut = {label: cut[label] if label == "listener" else _OTHER for label in cut}
+        if cut != labels:
+            return self._metric(name, cut, kind)
+        self._series[owner] = number + 1
+        metric = self._metrics[key] = Metric(name, key[1], kind)
         return metric
 
 

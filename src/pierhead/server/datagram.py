@@ -45,6 +45,8 @@ _SEND_REASONS = {
 
 _log = logging.getLogger("pierhead.server")
 
+#: Reasons whose counters are at hand; a check of the program's own may make up any number.
+_REASONS = 64
 #: Receiving pauses this long after an error, doubled up to the longest.
 _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
@@ -341,7 +343,9 @@ class DatagramServer:
     def _drop(self, reason: str) -> None:
         counter = self._dropped.get(reason)
         if counter is None:
-            counter = self._dropped[reason] = self._count("dropped_total", reason=reason)
+            counter = self._count("dropped_total", reason=reason)
+            if len(self._dropped) < _REASONS:
+                self._dropped[reason] = counter
         counter.value += 1
 
     def _count(self, name: str, **labels: str) -> Metric:

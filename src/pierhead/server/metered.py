@@ -7,6 +7,9 @@ from pierhead.server.request import RequestCounters
 
 __all__ = ["ConnectionCounters"]
 
+#: Reasons whose counters are at hand; a check of the program's own may make up any number.
+_REASONS = 64
+
 
 class ConnectionCounters:
     """The counters of one stream listener, shared by its connections."""
@@ -35,12 +38,16 @@ class ConnectionCounters:
         """Count one frame or connection that gets no service."""
         counter = self._dropped.get(reason)
         if counter is None:
-            counter = self._dropped[reason] = self.count("dropped_total", reason=reason)
+            counter = self.count("dropped_total", reason=reason)
+            if len(self._dropped) < _REASONS:
+                self._dropped[reason] = counter
         counter.value += 1
 
     def closed(self, reason: str) -> None:
         """Count one connection that ended, and why."""
         counter = self._closed.get(reason)
         if counter is None:
-            counter = self._closed[reason] = self.count("connections_closed_total", reason=reason)
+            counter = self.count("connections_closed_total", reason=reason)
+            if len(self._closed) < _REASONS:
+                self._closed[reason] = counter
         counter.value += 1

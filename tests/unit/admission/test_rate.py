@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -139,3 +142,39 @@ def test_the_table_never_grows_past_its_bound(hosts, max_sources):
 def test_a_number_out_of_range_is_refused(wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
         per_source_rate(**{"per_second": 1, "burst": 1, **wrong})
+
+
+@pytest.mark.parametrize("source", ["names", "IPv6", "IPv4"])
+def test_the_full_table_takes_no_more_memory_than_is_documented(source):
+    def peer(number):
+        if source == "names":
+            return Peer(f"{number:0>108}")
+        if source == "IPv6":
+            return Peer((str(ipaddress.IPv6Address(2**127 + (number << 64))), 53))
+        return Peer((str(ipaddress.IPv4Address(2**31 + number)), 53))
+
+    check = per_source_rate(max_sources=8192, clock=Held())
+    tracemalloc.start()
+    try:
+        for number in range(9000):
+            check(b"", peer(number), VIA)
+        assert len(check) == 8192
+        # 12 MB for 65,536, as the table of limits says.
+        assert tracemalloc.get_traced_memory()[0] < 12_000_000 * 8192 / 65_536
+    finally:
+        tracemalloc.stop()
+
+
+def test_names_are_told_apart_from_each_other_and_from_addresses():
+    check = per_source_rate(1, 1, clock=Held())
+    names = [Peer("x" * 107 + last) for last in "ab"]
+    addresses = [Peer((host, 1)) for host in ("0.0.0.0", "255.255.255.255", "::", "ffff::")]
+    assert [asked(check, peer, 2) for peer in (*names, *addresses)] == [1] * 6
+
+
+def test_a_source_that_goes_on_sending_is_not_the_one_to_forget():
+    check = per_source_rate(1000, 1000, max_sources=3, clock=Held())
+    for number in range(100):
+        asked(check, "192.0.2.1")
+        asked(check, f"198.51.100.{number}")
+    assert asked(check, "192.0.2.1", 1000) == 900

@@ -1,0 +1,46 @@
+"""Metrics: numbers by name and labels, bounded whatever a label is made of."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+from pierhead.metrics import Metrics
+from pierhead.server.metered import ConnectionCounters
+
+
+def test_labels_that_a_peer_can_make_up_do_not_fill_memory() -> None:
+    metrics = Metrics()
+    metrics.counter("dropped_total", listener="b", reason="own").add()
+    tracemalloc.start()
+    try:
+        for number in range(4000):
+            metrics.counter("dropped_total", listener="a", reason=f"{number:0>10000}").add()
+            metrics.counter("dropped_total", listener="a", reason=f"short {number}").add()
+        assert tracemalloc.get_traced_memory()[0] < 300_000
+    finally:
+        tracemalloc.stop()
+    assert len(metrics.snapshot()) <= 256 + 2
+    # Nothing goes uncounted, and what was there before is counted by its own name.
+    assert metrics.total("dropped_total", listener="a") == 8000
+    assert metrics.total("dropped_total", listener="a", reason="other") > 7000
+    metrics.counter("dropped_total", listener="b", reason="own").add()
+    assert metrics.total("dropped_total", listener="b", reason="own") == 2
+
+
+def test_a_listener_keeps_its_name_however_many_reasons_it_has() -> None:
+    metrics = Metrics()
+    for listener in "abc":
+        for number in range(300):
+            metrics.counter("dropped_total", listener=listener, reason=str(number)).add()
+    assert [metrics.total("dropped_total", listener=one) for one in "abc"] == [300] * 3
+
+
+def test_counters_at_hand_are_bounded_as_well() -> None:
+    metrics = Metrics()
+    counters = ConnectionCounters(metrics, "a")
+    for number in range(1000):
+        counters.dropped(f"reason {number}")
+        counters.closed(f"reason {number}")
+    assert len(counters._dropped) <= 64
+    assert len(counters._closed) <= 64
+    assert metrics.total("dropped_total") == metrics.total("connections_closed_total") == 1000
