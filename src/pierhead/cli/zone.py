@@ -130,7 +130,7 @@ def _report(verdict: _Verdict, quiet: bool) -> None:
 def _summary(found: Zone) -> str:
     records = _count(found)
     parts = [f"{records} records", f"serial {found.serial}"]
-    if found.denial is not None:
+    if found.is_signed:
         parts.append("signed")
     if found.warnings:
         count = len(found.warnings)

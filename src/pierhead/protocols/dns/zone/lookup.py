@@ -91,7 +91,7 @@ def lookup(
         qname: the name as asked; its letter case comes back in the answer.
         qtype: the type asked for; those that are commands (AXFR, IXFR) are not for lookup.
         qclass: the class; ANY (255) gives the zone's, never authoritatively (RFC 1034 §4.3.2).
-        dnssec: add signatures and proofs, which clients ask for with the DO bit.
+        dnssec: add what signed zones have of signatures and proofs, as the DO bit asks for.
         minimal: leave out what nobody needs: the NS set beside an answer, and addresses, except
             those of name servers asked for.
         trace: fill ``steps``.
@@ -106,7 +106,7 @@ def lookup(
         if node is not None and node.cut is None:
             rrset = node.sets.get(qtype)
             if rrset is not None and qtype != iana.NS:
-                signatures = node.signatures.get(qtype) if dnssec else None
+                signatures = node.signatures.get(qtype) if dnssec and zone.is_signed else None
                 if signatures is None:
                     return Found(iana.NOERROR, True, ((qname, rrset),))
                 return Found(iana.NOERROR, True, ((qname, rrset), (qname, signatures)))
@@ -283,7 +283,7 @@ class _Walk:
         if iana.DS in cut.sets:
             # RFC 4035 §3.1.4; from a zone without keys nobody could check them.
             if self.dnssec and zone.is_signed:
-                self._show(self.authority, servers.owner, cut, cut.sets[iana.DS])
+                self._show(self.authority, servers.owner, cut, cut.sets[iana.DS], zone)
         elif self._chain is not None:
             # RFC 4035 §3.1.4: without DS records, the proof that there are none.
             self._prove(self._chain.no_type(servers.owner.lower()))
@@ -292,7 +292,7 @@ class _Walk:
             if node is not None:
                 # Below the cut, no one else has the address; elsewhere, another way leads to it.
                 section = self.glue if node.cut is cut else self.additional
-                self._show_all(section, target, node, ADDRESSES)
+                self._show_all(section, target, node, ADDRESSES, zone)
 
     # What is signed, and what is proven
 
@@ -302,14 +302,14 @@ class _Walk:
         # another name the same set of a wildcard is another set.
         key = shown.lower()
         if not any(rrset is each and at.lower() == key for at, each in self.answer):
-            self._show(self.answer, shown, node, rrset)
+            self._show(self.answer, shown, node, rrset, self.zone)
 
     def _show(
-        self, section: list[tuple[Name, RRset]], shown: Name, node: Node, rrset: RRset
+        self, section: list[tuple[Name, RRset]], shown: Name, node: Node, rrset: RRset, zone: Zone
     ) -> None:
         """Append one of a node's own sets and, where they are wanted, its signatures."""
         section.append((shown, rrset))
-        if self.dnssec:
+        if self.dnssec and zone.is_signed:
             signatures = node.signatures.get(rrset.rtype)
             if signatures is not None:
                 section.append((shown, signatures))
@@ -332,7 +332,7 @@ class _Walk:
             return
         servers = self.zone.apex.sets.get(iana.NS)
         if servers is not None and servers is not self.last[1]:
-            self._show(self.authority, servers.owner, self.zone.apex, servers)
+            self._show(self.authority, servers.owner, self.zone.apex, servers, self.zone)
         # A set of a wildcard is another set under another name.
         listed = {(at.lower(), id(rrset)) for at, rrset in (*self.additional, self.last)}
         for shown, rrset in (self.last, *self.authority):
@@ -354,15 +354,20 @@ class _Walk:
                 key = target.lower()
                 zone = self.zones.find(key)
                 node = zone.stand_in(key) if zone is not None else None
-                if node is None:
+                if zone is None or node is None:
                     continue
-                self._show_all(found, target, node, types)
+                self._show_all(found, target, node, types, zone)
                 if iana.SRV in types and iana.SRV in node.sets:
                     found += self._behind(target, node.sets[iana.SRV])
         return found
 
     def _show_all(
-        self, section: list[tuple[Name, RRset]], shown: Name, node: Node, types: tuple[int, ...]
+        self,
+        section: list[tuple[Name, RRset]],
+        shown: Name,
+        node: Node,
+        types: tuple[int, ...],
+        zone: Zone,
     ) -> None:
         """Append what a node has of these types; of what is not the zone's, addresses alone."""
         for rtype in types:
@@ -370,7 +375,7 @@ class _Walk:
             if rrset is not None and (node.cut is None or rtype in ADDRESSES):
                 # In the letter case of the zone, unless it is a wildcard's.
                 is_own = len(rrset.owner) == len(shown) and rrset.owner.lower() == shown.lower()
-                self._show(section, rrset.owner if is_own else shown, node, rrset)
+                self._show(section, rrset.owner if is_own else shown, node, rrset, zone)
 
     def _note(self, text: str, about: Name) -> None:
         if self.steps is not None:

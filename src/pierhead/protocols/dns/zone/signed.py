@@ -12,7 +12,7 @@ from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.zone.node import Node
 from pierhead.protocols.dns.zone.nsec import Nsec
 from pierhead.protocols.dns.zone.nsec3 import MAX_ITERATIONS, read_parameters
-from pierhead.protocols.dns.zone.zone import Zone
+from pierhead.protocols.dns.zone.zone import Zone, has_zone_key
 
 __all__ = ["inspect"]
 
@@ -22,9 +22,10 @@ _SIGNED_AT_CUT = (iana.DS, iana.NSEC)
 
 def inspect(zone: Zone) -> Iterator[tuple[str, str]]:
     """Give what is wrong with a signed zone, each with a remedy; nothing for an unsigned one."""
-    if not zone.is_signed:
-        return
     shown = name.to_text(zone.origin)
+    if not zone.is_signed:
+        yield from _inspect_unsigned(zone, shown)
+        return
     parameters = zone.apex.sets.get(iana.NSEC3PARAM)
     most = max(read_parameters(rdata)[0] for rdata in parameters.rdatas) if parameters else 0
     if most:
@@ -39,11 +40,32 @@ def inspect(zone: Zone) -> Iterator[tuple[str, str]]:
         )
     if zone.denial is None:
         yield (
-            f"{shown} has a DNSKEY record, but no whole chain of NSEC or NSEC3 records; "
+            f"{shown} is signed, but has no whole chain of NSEC or NSEC3 records; "
             "what does not exist cannot be denied (RFC 4035 §2.3)",
             "sign the zone again",
         )
     yield from _inspect_nodes(zone)
+
+
+def _inspect_unsigned(zone: Zone, shown: str) -> Iterator[tuple[str, str]]:
+    """Say why a zone that looks signed is served as one that is not."""
+    if has_zone_key(zone.apex):
+        yield (
+            f"{shown} has a DNSKEY record, but its SOA record has no signature; the zone is served "
+            "as one that is not signed (RFC 4035 §2.2)",
+            "sign the zone, or take its DNSKEY records out",
+        )
+        return
+    stray = {iana.RRSIG for node in zone.nodes.values() if node.signatures}
+    stray |= {iana.NSEC for node in zone.nodes.values() if iana.NSEC in node.sets}
+    stray |= {iana.NSEC3} if zone.hashed else set()
+    if stray:
+        texts = ", ".join(iana.type_text(rtype) for rtype in sorted(stray))
+        yield (
+            f"{shown} has {texts} records, but no DNSKEY record that may sign it; the zone is "
+            "served as one that is not signed (RFC 4035 §2.1)",
+            "sign the zone again, with its DNSKEY records in it; or take these records out",
+        )
 
 
 def _inspect_nodes(zone: Zone) -> Iterator[tuple[str, str]]:

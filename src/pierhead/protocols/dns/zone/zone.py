@@ -22,7 +22,10 @@ from pierhead.protocols.dns.zone.node import Node
 from pierhead.protocols.dns.zone.nsec import Nsec
 from pierhead.protocols.dns.zone.nsec3 import Nsec3
 
-__all__ = ["Node", "Zone", "Zones", "canonical_order"]
+__all__ = ["Node", "Zone", "Zones", "canonical_order", "has_zone_key"]
+
+#: Bit 7 of the flags, in their first octet.
+_ZONE_KEY = 0x01
 
 
 class Zone:
@@ -40,13 +43,17 @@ class Zone:
         negative: the authority section of answers that say no: the SOA record with the TTL of
             negative answers (RFC 2308 §3 and §5).
         signed_negative: the same with its signatures, where there are any.
-        denial: the chain of NSEC or NSEC3 records; None where the zone has none.
+        is_signed: whether answers have signatures and proofs for who wants them: the zone has a
+            zone key and its SOA record a signature. In any other zone RRSIG, NSEC and NSEC3
+            records are data, to be asked for by their types (RFC 4035 §3.1).
+        denial: the chain of NSEC or NSEC3 records; None in a zone without, or that is not signed.
         warnings: what was dubious in the files, but no reason to refuse them.
     """
 
     __slots__ = (
         "denial",
         "hashed",
+        "is_signed",
         "key",
         "negative",
         "nodes",
@@ -74,13 +81,17 @@ class Zone:
         # SOA itself".
         minimum = int.from_bytes(soa.rdatas[0][-4:], "big")
         self.negative: Section = (_cap(soa, minimum),)
-        # RFC 4034 §3: the TTL of a signature is that of the set it covers.
-        signatures = self.apex.signatures.get(iana.SOA)
-        signed = () if signatures is None else (_cap(signatures, self.negative[0][1].ttl),)
-        self.signed_negative: Section = self.negative + signed
+        self.signed_negative: Section = self.negative
+        self.denial: Denial | None = None
         _mark_cuts(self.key, nodes)
-        # RFC 5155 §10.4: while a zone has both, NSEC3PARAM says that the NSEC3 chain is whole.
-        self.denial: Denial | None = Nsec3.find(self.key, nodes, self.hashed) or Nsec.find(nodes)
+        signatures = self.apex.signatures.get(iana.SOA)
+        self.is_signed = signatures is not None and has_zone_key(self.apex)
+        if signatures is not None and self.is_signed:
+            # RFC 4034 §3: the TTL of a signature is that of the set it covers.
+            of_soa = _cap(signatures, self.negative[0][1].ttl)
+            self.signed_negative = (*self.negative, of_soa)
+            # RFC 5155 §10.4: while a zone has both, NSEC3PARAM says that the NSEC3 chain is whole.
+            self.denial = Nsec3.find(self.key, nodes, self.hashed) or Nsec.find(nodes)
 
     @property
     def serial(self) -> int:
@@ -91,11 +102,6 @@ class Zone:
     def apex(self) -> Node:
         """The node of the zone's own name."""
         return self.nodes[self.key]
-
-    @property
-    def is_signed(self) -> bool:
-        """Whether the zone has keys; without them signatures mean nothing (RFC 4035 §2.1)."""
-        return iana.DNSKEY in self.apex.sets
 
     def stand_in(self, key: Name) -> Node | None:
         """Return the node that speaks for a name in lower case: its own, or that of a wildcard.
@@ -162,6 +168,12 @@ class Zones:
 
     def __len__(self) -> int:
         return len(self._by_key)
+
+
+def has_zone_key(apex: Node) -> bool:
+    """Tell whether one of the DNSKEY records may sign a zone (RFC 4034 §2.1.1)."""
+    keys = apex.sets.get(iana.DNSKEY)
+    return keys is not None and any(rdata[0] & _ZONE_KEY for rdata in keys.rdatas)
 
 
 def canonical_order(owner: Name) -> tuple[bytes, ...]:

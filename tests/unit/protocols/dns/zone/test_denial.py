@@ -454,11 +454,50 @@ def test_a_zone_that_is_signed_well_has_no_complaints():
 
 @pytest.mark.rfc("4035", "2.2")
 def test_sets_without_signature_are_named_and_served():
-    of = parse_zone(by_nsec().encode(), origin="example.")
-    assert "records without signature, the first is example. SOA" in complaints(of)[0]
+    text = by_nsec()
+    kept = [line for line in signatures(text).splitlines(True) if " SOA " in line]
+    of = parse_zone((text + "".join(kept)).encode(), origin="example.")
+    assert "records without signature, the first is example. NS" in complaints(of)[0]
     assert shown(ask(of, "ns").answer) == ["ns A"]
-    assert shown(ask(of, "ns", "TXT").authority) == ["@ SOA", "ns NSEC"]
+    assert shown(ask(of, "ns", "TXT").authority) == ["@ SOA", "@ sig(SOA)", "ns NSEC"]
     assert shown(ask(of, "x.sub").authority) == ["sub NS", "sub DS"]
+
+
+@pytest.mark.rfc("4035", "3.1")
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (by_nsec().replace("@ DNSKEY 257 3 13 AA==\n", ""), "but no DNSKEY record"),
+        (by_nsec().replace("DNSKEY 257", "DNSKEY 0"), "but no DNSKEY record"),
+        (by_nsec3().replace("@ DNSKEY 257 3 13 AA==\n", ""), "but no DNSKEY record"),
+    ],
+)
+def test_without_a_zone_key_signatures_and_chains_are_data(text: str, complaint: str):
+    of = zone(text)
+    (found,) = complaints(of)
+    assert complaint in found
+    for owner, qtype in (("ns", "A"), ("nobody", "A"), ("ns", "TXT"), ("x.sub", "A"), ("@", "NS")):
+        with_do = ask(of, owner, qtype, minimal=False)
+        qname = with_do.answer[0][0] if with_do.answer else name.from_text(f"{owner}.example.")
+        without = lookup(Zones([of]), qname, iana.type_number(qtype), minimal=False)
+        assert shown(with_do.answer) == shown(without.answer)
+        assert shown(with_do.authority) == shown(without.authority)
+        assert shown(with_do.additional) == shown(without.additional)
+    if of.hashed:
+        assert shown(ask(of, "@", "NSEC3PARAM").answer) == ["@ NSEC3PARAM"]
+    else:
+        assert shown(ask(of, "ns", "NSEC").answer) == ["ns NSEC"]
+
+
+@pytest.mark.rfc("4035", "2.2")
+def test_a_zone_whose_soa_is_unsigned_is_not_signed():
+    text = by_nsec()
+    kept = [line for line in signatures(text).splitlines(True) if " SOA " not in line]
+    of = parse_zone((text + "".join(kept)).encode(), origin="example.")
+    assert "its SOA record has no signature" in complaints(of)[0]
+    assert shown(ask(of, "ns").answer) == ["ns A"]
+    assert shown(ask(of, "nobody").authority) == ["@ SOA"]
+    assert "sig(A)" in " ".join(shown(ask(of, "ns", "RRSIG").answer))
 
 
 @pytest.mark.rfc("4035", "2.3")

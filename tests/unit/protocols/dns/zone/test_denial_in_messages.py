@@ -18,6 +18,7 @@ SIGNATURE = "13 2 300 1 1 1 @ " + "AAAA" * 43
 ZONE = f"""$TTL 300
 @ SOA ns hostmaster 1 7200 900 1209600 60
 @ RRSIG SOA {SIGNATURE}
+@ DNSKEY 257 3 13 AA==
 @ NS a.ns
 @ NS b.ns
 @ NS c.ns

@@ -369,7 +369,9 @@ def test_a_dname_into_itself_ends_and_is_shown_once():
 def test_a_set_that_a_chain_comes_back_to_is_shown_once(qtype: str, more: list[str]):
     text = (
         CHILD
-        + b"""up DNAME example.
+        + b"""@ DNSKEY 257 3 8 AA==
+@ RRSIG SOA 8 1 300 1 1 1 @ AA==
+up DNAME example.
 up RRSIG DNAME 8 2 300 1 1 1 @ AA==
 up TXT x
 up RRSIG TXT 8 2 300 1 1 1 @ AA==
