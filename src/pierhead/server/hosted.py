@@ -82,6 +82,8 @@ class HostedConnection(asyncio.Protocol):
         self._has_ended = False  # the peer, its side
         self._linger_until: float | None = None
         self._write_deadline = WriteDeadline()
+        self._is_to_wait = False  # the guest, with what it writes
+        self._has_been_to_wait = False  # since before this turn of the loop
         self._heard = False
         self._partial_since: float | None = None
         self._last_active = scope.clock.monotonic()
@@ -135,10 +137,16 @@ class HostedConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Tell the guest that its peer does not keep up."""
         self._scope.counters.writes_paused.value += 1
+        self._is_to_wait = True
+        asyncio.get_running_loop().call_soon(self._note_turn)
         self._call(self.guest.protocol.pause_writing)
+
+    def _note_turn(self) -> None:
+        self._has_been_to_wait = self._is_to_wait
 
     def resume_writing(self) -> None:
         """Tell the guest that its peer keeps up again."""
+        self._is_to_wait = self._has_been_to_wait = False
         self._call(self.guest.protocol.resume_writing)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -224,6 +232,30 @@ class HostedConnection(asyncio.Protocol):
     @property
     def _is_deaf(self) -> bool:
         return self._is_finishing and not self._reads_on
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send octets of the guest's, unless it has closed or its peer has to be cut off.
+
+        What is written within one turn of the loop is let through: the peer had no chance to take
+        any of it, and a guest may well write a long answer before it waits.
+        """
+        transport = self._transport
+        if transport is None or self.is_lingering or transport.is_closing():
+            return  # asyncio would write a line into the log for each
+        limit = self._scope.options.max_unsent_bytes
+        if self._has_been_to_wait and transport.get_write_buffer_size() > limit:
+            self._cut_off(transport.get_write_buffer_size())
+            return
+        self.note_written(len(data))
+        transport.write(data)
+
+    def _cut_off(self, unsent: int) -> None:
+        mistake = BufferError(
+            f"{self._scope.peer} has not taken {unsent} octets, and more is written to it "
+            "(max_unsent_bytes); await writer.drain(), or heed pause_writing()"
+        )
+        self._scope.failures.report(self._scope.via.listener, mistake)
+        self.abort("max_unsent_bytes")
 
     def note_written(self, size: int) -> None:
         """Count octets that the guest has written."""

@@ -83,10 +83,7 @@ class HostedTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send these octets; after `close`, none."""
-        if self._host.is_lingering:
-            return
-        self._host.note_written(len(data))
-        self._base.write(data)
+        self._host.write(data)
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         """Send these pieces, in order."""
@@ -111,7 +108,16 @@ class HostedTransport(asyncio.Transport):
         self._base.write_eof()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the marks at which the protocol is told to pause and to resume writing."""
+        """Set the marks at which the protocol is told to pause and to resume writing.
+
+        What the peer has not taken is bounded by ``max_unsent_bytes`` all the same.
+        """
+        most = self._scope.options.max_unsent_bytes
+        if high is None:
+            high = 65_536 if low is None else 4 * low
+        if high > most:
+            high = most
+            low = None if low is None else min(low, most)
         self._base.set_write_buffer_limits(high, low)
 
     def get_write_buffer_size(self) -> int:
