@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 from pierhead.codec.proxy_header import ProxyHeader
+from pierhead.printable import printable, printable_octets
 
 __all__ = [
     "ConnectionControl",
@@ -53,6 +54,7 @@ class Ecn(Enum):
 # The first octets of a raw address, AF_INET and AF_INET6 of Linux, where raw addresses come from.
 _RAW_INET = (2).to_bytes(2, sys.byteorder)
 _RAW_INET6 = (10).to_bytes(2, sys.byteorder)
+_RAW_UNIX = (1).to_bytes(2, sys.byteorder)
 # RFC 4291 §2.5.5.2: how an IPv6 socket shows an IPv4 peer.
 _MAPPED = bytes(10) + b"\xff\xff"
 
@@ -62,6 +64,8 @@ class Peer:
 
     Made from a raw ``sockaddr`` (the batch path), from the tuple or string that Python's socket
     module gives, or from the name of an end in a memory network.
+
+    Its text is safe to print, whatever a peer calls itself: printable ASCII, all else escaped.
     """
 
     __slots__ = ("_parsed", "raw")
@@ -72,7 +76,10 @@ class Peer:
 
     @property
     def host(self) -> str:
-        """The address without port; the path or name of an end that has no IP address."""
+        """The address without port; the path or name of an end that has no IP address.
+
+        An IPv4 address mapped into IPv6 is shown as IPv4, whichever socket it came through.
+        """
         return self._parse()[0]
 
     @property
@@ -100,12 +107,17 @@ class Peer:
                 return None
             octets = raw[8:24]
         else:
-            octets = self._parse()[2]
-            if type(raw) is str or (len(octets) == 4 and "." not in self.host):
+            host, _, octets = self._parse()
+            if type(raw) is str or (len(octets) == 4 and "." not in host):
                 return None  # a name, or vsock's number, which may well have 4 octets
         if len(octets) == 16:
             return octets[12:] if octets.startswith(_MAPPED) else octets
         return octets if len(octets) == 4 else None
+
+    @classmethod
+    def abstract(cls, name: bytes) -> Peer:
+        """Return the peer of a name in Linux's abstract namespace, with its leading NUL."""
+        return cls(_RAW_UNIX + name)
 
     def _parse(self) -> tuple[str, int | None, bytes]:
         if self._parsed is None:
@@ -132,23 +144,32 @@ def _parse_peer(raw: bytes | tuple[Any, ...] | str) -> tuple[str, int | None, by
     if isinstance(raw, tuple):  # ("192.0.2.1", 53) or ("fe80::1%eth0", 53, flow, scope)
         host = str(raw[0])
         try:
-            return host, int(raw[1]), ipaddress.ip_address(host.partition("%")[0]).packed
+            octets = ipaddress.ip_address(host.partition("%")[0]).packed
         except ValueError:  # vsock: (cid, port)
-            return host, int(raw[1]), host.encode()
+            return printable(host), int(raw[1]), host.encode("utf-8", "surrogateescape")
+        if octets.startswith(_MAPPED) and len(octets) == 16:
+            octets = octets[12:]
+            host = str(ipaddress.IPv4Address(octets))
+        return printable(host), int(raw[1]), octets
     if isinstance(raw, str):
-        return raw or "unnamed", None, raw.encode("utf-8", "surrogateescape")
+        name = raw.encode("utf-8", "surrogateescape")
+        return printable_octets(name) or "unnamed", None, name
     family = int.from_bytes(raw[:2], sys.byteorder)
     if family == 2:  # AF_INET, the same number everywhere
         return str(ipaddress.IPv4Address(raw[4:8])), int.from_bytes(raw[2:4], "big"), raw[4:8]
     if family == 10 and len(raw) >= 28:  # AF_INET6 on Linux, where raw addresses come from
+        if raw.startswith(_MAPPED, 8):
+            host = str(ipaddress.IPv4Address(raw[20:24]))
+            return host, int.from_bytes(raw[2:4], "big"), raw[20:24]
         address = ipaddress.IPv6Address(raw[8:24])
         scope = int.from_bytes(raw[24:28], sys.byteorder)
         host = f"{address}%{scope}" if scope and address.is_link_local else str(address)
         return host, int.from_bytes(raw[2:4], "big"), raw[8:24]
     if family == 1:  # AF_UNIX: a path that ends at the first NUL, or an abstract name
         name = raw[2:] if raw[2:3] == b"\0" else raw[2:].partition(b"\0")[0]
-        shown = "@" + name[1:].decode("ascii", "backslashreplace") if name[:1] == b"\0" else ""
-        return shown or name.decode("utf-8", "backslashreplace") or "unnamed", None, name
+        is_abstract = name[:1] == b"\0"
+        shown = "@" + printable_octets(name[1:]) if is_abstract else printable_octets(name)
+        return shown or "unnamed", None, name
     return f"family {family}", None, raw
 
 

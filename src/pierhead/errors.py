@@ -227,6 +227,14 @@ class TimedOut(ServiceError):
     """A deadline passed before the answer was complete."""
 
 
+class RequestLost(PierheadError):
+    """An accepted request will not be answered; ``reason`` is what it is counted under."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"an accepted request will not be answered: {reason}")
+
+
 class Overloaded(ServiceError):
     """A limit was reached and the request was shed before the service saw it.
 

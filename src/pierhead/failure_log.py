@@ -1,49 +1,168 @@
-"""Says that a service failed: one line, never a flood, never a traceback above debug level.
+"""Says what went wrong: one line for each different failure, never a flood, all of it at DEBUG.
 
-A request that makes a service raise can be sent a million times, so at most one line a second is
-written, with the number left out since the last one. The traceback goes to the debug level.
+A request that makes a service raise can be sent a million times. Failures are different where
+their class, or the place in the program they come from, is; of each, one line a second is written
+with the number left out since. Nothing in a line is as a peer sent it: text is escaped and short.
 """
 
 from __future__ import annotations
 
 import logging
 import traceback
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeAlias
 
 from pierhead.clock import Clock
+from pierhead.context import Peer
+from pierhead.printable import printable
+from pierhead.rate import Rate
 
-__all__ = ["FailureLog"]
+__all__ = ["FailureLog", "OnError", "Where", "one_line"]
 
 _log = logging.getLogger("pierhead.server")
 _INTERVAL_S = 1.0
+#: Different failures told apart; the one seen first is forgotten first. About 100 KB of memory.
+_MOST = 128
+#: Lines in a row, and lines a second after that, whatever the failures are.
+_LINES = Rate(per_second=10, burst=32)
+_LONGEST = 200
+
+
+class Where(str):
+    """Where a failure happened: the stage, as text, with the rest beside it.
+
+    The stages are ``accept``, ``handshake``, ``admission``, ``framing``, ``decode``, ``service``,
+    ``write``, ``lost`` and ``sweep``.
+
+    Attributes:
+        listener: the listener's name.
+        peer: who was at the other end; None where nobody was, or it is not known.
+    """
+
+    __slots__ = ("listener", "peer")
+
+    listener: str
+    peer: Peer | None
+
+    def __new__(cls, stage: str, listener: str = "", peer: Peer | None = None) -> Where:
+        """Return the stage with what is known beside it."""
+        where = super().__new__(cls, stage)
+        where.listener = listener
+        where.peer = peer
+        return where
+
+
+#: Told of everything that goes wrong.
+OnError: TypeAlias = Callable[[BaseException, Where], object]
 
 
 class FailureLog:
-    """Logs failures of services at a bounded rate."""
+    """Logs what goes wrong at one listener, at a bounded rate, and tells whoever wants to know.
 
-    def __init__(self, clock: Clock) -> None:
+    Args:
+        listener: what it is called.
+        on_error: told of every failure, however many there are; must be quick and never block.
+    """
+
+    def __init__(self, clock: Clock, listener: str = "", on_error: OnError | None = None) -> None:
         self._clock = clock
-        self._quiet_until = float("-inf")
-        self._left_out = 0
+        self._listener = listener
+        self._on_error = on_error
+        self._seen: OrderedDict[tuple[object, ...], _Seen] = OrderedDict()
+        self._full_at_ns = 0
 
-    def report(self, where: str, error: BaseException) -> None:
-        """Write one line about this error, or count it as left out."""
+    def report(
+        self,
+        where: str,
+        error: BaseException,
+        stage: str = "service",
+        peer: Peer | None = None,
+    ) -> None:
+        """Write one line about a failure of the program's own, or count it as left out."""
+        self._tell(error, stage, peer)
         now = self._clock.monotonic()
-        if now < self._quiet_until:
-            self._left_out += 1
+        key = (where, type(error), *_place(error))
+        seen = self._seen.get(key)
+        if seen is None:
+            seen = self._seen[key] = _Seen()
+            if len(self._seen) > _MOST:
+                self._seen.popitem(last=False)
+        if now < seen.quiet_until or not self._may_write(now):
+            seen.left_out += 1
+            _log.debug("%s: %s: %s", where, stage, one_line(error))
             return
-        more = f" ({self._left_out} more since the last line)" if self._left_out else ""
-        self._quiet_until, self._left_out = now + _INTERVAL_S, 0
-        _log.error("%s: service failed: %s%s", where, _one_line(error), more)
-        _log.debug("%s: traceback of the failure above", where, exc_info=error)
+        more = f" ({seen.left_out} more since the last line)" if seen.left_out else ""
+        seen.quiet_until, seen.left_out = now + _INTERVAL_S, 0
+        _log.error("%s: service failed: %s%s", where, _with_place(error), more)
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s: traceback of the failure above\n%s", where, _traceback(error))
+
+    def note(self, error: BaseException, stage: str, peer: Peer | None = None) -> None:
+        """Tell of what went wrong, often by the peer's doing, at DEBUG and to ``on_error``."""
+        if _log.isEnabledFor(logging.DEBUG):
+            whom = "" if peer is None else f" {peer}"
+            _log.debug("%s: %s%s: %s", self._listener, stage, whom, one_line(error))
+        self._tell(error, stage, peer)
+
+    def _tell(self, error: BaseException, stage: str, peer: Peer | None) -> None:
+        if self._on_error is not None:
+            try:
+                self._on_error(error, Where(stage, self._listener, peer))
+            except Exception as mistake:  # of the program's own: told once, to nobody else
+                self._on_error = None
+                _log.error("on_error failed and is called no more: %s", _with_place(mistake))
+
+    def _may_write(self, now: float) -> bool:
+        taken = _LINES.take(self._full_at_ns, int(now * 1e9))
+        if taken is None:
+            return False
+        self._full_at_ns = taken
+        return True
 
 
-def _one_line(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+class _Seen:
+    """One kind of failure."""
+
+    __slots__ = ("left_out", "quiet_until")
+
+    def __init__(self) -> None:
+        self.quiet_until = float("-inf")
+        self.left_out = 0
+
+
+def one_line(error: BaseException) -> str:
+    """Return the class and the text of an error, safe to print and short."""
     try:
         text = str(error)
     except Exception:  # the error's own __str__ may raise, and its class says enough
-        text = "(its text cannot be had)"
-    # What a peer sent may stand in the message: escape it and keep it short.
-    shown = text[:200].encode("unicode_escape").decode("ascii")
-    return f"{type(error).__name__}: {shown}{'…' if len(text) > 200 else ''}{place}"
+        text = "(its text is unavailable)"
+    cut = "…" if len(text) > _LONGEST else ""
+    return f"{type(error).__name__}: {printable(text[:_LONGEST])}{cut}"
+
+
+def _with_place(error: BaseException) -> str:
+    name, line = _place(error)
+    return f"{one_line(error)} at {name}:{line}" if name else one_line(error)
+
+
+def _place(error: BaseException) -> tuple[str, int]:
+    """Return the file and the line that raised; "" where there is no traceback."""
+    trace = error.__traceback__
+    if trace is None:
+        return "", 0
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_code.co_filename, trace.tb_lineno
+
+
+def _traceback(error: BaseException) -> str:
+    """Return the traceback of an error and of those behind it, without their texts as they are."""
+    parts: list[str] = []
+    told: set[int] = set()
+    behind: BaseException | None = error
+    while behind is not None and id(behind) not in told:
+        told.add(id(behind))
+        parts.append("".join(traceback.format_tb(behind.__traceback__)) + one_line(behind))
+        behind = behind.__cause__ or (None if behind.__suppress_context__ else behind.__context__)
+    return "\ncaused by\n".join(parts)

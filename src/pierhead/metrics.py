@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pierhead.printable import visible
+
 __all__ = ["Metric", "Metrics"]
 
 #: Metrics of one name and listener that are told apart by their labels. A label may come from
@@ -100,4 +102,4 @@ def _key(name: str, labels: tuple[tuple[str, str], ...]) -> str:
 
 
 def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return visible(value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n"))

@@ -31,7 +31,7 @@ MANY_POSITIONS: dict[tuple[str, str], str] = {
 #: ``*`` is one name.
 RANKS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("limits", "extra"),
+    ("limits", "extra", "printable"),
     ("address", "codec", "protocols.*.wire", "protocols.dns.zone"),
     (
         "context",
@@ -56,7 +56,16 @@ RANKS: tuple[tuple[str, ...], ...] = (
 )
 
 #: Modules without input, output, time or chance: they can be tested by calling them.
-PURE = ("errors", "limits", "address", "codec", "rate", "protocols.*.wire", "protocols.dns.zone")
+PURE = (
+    "errors",
+    "limits",
+    "printable",
+    "address",
+    "codec",
+    "rate",
+    "protocols.*.wire",
+    "protocols.dns.zone",
+)
 IMPURE_IMPORTS = frozenset(
     [
         "asyncio",

@@ -128,6 +128,15 @@ def test_what_is_no_whole_number_is_refused_where_one_is_needed(value: Any) -> N
         ((3, 5000), "3:5000", b"3"),
         ("client-1", "client-1", b"client-1"),
         ("", "unnamed", b""),
+        ("a\x1b]0;b\x07\n", "a\\x1b]0;b\\x07\\n", b"a\x1b]0;b\x07\n"),
+        ("a\\b", "a\\\\b", b"a\\b"),
+        (("::ffff:192.0.2.1", 53, 0, 0), "192.0.2.1:53", bytes([192, 0, 2, 1])),
+        (
+            b"\x0a\0\0\x35" + bytes(14) + b"\xff\xff\xc0\0\2\1" + bytes(4),
+            "192.0.2.1:53",
+            bytes([192, 0, 2, 1]),
+        ),
+        (b"\1\0/run/\xc3\xa9\xff\n\0", "/run/\\xc3\\xa9\\xff\\n", b"/run/\xc3\xa9\xff\n"),
         (b"\2\0\0\x35\xc0\0\2\1" + bytes(8), "192.0.2.1:53", bytes([192, 0, 2, 1])),
         (
             b"\x0a\0\0\x35" + bytes(4) + bytes.fromhex("fe80" + "0" * 26 + "01") + b"\2\0\0\0",

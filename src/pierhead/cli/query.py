@@ -15,6 +15,7 @@ import click
 from pierhead.cli.query_text import Answer, Paint, show_json, show_short, show_table
 from pierhead.cli.query_words import PLUS_WORDS, Words, parse_words
 from pierhead.errors import PeerError, PierheadError, TimedOut, UsageError
+from pierhead.printable import visible
 from pierhead.protocols.dns.client import Client
 from pierhead.protocols.dns.wire import iana
 
@@ -159,5 +160,5 @@ def _reason(error: OSError) -> str:
 
 
 def _complain(reason: str, code: int) -> int:
-    click.echo(f"error: {reason}", err=True)
+    click.echo(f"error: {visible(reason)}", err=True)
     return code

@@ -89,5 +89,6 @@ def claimed_peer(header: ProxyHeader, socket_peer: Peer) -> Peer:
         return socket_peer
     if not isinstance(source, bytes):
         return Peer(source)
-    name = source.decode("utf-8", "surrogateescape")
-    return Peer("@" + name[1:] if name.startswith("\0") else name)
+    if source.startswith(b"\0"):
+        return Peer.abstract(source)
+    return Peer(source.decode("utf-8", "surrogateescape"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -90,7 +89,7 @@ class SingleIO:
         """Return the sender of a datagram."""
         address = reply_to[0]
         if isinstance(address, bytes):  # an abstract name: a NUL, then anything
-            return Peer("@" + os.fsdecode(address[1:]))
+            return Peer.abstract(address)
         return Peer(address)
 
     def close(self) -> None:

@@ -202,7 +202,7 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 def peer_of(address: Any) -> Peer:
     """Return the peer of an address as the socket module gives it."""
     if isinstance(address, bytes):  # an abstract name: a NUL, then anything
-        return Peer("@" + address[1:].decode("utf-8", "surrogateescape"))
+        return Peer.abstract(address)
     return Peer(address)
 
 

@@ -205,7 +205,7 @@ class TlsTransport(asyncio.Transport):
             while self.is_reading() and not self._eof_told and self._deliver_piece():
                 pass
         except ssl.SSLError as error:
-            _log.debug("TLS with %s broke: %s", self.get_extra_info("peername"), error)
+            _log.debug("TLS with %r broke: %s", self.get_extra_info("peername"), error)
             self._flush()  # the alert
             self.abort()
         except Exception as error:  # as asyncio's transports do: its connection is aborted
@@ -257,7 +257,7 @@ class TlsTransport(asyncio.Transport):
         try:
             self._engine.write(memoryview(data).cast("B"))
         except ssl.SSLError as error:
-            _log.debug("TLS with %s broke: %s", self.get_extra_info("peername"), error)
+            _log.debug("TLS with %r broke: %s", self.get_extra_info("peername"), error)
             self.abort()
             return
         self._flush()
@@ -278,7 +278,7 @@ class TlsTransport(asyncio.Transport):
         try:
             self._engine.close_notify()
         except ssl.SSLError as error:
-            _log.debug("no close_notify to %s: %s", self.get_extra_info("peername"), error)
+            _log.debug("no close_notify to %r: %s", self.get_extra_info("peername"), error)
             self.abort()
             return False
         self._flush()

@@ -19,6 +19,7 @@ from typing import Any, Self, TextIO, TypeVar, cast
 from pierhead.address import ListenSpec
 from pierhead.endpoint import Application, Endpoint
 from pierhead.errors import PierheadError, UsageError
+from pierhead.failure_log import OnError
 from pierhead.listener.base import Listener
 from pierhead.server.server import Server
 
@@ -40,7 +41,10 @@ importing: ContextVar[str | None] = ContextVar("importing", default=None)
 
 
 def run(
-    what: Endpoint | Application, *addresses: str | ListenSpec | Listener, **options: float | str
+    what: Endpoint | Application,
+    *addresses: str | ListenSpec | Listener,
+    on_error: OnError | None = None,
+    **options: float | str,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain; blocks the calling thread.
 
@@ -51,6 +55,7 @@ def run(
     Args:
         what: an endpoint, or an application, which brings its own addresses.
         addresses: where to serve the endpoint.
+        on_error: told of everything that goes wrong, as by `Server`.
         options: limits, by name; see `pierhead.server.options.LIMITS`.
 
     Any mistake but those below ends the program with a message and no traceback: exit code 2 for
@@ -63,7 +68,7 @@ def run(
     _check_that_run_may_block()
     limits = cast(dict[str, Any], options)
     try:
-        server = Server(what, *addresses, **limits)
+        server = Server(what, *addresses, on_error=on_error, **limits)
         event_loop_runner(serve_until_signal(server))
     except PierheadError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -16,6 +16,7 @@ from typing import Protocol
 from pierhead.admission import Admission
 from pierhead.clock import Clock
 from pierhead.context import Peer, Via
+from pierhead.errors import TimedOut
 from pierhead.failure_log import FailureLog
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
@@ -68,6 +69,12 @@ class ConnectionScope:
     lost: Callable[[str], None]
     closed: Callable[[], None]
     has_ended: bool = False
+
+    def note_late_write(self) -> None:
+        """Note that the peer did not take its replies within ``write_timeout``."""
+        seconds = self.options.write_timeout
+        late = TimedOut(f"the peer did not take its replies within {seconds:g} s")
+        self.failures.note(late, "write", self.peer)
 
 
 class ServedConnection(Protocol):

@@ -13,14 +13,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 from collections.abc import Callable
 
 from pierhead.admission import Admission, Answer, Drop
 from pierhead.clock import Clock
 from pierhead.context import Context, Peer, Transport, Via
 from pierhead.endpoint import FrameHandler
-from pierhead.errors import Overloaded, UsageError
-from pierhead.failure_log import FailureLog
+from pierhead.errors import Overloaded, RequestLost, UsageError
+from pierhead.failure_log import FailureLog, OnError
 from pierhead.listener.base import Claiming, Datagram, DatagramListener, ReplyTo
 from pierhead.listener.wrap import unwrapped
 from pierhead.metrics import Metric, Metrics
@@ -72,6 +73,7 @@ class DatagramServer:
             with `reconfigure`.
         on_lost: told of every accepted request that will not be answered.
         wake_sweep: called when work begins, so that the owner sweeps deadlines.
+        on_error: told of everything that goes wrong here.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class DatagramServer:
         workers: Workers,
         on_lost: Callable[[Lost], None],
         wake_sweep: Callable[[], None],
+        on_error: OnError | None = None,
     ) -> None:
         self.listener = listener
         self._at = AtAddress.of(listener.spec)
@@ -120,7 +123,7 @@ class DatagramServer:
         self._dropped: dict[str, Metric] = {}  # a flood of them has to be cheap
         self._claiming = listener if isinstance(listener, Claiming) else None
         self._counters = RequestCounters(self._count)
-        self._failures = FailureLog(clock)
+        self._failures = FailureLog(clock, self._name, on_error)
         self.requests: Requests[_DatagramRequest] = Requests(
             handler, self, workers, self._counters, self._failures
         )
@@ -230,7 +233,7 @@ class DatagramServer:
                         self._outgoing.append((ready, reply_to))
                         continue
             except Exception as mistake:  # of a check, or in a ready answer: not the peer's
-                self._failures.report(f"{self._name}: admission", mistake)
+                self._failures.report(f"{self._name}: admission", mistake, "admission", peer)
                 self._drop("admission_error")
                 continue
             if len(requests) >= options.max_requests:
@@ -262,6 +265,7 @@ class DatagramServer:
     def _pause(self, error: OSError) -> None:
         """Stop receiving for a while: an error that stays would make the loop spin."""
         self._count("receive_errors_total").value += 1
+        self._failures.note(error, "accept")
         now = self._clock.monotonic()
         if now >= self._log_errors_after:
             self._log_errors_after = now + 1.0
@@ -324,6 +328,7 @@ class DatagramServer:
     def lost(self, request: _DatagramRequest, reason: str) -> None:
         """A request will not be answered."""
         self._on_lost(Lost(self._name, str(request.peer), reason))
+        self._failures.note(RequestLost(reason), "lost", request.peer)
 
     def unanswered(self, request: _DatagramRequest) -> None:
         """A request has failed, and there is no refusal: silence."""
@@ -335,8 +340,10 @@ class DatagramServer:
             return
         refused = self.listener.send_batch(outgoing)
         self._sent.value += len(outgoing) - len(refused)
-        for _, number in refused:
+        for index, number in refused:
             self._drop(_SEND_REASONS.get(number, "send_error"))
+            peer = self.listener.peer(outgoing[index][1])
+            self._failures.note(OSError(number, os.strerror(number)), "write", peer)
         if not self._idle.is_set():
             self._idle.set()
 

@@ -208,6 +208,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._requests.sweep(now)
         timeout = self._scope.options.write_timeout
         if self._write_deadline.is_late(now, self._transport, timeout):
+            self._scope.note_late_write()
             self.abort("write")
         elif self._state is _LINGERING:
             if now >= self._linger_until:
@@ -377,6 +378,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     def _refuse_stream(self, error: FramingError) -> None:
         """Answer a stream that cannot be cut any further with one last refusal."""
         self._scope.counters.dropped("framing")
+        self._scope.failures.note(error, "framing", self._scope.peer)
         refusal = self._requests.refusal(error, b"")
         self._framer = self._framing.new()
         if refusal is not None:
@@ -528,7 +530,8 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._ended
             or not linger
             or not self._write_deadline.handed_over
-            or not self._can_write_eof()
+            or self._transport.is_closing()
+            or not self._transport.can_write_eof()
         ):
             self._close_transport()
             return
@@ -540,9 +543,6 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._state = _LINGERING
         self._linger_until = self._scope.clock.monotonic() + linger
         self._resume_reading()
-
-    def _can_write_eof(self) -> bool:
-        return self._transport.can_write_eof() and not self._transport.is_closing()
 
     def _close_transport(self) -> None:
         self._state = _CLOSED

@@ -290,6 +290,7 @@ class HostedConnection(asyncio.Protocol):
         if transport is None or self._is_gone:
             return
         if self._write_deadline.is_late(now, transport, options.write_timeout):
+            self._scope.note_late_write()
             self.abort("write")
         elif self._linger_until is not None:
             if now >= self._linger_until:

@@ -281,9 +281,11 @@ class Requests(Generic[R]):
         """Answer a request that got no answer with the protocol's refusal, where it has one."""
         if isinstance(error, DecodeError):
             self._counters.undecodable()
+            self._failures.note(error, "decode", getattr(request, "peer", None))
             refusal = self.refusal(error, request.frame)
         elif isinstance(error, ServiceError) and not isinstance(error, ServiceFailed):
             self._counters.failed(_reason(error, request))
+            self._failures.note(error, "service", getattr(request, "peer", None))
             refusal = self.refusal(error, request.frame)
         else:
             self._counters.failed("error")

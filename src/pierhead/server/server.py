@@ -22,6 +22,7 @@ from pierhead.clock import Clock, SystemClock
 from pierhead.context import Transport
 from pierhead.endpoint import Application, Endpoint
 from pierhead.errors import ListenError, UsageError
+from pierhead.failure_log import OnError
 from pierhead.listener.base import DatagramListener, Listener, StreamListener
 from pierhead.listener.listener_set import ListenerSet
 from pierhead.listener.open import Group, open_all
@@ -59,6 +60,9 @@ class Server:
         clock: where deadlines get the time from; on the event loop's scale.
         metrics: where to count; a registry of its own by default.
         buffers: where receive buffers come from.
+        on_error: called with an error and where it happened (``accept``, ``handshake``,
+            ``framing``, ``decode``, ``service``, ``write``, ``lost`` …, with ``listener`` and
+            ``peer``) for everything that goes wrong; it must be quick and never block.
         options: limits, by name; see `pierhead.server.options.LIMITS`.
 
     Raises:
@@ -77,6 +81,7 @@ class Server:
         clock: Clock | None = None,
         metrics: Metrics | None = None,
         buffers: BufferSource | None = None,
+        on_error: OnError | None = None,
         **options: float | str,
     ) -> None:
         self._application = _application(what, addresses)
@@ -84,6 +89,7 @@ class Server:
         self._options = [self._options_for(e) for e, _ in self._application.endpoints]
         self._clock: Clock = clock or SystemClock()
         self._buffers: BufferSource = buffers or BufferPool()
+        self._on_error = on_error
         self._groups = [
             [_group(address, endpoint) for address in addresses]
             for endpoint, addresses in self._application.endpoints
@@ -257,6 +263,7 @@ class Server:
             workers=self._workers,
             on_lost=self.lost.add,
             wake_sweep=self._sweep.wake,
+            on_error=self._on_error,
         )
 
     def _serve_datagrams(
@@ -274,6 +281,7 @@ class Server:
             workers=self._workers,
             on_lost=self.lost.add,
             wake_sweep=self._sweep.wake,
+            on_error=self._on_error,
         )
 
     def _options_for(

@@ -21,8 +21,8 @@ from pierhead.buffer import BufferSource
 from pierhead.clock import Clock
 from pierhead.context import Credentials, Peer, Via
 from pierhead.endpoint import StreamHandler
-from pierhead.errors import HandshakeError
-from pierhead.failure_log import FailureLog
+from pierhead.errors import HandshakeError, RequestLost, TimedOut
+from pierhead.failure_log import FailureLog, OnError
 from pierhead.listener.base import (
     Accepted,
     Arrival,
@@ -86,6 +86,7 @@ class StreamServer:
             with `reconfigure`.
         on_lost: told of every accepted request that will not be answered.
         wake_sweep: called when a connection opens, so that the owner sweeps deadlines.
+        on_error: told of everything that goes wrong here.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class StreamServer:
         workers: Workers,
         on_lost: Callable[[Lost], None],
         wake_sweep: Callable[[], None],
+        on_error: OnError | None = None,
     ) -> None:
         self.listener = listener
         self._at = AtAddress.of(listener.spec)
@@ -124,7 +126,7 @@ class StreamServer:
         self._counters = ConnectionCounters(metrics, self._name)
         rate = self._at.max_rate
         self._pace = None if rate is None else Pace(rate, clock, self._counters)
-        self._failures = FailureLog(clock)
+        self._failures = FailureLog(clock, self._name, on_error)
         self._connections: dict[ConnectionScope, ServedConnection] = {}
         self._attaching: set[_Arriving] = set()
         self._places: Occupancy[_Arriving] = Occupancy()
@@ -158,7 +160,7 @@ class StreamServer:
             try:
                 connection.sweep(now)
             except Exception as mistake:  # one connection's, and the others have deadlines too
-                self._failures.report(f"{self._name}: sweep", mistake)
+                self._failures.report(f"{self._name}: sweep", mistake, "sweep")
                 connection.abort("error")
         return bool(self._connections)
 
@@ -252,6 +254,7 @@ class StreamServer:
 
     def _report_accept_error(self, error: Exception) -> None:
         self._counters.count("accept_errors_total").value += 1
+        self._failures.note(error, "accept")
         if isinstance(error, OutOfDescriptors):
             shed = self._counters.count("dropped_total", reason="no_descriptor")
             shed.value += error.shed
@@ -268,7 +271,7 @@ class StreamServer:
         try:
             taken = self._may_come_in(accepted, via, network)
         except Exception as error:  # a check of the program's own failed
-            self._failures.report(f"{self._name}: admission", error)
+            self._failures.report(f"{self._name}: admission", error, "admission", accepted.peer)
             taken = False
         if not taken:
             accepted.close()
@@ -323,10 +326,14 @@ class StreamServer:
             counters=self._counters,
             failures=self._failures,
             workers=self._workers,
-            lost=lambda reason: self._on_lost(Lost(self._name, str(peer), reason)),
+            lost=lambda reason: self._lost(peer, reason),
             closed=lambda: self._closed(arriving, scope),
         )
         return scope
+
+    def _lost(self, peer: Peer, reason: str) -> None:
+        self._on_lost(Lost(self._name, str(peer), reason))
+        self._failures.note(RequestLost(reason), "lost", peer)
 
     @property
     def _max_connections(self) -> int:
@@ -374,15 +381,18 @@ class StreamServer:
                     scope = await self._serve(arriving, via, await accepted.handshake())
             else:
                 scope = await self._serve(arriving, via, None)
-        except TimeoutError:  # the handshake's, or the system's own (ETIMEDOUT)
+        except TimeoutError as error:  # the handshake's, or the system's own (ETIMEDOUT)
             self._counters.closed("handshake" if is_handshaking(accepted) else "peer_gone")
+            late = error if str(error) else TimedOut("the handshake was not through in time")
+            self._failures.note(late, "handshake", accepted.peer)
             return
         except HandshakeError as error:
             self._counters.closed(error.reason)
-            _log.debug("%s: %s: %s", self._name, accepted.peer, error)
+            self._failures.note(error, "handshake", accepted.peer)
             return
-        except OSError:
+        except OSError as error:
             self._counters.closed("peer_gone")
+            self._failures.note(error, "handshake", accepted.peer)
             return
         except Exception:  # a mistake of the program's own; `_attached` reports it
             accepted.close()

@@ -1,0 +1,42 @@
+r"""Text that somebody else has chosen, made safe to print.
+
+What a peer sends may hold line ends, the escape sequences of terminals, and characters that turn
+the direction of writing. Whoever prints it prints ASCII that forges no line and moves no cursor.
+"""
+
+from __future__ import annotations
+
+__all__ = ["printable", "printable_octets", "visible"]
+
+
+def printable(text: str) -> str:
+    r"""Return the text with everything but printable ASCII escaped, the backslash too.
+
+    >>> printable("a\x1b[2J\nb")
+    'a\\x1b[2J\\nb'
+    """
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return text
+    return text.encode("unicode_escape").decode("ascii")
+
+
+def printable_octets(octets: bytes) -> str:
+    r"""Return octets as ASCII; what is not printable, and the backslash, is escaped.
+
+    >>> printable_octets(b"caf\xc3\xa9\n")
+    'caf\\xc3\\xa9\\n'
+    """
+    return printable(octets.decode("latin-1"))
+
+
+def visible(text: str) -> str:
+    r"""Return the text with only those characters escaped that cannot be seen.
+
+    For text that is mostly our own, or the user's, who knows the language.
+
+    >>> visible("caf\u00e9\x1b[2J\u202e")
+    'caf\u00e9\\x1b[2J\\u202e'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else printable(c) for c in text)
