@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import click
 
@@ -12,7 +12,8 @@ from pierhead.errors import ConfigError, Fault, UsageError
 from pierhead.protocols.dns.services.zones import ZoneFile, find_zone_files
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.zone.format import format_zone
-from pierhead.protocols.dns.zone.zone import Zone
+from pierhead.protocols.dns.zone.targets import Reference, inspect_references
+from pierhead.protocols.dns.zone.zone import Zone, Zones
 
 __all__ = ["zone"]
 
@@ -47,6 +48,7 @@ class _Verdict:
     file: str
     zone: Zone | None
     faults: tuple[Fault, ...]
+    references: tuple[Reference, ...] = ()
 
 
 @zone.command("check", epilog=_CHECK_EPILOG)
@@ -60,7 +62,7 @@ def check_zones(ctx: click.Context, paths: Sequence[str], as_json: bool, quiet: 
     [NAME=]FILE is a master file. The file's name without '.zone' is the zone's name, unless NAME=
     says another. A folder stands for its *.zone files.
     """
-    verdicts = list(_judge(paths))
+    verdicts = _judge(paths)
     if as_json:
         click.echo(json.dumps([_as_json(verdict) for verdict in verdicts], indent=2))
     else:
@@ -97,7 +99,19 @@ def _canonical(file: ZoneFile) -> bytes:
     return "".join(f"{line}\n" for line in format_zone(file.load())).encode("ascii")
 
 
-def _judge(paths: Sequence[str]) -> Iterator[_Verdict]:
+def _judge(paths: Sequence[str]) -> list[_Verdict]:
+    """Read every file; then let the zones answer for each other's names."""
+    verdicts = list(_read(paths))
+    # Of two files for one zone, the first one answers.
+    zones = {each.zone.key: each.zone for each in reversed(verdicts) if each.zone is not None}
+    together = Zones(zones.values())
+    return [
+        replace(each, faults=(*each.faults, *inspect_references(together, each.references)))
+        for each in verdicts
+    ]
+
+
+def _read(paths: Sequence[str]) -> Iterator[_Verdict]:
     for path in paths:
         try:
             files = list(find_zone_files(path))
@@ -105,12 +119,13 @@ def _judge(paths: Sequence[str]) -> Iterator[_Verdict]:
             yield _Verdict(path, None, error.faults)
             continue
         for file in files:
+            references: list[Reference] = []
             try:
-                found = file.load()
+                found = file.load(references)
             except ConfigError as error:
                 yield _Verdict(str(file.path), None, error.faults)
             else:
-                yield _Verdict(str(file.path), found, found.warnings)
+                yield _Verdict(str(file.path), found, found.warnings, tuple(references))
 
 
 def _report(verdict: _Verdict, quiet: bool) -> None:
@@ -124,17 +139,16 @@ def _report(verdict: _Verdict, quiet: bool) -> None:
         return
     for fault in verdict.faults:
         click.echo(f"warning: {fault}", err=True)
-    click.echo(_summary(verdict.zone))
+    click.echo(_summary(verdict.zone, len(verdict.faults)))
 
 
-def _summary(found: Zone) -> str:
+def _summary(found: Zone, warnings: int) -> str:
     records = _count(found)
     parts = [f"{records} records", f"serial {found.serial}"]
     if found.is_signed:
         parts.append("signed")
-    if found.warnings:
-        count = len(found.warnings)
-        parts.append(f"{count} {'warning' if count == 1 else 'warnings'}")
+    if warnings:
+        parts.append(f"{warnings} {'warning' if warnings == 1 else 'warnings'}")
     return f"zone {name.to_text(found.origin)}: {', '.join(parts)}"
 
 

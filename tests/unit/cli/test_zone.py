@@ -70,6 +70,30 @@ def test_warnings_are_shown_and_leave_the_zone_valid(tmp_path: Path) -> None:
     assert (quiet.exit_code, quiet.output) == (0, "")
 
 
+def test_zones_that_are_checked_together_answer_for_each_other(tmp_path: Path) -> None:
+    (tmp_path / "a.test.zone").write_text(f"{GOOD}@ MX 1 mail.b.test.\n@ MX 2 ns.b.test.\n")
+    (tmp_path / "b.test.zone").write_text(GOOD)
+    result = invoke("check", tmp_path)
+    assert result.exit_code == 0
+    line = 1 + GOOD.count("\n")
+    expected = f"a.test.zone:{line}:1: the mail exchange mail.b.test. of a.test. has no address in"
+    assert expected in result.stderr
+    assert result.stdout.splitlines()[0].endswith("records, serial 7, 1 warning")
+    first, second = json.loads(invoke("check", "--json", tmp_path).stdout)
+    assert [fault["code"] for fault in first["warnings"]] == ["target"]
+    assert "add an A or AAAA record for mail.b.test." in first["warnings"][0]["remedy"]
+    assert second["warnings"] == []
+
+
+def test_signatures_are_judged_by_the_time_of_now(tmp_path: Path) -> None:
+    path = tmp_path / "db"
+    key = "@ DNSKEY 256 3 13 AQID\n"
+    path.write_text(f"{GOOD}{key}@ RRSIG SOA 13 1 3600 20200101000000 20190101000000 1 @ AQID\n")
+    result = invoke("check", f"example={path}")
+    assert result.exit_code == 0
+    assert "the signature of example. SOA expired at 2020-01-01 00:00:00 UTC" in result.stderr
+
+
 def test_a_signed_zone_is_said_to_be_signed(tmp_path: Path) -> None:
     path = tmp_path / "db"
     signature = "13 1 3600 20300101000000 20200101000000 1 example. AQID"

@@ -8,6 +8,7 @@ says its name itself, by an SOA record with an absolute owner.
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.name import ROOT, from_text, to_text
 from pierhead.protocols.dns.zone.lookup import lookup
 from pierhead.protocols.dns.zone.master_file import parse_zone
+from pierhead.protocols.dns.zone.targets import Reference
 from pierhead.protocols.dns.zone.zone import Zone, Zones
 
 __all__ = ["ZoneFile", "ZoneService", "find_zone_files", "load_zones", "zones"]
@@ -167,8 +169,12 @@ class ZoneFile:
         except (OSError, ValueError) as error:
             raise _unreadable(self.path, error) from None
 
-    def load(self) -> Zone:
-        """Return the zone.
+    def load(self, references: list[Reference] | None = None) -> Zone:
+        """Return the zone; whether its signatures are valid is judged by the time of now.
+
+        Args:
+            references: takes in which names of other zones the records lead to, for
+                `targets.inspect_references`.
 
         Raises:
             ConfigError: the file cannot be read or served; has all of its faults.
@@ -176,7 +182,14 @@ class ZoneFile:
         text = self.read()
         name = str(self.path)
         try:
-            return parse_zone(text, origin=self.origin, file_name=name, include=self._include)
+            return parse_zone(
+                text,
+                origin=self.origin,
+                file_name=name,
+                include=self._include,
+                now=int(time.time()),
+                references=references,
+            )
         except UsageError as error:
             remedy = f"rename the file, or give it as NAME={name}"
             raise ConfigError([Fault(name, 0, 0, str(error), remedy=remedy)]) from None

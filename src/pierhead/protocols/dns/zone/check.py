@@ -9,27 +9,45 @@ from __future__ import annotations
 from collections.abc import Set
 
 from pierhead.protocols.dns.wire import iana, name
-from pierhead.protocols.dns.wire.rrset import Name
-from pierhead.protocols.dns.zone.draft import OWNER, PLACE, RDATAS, Draft, DraftSet, SetKey
+from pierhead.protocols.dns.wire.encode import MAX_MESSAGE, encode_reply
+from pierhead.protocols.dns.wire.message import Reply
+from pierhead.protocols.dns.wire.query import build_query, parse_query
+from pierhead.protocols.dns.wire.rrset import Name, RRset
+from pierhead.protocols.dns.zone.draft import OWNER, RDATAS, TTL, Draft, DraftSet, SetKey, place_of
 from pierhead.protocols.dns.zone.faults import Faults
+from pierhead.protocols.dns.zone.targets import LEADING, Reference, Targets
+from pierhead.protocols.dns.zone.twice import NAMING, check_owner, check_rdata
 
 __all__ = ["check"]
 
 _SIG, _KEY, _NXT = 24, 25, 30
 #: RFC 4034 §3 and §4, RFC 4035 §2.5: what may stand beside a CNAME.
 _BESIDE_CNAME = frozenset({iana.CNAME, iana.NSEC, _SIG, _KEY, _NXT})
-#: A message has 65,535 octets; header, question and OPT record leave this for one set.
-_MAX_SET = 65535 - 12 - 255 - 4 - 11
+#: A set of so many octets fits whatever its owner: header, question and OPT record leave them.
+_MAX_SURE = MAX_MESSAGE - 12 - 255 - 4 - 11
+#: The TC bit, in the third octet of a message.
+_TRUNCATED = 0x02
 
 
-def check(draft: Draft, faults: Faults, broken: Set[int]) -> None:
+def check(
+    draft: Draft,
+    faults: Faults,
+    broken: Set[int],
+    references: list[Reference] | None = None,
+) -> None:
     """Add a fault for each rule that the records of a zone break together.
 
-    ``broken`` has the types of records that were there but had a fault of their own.
+    Args:
+        draft: the records.
+        faults: where faults go.
+        broken: types of records that were there but had a fault of their own.
+        references: takes in which names of other zones the records lead to.
     """
     apex = name.key(draft.origin)
     _check_apex(draft, draft.nodes[apex], faults, broken)
     dnames: list[Name] = []
+    targets = Targets(draft, faults, references)
+    twice = apex[:-1] + apex if len(apex) > 1 else b""
     for key, sets in draft.nodes.items():
         if iana.CNAME in sets and len(sets) > 1:
             _check_alias(sets, faults)
@@ -37,13 +55,19 @@ def check(draft: Draft, faults: Faults, broken: Set[int]) -> None:
             dnames.append(key)
             if iana.NS in sets and key != apex:
                 _refuse_delegated_dname(sets, faults)
-        if iana.NS in sets:
-            _check_name_servers(draft, key, sets[iana.NS], faults)
+        if iana.NS in sets and key.startswith(b"\x01*"):
+            _warn_of_wildcard(sets[iana.NS], faults)
         if iana.SOA in sets and key != apex:
             _refuse_stray_soa(draft, sets[iana.SOA], faults)
+        if twice and sets and key.endswith(twice):
+            check_owner(draft.origin, sets, faults)
         for set_key, rrset in sets.items():
             if len(rrset) > _MANY:
                 _check_size(set_key, rrset, faults)
+            if set_key in LEADING:
+                targets.check(key, set_key, rrset)
+            if twice and set_key in NAMING:
+                check_rdata(draft.origin, twice, set_key, rrset, faults)
     if dnames:
         _check_below(draft, frozenset(dnames), faults)
 
@@ -64,14 +88,14 @@ def _check_apex(
         )
     if iana.SOA in sets and iana.NS not in sets and iana.NS not in broken:
         faults.error(
-            sets[iana.SOA][PLACE],
+            place_of(sets[iana.SOA]),
             f"the zone {origin} has no NS records at its top (RFC 1034 §4.2.1)",
             f"add at least one, as in: {origin} 3600 NS ns1.{origin.removeprefix('.')}",
             "ns",
         )
     if iana.DS in sets:
         faults.error(
-            sets[iana.DS][PLACE],
+            place_of(sets[iana.DS]),
             "a DS record stands at the top of the zone (RFC 4035 §2.4)",
             "move it into the parent's zone, beside the delegation",
             "ds",
@@ -85,7 +109,7 @@ def _check_alias(sets: dict[SetKey, DraftSet], faults: Faults) -> None:
     alias = sets[iana.CNAME]
     texts = ", ".join(iana.type_text(key) for key in others)
     faults.error(
-        max(alias[PLACE], *(sets[key][PLACE] for key in others)),
+        max(place_of(alias), *(place_of(sets[key]) for key in others)),
         f"{name.to_text(alias[OWNER])} has a CNAME and also {texts} records; "
         "a CNAME must be alone (RFC 1034 §3.6.2)",
         "remove the CNAME or the other records",
@@ -96,7 +120,7 @@ def _check_alias(sets: dict[SetKey, DraftSet], faults: Faults) -> None:
 def _refuse_delegated_dname(sets: dict[SetKey, DraftSet], faults: Faults) -> None:
     dname = sets[iana.DNAME]
     faults.error(
-        dname[PLACE],
+        place_of(dname),
         f"{name.to_text(dname[OWNER])} has a DNAME and is delegated by NS records (RFC 6672 §2.3)",
         "put the DNAME into the delegated zone",
         "dname",
@@ -105,7 +129,7 @@ def _refuse_delegated_dname(sets: dict[SetKey, DraftSet], faults: Faults) -> Non
 
 def _refuse_stray_soa(draft: Draft, soa: DraftSet, faults: Faults) -> None:
     faults.error(
-        soa[PLACE],
+        place_of(soa),
         f"{name.to_text(soa[OWNER])} has an SOA record but the zone is "
         f"{name.to_text(draft.origin)}",
         "a zone of its own belongs into its own file; check also for a missing dot at the end",
@@ -113,67 +137,38 @@ def _refuse_stray_soa(draft: Draft, soa: DraftSet, faults: Faults) -> None:
     )
 
 
-def _check_name_servers(draft: Draft, key: Name, servers: DraftSet, faults: Faults) -> None:
-    if key.startswith(b"\x01*"):
-        # "Discouraged, but not barred": the names it stands for are not delegated.
-        faults.warning(
-            servers[PLACE],
-            f"{name.to_text(servers[OWNER])} has NS records, which delegate no name that a "
-            "wildcard stands for (RFC 4592 §4.2)",
-            "delegate each name by itself",
-            "ns",
-        )
-    for target in servers[RDATAS:]:
-        sets = draft.nodes.get(target.lower())
-        if sets is None:
-            if name.is_subdomain(target, draft.origin) and not _is_delegated(draft, target, key):
-                _warn_of_server(servers, target, faults)
-        elif iana.A not in sets and iana.AAAA not in sets:
-            _warn_of_server(servers, target, faults, alias=iana.CNAME in sets)
-
-
-def _warn_of_server(
-    servers: DraftSet, target: Name, faults: Faults, *, alias: bool = False
-) -> None:
-    shown = name.to_text(target)
-    server = f"the name server {shown} of {name.to_text(servers[OWNER])}"
-    if alias:
-        faults.warning(
-            servers[PLACE],
-            f"{server} is an alias (RFC 2181 §10.3)",
-            "name the server by the name that has its addresses",
-            "ns",
-        )
-    else:
-        faults.warning(
-            servers[PLACE],
-            f"{server} has no address in this zone",
-            f"add an A or AAAA record for {shown}",
-            "glue",
-        )
-
-
-def _is_delegated(draft: Draft, target: Name, cut: Name) -> bool:
-    """Tell whether another delegation than ``cut`` is responsible for a name."""
-    apex, key = name.key(draft.origin), name.key(target)
-    while key != apex:
-        if key != cut and iana.NS in draft.nodes.get(key, ()):
-            return True
-        key = name.parent(key)
-    return False
+def _warn_of_wildcard(servers: DraftSet, faults: Faults) -> None:
+    # "Discouraged, but not barred": the names it stands for are not delegated.
+    faults.warning(
+        place_of(servers),
+        f"{name.to_text(servers[OWNER])} has NS records, which delegate no name that a "
+        "wildcard stands for (RFC 4592 §4.2)",
+        "delegate each name by itself",
+        "ns",
+    )
 
 
 def _check_size(set_key: SetKey, rrset: DraftSet, faults: Faults) -> None:
     # Each record costs its RDATA and a compressed owner, type, class, TTL and length.
     size = sum(len(rdata) + 12 for rdata in rrset[RDATAS:])
-    if size > _MAX_SET:
+    if size > _MAX_SURE and not _fits(set_key & 0xFFFF, rrset):
         faults.error(
-            rrset[PLACE],
-            f"the {iana.type_text(set_key & 0xFFFF)} records of {name.to_text(rrset[OWNER])} are "
-            f"{size} octets, which no message can carry (at most {_MAX_SET})",
+            place_of(rrset),
+            f"the {iana.type_text(set_key & 0xFFFF)} records of {name.to_text(rrset[OWNER])}, "
+            f"{len(rrset) - RDATAS} of them, are more than one message can carry "
+            f"({MAX_MESSAGE} octets)",
             "spread them over several names",
             "size",
         )
+
+
+def _fits(rtype: int, rrset: DraftSet) -> bool:
+    """Tell whether the answer with a set, and nothing else, is a message; it is made to see."""
+    owner = rrset[OWNER]
+    answer = RRset(owner, rtype, rrset[TTL], tuple(dict.fromkeys(rrset[RDATAS:])))
+    query = parse_query(build_query(0, owner, rtype, edns=None))
+    reply = Reply(query, iana.NOERROR, True, ((owner, answer),))
+    return not encode_reply(reply, MAX_MESSAGE, 0)[2] & _TRUNCATED
 
 
 def _check_below(draft: Draft, dnames: frozenset[Name], faults: Faults) -> None:
@@ -185,9 +180,9 @@ def _check_below(draft: Draft, dnames: frozenset[Name], faults: Faults) -> None:
         while above != apex:
             above = name.parent(above)
             if above in dnames:
-                first = min(sets.values(), key=lambda rrset: int(rrset[PLACE]))
+                first = min(sets.values(), key=place_of)
                 faults.error(
-                    first[PLACE],
+                    place_of(first),
                     f"{name.to_text(first[OWNER])} lies below the DNAME of "
                     f"{name.to_text(above)} and can never be answered (RFC 6672 §2.4)",
                     "remove the record or the DNAME",

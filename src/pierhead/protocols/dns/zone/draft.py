@@ -15,18 +15,29 @@ from pierhead.protocols.dns.zone.node import Node
 from pierhead.protocols.dns.zone.signed import inspect
 from pierhead.protocols.dns.zone.zone import Zone
 
-__all__ = ["OWNER", "PLACE", "RDATAS", "TTL", "Draft", "DraftSet", "SetKey"]
+__all__ = [
+    "COVERED_SHIFT",
+    "OWNER",
+    "RDATAS",
+    "TTL",
+    "Draft",
+    "DraftSet",
+    "SetKey",
+    "place_of",
+]
 
 #: The type of a set; for RRSIG sets also the type covered, in the upper bits.
 SetKey: TypeAlias = int
-#: (owner, ttl, place of the first record, RDATA, RDATA …): there are as many of these as names, so
-#: they are the cheapest thing to make; a tuple for one record, a list as soon as there are more.
+#: (owner, ttl, place, RDATA, RDATA …): there are as many of these as names, so they are the
+#: cheapest thing to make; a tuple for one record, a list as soon as there are more, and then the
+#: place is a list, too.
 DraftSet: TypeAlias = Sequence[Any]
 
 #: Indexes into a `DraftSet`.
-OWNER, TTL, PLACE, RDATAS = 0, 1, 2, 3
+OWNER, TTL, _PLACE, RDATAS = 0, 1, 2, 3
 
-_COVERED_SHIFT = 16
+#: In the key of an RRSIG set, the type covered stands above these bits.
+COVERED_SHIFT = 16
 #: Types of which a name has one record at most, and the rule that says so.
 _SINGLETONS = {
     iana.CNAME: "RFC 2181 §10.1",
@@ -34,8 +45,15 @@ _SINGLETONS = {
     iana.DNAME: "RFC 6672 §2.4",
 }
 #: NSEC3 and its signatures.
-_OF_NSEC3 = (iana.NSEC3, iana.NSEC3 << _COVERED_SHIFT | iana.RRSIG)
+_OF_NSEC3 = (iana.NSEC3, iana.NSEC3 << COVERED_SHIFT | iana.RRSIG)
 _NO_SETS: Mapping[int, RRset] = {}
+
+
+def place_of(rrset: DraftSet, index: int = 0) -> Place:
+    """Return where a record of a set stands; the first one's, unless another is asked for."""
+    places = rrset[_PLACE]
+    place: Place = places[index] if isinstance(places, list) else places
+    return place
 
 
 class Draft:
@@ -62,7 +80,7 @@ class Draft:
         if key == owner:
             key = owner  # one object less per name
         if rtype == iana.RRSIG:
-            rtype |= int.from_bytes(rdata[:2], "big") << _COVERED_SHIFT
+            rtype |= int.from_bytes(rdata[:2], "big") << COVERED_SHIFT
         sets = self._find_sets(key, rtype)
         if sets is None:
             self._refuse(owner, place)
@@ -76,7 +94,9 @@ class Draft:
             return
         if not isinstance(known, list):
             sets[rtype] = known = list(known)
+            known[_PLACE] = [known[_PLACE]]
         known.append(rdata)
+        known[_PLACE].append(place)
         if ttl != known[TTL]:
             self._reconcile(known, rtype & 0xFFFF, ttl, place)
 
@@ -86,7 +106,7 @@ class Draft:
         The zone must have passed `check`: an SOA record at the apex is taken for granted.
         """
         apex = name.key(self.origin)
-        place = self.nodes[apex][iana.SOA][PLACE]
+        place = place_of(self.nodes[apex][iana.SOA])
         nodes = self._freeze_nodes(self.nodes)
         zone = Zone(nodes[apex].sets[iana.SOA], nodes, self._freeze_nodes(self.hashed))
         for message, remedy in inspect(zone):
@@ -105,7 +125,7 @@ class Draft:
                 unique = tuple(rdatas) if len(rdatas) == 1 else tuple(dict.fromkeys(rdatas))
                 rrset = RRset(owner, set_key & 0xFFFF, ttl, unique, self.rclass)
                 if set_key > 0xFFFF:
-                    signatures[set_key >> _COVERED_SHIFT] = rrset
+                    signatures[set_key >> COVERED_SHIFT] = rrset
                 else:
                     sets[set_key] = rrset
             nodes[key] = Node(sets or _NO_SETS, signatures or _NO_SETS)

@@ -72,6 +72,10 @@ class Faults:
         if len(self._warnings) < _MAX_REPORTED:
             self._warnings.append(_Found(place, message, remedy, code))
 
+    def locate(self, place: Place, message: str, remedy: str, code: str) -> Fault:
+        """Return a fault at a place; it is not added."""
+        return next(self._located([_Found(place, message, remedy, code)]))
+
     def whole(self, message: str, remedy: str = "", code: str = "zone") -> None:
         """Add a reason to refuse the zone that belongs to no line."""
         file_name = self._files[0][0]

@@ -25,6 +25,8 @@ from pierhead.protocols.dns.zone.faults import Faults, Place, TooManyFaults
 from pierhead.protocols.dns.zone.fields import FieldError, Fields, read_period
 from pierhead.protocols.dns.zone.generate import generate
 from pierhead.protocols.dns.zone.rdata_text import RdataReader, rdata_reader, read_unknown
+from pierhead.protocols.dns.zone.signatures import check_signatures
+from pierhead.protocols.dns.zone.targets import Reference
 from pierhead.protocols.dns.zone.tokenizer import Entries, Entry, EntryError, read_entry
 from pierhead.protocols.dns.zone.zone import Zone
 
@@ -54,6 +56,8 @@ def parse_zone(
     file_name: str = "zone",
     include: Include | None = None,
     rclass: int = iana.CLASS_IN,
+    now: int | None = None,
+    references: list[Reference] | None = None,
 ) -> Zone:
     """Return the zone written in a master file.
 
@@ -66,6 +70,9 @@ def parse_zone(
             any `PierheadError` or `OSError`, which becomes a fault. Names with ``..`` or from
             the root never reach it; that no symbolic link leads out of the folder is its care.
         rclass: the zone's class.
+        now: seconds since 1970, to tell whether signatures are valid; None leaves that open.
+        references: takes in which names of other zones the records lead to, for
+            `targets.inspect_references`.
 
     Raises:
         ConfigError: the zone cannot be served; all faults are in it.
@@ -81,13 +88,20 @@ def parse_zone(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return _build(_Reader(origin, include, rclass, Faults()), text, file_name)
+        reader = _Reader(origin, include, rclass, Faults())
+        return _build(reader, text, file_name, now, references)
     finally:
         if collecting:
             gc.enable()
 
 
-def _build(reader: _Reader, text: bytes, file_name: str) -> Zone:
+def _build(
+    reader: _Reader,
+    text: bytes,
+    file_name: str,
+    now: int | None,
+    references: list[Reference] | None,
+) -> Zone:
     faults = reader.faults
     try:
         reader.read_file(text, file_name)
@@ -97,7 +111,8 @@ def _build(reader: _Reader, text: bytes, file_name: str) -> Zone:
                 remedy = "begin it with the SOA record"
                 faults.whole("there is no record in the file", remedy, "soa")
             raise ConfigError(faults.errors())
-        check(draft, faults, reader.broken)
+        check(draft, faults, reader.broken, references)
+        check_signatures(draft, faults, now)
     except TooManyFaults:
         raise ConfigError(faults.errors()) from None
     if faults.count:

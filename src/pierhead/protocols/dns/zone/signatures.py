@@ -1,0 +1,143 @@
+"""Whether the signatures of a zone can be valid: what is seen without cryptography.
+
+    RRSIG  covered(2) algorithm(1) labels(1) TTL(4) expiration(4) inception(4) tag(2) signer
+    DNSKEY flags(2) protocol(1) algorithm(1) public key
+
+All of it warnings: a resolver that validates refuses the answers, and everybody else is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from struct import Struct
+
+from pierhead.protocols.dns.wire import iana, name
+from pierhead.protocols.dns.wire.rrset import Name
+from pierhead.protocols.dns.zone.draft import (
+    COVERED_SHIFT,
+    OWNER,
+    RDATAS,
+    TTL,
+    Draft,
+    DraftSet,
+    place_of,
+)
+from pierhead.protocols.dns.zone.faults import Faults, Place
+
+__all__ = ["check_signatures", "key_tag"]
+
+_HEAD = Struct("!HBBIIIH")
+_RSAMD5 = 1
+_ZONE_KEY, _PROTOCOL = 0x0100, 3
+
+
+def check_signatures(draft: Draft, faults: Faults, now: int | None) -> None:
+    """Warn of signatures that no resolver can find valid; nothing where the zone has no key.
+
+    What is wrong with many, as after a night without the signer, is said once.
+
+    Args:
+        draft: the records of the zone.
+        faults: where warnings go.
+        now: seconds since 1970; None leaves open what has expired.
+    """
+    apex = name.key(draft.origin)
+    keys = draft.nodes[apex].get(iana.DNSKEY)
+    if keys is None:
+        return
+    checker = _Checker(apex, frozenset(_usable_keys(keys)), now)
+    for nodes in (draft.nodes, draft.hashed):
+        for sets in nodes.values():
+            for set_key, signatures in sets.items():
+                if set_key >> COVERED_SHIFT:
+                    checker.check(set_key, signatures, sets.get(set_key >> COVERED_SHIFT))
+    for count, place, message in checker.found.values():
+        more = f"; the same is wrong with {count - 1} more" if count > 1 else ""
+        faults.warning(place, message + more, "sign the zone again", "signature")
+
+
+def key_tag(rdata: bytes) -> int:
+    """Return the tag of a DNSKEY record (RFC 4034 §B)."""
+    if rdata[3] == _RSAMD5:
+        return int.from_bytes(rdata[-3:-1], "big")
+    padded = rdata + b"\0" if len(rdata) % 2 else rdata
+    total = sum(padded[::2]) * 256 + sum(padded[1::2])
+    return (total + (total >> 16)) & 0xFFFF
+
+
+def _usable_keys(keys: DraftSet) -> Iterator[tuple[int, int]]:
+    """Give algorithm and tag of each key that may sign a zone (RFC 4034 §2.1)."""
+    for rdata in keys[RDATAS:]:
+        if int.from_bytes(rdata[:2], "big") & _ZONE_KEY and rdata[2] == _PROTOCOL:
+            yield rdata[3], key_tag(rdata)
+
+
+class _Checker:
+    """Looks at signatures, one set at a time.
+
+    Attributes:
+        found: by kind, how many are wrong, where the first one stands, and what is wrong with it.
+    """
+
+    def __init__(self, apex: Name, usable: frozenset[tuple[int, int]], now: int | None) -> None:
+        self._apex = apex
+        self._usable = usable
+        self._now = now
+        self.found: dict[str, tuple[int, Place, str]] = {}
+
+    def check(self, set_key: int, signatures: DraftSet, covered: DraftSet | None) -> None:
+        """Look at the signatures of one set; None if there is no such set."""
+        for index, rdata in enumerate(signatures[RDATAS:]):
+            for kind, text in self._complaints(rdata, signatures[OWNER], covered):
+                if kind in self.found:
+                    count, place, message = self.found[kind]
+                    self.found[kind] = count + 1, place, message
+                    continue
+                what = iana.type_text(set_key >> COVERED_SHIFT)
+                message = f"the signature of {name.to_text(signatures[OWNER])} {what} {text}"
+                self.found[kind] = 1, place_of(signatures, index), message
+
+    def _complaints(
+        self, rdata: bytes, owner: Name, covered: DraftSet | None
+    ) -> Iterator[tuple[str, str]]:
+        """Say what a resolver would find wrong with one signature (RFC 4035 §5.3.1)."""
+        _, algorithm, labels, original_ttl, expires, begins, tag = _HEAD.unpack_from(rdata)
+        signer = rdata[_HEAD.size : _HEAD.size + len(self._apex)]
+        if covered is None:
+            yield "covered", "covers nothing: there is no such record (RFC 4035 §2.2)"
+            return
+        if signer.lower() != self._apex:
+            yield "signer", f"names another signer than {name.to_text(self._apex)}"
+        elif (algorithm, tag) not in self._usable:
+            yield "key", f"was made by key {tag} of algorithm {algorithm}, which the zone lacks"
+        signed = _signed_labels(owner)
+        if labels != signed:
+            yield "labels", f"counts {labels} labels, expected {signed} (RFC 4034 §3.1.3)"
+        if covered[TTL] > original_ttl:
+            yield (
+                "ttl",
+                f"was made for a TTL of {original_ttl}, but the records have {covered[TTL]}",
+            )
+        if _after(begins, expires):
+            yield "period", "ends before it begins"
+        elif self._now is not None and _after(self._now, expires):
+            yield "expired", f"expired at {_date(expires, self._now)}"
+        elif self._now is not None and _after(begins, self._now):
+            yield "early", f"is not valid before {_date(begins, self._now)}"
+
+
+def _signed_labels(owner: Name) -> int:
+    count = name.label_count(owner)
+    return count - 1 if owner.startswith(b"\x01*") else count
+
+
+def _after(one: int, other: int) -> bool:
+    """Tell whether a time comes after another (RFC 4034 §3.1.5, RFC 1982 §3.2)."""
+    return 0 < (one - other) % 2**32 < 2**31
+
+
+def _date(seconds: int, now: int) -> str:
+    """Return a time of 32 bits, the one nearest to ``now``, as people write it."""
+    nearest = now + (seconds - now + 2**31) % 2**32 - 2**31
+    return f"{datetime.fromtimestamp(nearest, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,201 @@
+"""Whether the names that records lead to have what is wanted there; all of it warnings.
+
+    in the zone, or what a wildcard gives     checked while the zone is read
+    in another zone, or below a delegation    kept as `Reference`; `inspect_references` asks the
+                                              zones that were read together
+
+What nobody here is responsible for is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple, TypeAlias
+
+from pierhead.errors import Fault
+from pierhead.protocols.dns.wire import iana, name
+from pierhead.protocols.dns.wire.rrset import Name
+from pierhead.protocols.dns.zone.additional import ADDRESSES, wanted
+from pierhead.protocols.dns.zone.draft import OWNER, RDATAS, Draft, DraftSet, SetKey, place_of
+from pierhead.protocols.dns.zone.faults import Faults, Place
+from pierhead.protocols.dns.zone.node import Node
+from pierhead.protocols.dns.zone.zone import Zones
+
+__all__ = ["LEADING", "Reference", "Targets", "inspect_references"]
+
+#: Types that are looked at: those whose names are of use with addresses alone, or SRV records.
+LEADING: Final = frozenset([iana.NS, iana.MX, iana.SRV, iana.SVCB, iana.HTTPS, iana.NAPTR])
+
+#: Types whose name must not be an alias, and the rule that says so.
+_NO_ALIAS = {iana.NS: "RFC 2181 §10.3", iana.MX: "RFC 2181 §10.3", iana.SRV: "RFC 2782"}
+_ROLES = {iana.NS: "name server", iana.MX: "mail exchange"}
+_Sets: TypeAlias = Mapping[SetKey, object]
+#: Message, remedy and code.
+_Complaint: TypeAlias = tuple[str, str, str]
+
+
+class Lead(NamedTuple):
+    """Who leads to which name, for what.
+
+    Attributes:
+        owner: who leads there.
+        rtype: by a record of which type.
+        target: the name, in lower case.
+        types: of these it should have one.
+    """
+
+    owner: Name
+    rtype: int
+    target: Name
+    types: tuple[int, ...]
+
+
+class Reference(NamedTuple):
+    """The first record of a zone that leads to a name which another zone may have.
+
+    Attributes:
+        lead: what it leads to.
+        place: where it stands, in the files of ``faults``.
+        faults: knows those files.
+    """
+
+    lead: Lead
+    place: Place
+    faults: Faults
+
+
+class Targets:
+    """The names that the records of one draft lead to.
+
+    Args:
+        draft: the records.
+        faults: where warnings go.
+        references: takes in what other zones must answer for; None does without.
+    """
+
+    def __init__(self, draft: Draft, faults: Faults, references: list[Reference] | None) -> None:
+        self._nodes: Mapping[Name, _Sets] = draft.nodes
+        self._apex = name.key(draft.origin)
+        self._faults = faults
+        self._references = references
+        self._seen: set[tuple[Name, int]] = set()
+        self._good: set[tuple[Name, tuple[int, ...]]] = set()
+
+    def check(self, key: Name, rtype: int, rrset: DraftSet) -> None:
+        """Warn of each name in a set that lacks what is wanted there; ``key`` is the owner's."""
+        good = self._good
+        for index, rdata in enumerate(rrset[RDATAS:]):
+            for found, types in wanted(rtype, rdata, rrset[OWNER]):
+                target = found.lower()
+                if (target, types) in good:
+                    continue
+                sets = self._nodes.get(target)
+                if sets is not None and any(each in sets for each in types):
+                    good.add((target, types))
+                else:
+                    lead = Lead(rrset[OWNER], rtype, target, types)
+                    self._check(key, lead, place_of(rrset, index))
+
+    def _check(self, owner: Name, lead: Lead, place: Place) -> None:
+        target = lead.target
+        if target == name.ROOT:
+            return  # RFC 2782, RFC 7505, RFC 9460 §2.5.1: "no such service"
+        rules = self._ruler(owner)
+        if rules is not None and (lead.rtype != iana.NS or rules != owner):
+            return  # never answered with
+        cut = self._ruler(target) if name.is_subdomain(target, self._apex) else target
+        if cut is None:
+            self._judge(lead, place, self._stand_in(target))
+        elif cut == owner and lead.rtype == iana.NS:
+            self._judge(lead, place, self._nodes.get(target))
+        elif iana.DNAME in self._nodes.get(cut, ()):
+            self._warn(place, _complain_of_alias(lead))
+        elif self._references is not None and (target, lead.rtype) not in self._seen:
+            self._seen.add((target, lead.rtype))
+            self._references.append(Reference(lead, place, self._faults))
+
+    def _judge(self, lead: Lead, place: Place, sets: _Sets | None) -> None:
+        self._warn(place, _complain(lead, sets, "this zone"))
+
+    def _warn(self, place: Place, complaint: _Complaint | None) -> None:
+        if complaint is not None:
+            self._faults.warning(place, *complaint)
+
+    def _ruler(self, key: Name) -> Name | None:
+        """Return the topmost delegation at or above a name, or DNAME above it; None without."""
+        nodes = self._nodes
+        found: Name | None = None
+        below = True
+        while True:
+            sets = nodes.get(key, ())
+            if (iana.NS in sets and key != self._apex) or (iana.DNAME in sets and not below):
+                found = key
+            if key == self._apex:
+                return found
+            key, below = name.parent(key), False
+
+    def _stand_in(self, key: Name) -> _Sets | None:
+        """Return the sets that speak for a name which is ruled by nothing but its zone."""
+        nodes = self._nodes
+        sets = nodes.get(key)
+        while sets is None and key != self._apex:
+            key = name.parent(key)
+            if key in nodes:
+                return nodes.get(b"\x01*" + key)
+        return sets
+
+
+def inspect_references(zones: Zones, references: Iterable[Reference]) -> Iterator[Fault]:
+    """Give a warning for each that leads to a name in these zones which lacks what is wanted."""
+    for lead, place, faults in references:
+        zone = zones.find(lead.target)
+        if zone is None:
+            continue
+        node = zone.stand_in(lead.target)
+        if node.cut is not None if node is not None else _is_ruled(zone.nodes, lead.target):
+            continue
+        shown = f"the zone {name.to_text(zone.origin)}"
+        complaint = _complain(lead, None if node is None else node.sets, shown)
+        if complaint is not None:
+            yield faults.locate(place, *complaint)
+
+
+def _is_ruled(nodes: Mapping[Name, Node], key: Name) -> bool:
+    """Tell whether a name that a zone does not have lies below a delegation or a DNAME."""
+    while key not in nodes:
+        key = name.parent(key)
+    return nodes[key].cut is not None or iana.DNAME in nodes[key].sets
+
+
+def _complain(lead: Lead, sets: _Sets | None, where: str) -> _Complaint | None:
+    """Say what is wrong with what a name has, None where nothing is."""
+    if sets is not None and any(each in sets for each in lead.types):
+        return None
+    if sets is not None and iana.CNAME in sets:
+        return _complain_of_alias(lead)
+    hosts = ADDRESSES[0] in lead.types
+    what = "address" if hosts else f"{iana.type_text(lead.types[0])} record"
+    added = "an A or AAAA record" if hosts else f"an {what}"
+    return (
+        f"{_shown(lead)} has no {what} in {where}",
+        f"add {added} for {name.to_text(lead.target)}, or take the "
+        f"{iana.type_text(lead.rtype)} record out",
+        "glue" if lead.rtype == iana.NS else "target",
+    )
+
+
+def _complain_of_alias(lead: Lead) -> _Complaint | None:
+    rule = _NO_ALIAS.get(lead.rtype)
+    if rule is None:
+        return None
+    role = "server" if lead.rtype == iana.NS else "host"
+    return (
+        f"{_shown(lead)} is an alias ({rule})",
+        f"name the {role} by the name that has its addresses",
+        "alias",
+    )
+
+
+def _shown(lead: Lead) -> str:
+    role = _ROLES.get(lead.rtype) or f"{iana.type_text(lead.rtype)} target"
+    return f"the {role} {name.to_text(lead.target)} of {name.to_text(lead.owner)}"
