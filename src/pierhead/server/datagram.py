@@ -14,7 +14,7 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pierhead.admission import Admission, Answer, Drop
 from pierhead.clock import Clock
@@ -30,6 +30,7 @@ from pierhead.server.loops import OWN_ADDRESSES, Reflections
 from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
 from pierhead.server.request import Request, RequestCounters, Requests
+from pierhead.server.unsent import Unsent, is_full
 from pierhead.server.worker import Workers
 
 __all__ = ["DatagramServer"]
@@ -100,9 +101,8 @@ class DatagramServer:
         self._wake_sweep = wake_sweep
         self._loop = asyncio.get_running_loop()
         self._name = self._at.name
-        local = unwrapped(listener).local
-        self._own: str | None = local
-        OWN_ADDRESSES.add(local)
+        local = self._own = unwrapped(listener).local
+        self._is_started = False
         self._reflections = Reflections() if handler.reflects else None
         self._via = Via(
             transport=Transport.DATAGRAM,
@@ -111,6 +111,7 @@ class DatagramServer:
             listener=self._name,
         )
         self._outgoing: list[Datagram] = []
+        self._unsent = Unsent(clock, self._send_again, self._give_up)
         self._flush_due = False
         self._metrics = metrics
         self._received = self._count("datagrams_received_total")
@@ -135,6 +136,9 @@ class DatagramServer:
 
     def start(self) -> None:
         """Begin to receive."""
+        if not self._is_started:
+            self._is_started = True
+            OWN_ADDRESSES.add(self._own)
         self.listener.start(self._on_readable)
 
     def reconfigure(self, options: ServerOptions) -> None:
@@ -154,7 +158,7 @@ class DatagramServer:
 
     async def wait_drained(self) -> None:
         """Return once nothing is in flight and every reply has been handed to the system."""
-        while self.requests or self._outgoing:
+        while self.requests or self._outgoing or self._unsent:
             self._idle.clear()
             await self._idle.wait()
 
@@ -170,15 +174,18 @@ class DatagramServer:
     def abort(self, reason: str) -> None:
         """Give up what is in flight; each request is reported lost for this reason."""
         self.requests.cancel_all(reason)
+        self._unsent.give_up()
+        self._idle.set()
 
     def close(self) -> None:
         """Send what is ready and close the listener."""
         self.listener.stop()
         self._flush()
+        self._unsent.give_up()
         self.listener.close()
-        if self._own is not None:
+        if self._is_started:
+            self._is_started = False
             OWN_ADDRESSES.remove(self._own)
-            self._own = None
 
     def _receive(self) -> list[Datagram]:
         try:
@@ -340,12 +347,25 @@ class DatagramServer:
             return
         refused = self.listener.send_batch(outgoing)
         self._sent.value += len(outgoing) - len(refused)
-        for index, number in refused:
-            self._drop(_SEND_REASONS.get(number, "send_error"))
-            peer = self.listener.peer(outgoing[index][1])
-            self._failures.note(OSError(number, os.strerror(number)), "write", peer)
+        if refused:
+            timeout = self.options.datagram_write_timeout
+            room = self.options.max_unsent_datagram_bytes
+            for index, number in refused:
+                if not (is_full(number) and self._unsent.keep(outgoing[index], timeout, room)):
+                    self._give_up(outgoing[index], number)
         if not self._idle.is_set():
             self._idle.set()
+
+    def _send_again(self, datagrams: Sequence[Datagram]) -> list[tuple[int, int]]:
+        refused = self.listener.send_batch(datagrams)
+        self._sent.value += len(datagrams) - len(refused)
+        self._idle.set()
+        return refused
+
+    def _give_up(self, datagram: Datagram, number: int) -> None:
+        self._drop(_SEND_REASONS.get(number, "send_error"))
+        peer = self.listener.peer(datagram[1])
+        self._failures.note(OSError(number, os.strerror(number)), "write", peer)
 
     def _drop(self, reason: str) -> None:
         counter = self._dropped.get(reason)

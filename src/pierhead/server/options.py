@@ -173,6 +173,30 @@ LIMITS: tuple[Limit, ...] = (
         effect=_AT_ONCE,
     ),
     Limit(
+        "datagram_write_timeout",
+        default=1.0,
+        minimum=0.0,
+        maximum=60.0,
+        unit="s",
+        meaning="How long a datagram that the system has no room for is tried again; 0 drops it "
+        "at once.",
+        source="a full buffer is sent within milliseconds; domain waits 5 s",
+        metric="dropped_total{reason=send_buffer_full}",
+        effect="at the next reply",
+    ),
+    Limit(
+        "max_unsent_datagram_bytes",
+        default=1_048_576,
+        minimum=0,
+        maximum=2**30,
+        unit="bytes",
+        meaning="Datagrams of one listener that are to be tried again, with 256 bytes for each "
+        "beside its octets; further ones are dropped.",
+        source="16 of the largest datagrams",
+        metric="dropped_total{reason=send_buffer_full}",
+        effect="at the next reply",
+    ),
+    Limit(
         "linger_timeout",
         default=1.0,
         minimum=0.0,
@@ -269,6 +293,8 @@ class ServerOptions:
     message_timeout: float = 5.0
     idle_timeout: float = 30.0
     write_timeout: float = 10.0
+    datagram_write_timeout: float = 1.0
+    max_unsent_datagram_bytes: int = 1_048_576
     linger_timeout: float = 1.0
     drain_timeout: float = 10.0
     max_write_buffer_bytes: int = 65_536

@@ -299,3 +299,111 @@ async def test_what_a_drain_gives_up_is_named() -> None:
     await it.server.wait_drained()
     assert it.lost == [Lost("memgram:test", "client", "drain")]
     assert it.listener.sent == []
+
+
+# -- what the system has no room for -----------------------------------------------------------
+
+
+def full(it: Bench, *replies: bytes, number: int = errno.EAGAIN) -> None:
+    it.listener.refuse.update(dict.fromkeys(replies, number))
+
+
+async def wait_for(condition: Any) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOBUFS])
+async def test_a_reply_that_finds_no_room_is_tried_again(number: int) -> None:
+    it = Bench(upper)
+    full(it, b"A", number=number)
+    it.listener.arrive(b"a", b"b")
+    await settle()
+    assert it.listener.sent == [b"B"]
+    it.listener.refuse.clear()
+    await wait_for(lambda: it.listener.sent == [b"B", b"A"])
+    assert it.metrics.total("dropped_total") == 0
+    assert it.metrics.total("datagrams_sent_total") == 2
+    assert it.server._unsent.octets == 0
+
+
+async def test_it_is_given_up_after_its_deadline_and_counted() -> None:
+    it = Bench(upper, datagram_write_timeout=3.0)
+    full(it, b"A")
+    it.listener.arrive(b"a")
+    await settle()
+    it.clock.now += 2.9
+    await asyncio.sleep(0.02)
+    assert it.metrics.total("dropped_total") == 0
+    it.clock.now += 0.2
+    await wait_for(lambda: it.metrics.total("dropped_total", reason="send_buffer_full") == 1)
+    assert len(it.server._unsent) == 0
+
+
+async def test_without_a_timeout_it_is_dropped_at_once() -> None:
+    it = Bench(upper, datagram_write_timeout=0)
+    full(it, b"A")
+    it.listener.arrive(b"a")
+    await settle()
+    assert it.metrics.total("dropped_total", reason="send_buffer_full") == 1
+
+
+async def test_a_reply_that_can_never_be_sent_is_not_tried_again() -> None:
+    it = Bench(upper)
+    full(it, b"A", number=errno.EMSGSIZE)
+    it.listener.arrive(b"a")
+    await settle()
+    assert it.metrics.total("dropped_total", reason="reply_too_large") == 1
+    assert len(it.server._unsent) == 0
+
+
+async def test_what_waits_for_room_is_bounded_in_octets() -> None:
+    async def large(frame: bytes, context: Any) -> bytes:
+        return b"x" * 1000
+
+    it = Bench(large, max_unsent_datagram_bytes=10_000)
+    full(it, b"x" * 1000)
+    it.listener.arrive(*[b"a"] * 50)
+    await settle()
+    assert it.server._unsent.octets <= 10_000
+    assert len(it.server._unsent) == 10_000 // 1256
+    assert it.metrics.total("dropped_total", reason="send_buffer_full") == 50 - 10_000 // 1256
+    it.server.close()
+    assert it.metrics.total("dropped_total", reason="send_buffer_full") == 50
+
+
+async def test_a_receiver_that_takes_nothing_holds_nobody_back() -> None:
+    it = Bench(upper)
+    full(it, *[b"SLOW %d" % n for n in range(200)], b"QUICK")
+    it.listener.arrive(*[b"slow %d" % n for n in range(200)], b"quick")
+    await settle()
+    del it.listener.refuse[b"QUICK"]
+    await wait_for(lambda: it.listener.sent == [b"QUICK"])
+    assert len(it.server._unsent) == 200
+
+
+async def test_draining_waits_for_what_is_tried_again() -> None:
+    it = Bench(upper)
+    full(it, b"A")
+    it.listener.arrive(b"a")
+    await settle()
+    it.server.drain()
+    drained = asyncio.ensure_future(it.server.wait_drained())
+    await settle()
+    assert not drained.done()
+    it.listener.refuse.clear()
+    await asyncio.wait_for(drained, 20)
+    assert it.listener.sent == [b"A"]
+
+
+async def test_giving_up_at_the_stop_gives_it_up_as_well() -> None:
+    it = Bench(upper)
+    full(it, b"A")
+    it.listener.arrive(b"a")
+    await settle()
+    it.server.drain()
+    drained = asyncio.ensure_future(it.server.wait_drained())
+    it.server.abort("drain")
+    await asyncio.wait_for(drained, 20)
+    assert it.metrics.total("dropped_total", reason="send_buffer_full") == 1

@@ -184,6 +184,20 @@ async def test_every_reason_is_counted_by_name() -> None:
     assert it.metrics.total("datagrams_sent_total") == 1
 
 
+async def test_a_server_that_could_not_start_claims_no_address() -> None:
+    from pierhead.errors import ListenError
+    from pierhead.server.loops import OWN_ADDRESSES
+
+    before = dict(OWN_ADDRESSES.suspects)
+    with pytest.raises(ListenError):
+        async with Server(raw(lines.echo), "udp:127.0.0.1:0", "udp:203.0.113.9:9"):
+            pass
+    assert OWN_ADDRESSES.suspects == before
+    async with Server(raw(lines.echo), "udp:127.0.0.1:0"):
+        assert OWN_ADDRESSES.suspects != before
+    assert OWN_ADDRESSES.suspects == before
+
+
 async def test_two_endpoints_of_one_process_do_not_answer_each_other() -> None:
     async def polite(line: bytes, context: Any) -> bytes:
         return line + b"!"

@@ -1,0 +1,94 @@
+"""Datagrams that the system had no room for: tried again until their deadline, then given up."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from pierhead.clock import Clock
+from pierhead.listener.base import Datagram
+
+__all__ = ["Unsent", "is_full"]
+
+#: The send buffer of the socket is full, or the receiver's queue on a Unix socket.
+_FULL = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})
+#: No event loop tells when there is room for a receiver that is not the only one; so it is tried.
+_AGAIN_AFTER_S = 0.005
+#: Datagrams tried at a time. Those that are still refused go to the end, so that one receiver
+#: that takes nothing holds nobody back.
+_AT_ONCE = 64
+#: What a datagram takes beside its octets.
+_OVERHEAD_BYTES = 256
+
+
+def is_full(number: int) -> bool:
+    """Tell whether an error of sending may pass by itself."""
+    return number in _FULL
+
+
+class Unsent:
+    """The datagrams of one listener that wait for room, bounded in octets.
+
+    Args:
+        send: sends some, returns index and error of each that was refused.
+        gave_up: told of a datagram that is not tried again, and the error.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        send: Callable[[Sequence[Datagram]], list[tuple[int, int]]],
+        gave_up: Callable[[Datagram, int], None],
+    ) -> None:
+        self._clock = clock
+        self._send = send
+        self._gave_up = gave_up
+        self._waiting: deque[tuple[float, Datagram]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self.octets = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def keep(self, datagram: Datagram, for_s: float, max_bytes: int) -> bool:
+        """Try a datagram again for so long; false where there is no room, here either."""
+        size = len(datagram[0]) + _OVERHEAD_BYTES
+        if not for_s or self.octets + size > max_bytes:
+            return False
+        self.octets += size
+        self._waiting.append((self._clock.monotonic() + for_s, datagram))
+        self._wake()
+        return True
+
+    def give_up(self) -> None:
+        """Try no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._waiting:
+            self._gave_up(self._take()[1], errno.EAGAIN)
+
+    def _take(self) -> tuple[float, Datagram]:
+        waiting = self._waiting.popleft()
+        self.octets -= len(waiting[1][0]) + _OVERHEAD_BYTES
+        return waiting
+
+    def _wake(self) -> None:
+        if self._timer is None and self._waiting:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_AGAIN_AFTER_S, self._try_again)
+
+    def _try_again(self) -> None:
+        self._timer = None
+        batch = [self._take() for _ in range(min(_AT_ONCE, len(self._waiting)))]
+        now = self._clock.monotonic()
+        for index, number in self._send([datagram for _, datagram in batch]):
+            until, datagram = batch[index]
+            if is_full(number) and now < until:
+                self.octets += len(datagram[0]) + _OVERHEAD_BYTES
+                self._waiting.append((until, datagram))
+            else:
+                self._gave_up(datagram, number)
+        self._wake()
