@@ -390,6 +390,24 @@ async def test_a_stalled_handshake_counts_as_a_connection_and_is_cut(cert):
         assert counted(server, "connections_closed_total", reason="handshake") == 1
 
 
+@pytest.mark.parametrize("begun", [b"", b"\x16", b"\x16\x03\x01\x02"])
+async def test_handshakes_that_have_begun_do_not_shut_a_listener(begun, cert, context):
+    address = f"tls+mem:a?cert={cert}&maxconn=5"
+    async with Server(lines.serve(shout), address, handshake_timeout=60) as server:
+        flood = [await Raw.dial("mem:a") for _ in range(20)]
+        for raw in flood:
+            raw.transport.write(begun)
+        await until(lambda: counted(server, "connections_accepted_total") == 20)
+        client = TlsClient(context, "dns.example")
+        await dial_stream("mem:a", lambda: client)
+        await client.ready()
+        assert counted(server, "connections_closed_total", reason="evicted") == 16
+        assert counted(server, "dropped_total") == 0
+        await client.leave()
+        for raw in flood:
+            raw.transport.abort()
+
+
 async def test_an_address_may_have_a_shorter_deadline_of_its_own(cert):
     address = f"tls+mem:a?cert={cert}&handshake-timeout=20ms"
     async with Server(lines.serve(shout), address, handshake_timeout=60) as server:

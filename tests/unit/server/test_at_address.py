@@ -598,3 +598,67 @@ async def test_two_addresses_that_overlap_are_named() -> None:
     assert f"as tcp:127.0.0.1:{port}" in caught.value.remedy
     async with _both(f"tcp:127.0.0.1:{port}", f"udp:127.0.0.1:{port}"):
         pass
+
+
+# -- half-done connections, whatever serves them -----------------------------------------------
+
+
+def _by_streams() -> Any:
+    from pierhead.adapters import streams
+
+    async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            writer.write(line.upper())
+            await writer.drain()
+        writer.close()
+
+    return streams.serve(shout)
+
+
+def _by_protocol() -> Any:
+    from pierhead.adapters import protocol
+
+    class Shout(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            self.transport.write(data.upper())
+
+    return protocol.serve(Shout)
+
+
+KINDS = {
+    "lines": lambda: lines.serve(upper),
+    "streams": _by_streams,
+    "protocol": _by_protocol,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_silent_connections_of_the_same_network_give_way_whatever_serves_them(
+    kind: str,
+) -> None:
+    async with Server(KINDS[kind](), "tcp:127.0.0.1:0", max_connections=8) as server:
+        port = int(server.addresses[0].rpartition(":")[2])
+        honest = await _talk("127.0.0.1", port)
+        flood = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+        late = await _talk("127.0.0.1", port)
+        assert await _ask(honest) == await _ask(late) == b"X\n"
+        assert server.metrics.total("dropped_total") == 0
+        for _, writer in (honest, late, *flood):
+            writer.close()
+
+
+async def test_newcomers_that_wait_are_in_the_systems_backlog() -> None:
+    address = "tcp:127.0.0.1:0?maxconn=1&when-full=wait"
+    async with Server(lines.serve(upper), address) as server:
+        port = int(server.addresses[0].rpartition(":")[2])
+        first = await _talk("127.0.0.1", port)
+        second = await asyncio.open_connection("127.0.0.1", port)  # the system accepts it
+        second[1].write(b"x\n")
+        assert await _ask(first) == b"X\n"
+        assert server.metrics.total("connections_accepted_total") == 1
+        first[1].close()
+        assert await asyncio.wait_for(second[0].readline(), 20) == b"X\n"
+        second[1].close()
