@@ -15,6 +15,7 @@ import errno
 import logging
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from pierhead.admission import Admission, Answer, Drop
 from pierhead.clock import Clock
@@ -116,6 +117,8 @@ class DatagramServer:
         self._metrics = metrics
         self._received = self._count("datagrams_received_total")
         self._sent = self._count("datagrams_sent_total")
+        self._bytes_received = self._count("bytes_received_total")
+        self._bytes_sent = self._count("bytes_sent_total")
         self._batches = self._count("batches_total")
         self._ready = self._count("ready_answers_total")
         self._truncated = self._count("dropped_total", reason="truncated")
@@ -199,6 +202,7 @@ class DatagramServer:
         if self._claiming is not None:
             self._count_refused(self._claiming)
         self._received.value += len(batch)
+        self._bytes_received.value += sum([len(frame) for frame, _ in batch])
         return batch
 
     def _on_readable(self) -> None:
@@ -222,7 +226,10 @@ class DatagramServer:
                 if self._is_loop(via.socket_peer):
                     continue
             raw = peer.raw
-            glance = raw[2:4] if type(raw) is bytes else raw[1] if type(raw) is tuple else raw
+            if type(raw) is bytes:
+                glance: Any = raw[2:4]  # the port, or the start of a name
+            else:
+                glance = raw[1] if type(raw) is tuple else raw
             if glance in suspects and self._is_loop(peer):
                 continue
             if reflections is not None and self._is_reflected(frame, peer, received_at):
@@ -345,8 +352,7 @@ class DatagramServer:
         outgoing, self._outgoing = self._outgoing, []
         if not outgoing:
             return
-        refused = self.listener.send_batch(outgoing)
-        self._sent.value += len(outgoing) - len(refused)
+        refused = self._send(outgoing)
         if refused:
             timeout = self.options.datagram_write_timeout
             room = self.options.max_unsent_datagram_bytes
@@ -356,9 +362,15 @@ class DatagramServer:
         if not self._idle.is_set():
             self._idle.set()
 
-    def _send_again(self, datagrams: Sequence[Datagram]) -> list[tuple[int, int]]:
+    def _send(self, datagrams: Sequence[Datagram]) -> list[tuple[int, int]]:
         refused = self.listener.send_batch(datagrams)
         self._sent.value += len(datagrams) - len(refused)
+        octets = sum([len(frame) for frame, _ in datagrams])
+        self._bytes_sent.value += octets - sum([len(datagrams[index][0]) for index, _ in refused])
+        return refused
+
+    def _send_again(self, datagrams: Sequence[Datagram]) -> list[tuple[int, int]]:
+        refused = self._send(datagrams)
         self._idle.set()
         return refused
 

@@ -407,3 +407,12 @@ async def test_giving_up_at_the_stop_gives_it_up_as_well() -> None:
     it.server.abort("drain")
     await asyncio.wait_for(drained, 20)
     assert it.metrics.total("dropped_total", reason="send_buffer_full") == 1
+
+
+async def test_octets_are_counted_as_they_are_received_and_sent() -> None:
+    it = Bench(upper)
+    full(it, b"TOO LONG", number=errno.EMSGSIZE)
+    it.listener.arrive(b"abc", b"", b"too long")
+    await settle()
+    assert it.metrics.total("bytes_received_total") == 11
+    assert it.metrics.total("bytes_sent_total") == 3
