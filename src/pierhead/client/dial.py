@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import socket
+import stat
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ from pierhead.client.socket_end import SocketDatagramClient
 from pierhead.errors import UsageError
 from pierhead.listener.inet import resolve_host
 from pierhead.listener.memory.stream import connect_memory
+from pierhead.listener.place import Place
 from pierhead.listener.unix import abstract_name
 
 __all__ = ["DatagramClient", "dial_datagram", "dial_stream"]
@@ -90,7 +91,10 @@ async def dial_stream(
     if isinstance(target, MemoryAddress):
         name = local.name if isinstance(local, MemoryAddress) else None
         return connect_memory(target.name, protocol_factory(), name)
-    sock = await _connected(target, local, socket.SOCK_STREAM)
+    sock, bound = await _connected(target, local, socket.SOCK_STREAM)
+    if bound is not None:  # the peer knows the name by now; nobody else needs it
+        with bound:
+            bound.remove()
     try:
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_connection(protocol_factory, sock=sock)
@@ -117,8 +121,7 @@ async def dial_datagram(address: str | ListenSpec, *, source: str | None = None)
     local = _source(source, target)
     if isinstance(target, MemoryAddress):
         return MemoryDatagramClient(target, local if isinstance(local, MemoryAddress) else None)
-    sock = await _connected(target, local, socket.SOCK_DGRAM)
-    bound = local.path if isinstance(local, UnixAddress) else None
+    sock, bound = await _connected(target, local, socket.SOCK_DGRAM)
     return SocketDatagramClient(sock, bound)
 
 
@@ -158,7 +161,7 @@ def _source(source: str | None, target: _Target) -> _Target | None:
 
 async def _connected(
     target: _Target, local: _Target | None, kind: socket.SocketKind
-) -> socket.socket:
+) -> tuple[socket.socket, Place | None]:
     failure: OSError | None = None
     for family, address in await _places(target, kind):
         try:
@@ -179,9 +182,9 @@ async def _places(target: _Target, kind: socket.SocketKind) -> list[tuple[int, A
 
 async def _connect(
     family: int, address: Any, local: _Target | None, kind: socket.SocketKind
-) -> socket.socket:
+) -> tuple[socket.socket, Place | None]:
     sock = socket.socket(family, kind)
-    bound: bytes | None = None
+    bound: Place | None = None
     try:
         sock.setblocking(False)
         bound = await _bind(sock, local, kind)
@@ -189,18 +192,27 @@ async def _connect(
     except BaseException:
         sock.close()
         if bound is not None:
-            os.unlink(bound)
+            with bound:
+                bound.remove()
         raise
-    return sock
+    return sock, bound
 
 
 async def _bind(
     sock: socket.socket, local: _Target | None, kind: socket.SocketKind
-) -> bytes | None:
-    """Bind to the source; return the path that came into being, if one did."""
+) -> Place | None:
+    """Bind to the source; return the place of the file that came into being, if one did."""
     if isinstance(local, UnixAddress):
-        sock.bind(local.path)
-        return local.path
+        place = Place(local.path)
+        try:
+            sock.bind(local.path)
+            found = place.pin()
+            if found is None or not stat.S_ISSOCK(found.st_mode):
+                place.forget()  # somebody was quicker: what stands here now is not ours
+        except BaseException:
+            place.close()
+            raise
+        return place
     if isinstance(local, AbstractAddress):
         sock.bind(abstract_name(local))
     elif isinstance(local, InetAddress):

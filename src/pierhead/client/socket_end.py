@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-import os
 import socket
 
 from pierhead.errors import UsageError
 from pierhead.listener.batch import PENDING_ERRORS
+from pierhead.listener.place import Place
 
 __all__ = ["SocketDatagramClient"]
 
@@ -25,10 +24,10 @@ class SocketDatagramClient:
 
     Args:
         sock: connected and non-blocking; closed by `close`.
-        bound: the path that the socket is bound to; removed by `close`.
+        bound: where the socket has a name; the very file is removed by `close`.
     """
 
-    def __init__(self, sock: socket.socket, bound: bytes | None = None) -> None:
+    def __init__(self, sock: socket.socket, bound: Place | None = None) -> None:
         self.ignored = 0
         self._sock = sock
         self._bound = bound
@@ -89,8 +88,8 @@ class SocketDatagramClient:
         self._sock.close()
         if self._bound is not None:
             bound, self._bound = self._bound, None
-            with contextlib.suppress(FileNotFoundError):  # the directory was cleared: fine
-                os.unlink(bound)
+            with bound:
+                bound.remove()
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

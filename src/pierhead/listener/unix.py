@@ -126,10 +126,7 @@ def _bind(sock: socket.socket, spec: ListenSpec, claimed: ClaimedPath) -> None:
     sock.bind(claimed.path)
     claimed.taken()
     # Nobody can connect before listen().
-    if user != -1 or group != -1:
-        os.chown(claimed.path, user, group, follow_symlinks=False)
-    if mode is not None:
-        os.chmod(claimed.path, mode)  # what the umask took away
+    claimed.permit(mode, user, group)
 
 
 def _number(spec: ListenSpec, key: str, lookup: Callable[[str], Any]) -> int:

@@ -6,13 +6,14 @@ must not hit a live server, another kind of file, or a successor's socket:
 - a lock file beside the socket, held with flock, keeps two Pierhead servers apart; the system
   drops the lock with the process, so it is never stale;
 - other programs' servers are found by connecting;
-- only a socket is ever removed, and at the end only the very one that was bound.
+- only a socket is ever removed, and at the end only the very one that was bound;
+- the lock file must be ours and empty, and nothing here is ever reached through a link.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import logging
 import os
 import socket
 import stat
@@ -20,20 +21,16 @@ import sys
 
 from pierhead.errors import ListenError
 from pierhead.listener.fault import unix_refused
+from pierhead.listener.place import Place, kind_of
 
 if sys.platform != "win32":
     import fcntl
 
 __all__ = ["ClaimedPath"]
 
-_KINDS = {
-    stat.S_IFLNK: "a symbolic link",
-    stat.S_IFDIR: "a directory",
-    stat.S_IFREG: "a plain file",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
+_log = logging.getLogger("pierhead.listener")
+
+_LOCK = b".lock"
 
 _TYPES = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
 
@@ -41,13 +38,13 @@ _TYPES = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
 class ClaimedPath:
     """A path that nobody else serves; `claim` makes one."""
 
-    def __init__(self, path: bytes, lock: int) -> None:
+    def __init__(self, address: str, path: bytes, place: Place, lock: int) -> None:
         self.path = path
-        # What release() goes by: the working directory may have changed until then.
-        self._absolute = os.path.abspath(path)
+        self._address = address
+        # Held open until release(): the working directory may have changed until then.
+        self._place = place
         self._lock: int | None = lock
         self._process = os.getpid()
-        self._ours: tuple[int, int] | None = None
 
     @classmethod
     def claim(cls, address: str, path: bytes, kind: socket.SocketKind, unlink: str) -> ClaimedPath:
@@ -61,9 +58,21 @@ class ClaimedPath:
         Raises:
             ListenError: the path is in use, or is no socket's.
         """
-        claimed = cls(path, _lock(address, path))
         try:
-            _clear(address, path, kind, unlink)
+            place = Place(path)
+        except OSError as error:
+            raise unix_refused(address, "lock", error, path) from error
+        try:
+            claimed = cls(address, path, place, _lock(address, path, place))
+        except BaseException:
+            place.close()
+            raise
+        try:
+            try:
+                _clear(address, path, place, kind, unlink)
+            finally:
+                place.forget()  # release() must not take what we found for ours
+            _warn_of_folder(address, place)
         except BaseException as error:
             claimed.release()
             if isinstance(error, OSError):
@@ -72,12 +81,36 @@ class ClaimedPath:
         return claimed
 
     def taken(self) -> None:
-        """Remember the socket that has just been bound here."""
-        found = os.lstat(self._absolute)
-        self._ours = found.st_dev, found.st_ino
+        """Remember the socket that has just been bound here.
+
+        Raises:
+            ListenError: something else stands here.
+        """
+        found = self._place.pin()
+        if found is None or not stat.S_ISSOCK(found.st_mode):
+            self._place.forget()
+            raise self._replaced("nothing" if found is None else kind_of(found))
+
+    def permit(self, mode: int | None, user: int, group: int) -> None:
+        """Give the bound socket to a user and a group (-1: as it is), and set its mode."""
+        if user == group == -1 and mode is None:
+            return
+        found = self._place.pinned()
+        # A link to another socket of ours, put here meanwhile, must not be opened to others.
+        if found is None or found.st_nlink > 1:
+            raise self._replaced("nothing" if found is None else "a hard link to a socket")
+        if user != -1 or group != -1:
+            self._place.give(user, group)
+        if mode is not None:
+            self._place.set_mode(mode)  # what the umask took away
+
+    def _replaced(self, what: str) -> ListenError:
+        reason = f"the socket was replaced as soon as it was bound: {what} stands in its place"
+        remedy = "choose a folder that nobody else may write to"
+        return ListenError(self._address, "bind", reason, remedy)
 
     def release(self) -> None:
-        """Remove the socket if it is still the one that was bound, then the lock.
+        """Remove the socket and then the lock, each if it is still the one that was made.
 
         In a process that was forked off since, both stay: they are its parent's.
         """
@@ -86,65 +119,93 @@ class ClaimedPath:
         lock, self._lock = self._lock, None
         try:
             if self._process == os.getpid():
-                self._remove()
+                self._place.remove()
+                self._remove_lock(os.fstat(lock))
         finally:
             os.close(lock)
+            self._place.close()
 
-    def _remove(self) -> None:
-        if self._is_ours():
-            os.unlink(self._absolute)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(_lock_path(self._absolute))
-
-    def _is_ours(self) -> bool:
-        try:
-            found = os.lstat(self._absolute)
-        except FileNotFoundError:  # somebody cleared the directory
-            return False
-        return (found.st_dev, found.st_ino) == self._ours
+    def _remove_lock(self, ours: os.stat_result) -> None:
+        # What somebody has written to it since is not ours to delete.
+        if ours.st_size == 0:
+            self._place.remove_if(_LOCK, ours)
 
 
-def _lock_path(path: bytes) -> bytes:
-    return path + b".lock"
-
-
-def _lock(address: str, path: bytes) -> int:
-    name = _lock_path(path)
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+def _lock(address: str, path: bytes, place: Place) -> int:
     while True:
+        lock = _open_lock(address, path, place)
         try:
-            lock = os.open(name, flags, 0o600)
-        except OSError as error:
-            raise unix_refused(address, "lock", error, path) from error
-        try:
+            _check_lock(address, path, os.fstat(lock))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The last holder may have removed the file between our open and our lock; a lock
             # on a file that has no name keeps nobody out.
-            named = os.stat(name, follow_symlinks=False)
-            if os.path.samestat(os.fstat(lock), named):
+            named = place.look(_LOCK)
+            if named is not None and os.path.samestat(os.fstat(lock), named):
                 return lock
         except BlockingIOError:
             os.close(lock)
             raise _in_use(address, "lock", "another server of this kind serves it") from None
-        except FileNotFoundError:
-            pass
         except BaseException:
             os.close(lock)
             raise
         os.close(lock)
 
 
-def _clear(address: str, path: bytes, kind: socket.SocketKind, unlink: str) -> None:
+def _open_lock(address: str, path: bytes, place: Place) -> int:
+    # O_NONBLOCK: a pipe or a device must not stop us before it is seen to be one. O_CREAT
+    # alone would be refused for a file of another user's in /tmp (fs.protected_regular).
+    flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY
     try:
-        found = os.lstat(path)
-    except FileNotFoundError:
+        try:
+            return place.open(_LOCK, flags | os.O_CREAT | os.O_EXCL)
+        except FileExistsError:
+            found = place.look(_LOCK)
+            if found is not None:
+                _check_lock(address, path, found)
+            return place.open(_LOCK, flags | os.O_CREAT)
+    except OSError as error:
+        raise unix_refused(address, "lock", error, path) from error
+
+
+def _check_lock(address: str, path: bytes, found: os.stat_result) -> None:
+    """Refuse a lock file that is not ours, before it is opened and again after."""
+    name = os.fsdecode(path + _LOCK)
+    if not stat.S_ISREG(found.st_mode):
+        reason = f"{kind_of(found)} stands at {name}, where the lock file belongs"
+    elif found.st_uid != os.geteuid():
+        reason = (
+            f"the lock file {name} belongs to the user with number {found.st_uid}, "
+            f"and this one has number {os.geteuid()}"
+        )
+    elif found.st_size:
+        reason = f"{name} is no lock file: there are {found.st_size} octets in it"
+    elif found.st_nlink > 1:
+        reason = f"the lock file {name} has another name as well (a hard link)"
+    else:
+        return
+    remedy = "it is left alone: move it away if no server uses it, or choose another path"
+    raise ListenError(address, "lock", reason, remedy, errno.EADDRINUSE)
+
+
+def _warn_of_folder(address: str, place: Place) -> None:
+    mode = place.folder().st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        _log.warning(
+            "%s: everybody may write to the folder of this socket, and so replace it; choose "
+            "another folder, or take that away: chmod o-w",
+            address,
+        )
+
+
+def _clear(address: str, path: bytes, place: Place, kind: socket.SocketKind, unlink: str) -> None:
+    found = place.pin()
+    if found is None:
         return
     if not stat.S_ISSOCK(found.st_mode):
-        what = _KINDS.get(stat.S_IFMT(found.st_mode), "something else than a socket")
         raise ListenError(
             address,
             "bind",
-            f"{what} stands at {os.fsdecode(path)}",
+            f"{kind_of(found)} stands at {os.fsdecode(path)}",
             "it is left alone: move it away, or choose another path",
             errno.EADDRINUSE,
         )
@@ -155,7 +216,7 @@ def _clear(address: str, path: bytes, kind: socket.SocketKind, unlink: str) -> N
     if problem == errno.ECONNREFUSED or (
         problem and problem != errno.EAGAIN and unlink == "always"
     ):
-        os.unlink(path)
+        place.remove()
     elif problem in (0, errno.EAGAIN):  # EAGAIN: it lives, and its backlog is full
         raise _in_use(address, "bind", "another program serves it")
     elif problem is not None:
