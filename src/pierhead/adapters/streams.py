@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import weakref
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeAlias
 
@@ -82,9 +83,15 @@ class _Guest:
         self._callback = callback
         self._task: asyncio.Task[None] | None = None
         self._reader = asyncio.StreamReader(limit)
-        self.protocol: asyncio.BaseProtocol = asyncio.StreamReaderProtocol(
-            self._reader, self._connected
-        )
+        # asyncio's protocol keeps this callback; with a strong one it would be a cycle.
+        connected = weakref.WeakMethod(self._connected)
+
+        def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            method = connected()
+            assert method is not None
+            method(reader, writer)
+
+        self.protocol: asyncio.BaseProtocol = asyncio.StreamReaderProtocol(self._reader, begin)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         awaited = self._callback(reader, writer)
@@ -94,8 +101,9 @@ class _Guest:
     async def _run(self, awaited: Awaitable[object], writer: asyncio.StreamWriter) -> None:
         try:
             await awaited
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the peer's doing
+        except (ConnectionError, asyncio.IncompleteReadError) as broken:  # the peer's doing
+            # The reader keeps it, and it would keep the frames that keep the reader.
+            broken.__traceback__ = None
         except Exception as error:
             self._scope.failures.report(self._scope.via.listener, error)
         finally:

@@ -273,6 +273,8 @@ class ChannelTransport(asyncio.Transport):
             self._protocol.connection_lost(error)
         finally:
             self._channel.close()
+            # The protocol has this transport, and a cycle would live on until it is collected.
+            self._protocol = asyncio.Protocol()
 
     def _report(self, error: Exception) -> None:
         self._loop.call_exception_handler(

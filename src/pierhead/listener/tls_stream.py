@@ -65,6 +65,10 @@ class _Below(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._tls.lower_lost(exc)
 
+    def let_go(self) -> None:
+        # Each has the other, and a cycle would live on until it is collected.
+        del self._tls
+
 
 class TlsTransport(asyncio.Transport):
     """The transport that the connection's protocol sees.
@@ -163,8 +167,10 @@ class TlsTransport(asyncio.Transport):
         self._is_closing = self._is_lost = True
         if not self._through.done():
             self._through.set_exception(error if isinstance(error, OSError) else _gone())
-        if self._protocol is not None:
-            self._protocol.connection_lost(error)
+        protocol, self._protocol = self._protocol, None
+        self.below.let_go()
+        if protocol is not None:
+            protocol.connection_lost(error)
 
     def _shake_hands(self) -> None:
         try:

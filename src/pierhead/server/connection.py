@@ -18,6 +18,7 @@ from pierhead.clock import Clock
 from pierhead.context import Peer, Via
 from pierhead.errors import TimedOut
 from pierhead.failure_log import FailureLog
+from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
 from pierhead.server.read_buffer import ReadBuffer
@@ -52,6 +53,7 @@ class ConnectionScope:
         counters: what to count.
         failures: where a service's failure is reported.
         workers: run the first step of a request in place, and the others as a task.
+        budget: how many frames may be taken in this turn of the loop.
         lost: note that an accepted request will not be answered, and why.
         closed: tell the server that the connection has ended; call it once.
         has_ended: whether `closed` has been called; the server's.
@@ -66,6 +68,7 @@ class ConnectionScope:
     counters: ConnectionCounters
     failures: FailureLog
     workers: Workers
+    budget: FrameBudget
     lost: Callable[[str], None]
     closed: Callable[[], None]
     has_ended: bool = False

@@ -14,7 +14,7 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pierhead.admission import Admission, Answer, Drop
@@ -148,10 +148,10 @@ class DatagramServer:
         """Put other limits in force, from the next batch on."""
         self.options = self._at.apply(options)
 
-    def sweep(self, now: float) -> bool:
-        """Enforce deadlines; true as long as there is anything to sweep."""
+    def sweep(self, now: float) -> Iterator[bool]:
+        """Enforce deadlines, in one step; yield whether there is anything left to sweep."""
         self.requests.sweep(now)
-        return len(self.requests) > 0
+        yield len(self.requests) > 0
 
     def drain(self) -> None:
         """Receive no more; what has been accepted is still answered."""
@@ -256,6 +256,7 @@ class DatagramServer:
             request = _DatagramRequest(frame, deadline, peer, reply_to)
             reply = requests.start(request, Context(peer, received_at, via))
             if reply is not None:
+                self._counters.answered.value += 1
                 self._outgoing.append((reply, reply_to))
         self._flush()
         if requests:
@@ -336,6 +337,8 @@ class DatagramServer:
 
     def finished(self, request: _DatagramRequest) -> None:
         """A request has had its last reply."""
+        if request.is_answered:
+            self._counters.answered.value += 1
         if not self._idle.is_set():
             self._idle.set()
 

@@ -34,9 +34,10 @@ from pierhead.context import Context
 from pierhead.endpoint import FrameHandler, StreamHandler
 from pierhead.errors import FramingError, Overloaded, UsageError
 from pierhead.server.connection import ConnectionScope, Standing
+from pierhead.server.incoming import Incoming
+from pierhead.server.outgoing import Outgoing
 from pierhead.server.request import Requests
 from pierhead.server.turn import Turn
-from pierhead.server.write_deadline import WriteDeadline
 
 __all__ = ["FramedConnection", "framed"]
 
@@ -48,11 +49,6 @@ def framed(handler: FrameHandler, framing: Framing, order: Order = Order.IN_ORDE
         return FramedConnection(scope, handler, framing, order)
 
     return connect
-
-
-#: Frames taken from one connection before the others get their turn: dropped frames and ready
-#: answers never fill the window, and a read can hold thirty thousand of them.
-_FRAMES_PER_TURN = 128
 
 
 class _State(Enum):
@@ -69,22 +65,20 @@ _OPEN, _FINISHING, _LINGERING, _CLOSED = _State
 class FramedConnection(asyncio.BufferedProtocol):
     """Serves one connection; made by `framed`."""
 
-    # Made once per connection: what most connections never change is an attribute of the class.
+    # What most connections never change is an attribute of the class.
     idle_timeout: float | None = None  # None: as the options say
     _state = _OPEN
     _close_reason = ""
     _flush_due = False
-    _ended = False  # the peer has ended its side
-    _cut_off = False  # and perhaps it was not the peer
     _is_made = False  # the transport is there
     _is_gone = False  # the transport has said so
     _was_aborted = False
     _is_broken_off = False
     _advancing = False
-    _rests = False  # it has had its share of this turn of the loop
+    _rests = False  # until it has its share of another turn of the loop
+    _has_had_a_share = False  # of a turn, and its input is not through
+    _joins_frames = True  # what is ready in one turn leaves in one write
     _reading_paused = False
-    _writable = True
-    _waiting_for_room: deque[asyncio.Future[None]] | None = None
     _has_no_buffer = False
     _heard = False
     _partial_since: float | None = None
@@ -97,16 +91,15 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._framing = framing
         self._in_order = order is Order.IN_ORDER
         self._answer_now = handler.answer_now
-        self._framer = framing.new()
+        self._incoming = Incoming(framing, scope.counters.frames_received)
         self._requests: Requests[Turn] = Requests(
             handler, self, scope.workers, scope.counters.requests, scope.failures
         )
         self._start = self._requests.start
         self._running = self._requests.running
         self._turns: deque[Turn] = deque()  # in order only: replies due, oldest first
-        self._outgoing: list[bytes] = []
-        self._write_deadline = WriteDeadline()
-        self._last_active = scope.clock.monotonic()  # it was made, or was last busy
+        self._outgoing = Outgoing(scope.counters, is_joined=self._joins_frames)
+        self._last_active = scope.clock.monotonic()
 
     # -- asyncio's side ------------------------------------------------------------------------
 
@@ -141,15 +134,15 @@ class FramedConnection(asyncio.BufferedProtocol):
         scope.counters.bytes_received.value += nbytes
         self._heard = True
         if self._state is _OPEN:
-            self._framer.feed(scope.read_buffer.view[:nbytes].tobytes())
+            self._incoming.framer.feed(scope.read_buffer.view[:nbytes].tobytes())
         self._advance()
 
     def eof_received(self) -> bool:
         """Keep the other half open: a peer that has finished asking still gets its answers."""
-        self._ended = True
+        self._incoming.has_ended = True
         # Without TLS's close_notify, whatever came last may be half of what was sent: it is no
         # message, though the end of the stream would make it one (RFC 8446 §6.1).
-        self._cut_off = bool(self._transport.get_extra_info("truncated"))
+        self._incoming.is_cut_off = bool(self._transport.get_extra_info("truncated"))
         if self._state is _OPEN:
             self.finish("eof")
         elif self._state is _LINGERING:
@@ -158,32 +151,34 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """The peer does not keep up: begin no request, read nothing."""
-        self._writable = False
+        self._outgoing.is_writable = False
         self._scope.counters.writes_paused.value += 1
         self._pause_reading()
 
     def resume_writing(self) -> None:
         """The peer keeps up again: let waiting senders on, oldest first."""
-        self._writable = True
-        while self._waiting_for_room:
-            waiter = self._waiting_for_room.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
+        self._outgoing.resume()
         self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop serving."""
         reason = self._close_reason or "peer_gone"
         self._state = _CLOSED
-        if self._outgoing:
-            self._lose(reason)
-            self._outgoing.clear()
+        if exc is None and not self._outgoing.frames:
+            self._outgoing.note_sent(0)  # closed, which waits for the system to take everything
+        self._lose_replies(reason)
+        self._lose(reason, self._incoming.give_up())
         self._scope.counters.closed(reason)
         self._is_gone = True
         # What `abort` gave up has its reason already.
         self._requests.cancel_all("peer_gone")
         if not self._running:
-            self._scope.closed()
+            self._leave()
+
+    def _leave(self) -> None:
+        """Tell the server that nothing is left, and leave no cycle behind."""
+        self._requests.close()
+        self._scope.closed()
 
     # -- the server's side ---------------------------------------------------------------------
 
@@ -194,20 +189,21 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def standing(self) -> tuple[Standing, float]:
         """Return what the connection is doing, and when it last had something to do."""
-        if self._state is not _OPEN or self._is_busy() or not self._writable:
+        if self._state is not _OPEN or self._is_busy() or not self._outgoing.is_writable:
             return Standing.BUSY, self._last_active
-        is_half_done = self._framer.buffered or not self._heard
+        is_half_done = self._incoming.framer.buffered or not self._heard
         return Standing.HALF_DONE if is_half_done else Standing.IDLE, self._last_active
 
     def current_idle_timeout(self) -> float:
         """The idle timeout in force, in seconds: the connection's own or the server's."""
-        return self.idle_timeout or self._scope.options.idle_timeout
+        return self._scope.options.idle_timeout if self.idle_timeout is None else self.idle_timeout
 
     def sweep(self, now: float) -> None:
         """Enforce this connection's deadlines."""
         self._requests.sweep(now)
+        self._outgoing.note_sent(self._transport.get_write_buffer_size())
         timeout = self._scope.options.write_timeout
-        if self._write_deadline.is_late(now, self._transport, timeout):
+        if self._outgoing.deadline.is_late(now, self._transport, timeout):
             self._scope.note_late_write()
             self.abort("write")
         elif self._state is _LINGERING:
@@ -226,20 +222,26 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._state = _CLOSED
         if not self._is_made:
             return
-        if not self._was_aborted and (self._outgoing or self._transport.get_write_buffer_size()):
-            self._lose(reason)
+        if not self._was_aborted:
+            self._outgoing.note_sent(self._transport.get_write_buffer_size())
+            self._lose_replies(reason)
+            self._lose(reason, self._incoming.give_up())
         self._was_aborted = True
         # A request may do this while others of the same read are still to begin.
         self._is_broken_off = True
-        self._outgoing.clear()
-        self._framer = self._framing.new()
         self._requests.cancel_all(reason)
         self._transport.abort()
 
-    def _lose(self, reason: str) -> None:
-        """Name replies that were made and will not arrive."""
-        self._scope.counters.requests.lost(reason)
-        self._scope.lost(reason)
+    def _lose(self, reason: str, requests: int = 1) -> None:
+        """Name accepted requests whose replies will not arrive."""
+        for _ in range(requests):
+            self._scope.counters.requests.lost(reason)
+            self._scope.lost(reason)
+
+    def _lose_replies(self, reason: str) -> None:
+        """Give up the replies that were made and have not been sent in full."""
+        self._lose(reason, self._outgoing.give_up(self._turns))
+        self._turns.clear()
 
     def finish(self, reason: str) -> None:
         """Accept nothing more; close once everything accepted is answered."""
@@ -248,75 +250,82 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._state = _FINISHING
         self._close_reason = reason
         # What has come in whole counts as accepted: `_pump` still takes it from the framer.
-        if not self._ended:
+        if not self._incoming.has_ended:
             self._pause_reading()
         self._advance()
 
     # -- taking frames in ----------------------------------------------------------------------
 
     def _pump(self) -> None:
-        """Take whole frames from the framer while the window has room."""
-        options, taken = self._scope.options, 0
-        is_more = self._framer.buffered > 0
-        while is_more and self._writable and not self._rests:
+        """Take whole frames from the framer while there is room for what they may become."""
+        options, budget = self._scope.options, self._scope.budget
+        incoming, outgoing, limit = self._incoming, self._outgoing, options.max_write_buffer_bytes
+        while incoming and outgoing.is_writable and not self._rests:
             window = options.max_requests_per_connection
             room = window - (len(self._turns) if self._in_order else len(self._running))
-            if room <= 0:
+            if room <= 0 or not outgoing.has_room(limit, self._transport):
+                break
+            share = budget.share(has_had_a_share=self._has_had_a_share)
+            if share <= 0:
+                self._rest()
                 break
             try:
-                frames = self._framer.frames(room) or self._last_frames()
+                frames = incoming.take(min(room, share))
             except FramingError as error:
                 self._refuse_stream(error)
                 break
             if not frames:
                 break
-            self._take(frames)
-            is_more = self._framer.buffered > 0
-            taken += len(frames)
-            if taken >= _FRAMES_PER_TURN:
-                self._rests = True
-                self._loop.call_soon(self._go_on)
-            if is_more and sum(map(len, self._outgoing)) > options.max_write_buffer_bytes:
-                self._write_out()  # which tells whether the peer keeps up
-        if is_more or self._partial_since is not None:
+            taken = self._take(frames)
+            if taken < len(frames):
+                incoming.put_back(frames[taken:])
+            budget.left -= taken
+            budget.spent()
+            self._has_had_a_share = bool(incoming)
+            if incoming and taken >= share and budget.is_contended:
+                self._rest()
+        if self._incoming.framer.buffered or self._partial_since is not None:
             self._note_partial()
         # Where everything has been answered in place, there is nothing to steer.
-        is_busy = self._running or self._turns or self._rests
-        if is_busy or self._reading_paused or not self._writable:
+        is_busy = self._running or self._turns or self._rests or incoming.is_held_up
+        if is_busy or self._reading_paused or not self._outgoing.is_writable:
             self._steer_reading()
 
-    def _last_frames(self) -> Sequence[bytes]:
-        """Return what the end of input makes whole, once nothing else is."""
-        if self._ended and not self._cut_off and self._framer.buffered:
-            return self._framer.finish()
-        return ()
+    def _rest(self) -> None:
+        """Leave the rest of this turn of the loop to others."""
+        self._rests = True
+        self._scope.budget.wait(self._go_on, has_had_a_share=self._has_had_a_share)
 
     def _go_on(self) -> None:
-        """It is this connection's turn again."""
+        """Others have had their turn."""
         self._rests = False
         self._advance()
 
-    def _take(self, frames: Sequence[bytes]) -> None:
-        scope, turns, start = self._scope, self._turns, self._start
-        scope.counters.frames_received.value += len(frames)
+    def _take(self, frames: Sequence[bytes]) -> int:
+        """Begin requests, until replies wait that the peer may not take; return how many."""
+        scope, turns, start, outgoing = self._scope, self._turns, self._start, self._outgoing
         received_at = scope.clock.monotonic()
         deadline = received_at + scope.options.request_timeout
+        limit = scope.options.max_write_buffer_bytes
         self._last_active = received_at
         self._partial_since = None  # whatever is left in the framer is the next message
         is_checked = scope.admission is not None or self._answer_now is not None
-        in_order, peer, via = self._in_order, scope.peer, scope.via
+        in_order, peer, via, taken = self._in_order, scope.peer, scope.via, 0
         for frame in frames:
-            if self._is_broken_off:  # by a request before it, that was settled at once
-                self._lose(self._close_reason if self._was_aborted else "unanswered")
-                continue
-            if is_checked and self._is_settled(frame):
-                continue
-            turn = Turn(frame, deadline, self)
-            if in_order:
-                turns.append(turn)
-            reply = start(turn, Context(peer, received_at, via, turn))
-            if reply is not None:
-                self._answer_in_place(turn, reply)
+            taken += 1
+            if not (is_checked and self._is_settled(frame)):
+                turn = Turn(frame, deadline, self)
+                if in_order:
+                    turns.append(turn)
+                reply = start(turn, Context(peer, received_at, via, turn))
+                if reply is not None:
+                    self._answer_in_place(turn, reply)
+            if self._is_broken_off:  # by this request, that was settled at once
+                self._lose(self._close_reason or "unanswered", len(frames) - taken)
+                return len(frames)
+            if outgoing.size_bytes + outgoing.held_bytes > limit:
+                break
+        return taken
 
     def _answer_in_place(self, turn: Turn, reply: bytes) -> None:
         """Take the reply of a request that waited for nothing."""
@@ -324,16 +333,19 @@ class FramedConnection(asyncio.BufferedProtocol):
         try:
             framed_reply = self._framing.frame(reply)
         except Exception as mistake:  # the framing cannot carry it
-            self._scope.counters.requests.answered.value -= 1  # as it was counted
             self._requests.refuse(turn, mistake)
         else:
-            if not self._in_order or turns[0] is turn:
-                self._outgoing.append(framed_reply)
+            outgoing = self._outgoing
+            if not self._in_order or (turns and turns[0] is turn):
+                outgoing.frames.append(framed_reply)  # `add`, without the call
+                outgoing.size_bytes += len(framed_reply)
                 if len(turns) <= 1 and not (turn.has_commands or self._is_gone):
+                    outgoing.answered += 1
                     turns.clear()
                     return  # the usual case, and nothing more than it takes
             else:
-                turn.hold_back(framed_reply)
+                outgoing.hold(turn, framed_reply)
+            turn.is_answered = True
         self.finished(turn)
 
     def _is_settled(self, frame: bytes) -> bool:
@@ -352,7 +364,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             ready = self._answer_now(frame, scope.peer, scope.via)
             if ready is None:
                 return False
-            self._answer_at_once(ready)
+            self._answer_at_once(ready, is_ready=True)
         except Exception as mistake:  # of a check, or in a ready answer: not the peer's
             scope.failures.report(f"{scope.via.listener}: admission", mistake)
             scope.counters.dropped("admission_error")
@@ -361,26 +373,26 @@ class FramedConnection(asyncio.BufferedProtocol):
                 self._turns.append(turn)
             turn.close_unanswered()
             self.finished(turn)
-        else:
-            scope.counters.ready_answers.value += 1
         return True
 
-    def _answer_at_once(self, frame: bytes) -> None:
+    def _answer_at_once(self, frame: bytes, *, is_ready: bool = False) -> None:
         """Give an answer that needs no service, after those that are due."""
+        outgoing, framed_reply = self._outgoing, self._framing.frame(frame)
         if self._turns:
             turn = Turn(b"", 0.0, self)
-            turn.hold_back(self._framing.frame(frame))
-            turn.done = True
+            outgoing.hold(turn, framed_reply)
+            turn.done, turn.is_ready = True, is_ready
             self._turns.append(turn)
         else:
-            self._outgoing.append(self._framing.frame(frame))
+            outgoing.add(framed_reply)
+            outgoing.ready += is_ready
 
     def _refuse_stream(self, error: FramingError) -> None:
         """Answer a stream that cannot be cut any further with one last refusal."""
         self._scope.counters.dropped("framing")
         self._scope.failures.note(error, "framing", self._scope.peer)
         refusal = self._requests.refusal(error, b"")
-        self._framer = self._framing.new()
+        self._incoming.clear()
         if refusal is not None:
             self._answer_at_once(refusal)
         self.finish("framing")
@@ -389,11 +401,11 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def deliver(self, turn: Turn, frame: bytes) -> None:
         """Take a reply; it is held back while older ones are due (in order)."""
-        framed_reply = self._framing.frame(frame)
+        framed_reply, outgoing = self._framing.frame(frame), self._outgoing
         if self._in_order and (not self._turns or self._turns[0] is not turn):
-            turn.hold_back(framed_reply)
+            outgoing.hold(turn, framed_reply)
             return
-        self._outgoing.append(framed_reply)
+        outgoing.add(framed_reply)
         self._schedule_flush()
 
     async def deliver_one(self, turn: Turn, frame: bytes) -> None:
@@ -403,22 +415,21 @@ class FramedConnection(asyncio.BufferedProtocol):
         if self._in_order and (not self._turns or self._turns[0] is not turn):
             turn.ready = self._loop.create_future()
             await turn.ready
+        await self._outgoing.room()
         self.deliver(turn, frame)
-        # Gives way after each, so that a flush shows whether the peer keeps up.
-        await asyncio.sleep(0)
-        while not self._writable and self._state is not _CLOSED:
-            room: asyncio.Future[None] = self._loop.create_future()
-            if self._waiting_for_room is None:
-                self._waiting_for_room = deque()
-            self._waiting_for_room.append(room)
-            await room
+        if self._outgoing.size_bytes > self._scope.options.max_write_buffer_bytes:
+            self._outgoing.write(self._transport)  # which tells whether the peer keeps up
+        await asyncio.sleep(0)  # others have their turn, and what is ready is written
+        await self._outgoing.room()
 
     def finished(self, turn: Turn) -> None:
         """A request has had its last reply."""
         turn.done = True
         if self._state is _CLOSED:
+            if turn.is_answered:
+                self._lose(self._close_reason or "peer_gone")
             if self._is_gone and not self._running:
-                self._scope.closed()
+                self._leave()
             return
         if self._in_order:
             while self._turns and self._turns[0].done:
@@ -431,8 +442,10 @@ class FramedConnection(asyncio.BufferedProtocol):
                     oldest.apply(self)
             if self._turns:
                 self._release(self._turns[0])
-        elif turn.has_commands:
-            turn.apply(self)
+        else:
+            self._outgoing.answered += turn.is_answered
+            if turn.has_commands:
+                turn.apply(self)
         self._schedule_flush()
 
     def lost(self, turn: Turn, reason: str) -> None:
@@ -451,20 +464,16 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def _break_off(self) -> None:
         """Give no reply any more: the peer would take it for the one that is missing."""
-        for turn in self._turns:
-            if turn.done:
-                self._lose("unanswered")
         self._is_broken_off = True
+        self._lose("unanswered", self._outgoing.give_up_held(self._turns))
         self._turns.clear()
         self._requests.cancel_all("unanswered")
-        self._framer = self._framing.new()
+        self._lose("unanswered", self._incoming.give_up())
         self.finish("unanswered")
 
     def _release(self, turn: Turn) -> None:
         """Let out what a turn holds; it has come up."""
-        if turn.frames:
-            self._outgoing += turn.frames
-            turn.frames = ()
+        if self._outgoing.release(turn):
             self._schedule_flush()
         if turn.ready is not None and not turn.ready.done():
             turn.ready.set_result(None)
@@ -480,20 +489,8 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._last_active = self._scope.clock.monotonic()
         if self._state is _CLOSED:
             return
-        self._write_out()
+        self._outgoing.write(self._transport)
         self._advance()
-
-    def _write_out(self) -> None:
-        outgoing = self._outgoing
-        if not outgoing:
-            return
-        self._outgoing = []
-        data = outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
-        size, counters = len(data), self._scope.counters
-        self._write_deadline.handed_over += size
-        counters.frames_sent.value += len(outgoing)
-        counters.bytes_sent.value += size
-        self._transport.write(data)
 
     def _advance(self) -> None:
         """Go on with whatever the last change made possible."""
@@ -503,8 +500,8 @@ class FramedConnection(asyncio.BufferedProtocol):
         try:
             if self._state is _OPEN or self._state is _FINISHING:
                 self._pump()
-                if self._outgoing and self._state is not _CLOSED:
-                    self._write_out()  # what was answered in place
+                if self._state is not _CLOSED:
+                    self._outgoing.write(self._transport)  # what was answered in place
             if self._state is _FINISHING and self._has_answered_all():
                 self._end_output()
         except BaseException:  # the user has interrupted a service
@@ -516,20 +513,19 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def _has_answered_all(self) -> bool:
         # Not writable with input left: whole frames may be waiting for `resume_writing`.
-        return not self._is_busy() and (self._writable or not self._framer.buffered)
+        return not self._is_busy() and (self._outgoing.is_writable or not self._incoming)
 
     def _is_busy(self) -> bool:
-        return bool(
-            self._running or self._turns or self._outgoing or self._flush_due or self._rests
-        )
+        is_waiting = self._incoming.is_held_up or self._flush_due or self._rests
+        return bool(self._running or self._turns or self._outgoing.frames or is_waiting)
 
     def _end_output(self) -> None:
         """Everything is answered: close, after the peer where it may still be sending."""
         linger = self._scope.options.linger_timeout
         if (
-            self._ended
+            self._incoming.has_ended
             or not linger
-            or not self._write_deadline.handed_over
+            or not self._outgoing.deadline.handed_over
             or self._transport.is_closing()
             or not self._transport.can_write_eof()
         ):
@@ -556,7 +552,11 @@ class FramedConnection(asyncio.BufferedProtocol):
             return
         load = len(self._turns) if self._in_order else len(self._running)
         has_room = load < self._scope.options.max_requests_per_connection
-        if has_room and self._writable and not self._rests:
+        if (
+            has_room
+            and self._outgoing.is_writable
+            and not (self._rests or self._incoming.is_held_up)
+        ):
             self._resume_reading()
         else:
             self._pause_reading()
@@ -576,7 +576,7 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def _note_partial(self) -> None:
         """Start or stop the clock of a message that has begun and is not whole."""
-        if not self._framer.buffered or self._reading_paused:
+        if not self._incoming.framer.buffered or self._reading_paused:
             self._partial_since = None
         elif self._partial_since is None:
             self._partial_since = self._scope.clock.monotonic()

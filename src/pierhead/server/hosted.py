@@ -57,6 +57,24 @@ class Guest(Protocol):
         ...
 
 
+class _Left:
+    """In place of a guest that has left."""
+
+    in_flight = 0
+    waits_for_peer = True
+    awaits_request = False
+
+    def __init__(self) -> None:
+        self.protocol: asyncio.BaseProtocol = asyncio.Protocol()
+
+    def finish(self, transport: HostedTransport) -> None:
+        """Do nothing: the connection has ended."""
+
+    def unfinished(self) -> Collection[asyncio.Future[Any]]:
+        """Return nothing."""
+        return ()
+
+
 def hosted(make: Callable[[ConnectionScope], Guest]) -> StreamHandler:
     """Return the handler of connections that makes a guest for each."""
 
@@ -98,8 +116,9 @@ class HostedConnection(asyncio.Protocol):
             return
         self._transport.set_write_buffer_limits(high=self._scope.options.max_write_buffer_bytes)
         self._last_active = self._scope.clock.monotonic()
-        self._guest_transport = HostedTransport(self, self._transport, self._scope)
-        self._call(self.guest.protocol.connection_made, self._guest_transport)
+        guest_transport = HostedTransport(self, self._transport, self._scope)
+        self._guest_transport: HostedTransport | None = guest_transport
+        self._call(self.guest.protocol.connection_made, guest_transport)
 
     def data_received(self, data: bytes) -> None:
         """Give the guest what arrived."""
@@ -167,6 +186,9 @@ class HostedConnection(asyncio.Protocol):
             unfinished[0].add_done_callback(lambda _: self._leave())
         else:
             self._scope.closed()
+            # The guest has its transport and so this object; a cycle would live on until it is
+            # collected.
+            self.guest, self._guest_transport = _Left(), None
 
     def _call(self, method: Callable[..., Any], *arguments: Any) -> Any:
         try:

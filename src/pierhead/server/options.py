@@ -152,10 +152,11 @@ LIMITS: tuple[Limit, ...] = (
     Limit(
         "idle_timeout",
         default=30.0,
-        minimum=0.01,
+        minimum=0.0,
         maximum=2_592_000.0,
         unit="s",
-        meaning="Between the last reply and the next request of a connection.",
+        meaning="Between the last reply and the next request of a connection; with 0 it is closed "
+        "at the first sweep that finds it idle.",
         source="RFC 7766 §6.2.3 (a few seconds); BIND and domain: 30 s",
         metric="connections_closed_total{reason=idle}",
         effect=_AT_ONCE,
@@ -225,8 +226,10 @@ LIMITS: tuple[Limit, ...] = (
         minimum=1024,
         maximum=2**30,
         unit="bytes",
-        meaning="Replies of one connection waiting for the peer; above it no request is begun "
-        "and a sender of many replies waits.",
+        meaning="Replies of one connection waiting for the peer, those behind a slow one included; "
+        "above it no request is begun, no ready answer given, nothing read, and a sender of many "
+        "replies waits. A connection holds at most this much and a reply with the transport, the "
+        "same again on the way there, and a reply for each request that had begun before.",
         source="the largest DNS message; the default of asyncio",
         metric="writes_paused_total",
         effect=_NEXT_CONNECTION,

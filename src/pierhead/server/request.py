@@ -48,11 +48,13 @@ class Request:
         frame: what was asked.
         deadline: when it is given up, on the server's monotonic clock.
         cancelled_for: why it was cancelled; None where it was not.
+        is_answered: whether its last reply was delivered, by its service and not as a refusal.
         task: what works on it once it has had to wait.
     """
 
     # Made once per request: what most requests never change is an attribute of the class.
     cancelled_for: str | None = None
+    is_answered = False
     task: asyncio.Task[None] | None = None
 
     def __init__(self, frame: bytes, deadline: float) -> None:
@@ -103,7 +105,7 @@ class Owner(Protocol[R_contra]):
         ...
 
     def finished(self, request: R_contra, /) -> None:
-        """Called once per request, after its last reply."""
+        """Called once per request, after its last reply; ``is_answered`` says that it had one."""
         ...
 
     def lost(self, request: R_contra, reason: str, /) -> None:
@@ -153,7 +155,8 @@ class Requests(Generic[R]):
         """Work on an accepted request, up to the first thing that it has to wait for.
 
         Returns:
-            The reply, where it is one and there already: nothing else is heard of the request.
+            The reply, where it is one and there already: nothing else is heard of the request,
+            and the caller counts it as answered.
             Otherwise None, and the callbacks are called, now or later.
         """
         self.running.add(request)
@@ -173,7 +176,6 @@ class Requests(Generic[R]):
         else:
             if type(reply) is bytes:
                 self.running.discard(request)
-                self._counters.answered.value += 1
                 return reply
             if type(reply) is not Suspended:  # silence, many replies, or a mistake
                 reply = self._first_step(self._run(request, _returning(reply)), variables)
@@ -188,6 +190,10 @@ class Requests(Generic[R]):
         request.task = suspended.take_over(rest)
         if request.cancelled_for is not None:  # by its own first step
             request.task.cancel()
+
+    def close(self) -> None:
+        """Let go of the owner, who has this object: nothing is in flight, and nothing will be."""
+        del self._owner
 
     def sweep(self, now: float) -> None:
         """Cancel what is past its deadline.
@@ -223,7 +229,7 @@ class Requests(Generic[R]):
             reply = await rest
             if type(reply) is bytes:
                 self._owner.deliver(request, reply)
-                self._counters.answered.value += 1
+                request.is_answered = True
             elif reply is None:
                 self._counters.silent.value += 1
             else:
@@ -256,7 +262,7 @@ class Requests(Generic[R]):
                 if self.max_replies is not None and count > self.max_replies:
                     raise Overloaded("max_replies_per_datagram")
                 await self._owner.deliver_one(request, frame)
-        self._counters.answered.value += 1
+        request.is_answered = True
 
     def _was_cancelled_from_outside(self, request: R) -> bool:
         """Account for a cancelled request; true where the cancellation is not ours to swallow."""

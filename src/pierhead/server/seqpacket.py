@@ -61,6 +61,8 @@ class _Packets:
 class PacketConnection(FramedConnection):
     """Serves one seqpacket connection; made by `packets`."""
 
+    _joins_frames = False  # each is a packet of its own
+
     def __init__(self, scope: ConnectionScope, handler: FrameHandler, order: Order) -> None:
         super().__init__(scope, handler, _Packets(), order)
 
@@ -74,12 +76,3 @@ class PacketConnection(FramedConnection):
             # A reply that no packet can hold: a peer that waits for it must not wait for ever.
             self._close_reason = self._close_reason or "reply_too_large"
         super().connection_lost(exc)
-
-    def _write_out(self) -> None:
-        outgoing, self._outgoing = self._outgoing, []
-        size, counters = sum(map(len, outgoing)), self._scope.counters
-        self._write_deadline.handed_over += size
-        counters.frames_sent.value += len(outgoing)
-        counters.bytes_sent.value += size
-        for packet in outgoing:
-            self._transport.write(packet)

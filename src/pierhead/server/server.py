@@ -31,6 +31,7 @@ from pierhead.listener.wrap import certificate_reader, unwrapped
 from pierhead.metrics import Metrics
 from pierhead.server.at_address import AtAddress
 from pierhead.server.datagram import DatagramServer
+from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.lost import LostRequests
 from pierhead.server.options import ServerOptions
 from pierhead.server.seqpacket import packets
@@ -98,7 +99,7 @@ class Server:
         self.metrics = metrics or Metrics()
         self.lost = LostRequests()
         self._servers: list[tuple[int, DatagramServer | StreamServer]] = []
-        self._sweep = Sweep(self._clock, self._sweep_interval(), self._enforce_deadlines)
+        self._sweep = Sweep(self._clock, self._sweep_interval(), self._deadlines)
         self._resources = AsyncExitStack()
         self._is_forced = False
         self._given_up: set[DatagramServer | StreamServer] = set()
@@ -213,7 +214,7 @@ class Server:
             server.abort(reason)
 
     async def _open(self) -> None:
-        self._workers = Workers()
+        self._workers, self._budget = Workers(), FrameBudget()
         opened: list[ListenerSet] = []
         try:
             for owner, groups in enumerate(self._groups):
@@ -261,6 +262,7 @@ class Server:
             metrics=self.metrics,
             buffers=self._buffers,
             workers=self._workers,
+            budget=self._budget,
             on_lost=self.lost.add,
             wake_sweep=self._sweep.wake,
             on_error=self._on_error,
@@ -319,9 +321,9 @@ class Server:
         ]
         return min(max(min(timeouts) / 8, 0.05), 0.5)
 
-    def _enforce_deadlines(self, now: float) -> bool:
-        watching = [server.sweep(now) for _, server in self._servers]
-        return any(watching)
+    def _deadlines(self, now: float) -> Iterator[bool]:
+        for _, server in self._servers:
+            yield from server.sweep(now)
 
 
 def _name(what: object) -> str:

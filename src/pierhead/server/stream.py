@@ -12,7 +12,7 @@ import asyncio
 import dataclasses
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import cast
 
@@ -36,6 +36,7 @@ from pierhead.listener.base import (
 from pierhead.metrics import Metrics
 from pierhead.server.at_address import AtAddress
 from pierhead.server.connection import ConnectionScope, ServedConnection, Standing
+from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.lost import Lost
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.occupancy import Network, Occupancy, network_of
@@ -101,6 +102,7 @@ class StreamServer:
         metrics: Metrics,
         buffers: BufferSource,
         workers: Workers,
+        budget: FrameBudget,
         on_lost: Callable[[Lost], None],
         wake_sweep: Callable[[], None],
         on_error: OnError | None = None,
@@ -114,6 +116,7 @@ class StreamServer:
         self._clock = clock
         self._read_buffer = ReadBuffer(buffers)
         self._workers = workers
+        self._budget = budget
         self._usual_via = Via(
             transport=listener.transport,
             scheme=listener.local.partition(":")[0],
@@ -154,15 +157,17 @@ class StreamServer:
         """Return how many connections there are, handshakes included."""
         return len(self._connections) + len(self._attaching)
 
-    def sweep(self, now: float) -> bool:
-        """Enforce deadlines; true as long as there is anything to sweep."""
-        for connection in list(self._connections.values()):
+    def sweep(self, now: float) -> Iterator[bool]:
+        """Enforce the deadlines of one connection after the other; yield true after each."""
+        for scope, connection in list(self._connections.items()):
+            if scope.has_ended:  # since the sweep began
+                continue
             try:
                 connection.sweep(now)
             except Exception as mistake:  # one connection's, and the others have deadlines too
                 self._failures.report(f"{self._name}: sweep", mistake, "sweep")
                 connection.abort("error")
-        return bool(self._connections)
+            yield True
 
     def drain(self) -> None:
         """Accept no more; let every connection answer what it has accepted, then close.
@@ -326,6 +331,7 @@ class StreamServer:
             counters=self._counters,
             failures=self._failures,
             workers=self._workers,
+            budget=self._budget,
             lost=lambda reason: self._lost(peer, reason),
             closed=lambda: self._closed(arriving, scope),
         )
@@ -452,6 +458,8 @@ class StreamServer:
 
     def _closed(self, arriving: _Arriving, scope: ConnectionScope) -> None:
         scope.has_ended = True
+        # Without these a connection would be a cycle, which lives on until it is collected.
+        scope.closed, arriving.connection = _has_ended, None
         self._places.remove(arriving)
         if self._connections.pop(scope, None) is not None:
             self._counters.open.value -= 1
@@ -461,6 +469,10 @@ class StreamServer:
         self._has_room.set()
         if not self._connections and not self._attaching:
             self._all_closed.set()
+
+
+def _has_ended() -> None:
+    """Do nothing: the end of a connection has been told."""
 
 
 def _arrived(via: Via, socket_peer: Peer, arrival: Arrival) -> Via:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 from pierhead.clock import Clock
 
 __all__ = ["Sweep"]
+
+#: Deadlines looked at in one turn of the loop; for thousands of connections a sweep takes many.
+_PER_TURN = 256
 
 
 class Sweep:
@@ -15,14 +19,19 @@ class Sweep:
 
     Args:
         interval_s: seconds between two sweeps; a deadline is met at most this much late.
-        step: given the monotonic time, enforces deadlines; false when nothing is left to watch.
+        steps: given the monotonic time, enforces one deadline after the other, and yields after
+            each whether there is anything left to watch where it was.
     """
 
-    def __init__(self, clock: Clock, interval_s: float, step: Callable[[float], bool]) -> None:
+    def __init__(
+        self, clock: Clock, interval_s: float, steps: Callable[[float], Iterator[bool]]
+    ) -> None:
         self.interval_s = interval_s
         self._clock = clock
-        self._step = step
-        self._timer: asyncio.TimerHandle | None = None
+        self._steps = steps
+        self._left: Iterator[bool] | None = None
+        self._is_watching = False
+        self._timer: asyncio.Handle | None = None
 
     def wake(self) -> None:
         """Begin to sweep, unless it is going on already."""
@@ -34,9 +43,18 @@ class Sweep:
         """Sweep no more."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._left = self._timer = None
 
     def _run(self) -> None:
-        self._timer = None
-        if self._step(self._clock.monotonic()):
+        if self._left is None:
+            self._left, self._is_watching = self._steps(self._clock.monotonic()), False
+        taken = 0
+        for is_watching in islice(self._left, _PER_TURN):
+            taken += 1
+            self._is_watching |= is_watching
+        if taken == _PER_TURN:
+            self._timer = asyncio.get_running_loop().call_soon(self._run)
+            return
+        self._left = self._timer = None
+        if self._is_watching:
             self.wake()

@@ -26,6 +26,7 @@ class Turn(Request):
         ready: what a sender of many replies waits for while older replies are due.
         has_commands: whether `apply` has anything to do.
         is_unanswered: whether it failed without a refusal.
+        is_ready: whether it holds a ready answer, and no service was asked.
     """
 
     frames: Sequence[bytes] = ()
@@ -33,6 +34,7 @@ class Turn(Request):
     ready: asyncio.Future[None] | None = None
     has_commands = False
     is_unanswered = False
+    is_ready = False
     _close_for = ""
     _idle_timeout: float | None = None
 
@@ -41,19 +43,16 @@ class Turn(Request):
         self.deadline = deadline
         self._connection = connection
 
-    def hold_back(self, frame: bytes) -> None:
-        """Keep a reply until the older ones are given."""
-        self.frames = [*self.frames, frame]
-
     @property
     def idle_timeout(self) -> float:
         """The idle timeout after this request's last reply, in seconds."""
-        return self._idle_timeout or self._connection.current_idle_timeout()
+        asked = self._idle_timeout
+        return self._connection.current_idle_timeout() if asked is None else asked
 
     def set_idle_timeout(self, seconds: float) -> None:
         """Use this idle timeout from this request's last reply on."""
-        if not seconds > 0:
-            raise UsageError(f"idle timeout is {seconds!r}, expected seconds above 0")
+        if not seconds >= 0:
+            raise UsageError(f"idle timeout is {seconds!r}, expected seconds, 0 or more")
         self._idle_timeout = seconds
         self.has_commands = True
 

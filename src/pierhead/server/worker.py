@@ -47,11 +47,11 @@ class Workers:
         """
         loop = self._loop
         worker = self._free.pop() if self._free else _Worker(loop)
-        task = worker.task
         # Cancelled, by itself as it was used last or by somebody who had kept it: it is about
         # to end, or has. `cancelling` does not tell, since there is `uncancel`.
-        if worker.parked.done() or task._must_cancel:  # type: ignore[attr-defined]
+        if worker.parked.done() or worker.task._must_cancel:  # type: ignore[attr-defined]
             return self.first_step(coroutine, context)
+        task = worker.task
         try:
             _enter_task(loop, task)
         except RuntimeError:  # inside another task, which is the rare case
@@ -90,7 +90,7 @@ class Workers:
 
     async def close(self) -> None:
         """End the workers that are free."""
-        tasks = [worker.task for worker in self._free]
+        tasks = [worker.task for worker in self._free if not worker.parked.done()]
         self._free.clear()
         for task in tasks:
             task.cancel()
@@ -175,12 +175,17 @@ class _Worker(Coroutine[Any, Any, None]):
             self.parked._asyncio_future_blocking = True  # as `await` does
             return self.parked
         self._begun = True
-        return self._context.run(self._rest.send, value)
+        try:
+            return self._context.run(self._rest.send, value)
+        except BaseException:  # its end, mostly
+            self._let_go()
+            raise
 
     def throw(self, error: Any, value: Any = None, trace: Any = None) -> Any:
         """Take the next step with an error: a cancellation, or that of what was waited for."""
         if self._rest is None:
             self.parked.cancel()  # that nobody takes it for a free one
+            self._let_go()
             raise error
         if not self._begun:
             if not self.task.cancelling():
@@ -190,7 +195,16 @@ class _Worker(Coroutine[Any, Any, None]):
             waits_for = self.send(None)
             if getattr(waits_for, "_asyncio_future_blocking", False) and waits_for.cancel():
                 return waits_for
-        return self._context.run(self._rest.throw, error)
+        try:
+            return self._context.run(self._rest.throw, error)
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _let_go(self) -> None:
+        # The task has this object, and a cycle would live on until it is collected.
+        self._rest = None
+        del self.task
 
     def close(self) -> None:
         """End without a further step: the event loop is no more."""

@@ -13,6 +13,7 @@ from pierhead.context import Peer, Transport, Via
 from pierhead.failure_log import FailureLog
 from pierhead.metrics import Metrics
 from pierhead.server.connection import ConnectionScope
+from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.framed import FramedConnection
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
@@ -98,7 +99,13 @@ class Bench:
     """One framed connection with everything around it in reach."""
 
     def __init__(
-        self, connect: Any, *, takes: bool = True, admission: Any = None, **options: float
+        self,
+        connect: Any,
+        *,
+        takes: bool = True,
+        admission: Any = None,
+        budget: FrameBudget | None = None,
+        **options: float,
     ) -> None:
         self.clock = HandClock()
         self.metrics = Metrics()
@@ -114,6 +121,7 @@ class Bench:
             counters=ConnectionCounters(self.metrics, "mem:test"),
             failures=FailureLog(self.clock),
             workers=Workers(),
+            budget=budget or FrameBudget(),
             lost=self.lost.append,
             closed=self._note_closed,
         )

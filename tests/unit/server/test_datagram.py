@@ -207,13 +207,13 @@ async def test_the_deadline_of_a_request_becomes_a_refusal() -> None:
     it.listener.arrive(b"a")
     await settle()
     assert it.woken == 1
-    assert it.server.sweep(it.clock.now + 1.9) is True
+    assert list(it.server.sweep(it.clock.now + 1.9)) == [True]
     await settle()
     assert it.listener.sent == []
-    it.server.sweep(it.clock.now + 2.0)
+    list(it.server.sweep(it.clock.now + 2.0))
     await settle()
     assert it.listener.sent == [b"TimedOut"]
-    assert it.server.sweep(it.clock.now + 2.1) is False
+    assert list(it.server.sweep(it.clock.now + 2.1)) == [False]
 
 
 async def test_a_service_that_swallows_its_cancellation_is_cancelled_again() -> None:
@@ -232,7 +232,7 @@ async def test_a_service_that_swallows_its_cancellation_is_cancelled_again() -> 
     it.listener.arrive(b"a")
     await settle()
     for _ in range(2):
-        it.server.sweep(it.clock.now + 1)
+        list(it.server.sweep(it.clock.now + 1))
         await settle()
     assert it.listener.sent == [b"a"]
 

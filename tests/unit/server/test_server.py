@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import itertools
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from pierhead import Application, Endpoint, LengthPrefixed, Server, WireFormat, serve
 from pierhead.admission import allow
+from pierhead.clock import SystemClock
 from pierhead.codec import Lines
 from pierhead.errors import AddressError, ListenError, UsageError
 from pierhead.protocols import lines
@@ -177,7 +179,7 @@ async def test_admission_refuses_before_the_service_is_asked() -> None:
     ("given", "message"),
     [
         ({"idle_timeot": 5}, "did you mean idle_timeout"),
-        ({"idle_timeout": 0}, "expected 0.01 to"),
+        ({"request_timeout": 0}, "expected 0.001 to"),
         ({"max_connections": 1.5}, "whole number"),
         ({"max_connections": True}, "expected a number"),
         ({"idle_timeout": float("nan")}, "expected"),
@@ -232,9 +234,9 @@ async def test_a_sweep_stops_when_nothing_is_left_and_starts_again() -> None:
         def wall(self) -> float:
             return 0.0
 
-    def step(now: float) -> bool:
+    def step(now: float) -> Iterator[bool]:
         steps.append(now)
-        return len(steps) % 2 == 1
+        yield len(steps) % 2 == 1
 
     sweep = Sweep(Clock(), 0.0, step)
     sweep.wake()
@@ -247,6 +249,26 @@ async def test_a_sweep_stops_when_nothing_is_left_and_starts_again() -> None:
     await asyncio.sleep(0)
     assert len(steps) > 2
     sweep.stop()
+
+
+async def test_a_sweep_over_thousands_gives_way_to_others() -> None:
+    swept, between = 0, []
+
+    def steps(now: float) -> Iterator[bool]:
+        nonlocal swept
+        for _ in range(9000):
+            swept += 1
+            yield False
+
+    sweep = Sweep(SystemClock(), 0.0, steps)
+    sweep.wake()
+    while swept < 9000:
+        await asyncio.sleep(0)
+        between.append(swept)
+    slices = [after - before for before, after in itertools.pairwise([0, *between])]
+    assert max(slices) <= 256
+    await asyncio.sleep(0)
+    assert sweep._timer is None, "nothing is left to watch"
 
 
 async def test_a_failure_without_refusal_ends_the_connection_and_not_the_server() -> None:

@@ -17,6 +17,7 @@ from pierhead.context import Peer, Transport
 from pierhead.endpoint import FrameHandler
 from pierhead.listener.base import Arrival
 from pierhead.metrics import Metrics
+from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.framed import framed
 from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
@@ -98,6 +99,7 @@ class Bench:
             clock=self.clock,
             metrics=self.metrics,
             workers=Workers(),
+            budget=FrameBudget(),
             buffers=BufferPool(),
             on_lost=self.lost.append,
             wake_sweep=lambda: None,
@@ -336,7 +338,7 @@ async def test_reconfiguring_reaches_open_connections() -> None:
     client.send(b"a\n")
     await settle()
     it.server.reconfigure(ServerOptions(idle_timeout=1.0))
-    it.server.sweep(it.clock.now + 1.0)
+    list(it.server.sweep(it.clock.now + 1.0))
     assert client.transport.closed
     await settle()
     await it.stop()

@@ -39,7 +39,7 @@ class MemoryTransport(asyncio.Transport):
         self._loop = asyncio.get_running_loop()
         self._direction = link.direction(local)
         self._link = link
-        self._other: MemoryTransport = self
+        self._other: MemoryTransport | _Gone = self
         self._protocol: asyncio.BaseProtocol | None = None
         self._inbox: deque[bytes] = deque()
         self._untaken = 0  # octets written here that the other side has not read
@@ -279,6 +279,27 @@ class MemoryTransport(asyncio.Transport):
         self._inbox.clear()
         if self._protocol is not None:
             self._loop.call_soon(self._protocol.connection_lost, error)
+            self._protocol = None
+        # Both sides have each other, and a cycle would live on until it is collected.
+        other = self._other
+        if isinstance(other, MemoryTransport) and other._lost:
+            other._other = self._other = _GONE
+
+
+class _Gone:
+    """The other side, once neither has anything left to do."""
+
+    def _arrive(self, chunk: bytes) -> None:
+        """Do nothing, as all of these: what is still under way is lost."""
+
+    def _arrive_eof(self) -> None: ...
+
+    def _arrive_reset(self) -> None: ...
+
+    def _taken(self, size: int) -> None: ...
+
+
+_GONE = _Gone()
 
 
 def _reset_error() -> ConnectionResetError:

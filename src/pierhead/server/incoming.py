@@ -1,0 +1,79 @@
+"""Frames of one connection that have come in whole and not begun."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pierhead.codec.base import Framing
+from pierhead.errors import FramingError
+from pierhead.metrics import Metric
+
+__all__ = ["Incoming"]
+
+#: More frames than a connection can hold.
+_ALL = 2**31
+
+
+class Incoming:
+    """What a peer has sent, cut into frames as they are asked for.
+
+    Args:
+        framing: cuts.
+        received: counts frames.
+
+    Attributes:
+        framer: what has come in and not been cut.
+        has_ended: the peer has ended its side.
+        is_cut_off: and perhaps it was not the peer.
+    """
+
+    __slots__ = ("_framing", "_put_back", "_received", "framer", "has_ended", "is_cut_off")
+
+    def __init__(self, framing: Framing, received: Metric) -> None:
+        self._framing = framing
+        self._received = received
+        self._put_back: Sequence[bytes] = ()
+        self.framer = framing.new()
+        self.has_ended = self.is_cut_off = False
+
+    def __bool__(self) -> bool:
+        return bool(self._put_back) or self.framer.buffered > 0
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether there are whole frames that could not begin."""
+        return bool(self._put_back)
+
+    def take(self, limit: int) -> Sequence[bytes]:
+        """Return up to this many frames, oldest first.
+
+        Raises:
+            FramingError: the input cannot be cut.
+        """
+        if self._put_back:
+            frames, self._put_back = self._put_back, ()
+            return frames
+        frames = self.framer.frames(limit)
+        if not frames and self.has_ended and not self.is_cut_off and self.framer.buffered:
+            frames = self.framer.finish()  # what the end of input makes whole
+        self._received.value += len(frames)
+        return frames
+
+    def put_back(self, frames: Sequence[bytes]) -> None:
+        """Keep what was taken and could not begin."""
+        self._put_back = frames
+
+    def clear(self) -> None:
+        """Forget everything, and begin anew."""
+        self._put_back, self.framer = (), self._framing.new()
+
+    def give_up(self) -> int:
+        """Forget everything; return how many whole frames there were."""
+        try:
+            whole = self.framer.frames(_ALL)
+        except FramingError:
+            whole = []
+        self._received.value += len(whole)
+        given_up = len(self._put_back) + len(whole)
+        self.clear()
+        return given_up

@@ -1,0 +1,245 @@
+"""Every accepted request is counted once, whatever becomes of it and of its connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from fakes import Bench, FakeDatagramListener, HandClock, settle
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pierhead.codec import Lines
+from pierhead.codec.base import Order
+from pierhead.endpoint import FrameHandler
+from pierhead.errors import DecodeError, PierheadError
+from pierhead.metrics import Metrics
+from pierhead.server.datagram import DatagramServer
+from pierhead.server.framed import framed
+from pierhead.server.lost import LostRequests
+from pierhead.server.options import ServerOptions
+from pierhead.server.seqpacket import packets
+from pierhead.server.worker import Workers
+
+#: What a request may do; each is a line of one letter.
+KINDS = b"aswgGeudkq"
+GATES: list[asyncio.Future[None]] = []
+
+
+async def service(frame: bytes, context: Any) -> Any:
+    kind = frame[:1]
+    if kind == b"s":  # silence
+        return None
+    if kind == b"w":  # waits
+        await gate()
+        return b"waited" * 30
+    if kind in b"gG":  # many replies, some behind a wait
+        return many(kind == b"G")
+    if kind == b"e":
+        raise ValueError("a mistake of the service's")
+    if kind == b"u":
+        raise DecodeError("no message")
+    if kind == b"d":  # waits for ever
+        await asyncio.get_running_loop().create_future()
+    if kind == b"k":
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await asyncio.sleep(0)
+    if kind == b"q" and context.connection is not None:
+        context.connection.close_after_reply()
+    return b"now" * 40
+
+
+async def many(waits: bool) -> AsyncIterator[bytes]:
+    for _ in range(3):
+        if waits:
+            await gate()
+        yield b"one of many" * 10
+
+
+async def gate() -> None:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    GATES.append(future)
+    await future
+
+
+def open_gates() -> None:
+    while GATES:
+        future = GATES.pop()
+        if not future.done():
+            future.set_result(None)
+
+
+def answer_now(frame: bytes, peer: Any, via: Any) -> bytes | None:
+    return b"ready" * 10 if frame[:1] == b"r" else None
+
+
+def reject(error: PierheadError, frame: bytes) -> bytes | None:
+    return b"refused" if frame[1:2] == b"!" else None
+
+
+HANDLER = FrameHandler(service, reject=reject, answer_now=answer_now)
+
+
+def accounted(metrics: Metrics, *, named: int) -> None:
+    """Check the equation of docs/explanation/the-path.md."""
+    total = metrics.total
+    endings = {
+        "answered": total("requests_answered_total"),
+        "ready": total("ready_answers_total"),
+        "silent": total("requests_silent_total"),
+        "failed": total("requests_failed_total"),
+        "dropped": total("dropped_total"),
+        "lost": total("requests_lost_total"),
+    }
+    received = total("frames_received_total") + total("datagrams_received_total")
+    assert received == sum(endings.values()), endings
+    assert named == endings["lost"]
+
+
+LINES = st.lists(
+    st.sampled_from([bytes((k,)) + more for k in b"r" + KINDS for more in (b"", b"!")])
+)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("feed"), LINES),
+        st.sampled_from(
+            [
+                ("turn",),
+                ("tick",),
+                ("gates",),
+                ("take",),
+                ("later",),
+                ("eof",),
+                ("drain",),
+                ("stall",),
+            ]
+        ),
+    ),
+    max_size=14,
+)
+ENDS = st.sampled_from(["close", "reset", "abort", "drain"])
+
+
+async def driven(connect: Any, steps: list[Any], end: str, separator: bytes) -> Bench:
+    GATES.clear()
+    options = {"max_write_buffer_bytes": 1024, "max_requests_per_connection": 4}
+    it = Bench(connect, takes=True, **options)
+    for step, *arguments in steps:
+        if it.transport.closed:
+            break
+        if step == "feed":
+            for line in arguments[0]:
+                if it.transport.reading:
+                    it.feed(line + separator)
+        elif step == "turn":
+            await settle(2)
+        elif step == "tick":
+            await settle(1)
+        elif step == "gates":
+            open_gates()
+        elif step == "take":
+            it.transport.takes = True
+            it.transport.take_all()
+        elif step == "stall":
+            it.transport.takes = False
+        elif step == "later":
+            it.after(4.0)
+        elif step == "eof":
+            it.connection.eof_received()
+        else:
+            it.connection.drain()
+    await finished(it, end)
+    return it
+
+
+async def finished(it: Bench, end: str) -> None:
+    if end == "abort":
+        it.connection.abort("because")
+    elif end == "reset" and not it.transport.closed:
+        it.transport.closed = True
+        it.connection.connection_lost(ConnectionResetError())
+    elif end == "drain":
+        it.connection.drain()
+    for _ in range(40):
+        open_gates()
+        await settle(3)
+        it.transport.takes = True
+        it.transport.take_all()
+        it.after(30.0)
+        if it.closed:
+            break
+    assert it.closed == 1
+    assert it.connection.in_flight == 0
+
+
+@pytest.mark.parametrize("order", Order)
+@settings(max_examples=150, deadline=None)
+@given(steps=STEPS, end=ENDS)
+def test_requests_of_a_framed_connection(order: Order, steps: list[Any], end: str) -> None:
+    async def run() -> None:
+        it = await driven(framed(HANDLER, Lines(), order), steps, end, b"\n")
+        accounted(it.metrics, named=len(it.lost))
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("order", Order)
+@settings(max_examples=80, deadline=None)
+@given(steps=STEPS, end=ENDS)
+def test_requests_of_a_seqpacket_connection(order: Order, steps: list[Any], end: str) -> None:
+    async def run() -> None:
+        it = await driven(packets(HANDLER, order), steps, end, b"")
+        accounted(it.metrics, named=len(it.lost))
+
+    asyncio.run(run())
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    batches=st.lists(LINES, max_size=6),
+    steps=st.lists(st.sampled_from(["gates", "turn", "later"]), max_size=6),
+    end=st.sampled_from(["drain", "abort"]),
+)
+def test_requests_of_datagrams(batches: list[list[bytes]], steps: list[str], end: str) -> None:
+    async def run() -> None:
+        GATES.clear()
+        clock, metrics, lost = HandClock(), Metrics(), LostRequests()
+        listener = FakeDatagramListener()
+        server = DatagramServer(
+            listener,
+            HANDLER,
+            options=ServerOptions().changed({"max_requests": 6, "max_replies_per_datagram": 2}),
+            admission=None,
+            clock=clock,
+            metrics=metrics,
+            workers=Workers(),
+            on_lost=lost.add,
+            wake_sweep=lambda: None,
+        )
+        server.start()
+        for number, batch in enumerate(batches):
+            listener.arrive(*batch)
+            step = steps[number] if number < len(steps) else "turn"
+            if step == "gates":
+                open_gates()
+            elif step == "later":
+                clock.now += 11
+                list(server.sweep(clock.now))
+            await settle(2)
+        server.drain()
+        if end == "abort":
+            server.abort("because")
+        for _ in range(20):
+            open_gates()
+            await settle(3)
+            clock.now += 11
+            list(server.sweep(clock.now))
+        assert server.in_flight == 0
+        server.close()
+        accounted(metrics, named=lost.count)
+
+    asyncio.run(run())

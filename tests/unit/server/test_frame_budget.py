@@ -1,0 +1,122 @@
+"""All streams of a server share one budget of frames for each turn of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from fakes import Bench, settle
+
+from pierhead.codec import Lines
+from pierhead.endpoint import FrameHandler
+from pierhead.server.frame_budget import FrameBudget
+from pierhead.server.framed import framed
+
+PER_TURN, SHARE = 128, 32
+
+
+class Crowd:
+    """Some connections of one server, and who was served in which turn of the loop."""
+
+    def __init__(self, number: int, *, ready: bool) -> None:
+        self.turn = 0  # of the loop
+        self._tick()
+        self.served: list[tuple[int, bytes]] = []
+        self.budget = FrameBudget()
+
+        async def service(frame: bytes, context: Any) -> bytes:
+            self.served.append((self.turn, frame))
+            return frame
+
+        def answer_now(frame: bytes, peer: Any, via: Any) -> bytes:
+            self.served.append((self.turn, frame))
+            return frame
+
+        handler = FrameHandler(service, answer_now=answer_now if ready else None)
+        self.benches = [Bench(framed(handler, Lines()), budget=self.budget) for _ in range(number)]
+
+    def _tick(self) -> None:
+        self.turn += 1
+        asyncio.get_running_loop().call_soon(self._tick)
+
+    async def run(self, turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    def in_turn(self, turn: int) -> list[bytes]:
+        return [frame for at, frame in self.served if at == turn]
+
+
+@pytest.mark.parametrize("ready", [False, True])
+async def test_no_turn_takes_more_frames_than_the_budget_however_many_pipeline(
+    ready: bool,
+) -> None:
+    crowd = Crowd(50, ready=ready)
+    for number, it in enumerate(crowd.benches):
+        it.feed(b"%d\n" % number * 500)
+    await crowd.run(300)
+    assert len(crowd.served) == 50 * 500
+    busiest = max(len(crowd.in_turn(turn)) for turn in range(crowd.turn + 1))
+    assert SHARE <= busiest <= PER_TURN
+    assert all(it.output.count(b"\n") == 500 for it in crowd.benches)
+
+
+async def test_those_that_pipeline_have_their_turns_one_after_the_other() -> None:
+    crowd = Crowd(8, ready=True)
+    for number, it in enumerate(crowd.benches):
+        it.feed(b"%d\n" % number * 500)
+    await crowd.run(5)
+    counts = [sum(frame == b"%d" % n for _, frame in crowd.served) for n in range(8)]
+    # The first was alone when it began.
+    assert max(counts[1:]) - min(counts[1:]) <= SHARE
+    assert min(counts) > 0
+
+
+async def test_one_question_does_not_wait_behind_hundreds_that_pipeline() -> None:
+    crowd = Crowd(300, ready=True)
+    *flood, quiet = crowd.benches
+    for it in flood:
+        it.feed(b"x\n" * 500)
+    await crowd.run(40)  # each of them has had a share
+    quiet.feed(b"hello\n")
+    asked_in = crowd.turn
+    await crowd.run(4)
+    answered_in = next(turn for turn, frame in crowd.served if frame == b"hello")
+    assert answered_in - asked_in <= 2
+
+
+async def test_whoever_has_begun_does_not_keep_the_others_from_their_turn() -> None:
+    budget = FrameBudget()
+    served: list[str] = []
+
+    def once_more(name: str, has_had_a_share: bool) -> None:
+        def go_on() -> None:
+            served.append(name)
+            budget.left -= SHARE
+            once_more(name, has_had_a_share)
+
+        budget.wait(go_on, has_had_a_share=has_had_a_share)
+
+    for number in range(9):
+        once_more(f"new {number}", False)
+    once_more("old", True)
+    await settle(30)
+    assert served.count("old") >= 20
+
+
+async def test_a_single_connection_has_the_whole_budget() -> None:
+    crowd = Crowd(1, ready=True)
+    crowd.benches[0].feed(b"x\n" * 1000)
+    await crowd.run(12)
+    assert [len(crowd.in_turn(turn)) for turn in (1, 2, 3)] == [PER_TURN] * 3
+    assert len(crowd.served) == 1000
+
+
+async def test_frames_wait_with_the_peer_while_the_connection_waits_for_its_turn() -> None:
+    crowd = Crowd(10, ready=True)
+    for it in crowd.benches:
+        it.feed(b"x\n" * 1000)
+    assert not crowd.benches[-1].transport.reading
+    await crowd.run(200)
+    assert crowd.benches[-1].transport.reading

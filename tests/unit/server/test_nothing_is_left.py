@@ -1,0 +1,169 @@
+"""A connection that has ended is freed at once: it leaves no reference cycle to be collected."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from pierhead.adapters import protocol, streams
+from pierhead.client.dial import dial_stream
+from pierhead.endpoint import Endpoint
+from pierhead.protocols import lines
+from pierhead.server.server import Server
+
+MANY = 15
+
+
+async def shout(line: str, context: Any) -> str:
+    return line.upper()
+
+
+async def shout_slowly(line: str, context: Any) -> str:
+    await asyncio.sleep(0)
+    return line.upper()
+
+
+async def shout_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async for line in reader:
+        writer.write(line.upper())
+        await writer.drain()
+    writer.close()
+
+
+class Shouting(asyncio.Protocol):
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data.upper())
+
+
+ENDPOINTS: dict[str, Callable[[], Endpoint]] = {
+    "framed": lambda: lines.serve(shout),
+    "framed, waiting": lambda: lines.serve(shout_slowly),
+    "callback": lambda: streams.serve(shout_back),
+    "protocol": lambda: protocol.serve(Shouting),
+}
+ADDRESSES = {
+    "tcp": "tcp:127.0.0.1:0",
+    "tls": "tls+tcp:127.0.0.1:0?cert={cert}",
+    "proxy": "proxy+tcp:127.0.0.1:0?proxy.from=127.0.0.1",
+    "unix": "unix:{folder}/socket",
+    "unixseq": "unixseq:{folder}/socket",
+    "mem": "mem:nothing-is-left",
+}
+CASES = [
+    (kind, scheme)
+    for kind in ENDPOINTS
+    for scheme in ADDRESSES
+    if kind[0] == "f" or scheme != "unixseq"
+]
+
+
+class Client(asyncio.Protocol):
+    """Asks one question, and closes or resets once it is answered."""
+
+    def __init__(self, question: bytes, *, resets: bool) -> None:
+        self.question, self.resets = question, resets
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        transport.write(self.question)
+
+    def data_received(self, data: bytes) -> None:
+        if self.resets:
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set_result(None)
+
+
+async def visit(scheme: str, address: str, context: ssl.SSLContext, *, resets: bool) -> None:
+    if scheme == "unixseq":
+        loop = asyncio.get_running_loop()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as peer:
+            peer.setblocking(False)
+            peer.connect(address.removeprefix("unixseq:"))
+            await loop.sock_sendall(peer, b"hello")
+            assert await loop.sock_recv(peer, 100) == b"HELLO"
+        return
+    header = b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n" if scheme == "proxy" else b""
+    client = Client(header + b"hello\n", resets=resets)
+    if scheme == "tls":
+        port = address.rpartition(":")[2]
+        await asyncio.get_running_loop().create_connection(
+            lambda: client, "127.0.0.1", int(port), ssl=context, server_hostname="localhost"
+        )
+    else:
+        await dial_stream(address.removeprefix("proxy+"), lambda: client)
+    await client.ended
+    del client.transport
+
+
+def ours() -> Counter[str]:
+    """Count the objects of this package that a collection could find."""
+    kinds = [type(one) for one in gc.get_objects() if type(type(one).__module__) is str]
+    return Counter(
+        f"{k.__module__}.{k.__name__}" for k in kinds if k.__module__.startswith("pierhead")
+    )
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="module")
+def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("certificate") / "cert.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def context(authority: trustme.CA) -> ssl.SSLContext:
+    made = ssl.create_default_context()
+    authority.configure_trust(made)
+    return made
+
+
+@pytest.mark.parametrize(("kind", "scheme"), CASES)
+async def test_connections_that_have_ended_are_freed_without_a_collection(
+    kind: str, scheme: str, tmp_path: Path, certificate: Path, context: ssl.SSLContext
+) -> None:
+    asked = ADDRESSES[scheme].format(cert=certificate, folder=tmp_path)
+    async with Server(ENDPOINTS[kind](), asked) as server:
+        address = server.addresses[0]
+
+        async def come_and_go(number: int) -> None:
+            for visitor in range(number):
+                await visit(scheme, address, context, resets=visitor % 3 == 0)
+            async with asyncio.timeout(10):
+                while server.metrics.total("connections_open"):
+                    await asyncio.sleep(0)
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+        await come_and_go(4)  # what is made once has been made
+        gc.collect()
+        gc.disable()
+        try:
+            before = ours()
+            await come_and_go(MANY)
+            left = ours() - before
+            del left["pierhead.server.lost.Lost"]  # the latest thousand are named
+        finally:
+            gc.enable()
+        assert not {name: number for name, number in left.items() if number > 2}
