@@ -71,6 +71,9 @@ class Targets:
         draft: the records.
         faults: where warnings go.
         references: takes in what other zones must answer for; None does without.
+
+    Attributes:
+        good: by type, data that is all right whoever owns it: many hosts have one mail exchange.
     """
 
     def __init__(self, draft: Draft, faults: Faults, references: list[Reference] | None) -> None:
@@ -79,19 +82,18 @@ class Targets:
         self._faults = faults
         self._references = references
         self._seen: set[tuple[Name, int]] = set()
-        self._good: set[tuple[Name, tuple[int, ...]]] = set()
+        self.good: dict[int, set[bytes]] = {rtype: set() for rtype in LEADING}
 
     def check(self, key: Name, rtype: int, rrset: DraftSet) -> None:
         """Warn of each name in a set that lacks what is wanted there; ``key`` is the owner's."""
-        good = self._good
+        good = self.good[rtype]
         for index, rdata in enumerate(rrset[RDATAS:]):
             for found, types in wanted(rtype, rdata, rrset[OWNER]):
                 target = found.lower()
-                if (target, types) in good:
-                    continue
                 sets = self._nodes.get(target)
                 if sets is not None and any(each in sets for each in types):
-                    good.add((target, types))
+                    if found is not rrset[OWNER]:
+                        good.add(rdata)
                 else:
                     lead = Lead(rrset[OWNER], rtype, target, types)
                     self._check(key, lead, place_of(rrset, index))
