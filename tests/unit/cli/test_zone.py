@@ -71,7 +71,7 @@ def test_warnings_are_shown_and_leave_the_zone_valid(tmp_path: Path) -> None:
 
 
 def test_zones_that_are_checked_together_answer_for_each_other(tmp_path: Path) -> None:
-    (tmp_path / "a.test.zone").write_text(f"{GOOD}@ MX 1 mail.b.test.\n@ MX 2 ns.b.test.\n")
+    (tmp_path / "a.test.zone").write_text(f"{GOOD}@ 300 MX 1 mail.b.test.\n@ 300 MX 2 ns.b.test.\n")
     (tmp_path / "b.test.zone").write_text(GOOD)
     result = invoke("check", tmp_path)
     assert result.exit_code == 0

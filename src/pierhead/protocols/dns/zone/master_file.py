@@ -24,6 +24,7 @@ from pierhead.protocols.dns.zone.draft import Draft
 from pierhead.protocols.dns.zone.faults import Faults, Place, TooManyFaults
 from pierhead.protocols.dns.zone.fields import FieldError, Fields, read_period
 from pierhead.protocols.dns.zone.generate import generate
+from pierhead.protocols.dns.zone.lookalikes import describe, find_lookalikes
 from pierhead.protocols.dns.zone.rdata_text import RdataReader, rdata_reader, read_unknown
 from pierhead.protocols.dns.zone.signatures import check_signatures
 from pierhead.protocols.dns.zone.targets import Reference
@@ -41,6 +42,8 @@ _MAX_RDATA = 0xFFFF
 _MAX_INCLUDE_DEPTH = 10
 _MAX_INCLUDES = 1000
 
+#: In so much of a line its type is looked for: two of the longest names, TTL and class.
+_MAX_PROLOGUE = 2200
 _DOLLAR = 0x24
 _BLANK_LINES = re.compile(rb"(?:[ \t\r\f\v]*+\n)++")
 # What the word before the type turned out to be; types are their own number.
@@ -115,9 +118,27 @@ def _build(
         check_signatures(draft, faults, now)
     except TooManyFaults:
         raise ConfigError(faults.errors()) from None
+    except _UnnamedError as error:
+        if not faults.count:  # else the record that has the name is wrong, and that is said
+            faults.error(
+                error.place,
+                "the name of the zone is not known",
+                f"give the file as NAME={file_name}, as in example.org={file_name}; or begin it "
+                "with the SOA record, and that with the name of the zone and a dot at its end",
+                "origin",
+            )
+        raise ConfigError(faults.errors()) from None
     if faults.count:
         raise ConfigError(faults.errors())
     return draft.freeze()
+
+
+class _UnnamedError(PierheadError):
+    """Nothing says which zone the file holds; ``place`` is where it should be known."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        super().__init__(place)
 
 
 class _Reader:
@@ -138,6 +159,8 @@ class _Reader:
         self._owner_text: bytes | None = None
         self._default_ttl: int | None = None
         self._last_ttl: int | None = None
+        #: Whether it has been said that TTLs come from lines before.
+        self._is_ttl_told = False
         self._depth = 0
         self._includes = 0
 
@@ -173,6 +196,13 @@ class _Reader:
                 position = blank.end()
                 continue
             position = end + 1
+        for offset, what in find_lookalikes(text):
+            self.faults.warning(
+                base + offset,
+                f"{what} is part of this field",
+                "type a plain blank or quotation mark; in a name or a string that is to have it, "
+                "write it in quotes or as \\DDD",
+            )
 
     def _refuse_mark(self, place: Place) -> None:
         # It would be part of the first name, where nobody sees it.
@@ -187,6 +217,7 @@ class _Reader:
         try:
             entry = entries.read(position)
         except EntryError as error:
+            self._note_broken(entries.text, position)
             self.faults.error(base + error.offset, error.message, error.remedy)
             return error.resume
         tokens = entry.tokens
@@ -204,6 +235,29 @@ class _Reader:
             self._fields.offsets = None
         return entry.end
 
+    def _note_broken(self, text: bytes, position: int) -> None:
+        """Remember the type of an entry that has no end: its record is not missing."""
+        line = text[position : position + _MAX_PROLOGUE].partition(b"\n")[0]
+        words = line.replace(b"(", b" ").split()
+        is_owned = line[:1] not in (b" ", b"\t")
+        for word in words[is_owned:]:
+            try:
+                rtype = iana.type_number(word.decode("ascii", "replace"))
+            except UsageError:
+                continue
+            self.broken.add(rtype)
+            if rtype == iana.SOA and self.draft is None and is_owned:
+                self._begin_broken(words[0])
+            return
+
+    def _begin_broken(self, token: bytes) -> None:
+        """Take the zone's name from the SOA record though that is wrong, if it has one."""
+        try:
+            self._owner = self._fields.to_name(token)
+        except FieldError:
+            return
+        self.draft = self._begin(self._owner)
+
     def _blame(self, error: FieldError, text: bytes, position: int, base: Place) -> None:
         entry = read_entry(text, position)
         first = 1 if entry.offsets[0] == position else 0  # an owner may be called like a type
@@ -211,12 +265,19 @@ class _Reader:
         kinds = [word[0] for word in words if word is not None]
         self.broken.update([kind for kind in kinds if kind >= 0][:1])
         if self.draft is None and iana.SOA in self.broken and self._owner is not None:
-            self.draft = Draft(self._owner, self._rclass, self.faults)
+            self.draft = self._begin(self._owner)
         if error.index < len(entry.offsets):
             offset = entry.offsets[error.index] + error.offset
         else:  # the field that is missing: behind the last one
             offset = entry.offsets[-1] + len(entry.tokens[-1])
-        self.faults.error(base + offset, error.message, error.remedy)
+        remedy = error.remedy
+        for token in entry.tokens:
+            found = describe(token)
+            if found is not None:
+                shown = token.decode("utf-8", "replace")
+                remedy = f"there is {found[1]} in {shown!r}; type a plain blank or quotation mark"
+                break
+        self.faults.error(base + offset, error.message, remedy)
 
     # Records
 
@@ -231,12 +292,19 @@ class _Reader:
             if token != self._owner_text or token[:1] == b'"':
                 # What repeats a wrong owner must not land at the name before it.
                 self._owner = self._owner_text = None
+                if fields.origin is None and not token.endswith(b"."):
+                    raise _UnnamedError(place)
                 self._owner = fields.to_name(token)
                 self._owner_text = token
         rtype, ttl, reader = self._prologue(fields, place)
         owner = self._owner
         if owner is None:
             raise FieldError(0, "the line begins with a blank, but there is no name to repeat")
+        if self.draft is None:
+            if rtype != iana.SOA:
+                raise _UnnamedError(place)
+            if fields.origin is None:
+                fields.origin = owner
         position = fields.position
         if position < len(tokens) and tokens[position] == b"\\#":
             rdata = read_unknown(fields, rtype, self._rclass)
@@ -253,7 +321,7 @@ class _Reader:
         if ttl is None:
             ttl = self._inherited_ttl(rtype, rdata, place)
         if self.draft is None:
-            self.draft = self._begin(owner, rtype)
+            self.draft = self._begin(owner)
         self.draft.add(owner, rtype, ttl, rdata, place)
 
     def _prologue(self, fields: Fields, place: Place) -> tuple[int, int | None, RdataReader]:
@@ -327,11 +395,21 @@ class _Reader:
         if self._default_ttl is not None:
             return self._default_ttl
         if self._last_ttl is not None:
+            if not self._is_ttl_told:
+                self._is_ttl_told = True
+                self.faults.warning(
+                    place,
+                    f"no TTL is given; {self._last_ttl}, that of a line before, is taken here and "
+                    "wherever else none is given (RFC 1035 §5.1)",
+                    f"write TTLs out, or begin the file with $TTL {self._last_ttl}",
+                    "ttl",
+                )
             return self._last_ttl
         if rtype != iana.SOA:
             raise FieldError(0, "no TTL is known here", "begin the file with $TTL 3600")
         minimum = int.from_bytes(rdata[-4:], "big")
         self._last_ttl = min(minimum, _MAX_TTL)
+        self._is_ttl_told = True
         self.faults.warning(
             place,
             f"no TTL is given; {minimum}, the last number of the SOA record, is taken",
@@ -340,13 +418,9 @@ class _Reader:
         )
         return self._last_ttl
 
-    def _begin(self, owner: Name, rtype: int) -> Draft:
-        if rtype != iana.SOA:
-            raise FieldError(
-                0,
-                "the name of the zone is not known",
-                "begin the file with the SOA record, or say which zone it is",
-            )
+    def _begin(self, owner: Name) -> Draft:
+        if self._fields.origin is None:
+            self._fields.origin = owner
         return Draft(owner, self._rclass, self.faults)
 
     # Directives
@@ -357,7 +431,10 @@ class _Reader:
         fields.tokens, fields.position = entry.tokens, 1
         match directive:
             case b"$ORIGIN":
-                self._set_origin(fields.to_name(fields.take("a domain name")))
+                token = fields.take("a domain name")
+                if fields.origin is None and not token.endswith(b"."):
+                    raise _UnnamedError(place)
+                self._set_origin(fields.to_name(token))
             case b"$TTL":
                 self._default_ttl = self._ttl_argument(fields, place)
             case b"$INCLUDE":
