@@ -6,6 +6,7 @@ drop is counted in ``dropped_total`` with a ``reason``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from pierhead.printable import visible
@@ -41,11 +42,29 @@ class Metric:
         return f"{_key(self.name, self.labels)} {self.value:g}"
 
 
+class _Watched:
+    """A gauge that is asked when somebody looks: the sum of what these functions return."""
+
+    __slots__ = ("functions", "labels", "name")
+
+    kind: Literal["gauge"] = "gauge"
+
+    def __init__(self, name: str, labels: tuple[tuple[str, str], ...]) -> None:
+        self.name = name
+        self.labels = labels
+        self.functions: list[Callable[[], float]] = []
+
+    @property
+    def value(self) -> float:
+        return sum(function() for function in self.functions)
+
+
 class Metrics:
     """A registry of metrics; handed to servers and layers at construction."""
 
     def __init__(self) -> None:
         self._metrics: dict[tuple[str, tuple[tuple[str, str], ...]], Metric] = {}
+        self._watched: dict[tuple[str, tuple[tuple[str, str], ...]], _Watched] = {}
         self._series: dict[tuple[str, str], int] = {}
 
     def counter(self, name: str, **labels: str) -> Metric:
@@ -56,17 +75,34 @@ class Metrics:
         """Return the gauge of this name and these labels, made at the first call."""
         return self._metric(name, labels, "gauge")
 
+    def watch(self, name: str, function: Callable[[], float], **labels: str) -> Callable[[], None]:
+        """Have a gauge asked for whenever somebody looks; return what ends that.
+
+        Several functions of one name and the same labels are added up.
+        """
+        key = (name, tuple(sorted(labels.items())))
+        watched = self._watched.setdefault(key, _Watched(*key))
+        watched.functions.append(function)
+
+        def end() -> None:
+            if function in watched.functions:
+                watched.functions.remove(function)
+
+        return end
+
     def snapshot(self) -> dict[str, float]:
         """Return every metric as ``name{label="value"}`` and its number, sorted by name."""
-        rows = [(_key(m.name, m.labels), m.value) for m in self._metrics.values()]
-        return dict(sorted(rows))
+        everything = self._everything()
+        return dict(sorted((_key(m.name, m.labels), m.value) for m in everything))
 
     def total(self, name: str, **labels: str) -> float:
         """Return the sum over every metric of this name that has (at least) these labels."""
         wanted = set(labels.items())
-        return sum(
-            m.value for m in self._metrics.values() if m.name == name and wanted <= set(m.labels)
-        )
+        everything = self._everything()
+        return sum(m.value for m in everything if m.name == name and wanted <= set(m.labels))
+
+    def _everything(self) -> list[Metric | _Watched]:
+        return [*self._metrics.values(), *self._watched.values()]
 
     def _metric(
         self, name: str, labels: dict[str, str], kind: Literal["counter", "gauge"]

@@ -44,3 +44,14 @@ def test_counters_at_hand_are_bounded_as_well() -> None:
     assert len(counters._dropped) <= 64
     assert len(counters._closed) <= 64
     assert metrics.total("dropped_total") == metrics.total("connections_closed_total") == 1000
+
+
+def test_a_watched_gauge_is_asked_whenever_somebody_looks_and_summed() -> None:
+    metrics, now = Metrics(), [1.0, 2.0]
+    ends = [metrics.watch("waiting", lambda i=i: now[i], listener="x") for i in range(2)]
+    assert metrics.total("waiting", listener="x") == 3
+    now[0] = 5
+    assert metrics.snapshot() == {'waiting{listener="x"}': 7}
+    ends[0]()
+    ends[0]()
+    assert metrics.total("waiting") == 2

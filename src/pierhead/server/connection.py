@@ -96,6 +96,11 @@ class ServedConnection(Protocol):
         """How many requests are being worked on."""
         ...
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How many octets wait for the peer, as far as they have been made."""
+        ...
+
     def standing(self) -> tuple[Standing, float]:
         """Return what the connection is doing, and when it last had something to do."""
         ...

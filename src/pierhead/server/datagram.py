@@ -29,6 +29,7 @@ from pierhead.metrics import Metric, Metrics
 from pierhead.server.at_address import AtAddress
 from pierhead.server.loops import OWN_ADDRESSES, Reflections
 from pierhead.server.lost import Lost
+from pierhead.server.metered import watch_load
 from pierhead.server.options import ServerOptions
 from pierhead.server.request import Request, RequestCounters, Requests
 from pierhead.server.unsent import Unsent, is_full
@@ -131,6 +132,7 @@ class DatagramServer:
         self.requests: Requests[_DatagramRequest] = Requests(
             handler, self, workers, self._counters, self._failures
         )
+        self._unwatch = watch_load(metrics, self._name, self, lambda: self._unsent.octets)
         self._idle = asyncio.Event()
         self._idle.set()
         self._pause_s = _SHORTEST_PAUSE_S
@@ -182,6 +184,7 @@ class DatagramServer:
 
     def close(self) -> None:
         """Send what is ready and close the listener."""
+        self._unwatch()
         self.listener.stop()
         self._flush()
         self._unsent.give_up()

@@ -10,14 +10,11 @@ reply to an accepted request is never dropped; only the write deadline (or the p
 
 What happens at the end, whoever ends it:
 
-- end of input: what has come in whole is answered, then the connection closes;
+- end of input, or `drain`: what has come in whole is answered, then the connection closes;
 - a framing error: the protocol's refusal follows the answers still due, then it closes;
-- a request that has failed and has no refusal, where replies go in order: the answers before it
-  are given, those behind it are not, since the peer would take the next one for the missing one;
-  then it closes;
-- `drain`: as at the end of input;
-- after the last byte, the server sends its own end of stream and waits ``linger_timeout`` for
-  the peer's, since closing on unread input would send a reset that can overtake the reply.
+- a failed request without refusal, where replies go in order: only those before it are given;
+- after the last byte the server ends its stream and waits ``linger_timeout`` for the peer's end:
+  closing on unread input would send a reset that can overtake the reply.
 """
 
 from __future__ import annotations
@@ -185,7 +182,12 @@ class FramedConnection(asyncio.BufferedProtocol):
     @property
     def in_flight(self) -> int:
         """How many requests are being worked on."""
-        return len(self._requests)
+        return len(self._running)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How many octets wait for the peer, also behind a slow reply."""
+        return self._outgoing.waiting(self._transport)
 
     def standing(self) -> tuple[Standing, float]:
         """Return what the connection is doing, and when it last had something to do."""
@@ -218,8 +220,7 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def abort(self, reason: str) -> None:
         """Close at once; everything accepted and unanswered is lost for this reason."""
-        self._close_reason = reason
-        self._state = _CLOSED
+        self._close_reason, self._state = reason, _CLOSED
         if not self._is_made:
             return
         if not self._was_aborted:
@@ -247,8 +248,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         """Accept nothing more; close once everything accepted is answered."""
         if self._state is not _OPEN:
             return
-        self._state = _FINISHING
-        self._close_reason = reason
+        self._state, self._close_reason = _FINISHING, reason
         # What has come in whole counts as accepted: `_pump` still takes it from the framer.
         if not self._incoming.has_ended:
             self._pause_reading()

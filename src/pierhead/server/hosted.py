@@ -293,6 +293,11 @@ class HostedConnection(asyncio.Protocol):
         """How many requests are being worked on, as far as can be told."""
         return self.guest.in_flight
 
+    @property
+    def unsent_bytes(self) -> int:
+        """How many octets wait for the peer."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
     def standing(self) -> tuple[Standing, float]:
         """Return what the connection is doing, and when it last had something to do."""
         if self._is_finishing or self.is_lingering:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 from pierhead.metrics import Metric, Metrics
 from pierhead.server.request import RequestCounters
 
-__all__ = ["ConnectionCounters"]
+__all__ = ["ConnectionCounters", "watch_load"]
 
 #: Reasons whose counters are at hand; a check of the program's own may make up any number.
 _REASONS = 64
@@ -51,3 +54,24 @@ class ConnectionCounters:
             if len(self._closed) < _REASONS:
                 self._closed[reason] = counter
         counter.value += 1
+
+
+class _Busy(Protocol):
+    @property
+    def in_flight(self) -> int: ...
+
+
+def watch_load(
+    metrics: Metrics, listener: str, server: _Busy, unsent_bytes: Callable[[], float]
+) -> Callable[[], None]:
+    """Make gauges of what a listener's server is doing now; return what ends that."""
+    ends = [
+        metrics.watch("requests_in_flight", lambda: server.in_flight, listener=listener),
+        metrics.watch("unsent_bytes", unsent_bytes, listener=listener),
+    ]
+
+    def end() -> None:
+        for one in ends:
+            one()
+
+    return end

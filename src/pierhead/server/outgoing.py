@@ -86,6 +86,10 @@ class Outgoing:
             self.ready += turn.is_ready
         return bool(frames)
 
+    def waiting(self, transport: asyncio.Transport) -> int:
+        """Return how many octets the system has not taken."""
+        return self.size_bytes + self.held_bytes + transport.get_write_buffer_size()
+
     def has_room(self, limit_bytes: int, transport: asyncio.Transport) -> bool:
         """Tell whether what waits for the peer leaves room for the reply to another request."""
         if self.size_bytes + self.held_bytes <= limit_bytes:

@@ -38,7 +38,7 @@ from pierhead.server.at_address import AtAddress
 from pierhead.server.connection import ConnectionScope, ServedConnection, Standing
 from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.lost import Lost
-from pierhead.server.metered import ConnectionCounters
+from pierhead.server.metered import ConnectionCounters, watch_load
 from pierhead.server.occupancy import Network, Occupancy, network_of
 from pierhead.server.options import ServerOptions
 from pierhead.server.pace import Pace
@@ -131,6 +131,7 @@ class StreamServer:
         self._pace = None if rate is None else Pace(rate, clock, self._counters)
         self._failures = FailureLog(clock, self._name, on_error)
         self._connections: dict[ConnectionScope, ServedConnection] = {}
+        self._unwatch = watch_load(metrics, self._name, self, self._unsent_bytes)
         self._attaching: set[_Arriving] = set()
         self._places: Occupancy[_Arriving] = Occupancy()
         self._has_room = asyncio.Event()
@@ -200,6 +201,9 @@ class StreamServer:
         """How many requests are being worked on."""
         return sum(connection.in_flight for connection in self._connections.values())
 
+    def _unsent_bytes(self) -> int:
+        return sum(connection.unsent_bytes for connection in self._connections.values())
+
     def abort(self, reason: str) -> None:
         """Close every connection at once."""
         for arriving in list(self._attaching):
@@ -211,6 +215,7 @@ class StreamServer:
 
     def close(self) -> None:
         """Close the listener."""
+        self._unwatch()
         self.listener.close()
         self._read_buffer.close()
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pierhead.codec import Lines
-from pierhead.codec.base import Order
+from pierhead.codec.base import Order, WireFormat
 from pierhead.endpoint import FrameHandler
 from pierhead.errors import DecodeError, PierheadError
 from pierhead.metrics import Metrics
@@ -21,7 +21,20 @@ from pierhead.server.framed import framed
 from pierhead.server.lost import LostRequests
 from pierhead.server.options import ServerOptions
 from pierhead.server.seqpacket import packets
+from pierhead.server.serve import serve
+from pierhead.server.server import Server
 from pierhead.server.worker import Workers
+
+
+class Octets:
+    """The codec of services of bytes."""
+
+    def decode(self, frame: bytes) -> bytes:
+        return frame
+
+    def encode(self, reply: bytes) -> bytes:
+        return reply
+
 
 #: What a request may do; each is a line of one letter.
 KINDS = b"aswgGeudkq"
@@ -243,3 +256,20 @@ def test_requests_of_datagrams(batches: list[list[bytes]], steps: list[str], end
         accounted(metrics, named=lost.count)
 
     asyncio.run(run())
+
+
+async def test_what_is_in_flight_and_what_waits_are_gauges() -> None:
+    async with Server(serve(service, WireFormat(Lines(), Octets())), "tcp:127.0.0.1:0") as server:
+        GATES.clear()
+        host, _, port = server.addresses[0].removeprefix("tcp:").rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"w\nw\n")
+        async with asyncio.timeout(10):
+            while server.metrics.total("requests_in_flight") < 2:
+                await asyncio.sleep(0)
+        assert server.metrics.total("unsent_bytes") == 0
+        open_gates()
+        assert await reader.readline() == b"waited" * 30 + b"\n"
+        assert server.metrics.total("requests_in_flight") == 0
+        writer.close()
+    assert server.metrics.total("requests_in_flight") == 0
