@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 
@@ -14,9 +15,9 @@ __all__ = ["adoption_refused", "inet_refused", "unix_refused", "vsock_refused"]
 _UNPRIVILEGED = 1024
 
 
-def inet_refused(address: str, step: str, error: OSError, port: int) -> ListenError:
-    """Return the error for a TCP or UDP address."""
-    remedy = {
+def inet_refused(address: str, step: str, error: OSError, port: int, host: str = "") -> ListenError:
+    """Return the error for a TCP or UDP address; ``host`` is that of an IPv6 socket."""
+    remedy = _scope_missing(error, host, port) or {
         errno.EADDRINUSE: f"another socket has port {port} (`ss -tulpn` shows whose): stop its "
         "program, choose another port, or port 0 for any free one",
         errno.EADDRNOTAVAIL: "no network interface has this address (`ip address` lists them): "
@@ -28,6 +29,19 @@ def inet_refused(address: str, step: str, error: OSError, port: int) -> ListenEr
         errno.EACCES: _privileged(port),
     }.get(error.errno or 0, "")
     return _refused(address, step, error, remedy)
+
+
+def _scope_missing(error: OSError, host: str, port: int) -> str:
+    """Say that an address of one link lacks its link (RFC 4007 §11)."""
+    if error.errno != errno.EINVAL or not host or "%" in host:
+        return ""
+    if not ipaddress.ip_address(host).is_link_local:
+        return ""
+    names = [name for _, name in socket.if_nameindex() if name != "lo"] or ["eth0"]
+    return (
+        f"an address of one link needs its interface, as in [{host}%{names[0]}]:{port} "
+        "(`ip address` shows which one has it)"
+    )
 
 
 def _privileged(port: int) -> str:

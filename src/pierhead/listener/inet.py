@@ -61,6 +61,25 @@ class InetSocket:
         bind_to = (self.bind_to[0], port, *self.bind_to[2:])
         return InetSocket(self.spec, self.family, bind_to, self.v6only)
 
+    def collides(self, spec: ListenSpec, local: str) -> bool:
+        """Tell whether a listener with this spec and bound address is in the way of this socket."""
+        scheme, _, rest = local.partition(":")
+        host, _, port = rest.rpartition(":")
+        host = host.strip("[]").partition("%")[0]
+        if scheme.rpartition("+")[2] != self.scheme or port != str(self.port):
+            return False
+        if not (is_ipv4(host) or is_ipv6(host)):
+            return False  # a listener of somebody else's making
+        theirs = ipaddress.ip_address(host)
+        mine = ipaddress.ip_address(self.bind_to[0].partition("%")[0])
+        if theirs.version == mine.version:
+            return theirs == mine or theirs.is_unspecified or mine.is_unspecified
+        # [::] is the wildcard of IPv4 as well, unless it was told or made to keep to IPv6.
+        if theirs.version == 6:
+            keeps = spec.options.get("v6only", getattr(spec.address, "host", None) == "")
+            return theirs.is_unspecified and not keeps
+        return mine.is_unspecified and not self.v6only
+
     def open(
         self, buffers: BufferSource, batched: bool | None
     ) -> SocketStreamListener | SocketDatagramListener:
@@ -83,7 +102,8 @@ class InetSocket:
             if sock is not None:
                 sock.close()
             if isinstance(error, OSError):
-                raise inet_refused(self._address(), step, error, self.port) from error
+                host = self.bind_to[0] if self.family == socket.AF_INET6 else ""
+                raise inet_refused(self._address(), step, error, self.port, host) from error
             raise
 
     def _configure(self, sock: socket.socket) -> None:

@@ -136,9 +136,7 @@ def _open_beside(
     try:
         return _open_inet(one, buffers, batched)
     except ListenError as error:
-        port = f":{one.port}"
-        ours = [other.local for other in others if other.local.endswith(port)]
-        ours = [local for local in ours if local.partition(":")[0] == one.scheme]
+        ours = [other.local for other in others if one.collides(other.spec, other.local)]
         if error.errno != errno.EADDRINUSE or not ours:
             raise
         remedy = f"this server listens there itself, as {' and '.join(ours)}: leave one out"

@@ -25,6 +25,7 @@ _log = logging.getLogger("pierhead.listener")
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 # OpenSSL flags that Python's ssl module does not name in every version we run on.
 _PARTIAL_CHAIN, _NO_CHECK_TIME = 0x80000, 0x200000
@@ -110,12 +111,13 @@ def _load_authorities(spec: ListenSpec, context: ssl.SSLContext, path: str) -> N
 def _examine(spec: ListenSpec, cert: str, key: str) -> Mapping[str, Any]:
     """Check a certificate and its key; return what the certificate says."""
     text = _read(spec, "certificate", cert)
-    if key != cert:
-        _read(spec, "key", key)
+    key_text = text if key == cert else _read(spec, "key", key)
     leaf = _CERTIFICATE.search(text)
     if leaf is None:
         reason = f"{cert} has no certificate in PEM form"
         raise ListenError(str(spec), "certificate", reason, "convert it: openssl x509 -outform PEM")
+    if _KEY.search(key_text) is None:
+        raise _keyless(spec, cert, key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(cert, key, password=_refuse_password)
@@ -127,6 +129,16 @@ def _examine(spec: ListenSpec, cert: str, key: str) -> Mapping[str, Any]:
         raise _refused(spec, cert, key, error) from error
     _warn_of_dates(cert, facts)
     return facts
+
+
+def _keyless(spec: ListenSpec, cert: str, key: str) -> ListenError:
+    if key == cert:
+        reason = f"{cert} has a certificate and no private key, and no key= names another file"
+        return ListenError(
+            str(spec), "key", reason, "add key=FILE, one for each cert= in their order"
+        )
+    reason = f"{key} has no private key in PEM form"
+    return ListenError(str(spec), "key", reason, "convert it: openssl pkey -outform PEM")
 
 
 def _read(spec: ListenSpec, step: str, path: str) -> str:

@@ -164,7 +164,14 @@ def _open_lock(address: str, path: bytes, place: Place) -> int:
                 _check_lock(address, path, found)
             return place.open(_LOCK, flags | os.O_CREAT)
     except OSError as error:
-        raise unix_refused(address, "lock", error, path) from error
+        found = place.look(_LOCK) if error.errno == errno.EACCES else None
+        if found is None:
+            raise unix_refused(address, "lock", error, path) from error
+        _check_lock(address, path, found)
+        name = os.fsdecode(path + _LOCK)
+        reason = f"the lock file {name} may not be opened: {stat.filemode(found.st_mode)}"
+        remedy = f"let its owner write to it, chmod u+rw {name}; or choose another path"
+        raise ListenError(address, "lock", reason, remedy, error.errno) from error
 
 
 def _check_lock(address: str, path: bytes, found: os.stat_result) -> None:

@@ -45,6 +45,7 @@ class Around:
         self.leave, self.passed, self.patch, self.folder = leave, passed, monkeypatch, folder
         self.stack = stack  # closes what is put on it
         self.path = folder / "s"
+        self.port = 0
 
     def refuse_with(self, number):
         def refuse(*arguments, **named):
@@ -81,6 +82,14 @@ def _(it):
 @case(7, "may-not-write", step="lock", reason="Permission denied", remedy="may not write to")
 def _(it):
     it.patch.setattr("pierhead.listener.unix_path.os.open", it.refuse_with(errno.EACCES))
+    return [f"unix:{it.path}"]
+
+
+@case(7, "lock-not-ours-to-open", step="lock", reason="may not be opened", remedy="chmod u+rw")
+def _(it):
+    lock = it.folder / "s.lock"
+    lock.touch(0o000)
+    it.patch.setattr("pierhead.listener.unix_path.Place.open", it.refuse_with(errno.EACCES))
     return [f"unix:{it.path}"]
 
 
@@ -310,6 +319,18 @@ def _(it):
     return [f"tls+fd:{it.leave(bound(socket.SOCK_DGRAM))}?cert={cert}"]
 
 
+@case(13, "no-key-anywhere", step="key", reason="and no key= names", remedy="add key=FILE")
+def _(it):
+    cert = Certificates(it.folder).authority_file
+    return [f"tls+tcp:127.0.0.1:0?cert={cert}"]
+
+
+@case(13, "key-without-key", step="key", reason="has no private key", remedy="openssl pkey")
+def _(it):
+    made = Certificates(it.folder)
+    return [f"tls+tcp:127.0.0.1:0?cert={made.issue('a.example')}&key={made.authority_file}"]
+
+
 # -- 14 and 15: platforms and sets -------------------------------------------------------------
 
 
@@ -319,12 +340,42 @@ def _(it):
     return ["tcp:127.0.0.1:0?reuseport"]
 
 
+@case(15, "wildcard-taken", step="bind", reason="already in use", remedy="another socket has port")
+def _(it):
+    taken = it.stack.enter_context(socket.socket())
+    taken.bind(("0.0.0.0", 0))
+    taken.listen()
+    return [f"tcp::{taken.getsockname()[1]}"]
+
+
+@case(15, "another-host", step="bind", reason="already in use", remedy="another socket has port")
+def _(it):
+    taken = it.stack.enter_context(socket.socket())
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    port = taken.getsockname()[1]
+    return [f"tcp:127.0.0.2:{port}", f"tcp:127.0.0.1:{port}"]
+
+
+@case(12, "no-scope", step="bind", reason="Invalid argument", remedy="needs its interface, as in")
+def _(it):
+    return ["tcp:[fe80::1]:0"]
+
+
 @case(15, "overlapping", step="bind", reason="already in use", remedy="this server listens there")
 def _(it):
     with socket.socket() as free:
         free.bind(("0.0.0.0", 0))
         port = free.getsockname()[1]
     return [f"tcp:0.0.0.0:{port}", f"tcp::{port}"]
+
+
+@case(15, "both-families", step="bind", reason="already in use", remedy="as tcp:[::]:{port}")
+def _(it):
+    with socket.socket(socket.AF_INET6) as free:
+        free.bind(("::", 0))
+        it.port = free.getsockname()[1]
+    return [f"tcp:[::]:{it.port}?v6only=no", f"tcp:127.0.0.1:{it.port}"]
 
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket")  # what a test passed and nobody took
@@ -340,7 +391,7 @@ async def test_a_refusal_names_address_step_reason_and_remedy(
     assert error.address.startswith(addresses[-1])
     assert error.step == step
     assert reason in error.reason
-    assert remedy.format(folder=around.folder) in error.remedy
+    assert remedy.format(folder=around.folder, port=around.port) in error.remedy
     gc.collect()  # what was left half open would be a ResourceWarning, and so an error
 
 

@@ -120,7 +120,9 @@ def test_a_file_without_certificate_is_refused(tmp_path):
 
 
 def test_a_certificate_that_is_damaged_is_refused(tmp_path):
-    (tmp_path / "x").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    parts = ("CERTIFICATE", "PRIVATE KEY")
+    text = "".join(f"-----BEGIN {part}-----\nAAAA\n-----END {part}-----\n" for part in parts)
+    (tmp_path / "x").write_text(text)
     assert "OpenSSL refuses" in refusal(f"cert={tmp_path}/x")
 
 
