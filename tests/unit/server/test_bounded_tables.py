@@ -1,0 +1,87 @@
+"""Every table of a server that a peer can write to is bounded in octets, its keys included.
+
+Each is filled with the most expensive entries there can be; the bounds are those that stand beside
+the tables. `per_source_rate`, metrics and the failure log have such tests where they are tested.
+"""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pierhead.clock import SystemClock
+from pierhead.context import Peer
+from pierhead.server.connection import Standing
+from pierhead.server.loops import Reflections
+from pierhead.server.lost import Lost, LostRequests
+from pierhead.server.occupancy import Occupancy
+from pierhead.server.unsent import Unsent
+
+
+class Holder:
+    def standing(self) -> tuple[Standing, float]:
+        return Standing.HALF_DONE, 0.0
+
+
+def fill_reflections(number: int) -> object:
+    reflections = Reflections()
+    for n in range(number):
+        reflections.why_silent(b"x" * 1000, Peer(f"{n:0>108}"), 0.0)
+    return reflections
+
+
+def fill_lost(number: int) -> object:
+    lost = LostRequests()
+    for n in range(number):
+        peer = Peer((1).to_bytes(2, "little") + b"\xff" * 100 + str(n).encode())
+        lost.add(Lost("x", str(peer), "drain"))
+    return lost
+
+
+def fill_unsent(number: int) -> object:
+    class NoTimer(Unsent):
+        def _wake(self) -> None:
+            pass
+
+    unsent = NoTimer(SystemClock(), lambda batch: [], lambda datagram, error: None)
+    for n in range(number):
+        unsent.keep((b"%d" % n, b"x" * 112 + b"%d" % n), 1.0, 1_048_576)
+    return unsent
+
+
+def fill_places(number: int) -> object:
+    """As a listener of 1,024 does, with a network of its own for each connection."""
+    places: Occupancy[Holder] = Occupancy()
+    for n in range(number):
+        if len(places) >= 1024:
+            victim = places.gives_way(("net", n))
+            assert victim is not None
+            places.remove(victim)
+        places.add(Holder(), ("net", n))
+    return places
+
+
+TABLES: dict[str, tuple[Callable[[int], object], int]] = {
+    "marks of datagrams": (fill_reflections, 1_000_000),
+    "lost requests": (fill_lost, 1_300_000),
+    "datagrams that are tried again": (fill_unsent, 1_500_000),
+    "places of a listener": (fill_places, 1_300_000),
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_is_bounded_in_octets_whatever_fills_it(table: str) -> None:
+    fill, most = TABLES[table]
+    tracemalloc.start()
+    kept: Any = None
+    try:
+        kept = fill(25_000)
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < most
+    finally:
+        tracemalloc.stop()
+    del kept
