@@ -366,7 +366,7 @@ class FramedConnection(asyncio.BufferedProtocol):
                 return False
             self._answer_at_once(ready, is_ready=True)
         except Exception as mistake:  # of a check, or in a ready answer: not the peer's
-            scope.failures.report(f"{scope.via.listener}: admission", mistake)
+            scope.failures.report(f"{self.where}: admission", mistake, "admission", scope.peer)
             scope.counters.dropped("admission_error")
             turn = Turn(frame, 0.0, self)
             if self._in_order:

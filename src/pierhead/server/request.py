@@ -295,7 +295,8 @@ class Requests(Generic[R]):
             refusal = self.refusal(error, request.frame)
         else:
             self._counters.failed("error")
-            self._failures.report(self._owner.where, error)
+            peer = getattr(request, "peer", None)
+            self._failures.report(self._owner.where, error, "service", peer)
             failure = error if isinstance(error, ServiceFailed) else _failed(error)
             refusal = self.refusal(failure, request.frame)
         if refusal is not None:

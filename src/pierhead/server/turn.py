@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pierhead.context import Peer
 from pierhead.errors import UsageError
 from pierhead.server.request import Request
 
@@ -42,6 +43,11 @@ class Turn(Request):
         self.frame = frame
         self.deadline = deadline
         self._connection = connection
+
+    @property
+    def peer(self) -> Peer:
+        """Who asked."""
+        return self._connection._scope.peer
 
     @property
     def idle_timeout(self) -> float:

@@ -83,6 +83,7 @@ async def test_what_a_request_runs_into_is_heard_and_logged(
         ((found, where),) = heard.errors
         assert isinstance(found, error) or stage == "framing"
         assert (where, where.listener) == (stage, "public")
+        assert str(where.peer) == client.transport.get_extra_info("sockname")
         assert server.metrics.total("connections_accepted_total") == 1
     assert any(type(found).__name__ in record.getMessage() for record in caplog.records)
 
