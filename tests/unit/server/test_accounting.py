@@ -18,6 +18,7 @@ from pierhead.errors import DecodeError, PierheadError
 from pierhead.metrics import Metrics
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.framed import framed
+from pierhead.server.hosted import hosted
 from pierhead.server.lost import LostRequests
 from pierhead.server.options import ServerOptions
 from pierhead.server.seqpacket import packets
@@ -273,3 +274,98 @@ async def test_what_is_in_flight_and_what_waits_are_gauges() -> None:
         assert server.metrics.total("requests_in_flight") == 0
         writer.close()
     assert server.metrics.total("requests_in_flight") == 0
+
+
+class Counting(asyncio.Protocol):
+    """A guest's protocol: each octet is a request, answered when the test says so."""
+
+    def __init__(self, guest: CountingGuest) -> None:
+        self.guest = guest
+
+    def connection_made(self, transport: Any) -> None:
+        self.guest.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.guest.accepted += len(data)
+        self.guest.in_flight += len(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.guest.has_left = True
+
+
+class CountingGuest:
+    waits_for_peer = True
+    awaits_request = False
+
+    def __init__(self) -> None:
+        self.protocol: asyncio.BaseProtocol = Counting(self)
+        self.transport: Any = None
+        self.accepted = self.answered = self.in_flight = 0
+        self.is_finishing = self.has_left = False
+
+    def answer(self) -> None:
+        if self.in_flight and not self.transport.is_closing():
+            self.in_flight -= 1
+            self.answered += 1
+            self.transport.write(b"answer" * 40)
+        if self.is_finishing and not self.in_flight and not self.transport.is_closing():
+            self.transport.close()
+
+    def finish(self, transport: Any) -> None:
+        self.is_finishing = True
+        if not self.in_flight:
+            transport.close()
+
+    def unfinished(self) -> tuple[()]:
+        return ()
+
+
+HOSTED_STEPS = st.lists(
+    st.sampled_from(["feed", "answer", "stall", "take", "later", "eof", "drain", "turn"]),
+    max_size=16,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(steps=HOSTED_STEPS, end=ENDS)
+def test_requests_of_a_guest(steps: list[str], end: str) -> None:
+    async def run() -> None:
+        guest = CountingGuest()
+        it: Any = Bench(hosted(lambda _: guest), max_write_buffer_bytes=1024)
+        connection, transport = it.connection, it.transport
+        for step in steps:
+            if transport.closed:
+                break
+            if step == "feed" and transport.reading:
+                connection.data_received(b"..")
+            elif step == "answer":
+                guest.answer()
+            elif step == "stall":
+                transport.takes = False
+            elif step == "take":
+                transport.takes = True
+                transport.take_all()
+            elif step == "later":
+                it.after(4.0)
+            elif step == "eof":
+                connection.eof_received()
+            elif step == "drain":
+                connection.drain()
+            await settle(1)
+        if end == "abort":
+            connection.abort("because")
+        elif end == "reset" and not transport.closed:
+            transport.closed = True
+            connection.connection_lost(ConnectionResetError())
+        else:
+            connection.drain()
+        for _ in range(60):
+            guest.answer()
+            transport.take_all()
+            it.after(20.0)
+            await settle(2)
+        assert it.closed == 1
+        assert len(it.lost) == it.metrics.total("requests_lost_total")
+        assert guest.accepted == guest.answered + len(it.lost)
+
+    asyncio.run(run())
