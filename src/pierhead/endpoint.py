@@ -20,7 +20,7 @@ from pierhead.service import Service
 if TYPE_CHECKING:
     from pierhead.server.connection import ConnectionScope, ServedConnection
 
-__all__ = ["Application", "Endpoint", "FrameHandler", "StreamHandler"]
+__all__ = ["Application", "Endpoint", "FrameHandler", "Reloaded", "StreamHandler"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,19 @@ class StreamHandler(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What was read again and is not in force yet.
+
+    Attributes:
+        commit: puts it in force; called in the event loop, must be quick and must not fail.
+        changes: what is different then, a line for each, for people.
+    """
+
+    commit: Callable[[], None]
+    changes: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """One protocol with its service, ready to be joined to addresses.
@@ -66,6 +79,8 @@ class Endpoint:
             for whatever the client likes.
         lifespan: makes what the service needs while it runs: entered before the first listener
             opens, left after the last one has drained; None where it needs nothing.
+        reload: reads and checks again what the service keeps in files, and raises a
+            `PierheadError` where something is wrong; called in a thread. None where there are none.
     """
 
     name: str
@@ -76,6 +91,7 @@ class Endpoint:
     options: Mapping[str, float] = field(default_factory=dict)
     alpn: tuple[str, ...] = ()
     lifespan: Callable[[], AbstractAsyncContextManager[object]] | None = None
+    reload: Callable[[], Reloaded] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ with the number left out since. Nothing in a line is as a peer sent it: text is 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import traceback
 from collections import OrderedDict
@@ -90,19 +91,20 @@ class FailureLog:
                 self._seen.popitem(last=False)
         if now < seen.quiet_until or not self._may_write(now):
             seen.left_out += 1
-            _log.debug("%s: %s: %s", where, stage, one_line(error))
+            _write(logging.DEBUG, "%s: %s: %s", where, stage, one_line(error))
             return
         more = f" ({seen.left_out} more since the last line)" if seen.left_out else ""
         seen.quiet_until, seen.left_out = now + _INTERVAL_S, 0
-        _log.error("%s: service failed: %s%s", where, _with_place(error), more)
+        _write(logging.ERROR, "%s: service failed: %s%s", where, _with_place(error), more)
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s: traceback of the failure above\n%s", where, _traceback(error))
+            text = "%s: traceback of the failure above\n%s"
+            _write(logging.DEBUG, text, where, _traceback(error))
 
     def note(self, error: BaseException, stage: str, peer: Peer | None = None) -> None:
         """Tell of what went wrong, often by the peer's doing, at DEBUG and to ``on_error``."""
         if _log.isEnabledFor(logging.DEBUG):
             whom = "" if peer is None else f" {peer}"
-            _log.debug("%s: %s%s: %s", self._listener, stage, whom, one_line(error))
+            _write(logging.DEBUG, "%s: %s%s: %s", self._listener, stage, whom, one_line(error))
         self._tell(error, stage, peer)
 
     def _tell(self, error: BaseException, stage: str, peer: Peer | None) -> None:
@@ -111,7 +113,8 @@ class FailureLog:
                 self._on_error(error, Where(stage, self._listener, peer))
             except Exception as mistake:  # of the program's own: told once, to nobody else
                 self._on_error = None
-                _log.error("on_error failed and is called no more: %s", _with_place(mistake))
+                text = "on_error failed and is called no more: %s"
+                _write(logging.ERROR, text, _with_place(mistake))
 
     def _may_write(self, now: float) -> bool:
         taken = _LINES.take(self._full_at_ns, int(now * 1e9))
@@ -119,6 +122,12 @@ class FailureLog:
             return False
         self._full_at_ns = taken
         return True
+
+
+def _write(level: int, text: str, *arguments: object) -> None:
+    """Write a line, best effort: a handler of the log that fails is no failure of a request."""
+    with contextlib.suppress(Exception):
+        _log.log(level, text, *arguments)
 
 
 class _Seen:

@@ -17,6 +17,8 @@ import click
 
 from pierhead import __version__
 from pierhead.errors import PierheadError
+from pierhead.runtime.early import StoppedEarly
+from pierhead.runtime.say import say
 
 __all__ = ["LazyGroup", "cli", "main"]
 
@@ -87,20 +89,23 @@ def main() -> NoReturn:
     try:
         result = cli.main(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError, ValueError):  # nobody has to read it
+            error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except PierheadError as error:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}")
         sys.exit(error.exit_code)
+    except StoppedEarly as stopped:
+        say(f"stopped by {stopped} before it was ready")
+        sys.exit(0)
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`); stdout must not be flushed again at exit.
         sys.stdout = None
         sys.exit(1)
     except OSError as error:  # standard output is full, no descriptors are left, and the like
-        with contextlib.suppress(OSError):
-            click.echo(f"error: {error.strerror or error}", err=True)
+        say(f"error: {error.strerror or error}")
         sys.stdout = None
         sys.exit(1)
     sys.exit(result if isinstance(result, int) else 0)

@@ -8,6 +8,7 @@ import importlib
 import inspect
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from pierhead.arguments.click import ListenCommand
 from pierhead.cli.serve_dns import serve_dns
 from pierhead.cli.serving import EXIT_CODES, listens, serve_endpoint
 from pierhead.errors import UsageError
+from pierhead.runtime.say import say
+from pierhead.runtime.signals import Signals
 from pierhead.service import as_service
 
 __all__ = ["serve"]
@@ -39,9 +42,16 @@ Examples:
 """
 
 
-@click.group(epilog="Every server drains at SIGTERM or SIGINT; a second signal forces.")
-def serve() -> None:
+@click.group(
+    epilog="Every server drains at SIGTERM or SIGINT, and a second signal forces. SIGHUP reads "
+    "certificates and zone files again; all of them, or none."
+)
+@click.pass_context
+def serve(ctx: click.Context) -> None:
     """Serve a protocol on any addresses until SIGTERM or SIGINT."""
+    if threading.current_thread() is threading.main_thread():
+        # Before a zone is read, which may take long, and anything is opened.
+        ctx.obj = ctx.with_resource(Signals())
 
 
 serve.add_command(serve_dns)
@@ -81,7 +91,7 @@ def serve_echo(specs: Sequence[ListenSpec]) -> None:
     of_lines = lines.serve(lines.echo, encoding=None)
     endpoint = dataclasses.replace(of_lines, name="echo", datagram=raw(lines.echo).datagram)
     if any(one.address.scheme == "udp" for spec in specs for one in spec.resolve(endpoint)):
-        click.echo("warning: echo over UDP answers whoever a datagram says it is from", err=True)
+        say("warning: echo over UDP answers whoever a datagram says it is from")
     serve_endpoint(endpoint, specs)
 
 

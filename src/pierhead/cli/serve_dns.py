@@ -13,6 +13,7 @@ from pierhead.address import ListenSpec
 from pierhead.arguments.click import ListenCommand
 from pierhead.cli.serving import EXIT_CODES, listens, serve_endpoint
 from pierhead.errors import UsageError
+from pierhead.runtime.say import say
 
 if TYPE_CHECKING:
     from pierhead.protocols.dns.middleware import RateLimit
@@ -120,9 +121,9 @@ def _announce(zone: Zone) -> None:
     from pierhead.protocols.dns.wire.name import to_text
 
     records = sum(len(rrset.rdatas) for rrset in zone.rrsets())
-    click.echo(f"zone {to_text(zone.origin)} {records} records, serial {zone.serial}", err=True)
+    say(f"zone {to_text(zone.origin)} {records} records, serial {zone.serial}")
     for warning in zone.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}")
 
 
 def _dig_line(address: str, zone: Zone) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -11,6 +10,9 @@ import click
 from pierhead.address import ListenSpec
 from pierhead.arguments.click import listen_flags, listen_option
 from pierhead.endpoint import Endpoint
+from pierhead.runtime.log import log_to_standard_error
+from pierhead.runtime.say import say
+from pierhead.runtime.signals import Signals
 from pierhead.server.server import Server
 
 __all__ = ["EXIT_CODES", "VARIABLE", "listens", "serve_endpoint"]
@@ -18,7 +20,9 @@ __all__ = ["EXIT_CODES", "VARIABLE", "listens", "serve_endpoint"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: How any server ends, for its help.
-EXIT_CODES = "Exit codes: 0 drained, 1 runtime, 2 usage, 3 could not start"
+EXIT_CODES = "Exit codes: 0 drained, 1 the stop lost requests, 2 usage, 3 could not start"
+
+_RUNTIME = 1
 
 #: Where to listen if the command line does not say so: addresses, separated by blanks.
 VARIABLE = "PIERHEAD_LISTEN"
@@ -58,14 +62,16 @@ def serve_endpoint(
     """
     from pierhead.runtime.run import event_loop_runner, serve_until_signal
 
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    log_to_standard_error()
+    signals = click.get_current_context().find_object(Signals)
     server = Server(endpoint, *specs)
 
     def announce(started: Server) -> None:
         for address in started.addresses:
-            click.echo(f"{endpoint.name} on {address}", err=True)
+            say(f"{endpoint.name} on {address}")
         line = hint(started.addresses[0]) if hint else None
         if line:
-            click.echo(f"try: {line}", err=True)
+            say(f"try: {line}")
 
-    event_loop_runner(serve_until_signal(server, on_ready=announce))
+    if not event_loop_runner(serve_until_signal(server, signals, on_ready=announce)):
+        raise SystemExit(_RUNTIME)

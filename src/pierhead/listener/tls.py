@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
 
 from pierhead.address import ListenSpec
 from pierhead.context import Credentials, Peer, Transport
+from pierhead.endpoint import Reloaded
 from pierhead.listener.base import (
     Accepted,
     Arrival,
@@ -65,8 +65,8 @@ class TlsListener:
         deadline: float | None = self.spec.options.get("handshake-timeout")
         return TlsAccepted(accepted, self._contexts, self._scratch, deadline)
 
-    def read_certificates(self) -> Callable[[], None]:
-        """Read the files again; return what puts them in force for new connections.
+    def read_certificates(self) -> Reloaded:
+        """Read the files again; what it returns puts them in force for new connections.
 
         Raises:
             ListenError: one of them is wrong; those in force stay.
@@ -76,7 +76,7 @@ class TlsListener:
         def put_in_force() -> None:
             self._contexts = contexts
 
-        return put_in_force
+        return Reloaded(commit=put_in_force, changes=contexts.changes_since(self._contexts))
 
     def close(self) -> None:
         """Close the listener below; later calls do nothing."""

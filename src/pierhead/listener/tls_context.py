@@ -13,7 +13,7 @@ import re
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pierhead.address import ListenSpec
@@ -39,11 +39,21 @@ class TlsContexts:
         default: for a client that asks for no name, or for one that nobody has.
         by_name: the others, by name in lower case; ``*.`` stands for one label.
         protocols: what is agreed on by ALPN, best first; empty for whatever the client likes.
+        files: what tells one certificate from another, by file: its serial number and its end.
     """
 
     default: ssl.SSLContext
     by_name: Mapping[str, ssl.SSLContext]
     protocols: tuple[str, ...] = ()
+    files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    def changes_since(self, before: TlsContexts) -> tuple[str, ...]:
+        """Return a line for each certificate that is another one than before."""
+        return tuple(
+            f"certificate {file}: serial number {serial}, valid until {end}"
+            for file, (serial, end) in self.files.items()
+            if before.files.get(file) != (serial, end)
+        )
 
     def for_name(self, name: str | None) -> ssl.SSLContext:
         """Return the context for a client that asks for this name."""
@@ -69,17 +79,19 @@ def load_contexts(spec: ListenSpec, default_protocols: tuple[str, ...] = ()) -> 
     protocols = spec.options.get("alpn", default_protocols)
     contexts: list[ssl.SSLContext] = []
     by_name: dict[str, ssl.SSLContext] = {}
+    files: dict[str, tuple[str, str]] = {}
     for cert, key in spec.options.certificates:
         facts = _examine(spec, cert, key)
         context = _context(spec, cert, key, protocols)
         contexts.append(context)
+        files[cert] = (facts["serialNumber"], facts["notAfter"])
         for name in _names(facts):
             by_name.setdefault(name, context)
     if not contexts:
         raise ListenError(
             str(spec), "certificate", "TLS needs a certificate", "add cert=FILE to the address"
         )
-    return TlsContexts(contexts[0], by_name, protocols)
+    return TlsContexts(contexts[0], by_name, protocols, files)
 
 
 def _context(spec: ListenSpec, cert: str, key: str, protocols: tuple[str, ...]) -> ssl.SSLContext:

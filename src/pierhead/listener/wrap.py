@@ -7,6 +7,7 @@ from typing import cast
 
 from pierhead.address import ListenSpec
 from pierhead.context import Transport
+from pierhead.endpoint import Reloaded
 from pierhead.errors import ListenError
 from pierhead.listener.base import DatagramListener, Listener, StreamListener
 from pierhead.listener.proxy import ProxyListener
@@ -52,7 +53,7 @@ def unwrapped(listener: Listener) -> Listener:
     return listener
 
 
-def certificate_reader(listener: Listener) -> Callable[[], Callable[[], None]] | None:
+def certificate_reader(listener: Listener) -> Callable[[], Reloaded] | None:
     """Return `TlsListener.read_certificates` where TLS is among the wrappers, else None."""
     while isinstance(listener, ProxyListener):
         listener = listener.base

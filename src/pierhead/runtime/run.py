@@ -1,38 +1,37 @@
 """Run an endpoint or an application until told to stop.
 
 SIGTERM and SIGINT drain: nothing more is accepted, what has been accepted is answered. A second
-one forces: what is in flight is given up and named.
+one forces: what is in flight is given up and named. SIGHUP reads certificates and zone files
+again. What is done at every other signal: `pierhead.runtime.signals`.
+
+    handlers of signals ─▶ resources ─▶ listeners ─▶ ready ─▶ stop ─▶ drain ─▶ let go
+                                                                     (`pierhead.runtime.stop`)
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import sys
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import ExitStack
 from contextvars import ContextVar
-from types import FrameType
-from typing import Any, Self, TextIO, TypeVar, cast
+from typing import Any, TextIO, TypeVar, cast
 
 from pierhead.address import ListenSpec
 from pierhead.endpoint import Application, Endpoint
 from pierhead.errors import PierheadError, UsageError
 from pierhead.failure_log import OnError
 from pierhead.listener.base import Listener
+from pierhead.runtime.early import StoppedEarly
+from pierhead.runtime.say import say
+from pierhead.runtime.signals import Signals
+from pierhead.runtime.stop import Serving
 from pierhead.server.server import Server
 
 __all__ = ["event_loop_runner", "importing", "run", "serve_until_signal"]
 
 T = TypeVar("T")
-
-#: How long a service may take to unwind once the second signal has cancelled it.
-_UNWIND_S = 0.5
-#: How long the event loop may take to react to the second signal.
-_BLOCKED_S = 0.8
-#: How many lost requests are named at the end; all of them are counted.
-_NAMED = 20
 
 _STANDARD_ERROR = 2
 
@@ -46,7 +45,7 @@ def run(
     on_error: OnError | None = None,
     **options: float | str,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; blocks the calling thread.
+    """Serve until SIGTERM or SIGINT, then drain; blocks the calling thread, the main one.
 
     Where every listener comes to an end (standard input does), serving ends with the last.
 
@@ -60,19 +59,27 @@ def run(
 
     Any mistake but those below ends the program with a message and no traceback: exit code 2 for
     an argument that cannot be, 3 for an address that cannot be opened, 4 for a file that is wrong.
+    A stop that lost accepted requests, or had to leave something behind, ends it with 1.
     To handle errors in a larger program, use `Server`.
 
     Raises:
-        UsageError: an event loop runs already, or a command imports this program for a function.
+        UsageError: an event loop runs already, this is not the main thread, or a command imports
+            this program for a function.
     """
     _check_that_run_may_block()
     limits = cast(dict[str, Any], options)
     try:
-        server = Server(what, *addresses, on_error=on_error, **limits)
-        event_loop_runner(serve_until_signal(server))
+        with Signals() as signals:
+            server = Server(what, *addresses, on_error=on_error, **limits)
+            lost_nothing = event_loop_runner(serve_until_signal(server, signals))
+    except StoppedEarly as stopped:
+        say(f"stopped by {stopped} before it was ready")
     except PierheadError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         raise SystemExit(error.exit_code) from None
+    else:
+        if not lost_nothing:
+            raise SystemExit(1)
 
 
 def _check_that_run_may_block() -> None:
@@ -80,6 +87,12 @@ def _check_that_run_may_block() -> None:
         raise UsageError(
             f"{reference} is imported for a function of it, and its own program would run; put "
             "run(…) under: if __name__ == '__main__'"
+        )
+    if threading.current_thread() is not threading.main_thread():
+        raise UsageError(
+            "run() handles signals, which Python gives to the main thread alone, and this is "
+            f"{threading.current_thread().name}; in a thread write: "
+            "async with Server(endpoint, address), inside asyncio.run(…)"
         )
     try:
         asyncio.get_running_loop()
@@ -121,115 +134,25 @@ def _fill_standard_streams() -> None:
 
 async def serve_until_signal(
     server: Server,
+    signals: Signals | None = None,
     *,
     on_ready: Callable[[Server], Awaitable[None] | None] | None = None,
     stderr: TextIO | None = None,
-) -> None:
+) -> bool:
     """Serve until the first signal or the end of every listener, drain, and give up at the second.
 
     Args:
         server: not yet entered.
+        signals: entered before anything was opened; None to handle signals from here on.
         on_ready: called once serving has begun, before the ``ready`` line.
         stderr: where the lines for people and supervisors go; ``sys.stderr`` when None.
+
+    Returns:
+        Whether the stop lost nothing.
     """
-    say = _printer(stderr or sys.stderr)
-    async with server:
-        if on_ready is not None and (waiting := on_ready(server)) is not None:
-            await waiting
-        with _Signals() as signals:
-            say("ready " + " ".join(server.addresses))
-            if await _is_stopped(server, signals.stop):
-                await _drain(server, signals.force, say)
-    _name_lost(server, say)
-
-
-def _name_lost(server: Server, say: Callable[[str], None]) -> None:
-    if not server.lost:
-        return
-    count = server.lost.count
-    say(f"lost {count} accepted {'request' if count == 1 else 'requests'}")
-    named = list(server.lost)[-_NAMED:]
-    for lost in named:
-        say(f"  {lost.listener} from {lost.peer}: {lost.reason}")
-    if server.lost.count > len(named):
-        say(f"  and {server.lost.count - len(named)} before these")
-
-
-async def _is_stopped(server: Server, stop: asyncio.Event) -> bool:
-    """Wait for the first signal; false where every listener ends before (inetd does)."""
-    waiting = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(server.wait_ended())]
-    try:
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for future in waiting:
-            future.cancel()
-    return stop.is_set()
-
-
-async def _drain(server: Server, force: asyncio.Event, say: Callable[[str], None]) -> None:
-    say("draining; a second signal forces")
-    draining = asyncio.ensure_future(server.drain())
-    forced = asyncio.ensure_future(force.wait())
-    await asyncio.wait([draining, forced], return_when=asyncio.FIRST_COMPLETED)
-    forced.cancel()
-    if not draining.done():
-        server.abort("forced")
-        await asyncio.wait([draining], timeout=_UNWIND_S)
-    if not draining.done():
-        # A service swallows its cancellation; the loop could not be closed either.
-        say(f"forced: {server.in_flight} requests do not let go")
-        _name_lost(server, say)
-        os._exit(1)
-    await draining
-
-
-class _Signals:
-    """SIGTERM and SIGINT while a server runs: the first stops, any later one forces.
-
-    The handlers are Python's own, not the event loop's: a service that blocks the loop would
-    block those as well. When the loop does not react to the second signal, the process ends.
-    """
-
-    def __init__(self) -> None:
-        self.stop = asyncio.Event()
-        self.force = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        self._count = 0
-        self._watchdog = threading.Timer(_BLOCKED_S, _end_blocked)
-        self._watchdog.daemon = True
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._received)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._watchdog.cancel()
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _received(self, number: int, frame: FrameType | None) -> None:
-        self._count += 1
-        if self._count == 2:
-            self._watchdog.start()
-        self._loop.call_soon_threadsafe(self._react, self._count)
-
-    def _react(self, count: int) -> None:
-        if count == 1:
-            self.stop.set()
-        else:
-            self._watchdog.cancel()
-            self.force.set()
-
-
-def _end_blocked() -> None:
-    os.write(_STANDARD_ERROR, b"forced: a service blocks the event loop\n")
-    os._exit(1)
-
-
-def _printer(stream: TextIO) -> Callable[[str], None]:
-    def say(line: str) -> None:
-        print(line, file=stream, flush=True)
-
-    return say
+    with ExitStack() as undo:
+        if signals is None:
+            signals = undo.enter_context(Signals())
+        serving = Serving(server, signals.watchdog, lambda line: say(line, stderr))
+        undo.enter_context(signals.heard_by(serving, serving.grace))
+        return await serving.serve(on_ready)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 __all__ = ["Lost", "LostRequests"]
 
+#: Reasons that the stop is to blame for, and no peer.
+_IN_STOP = ("drain", "forced")
+
 
 @dataclass(frozen=True, slots=True)
 class Lost:
@@ -33,16 +36,23 @@ class LostRequests:
 
     Args:
         keep: how many are named.
+
+    Attributes:
+        count: how many there are.
+        in_stop: how many of them the stop of the server has cost.
     """
 
     def __init__(self, keep: int = 1000) -> None:
         self.count = 0
+        self.in_stop = 0
         self._keep = keep
         self._named: list[Lost] = []
 
     def add(self, lost: Lost) -> None:
         """Count one, and name it in the place of the oldest when full."""
         self.count += 1
+        if lost.reason in _IN_STOP:
+            self.in_stop += 1
         self._named.append(lost)
         if len(self._named) > 2 * self._keep:
             del self._named[: -self._keep]

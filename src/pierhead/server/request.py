@@ -49,12 +49,16 @@ class Request:
         deadline: when it is given up, on the server's monotonic clock.
         cancelled_for: why it was cancelled; None where it was not.
         is_answered: whether its last reply was delivered, by its service and not as a refusal.
+        is_given_up: whether everything in flight was given up while this was.
+        is_lost: whether it was named lost while its service did not let go.
         task: what works on it once it has had to wait.
     """
 
     # Made once per request: what most requests never change is an attribute of the class.
     cancelled_for: str | None = None
     is_answered = False
+    is_given_up = False
+    is_lost = False
     task: asyncio.Task[None] | None = None
 
     def __init__(self, frame: bytes, deadline: float) -> None:
@@ -204,8 +208,16 @@ class Requests(Generic[R]):
             self._cancel(request, "deadline")
 
     def cancel_all(self, reason: str) -> None:
-        """Cancel everything in flight; each request is reported lost for this reason."""
+        """Cancel everything in flight; each request is reported lost for this reason.
+
+        It is reported once its service has let go. What has not by the next call is reported by
+        that one: a service may swallow its cancellation.
+        """
         for request in list(self.running):
+            if request.is_given_up and not request.is_lost:
+                self._lose(request, _why_given_up(request, reason))
+                request.is_lost = True
+            request.is_given_up = True
             self._cancel(request, reason)
 
     def refusal(self, error: PierheadError, frame: bytes) -> bytes | None:
@@ -227,6 +239,8 @@ class Requests(Generic[R]):
     async def _run(self, request: R, rest: Awaitable[Any]) -> None:
         try:
             reply = await rest
+            if request.is_lost:
+                return  # it is late for everybody
             if type(reply) is bytes:
                 self._owner.deliver(request, reply)
                 request.is_answered = True
@@ -244,7 +258,8 @@ class Requests(Generic[R]):
             raise  # the end of the loop; that of a service is a `RuntimeError` here
         except BaseException as error:
             # Also SystemExit: one request must not end a server that others are using.
-            self.refuse(request, error)
+            if not request.is_lost:
+                self.refuse(request, error)
         finally:
             self.running.discard(request)
             self._owner.finished(request)
@@ -262,11 +277,13 @@ class Requests(Generic[R]):
                 if self.max_replies is not None and count > self.max_replies:
                     raise Overloaded("max_replies_per_datagram")
                 await self._owner.deliver_one(request, frame)
-        request.is_answered = True
+        request.is_answered = not request.is_lost
 
     def _was_cancelled_from_outside(self, request: R) -> bool:
         """Account for a cancelled request; true where the cancellation is not ours to swallow."""
         reason = request.cancelled_for
+        if request.is_lost:
+            return False
         if reason == "deadline":
             self.refuse(request, TimedOut("the request's deadline passed"))
             return False
@@ -331,6 +348,11 @@ def _reason(error: ServiceError, request: Request) -> str:
     if isinstance(error, Overloaded):
         return error.limit
     return "deadline" if request.cancelled_for == "deadline" else "timeout"
+
+
+def _why_given_up(request: Request, reason: str) -> str:
+    first = request.cancelled_for
+    return reason if first is None or first == "deadline" else first
 
 
 def _closable(replies: AsyncIterator[bytes]) -> Any:

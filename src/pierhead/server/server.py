@@ -20,8 +20,8 @@ from pierhead.admission import ConnectionAdmission, allow_accounts, in_order
 from pierhead.buffer import BufferPool, BufferSource
 from pierhead.clock import Clock, SystemClock
 from pierhead.context import Transport
-from pierhead.endpoint import Application, Endpoint
-from pierhead.errors import ListenError, UsageError
+from pierhead.endpoint import Application, Endpoint, Reloaded
+from pierhead.errors import ListenError, PierheadError, UsageError
 from pierhead.failure_log import OnError
 from pierhead.listener.base import DatagramListener, Listener, StreamListener
 from pierhead.listener.listener_set import ListenerSet
@@ -102,6 +102,8 @@ class Server:
         self._sweep = Sweep(self._clock, self._sweep_interval(), self._deadlines)
         self._resources = AsyncExitStack()
         self._is_forced = False
+        self._is_entered = False
+        self._reloading = asyncio.Lock()
         self._given_up: set[DatagramServer | StreamServer] = set()
 
     @property
@@ -122,22 +124,57 @@ class Server:
         for index, server in self._servers:
             server.reconfigure(changed[index])
 
-    def reload_certificates(self) -> None:
-        """Read every certificate again; new connections get them, open ones live on.
+    async def reload(self) -> tuple[str, ...]:
+        """Read certificates and what endpoints keep in files again: all of it, or none.
+
+        Everything is read and checked in a thread first, while serving goes on, and then put in
+        force at once. Open connections live on with the certificates they have.
+
+        Returns:
+            What has changed, a line for each.
 
         Raises:
-            ListenError: one of them is wrong; all that were in force stay so.
+            PierheadError: something is wrong, and all that was in force stays so. It is the
+                first fault; the others are its notes.
         """
+        async with self._reloading:
+            read = await asyncio.to_thread(self._read_again)
+            for one in read:
+                one.commit()
+        return tuple(dict.fromkeys(change for one in read for change in one.changes))
+
+    def _read_again(self) -> list[Reloaded]:
         listeners = [server.listener for _, server in self._servers]
-        for put_in_force in [read() for read in map(certificate_reader, listeners) if read]:
-            put_in_force()
+        readers = [read for read in map(certificate_reader, listeners) if read]
+        endpoints = [endpoint for endpoint, _ in self._application.endpoints]
+        # An endpoint may be there twice, at different addresses.
+        readers += dict.fromkeys(one.reload for one in endpoints if one.reload is not None)
+        read: list[Reloaded] = []
+        faults: list[PierheadError] = []
+        for reader in readers:
+            try:
+                read.append(reader())
+            except PierheadError as error:
+                faults.append(error)
+        if faults:
+            for other in faults[1:]:
+                faults[0].add_note(str(other))
+            raise faults[0]
+        return read
 
     async def __aenter__(self) -> Self:
         """Enter the resources, open every listener, begin to serve.
 
         Raises:
             ListenError: an address could not be opened; none stays open.
+            UsageError: it was entered before.
         """
+        if self._is_entered:
+            raise UsageError(
+                "this Server was entered before, and serves once; make another one: "
+                "Server(endpoint, address)"
+            )
+        self._is_entered = True
         async with AsyncExitStack() as undo:
             for resource in self._application.resources:
                 await undo.enter_async_context(resource)
@@ -190,7 +227,8 @@ class Server:
             if (await asyncio.wait([waiting], timeout=timeout))[1]:
                 self._given_up.add(server)
                 server.abort("drain")
-                await asyncio.wait([waiting], timeout=_UNWIND_S)
+                if (await asyncio.wait([waiting], timeout=_UNWIND_S))[1]:
+                    server.abort("drain")  # names what does not let go
         finally:
             waiting.cancel()
 
@@ -201,6 +239,11 @@ class Server:
         """
         for _, server in self._servers:
             await server.wait_ended()
+
+    @property
+    def longest_drain(self) -> float:
+        """How long draining may take, in seconds: the longest of what each address may."""
+        return max(options.drain_timeout for options in self._options_everywhere())
 
     @property
     def in_flight(self) -> int:

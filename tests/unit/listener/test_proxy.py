@@ -292,7 +292,7 @@ def test_the_header_inside_tls(factory, certificates, cert):
             client.end()
             await client.expect(b"X\nY\n")
             await client.gone()
-            server.reload_certificates()
+            await server.reload()
 
     run(main, factory)
     via = it.contexts[0].via

@@ -510,13 +510,13 @@ async def test_certificates_are_read_again_all_or_none(certificates, cert, conte
     async with Server(lines.serve(shout), *addresses) as server:
         before = await (await TlsClient.dial("mem:a", context, "old.example")).ready()
         certificates.issue("new.example", file="renewed.pem")
-        server.reload_certificates()
+        await server.reload()
         after = await (await TlsClient.dial("mem:a", context, "new.example")).ready()
         before.send(b"still here\n")
         await before.expect(b"STILL HERE\n")
         (certificates.folder / "renewed.pem").write_text("nonsense")
         with pytest.raises(ListenError, match="has no certificate in PEM form"):
-            server.reload_certificates()
+            await server.reload()
         last = await (await TlsClient.dial("mem:a", context, "new.example")).ready()
         for client in (before, after, last):
             await client.leave()

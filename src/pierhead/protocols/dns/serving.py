@@ -61,6 +61,7 @@ def serve(
         stream=framed(_handler(layered, stream, max_ready_answers), LengthPrefixed(2), Order.ANY),
         short_form=("udp", "tcp"),
         admission=(check_header, *admission),
+        reload=layered.reload,
         alpn=("dot",),  # RFC 7858, by the name that IANA registered for ALPN
     )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from pierhead.context import Context
+from pierhead.endpoint import Reloaded
 from pierhead.errors import UsageError
 from pierhead.protocols.dns import middleware
 from pierhead.protocols.dns.middleware.layer import Layer, combine
@@ -30,16 +31,19 @@ class Stack:
         service: the same as one function, a call less away.
         snapshot: gives the object that every answer to a query without EDNS options is made
             from; None where answers depend on more than that.
+        reload: reads again what the service keeps in files; None where it keeps nothing.
     """
 
-    __slots__ = ("layers", "service", "snapshot")
+    __slots__ = ("layers", "reload", "service", "snapshot")
 
     def __init__(
         self,
         service: Service[Query, Reply],
         layers: tuple[Middleware, ...],
         snapshot: Callable[[], object] | None = None,
+        reload: Callable[[], Reloaded] | None = None,
     ) -> None:
+        self.reload = reload
         self.service = service
         self.layers = layers
         self.snapshot = snapshot
@@ -83,7 +87,12 @@ def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
             continue
         wrapped = layer(combine(wrapped, run) if run else wrapped)
         run = []
-    return Stack(combine(wrapped, run) if run else wrapped, layers, _snapshot(service, layers))
+    return Stack(
+        combine(wrapped, run) if run else wrapped,
+        layers,
+        _snapshot(service, layers),
+        getattr(service, "reload", None),
+    )
 
 
 def _snapshot(

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeAlias, TypeVar
 
 from pierhead.context import Context
+from pierhead.endpoint import Reloaded
 from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
@@ -72,6 +73,23 @@ class Router:
         if where in self._mounts:
             raise UsageError(f"{to_text(where)} has a service already; mount each suffix once")
         self._mounts[where] = as_service(service)
+
+    def reload(self) -> Reloaded:
+        """Let every mounted service that can read its files again; all of them, or none.
+
+        Raises:
+            PierheadError: what the first that could not raises.
+        """
+        # One service may be mounted at several suffixes.
+        readers = {id(s): s.reload for s in self._mounts.values() if hasattr(s, "reload")}
+        read: list[Reloaded] = [reload() for reload in readers.values()]
+
+        def put_in_force() -> None:
+            for one in read:
+                one.commit()
+
+        changes = tuple(line for one in read for line in one.changes)
+        return Reloaded(commit=put_in_force, changes=changes)
 
     def answer(self, pattern: str, *types: str) -> Callable[[F], F]:
         """Answer a name, or ``*.`` and every name below a suffix, with the decorated function.

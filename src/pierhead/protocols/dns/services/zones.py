@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pierhead.context import Context
+from pierhead.endpoint import Reloaded
 from pierhead.errors import ConfigError, Fault, PierheadError, UsageError
 from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
@@ -38,13 +40,39 @@ class ZoneService:
 
     Attributes:
         zones: what it answers from; replace the whole to answer from other zones.
+
+    Args:
+        zones: what it answers from at first.
+        minimal: see `minimal`.
+        read_again: reads the zones from where they came from; None where `reload` changes nothing.
     """
 
-    __slots__ = ("_minimal", "zones")
+    __slots__ = ("_minimal", "_read_again", "zones")
 
-    def __init__(self, zones: Zones, *, minimal: bool = True) -> None:
+    def __init__(
+        self,
+        zones: Zones,
+        *,
+        minimal: bool = True,
+        read_again: Callable[[], Zones] | None = None,
+    ) -> None:
         self.zones = zones
         self._minimal = minimal
+        self._read_again = read_again
+
+    def reload(self) -> Reloaded:
+        """Read the zones again; what it returns puts all of them in force.
+
+        Raises:
+            ConfigError: one of them is wrong; those in force stay.
+        """
+        before = self.zones
+        after = before if self._read_again is None else self._read_again()
+
+        def put_in_force() -> None:
+            self.zones = after
+
+        return Reloaded(commit=put_in_force, changes=tuple(_changes(before, after)))
 
     @property
     def minimal(self) -> bool:
@@ -90,6 +118,29 @@ class ZoneService:
         )
 
 
+def _changes(before: Zones, after: Zones) -> Iterator[str]:
+    """Give a line for each zone that was added, changed or removed."""
+    old, new = ({zone.key: zone for zone in zones} for zones in (before, after))
+    for key, zone in new.items():
+        name = to_text(zone.origin)
+        if key not in old:
+            yield f"zone {name} added, serial {zone.serial}"
+        elif old[key].serial != zone.serial:
+            yield f"zone {name} serial {old[key].serial}, now {zone.serial}"
+        elif not _holds_the_same(old[key], zone):
+            yield f"zone {name} changed, but its serial is {zone.serial} as before"
+    for key in old.keys() - new.keys():
+        yield f"zone {to_text(old[key].origin)} removed"
+
+
+def _holds_the_same(one: Zone, other: Zone) -> bool:
+    return _contents(one) == _contents(other)
+
+
+def _contents(zone: Zone) -> set[tuple[bytes, int, int, frozenset[bytes]]]:
+    return {(one.owner, one.rtype, one.ttl, frozenset(one.rdatas)) for one in zone.rrsets()}
+
+
 def _note_steps(trace: Trace, steps: tuple[str, ...]) -> None:
     """Note the steps of a look-up, each "3a: what happened" or "3a: what happened (RFC …)"."""
     for step in steps:
@@ -114,7 +165,8 @@ def zones(*sources: str | Path, minimal: bool = True) -> ZoneService:
         >>> from pierhead.protocols import dns
         >>> service = dns.zones("zones/", "example.=db.example")  # doctest: +SKIP
     """
-    return ZoneService(load_zones(*sources), minimal=minimal)
+    read = partial(load_zones, *sources)
+    return ZoneService(read(), minimal=minimal, read_again=read)
 
 
 def load_zones(*sources: str | Path) -> Zones:

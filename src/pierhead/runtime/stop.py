@@ -1,0 +1,255 @@
+"""One server from its start to its stop, told of signals; every wait of the stop has an end.
+
+    start ─▶ ready ─▶ (reload …) ─▶ stop ─▶ drain ─▶ leave the resources ─▶ let go of tasks
+                                                                            and threads
+
+What does not end in time is named, and the process ends all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures.thread
+import contextlib
+import os
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from types import FrameType
+from typing import NoReturn
+
+from pierhead.errors import PierheadError
+from pierhead.runtime.signals import Watchdog
+from pierhead.server.server import Server
+
+__all__ = ["Serving"]
+
+#: How long a service may take to unwind once the second signal has cancelled it.
+_UNWIND_S = 0.5
+#: How long the event loop may take beyond what it has been granted.
+_MARGIN_S = 3.0
+#: How often threads are looked at while the stop waits for them.
+_LOOK_S = 0.05
+#: How many lost requests are named at the end; all of them are counted.
+_NAMED = 20
+
+
+class Serving:
+    """Serves one server; a `pierhead.runtime.signals.Hearer`.
+
+    Args:
+        server: not yet entered.
+        watchdog: ends the process where the event loop cannot.
+        say: takes the lines for people.
+    """
+
+    def __init__(self, server: Server, watchdog: Watchdog, say: Callable[[str], None]) -> None:
+        self._server = server
+        self._watchdog = watchdog
+        self._say = say
+        self._stop, self._force, self._reload = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._starting: asyncio.Timeout | None = None
+        self._stopped_by = ""
+        self._threads_before = set(threading.enumerate())
+        watchdog.last_words = self._last_words
+
+    # -- what signals say ----------------------------------------------------------------------
+
+    def stop(self, name: str) -> None:
+        """Stop serving, or give up the start."""
+        self._stopped_by = name
+        self._expect(2 * self._server.longest_drain)
+        self._stop.set()
+        if self._starting is not None:
+            self._starting.reschedule(0)
+
+    def force(self) -> None:
+        """Give up what is in flight."""
+        self._expect(_UNWIND_S)
+        self._force.set()
+
+    def reload(self) -> None:
+        """Read files again, unless it stops anyway."""
+        if self._stop.is_set():
+            self._say("SIGHUP while stopping: nothing is read again")
+        self._reload.set()
+
+    def ignored(self, name: str) -> None:
+        """Name a signal that means nothing here."""
+        self._say(f"{name} ignored: SIGTERM stops, SIGHUP reloads")
+
+    def grace(self) -> float:
+        """How long the event loop may take to react to the first signal, in seconds."""
+        return self._server.longest_drain + _MARGIN_S
+
+    def _expect(self, seconds: float) -> None:
+        what = "SIGTERM" if self._stopped_by == "" else self._stopped_by
+        self._watchdog.expect(seconds + _MARGIN_S, f"{what} came, and the stop does not end")
+
+    # -- from start to stop --------------------------------------------------------------------
+
+    async def serve(self, on_ready: Callable[[Server], Awaitable[None] | None] | None) -> bool:
+        """Serve; return whether the stop lost nothing."""
+        if not await self._start():
+            self._say(f"stopped by {self._stopped_by} before it was ready")
+        else:
+            async with AsyncExitStack() as entered:
+                entered.push_async_exit(self._server)
+                if on_ready is not None and (waiting := on_ready(self._server)) is not None:
+                    await waiting
+                self._say("ready " + " ".join(self._server.addresses))
+                if await self._is_told_to_stop():
+                    await self._drain()
+        for line in self._lost_lines():
+            self._say(line)
+        await self._let_go()
+        self._watchdog.relax()
+        return not self._server.lost.in_stop
+
+    async def _start(self) -> bool:
+        """Enter the server; false where it was told to stop before it was ready."""
+        if self._stop.is_set():
+            return False
+        try:
+            async with asyncio.timeout(None) as self._starting:
+                await self._server.__aenter__()
+        except TimeoutError:
+            if self._starting is not None and self._starting.expired():
+                return False
+            raise
+        finally:
+            self._starting = None
+        return True
+
+    async def _is_told_to_stop(self) -> bool:
+        """Wait for the first signal; false where every listener ends before (inetd does)."""
+        waiting = [
+            asyncio.ensure_future(self._stop.wait()),
+            asyncio.ensure_future(self._server.wait_ended()),
+        ]
+        reloading = asyncio.ensure_future(self._reload_when_told())
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for future in (*waiting, reloading):
+                future.cancel()
+        return self._stop.is_set()
+
+    async def _reload_when_told(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            try:
+                changes = await self._server.reload()
+            except PierheadError as error:
+                notes = getattr(error, "__notes__", ())
+                self._say("\n".join([f"error: {error}", *notes]))
+                self._say("not reloaded: all that was in force stays so")
+            except Exception as mistake:  # of a reload that is not ours
+                self._say(f"not reloaded: {type(mistake).__name__}: {str(mistake)!a}")
+            else:
+                for line in changes:
+                    self._say(line)
+                self._say("reloaded" if changes else "reloaded: nothing has changed")
+
+    # -- the stop ------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        self._say("draining; a second signal forces")
+        draining = asyncio.ensure_future(self._server.drain())
+        forced = asyncio.ensure_future(self._force.wait())
+        await asyncio.wait([draining, forced], return_when=asyncio.FIRST_COMPLETED)
+        forced.cancel()
+        if not draining.done():
+            self._server.abort("forced")
+            await asyncio.wait([draining], timeout=_UNWIND_S)
+            if not draining.done():
+                in_flight = self._server.in_flight
+                self._say(f"forced: {in_flight} requests do not let go")
+                draining.cancel()  # which names them
+        await asyncio.wait([draining])
+
+    async def _let_go(self) -> None:
+        """Wait for what services have left behind; end the process where it does not end."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            tasks = (await asyncio.wait(tasks, timeout=_UNWIND_S))[1]
+        left = [f"  {task.get_name()} at {_place(task)}" for task in tasks]
+        left += [f"  {thread.name} at {where}" for thread, where in await self._busy_threads()]
+        if left:
+            self._end_process(left)
+
+    async def _busy_threads(self) -> list[tuple[threading.Thread, str]]:
+        """Wait until the threads of services are done; return those that are not in time."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + max(self._server.longest_drain, _UNWIND_S)
+        while busy := self._threads_at_work():
+            if loop.time() >= until or self._force.is_set():
+                return busy
+            await asyncio.sleep(_LOOK_S)
+        return []
+
+    def _threads_at_work(self) -> list[tuple[threading.Thread, str]]:
+        """Return the threads of executors that were started meanwhile and work, and where.
+
+        Python waits for these at its end, however long they take; a thread that the program has
+        started itself is the program's.
+        """
+        frames = sys._current_frames()
+        found = []
+        for thread in threading.enumerate():
+            frame = frames.get(thread.ident or 0)
+            if frame is not None and thread not in self._threads_before and _is_at_work(frame):
+                found.append((thread, _line_of(frame)))
+        return found
+
+    def _end_process(self, left: list[str]) -> NoReturn:
+        for line in (f"left behind: {len(left)} that did not end in time", *left):
+            self._say(line)
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+        os._exit(1)
+
+    def _lost_lines(self) -> list[str]:
+        """Return what was accepted and not answered, for people."""
+        lost = self._server.lost
+        if not lost:
+            return []
+        named = list(lost)[-_NAMED:]
+        lines = [f"lost {lost.count} accepted {'request' if lost.count == 1 else 'requests'}"]
+        lines += [f"  {one.listener} from {one.peer}: {one.reason}" for one in named]
+        if lost.count > len(named):
+            lines.append(f"  and {lost.count - len(named)} before these")
+        return lines
+
+    def _last_words(self) -> list[str]:
+        """Return what is said where the event loop cannot go on; called in another thread."""
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+        where = [] if frame is None else [f"  at {_line_of(frame)}"]
+        in_flight = self._server.in_flight
+        return [*where, f"{in_flight} requests in flight are lost", *self._lost_lines()]
+
+
+def _is_at_work(frame: FrameType) -> bool:
+    """Tell whether an executor's thread does something else than wait for work."""
+    if frame.f_code.co_filename == concurrent.futures.thread.__file__:
+        return False
+    outer: FrameType | None = frame
+    while outer is not None:
+        if outer.f_code is concurrent.futures.thread._worker.__code__:
+            return True
+        outer = outer.f_back
+    return False
+
+
+def _line_of(frame: FrameType) -> str:
+    return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
+
+
+def _place(task: asyncio.Task[object]) -> str:
+    """Return where a task waits: the innermost coroutine it is suspended in."""
+    frames = task.get_stack(limit=1)
+    return _line_of(frames[-1]) if frames else "its end"

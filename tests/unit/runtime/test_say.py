@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import io
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.processes import free_port, pierhead_command
+
+from pierhead.clock import SystemClock
+from pierhead.failure_log import FailureLog
+from pierhead.runtime.log import BestEffortHandler
+from pierhead.runtime.say import say
+
+PROGRAM = """
+import sys
+{before}
+from pierhead import run
+from pierhead.protocols import lines
+
+async def fails(line, context):
+    if line == "fail":
+        raise RuntimeError("x")
+    return line
+
+run(lines.serve(fails), "tcp:127.0.0.1:{port}")
+"""
+
+
+def ask(port: int, line: bytes) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(line)
+        return client.recv(100)
+
+
+def serves(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Ask as soon as it listens, in good times and bad."""
+    for _ in range(400):
+        try:
+            assert ask(port, b"a\n") == b"a\n"
+        except ConnectionRefusedError:
+            try:
+                raise AssertionError(f"ended with {process.wait(0.05)}")
+            except subprocess.TimeoutExpired:
+                continue
+        else:
+            return
+    raise AssertionError("never listened")
+
+
+def stops(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGUSR1)  # named in the log, which nobody reads
+    process.send_signal(signal.SIGHUP)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(15) == 0
+
+
+@pytest.mark.parametrize("before", ["", "sys.stderr and sys.stderr.close()", "sys.stderr = None"])
+@pytest.mark.parametrize("where", ["full", "no reader", "closed", "both closed"])
+def test_a_server_serves_and_stops_though_nobody_can_read_it(
+    tmp_path: Path, where: str, before: str
+) -> None:
+    port = free_port()
+    (tmp_path / "p.py").write_text(PROGRAM.format(port=port, before=before))
+    closing = {"full": "2>/dev/full", "closed": "2>&-", "both closed": "0>&- 1>&- 2>&-"}
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    process = subprocess.Popen(
+        ["sh", "-c", f"exec {sys.executable} p.py {closing.get(where, '')}"],
+        cwd=tmp_path,
+        stdout=write_end,
+        stderr=write_end,
+    )
+    os.close(write_end)
+    try:
+        serves(port, process)
+        assert ask(port, b"fail\n") == b""  # which is logged
+        assert ask(port, b"b\n") == b"b\n"
+        stops(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("where", ["2>/dev/full", "2>&-", "2>&- >&-", ">/dev/full 2>/dev/full"])
+@pytest.mark.parametrize(
+    ("words", "code"), [("-l tcp:127.0.0.1:{port}", 0), ("-l nonsense:", 2), ("--nonsense", 2)]
+)
+def test_so_does_the_command_line_with_its_own_exit_codes(
+    where: str, words: str, code: int
+) -> None:
+    port = free_port()
+    command = " ".join([*pierhead_command(), "serve echo", words.format(port=port)])
+    process = subprocess.Popen(["sh", "-c", f"exec {command} {where}"])
+    try:
+        if code:
+            assert process.wait(15) == code
+        else:
+            serves(port, process)
+            stops(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_reader_that_does_not_read_keeps_nobody_waiting() -> None:
+    read_end, write_end = os.pipe()
+    with open(read_end, "rb"), open(write_end, "w", encoding="utf-8") as stream:
+        for _ in range(10_000):
+            say("a line that will not be read, as the many before it were not", stream)
+        os.set_blocking(read_end, False)
+        assert len(os.read(read_end, 2**20)) > 10_000  # what the pipe takes, and no more
+
+
+def test_a_line_longer_than_a_pipe_takes_at_once_arrives_whole_where_it_is_read(
+    tmp_path: Path,
+) -> None:
+    with (tmp_path / "log").open("w+", encoding="utf-8") as file:
+        say("ü" * 10_000, file)
+        file.seek(0)
+        assert file.read() == "ü" * 10_000 + "\n"
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), None])
+def test_a_stream_needs_no_descriptor(stream: io.StringIO | None) -> None:
+    say("a", stream)
+    assert stream is None or stream.getvalue() == "a\n"
+
+
+def test_what_cannot_be_encoded_or_written_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    say("ü", ascii_only)
+    ascii_only.close()
+    say("a", ascii_only)
+    monkeypatch.setattr(sys, "stderr", None)
+    say("a")
+
+
+def test_a_log_handler_that_fails_is_no_failure_of_the_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Fails(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError("nobody listens")
+
+    log = logging.getLogger("pierhead.server")
+    monkeypatch.setattr(log, "handlers", [Fails()])
+    FailureLog(SystemClock()).report("here", RuntimeError("x"))
+
+
+def test_the_command_line_s_handler_writes_whole_records(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    handler = BestEffortHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+    handler.handle(logging.makeLogRecord({"msg": "a %s", "args": ("b",), "levelname": "ERROR"}))
+    assert capsys.readouterr().err == "ERROR a b\n"

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+from tests.processes import Running
+
+PROGRAM = """
+import asyncio, sys, time
+from contextlib import asynccontextmanager
+from pierhead import run
+from pierhead.endpoint import Application
+from pierhead.protocols import lines
+
+{code}
+
+@asynccontextmanager
+async def resource():
+    yield
+    {leave}
+
+endpoint = lines.serve(service)
+run(
+    Application(endpoints=[(endpoint, ["tcp:127.0.0.1:0", "udp:127.0.0.1:0"])],
+                resources=[resource()]),
+    drain_timeout=0.3, request_timeout={deadline},
+)
+"""
+
+SWALLOWS = """
+async def service(line, context):
+    print("begun", file=sys.stderr, flush=True)
+    while True:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            pass
+"""
+
+BLOCKS_A_THREAD = """
+async def service(line, context):
+    def work():
+        print("begun", file=sys.stderr, flush=True)
+        time.sleep(1000)
+    return await asyncio.to_thread(work)
+"""
+
+BLOCKS_THE_LOOP = """
+async def service(line, context):
+    print("begun", file=sys.stderr, flush=True)
+    time.sleep(1000)
+"""
+
+LEAVES_A_TASK = """
+tasks = []
+
+async def stubborn():
+    print("begun", file=sys.stderr, flush=True)
+    while True:
+        try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            pass
+
+async def service(line, context):
+    tasks.append(asyncio.create_task(stubborn(), name="stray"))
+    return line
+"""
+
+PLAIN = """
+async def service(line, context):
+    print("begun", file=sys.stderr, flush=True)
+    return line
+"""
+
+SLOW = """
+async def service(line, context):
+    print("begun", file=sys.stderr, flush=True)
+    await asyncio.sleep(1000)
+"""
+
+
+def program(tmp_path: Path, code: str, leave: str = "pass", deadline: float = 1000) -> Running:
+    text = PROGRAM.format(code=code, leave=leave, deadline=deadline)
+    (tmp_path / "p.py").write_text(text)
+    return Running([sys.executable, "p.py"], cwd=tmp_path)
+
+
+def port(running: Running, scheme: str) -> int:
+    words = running.line("ready ").split()
+    return int(next(w for w in words if w.startswith(f"{scheme}:")).rpartition(":")[2])
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (SWALLOWS, "left behind"),
+        (BLOCKS_A_THREAD, "time.sleep"),
+        (SLOW, "draining"),
+    ],
+    ids=["swallows its cancellation", "blocks a thread", "is slow"],
+)
+def test_one_signal_ends_a_server_whose_service_does_not_let_go(
+    tmp_path: Path, code: str, said: str, scheme: str
+) -> None:
+    kind = socket.SOCK_STREAM if scheme == "tcp" else socket.SOCK_DGRAM
+    with program(tmp_path, code) as running, socket.socket(type=kind) as client:
+        client.connect(("127.0.0.1", port(running, scheme)))
+        client.sendall(b"a\n")
+        running.line("begun")
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(15) == 1
+    assert "lost 1 accepted request" in running.err
+    here = client_name(running, scheme)
+    assert here.endswith(": drain"), str(running)
+    assert any(said.partition(".")[0] in line for line in running.err), str(running)
+
+
+def client_name(running: Running, scheme: str) -> str:
+    return next(line for line in running.err if line.startswith(f"  {scheme}:127.0.0.1:"))
+
+
+def test_so_does_one_where_the_loop_itself_is_blocked(tmp_path: Path) -> None:
+    with (
+        program(tmp_path, BLOCKS_THE_LOOP) as running,
+        socket.create_connection(("127.0.0.1", port(running, "tcp")), timeout=10) as client,
+    ):
+        client.sendall(b"a\n")
+        running.line("begun")
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(15) == 1
+    assert any("in service" in line for line in running.err), str(running)
+
+
+def test_so_does_one_that_has_left_a_task_behind(tmp_path: Path) -> None:
+    with (
+        program(tmp_path, LEAVES_A_TASK) as running,
+        socket.create_connection(("127.0.0.1", port(running, "tcp")), timeout=10) as client,
+    ):
+        client.sendall(b"a\n")
+        assert client.recv(10) == b"a\n"
+        running.line("begun")
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(15) == 1
+    assert any("stray at " in line and "stubborn" in line for line in running.err), str(running)
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        "await asyncio.sleep(1000)",
+        "time.sleep(1000)",
+        "await asyncio.to_thread(time.sleep, 1000)",
+        "await swallow()",
+    ],
+)
+def test_so_does_one_whose_resource_does_not_close(tmp_path: Path, leave: str) -> None:
+    swallow = SWALLOWS.replace("service(line, context)", "swallow()")
+    with program(tmp_path, PLAIN + swallow, leave) as running:
+        running.line("ready")
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(15) == 1
+    assert any(line.startswith(("forced", "left behind")) for line in running.err), str(running)
+
+
+def test_a_thread_whose_deadline_has_answered_is_waited_for(tmp_path: Path) -> None:
+    code = BLOCKS_A_THREAD.replace("1000", "1")
+    text = PROGRAM.format(code=code, leave="pass", deadline=0.1)
+    (tmp_path / "p.py").write_text(text.replace("drain_timeout=0.3", "drain_timeout=10"))
+    with (
+        Running([sys.executable, "p.py"], cwd=tmp_path) as running,
+        socket.create_connection(("127.0.0.1", port(running, "tcp")), timeout=10) as client,
+    ):
+        client.sendall(b"a\n")
+        running.line("begun")
+        assert client.recv(10) == b""  # lines have no refusal: the connection ends
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(15) == 0
+
+
+def test_a_stop_that_loses_nothing_is_a_success(tmp_path: Path) -> None:
+    with (
+        program(tmp_path, PLAIN) as running,
+        socket.create_connection(("127.0.0.1", port(running, "tcp")), timeout=10) as client,
+    ):
+        client.sendall(b"a\n")
+        assert client.recv(10) == b"a\n"
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(15) == 0
