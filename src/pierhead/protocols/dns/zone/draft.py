@@ -106,13 +106,25 @@ class Draft:
         The zone must have passed `check`: an SOA record at the apex is taken for granted.
         """
         apex = name.key(self.origin)
-        place = place_of(self.nodes[apex][iana.SOA])
+        top = self.nodes[apex]
+        places = self._first_places() if iana.DNSKEY in top else {}
         nodes = self._freeze_nodes(self.nodes)
         zone = Zone(nodes[apex].sets[iana.SOA], nodes, self._freeze_nodes(self.hashed))
-        for message, remedy in inspect(zone):
+        for message, remedy, key, rtype in inspect(zone):
+            where = top.get(rtype, top[iana.SOA])
+            place = places.get(key) if key != apex else None
+            place = place_of(where) if place is None else place
             self._faults.warning(place, message, remedy, "dnssec")
         zone.warnings = self._faults.warnings()
         return zone
+
+    def _first_places(self) -> dict[Name, Place]:
+        """Return where each name has its first record."""
+        return {
+            key: min(place_of(rrset) for rrset in sets.values())
+            for key, sets in self.nodes.items()
+            if sets
+        }
 
     def _freeze_nodes(self, drafts: dict[Name, dict[SetKey, DraftSet]]) -> dict[Name, Node]:
         nodes: dict[Name, Node] = {}

@@ -7,8 +7,10 @@ served as ever. Whether signatures are right, or still valid today, is not looke
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from pierhead.protocols.dns.wire import iana, name
+from pierhead.protocols.dns.wire.rrset import Name
 from pierhead.protocols.dns.zone.node import Node
 from pierhead.protocols.dns.zone.nsec import Nsec
 from pierhead.protocols.dns.zone.nsec3 import MAX_ITERATIONS, read_parameters
@@ -16,11 +18,14 @@ from pierhead.protocols.dns.zone.zone import Zone, has_zone_key
 
 __all__ = ["inspect"]
 
+#: Message, remedy, the name that shows it and a type there: whose line is blamed.
+Complaint: TypeAlias = tuple[str, str, Name, int]
+
 #: RFC 4035 §2.2: at a delegation point, these are the zone's own and signed.
 _SIGNED_AT_CUT = (iana.DS, iana.NSEC)
 
 
-def inspect(zone: Zone) -> Iterator[tuple[str, str]]:
+def inspect(zone: Zone) -> Iterator[Complaint]:
     """Give what is wrong with a signed zone, each with a remedy; nothing for an unsigned one."""
     shown = name.to_text(zone.origin)
     if not zone.is_signed:
@@ -37,23 +42,29 @@ def inspect(zone: Zone) -> Iterator[tuple[str, str]]:
         yield (
             f"the NSEC3 records of {shown} take {most} iterations; {worse} (RFC 9276 §3.1)",
             "sign with 0 iterations and no salt",
+            zone.key,
+            iana.NSEC3PARAM,
         )
     if zone.denial is None:
         yield (
             f"{shown} is signed, but has no whole chain of NSEC or NSEC3 records; "
             "what does not exist cannot be denied (RFC 4035 §2.3)",
             "sign the zone again",
+            zone.key,
+            iana.DNSKEY,
         )
     yield from _inspect_nodes(zone)
 
 
-def _inspect_unsigned(zone: Zone, shown: str) -> Iterator[tuple[str, str]]:
+def _inspect_unsigned(zone: Zone, shown: str) -> Iterator[Complaint]:
     """Say why a zone that looks signed is served as one that is not."""
     if has_zone_key(zone.apex):
         yield (
             f"{shown} has a DNSKEY record, but its SOA record has no signature; the zone is served "
             "as one that is not signed (RFC 4035 §2.2)",
             "sign the zone, or take its DNSKEY records out",
+            zone.key,
+            iana.DNSKEY,
         )
         return
     stray = {iana.RRSIG for node in zone.nodes.values() if node.signatures}
@@ -65,32 +76,41 @@ def _inspect_unsigned(zone: Zone, shown: str) -> Iterator[tuple[str, str]]:
             f"{shown} has {texts} records, but no DNSKEY record that may sign it; the zone is "
             "served as one that is not signed (RFC 4035 §2.1)",
             "sign the zone again, with its DNSKEY records in it; or take these records out",
+            zone.key,
+            iana.SOA,
         )
 
 
-def _inspect_nodes(zone: Zone) -> Iterator[tuple[str, str]]:
-    unsigned: list[str] = []
-    unlinked: list[str] = []
+def _inspect_nodes(zone: Zone) -> Iterator[Complaint]:
+    unsigned: list[tuple[Name, int]] = []
+    unlinked: list[Name] = []
     by_nsec = isinstance(zone.denial, Nsec)
     for key, node in zone.nodes.items():
         if not node.sets or not node.is_chained:
             continue
         missing = _find_unsigned(node)
         if missing is not None:
-            unsigned.append(f"{name.to_text(key)} {iana.type_text(missing)}")
+            unsigned.append((key, missing))
         if by_nsec and iana.NSEC not in node.sets:
-            unlinked.append(name.to_text(key))
+            unlinked.append(key)
     if unsigned:
+        key, missing = unsigned[0]
+        first = f"{name.to_text(key)} {iana.type_text(missing)}"
         yield (
-            f"{len(unsigned)} names have records without signature, the first is {unsigned[0]} "
+            f"{len(unsigned)} names have records without signature, the first is {first} "
             "(RFC 4035 §2.2)",
             "sign the zone again",
+            key,
+            missing,
         )
     if unlinked:
+        key = unlinked[0]
         yield (
-            f"{len(unlinked)} names have no NSEC record, the first is {unlinked[0]} "
+            f"{len(unlinked)} names have no NSEC record, the first is {name.to_text(key)} "
             "(RFC 4035 §2.3)",
             "sign the zone again",
+            key,
+            iana.NSEC,
         )
 
 

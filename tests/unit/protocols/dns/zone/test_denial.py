@@ -509,6 +509,17 @@ def test_holes_in_the_chain_are_named_and_served():
     assert proofs(ask(of, "ns", "TXT")) == {"moved"}
 
 
+def test_what_is_dubious_is_said_in_the_line_that_shows_it():
+    def lines(of: Zone) -> list[int]:
+        return [fault.line for fault in of.warnings if fault.code == "dnssec"]
+
+    text = by_nsec().replace("ns NSEC sub A RRSIG NSEC\n", "")
+    assert lines(zone(text)) == [text[: text.index("ns A 192")].count("\n") + 1]
+    assert lines(zone(APEX + RECORDS)) == [4]  # the DNSKEY record
+    text = by_nsec3()
+    assert lines(zone(text)) == [text[: text.index("@ NSEC3PARAM")].count("\n") + 1]
+
+
 def test_a_signed_zone_without_chain_is_named_and_served():
     of = zone(APEX + RECORDS)
     assert "no whole chain" in complaints(of)[0]
