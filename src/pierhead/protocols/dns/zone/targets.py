@@ -100,6 +100,8 @@ class Targets:
 
     def _check(self, owner: Name, lead: Lead, place: Place) -> None:
         target = lead.target
+        if len(self._apex) > 1 and target.endswith(self._apex[:-1] + self._apex):
+            return  # a dot is missing, which `twice` says; an address would not help
         if target == name.ROOT:
             return  # RFC 2782, RFC 7505, RFC 9460 §2.5.1: "no such service"
         rules = self._ruler(owner)
