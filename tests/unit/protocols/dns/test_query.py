@@ -7,6 +7,7 @@ import pytest
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import Edns, build_opt
 from pierhead.protocols.dns.wire.query import BadQuery, build_query, parse_query
+from pierhead.protocols.dns.wire.record import Record
 
 NAME = b"\x03WwW\x07example\x00"
 QUESTION = NAME + b"\x00\x1c\x00\x01"
@@ -149,3 +150,27 @@ def test_a_query_can_be_put_about_another_name():
     query = parse_query(message(QUESTION + OPT, counts=(1, 0, 0, 1)))
     other = query.asking(b"\x07example\x00", iana.SOA)
     assert (other.id, other.name, other.rtype, other.edns) == (7, "example.", "SOA", query.edns)
+
+
+@pytest.mark.rfc("1035", "3.2.3")
+@pytest.mark.parametrize(
+    ("qtype", "kept"),
+    [
+        ("A", ["A", "CNAME"]),
+        ("ANY", ["A", "SOA", "MB", "CNAME"]),
+        ("AXFR", ["A", "SOA", "MB", "CNAME"]),
+        ("IXFR", ["A", "SOA", "MB", "CNAME"]),
+        ("MAILB", ["MB", "CNAME"]),
+        ("MAILA", ["CNAME"]),
+    ],
+)
+def test_a_reply_has_the_records_that_the_question_type_stands_for(qtype, kept):
+    query = parse_query(build_query(1, NAME, iana.type_number(qtype), edns=None))
+    records = [
+        Record(iana.A, bytes(4)),
+        Record(iana.SOA, b"\0\0" + bytes(20)),
+        Record(iana.MB, b"\0"),
+        Record(iana.CNAME, b"\0"),
+    ]
+    answer = query.reply(*records).answer
+    assert [iana.type_text(rrset.rtype) for _, rrset in answer] == kept

@@ -33,6 +33,15 @@ CD = 0x0010
 RCODE_MASK = 0x000F
 
 
+#: Question types that ask for records of every type (RFC 1035 §3.2.3, RFC 1995 §3).
+_ALL_TYPES = frozenset([iana.ANY, iana.AXFR, iana.IXFR])
+#: Those that ask for several (RFC 1035 §3.2.3).
+_MAIL_TYPES = {
+    iana.MAILB: (iana.MB, iana.MG, iana.MR, iana.MINFO),
+    iana.MAILA: (iana.MD, iana.MF),
+}
+
+
 class Query:
     """One question, and what its sender can take; immutable.
 
@@ -169,7 +178,8 @@ class Query:
         """Return the reply with these records under the name that was asked.
 
         Records of a type that was not asked for are left out, so that one function can give an
-        A and an AAAA record to both questions; a CNAME is an answer to any.
+        A and an AAAA record to both questions; a CNAME is an answer to any. ANY, AXFR and IXFR
+        ask for all types.
 
         Args:
             records: their data; owner and class are the question's.
@@ -182,8 +192,8 @@ class Query:
                 raise UsageError(
                     f"a record is {type(record).__name__}, expected one such as dns.A('192.0.2.1')"
                 )
-        if self._qtype != iana.ANY:
-            wanted = (self._qtype, iana.CNAME)
+        if self._qtype not in _ALL_TYPES:
+            wanted = (*_MAIL_TYPES.get(self._qtype, (self._qtype,)), iana.CNAME)
             records = tuple(record for record in records if record.rtype in wanted)
         answer = rrsets(self._qname, records, ttl, self._qclass)
         claim = authoritative and rcode in (iana.NOERROR, iana.NXDOMAIN)
