@@ -31,15 +31,35 @@ MAX_READY_ANSWERS = Limit(
     maximum=10_000_000,
     unit="answers",
     meaning="How many answers of one transport are kept ready; 0 keeps none.",
-    source="about 10 MB of ordinary answers",
+    source="about 10 MB of ordinary answers; never more than `max_ready_bytes`",
+    metric="ready_answers_total",
+    effect="at start",
+)
+MAX_READY_BYTES = Limit(
+    name="max_ready_bytes",
+    default=10_000_000,
+    minimum=0,
+    maximum=100_000_000_000,
+    unit="bytes",
+    meaning="How much memory the ready answers of one transport take, keys included; 0 keeps none.",
+    source="20,000 ordinary answers of 500 octets with all that Python adds",
     metric="ready_answers_total",
     effect="at start",
 )
 
-LIMITS = (MAX_READY_ANSWERS,)
+LIMITS = (MAX_READY_ANSWERS, MAX_READY_BYTES)
 
 #: Larger answers are rare, and their encoding is not what they cost.
 _MAX_ANSWER_BYTES = 1232
+
+#: A header, the longest name, type and class, and an OPT record without data. A frame that is
+#: longer has something behind it that any client can vary: it has no ready answer.
+_MAX_FRAME_BYTES = 12 + 255 + 4 + 11
+_OPT_BYTES = 11
+
+#: What an entry takes beside its key and its records: the objects it is made of, and its share
+#: of a table that may be three times as large as what is in it, while it grows.
+_ENTRY_BYTES = 700
 
 #: Octets of the header behind the ID, octets of the question, what stands behind the question,
 #: and what response rate limiting needs to know.
@@ -49,14 +69,14 @@ _Entry: TypeAlias = tuple[bytes, int, bytes, Kind]
 class ReadyAnswers:
     """The ready answers of one transport; call it as `FrameHandler.answer_now`.
 
-    Two generations: when the young one has half of the answers allowed, it becomes the old one,
+    Two generations: when the young one has half of what is allowed, it becomes the old one,
     and what was not asked for since is forgotten with the one before.
 
     Args:
         snapshot: gives the object that answers are made from; another one makes all of them
             stale.
         rate_limit: the layer that counts answers, if there is one.
-        max_answers: how many are kept; see `LIMITS`.
+        max_answers, max_bytes: how many are kept, and in how much memory; see `LIMITS`.
     """
 
     def __init__(
@@ -64,10 +84,13 @@ class ReadyAnswers:
         snapshot: Callable[[], object],
         rate_limit: RateLimit | None,
         max_answers: int = int(MAX_READY_ANSWERS.default),
+        max_bytes: int = int(MAX_READY_BYTES.default),
     ) -> None:
         self.snapshot = snapshot
         self._rate_limit = rate_limit
         self._half = int(MAX_READY_ANSWERS.check(max_answers)) // 2
+        self._half_bytes = int(MAX_READY_BYTES.check(max_bytes)) // 2
+        self._young_bytes = 0
         self._made_from = snapshot()
         self._young: dict[bytes, _Entry] = {}
         self._old: dict[bytes, _Entry] = {}
@@ -77,6 +100,8 @@ class ReadyAnswers:
         if self.snapshot() is not self._made_from:
             self._forget()
             return None
+        if len(frame) > _MAX_FRAME_BYTES:
+            return None  # and no look at it: a key is a copy
         key = _key(frame)
         entry = self._young.get(key)
         if entry is None:
@@ -100,7 +125,7 @@ class ReadyAnswers:
         """
         if self.snapshot() is not self._made_from:
             self._forget()
-        if made_from is not self._made_from or not self._half or not _is_for_all(reply, answer):
+        if made_from is not self._made_from or not _is_for_all(reply, frame, answer):
             return
         octets = len(reply.query._question)
         entry = answer[2:12], octets, answer[12 + octets :], kind_of(reply.query, reply)
@@ -111,13 +136,20 @@ class ReadyAnswers:
         return len(self._young) + len(self._old)
 
     def _put(self, key: bytes, entry: _Entry) -> None:
-        if len(self._young) >= self._half:
-            self._old, self._young = self._young, {}
-        self._young[key] = entry
+        young = self._young
+        octets = len(key) + len(entry[2]) + _ENTRY_BYTES
+        if len(young) >= self._half or self._young_bytes + octets > self._half_bytes:
+            if not self._half or octets > self._half_bytes:
+                return
+            self._old, self._young, self._young_bytes = young, {}, 0
+            young = self._young
+        if key not in young:
+            self._young_bytes += octets
+        young[key] = entry
 
     def _forget(self) -> None:
         self._made_from = self.snapshot()
-        self._young, self._old = {}, {}
+        self._young, self._old, self._young_bytes = {}, {}, 0
 
 
 def _key(frame: bytes) -> bytes:
@@ -132,8 +164,12 @@ def _key(frame: bytes) -> bytes:
     return frame[2:12] + frame[12:end].lower() + frame[end:]
 
 
-def _is_for_all(reply: Reply, answer: bytes) -> bool:
+def _is_for_all(reply: Reply, frame: bytes, answer: bytes) -> bool:
     query: Query = reply.query
+    # Nothing but the question, and at most an OPT record without data.
+    opt_octets = _OPT_BYTES if query._payload >= 0 else 0
+    if len(frame) != 12 + len(query._question) + opt_octets:
+        return False
     if query._options or reply.truncated or len(answer) > _MAX_ANSWER_BYTES:
         return False
     # Names that do not exist, or exist by a wildcard alone, are without number and asked once:

@@ -14,7 +14,7 @@ from pierhead.errors import PeerError
 from pierhead.protocols.dns.admission import check_header
 from pierhead.protocols.dns.codec import MAX_UDP_PAYLOAD, DatagramCodec, StreamCodec
 from pierhead.protocols.dns.middleware import ExtendedErrors, RateLimit
-from pierhead.protocols.dns.ready import MAX_READY_ANSWERS, ReadyAnswers
+from pierhead.protocols.dns.ready import MAX_READY_ANSWERS, MAX_READY_BYTES, ReadyAnswers
 from pierhead.protocols.dns.stacking import Stack, standard
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.server.framed import framed
@@ -30,6 +30,7 @@ def serve(
     admission: Sequence[Admission] = (),
     max_udp_payload: int = int(MAX_UDP_PAYLOAD.default),
     max_ready_answers: int = int(MAX_READY_ANSWERS.default),
+    max_ready_bytes: int = int(MAX_READY_BYTES.default),
 ) -> Endpoint:
     """Return the endpoint that answers DNS queries with a service.
 
@@ -44,6 +45,7 @@ def serve(
         max_udp_payload: the largest answer in a datagram, 512 to 4096 octets.
         max_ready_answers: how many answers of each transport are kept to be sent again, where
             the service and its layers allow it; 0 keeps none.
+        max_ready_bytes: how much memory the ready answers of each transport may take.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -55,10 +57,11 @@ def serve(
     tells_why = any(isinstance(layer, ExtendedErrors) for layer in layered.layers)
     stream = StreamCodec(max_udp_payload, extended_errors=tells_why)
     datagram = DatagramCodec(max_udp_payload, extended_errors=tells_why)
+    bounds = (max_ready_answers, max_ready_bytes)
     return Endpoint(
         name="dns",
-        datagram=_handler(layered, datagram, max_ready_answers),
-        stream=framed(_handler(layered, stream, max_ready_answers), LengthPrefixed(2), Order.ANY),
+        datagram=_handler(layered, datagram, bounds),
+        stream=framed(_handler(layered, stream, bounds), LengthPrefixed(2), Order.ANY),
         short_form=("udp", "tcp"),
         admission=(check_header, *admission),
         reload=layered.reload,
@@ -66,12 +69,12 @@ def serve(
     )
 
 
-def _handler(layered: Stack, codec: StreamCodec, max_ready_answers: int) -> FrameHandler:
+def _handler(layered: Stack, codec: StreamCodec, bounds: tuple[int, int]) -> FrameHandler:
     """Return the handler of frames, with ready answers where they may be."""
-    if layered.snapshot is None or not max_ready_answers:
+    if layered.snapshot is None or not all(bounds):
         return coded(layered.service, codec)
     limits = [layer for layer in layered.layers if isinstance(layer, RateLimit)]
-    ready = ReadyAnswers(layered.snapshot, limits[0] if limits else None, max_ready_answers)
+    ready = ReadyAnswers(layered.snapshot, limits[0] if limits else None, *bounds)
     answer_query, snapshot = layered.service, layered.snapshot
     decode, encode = codec.decode, codec.encode
 

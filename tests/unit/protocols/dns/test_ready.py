@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from pierhead import Server
 from pierhead.client.dial import dial_datagram
 from pierhead.context import Context, Peer, Transport, Via
 from pierhead.endpoint import FrameHandler
+from pierhead.errors import DecodeError
 from pierhead.middleware import limit
 from pierhead.protocols import dns
 from pierhead.protocols.dns.services.zones import ZoneService
@@ -227,3 +230,70 @@ async def test_a_server_answers_from_them_and_counts_it(network: Any) -> None:
         client.close()
         assert [reply[2:] for reply in replies] == [replies[0][2:]] * 3
         assert server.metrics.total("ready_answers_total") == 2
+
+
+LONGEST = ".".join(("a" * 63, "b" * 63, "c" * 63, "d" * 52, "example."))
+MOST_EXPENSIVE = (
+    ZONE
+    + LONGEST.encode()
+    + b' TXT "%s"\n' % (b"v" * 255)
+    + b"".join(LONGEST.encode() + b' TXT "%s%d"\n' % (b"w" * 250, n) for n in range(3))
+)
+
+
+def with_junk(kind: str, number: int) -> bytes:
+    """Return a query with something behind the question that a client may vary at will."""
+    varied = number.to_bytes(4, "big")
+    match kind:
+        case "a padded OPT record":
+            data = b"\xfe\x00" + (60_000).to_bytes(2, "big") + varied + bytes(59_996)
+            opt = b"\0\0\x29\x04\xd0\0\0\0\0" + len(data).to_bytes(2, "big") + data
+            return frame("www.example.", opt=opt)
+        case "another record":
+            record = b"\0\0\x10\0\x01\0\0\0\0" + (60_000).to_bytes(2, "big") + varied
+            return frame("www.example.", opt=record + bytes(59_996))
+        case "an owner in the answer section":
+            whole = frame("www.example.", opt=b"\0\0\x10\0\x01" + varied + b"\0\0")
+            return whole[:6] + b"\0\1" + whole[8:10] + b"\0\0" + whole[12:]
+    return frame("www.example.") + varied + bytes(60_000)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "a padded OPT record",
+        "another record",
+        "an owner in the answer section",
+        "octets behind the message",
+    ],
+)
+async def test_what_a_client_can_vary_behind_the_question_keeps_nothing(kind: str) -> None:
+    it = handler()
+    for number in range(5):
+        with contextlib.suppress(DecodeError):
+            await ask(it, with_junk(kind, number))
+    assert len(it.answer_now) == 0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [LONGEST, "www.example.", "big.example."])
+async def test_ready_answers_take_no_more_memory_than_they_may(name: str) -> None:
+    most = 1_000_000
+    it = handler(service(MOST_EXPENSIVE), max_ready_bytes=most, max_ready_answers=10_000_000)
+    await ask(it, frame(name, 16, opt=edns(1232)))  # what is made at first use
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(4_000):  # sizes that all give the same answer
+            await ask(it, frame(name, 16, opt=edns(1232 + number)))
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(it.answer_now) > 200  # type: ignore[arg-type]
+    assert taken <= most
+
+
+async def test_no_answer_is_kept_in_no_memory() -> None:
+    assert handler(max_ready_bytes=0).answer_now is None
+    it = handler(max_ready_bytes=1_000)
+    await ask(it, frame("www.example."))
+    assert len(it.answer_now) == 0  # type: ignore[arg-type]
