@@ -199,6 +199,8 @@ class _Parser:
 
     def _name(self, word: str) -> None:
         if self.found.name:
+            if not self.found.rtype and "." not in word:  # it stands where the type stands
+                iana.type_number(word)
             raise UsageError(f"two names, {self.found.name!r} and {word!r}; one question at a time")
         self.found.name = word
 

@@ -10,13 +10,19 @@ from pierhead.errors import UsageError
 from pierhead.listener.batch import PENDING_ERRORS
 from pierhead.listener.place import Place
 
-__all__ = ["SocketDatagramClient"]
+__all__ = ["SocketDatagramClient", "Unreachable"]
 
 _LARGEST = 65_536
 
+#: What ICMP says of a datagram that nobody can take.
+_UNREACHABLE = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
 #: What a send may meet that is no fault of its caller: a full buffer, an unreachable peer, an
 #: earlier datagram's ICMP error. The datagram counts as lost.
 _LOST = (PENDING_ERRORS - {errno.EMSGSIZE}) | {errno.EAGAIN, errno.ENOBUFS, errno.ENOTCONN}
+
+
+class Unreachable(OSError):
+    """A datagram reached nobody, as the network says (RFC 1122 §4.1.3.3)."""
 
 
 class SocketDatagramClient:
@@ -31,6 +37,7 @@ class SocketDatagramClient:
         self.ignored = 0
         self._sock = sock
         self._bound = bound
+        self._told: OSError | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def send(self, data: bytes) -> None:
@@ -46,6 +53,10 @@ class SocketDatagramClient:
                 if error.errno not in _LOST:
                     raise
                 self.ignored += 1
+                if error.errno in _UNREACHABLE:
+                    self._told = error
+                    if self._waiter is not None:
+                        _wake(self._waiter)
             else:
                 return
 
@@ -53,18 +64,25 @@ class SocketDatagramClient:
         """Wait for a datagram from the peer; one waits at a time.
 
         Raises:
+            Unreachable: ICMP says that a datagram sent before reached nobody. Anybody on the way
+                can say so, and the next one may arrive: the client is as good as before.
             OSError: EBADF, the client is closed.
         """
         while True:
+            if self._told is not None:
+                told, self._told = self._told, None
+                raise Unreachable(told.errno, told.strerror)
             try:
                 return self._sock.recv(_LARGEST)
             except BlockingIOError:
                 await self._readable()
             except OSError as error:
-                # An ICMP error says that one datagram did not arrive; anybody can forge one.
+                # An error of an earlier datagram, and not of this call.
                 if error.errno not in PENDING_ERRORS:
                     raise
                 self.ignored += 1
+                if error.errno in _UNREACHABLE:
+                    self._told = error
 
     async def _readable(self) -> None:
         if self._waiter is not None:

@@ -99,7 +99,13 @@ async def test_a_far_server_is_explained_from_its_answer():
         (("@tcp:127.0.0.1:1", "a."), 9, "error: tcp:127.0.0.1:1: Connection refused"),
         (("@unix:/nonexistent/dns", "a."), 9, "No such file"),
         (("@127.0.0.1:1", "a.", "-b", "192.0.2.1"), 9, "assign requested address"),
-        (("@127.0.0.1:1", "a.", "+time=1", "+tries=1"), 9, "no answer from udp:127.0.0.1:1"),
+        # ICMP says at once that nobody listens.
+        (("@127.0.0.1:1", "a.", "+time=60", "+tries=1"), 9, "127.0.0.1:1: Connection refused"),
+        (("@127.0.0.1:1", "a.", "+time=60", "+tries=5"), 9, "127.0.0.1:1: Connection refused"),
+        (("@127.0.0.1:1", "a.", "AAA"), 1, "'AAA' is no RR type; did you mean AAAA"),
+        (("@127.0.0.1:1", "AAA", "a.", "b."), 1, "two names"),
+        (("@127.0.0.1:1", "-t", "MXX", "a."), 1, "did you mean MX"),
+        (("@127.0.0.1:1", "-c", "CHH", "a."), 1, "did you mean CH"),
         (("--zone", "/nonexistent.zone", "a."), 10, "cannot be read"),
     ],
 )

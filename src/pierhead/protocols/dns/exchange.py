@@ -15,10 +15,11 @@ from typing import TypeAlias
 
 from pierhead.address import ListenSpec
 from pierhead.client.dial import DatagramClient, dial_stream
+from pierhead.client.socket_end import Unreachable
 from pierhead.codec import LengthPrefixed
 from pierhead.errors import DecodeError, PeerError, TimedOut, UsageError
 from pierhead.protocols.dns.question import Question
-from pierhead.protocols.dns.response import Response, parse_response
+from pierhead.protocols.dns.response import Response, parse_head, parse_response
 
 __all__ = ["DatagramExchange", "StreamExchange"]
 
@@ -88,6 +89,7 @@ class DatagramExchange:
         self._place = place
         self._in_flight = _InFlight()
         self._stray = 0
+        self._unreachable: asyncio.Future[Unreachable] = asyncio.get_running_loop().create_future()
         self._reading = asyncio.get_running_loop().create_task(self._read())
 
     @property
@@ -98,22 +100,32 @@ class DatagramExchange:
     async def ask(self, question: Question, attempts: int, seconds: float) -> Response:
         """Send a query until an answer comes; a late one to an earlier attempt is as good.
 
+        An attempt that reaches nobody, as ICMP says, is over at once.
+
         Raises:
             TimedOut: none came.
-            OSError: the socket cannot send or receive.
+            OSError: no attempt reached anybody, or the socket cannot send or receive.
         """
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         asked: list[int] = []
+        unreachable: list[Unreachable] = []
         try:
             for _ in range(attempts):
                 asked.append(self._in_flight.add(question, answer))
+                told = self._unreachable
                 self._client.send(question.frame(asked[-1]))
-                await asyncio.wait((answer,), timeout=seconds)
+                await asyncio.wait(
+                    (answer, told), timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+                )
                 if answer.done():
                     return answer.result()
+                if told.done():
+                    unreachable.append(told.result())
         finally:
             for ident in asked:
                 self._in_flight.remove(ident)
+        if len(unreachable) == attempts:
+            raise Unreachable(*unreachable[-1].args)
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
         raise TimedOut(f"no answer from {self._place} in {tries} of {seconds:g} s")
 
@@ -128,22 +140,32 @@ class DatagramExchange:
         try:
             while True:
                 for _ in range(_BATCH):
-                    self._take(await self._client.receive())
+                    try:
+                        self._take(await self._client.receive())
+                    except Unreachable as told:
+                        self._unreachable.set_result(told)
+                        self._unreachable = asyncio.get_running_loop().create_future()
                 await asyncio.sleep(0)
         except OSError as error:
             self._in_flight.fail(error)
 
     def _take(self, frame: bytes) -> None:
+        if not self._is_taken(frame):
+            self._stray += 1
+
+    def _is_taken(self, frame: bytes) -> bool:
         try:
-            response = parse_response(frame, self._place)
+            head = parse_head(frame)
+            found = self._in_flight.find(head.id)
+            if found is None or found[1].done() or not found[0].is_that_of(head):
+                return False
+            response = parse_response(frame, self._place, head=head)
         except DecodeError:
-            self._stray += 1
-            return
-        found = self._in_flight.find(response.id)
-        if found is None or not found[0].is_answered_by(response) or found[1].done():
-            self._stray += 1
-            return
-        found[1].set_result(response)
+            return False
+        question, answer = found
+        if question.is_answered_by(response):
+            answer.set_result(response)
+        return answer.done()
 
 
 class StreamExchange(asyncio.Protocol):
@@ -220,12 +242,15 @@ class StreamExchange(asyncio.Protocol):
         self._lost.set_result(None)
 
     def _take(self, frame: bytes) -> None:
-        response = parse_response(frame, self._place)
-        found = self._in_flight.find(response.id)
+        head = parse_head(frame)
+        found = self._in_flight.find(head.id)
         if found is None or found[1].done():
             self.ignored += 1  # the answer to a query that is not waited for any longer
             return
         question, answer = found
+        if not question.is_that_of(head):
+            raise DecodeError("another question")
+        response = parse_response(frame, self._place, head=head)
         if not question.is_answered_by(response):
             raise DecodeError("another question")
         self.answered += 1

@@ -6,7 +6,7 @@ import copy
 from dataclasses import replace
 
 from pierhead.errors import DecodeError, UsageError
-from pierhead.protocols.dns.response import Response
+from pierhead.protocols.dns.response import Head, Response
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import Edns
 from pierhead.protocols.dns.wire.message import OPCODE_MASK
@@ -78,21 +78,28 @@ class Question:
             flags=self._flags,
         )
 
-    def is_answered_by(self, response: Response) -> bool:
-        """Tell whether a response with the right identifier has this question.
+    def is_that_of(self, head: Head) -> bool:
+        """Tell whether a message with the right identifier begins as an answer to this one does.
 
-        A refusal may leave the question out where the server could not read it. RFC 7873 §5.3: a
-        cookie in it must begin with the one that was sent.
+        Ask this before the message is parsed, which takes long where it is long: anybody can send
+        one. A refusal may leave the question out where the server could not read it.
         """
-        if (response.flags ^ self._flags) & OPCODE_MASK:
+        if (head.flags ^ self._flags) & OPCODE_MASK:
             return False
+        if head.question is None:
+            return True
+        qname, qtype, qclass = head.question
+        return key(qname) == self._key and (qtype, qclass) == (self.qtype, self.qclass)
+
+    def is_answered_by(self, response: Response) -> bool:
+        """Tell whether a response whose head `is_that_of` this question answers it.
+
+        RFC 7873 §5.3: a cookie in it must begin with the one that was sent.
+        """
         sent, got = _cookie(self._edns), _cookie(response.edns)
         if sent and got and got[:_CLIENT_COOKIE] != sent[:_CLIENT_COOKIE]:
             return False
-        if response.question is None:
-            return response.rcode != iana.NOERROR
-        qname, qtype, qclass = response.question
-        return key(qname) == self._key and (qtype, qclass) == (self.qtype, self.qclass)
+        return response.question is not None or response.rcode != iana.NOERROR
 
 
 def _cookie(edns: Edns | None) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from struct import Struct
+from typing import NamedTuple
 
 from pierhead.errors import DecodeError
 from pierhead.protocols.dns.wire import iana
@@ -14,7 +15,7 @@ from pierhead.protocols.dns.wire.reader import read_name
 from pierhead.protocols.dns.wire.rrset import Name
 from pierhead.protocols.dns.zone.rdata_format import format_rdata
 
-__all__ = ["ResourceRecord", "Response", "parse_response"]
+__all__ = ["Head", "ResourceRecord", "Response", "parse_head", "parse_response"]
 
 _RECORD = Struct("!HHIH")
 _RA = 0x0080
@@ -124,11 +125,29 @@ class Response:
         return f"<Response {self.id} {iana.rcode_text(self.rcode)} {counts} records>"
 
 
-def parse_response(frame: bytes, server: str = "") -> Response:
-    """Return the response in a message that came from this address.
+class Head(NamedTuple):
+    """What tells whose answer a message is; read in the same time however long it is.
+
+    Attributes:
+        id: the identifier.
+        flags: the second word of the header.
+        counts: records of the three sections behind the question.
+        question: name, type and class as echoed; None where the section is empty.
+        end: where the records begin.
+    """
+
+    id: int
+    flags: int
+    counts: tuple[int, int, int]
+    question: tuple[Name, int, int] | None
+    end: int
+
+
+def parse_head(frame: bytes) -> Head:
+    """Return what a response begins with: header and question.
 
     Raises:
-        DecodeError: there is none.
+        DecodeError: it is none.
     """
     if len(frame) < 12:
         raise DecodeError(f"message of {len(frame)} octets, expected 12 or more")
@@ -144,6 +163,21 @@ def parse_response(frame: bytes, server: str = "") -> Response:
             raise DecodeError("message ends inside the question", position)
         question = (qname, *QUESTION.unpack_from(frame, position))
         position += 4
+    return Head(ident, flags, (counts[0], counts[1], counts[2]), question, position)
+
+
+def parse_response(frame: bytes, server: str = "", *, head: Head | None = None) -> Response:
+    """Return the response in a message that came from this address.
+
+    Args:
+        frame: the message.
+        server: where it came from, for `Response.server`.
+        head: what `parse_head` has returned for this message, where it was asked before.
+
+    Raises:
+        DecodeError: there is none.
+    """
+    ident, flags, counts, question, position = head or parse_head(frame)
     sections = []
     for count in counts:
         section = []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
@@ -11,7 +12,7 @@ from pierhead.errors import DecodeError, ListenError, PeerError, TimedOut, Usage
 from pierhead.listener.memory import MemoryDatagramListener, MemoryStreamListener, Network
 from pierhead.protocols import dns
 from pierhead.protocols.dns.codec import DatagramCodec, StreamCodec
-from pierhead.protocols.dns.response import parse_response
+from pierhead.protocols.dns.response import parse_head, parse_response
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.query import build_query, parse_query
 from pierhead.server.server import Server
@@ -325,6 +326,61 @@ def test_what_is_no_answer_is_counted():
             assert client.ignored >= 7
 
     held(main)
+
+
+def test_a_forgery_is_not_parsed_beyond_what_tells_that_it_is_one(monkeypatch):
+    """64 KB of records take 18 ms to parse, and sixty of them a second."""
+    parsed = []
+
+    def parse(frame, *arguments, **options):
+        parsed.append(frame)
+        return parse_response(frame, *arguments, **options)
+
+    monkeypatch.setattr("pierhead.protocols.dns.exchange.parse_response", parse)
+    records = (b"\0" + (1).to_bytes(2, "big") + bytes(8)) * 5900
+
+    async def main():
+        def react(frame):
+            good = answer(frame)
+            head = good[:6] + (5900).to_bytes(2, "big") + good[8:12]
+            asked = frame[12 : frame.index(b"\0", 12) + 5]
+            yield bytes((good[0] ^ 255,)) + head[1:] + asked + records  # another identifier
+            yield head + b"\1z\0" + asked[-4:] + records  # another question
+            yield bytes((*head[:2], head[2] | 0x20, *head[3:])) + asked + records  # another opcode
+            yield good
+
+        Peer(react)
+        async with dns.Client("memgram:b", attempts=1) as client:
+            assert (await client.query("a.")).rcode == dns.NOERROR
+            assert client.ignored == 3
+
+    held(main)
+    assert [len(frame) < 200 for frame in parsed] == [True]
+
+
+@pytest.mark.parametrize("read", [parse_head, parse_response])
+def test_reading_a_response_takes_time_in_proportion_to_its_length(read):
+    """In calls of functions, Python's and C's; nothing in it may be read again and again."""
+
+    def calls(records):
+        body = (b"\xc0\x0c" + (1).to_bytes(2, "big") + bytes(8)) * records
+        head = bytes(2) + b"\x80\0\0\1" + records.to_bytes(2, "big") + bytes(4)
+        frame = head + b"\3www\7example\0\0\1\0\1" + body
+        count = 0
+
+        def note(_frame, event, _argument):
+            nonlocal count
+            count += event in ("call", "c_call")
+
+        sys.setprofile(note)
+        try:
+            read(frame)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    few, more, many = calls(500), calls(1000), calls(2000)
+    assert many - more <= 2.05 * (more - few) + 10
 
 
 def test_a_flood_of_forgeries_cannot_keep_a_deadline_from_passing(monkeypatch):

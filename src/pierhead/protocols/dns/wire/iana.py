@@ -6,6 +6,7 @@ RR types carry their bare mnemonic; the other registries carry a prefix.
 
 from __future__ import annotations
 
+import difflib
 from typing import Final
 
 from pierhead.errors import UsageError
@@ -203,6 +204,9 @@ def _number(text: str, known: dict[str, int], prefix: str, what: str, samples: s
         number = int(digits)
         if number <= 0xFFFF:
             return number
+    near = difflib.get_close_matches(upper, known, 2)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
     raise UsageError(
-        f"{text!r} is no {what}; expected a mnemonic ({samples} …) or {prefix}0 to {prefix}65535"
+        f"{text!r} is no {what}{hint or ';'} expected a mnemonic ({samples} …) or "
+        f"{prefix}0 to {prefix}65535"
     )
