@@ -29,16 +29,19 @@ class Rate:
         self.interval_ns = math.ceil(1e9 / per_second)
         self.ahead_ns = (burst - 1) * self.interval_ns
 
-    def take(self, full_at_ns: int, now_ns: int) -> int | None:
-        """Take a token: return when the bucket is full again, None where it is empty.
+    def take(self, full_at_ns: int, now_ns: int, tokens: int = 1) -> int | None:
+        """Take tokens: return when the bucket is full again, None where it is empty.
 
         Args:
             full_at_ns: what the last take returned; anything in the past for a full bucket.
             now_ns: the time.
+            tokens: how many, at least 1; where one is there the others may be owed.
         """
         if full_at_ns <= now_ns:
-            return now_ns + self.interval_ns
-        return full_at_ns + self.interval_ns if full_at_ns - now_ns <= self.ahead_ns else None
+            return now_ns + tokens * self.interval_ns
+        if full_at_ns - now_ns > self.ahead_ns:
+            return None
+        return full_at_ns + tokens * self.interval_ns
 
     def wait_ns(self, full_at_ns: int, now_ns: int) -> int:
         """Return how long it takes until there is a token, 0 where there is one."""

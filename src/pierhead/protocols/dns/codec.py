@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pierhead.errors import DecodeError, Overloaded, PierheadError, ServiceError, TimedOut
 from pierhead.limits import Limit
 from pierhead.protocols.dns.wire import iana
@@ -10,7 +12,10 @@ from pierhead.protocols.dns.wire.encode import MAX_MESSAGE, encode_refusal, enco
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.query import BadQuery, parse_query
 
-__all__ = ["LIMITS", "MAX_UDP_PAYLOAD", "DatagramCodec", "StreamCodec"]
+__all__ = ["LIMITS", "MAX_UDP_PAYLOAD", "WITHHELD", "DatagramCodec", "StreamCodec"]
+
+#: In place of a prepared refusal: a layer has decided that none is sent.
+WITHHELD: Final = object()
 
 MAX_UDP_PAYLOAD = Limit(
     name="max_udp_payload",
@@ -58,13 +63,18 @@ class StreamCodec:
             return self._refuse(BadQuery(error.reason, error.offset), frame)
         # The query was good, or at least was never found to be bad: the failure is ours.
         prepared = error.reply if isinstance(error, ServiceError) else None
+        if prepared is WITHHELD:
+            return None
         try:
             reply = prepared if isinstance(prepared, Reply) else _failure(frame)
         except BadQuery as bad:
             return self._refuse(bad, frame)
-        if self._tells_why:
-            reply = reply.having(*extended_error(iana.EDE_OTHER, _reason(error)))
-        return self.encode(reply)
+        if not self._tells_why:
+            return self.encode(reply)
+        explained = self.encode(reply.having(*extended_error(iana.EDE_OTHER, _reason(error))))
+        # As in `_refuse`: where no layer has prepared it, no rate limit has seen it.
+        is_counted = isinstance(prepared, Reply)
+        return explained if is_counted or len(explained) <= 2 * len(frame) else self.encode(reply)
 
     def _refuse(self, error: BadQuery, frame: bytes) -> bytes:
         refusal = encode_refusal(error, frame, self._payload)

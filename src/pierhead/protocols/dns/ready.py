@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 from pierhead.context import Peer, Via
 from pierhead.limits import Limit
-from pierhead.protocols.dns.middleware.rate_limit import Kind, RateLimit, kind_of
+from pierhead.protocols.dns.middleware.rate_limit import Kind, RateLimit, kind_of, tokens_for
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 
@@ -62,8 +62,8 @@ _OPT_BYTES = 11
 _ENTRY_BYTES = 700
 
 #: Octets of the header behind the ID, octets of the question, what stands behind the question,
-#: and what response rate limiting needs to know.
-_Entry: TypeAlias = tuple[bytes, int, bytes, Kind]
+#: and what response rate limiting needs to know: what it says, and what it counts as.
+_Entry: TypeAlias = tuple[bytes, int, bytes, Kind, int]
 
 
 class ReadyAnswers:
@@ -109,8 +109,8 @@ class ReadyAnswers:
             if entry is None:
                 return None
             self._put(key, entry)
-        head, question_octets, rest, kind = entry
-        if self._rate_limit is not None and not self._rate_limit.admits(peer, via, kind):
+        head, question_octets, rest, kind, tokens = entry
+        if self._rate_limit is not None and not self._rate_limit.admits(peer, via, kind, tokens):
             return None  # it takes the long way, where it is cut or kept back
         return frame[:2] + head + frame[12 : 12 + question_octets] + rest
 
@@ -128,7 +128,8 @@ class ReadyAnswers:
         if made_from is not self._made_from or not _is_for_all(reply, frame, answer):
             return
         octets = len(reply.query._question)
-        entry = answer[2:12], octets, answer[12 + octets :], kind_of(reply.query, reply)
+        rest, kind = answer[12 + octets :], kind_of(reply.query, reply)
+        entry = answer[2:12], octets, rest, kind, tokens_for(len(answer))
         self._put(_key(frame), entry)
 
     def __len__(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from pierhead.admission import Admission
@@ -17,6 +18,7 @@ from pierhead.protocols.dns.middleware import ExtendedErrors, RateLimit
 from pierhead.protocols.dns.ready import MAX_READY_ANSWERS, MAX_READY_BYTES, ReadyAnswers
 from pierhead.protocols.dns.stacking import Stack, standard
 from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.protocols.dns.wire.query import BadQuery
 from pierhead.server.framed import framed
 from pierhead.service import Reply as AnyReply
 from pierhead.service import ServiceFunction
@@ -71,17 +73,24 @@ def serve(
 
 def _handler(layered: Stack, codec: StreamCodec, bounds: tuple[int, int]) -> FrameHandler:
     """Return the handler of frames, with ready answers where they may be."""
-    if layered.snapshot is None or not all(bounds):
-        return coded(layered.service, codec)
     limits = [layer for layer in layered.layers if isinstance(layer, RateLimit)]
-    ready = ReadyAnswers(layered.snapshot, limits[0] if limits else None, *bounds)
+    limit = limits[0] if limits else None
+    if layered.snapshot is None or not all(bounds):
+        handler = coded(layered.service, codec)
+        return handler if limit is None else _with_limited_refusals(handler, limit)
+    ready = ReadyAnswers(layered.snapshot, limit, *bounds)
     answer_query, snapshot = layered.service, layered.snapshot
     decode, encode = codec.decode, codec.encode
 
     async def answer_frame(frame: bytes, context: Context) -> AnyReply[bytes]:
         made_from = snapshot()
         # A service with a snapshot gives one reply; rate limiting may withhold it.
-        query = decode(frame)
+        try:
+            query = decode(frame)
+        except BadQuery:
+            if limit is not None and limit.withholds_refusal(context.peer, context.via):
+                return None
+            raise
         try:
             reply = await answer_query(query, context)
         except PeerError as error:
@@ -94,3 +103,18 @@ def _handler(layered: Stack, codec: StreamCodec, bounds: tuple[int, int]) -> Fra
         return answer
 
     return FrameHandler(answer_frame, codec.reject, ready)
+
+
+def _with_limited_refusals(handler: FrameHandler, limit: RateLimit) -> FrameHandler:
+    """Return the handler, with refusals of what cannot be read held to the rate of errors."""
+    inner = handler.service
+
+    async def answer_frame(frame: bytes, context: Context) -> AnyReply[bytes]:
+        try:
+            return await inner(frame, context)
+        except BadQuery:
+            if limit.withholds_refusal(context.peer, context.via):
+                return None
+            raise
+
+    return dataclasses.replace(handler, service=answer_frame)

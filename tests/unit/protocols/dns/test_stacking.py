@@ -151,12 +151,15 @@ def refusal(error, frame=None, **settings):
     ],
 )
 def test_a_failure_says_why_without_saying_what_is_inside(error, words):
-    response = refusal(error, extended_errors=True)
+    frame = build_query(7, b"\x20" + bytes(32) + b"\0", iana.A, edns=Edns())
+    response = refusal(error, frame, extended_errors=True)
     assert response.rcode == iana.SERVFAIL
     ((code, data),) = response.edns.options
     assert (code, data[:2]) == (iana.OPTION_EXTENDED_ERROR, b"\x00\x00")
     assert words in data
     assert refusal(error).edns.options == ()
+    # No rate limit has seen it: no more than twice what was asked, as in this short one.
+    assert refusal(error, extended_errors=True).edns.options == ()
 
 
 async def test_what_layers_refuse_is_explained_as_well():

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, TypeAlias
 from pierhead.context import Context
 from pierhead.errors import ServiceError, ServiceFailed
 from pierhead.middleware.replies import Replies
+from pierhead.protocols.dns.codec import WITHHELD
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.service import Reply as AnyReply
@@ -137,7 +138,8 @@ def _prepare_refusal(failure: ServiceError, afters: _Passed, query: Query) -> No
     RFC 7873 §5.3: a client that expects a cookie discards an answer without, even SERVFAIL.
     """
     reply = failure.reply if isinstance(failure.reply, Reply) else Reply(query, iana.SERVFAIL)
-    failure.reply = _rest(reply, afters, query)
+    sent = _rest(reply, afters, query)
+    failure.reply = WITHHELD if sent is None else sent
 
 
 def _rest(reply: Any, afters: _Passed, query: Query) -> AnyReply[Reply]:

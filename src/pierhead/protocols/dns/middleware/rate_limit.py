@@ -5,13 +5,19 @@ network they go to and by what they say, and beyond the rate they are not sent: 
 silence, sometimes cut to a TC bit, on which a genuine client comes back over TCP. Only datagrams
 are counted: a stream begins with a handshake that nobody can forge.
 
-What counts as the same answer: the same set of records (all names that a wildcard stands for
-together); all absent types of one name; all absent names of one zone; all referrals to one zone;
-all errors.
+What counts as the same answer: the same set of records, whatever it was asked by (an alias asked
+with any type, all names that a wildcard or a pattern stands for together); all absent types of one
+name, or of all names of one wildcard; all absent names of one zone; all referrals to one zone; all
+errors, those of messages that cannot be read included.
+
+A large answer counts as several, so that those of a signed zone are worth no more than others.
+docs/decisions/0025-what-rate-limiting-counts.md
 """
 
 from __future__ import annotations
 
+import os
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import ClassVar, TypeAlias
 
@@ -28,7 +34,7 @@ from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.rate import Rate
 
-__all__ = ["LIMITS", "Kind", "RateLimit", "kind_of", "rate_limit"]
+__all__ = ["LIMITS", "Kind", "RateLimit", "kind_of", "rate_limit", "tokens_for"]
 
 _METRIC = "responses_limited_total{action=…}"
 _EFFECT = "at construction"
@@ -39,7 +45,8 @@ PER_SECOND = Limit(
     minimum=0.001,
     maximum=1_000_000.0,
     unit="responses/s",
-    meaning="How many like answers a second one network gets in the long run.",
+    meaning="How many like answers a second one network gets in the long run; one of more than "
+    "512 octets counts as one more for each further 512.",
     source="NSD's rrl-ratelimit, 200",
     metric=_METRIC,
     effect=_EFFECT,
@@ -103,11 +110,18 @@ MAX_ENTRIES = Limit(
 LIMITS = (PER_SECOND, BURST, SLIP, IPV4_PREFIX, IPV6_PREFIX, MAX_ENTRIES)
 
 #: Kinds of answers that are told apart.
-_ANSWER, _NODATA, _NXDOMAIN, _REFERRAL, _ERROR = range(5)
+_ANSWER, _NODATA, _NXDOMAIN, _REFERRAL, _ERROR = (bytes((number,)) for number in range(5))
 
-#: What is said: the kind of answer, the name it is about, and the type.
-Kind: TypeAlias = tuple[int, bytes, int]
-_Key: TypeAlias = tuple[int, bytes, int, bytes, int]
+#: What is said: the kind of answer, the type, and the name it is about.
+Kind: TypeAlias = bytes
+#: A network and a kind as one number, so that long names take no memory. Nobody can choose two
+#: alike: Python's hash of octets is keyed, and the salt is secret even where its key is not.
+_Key: TypeAlias = int
+
+#: The largest answer that counts as one.
+_OCTETS_PER_TOKEN = 512
+#: No datagram carries more, as servers are configured (RFC 9715).
+_MOST_OCTETS = 1232
 
 #: What is known of a network that is not remembered: its bucket is full, nothing was withheld.
 _FRESH = 0, 0
@@ -196,16 +210,17 @@ class RateLimit(Layer):
         self.metrics = metrics
         self._dropped = metrics.counter("responses_limited_total", action="drop")
         self._slipped = metrics.counter("responses_limited_total", action="slip")
-        # Ordered by last use, which is the order of insertion: when the bucket is full again,
-        # and how many answers have been withheld since it last was.
-        self._entries: dict[_Key, tuple[int, int]] = {}
+        self._salt = os.urandom(16)
+        # Ordered by last use: when the bucket is full again, and how many answers have been
+        # withheld since it last was. A plain dict would be walked from its first hole on.
+        self._entries: OrderedDict[_Key, tuple[int, int]] = OrderedDict()
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply | None:
         """Send the reply, cut it or keep it back."""
         key = self._key(context.peer, context.via, kind_of(query, reply))
         if key is None or context.get(ValidCookie) is not None:
             return reply
-        withheld = self._count(key)
+        withheld = self._count(key, tokens_for(_octets_of(reply)))
         # Who is exempt is asked last: most answers are within the rate.
         if not withheld or (self._exempt is not None and self._exempt.lists(context.peer)):
             return reply
@@ -217,7 +232,17 @@ class RateLimit(Layer):
         _note(context, "beyond the rate: the answer is not sent")
         return None
 
-    def admits(self, peer: Peer, via: Via, kind: Kind) -> bool:
+    def withholds_refusal(self, peer: Peer, via: Via) -> bool:
+        """Tell whether the refusal of a message that cannot be read is not to be sent.
+
+        It meets no layer, since there is no query; it is counted with all errors.
+        """
+        if self.admits(peer, via, _ERROR):
+            return False
+        self._dropped.value += 1
+        return True
+
+    def admits(self, peer: Peer, via: Via, kind: Kind, tokens: int = 1) -> bool:
         """Tell whether an answer of this kind may be sent at once, and count it if so.
 
         Where it may not, nothing is counted: the query goes through the layers, which decide.
@@ -226,13 +251,13 @@ class RateLimit(Layer):
         if key is None:
             return True
         entries = self._entries
-        taken = self._rate.take(entries.get(key, _FRESH)[0], int(self._now() * 1e9))
+        taken = self._rate.take(entries.get(key, _FRESH)[0], int(self._now() * 1e9), tokens)
         if taken is None:
             return self._exempt is not None and self._exempt.lists(peer)
-        entries.pop(key, None)
         entries[key] = taken, 0
+        entries.move_to_end(key)
         if len(entries) > self._max_entries:
-            del entries[next(iter(entries))]
+            entries.popitem(last=False)
         return True
 
     def __len__(self) -> int:
@@ -248,18 +273,24 @@ class RateLimit(Layer):
         network = source[:octets]
         if mask is not None:
             network = network[:-1] + bytes((network[-1] & mask,))
-        return len(source), network, *kind
+        # Networks of either family have a length of their own, so no two keys run together.
+        return (
+            hash(self._salt + network + kind)
+            if len(source) == 4
+            else hash(kind + self._salt + network)
+        )
 
-    def _count(self, key: _Key) -> int:
+    def _count(self, key: _Key, tokens: int) -> int:
         """Count an answer; return 0 to send it, else how many have been withheld in a row."""
         entries = self._entries
-        full_at, withheld = entries.pop(key, _FRESH)
-        taken = self._rate.take(full_at, int(self._now() * 1e9))
+        full_at, withheld = entries.get(key, _FRESH)
+        taken = self._rate.take(full_at, int(self._now() * 1e9), tokens)
         # An answer withheld costs nothing, but keeps its entry from being forgotten.
         withheld = 0 if taken is not None else withheld + 1
         entries[key] = full_at if taken is None else taken, withheld
+        entries.move_to_end(key)
         if len(entries) > self._max_entries:
-            del entries[next(iter(entries))]
+            entries.popitem(last=False)
         return withheld
 
 
@@ -273,15 +304,34 @@ def kind_of(query: Query, reply: Reply) -> Kind:
     rcode = reply.rcode
     if rcode == iana.NOERROR:
         if reply.answer:
-            # The set's own owner, not the name it is shown under: one for all of a wildcard.
-            return _ANSWER, reply.answer[0][1].owner.lower(), query._qtype
+            # The set that answered: its own owner, not the name it is shown under, and its own
+            # type, not the one asked for, which is anything where an alias answers.
+            rrset = reply.answer[0][1]
+            owner = reply.made_by or rrset.owner.lower()
+            return _ANSWER + rrset.rtype.to_bytes(2, "big") + owner
         if reply.authority and not reply.authoritative:
-            return _REFERRAL, reply.authority[0][1].owner.lower(), 0
-        return _NODATA, query._qname.lower(), 0
+            return _REFERRAL + reply.authority[0][1].owner.lower()
+        return _NODATA + (reply.made_by or query._qname.lower())
     if rcode == iana.NXDOMAIN:
-        zone = reply.authority[0][1].owner.lower() if reply.authority else b""
-        return _NXDOMAIN, zone, 0
-    return _ERROR, b"", 0
+        return _NXDOMAIN + (reply.authority[0][1].owner.lower() if reply.authority else b"")
+    return _ERROR
+
+
+def tokens_for(octets: int) -> int:
+    """Return how many answers one of this size counts as."""
+    return 1 + min(octets, _MOST_OCTETS) // _OCTETS_PER_TOKEN
+
+
+def _octets_of(reply: Reply) -> int:
+    """Return about how long the message becomes; names are counted as if compressed."""
+    octets = 12 + len(reply.query._question)
+    for section in (reply.answer, reply.authority, reply.glue, reply.additional):
+        for _, rrset in section:
+            for rdata in rrset.rdatas:
+                octets += 12 + len(rdata)
+        if octets > _MOST_OCTETS:
+            break
+    return octets
 
 
 def _note(context: Context, text: str) -> None:

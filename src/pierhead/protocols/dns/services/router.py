@@ -34,11 +34,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Functions:
-    """The functions of one pattern, by type; ``every`` answers the types that have none."""
+    """The functions of one pattern, by type; ``every`` answers the types that have none.
 
-    __slots__ = ("by_type", "every")
+    Args:
+        wildcard: the pattern's owner where it is one, in wire form; else empty.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("by_type", "every", "wildcard")
+
+    def __init__(self, wildcard: Name) -> None:
+        self.wildcard = wildcard
         self.by_type: dict[int, Service[Query, Reply]] = {}
         self.every: Service[Query, Reply] | None = None
 
@@ -105,7 +110,11 @@ class Router:
         numbers = [iana.type_number(text) for text in types]
         wildcard = pattern == "*" or pattern.startswith("*.")
         where = _key(pattern[2:] or "." if wildcard else pattern)
-        functions = (self._below if wildcard else self._exact).setdefault(where, _Functions())
+        functions = (
+            self._below.setdefault(where, _Functions(b"\x01*" + where))
+            if wildcard
+            else self._exact.setdefault(where, _Functions(b""))
+        )
 
         def register(function: F) -> F:
             service = as_service(function)
@@ -136,6 +145,8 @@ class Router:
             answer: Answer = Reply(query, authoritative=True)
         else:
             answer = await function(query, context)
+        if functions.wildcard and isinstance(answer, Reply) and not answer.made_by:
+            answer = answer.made_from(functions.wildcard)
         if service is None or not isinstance(answer, Reply) or not _is_negative(answer):
             return answer
         if trace is not None:
@@ -143,7 +154,14 @@ class Router:
                 "router", f"{to_text(mounted_at)} is asked for its SOA record", "RFC 2308 §2"
             )
         soa = await _find_soa(service, mounted_at, query, context)
-        return Reply(query, answer.rcode, True, authority=soa, options=answer.options)
+        return Reply(
+            query,
+            answer.rcode,
+            True,
+            authority=soa,
+            options=answer.options,
+            made_by=answer.made_by,
+        )
 
     def _find(self, name: Name) -> tuple[_Functions | None, Service[Query, Reply] | None, Name]:
         """Return the functions for a name, if any come first, and the nearest mounted service."""

@@ -115,6 +115,7 @@ class ZoneService:
             found.authority,
             glue=found.glue,
             additional=found.additional,
+            made_by=found.made_by,
         )
 
 

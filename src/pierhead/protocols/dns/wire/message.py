@@ -233,6 +233,9 @@ class Reply:
         options: EDNS options, sent where the query had an OPT record.
         truncated: say TC and leave the records out, whether or not they fit.
         padding: pad the message to a multiple of this many octets (RFC 7830); 0 for none.
+        made_by: the name that stands for all names that are answered alike, such as the owner of
+            a wildcard; empty where the reply is this name's alone, or its first set tells. Response
+            rate limiting counts by it.
     """
 
     __slots__ = (
@@ -241,6 +244,7 @@ class Reply:
         "authoritative",
         "authority",
         "glue",
+        "made_by",
         "options",
         "padding",
         "query",
@@ -261,6 +265,7 @@ class Reply:
         options: Options = (),
         truncated: bool = False,
         padding: int = 0,
+        made_by: Name = b"",
     ) -> None:
         self.query = query
         self.rcode = rcode
@@ -272,6 +277,7 @@ class Reply:
         self.options = options
         self.truncated = truncated
         self.padding = padding
+        self.made_by = made_by
 
     def having(self, code: int, data: bytes) -> Reply:
         """Return a copy with this EDNS option, in place of any with the same code."""
@@ -279,6 +285,12 @@ class Reply:
         option = (code, data)
         kept = [each for each in self.options if each[0] != code] if self.options else ()
         copy.options = (*kept, option)
+        return copy
+
+    def made_from(self, name: Name) -> Reply:
+        """Return a copy that says which name it stands for, in wire form; see ``made_by``."""
+        copy = self._copy()
+        copy.made_by = name
         return copy
 
     def padded(self, block: int) -> Reply:
@@ -311,6 +323,7 @@ class Reply:
         copy.options = self.options
         copy.truncated = self.truncated
         copy.padding = self.padding
+        copy.made_by = self.made_by
         return copy
 
     def __repr__(self) -> str:

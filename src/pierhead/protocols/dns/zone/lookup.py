@@ -43,6 +43,8 @@ class Found:
             truncated (RFC 9471 §2).
         additional: addresses that may be left out without a word.
         steps: how the answer came about; empty unless asked for.
+        made_by: the owner of the wildcard that a negative answer comes from; empty where it does
+            not come from one.
     """
 
     __slots__ = (
@@ -51,6 +53,7 @@ class Found:
         "authoritative",
         "authority",
         "glue",
+        "made_by",
         "rcode",
         "steps",
     )
@@ -64,6 +67,7 @@ class Found:
         glue: Section = (),
         additional: Section = (),
         steps: tuple[str, ...] = (),
+        made_by: Name = b"",
     ) -> None:
         self.rcode = rcode
         self.authoritative = authoritative
@@ -72,6 +76,7 @@ class Found:
         self.glue = glue
         self.additional = additional
         self.steps = steps
+        self.made_by = made_by
 
 
 def lookup(
@@ -156,6 +161,7 @@ class _Walk:
         #: The last set of the answer that is no signature, as a section has it.
         self.last: tuple[Name, RRset] | None = None
         self.steps: list[str] | None = [] if trace else None
+        self.made_by: Name = b""
 
     def found(self) -> Found:
         """Return what has been collected."""
@@ -167,6 +173,7 @@ class _Walk:
             tuple(self.glue),
             tuple(self.additional),
             tuple(self.steps or ()),
+            self.made_by,
         )
 
     def follow(self, qname: Name) -> None:
@@ -231,6 +238,8 @@ class _Walk:
         alias = None if matching else node.sets.get(iana.CNAME)
         if alias is None and not matching:
             self._note("3a: {} exists, without records of this type", qname)
+            if closest is not None and not self.answer:
+                self.made_by = b"\x01*" + closest
             self._deny(zone)
             if self._chain is not None:
                 key = qname.lower()
