@@ -78,6 +78,14 @@ def test_a_client_subnet_is_read_exactly_if_its_address_has_the_bits_it_says(fam
             parse_client_subnet(refused)
 
 
+@pytest.mark.rfc("7871", "7.2.1")
+@settings(deadline=None)
+@given(st.integers(3, 65535), st.integers(0, 255), st.binary(max_size=32))
+def test_a_client_subnet_of_a_family_that_nobody_knows_is_refused(family, source, address):
+    with pytest.raises(DecodeError, match="family"):
+        parse_client_subnet(family.to_bytes(2, "big") + bytes((source, 0)) + address)
+
+
 @settings(deadline=None)
 @given(CLIENTS, ADDRESSES, TIMES, SECRETS, st.integers(-(2**31) + 1, 2**31 - 1))
 def test_a_cookie_that_was_made_is_known_at_any_time(client, address, made, secret, later):

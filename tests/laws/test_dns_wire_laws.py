@@ -152,7 +152,9 @@ def answered_or_dropped(frame):
         assert reply is not None
     assert reply[:2] == frame[:2]
     assert reply[2] & 0x80
-    assert (reply[2] ^ frame[2]) & 0x79 == 0  # opcode and RD
+    assert (reply[2] ^ frame[2]) & 0x78 == 0
+    # RD is a query's.
+    assert reply[2] & 1 == (0 if frame[2] & 0x78 else frame[2] & 1)
     assert len(reply) <= 512
     parse_response(reply)
 

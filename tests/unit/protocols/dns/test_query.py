@@ -6,6 +6,7 @@ import pytest
 
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import Edns, build_opt
+from pierhead.protocols.dns.wire.encode import encode_refusal
 from pierhead.protocols.dns.wire.query import BadQuery, build_query, parse_query
 from pierhead.protocols.dns.wire.record import Record
 
@@ -174,3 +175,31 @@ def test_a_reply_has_the_records_that_the_question_type_stands_for(qtype, kept):
     ]
     answer = query.reply(*records).answer
     assert [iana.type_text(rrset.rtype) for _, rrset in answer] == kept
+
+
+@pytest.mark.rfc("6891", "6.1.1")
+@pytest.mark.parametrize("versions", [(0, 0), (1, 0), (0, 1), (1, 1), (255, 3)])
+def test_more_than_one_opt_is_a_format_error_whatever_their_versions(versions):
+    opts = b"".join(build_opt(Edns(4096, True, version)) for version in versions)
+    error = refused(message(QUESTION + opts, counts=(1, 0, 0, len(versions))))
+    assert error.rcode == iana.FORMERR
+    assert error.reason == "more than one OPT"
+
+
+def test_an_unknown_version_among_other_records_is_told():
+    record = b"\x00\x00\x01\x00\x01\x00\x00\x00\x00\x00\x04\x7f\x00\x00\x01"
+    opt = build_opt(Edns(4096, True, 1))
+    error = refused(message(QUESTION + record + opt, counts=(1, 0, 0, 2)))
+    assert (error.rcode, error.do) == (iana.BADVERS, True)
+
+
+@pytest.mark.rfc("1035", "4.1.1")
+@pytest.mark.parametrize("opcode", range(16))
+@pytest.mark.parametrize("bits", [0x0000, 0x0100, 0x07F0])
+def test_a_refusal_has_the_opcode_and_no_bit_that_is_not_a_querys(opcode, bits):
+    """RD comes back with the opcode QUERY alone; AA, TC, RA, Z, AD and CD never do."""
+    flags = opcode << 11 | bits
+    frame = message(QUESTION, flags=flags, counts=(2, 0, 0, 0))
+    sent = int.from_bytes(encode_refusal(refused(frame), frame, 1232)[2:4], "big")
+    assert sent >> 11 == 16 | opcode
+    assert sent & 0x07F0 == (bits & 0x0100 if opcode == 0 else 0)

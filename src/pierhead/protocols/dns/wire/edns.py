@@ -37,8 +37,8 @@ _OPT = Struct("!BHHBBHH")
 _OPTION = Struct("!HH")
 _SUBNET = Struct("!HBB")
 _DO = 0x8000
-#: RFC 7871 §6: how many bits an address has, by family.
-_ADDRESS_BITS = {1: 32, 2: 128}
+#: RFC 7871 §6: how many bits an address has, by family; a client that tells nothing may say 0.
+_ADDRESS_BITS = {0: 0, 1: 32, 2: 128}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +127,9 @@ def parse_client_subnet(data: bytes) -> ClientSubnet:
         raise DecodeError(f"client subnet of {len(data)} octets, expected 4 or more")
     family, source, scope = _SUBNET.unpack_from(data)
     address = data[4:]
-    # "FAMILY, 2 octets": a client that tells nothing, as dig +subnet=0, may say 0.
-    bits = _ADDRESS_BITS.get(family, 0)
+    bits = _ADDRESS_BITS.get(family)
+    if bits is None:  # RFC 7871 §7.2.1: "a FAMILY field it doesn't know" gets FORMERR
+        raise DecodeError(f"client subnet of family {family}, expected 1 (IPv4) or 2 (IPv6)", 0)
     if source > bits:
         raise DecodeError(f"client subnet of {source} bits in family {family}, expected {bits}", 2)
     if scope:

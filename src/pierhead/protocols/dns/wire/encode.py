@@ -100,7 +100,9 @@ def encode_refusal(error: BadQuery, frame: bytes, payload: int, options: Options
     """
     ident, flags, *_ = HEADER.unpack_from(frame)
     opt = b"" if error.do is None else build_opt(Edns(payload, error.do, 0, options), error.rcode)
-    flags = QR | flags & (OPCODE_MASK | RD) | error.rcode & 15
+    # RD is about queries (RFC 1035 §4.1.1); other opcodes have no such bit to copy.
+    copied = OPCODE_MASK if flags & OPCODE_MASK else RD
+    flags = QR | flags & copied | error.rcode & 15
     counts = 1 if error.question else 0, 0, 0, 1 if opt else 0
     return HEADER.pack(ident, flags, *counts) + error.question + opt
 

@@ -153,6 +153,7 @@ def _parse_with_records(frame: bytes, question: bytes, qtype: int, qclass: int) 
     ident, flags, _, answers, authorities, additionals = HEADER.unpack_from(frame)
     payload, do = -1, False
     options = _NO_OPTIONS
+    version: BadQuery | None = None
     position = 12 + len(question)
     first_additional = answers + authorities
     for index in range(first_additional + additionals):
@@ -163,10 +164,18 @@ def _parse_with_records(frame: bytes, question: bytes, qtype: int, qclass: int) 
                 raise BadQuery("OPT outside the additional section", position, question=question)
             if owner_end != position + 1:
                 raise BadQuery("OPT not owned by the root", position, question=question)
-            if payload >= 0:
+            if payload >= 0 or version is not None:
                 raise BadQuery("more than one OPT", position, question=question, do=do)
-            payload, do, options, end = _parse_opt(frame, position, question)
+            try:
+                payload, do, options, end = _parse_opt(frame, position, question)
+            except BadQuery as bad:
+                if bad.rcode != iana.BADVERS:
+                    raise
+                # RFC 6891 §6.1.1: more than one OPT is FORMERR, whatever their versions are.
+                version, do = bad, bool(bad.do)
         position = end
+    if version is not None:
+        raise version
     if position != len(frame):
         raise _left_over(position, question, do if payload >= 0 else None)
     qname = question[:-4] or b"\x00"
