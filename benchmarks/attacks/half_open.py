@@ -111,7 +111,8 @@ async def attack(port: int, source: str, beginning: bytes, tls: ssl.SSLContext |
 
 def main() -> None:
     """Attack a server of lines, and one behind TLS."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as folder:
         key, cert = Path(folder, "key.pem"), Path(folder, "cert.pem")
         request = f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=a -keyout {key} -out {cert}"

@@ -92,6 +92,7 @@ IMPURE_IMPORTS = frozenset(
 #: Where an import may stand inside a function, and why: (importing module, imported module).
 #: ``x.*`` is everything below x, ``*`` everything.
 LATE: dict[tuple[str, str], str] = {
+    ("runtime.run", "resource"): "there is none on Windows",
     ("", "*"): "the front door resolves its names when they are used (PEP 562)",
     ("protocols.dns", "*"): "a protocol's front door, likewise",
     ("protocols.lines", "*"): "a protocol's front door, likewise",

@@ -11,6 +11,7 @@ again. What is done at every other signal: `pierhead.runtime.signals`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
@@ -104,6 +105,23 @@ def _check_that_run_may_block() -> None:
     )
 
 
+def allow_descriptors(wanted: int) -> None:
+    """Raise the soft limit of open descriptors to what is wanted, as far as the hard one allows.
+
+    The usual soft limit, 1,024, is there for programs that use select(). A server with as many
+    connections would meet it before its own limit, and its own is the one that says who gives way.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):  # a container may forbid it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def event_loop_runner(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the fastest loop there is: uvloop where installed, else asyncio's."""
     factory: Callable[[], asyncio.AbstractEventLoop] | None = None
@@ -150,6 +168,7 @@ async def serve_until_signal(
     Returns:
         Whether the stop lost nothing.
     """
+    allow_descriptors(server.descriptors_wanted)
     with ExitStack() as undo:
         if signals is None:
             signals = undo.enter_context(Signals())

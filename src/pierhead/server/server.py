@@ -47,6 +47,9 @@ _PLURALS = {
     Transport.SEQPACKET: "seqpacket connections",
 }
 
+#: For listeners, logs, zones, and whatever a program has open beside its connections.
+_SPARE_DESCRIPTORS = 512
+
 #: How long cancelled work may take to unwind after the drain timeout; it has been named lost.
 _UNWIND_S = 1.0
 
@@ -246,6 +249,17 @@ class Server:
         return max(options.drain_timeout for options in self._options_everywhere())
 
     @property
+    def descriptors_wanted(self) -> int:
+        """How many descriptors every connection that may be open takes, and some to spare."""
+        connections = sum(
+            AtAddress.of(spec).max_connections or options.max_connections
+            for options, groups in zip(self._options, self._groups, strict=True)
+            for group in groups
+            for spec in _specs(group)
+        )
+        return connections + _SPARE_DESCRIPTORS
+
+    @property
     def in_flight(self) -> int:
         """How many requests are being worked on."""
         return sum(server.in_flight for _, server in self._servers)
@@ -306,10 +320,16 @@ class Server:
             buffers=self._buffers,
             workers=self._workers,
             budget=self._budget,
+            relieve=self._relieve,
             on_lost=self.lost.add,
             wake_sweep=self._sweep.wake,
             on_error=self._on_error,
         )
+
+    def _relieve(self) -> None:
+        """Have the listener with most connections give some up: there are no more descriptors."""
+        streams = [server for _, server in self._servers if isinstance(server, StreamServer)]
+        max(streams, key=len).relieve()
 
     def _serve_datagrams(
         self, endpoint: Endpoint, owner: int, listener: DatagramListener

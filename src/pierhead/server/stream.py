@@ -55,6 +55,13 @@ _SHORTEST_BACK_OFF_S = 0.05
 _ACCEPTS_PER_TURN = 16
 #: Connections that have given way and are not gone yet; a service may hold its requests fast.
 _LEAVING = 64
+#: Connections given up when the process is out of descriptors, and for how long no more are held.
+_RELIEF = 64
+_RELIEF_S = 60.0
+
+
+#: A network that holds nothing.
+_NOBODY: Network = object()
 
 
 class _Arriving:
@@ -86,6 +93,8 @@ class StreamServer:
         options: the limits in force, where the address does not say otherwise; change them
             with `reconfigure`.
         on_lost: told of every accepted request that will not be answered.
+        relieve: called when the process is out of descriptors; has the `relieve` called of
+            the server that holds most of them.
         wake_sweep: called when a connection opens, so that the owner sweeps deadlines.
         on_error: told of everything that goes wrong here.
     """
@@ -103,6 +112,7 @@ class StreamServer:
         buffers: BufferSource,
         workers: Workers,
         budget: FrameBudget,
+        relieve: Callable[[], None],
         on_lost: Callable[[Lost], None],
         wake_sweep: Callable[[], None],
         on_error: OnError | None = None,
@@ -117,6 +127,9 @@ class StreamServer:
         self._read_buffer = ReadBuffer(buffers)
         self._workers = workers
         self._budget = budget
+        self._relieve = relieve
+        self._most_for_now: int | None = None
+        self._most_until = 0.0
         self._usual_via = Via(
             transport=listener.transport,
             scheme=listener.local.partition(":")[0],
@@ -236,6 +249,8 @@ class StreamServer:
                 return
             except Exception as error:  # whatever it is: one listener's trouble, and for a while
                 self._report_accept_error(error)
+                if isinstance(error, OutOfDescriptors):
+                    self._relieve()
                 await asyncio.sleep(back_off * random.uniform(0.75, 1.25))
                 back_off = min(2 * back_off, self._at.longest_back_off)
                 continue
@@ -348,7 +363,28 @@ class StreamServer:
 
     @property
     def _max_connections(self) -> int:
-        return self._at.max_connections or self.options.max_connections
+        most = self._at.max_connections or self.options.max_connections
+        if self._most_for_now is None:
+            return most
+        if self._clock.monotonic() >= self._most_until:
+            self._most_for_now = None
+            return most
+        return min(most, self._most_for_now)
+
+    def relieve(self) -> None:
+        """Give up some connections, and hold no more than are left for a while.
+
+        The process is out of descriptors: from now on this listener is full, and whoever holds
+        most of its places gives way, as if that had been its limit.
+        """
+        if self.options.when_full == "evict":
+            self._most_for_now = max(1, len(self) - _RELIEF)
+            self._most_until = self._clock.monotonic() + _RELIEF_S
+            for _ in range(_RELIEF):
+                victim = self._places.gives_way(_NOBODY)
+                if victim is None:
+                    break
+                self._evict(victim)
 
     def _makes_room(self, newcomer: Network) -> bool:
         """Make room for one more, at the cost of another; count it where that cannot be."""

@@ -56,6 +56,22 @@ def test_a_signal_drains_what_was_accepted(tmp_path: Path, number: signal.Signal
         assert running.process.wait(10) == 0
 
 
+def test_descriptors_are_allowed_for_every_connection_there_may_be(tmp_path: Path) -> None:
+    """The soft limit, 256 here, would be met long before ``max_connections``."""
+    program = tmp_path / "shout.py"
+    program.write_text(
+        "import resource\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE,\n"
+        "                   (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n"
+        + SLOW.format(body="pass", drain=1, end="return line")
+    )
+    with Running([sys.executable, str(program)], cwd=tmp_path) as running:
+        running.line("ready")
+        limits = Path(f"/proc/{running.process.pid}/limits").read_text()
+    (row,) = [row for row in limits.splitlines() if row.startswith("Max open files")]
+    assert int(row.split()[3]) == 1024 + 512
+
+
 FOREVER = "yield 'begun'\n    await asyncio.sleep(1000)"
 
 STUBBORN = """yield 'begun'

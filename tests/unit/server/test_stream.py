@@ -15,7 +15,7 @@ from pierhead.buffer import BufferPool
 from pierhead.codec import Lines
 from pierhead.context import Peer, Transport
 from pierhead.endpoint import FrameHandler
-from pierhead.listener.base import Arrival
+from pierhead.listener.base import Arrival, OutOfDescriptors
 from pierhead.metrics import Metrics
 from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.framed import framed
@@ -100,6 +100,7 @@ class Bench:
             metrics=self.metrics,
             workers=Workers(),
             budget=FrameBudget(),
+            relieve=lambda: self.server.relieve(),
             buffers=BufferPool(),
             on_lost=self.lost.append,
             wake_sweep=lambda: None,
@@ -141,6 +142,38 @@ async def test_when_full_the_connection_idle_longest_gives_way() -> None:
     assert first.transport.aborted
     assert not second.transport.closed
     assert not third.closed
+    await it.stop()
+
+
+@pytest.mark.parametrize("when_full", ["evict", "refuse"])
+async def test_out_of_descriptors_the_largest_network_gives_way_as_if_the_listener_were_full(
+    when_full: str,
+) -> None:
+    it = Bench(linger_timeout=0, when_full=when_full)
+    flood = [await it.connect("flood") for _ in range(100)]
+    honest = await it.connect("honest")
+    it.listener.queue.put_nowait(OutOfDescriptors(errno.EMFILE, "Too many open files", 0))
+    async with asyncio.timeout(10):
+        while not it.metrics.total("accept_errors_total"):
+            await asyncio.sleep(0)
+        late = FakeAccepted("late")
+        it.listener.queue.put_nowait(late)
+        while not late.transport.protocol:
+            await asyncio.sleep(0.001)
+    await settle()
+    gave_way = sum(one.transport.aborted for one in flood)
+    # One more for the latecomer: 64 descriptors stay free.
+    assert gave_way == (65 if when_full == "evict" else 0)
+    assert not honest.transport.aborted
+    assert not late.transport.aborted
+    if when_full == "evict":
+        await it.connect("later")  # no descriptor more than there were
+        assert len(it.server) <= 101 - 64 + 1
+        it.clock.now += 61
+        held = len(it.server)
+        await it.connect("much later")
+        assert len(it.server) == held + 1
+    it.server.abort("end")
     await it.stop()
 
 
