@@ -6,6 +6,7 @@ that the reference documentation is generated from.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pierhead.errors import UsageError
@@ -26,6 +27,7 @@ class Limit:
         source: the RFC and section, or the daemon or measurement the default comes from.
         metric: the counter that moves when the limit is reached; or ``none:`` and why.
         effect: when a change made while running takes effect.
+        may_be_off: whether ``"off"`` is a value too, for no limit.
     """
 
     name: str
@@ -37,15 +39,19 @@ class Limit:
     source: str
     metric: str
     effect: str
+    may_be_off: bool = False
 
-    def check(self, value: float) -> float:
-        """Return the value if it lies in the range.
+    def check(self, value: float | str) -> float:
+        """Return the value if it lies in the range; infinity for ``"off"`` where that may be.
 
         Raises:
             UsageError: it does not, or is no number.
         """
+        if value == "off" and self.may_be_off:
+            return math.inf
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise UsageError(f"{self.name} is {value!r}, expected a number of {self.unit}")
+            expected = f"a number of {self.unit}" + (" or 'off'" if self.may_be_off else "")
+            raise UsageError(f"{self.name} is {value!r}, expected {expected}")
         if not self.minimum <= value <= self.maximum:  # also refuses NaN
             raise UsageError(
                 f"{self.name} is {value:g} {self.unit}, "

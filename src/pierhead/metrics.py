@@ -1,7 +1,8 @@
 """Counters and gauges: what servers count, and nothing a service could count itself.
 
 A metric is a name and labels; `Metrics.snapshot` gives all of them as plain numbers. Every
-drop is counted in ``dropped_total`` with a ``reason``.
+drop is counted in ``dropped_total`` with a ``reason``. What is received adds up to what became of
+it; docs/explanation/the-path.md has the sum.
 """
 
 from __future__ import annotations

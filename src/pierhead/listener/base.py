@@ -15,6 +15,7 @@ Memory networks and a user's own objects come through the same door.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
@@ -30,6 +31,7 @@ __all__ = [
     "Datagram",
     "DatagramListener",
     "Handshaking",
+    "HasSocket",
     "Identified",
     "Listener",
     "ListenerEnded",
@@ -164,6 +166,16 @@ def credentials_of(accepted: Accepted) -> Credentials | None:
 
 class ListenerEnded(Exception):
     """There will be no further connection: standard input was served, an object is through."""
+
+
+@runtime_checkable
+class HasSocket(Protocol):
+    """A listener over a socket of the system."""
+
+    @property
+    def socket(self) -> socket.socket:
+        """The socket; it stays the listener's to close."""
+        ...
 
 
 class OutOfDescriptors(OSError):

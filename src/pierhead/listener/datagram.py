@@ -117,6 +117,11 @@ class SocketDatagramListener:
         """Return the sender of a datagram."""
         return self._io.peer(reply_to)
 
+    @property
+    def socket(self) -> socket.socket:
+        """The socket, for options that no address has; it stays this object's to close."""
+        return self._sock
+
     def fileno(self) -> int:
         """Return the descriptor of the socket; it stays this object's."""
         return self._sock.fileno()

@@ -167,6 +167,11 @@ class SocketStreamListener:
             self._watched_by.remove_reader(self._sock.fileno())
             self._watched_by = None
 
+    @property
+    def socket(self) -> socket.socket:
+        """The socket, for options that no address has; it stays this object's to close."""
+        return self._sock
+
     def fileno(self) -> int:
         """Return the descriptor of the socket; it stays this object's."""
         return self._sock.fileno()

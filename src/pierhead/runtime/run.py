@@ -20,10 +20,13 @@ from contextvars import ContextVar
 from typing import Any, TextIO, TypeVar, cast
 
 from pierhead.address import ListenSpec
+from pierhead.buffer import BufferSource
+from pierhead.clock import Clock
 from pierhead.endpoint import Application, Endpoint
 from pierhead.errors import PierheadError, UsageError
 from pierhead.failure_log import OnError
 from pierhead.listener.base import Listener
+from pierhead.metrics import Metrics
 from pierhead.runtime.early import StoppedEarly
 from pierhead.runtime.say import say
 from pierhead.runtime.signals import Signals
@@ -43,6 +46,9 @@ importing: ContextVar[str | None] = ContextVar("importing", default=None)
 def run(
     what: Endpoint | Application,
     *addresses: str | ListenSpec | Listener,
+    clock: Clock | None = None,
+    metrics: Metrics | None = None,
+    buffers: BufferSource | None = None,
     on_error: OnError | None = None,
     **options: float | str,
 ) -> None:
@@ -55,7 +61,7 @@ def run(
     Args:
         what: an endpoint, or an application, which brings its own addresses.
         addresses: where to serve the endpoint.
-        on_error: told of everything that goes wrong, as by `Server`.
+        clock, metrics, buffers, on_error: as of `Server`; give `Metrics()` to read what is counted.
         options: limits, by name; see `pierhead.server.options.LIMITS`.
 
     Any mistake but those below ends the program with a message and no traceback: exit code 2 for
@@ -71,7 +77,15 @@ def run(
     limits = cast(dict[str, Any], options)
     try:
         with Signals() as signals:
-            server = Server(what, *addresses, on_error=on_error, **limits)
+            server = Server(
+                what,
+                *addresses,
+                clock=clock,
+                metrics=metrics,
+                buffers=buffers,
+                on_error=on_error,
+                **limits,
+            )
             lost_nothing = event_loop_runner(serve_until_signal(server, signals))
     except StoppedEarly as stopped:
         say(f"stopped by {stopped} before it was ready")

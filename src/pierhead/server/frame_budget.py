@@ -74,12 +74,14 @@ class FrameBudget:
         self.left = _PER_TURN
         # Those that wait now: whoever waits again has had its share of this turn.
         begun, served = len(self._begun), len(self._served)
-        while begun and self.left > (_PER_TURN // 2 if served else 0):
-            begun -= 1
-            self._begun.popleft()()
-        while served and self.left > 0:
-            served -= 1
-            self._served.popleft()()
-        if (self._begun or self._served) and not self._is_due:
-            self._is_due = True
-            self._loop.call_soon(self._turn)
+        try:
+            while begun and self.left > (_PER_TURN // 2 if served else 0):
+                begun -= 1
+                self._begun.popleft()()
+            while served and self.left > 0:
+                served -= 1
+                self._served.popleft()()
+        finally:  # the user may have interrupted a service, and the others still wait
+            if (self._begun or self._served) and not self._is_due:
+                self._is_due = True
+                self._loop.call_soon(self._turn)

@@ -51,7 +51,7 @@ class Incoming:
             FramingError: the input cannot be cut.
         """
         if self._put_back:
-            frames, self._put_back = self._put_back, ()
+            frames, self._put_back = self._put_back[:limit], self._put_back[limit:]
             return frames
         frames = self.framer.frames(limit)
         if not frames and self.has_ended and not self.is_cut_off and self.framer.buffered:
@@ -61,7 +61,7 @@ class Incoming:
 
     def put_back(self, frames: Sequence[bytes]) -> None:
         """Keep what was taken and could not begin."""
-        self._put_back = frames
+        self._put_back = [*frames, *self._put_back]
 
     def clear(self) -> None:
         """Forget everything, and begin anew."""

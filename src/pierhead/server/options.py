@@ -111,10 +111,12 @@ LIMITS: tuple[Limit, ...] = (
         minimum=0.001,
         maximum=86_400.0,
         unit="s",
-        meaning="From a whole request to the end of its last reply's making.",
+        meaning="From a whole request to the end of its last reply's making; 'off' for as long as "
+        "it takes.",
         source="longer than any stub resolver waits",
         metric="requests_failed_total{reason=deadline}",
         effect=_NEXT_REQUEST,
+        may_be_off=True,
     ),
     Limit(
         "handshake_timeout",
@@ -319,7 +321,7 @@ class ServerOptions:
 def _checked(name: str, value: float | str) -> Any:
     words = CHOICES.get(name)
     if words is None:
-        return _limit(name).check(value)  # type: ignore[arg-type]  # which refuses text
+        return _limit(name).check(value)
     if value not in words:
         expected = f"{', '.join(words[:-1])} or {words[-1]}"
         raise UsageError(f"{name} is {value!r}, expected {expected}")

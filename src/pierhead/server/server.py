@@ -10,6 +10,7 @@ accepted is answered, and what could not be answered in time is named in `Server
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -23,7 +24,7 @@ from pierhead.context import Transport
 from pierhead.endpoint import Application, Endpoint, Reloaded
 from pierhead.errors import ListenError, PierheadError, UsageError
 from pierhead.failure_log import OnError
-from pierhead.listener.base import DatagramListener, Listener, StreamListener
+from pierhead.listener.base import DatagramListener, HasSocket, Listener, StreamListener
 from pierhead.listener.listener_set import ListenerSet
 from pierhead.listener.open import Group, open_all
 from pierhead.listener.systemd import report_unclaimed
@@ -113,6 +114,16 @@ class Server:
     def addresses(self) -> list[str]:
         """The addresses as bound, in the grammar, in the order asked."""
         return [server.listener.local for _, server in self._servers]
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """The listening sockets, in the order of the addresses that have one.
+
+        For what no option of an address says (`getsockopt`, `setsockopt`); they stay the server's,
+        and reading from them or closing them breaks it.
+        """
+        listeners = [unwrapped(server.listener) for _, server in self._servers]
+        return [one.socket for one in listeners if isinstance(one, HasSocket)]
 
     def reconfigure(self, **options: float | str) -> None:
         """Change limits while running; each says in its `Limit.effect` when it takes effect.

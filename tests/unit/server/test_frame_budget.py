@@ -105,6 +105,21 @@ async def test_whoever_has_begun_does_not_keep_the_others_from_their_turn() -> N
     assert served.count("old") >= 20
 
 
+async def test_one_that_raises_does_not_keep_the_others_waiting() -> None:
+    budget = FrameBudget()
+    served: list[str] = []
+
+    def interrupted() -> None:
+        raise RuntimeError("as the user's interruption would be")
+
+    budget.wait(interrupted, has_had_a_share=False)
+    budget.wait(lambda: served.append("next"), has_had_a_share=False)
+    budget.wait(lambda: served.append("last"), has_had_a_share=True)
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+    await settle()
+    assert served == ["next", "last"]
+
+
 async def test_a_single_connection_has_the_whole_budget() -> None:
     crowd = Crowd(1, ready=True)
     crowd.benches[0].feed(b"x\n" * 1000)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -249,6 +251,29 @@ async def test_a_sweep_stops_when_nothing_is_left_and_starts_again() -> None:
     await asyncio.sleep(0)
     assert len(steps) > 2
     sweep.stop()
+
+
+async def test_sockets_are_there_for_what_no_address_says() -> None:
+    addresses = ("tcp:127.0.0.1:0", "mem:no-socket", "udp:127.0.0.1:0")
+    async with Server(lines.serve(lines.echo), *addresses) as server:
+        stream, datagram = server.sockets
+        assert (stream.type, datagram.type) == (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+        ports = [one.getsockname()[1] for one in server.sockets]
+        assert [f":{port}" in a for port, a in zip(ports, server.addresses[::2], strict=True)]
+
+
+@pytest.mark.parametrize("wrong", ["never", None, True])
+def test_a_request_timeout_is_a_number_or_off(wrong: Any) -> None:
+    with pytest.raises(UsageError, match=r"expected a number of s or 'off'"):
+        Server(lines.serve(lines.echo), "mem:x", request_timeout=wrong)
+    with pytest.raises(UsageError, match="expected a number of s"):
+        Server(lines.serve(lines.echo), "mem:x", idle_timeout="off")
+
+
+async def test_a_request_may_take_as_long_as_it_likes_where_the_timeout_is_off() -> None:
+    server = Server(lines.serve(lines.echo), "mem:x", request_timeout="off")
+    assert server._options[0].request_timeout == math.inf
+    assert server._sweep_interval() <= 0.5
 
 
 async def test_a_sweep_over_thousands_gives_way_to_others() -> None:
