@@ -30,9 +30,20 @@ _META_RCODES = {
 }
 
 
-def mandatory() -> Mandatory:
-    """Return the layer of what every DNS server does; `stack` puts it in by itself."""
-    return Mandatory()
+def mandatory(*, strict: bool = True) -> Mandatory:
+    """Return the layer of what every DNS server does; `stack` puts it in by itself.
+
+    Args:
+        strict: refuse questions that no ordinary service can answer: types that are never data
+            (TKEY, MAILB, OPT …), and class CH. Without, such a question reaches the service, which
+            has to know what it does; replies are held to their question either way, and a message
+            with any number of questions but one stays a format error (RFC 9619 §4).
+
+    Example:
+        >>> from pierhead.protocols import dns
+        >>> relaxed = dns.stack(dns.refuse(), dns.mandatory(strict=False))
+    """
+    return Mandatory(strict=strict)
 
 
 class Mandatory(Layer):
@@ -41,11 +52,16 @@ class Mandatory(Layer):
     name: ClassVar[str] = "mandatory"
     is_constant = True
 
+    def __init__(self, *, strict: bool = True) -> None:
+        self._strict = strict
+
     def before(self, query: Query, context: Context) -> Verdict:
         """Refuse questions that no service can answer."""
         if not query.has_question:
             # No layer further out has to do with cookies (RFC 9619 §4).
             return _refuse(query, context, iana.FORMERR, "nothing is asked", "RFC 9619 §4")
+        if not self._strict:
+            return context
         rcode = _META_RCODES.get(query._qtype)
         if rcode is not None:
             text = f"{query.rtype} cannot be asked for"

@@ -67,6 +67,22 @@ async def test_class_chaos_is_refused_unless_configured():
     assert (await dns.standard(answer)(ask(rclass=3), context())).rcode == iana.REFUSED
 
 
+@pytest.mark.parametrize(("rtype", "rclass"), [("TKEY", 1), ("MAILB", 1), ("OPT", 1), ("TXT", 3)])
+async def test_relaxed_it_leaves_such_questions_to_the_service(rtype, rclass):
+    seen = []
+
+    async def knows(query, _context):
+        seen.append((query.rtype, query.qclass))
+        return query.reply(rcode=iana.REFUSED)
+
+    relaxed = dns.stack(knows, dns.mandatory(strict=False))
+    assert (await relaxed(ask("x.", rtype, rclass=rclass), context())).rcode == iana.REFUSED
+    assert seen == [(rtype, rclass)]
+    # What no mode can allow: an answer that is another query's, a message that asks nothing.
+    reply = await relaxed(ask_nothing((10, bytes(8))), context())
+    assert reply.rcode == iana.FORMERR
+
+
 async def test_a_service_cannot_answer_another_question():
     async def confused(query, _context):
         return query.asking(from_text("other."), iana.A).reply()
