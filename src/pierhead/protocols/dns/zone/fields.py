@@ -251,12 +251,20 @@ class Fields:
 
     def text(self) -> bytes:
         """Take a string of any length, without length octet."""
-        token = self.take("a string")
+        return self.octets("a string")
+
+    def octets(self, what: str) -> bytes:
+        """Take the octets that a field stands for, escapes resolved."""
+        return self.resolve(self.take(what))
+
+    def resolve(self, written: bytes, start: int = 0) -> bytes:
+        """Return the octets that a part of the field taken last stands for."""
         try:
-            return unescape(token)
+            return unescape(written)
         except ValueError:
             raise self.wrong(
-                "bad escape, expected \\ and three digits, 000 to 255, or \\X"
+                "bad escape, expected \\ and three digits, 000 to 255, or \\X",
+                offset=start + _bad_escape(written),
             ) from None
 
     # Binary data
@@ -337,6 +345,15 @@ def unescape(token: bytes) -> bytes:
 def quoted(text: bytes) -> str:
     """Return octets as a quoted character-string; `unescape` undoes it."""
     return f'"{"".join([_QUOTED[octet] for octet in text])}"'
+
+
+def _bad_escape(token: bytes) -> int:
+    """Return where the first escape that names no octet starts."""
+    for found in _ESCAPE.finditer(token):
+        digits = found[1]
+        if (int(digits) > 255) if digits is not None else found[2].isdigit():
+            return found.start()
+    return 0
 
 
 def _escaped_octet(found: re.Match[bytes]) -> bytes:

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TypeAlias
 
 from pierhead.protocols.dns.wire import iana, name
-from pierhead.protocols.dns.zone.fields import Fields, unescape
+from pierhead.protocols.dns.zone.fields import Fields
 from pierhead.protocols.dns.zone.svcb_text import read_service_binding
 
 __all__ = ["RdataReader", "rdata_reader", "read_unknown"]
@@ -233,7 +233,7 @@ def _zone_digest(fields: Fields) -> bytes:
 
 def _certification_authority(fields: Fields) -> bytes:
     flags = fields.u8()
-    tag = unescape(fields.take("a property tag"))
+    tag = fields.octets("a property tag")
     # RFC 8659 §4.1: "Tags MAY contain ASCII characters a through z, A through Z, 0 through 9".
     if not (tag.isalnum() and len(tag) < 256):
         raise fields.wrong("bad property tag, expected letters and digits, as in issue")

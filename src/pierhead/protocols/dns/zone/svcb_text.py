@@ -16,7 +16,6 @@ from pierhead.protocols.dns.zone.fields import (
     Fields,
     ipv4_octets,
     ipv6_octets,
-    unescape,
 )
 
 __all__ = ["read_service_binding"]
@@ -69,6 +68,7 @@ def _parameter(fields: Fields) -> tuple[int, bytes]:
             f"{key.decode('utf-8', 'replace')!r} is not a parameter of a service binding",
             "expected alpn, port, ipv4hint, ipv6hint … or key0 to key65535",
         )
+    start = len(key) + 1
     if equals and not written and not fields.at_end():
         # The tokenizer ends a field where a quotation mark starts: key="value" is two.
         following = fields.tokens[fields.position]
@@ -78,11 +78,8 @@ def _parameter(fields: Fields) -> tuple[int, bytes]:
                     "a blank between the parameter and its value (RFC 9460 §2.1)",
                     f"write {(token + following).decode('utf-8', 'replace')}",
                 )
-            written = fields.take("a value")
-    try:
-        value = unescape(written)
-    except ValueError:
-        raise fields.wrong("bad escape, expected \\ and three digits, or \\X") from None
+            written, start = fields.take("a value"), 0
+    value = fields.resolve(written, start)
     if len(value) > 0xFFFF:
         raise fields.wrong(f"value of {len(value)} octets, expected at most 65535")
     convert = _VALUES.get(number)

@@ -1,0 +1,79 @@
+"""Laws of RDATA as people write it: any text is a record or a fault with its place."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tests.unit.protocols.dns.zone.test_rdata_text import ORIGIN, SAMPLES
+
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.zone.fields import FieldError, Fields
+from pierhead.protocols.dns.zone.rdata_text import rdata_reader
+from pierhead.protocols.dns.zone.tokenizer import EntryError, read_entry
+
+#: What a slip of the finger, or malice, puts into a field.
+ESCAPES = [rb"\256", rb"\999", rb"\25", rb"\2x", rb"\000", rb"\255", rb"\.", rb"\"", rb"\,", rb"\\"]
+MISHAPS = [*ESCAPES, b"\xff", b"\xc3\xa9", b"-1", b"1e5", b"1_0", b"+1", b"nan", b"", b'"', b":"]
+
+
+def read_or_fault(rtype: int, tokens: list[bytes]) -> bytes | None:
+    """Return RDATA, None for a fault that has its place; anything else is a failure."""
+    fields = Fields(tokens, origin=ORIGIN)
+    try:
+        rdata = rdata_reader(rtype)(fields)
+    except FieldError as error:
+        assert error.message
+        assert 0 <= error.index <= len(tokens)
+        if error.index < len(tokens):
+            assert 0 <= error.offset <= len(tokens[error.index])
+        return None
+    return rdata if fields.at_end() else None
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    sample=st.sampled_from(SAMPLES),
+    data=st.data(),
+)
+def test_escapes_and_mishaps_in_any_field_give_a_record_or_a_fault(sample, data):
+    rtype, text = sample
+    tokens = read_entry(text.encode()).tokens
+    if tokens:
+        index = data.draw(st.integers(0, len(tokens) - 1))
+        token = tokens[index]
+        at = data.draw(st.integers(0, len(token)))
+        cut = data.draw(st.integers(at, len(token)))
+        mishap = data.draw(st.one_of(st.sampled_from(MISHAPS), st.binary(max_size=4)))
+        try:
+            tokens[index : index + 1] = read_entry(token[:at] + mishap + token[cut:]).tokens
+        except EntryError:
+            return
+    read_or_fault(iana.type_number(rtype), tokens)
+
+
+@pytest.mark.parametrize("rtype", sorted({rtype for rtype, _ in SAMPLES}))
+@pytest.mark.parametrize("escape", ESCAPES)
+def test_an_escape_in_place_of_each_field_gives_a_record_or_a_fault(rtype: str, escape: bytes):
+    for sample in (text for known, text in SAMPLES if known == rtype):
+        tokens = read_entry(sample.encode()).tokens
+        for index, token in enumerate(tokens):
+            for written in (escape, token + escape, escape + token, b'"' + escape + b'"'):
+                changed = [*tokens[:index], written, *tokens[index + 1 :]]
+                read_or_fault(iana.type_number(rtype), changed)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    rtype=st.sampled_from(sorted({rtype for rtype, _ in SAMPLES})),
+    line=st.text(st.sampled_from('019afz-_+.:/!=,\\"() \t;*@\x0c\x00é'), max_size=40),
+)
+@example(rtype="CAA", line=r"0 \256 a")
+@example(rtype="APL", line="")
+@example(rtype="SVCB", line=r"1 . alpn=\256")
+def test_any_line_gives_a_record_or_a_fault(rtype: str, line: str):
+    try:
+        tokens = read_entry(line.encode()).tokens
+    except EntryError:
+        return
+    read_or_fault(iana.type_number(rtype), tokens)
