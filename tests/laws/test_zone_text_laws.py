@@ -23,12 +23,14 @@ def read_or_fault(rtype: int, tokens: list[bytes]) -> bytes | None:
     try:
         rdata = rdata_reader(rtype)(fields)
     except FieldError as error:
-        assert error.message
-        assert 0 <= error.index <= len(tokens)
-        if error.index < len(tokens):
-            assert 0 <= error.offset <= len(tokens[error.index])
-        return None
-    return rdata if fields.at_end() else None
+        found = error
+    else:
+        return rdata if fields.at_end() else None
+    assert found.message
+    assert 0 <= found.index <= len(tokens)
+    if found.index < len(tokens):
+        assert 0 <= found.offset <= len(tokens[found.index])
+    return None
 
 
 @settings(max_examples=500, deadline=None)

@@ -56,3 +56,28 @@ def test_records_are_values():
     assert r.A("192.0.2.1") == r.A("192.0.2.1")
     assert r.A("192.0.2.1") != r.A("192.0.2.2")
     assert len({r.A("192.0.2.1"), r.A("192.0.2.1")}) == 1
+
+
+@pytest.mark.parametrize(
+    ("rtype", "rdata", "reason"),
+    [
+        (iana.MX, b"\0\x0a\xc0\x0c", "not RDATA of type MX: expected a domain name, uncompressed"),
+        (iana.MX, b"", "not RDATA of type MX"),
+        (iana.NS, b"\1a", "not RDATA of type NS"),
+        (iana.NS, b"\1a\0\0", "1 octets behind the names, expected 0"),
+        (iana.SOA, b"\0\0" + bytes(19), "19 octets behind the names, expected 20"),
+        (iana.SOA, b"\0", "expected 2 domain names"),
+        (iana.MINFO, b"\0", "expected 2 domain names"),
+        (iana.PTR, b"\100" + b"a" * 64 + b"\0", "not RDATA of type PTR"),
+        (iana.CNAME, b"\1a" * 127 + b"\1a\0", "not RDATA of type CNAME"),
+        (65536, b"", "type number 65536, expected 0 to 65535"),
+        (65280, bytes(65536), "RDATA of 65536 octets"),
+    ],
+)
+def test_a_record_that_no_message_can_carry_is_refused_when_it_is_made(rtype, rdata, reason):
+    with pytest.raises(UsageError, match=reason):
+        r.Record(rtype, rdata)
+
+
+def test_a_type_that_is_not_known_has_any_octets():
+    assert r.Record(65280, b"\xc0\x0c").rdata == b"\xc0\x0c"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from pierhead.protocols.dns.wire import iana, name
+from pierhead.protocols.dns.wire.canonical import unique_rdatas
 from pierhead.protocols.dns.wire.encode import MAX_MESSAGE, encode_reply
 from pierhead.protocols.dns.wire.message import Reply
 from pierhead.protocols.dns.wire.query import build_query, parse_query
@@ -170,7 +171,7 @@ def _check_size(set_key: SetKey, rrset: DraftSet, faults: Faults) -> None:
 def _fits(rtype: int, rrset: DraftSet) -> bool:
     """Tell whether the answer with a set, and nothing else, is a message; it is made to see."""
     owner = rrset[OWNER]
-    answer = RRset(owner, rtype, rrset[TTL], tuple(dict.fromkeys(rrset[RDATAS:])))
+    answer = RRset(owner, rtype, rrset[TTL], unique_rdatas(rtype, rrset[RDATAS:]))
     query = parse_query(build_query(0, owner, rtype, edns=None))
     reply = Reply(query, iana.NOERROR, True, ((owner, answer),))
     return not encode_reply(reply, MAX_MESSAGE, 0)[2] & _TRUNCATED

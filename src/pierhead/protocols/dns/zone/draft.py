@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pierhead.protocols.dns.wire import iana, name
+from pierhead.protocols.dns.wire.canonical import canonical_rdata, unique_rdatas
 from pierhead.protocols.dns.wire.rrset import Name, RRset
 from pierhead.protocols.dns.zone.faults import Faults, Place
 from pierhead.protocols.dns.zone.node import Node
@@ -89,7 +90,9 @@ class Draft:
         if known is None:
             sets[rtype] = (owner, ttl, place, rdata)
             return
-        if rtype in _SINGLETONS and rdata != known[RDATAS]:
+        if rtype in _SINGLETONS and (
+            canonical_rdata(rtype, rdata) != canonical_rdata(rtype, known[RDATAS])
+        ):
             self._refuse_second(known, rtype, place)
             return
         if not isinstance(known, list):
@@ -133,9 +136,10 @@ class Draft:
             sets: dict[int, RRset] = {}
             signatures: dict[int, RRset] = {}
             for set_key, (owner, ttl, _, *rdatas) in found.items():
+                rtype = set_key & 0xFFFF
                 # A record written twice is one record (RFC 2181 §5).
-                unique = tuple(rdatas) if len(rdatas) == 1 else tuple(dict.fromkeys(rdatas))
-                rrset = RRset(owner, set_key & 0xFFFF, ttl, unique, self.rclass)
+                unique = tuple(rdatas) if len(rdatas) == 1 else unique_rdatas(rtype, rdatas)
+                rrset = RRset(owner, rtype, ttl, unique, self.rclass)
                 if set_key > 0xFFFF:
                     signatures[set_key >> COVERED_SHIFT] = rrset
                 else:

@@ -46,6 +46,32 @@ def test_a_cname_written_twice_is_one():
     zone(b"w CNAME x\nw CNAME x\n")
 
 
+@pytest.mark.rfc("4034", "6.2")
+@pytest.mark.rfc("6840", "5.1")
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (b"@ NS NS", b"@ NS ns"),
+        (b"@ SOA NS Hostmaster 1 7200 900 1209600 60", b"@ TXT x"),
+        (b"w CNAME X", b"w CNAME x"),
+        (b"w DNAME X", b"w DNAME x"),
+        (b"w MX 10 NS", b"w MX 10 ns"),
+        (b"w SRV 0 0 1 NS", b"w SRV 0 0 1 ns"),
+        (b"w PTR NS", b"w PTR ns"),
+    ],
+)
+def test_records_that_differ_in_the_case_of_a_name_are_one(one: bytes, other: bytes):
+    found = zone(one + b"\n" + other + b"\n")
+    assert not found.warnings
+    assert all(len(rrset.rdatas) == 1 for rrset in found.rrsets())
+
+
+@pytest.mark.rfc("3597", "7")
+def test_records_of_other_types_that_differ_in_case_are_two():
+    found = zone(b"w TXT A\nw TXT a\nw SVCB 1 NS\nw SVCB 1 ns\n")
+    assert [len(rrset.rdatas) for rrset in found.rrsets()][-2:] == [2, 2]
+
+
 def test_a_cname_at_the_top_of_the_zone_is_refused():
     assert "CNAME and also SOA, NS records" in fault(b"@ CNAME x.test.\n").message
 

@@ -1,0 +1,115 @@
+"""When two records are the same: RDATA in canonical form (RFC 4034 §6.2, RFC 6840 §5.1).
+
+Names inside RDATA are in lower case for the types that RFC 4034 lists, as RFC 6840 corrects the
+list: NSEC is off it, and HINFO has no names. All other RDATA is compared octet by octet (RFC 3597
+§7). Sets of records drop duplicates by this form, and keep what was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.name import MAX_LABEL, MAX_NAME
+
+__all__ = ["canonical_rdata", "names_problem", "unique_rdatas"]
+
+#: Octets in front of the names, or how to find out; how many names; octets behind, None for any.
+_Layout: TypeAlias = tuple[int, int, int | None]
+
+#: What the names of an A6 or NAPTR record stand behind depends on the record.
+_VARIABLE = -1
+_LAYOUTS: dict[int, _Layout] = {
+    iana.type_number(text): layout
+    for texts, layout in {
+        "NS MD MF CNAME MB MG MR PTR DNAME": (0, 1, 0),
+        "SOA": (0, 2, 20),
+        "MINFO RP": (0, 2, 0),
+        "MX AFSDB RT KX": (2, 1, 0),
+        "PX": (2, 2, 0),
+        "SRV": (6, 1, 0),
+        "NXT": (0, 1, None),
+        "SIG RRSIG": (18, 1, None),
+        "NAPTR A6": (_VARIABLE, 1, 0),
+    }.items()
+    for text in texts.split()
+}
+_A6 = iana.type_number("A6")
+
+
+def canonical_rdata(rtype: int, rdata: bytes) -> bytes:
+    """Return RDATA in the form that it is compared by; ``rdata`` has no compressed names.
+
+    RDATA that is not laid out as its type wants is its own canonical form.
+    """
+    layout = _LAYOUTS.get(rtype)
+    if layout is None:
+        return rdata
+    skip, count, rest = layout
+    if skip == 0 and rest == 0:
+        return rdata.lower()  # names alone, the commonest case
+    start = skip if skip >= 0 else _skipped(rtype, rdata)
+    end = _end_of_names(rdata, start, count)
+    if end is None:
+        return rdata
+    # Length octets are at most 63, below the letters.
+    return rdata[:start] + rdata[start:end].lower() + rdata[end:]
+
+
+def unique_rdatas(rtype: int, rdatas: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Return the RDATA of one set without duplicates, the first of each (RFC 2181 §5)."""
+    if rtype not in _LAYOUTS:
+        return tuple(dict.fromkeys(rdatas))
+    found: dict[bytes, bytes] = {}
+    for rdata in rdatas:
+        found.setdefault(canonical_rdata(rtype, rdata), rdata)
+    return tuple(found.values())
+
+
+def names_problem(rtype: int, rdata: bytes) -> str:
+    """Say why the names of a type on the list are not where they belong; nothing where they are."""
+    layout = _LAYOUTS.get(rtype)
+    if layout is None:
+        return ""
+    skip, count, rest = layout
+    start = skip if skip >= 0 else _skipped(rtype, rdata)
+    if rtype == _A6 and start == len(rdata):
+        return ""  # a prefix of no bits has no name (RFC 2874 §3.1)
+    end = _end_of_names(rdata, start, count)
+    if end is None:
+        return f"expected {_plural(count)}, uncompressed, from octet {start}"
+    if rest is not None and len(rdata) - end != rest:
+        return f"{len(rdata) - end} octets behind the names, expected {rest}"
+    return ""
+
+
+def _plural(count: int) -> str:
+    return "a domain name" if count == 1 else f"{count} domain names"
+
+
+def _end_of_names(rdata: bytes, position: int, count: int) -> int | None:
+    """Return where this many uncompressed names end; None where they do not."""
+    size = len(rdata)
+    for _ in range(count):
+        start = position
+        length = 1
+        while length:
+            if position >= size:
+                return None
+            length = rdata[position]
+            position += 1 + length
+            if length > MAX_LABEL or position - start > MAX_NAME:
+                return None
+    return position if position <= size else None
+
+
+def _skipped(rtype: int, rdata: bytes) -> int:
+    """Return what an A6 (RFC 2874 §3.1) or NAPTR (RFC 3403 §4.1) record has before its name."""
+    if rtype == _A6:
+        bits = rdata[0] if rdata else 0
+        return 1 + (max(128 - bits, 0) + 7) // 8
+    position = 4
+    for _ in range(3):
+        position += 1 + (rdata[position] if position < len(rdata) else 0)
+    return position
