@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -79,3 +81,46 @@ def test_any_line_gives_a_record_or_a_fault(rtype: str, line: str):
     except EntryError:
         return
     read_or_fault(iana.type_number(rtype), tokens)
+
+
+#: Types that end in Base 64, with what stands before it.
+BASE_64 = [
+    ("DNSKEY", "256 3 8"),
+    ("RRSIG", "A 5 3 1 1 1 1 @"),
+    ("OPENPGPKEY", ""),
+    ("KEY", "0 3 8"),
+]
+
+
+@pytest.mark.rfc("4648", "3.5")
+@settings(deadline=None)
+@given(
+    kind=st.sampled_from(BASE_64),
+    data=st.binary(min_size=1, max_size=8),
+    slip=st.text("ABQgw/+=", max_size=4),
+    cut=st.integers(0, 4),
+)
+def test_base_64_that_is_accepted_is_what_would_be_written(kind, data, slip, cut):
+    rtype, before = kind
+    right = base64.b64encode(data).decode()
+    written = right[: max(len(right) - cut, 0)] + slip
+    tokens = f"{before} {written}".encode().split()
+    rdata = read_or_fault(iana.type_number(rtype), tokens)
+    if written == right:
+        assert rdata is not None
+    if rdata is not None and written:
+        assert rdata.endswith(found := base64.b64decode(written))
+        assert base64.b64encode(found).decode() == written
+
+
+@pytest.mark.rfc("5155", "3.3")
+@settings(deadline=None)
+@given(data=st.binary(min_size=1, max_size=8), last=st.text("0124GV=", max_size=2))
+def test_a_hash_that_is_accepted_is_what_would_be_written(data, last):
+    right = base64.b32hexencode(data).decode().rstrip("=")
+    written = right[: len(right) - len(last)] + last
+    rdata = read_or_fault(iana.type_number("NSEC3"), f"200 0 0 - {written}".encode().split())
+    if written == right:
+        assert rdata == b"\xc8\0\0\0\0" + bytes((len(data),)) + data
+    elif rdata is not None:
+        assert base64.b32hexencode(rdata[6:]).decode().rstrip("=") == written

@@ -280,9 +280,19 @@ class Fields:
         """Take all that is left as Base 64 (RFC 4648 §4)."""
         digits = b"".join(self.rest("Base 64 data"))
         try:
-            return binascii.a2b_base64(digits, strict_mode=True)
+            found = binascii.a2b_base64(digits, strict_mode=True)
         except binascii.Error as error:
             raise self.wrong(f"bad Base 64 data: {str(error).lower()}") from None
+        # RFC 4648 §3.5: another spelling of the same octets is a slip in transmission.
+        written = binascii.b2a_base64(found, newline=False)
+        if written != digits:
+            tail = written[-4:].decode()
+            raise self.wrong(
+                "bad Base 64 data: padding, or the bits that it fills, are not as RFC 4648 §3.5 "
+                "has them",
+                f"if nothing else is wrong, the end is {tail}" if tail else "",
+            )
+        return found
 
     def salt(self) -> bytes:
         """Take an NSEC3 salt: hexadecimal digits, or ``-`` for none (RFC 5155 §3.3)."""
@@ -298,13 +308,17 @@ class Fields:
         return _LENGTHS[len(salt)] + salt
 
     def hashed(self) -> bytes:
-        """Take a hashed owner name in Base 32 with extended hex alphabet (RFC 5155 §3.3)."""
+        """Take a hashed owner name in Base 32 with extended hex alphabet (RFC 5155 §3.3).
+
+        There is no padding, and the bits behind the last octet are zero (RFC 4648 §3.5).
+        """
         token = self.take("a hash")
+        digits = token.upper()
         try:
-            found = base64.b32hexdecode(token.upper() + b"=" * (-len(token) % 8))
+            found = base64.b32hexdecode(digits + b"=" * (-len(digits) % 8))
         except ValueError:
             found = b""
-        if not 0 < len(found) < 256:
+        if not 0 < len(found) < 256 or base64.b32hexencode(found).rstrip(b"=") != digits:
             raise self.wrong(f"{_shown(token)} is not a hash in Base 32 with extended hex alphabet")
         return _LENGTHS[len(found)] + found
 

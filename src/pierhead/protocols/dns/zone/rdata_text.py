@@ -65,6 +65,14 @@ _CERTIFICATE_TYPES = {
 #: (RFC 8976 §2.2.3).
 _DS_DIGESTS = {1: 20, 2: 32, 3: 32, 4: 48}
 _ZONE_DIGESTS = {1: 48, 2: 64}
+_SHORTEST_ZONE_DIGEST = 12
+#: Serial, scheme and algorithm.
+_BEFORE_ZONE_DIGEST = 6
+#: The one scheme that is no private one: what it hashes, and how, is known (RFC 8976 §3).
+_SIMPLE = 1
+_ZONEMD = iana.type_number("ZONEMD")
+#: Octets of a hashed owner name by the algorithm (RFC 5155 §11).
+_OWNER_HASHES = {1: 20}
 #: Types that dnspython does not know, but that messages compress (RFC 1035 §3.3): how many names.
 _NAMES_ALONE = {
     iana.MD: 1,
@@ -105,6 +113,8 @@ def _layout_problem(rdata: bytes, rtype: int, rclass: int) -> str:
     """Say what is wrong with wire-form RDATA of a known type; nothing for an unknown one."""
     if rtype in _NAMES_ALONE:
         return _names_problem(rdata, _NAMES_ALONE[rtype])
+    if rtype == _ZONEMD:
+        return _zone_digest_problem(rdata)
     import dns.exception
     import dns.rdata
     from dns.rdataclass import RdataClass
@@ -222,13 +232,37 @@ def _delegation_signer(fields: Fields) -> bytes:
 
 
 def _zone_digest(fields: Fields) -> bytes:
-    rdata = fields.u32() + fields.u8()
-    digest_type = fields.u8()
-    digest = fields.hex()
-    expected = _ZONE_DIGESTS.get(digest_type[0], max(len(digest), 12))
-    if len(digest) != expected:
-        raise fields.wrong(f"digest of {len(digest)} octets, expected {expected}")
-    return rdata + digest_type + digest
+    rdata = fields.u32() + fields.u8() + fields.u8() + fields.hex()
+    problem = _zone_digest_problem(rdata)
+    if problem:
+        raise fields.wrong(problem)
+    return rdata
+
+
+def _zone_digest_problem(rdata: bytes) -> str:
+    """Say what is wrong with a ZONEMD record; schemes and algorithms may be private ones."""
+    if len(rdata) < _BEFORE_ZONE_DIGEST:
+        return f"{len(rdata)} octets, expected {_BEFORE_ZONE_DIGEST} and a digest"
+    scheme, algorithm = rdata[4:_BEFORE_ZONE_DIGEST]
+    size = len(rdata) - _BEFORE_ZONE_DIGEST
+    known = _ZONE_DIGESTS.get(algorithm) if scheme == _SIMPLE else None
+    if known is not None and size != known:
+        return f"digest of {size} octets, expected {known}"
+    if size < _SHORTEST_ZONE_DIGEST:
+        return f"digest of {size} octets, expected {_SHORTEST_ZONE_DIGEST} or more"
+    return ""
+
+
+def _hashed_denial(fields: Fields) -> bytes:
+    algorithm = fields.u8()
+    head = algorithm + fields.u8() + fields.u16() + fields.salt()
+    hashed = fields.hashed()
+    expected = _OWNER_HASHES.get(algorithm[0])
+    if expected and hashed[0] != expected:
+        raise fields.wrong(
+            f"hash of {hashed[0]} octets, expected {expected} for algorithm {algorithm[0]}"
+        )
+    return head + hashed + fields.rtypes()
 
 
 def _certification_authority(fields: Fields) -> bytes:
@@ -286,7 +320,7 @@ _READERS: dict[int, RdataReader] = {
         "KEY": _public_key,
         "RRSIG SIG": _SIGNATURE,
         "NSEC": _sequence(_F.name, _F.rtypes),
-        "NSEC3": _sequence(_F.u8, _F.u8, _F.u16, _F.salt, _F.hashed, _F.rtypes),
+        "NSEC3": _hashed_denial,
         "NSEC3PARAM": _sequence(_F.u8, _F.u8, _F.u16, _F.salt),
         "SSHFP": _sequence(_F.u8, _F.u8, _F.hex),
         "TLSA SMIMEA": _TLSA,

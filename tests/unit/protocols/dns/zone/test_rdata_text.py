@@ -157,6 +157,12 @@ def test_the_samples_cover_every_type_that_dnspython_knows():
         ("RRSIG", "FOO 5 3 1 1 1 1 @ AA==", 0, "no RR type"),
         ("NSEC3", "1 0 0 xyz 2t7b4g4v A", 3, "bad salt"),
         ("NSEC3", "1 0 0 - !!!! A", 4, "not a hash"),
+        ("NSEC3", "1 0 0 - 2t7b4g4vsa5smi47k61mv5bv1a22boj A", 4, "not a hash"),
+        ("NSEC3", "1 0 0 - 2t7b4g4v A", 4, "hash of 5 octets, expected 20 for algorithm 1"),
+        ("NSEC3", "1 0 0 - 2t7b4g4vsa5smi47k61mv5bv1a22bojr2t7b4g4v", 4, "hash of 25 octets"),
+        ("NSEC3", "200 0 0 - 2t7b4g4v==== A", 4, "not a hash"),
+        ("NSEC3", "200 0 0 - 04====== A", 4, "not a hash"),
+        ("NSEC3", "200 0 0 - 01 A", 4, "not a hash"),
         ("CAA", '0 "is sue" x', 1, "property tag"),
         ("L64", "10 1:2:3", 1, "four groups"),
         ("L64", "10 1:2:3:g", 1, "four groups"),
@@ -170,6 +176,41 @@ def test_a_wrong_field_is_named(rtype: str, text: str, blamed: int, reason: str)
         read(rtype, text)
     assert reason in caught.value.message
     assert caught.value.index == blamed
+
+
+@pytest.mark.rfc("4648", "3.5")
+@pytest.mark.parametrize(
+    "digits", ["AB==", "AAF=", "AA", "AAA", "AA=", "AA===", "AAAA=", "AAAA===="]
+)
+def test_base_64_that_is_not_canonical_is_refused(digits: str):
+    for rtype, text in [
+        ("DNSKEY", "256 3 8"),
+        ("RRSIG", "A 5 3 1 1 1 1 @"),
+        ("OPENPGPKEY", ""),
+        ("CERT", "1 1 8"),
+    ]:
+        with pytest.raises(FieldError, match="Base 64"):
+            read(rtype, f"{text} {digits}")
+
+
+@pytest.mark.rfc("5155", "3.3")
+def test_a_hash_of_an_unknown_algorithm_has_any_length():
+    assert read("NSEC3", "200 0 0 - 04") == b"\xc8\0\0\0\0\1\1"
+
+
+@pytest.mark.rfc("8976", "2.2.4")
+@pytest.mark.parametrize(
+    ("scheme", "algorithm", "size"),
+    [(240, 1, 20), (254, 2, 12), (2, 1, 12), (1, 240, 12), (0, 0, 99)],
+)
+def test_a_zone_digest_of_a_private_scheme_or_algorithm_has_any_length_from_12(
+    scheme: int, algorithm: int, size: int
+):
+    rdata = bytes((0, 0, 0, 1, scheme, algorithm)) + bytes(size)
+    assert read("ZONEMD", f"1 {scheme} {algorithm} {'00' * size}") == rdata
+    assert unknown(rb"\# %d %s" % (len(rdata), rdata.hex().encode()), 63) == rdata
+    with pytest.raises(FieldError, match="digest of 11 octets, expected 12 or more"):
+        read("ZONEMD", f"1 {scheme} {algorithm} {'00' * 11}")
 
 
 @pytest.mark.rfc("6742", "2.1.2")
@@ -219,6 +260,8 @@ def test_any_rdata_can_be_written_in_hexadecimal(text: bytes, rtype: int, rdata:
         (rb"\# x aa", 65280, "not the length"),
         (rb"\# 3 c00002", iana.A, "not RDATA of type A"),
         (rb"\# 2 0161", iana.CNAME, "not RDATA of type CNAME"),
+        (rb"\# 2 0161", 63, "2 octets, expected 6 and a digest"),
+        (rb"\# 8 0000000101010000", 63, "digest of 2 octets, expected 48"),
         (rb"\# 2 c000", iana.CNAME, "not RDATA of type CNAME"),
         (rb"\# 2 c000", iana.MB, "a label of 192 octets"),
         (rb"\# 2 0161", iana.MG, "cut off"),
