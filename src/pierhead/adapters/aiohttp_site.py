@@ -149,6 +149,9 @@ class _Handler(web.RequestHandler):
     __slots__ = (
         "_answered",
         "_body",
+        "_cancels",
+        "_has_found_out",
+        "_hidden",
         "_is_finishing",
         "_is_refused",
         "_scope",
@@ -167,6 +170,9 @@ class _Handler(web.RequestHandler):
         }
         super().__init__(server, loop=loop, **settings)
         self._scope = scope
+        self._cancels = server.handler_cancellation
+        self._hidden: asyncio.Transport | None = None
+        self._has_found_out = False
         self._answered = 0
         self._body: StreamReader | None = None  # of the newest request
         self._is_finishing = False
@@ -196,6 +202,8 @@ class _Handler(web.RequestHandler):
         self.task = asyncio.current_task()
         if self.connected:  # or it has been lost before this task began to run
             await super().start()
+        if self._hidden is not None:  # aiohttp has not seen that there is something to close
+            self.force_close()
 
     def data_received(self, data: bytes) -> None:
         """Take in requests and bodies; at the stop, only the rest of a body."""
@@ -218,11 +226,49 @@ class _Handler(web.RequestHandler):
     def eof_received(self) -> None:
         """Note the end; close where something is missing that will not come any more.
 
-        Otherwise requests are answered: a peer that closes one direction may read the other.
+        A peer that closes one direction may read the other. What handlers return is sent to it,
+        and for everything else that they do, it has left: that is what aiohttp would tell them.
         """
         self.input_ended = True
-        if self.expects_more and self.transport is not None:
+        if self.transport is None:
+            return
+        if self.expects_more or (self.task is not None and self._cancels and self.in_flight):
             self.transport.close()
+        elif self._request_in_progress:
+            self._hide()
+
+    def _hide(self) -> None:
+        """Let handlers find what they find when their client has left: no transport."""
+        if self.transport is not None:
+            self._hidden, self.transport = self.transport, None
+
+    def _show(self) -> None:
+        if self._hidden is not None:
+            self.transport, self._hidden = self._hidden, None
+
+    async def _handle_request(self, request: Any, start_time: Any, request_handler: Any) -> Any:
+        """Have a request handled; note that the handler has found out that its client left."""
+
+        async def handle(request: Any) -> Any:
+            try:
+                return await request_handler(request)
+            except ConnectionError:
+                self._has_found_out = self._hidden is not None
+                raise
+
+        if self.input_ended:
+            self._hide()
+        return await super()._handle_request(request, start_time, handle)
+
+    def force_close(self) -> None:
+        """Close at once."""
+        self._show()
+        super().force_close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End."""
+        self._hidden = None
+        super().connection_lost(exc)
 
     def set_parser(self, *arguments: Any, **named: Any) -> None:
         """Let a WebSocket read from now on."""
@@ -231,6 +277,9 @@ class _Handler(web.RequestHandler):
 
     async def finish_response(self, request: Any, resp: Any, start_time: Any) -> Any:
         """Send a response; the last one says so (RFC 9112 §9.6)."""
+        self._show()
+        if self._has_found_out:
+            self.force_close()
         if self._is_finishing and self.in_flight <= 1 and isinstance(resp, web.StreamResponse):
             resp.force_close()
         try:
@@ -284,6 +333,11 @@ class _Guest:
     def awaits_request(self) -> bool:
         """Whether the peer owes a request."""
         return not self._handler.in_flight
+
+    def end_of_input(self, _: HostedTransport) -> bool:
+        """Tell the handler."""
+        self._handler.eof_received()
+        return False
 
     def finish(self, transport: HostedTransport) -> None:
         """Close if nothing is in flight; else answer, and read what that takes."""

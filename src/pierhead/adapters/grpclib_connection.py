@@ -119,6 +119,11 @@ class Calls(AbstractHandler):
         """Whether there is no call; within one, either side may be silent for long."""
         return not self._tasks
 
+    def end_of_input(self, transport: HostedTransport) -> bool:
+        """Close, which cancels the calls: a client of HTTP/2 speaks as long as it is served."""
+        transport.close()
+        return False
+
     def finish(self, transport: HostedTransport) -> None:
         """Take no further call, answer those that were taken, then close the transport."""
         self._closing = transport

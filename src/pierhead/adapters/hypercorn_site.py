@@ -29,6 +29,7 @@ from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hypercorn.typing import AppWrapper
 
+from pierhead.adapters.asgi_disconnect import Attention
 from pierhead.adapters.asgi_lifespan import Receive, Send, asgi_lifespan
 from pierhead.adapters.hypercorn_config import loaded
 from pierhead.adapters.hypercorn_pipe import HypercornPipe
@@ -149,6 +150,7 @@ class _Guest:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_finishing = False
         self._is_lost = False
+        self._attention = Attention()
         self._was_conversation = False  # a WebSocket was told to end
 
     # -- the pipe's side -----------------------------------------------------------------------
@@ -181,14 +183,20 @@ class _Guest:
         """
         return self._h11 is None or self._h11.their_state not in (h11.DONE, h11.MUST_CLOSE)
 
-    async def _answer(self, *arguments: Any) -> None:
+    async def _answer(self, scope: Any, receive: Any, send: Any, *others: Any) -> None:
         """Call the application; what breaks the protocol meanwhile is one line in the log.
 
         hypercorn would write a traceback, and a peer can bring that about (by an upgrade to h2c
         that makes no sense).
         """
         try:
-            await self._served.app(*arguments)
+            _, has_heard = await self._attention.call(
+                self._served.app, scope, receive, send, *others
+            )
+            stream = send.__self__
+            if has_heard and stream.state is not ASGIHTTPState.CLOSED:
+                stream.closed = True  # or hypercorn would answer 500 for it
+                self._pipe.close()
         except (h11.ProtocolError, h2.exceptions.ProtocolError) as error:
             self._scope.counters.requests.failed("protocol")
             self._scope.failures.report(self._scope.via.listener, error)
@@ -269,6 +277,12 @@ class _Guest:
         return not (self._speaks_h2 or self._has_websocket or self.in_flight)
 
     # -- the end -------------------------------------------------------------------------------
+
+    def end_of_input(self, _: HostedTransport) -> bool:
+        """Tell hypercorn, or the application alone where the peer may wait for its answer."""
+        self._attention.ended.set()
+        self._pipe.eof_received()
+        return False
 
     def finish(self, transport: HostedTransport) -> None:
         """Answer what is in flight, then close; a WebSocket is closed with code 1012."""

@@ -70,10 +70,18 @@ class _Guest:
 
     def __init__(self, protocol: asyncio.BaseProtocol) -> None:
         self.protocol = protocol
+        self._was_told = False
+
+    def end_of_input(self, _: asyncio.Transport) -> bool:
+        """Tell the end of input; once, whoever brings it about."""
+        if not self._was_told:
+            self._was_told = True
+            return bool(cast(asyncio.Protocol, self.protocol).eof_received())
+        return True
 
     def finish(self, transport: asyncio.Transport) -> None:
         """Tell the end of input, which closes the connection unless the protocol says no."""
-        if not cast(asyncio.Protocol, self.protocol).eof_received():
+        if not self.end_of_input(transport):
             transport.close()
 
     def unfinished(self) -> Collection[asyncio.Future[Any]]:

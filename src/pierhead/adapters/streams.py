@@ -20,7 +20,7 @@ import asyncio
 import inspect
 import weakref
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from pierhead.endpoint import Endpoint
 from pierhead.errors import UsageError
@@ -113,6 +113,10 @@ class _Guest:
     def in_flight(self) -> int:
         """1 while an async callback runs."""
         return len(self.unfinished())
+
+    def end_of_input(self, _: asyncio.Transport) -> bool:
+        """End the reader."""
+        return bool(cast(asyncio.Protocol, self.protocol).eof_received())
 
     def finish(self, transport: asyncio.Transport) -> None:
         """End the reader; what has arrived can still be read."""

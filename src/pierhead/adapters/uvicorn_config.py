@@ -140,9 +140,6 @@ def _given_up_quietly(app: Callable[..., Awaitable[object]]) -> Callable[..., Aw
             task = asyncio.current_task()
             if task is None or not task.cancelling():
                 raise  # the application's own doing
-            exchange: Any = getattr(receive, "__self__", None)
-            if exchange is not None and hasattr(exchange, "disconnected"):
-                exchange.disconnected = True  # so that uvicorn misses no response
             return None
 
     return run

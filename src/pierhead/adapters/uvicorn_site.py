@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import uvicorn
 
+from pierhead.adapters.asgi_disconnect import Attention
 from pierhead.adapters.asgi_lifespan import Receive, Send, asgi_lifespan
 from pierhead.adapters.refusal import served_already
 from pierhead.adapters.uvicorn_config import load
@@ -138,6 +139,10 @@ class _Guest:
         """Between requests."""
         return isinstance(self.protocol, _Http) and not self.protocol.in_flight
 
+    def end_of_input(self, _: HostedTransport) -> bool:
+        """Tell the application."""
+        return bool(cast(asyncio.Protocol, self.protocol).eof_received())
+
     def finish(self, transport: HostedTransport) -> None:
         """Answer what is in flight, then close; a WebSocket is closed with code 1012."""
         self._is_finishing = True
@@ -159,6 +164,9 @@ class _Http(asyncio.Protocol):
     def __init__(self, inner: Any) -> None:
         self._inner = inner
         self._is_lost = False
+        self._attention = Attention()
+        self._app = inner.app
+        inner.app = self._call
 
     # -- the host's side -----------------------------------------------------------------------
 
@@ -181,8 +189,10 @@ class _Http(asyncio.Protocol):
     def eof_received(self) -> None:
         """Close if the peer has broken off: within a request, or while it was being answered.
 
-        One that ends its input after a whole request may well wait for the answer.
+        One that ends its input after a whole request may well wait for the answer. The
+        application hears that it has left, and what it answers all the same is sent.
         """
+        self._attention.ended.set()
         last = self._last_in_flight()
         if last is not None and (last.more_body or last.response_started):
             self._inner.transport.close()
@@ -198,6 +208,16 @@ class _Http(asyncio.Protocol):
         self._inner.connection_lost(exc)
 
     # -- what goes on --------------------------------------------------------------------------
+
+    async def _call(self, scope: Any, receive: Any, send: Any) -> Any:
+        cycle = receive.__self__
+        result, has_heard = await self._attention.call(self._app, scope, receive, send)
+        task = asyncio.current_task()
+        is_given_up = task is not None and task.cancelling()
+        if (has_heard or is_given_up) and not cycle.response_complete:
+            cycle.disconnected = True  # or uvicorn would miss the response, and answer 500 for it
+            self._inner.transport.close()
+        return result
 
     def _last_in_flight(self) -> Any:
         """Return the last request that has no whole response yet, or None.

@@ -23,6 +23,10 @@ from pierhead.server.write_deadline import WriteDeadline
 __all__ = ["Guest", "HostedConnection", "hosted"]
 
 
+#: A finishing connection reads on, so that it hears its peer leave, until this much was left out.
+_MOST_LEFT_OUT = 65_536
+
+
 class Guest(Protocol):
     """One connection in the hands of somebody else's code, as far as its host has to know."""
 
@@ -42,6 +46,13 @@ class Guest(Protocol):
     @property
     def awaits_request(self) -> bool:
         """Whether the peer has the word and owes a whole request, in its time."""
+        ...
+
+    def end_of_input(self, transport: HostedTransport) -> bool:
+        """Hear that the peer has ended its side; tell whether the connection stays open.
+
+        It may come after `finish` too: who works on an answer wants to know.
+        """
         ...
 
     def finish(self, transport: HostedTransport) -> None:
@@ -66,6 +77,10 @@ class _Left:
 
     def __init__(self) -> None:
         self.protocol: asyncio.BaseProtocol = asyncio.Protocol()
+
+    def end_of_input(self, transport: HostedTransport) -> bool:
+        """Let the connection close."""
+        return False
 
     def finish(self, transport: HostedTransport) -> None:
         """Do nothing: the connection has ended."""
@@ -98,6 +113,7 @@ class HostedConnection(asyncio.Protocol):
         self._is_paused = False  # by the guest
         self._was_aborted = False
         self._has_ended = False  # the peer, its side
+        self._left_out = 0  # octets that came while the connection finishes
         self._linger_until: float | None = None
         self._write_deadline = WriteDeadline()
         self._is_to_wait = False  # the guest, with what it writes
@@ -123,7 +139,10 @@ class HostedConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Give the guest what arrived."""
         self._scope.counters.bytes_received.value += len(data)
-        if self._is_deaf or self.is_lingering:
+        if self.is_lingering:
+            return
+        if self._is_deaf:
+            self._leave_out(len(data))
             return
         now = self._scope.clock.monotonic()
         if self._partial_since is None and self.guest.awaits_request:
@@ -143,9 +162,7 @@ class HostedConnection(asyncio.Protocol):
         self._has_ended = True
         if self.is_lingering:
             return False
-        if self._is_deaf:
-            return True
-        stays_open = bool(self._call(cast(asyncio.Protocol, self.guest.protocol).eof_received))
+        stays_open = bool(self._call(self.guest.end_of_input, self._guest_transport))
         if not stays_open:
             self._close_reason = self._close_reason or "eof"
             if self.guest.in_flight:
@@ -203,24 +220,26 @@ class HostedConnection(asyncio.Protocol):
 
     def pause_reading(self, is_paused: bool) -> None:
         """Read no more, or again, as the guest wants; a host that finishes reads no more."""
-        if self._transport is None or self._transport.is_closing() or self._is_deaf:
-            return
-        if self.is_lingering:
+        if self._transport is None or self._transport.is_closing() or self.is_lingering:
             return
         if is_paused != self._is_paused:
             self._is_paused = is_paused
             if is_paused:
                 self._scope.counters.reads_paused.value += 1
                 self._transport.pause_reading()
-            else:
+            elif self._left_out <= _MOST_LEFT_OUT:
                 self._transport.resume_reading()
+
+    def _leave_out(self, size: int) -> None:
+        """Read past what comes too late: behind it is the peer's end, which the guest hears of."""
+        self._left_out += size
+        if self._left_out > _MOST_LEFT_OUT and self._transport is not None:
+            self._transport.pause_reading()
 
     def read_on(self) -> None:
         """Read as before though the connection finishes."""
         if self._is_finishing and not self._reads_on:
             self._reads_on = True
-            if not self._is_paused and self._transport is not None:
-                self._transport.resume_reading()
 
     def close(self) -> None:
         """Close: after the peer where it may still be sending, since the reset that answers what
@@ -243,7 +262,7 @@ class HostedConnection(asyncio.Protocol):
             transport.close()
             return
         self._linger_until = self._scope.clock.monotonic() + linger
-        if self._is_paused or self._is_deaf:
+        if self._is_paused or self._left_out > _MOST_LEFT_OUT:
             transport.resume_reading()
 
     @property
@@ -353,8 +372,6 @@ class HostedConnection(asyncio.Protocol):
         self._close_reason = self._close_reason or reason
         if self._transport is not None and not self._transport.is_closing():
             self._is_finishing = True
-            if not self._is_paused:
-                self._transport.pause_reading()
             self._call(self.guest.finish, self._guest_transport)
 
     def abort(self, reason: str) -> None:

@@ -113,26 +113,66 @@ async def test_the_end_of_input_after_a_whole_request_leaves_it_to_be_answered(s
     assert not started.lost
 
 
-async def test_who_ends_its_input_and_waits_has_not_gone(server, serve):
-    """An application that stops when its client leaves would stop for nothing."""
+async def test_who_ends_its_input_is_said_to_have_gone_and_gets_its_answer(server, serve):
+    """Nobody knows whether it waits; an application that stops must hear of it at once."""
 
     @http_only
     async def attentive(scope, receive, send):
         await whole_body(receive)
-        leaving = asyncio.ensure_future(receive())
-        await asyncio.wait([leaving], timeout=2)
-        await reply(send, b"gone" if leaving.done() else b"there")
-        leaving.cancel()
+        event = await receive()
+        await reply(send, event["type"].encode())
 
     started = await server(serve(attentive), "mem:web")
     async with dialled("mem:web") as client:
         client.get()
-        client.writer.write_eof()
         await asyncio.sleep(1)
-        assert started.in_flight == 1
-        assert (await client.response())[2] == b"there"
+        client.writer.write_eof()
+        assert (await client.response())[2] == b"http.disconnect"
         assert await client.rest() == b""
     assert not started.lost
+
+
+async def test_an_application_that_stops_when_its_client_leaves_ends_the_connection(
+    server, serve, caplog
+):
+    @http_only
+    async def attentive(scope, receive, send):
+        await whole_body(receive)
+        await receive()
+
+    started = await server(serve(attentive), "mem:web")
+    async with dialled("mem:web") as client:
+        client.get()
+        await asyncio.sleep(1)
+        client.writer.write_eof()
+        assert await client.rest() == b""
+    assert closed(started) == {"eof": 1}
+    assert not [record for record in caplog.records if record.levelno > 20]
+
+
+async def test_waiting_for_the_client_to_leave_can_be_given_up(server, serve):
+    """As frameworks do to ask whether it has left, without waiting."""
+    found = []
+
+    @http_only
+    async def asking(scope, receive, send):
+        await whole_body(receive)
+        while len(found) < 2:
+            leaving = asyncio.ensure_future(receive())
+            await asyncio.wait([leaving], timeout=0.1)
+            if leaving.cancel():
+                continue
+            found.append(leaving.result()["type"])
+        await reply(send, b"done")
+
+    await server(serve(asking), "mem:web")
+    async with dialled("mem:web") as client:
+        client.get()
+        await asyncio.sleep(1)
+        assert not found
+        client.writer.write_eof()
+        assert (await client.response())[2] == b"done"
+    assert found == 2 * ["http.disconnect"]
 
 
 @pytest.mark.parametrize("when", ["in the body", "while it is answered"])

@@ -311,6 +311,9 @@ class CountingGuest:
         if self.is_finishing and not self.in_flight and not self.transport.is_closing():
             self.transport.close()
 
+    def end_of_input(self, transport: Any) -> bool:
+        return False
+
     def finish(self, transport: Any) -> None:
         self.is_finishing = True
         if not self.in_flight:
