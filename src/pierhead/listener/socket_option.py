@@ -7,6 +7,7 @@ nothing is left to do for each connection. Unix sockets alone inherit nothing on
 
 from __future__ import annotations
 
+import logging
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ from pierhead.errors import ListenError
 from pierhead.listener.control import ask_ecn, ask_gro
 
 __all__ = ["SOCKET_OPTIONS", "apply_options", "for_accepted", "refuse_unknown_options"]
+
+_log = logging.getLogger("pierhead.listener")
 
 # Linux numbers that Python's socket module lacks in some version we run on.
 _IP_TRANSPARENT, _IP_FREEBIND = 19, 15
@@ -181,10 +184,10 @@ def _fastopen(sock: socket.socket, queue: int) -> None:
     if sys.platform == "linux" and _FASTOPEN_SWITCH.exists():
         switch = int(_FASTOPEN_SWITCH.read_text())
         if not switch & 2:
-            raise OSError(
-                None,
-                "the system has it switched off for servers; switch it on: "
-                f"sysctl net.ipv4.tcp_fastopen={switch | 2}",
+            _log.warning(
+                "the option fastopen has no effect: the system has it switched off for servers; "
+                "switch it on: sysctl net.ipv4.tcp_fastopen=%d",
+                switch | 2,
             )
 
 
