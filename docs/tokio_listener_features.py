@@ -140,13 +140,13 @@ FEATURES = {
         Feature(
             "`--sd-accept-ignore-environment`",
             "sd:*?pid=ignore",
-            "`LISTEN_PID` is not looked at; `LISTEN_FDS` still is",
-            f"{_SYSTEMD}::test_pid_ignore_takes_sockets_meant_for_a_parent",
+            "descriptor 3, even if the variables are missing or make no sense",
+            f"{_SYSTEMD}::test_pid_ignore_takes_the_first_descriptor_whatever_is_said",
         ),
         Feature(
             "`--tcp-keepalive`",
             "tcp::80?keepalive-ms=60000:3:5000 tcp::80?keepalive=60s:5s:3",
-            "part of a second is an error, since the system would round it",
+            "`1500:3:500` is 2 s and 1 s: rounded up, since the system counts seconds",
             _SET,
         ),
         Feature(

@@ -176,7 +176,7 @@ _TCP_OPTIONS = (
     ),
     Option(
         key="keepalive-ms",
-        meaning="keepalive as tokio-listener writes it: idle, number, interval in milliseconds",
+        meaning="keepalive as tokio-listener writes it: idle, number, interval in ms, rounded up",
         type=KeepaliveMilliseconds(),
         default_note="off",
         schemes=_TCP_OR_PASSED,
@@ -436,7 +436,7 @@ _PASSED_OPTIONS = (
     ),
     Option(
         key="pid",
-        meaning="whether LISTEN_PID must name this process",
+        meaning="whether LISTEN_PID must name this process; ignore: descriptor 3 is passed anyway",
         type=Choice(("check", "ignore")),
         default="check",
         schemes=frozenset({"sd"}),

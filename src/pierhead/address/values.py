@@ -519,7 +519,10 @@ class Keepalive:
 
 @dataclass(frozen=True, slots=True)
 class KeepaliveMilliseconds(Keepalive):
-    """Keepalive as tokio-listener writes it: ``idle:count:interval`` in milliseconds."""
+    """Keepalive as tokio-listener writes it: ``idle:count:interval`` in milliseconds.
+
+    The system counts whole seconds: a part of one counts as one.
+    """
 
     expected: str = "idle:count:interval in milliseconds, like 60000:3:5000"
     bare: Value | None = None
@@ -553,7 +556,7 @@ def _read_ms(piece: Piece) -> float | None:
         return None
     if not re.fullmatch(r"[0-9]{1,12}", str(piece)):
         raise piece.error(f"{str(piece)!r} is not a number of milliseconds")
-    return _checked_time(piece, int(str(piece)) / 1000)
+    return _checked_time(piece, float(-(-int(str(piece)) // 1000)))
 
 
 def _checked_time(piece: Piece, seconds: float) -> float:

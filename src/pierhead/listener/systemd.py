@@ -70,6 +70,7 @@ class PassedSockets:
         self._environment = environment
         self._first = first
         self._variables: Mapping[str, str] | None = None
+        self._passed: tuple[PassedSocket, ...] = ()  # as far as an address has asked
         self._identities: dict[int, tuple[int, int] | None] = {}
 
     def ask(self, spec: ListenSpec) -> list[PassedSocket]:
@@ -86,7 +87,8 @@ class PassedSockets:
                 return []
             if stranger:
                 raise ListenError(address, "adopt", stranger, _EXEC)
-        passed = read_passed(address, variables, self._first)
+        passed = self._read(spec, variables)
+        self._passed = passed or self._passed
         for one in passed:
             self._remember(one.number)
         chosen = select_passed(spec, passed)
@@ -96,10 +98,9 @@ class PassedSockets:
 
     def unclaimed(self) -> list[PassedSocket]:
         """Return what no address has asked for so far; [] while none has asked for anything."""
-        variables = self._variables if self._identities else None
         return [
             one
-            for one in read_passed("sd:", variables or {}, self._first)
+            for one in self._passed
             if one.number not in claimed_descriptors() and self._is_as_passed(one.number)
         ]
 
@@ -108,6 +109,16 @@ class PassedSockets:
             found = {n: self._environment.pop(n) for n in _VARIABLES if n in self._environment}
             self._variables = found
         return self._variables
+
+    def _read(self, spec: ListenSpec, variables: Mapping[str, str]) -> tuple[PassedSocket, ...]:
+        """Return what was passed; with ``pid=ignore`` the first descriptor at least."""
+        if spec.options.get("pid") != "ignore" or spec.options.get("optional", False):
+            return read_passed(str(spec), variables, self._first)
+        try:
+            passed = read_passed(str(spec), variables, self._first)
+        except ListenError:  # the variables make no sense, and the address says not to mind
+            passed = ()
+        return passed or (PassedSocket(self._first, "unknown"),)
 
     def _remember(self, number: int) -> None:
         if number in self._identities:
@@ -240,6 +251,8 @@ def select_passed(spec: ListenSpec, passed: Sequence[PassedSocket]) -> list[Pass
         raise ListenError(str(spec), "adopt", reason, remedy)
     if address.index is not None:
         return _at(spec, named, address.index)
+    if address.name is None and len(named) > 1 and spec.options.get("pid") == "ignore":
+        return named[:1]
     if address.name is None and len(named) > 1:
         reason = f"{len(named)} sockets were passed, and one is asked for"
         remedy = f"write {_suggest(named)} or sd:* for all of them"

@@ -51,6 +51,7 @@ def test_the_help_has_meaning_default_and_a_valid_example(flag) -> None:
     ("name", "text", "value"),
     [
         ("--tcp-keepalive", "60000:3:5000", KeepaliveTimes(60.0, 5.0, 3)),
+        ("--tcp-keepalive", "1500:3:500", KeepaliveTimes(2.0, 1.0, 3)),
         ("--tcp-keepalive", "60000", KeepaliveTimes(60.0)),
         ("--tcp-keepalive", "::5000", KeepaliveTimes(None, 5.0)),
         ("--tcp-keepalive", "", KeepaliveTimes()),
@@ -76,7 +77,7 @@ def test_a_value_is_read_as_tokio_listener_writes_it_and_as_addresses_do(
     [
         ("--tcp-keepalive", "1000:2:3000:4", 12, "more than three parts"),
         ("--tcp-keepalive", "60000:x", 6, "'x' is not a number"),
-        ("--tcp-keepalive", "500", 0, "whole seconds"),
+        ("--tcp-keepalive", "0", 0, "whole seconds"),
         ("--unix-listen-chmod", "888", 0, "'888' is not a mode"),
         ("--unix-listen-chmod", "", 0, "the value is empty"),
         ("--tcp-listen-backlog", "0", 0, "out of range"),

@@ -164,6 +164,20 @@ def test_keepalive_in_milliseconds_is_kept_as_keepalive() -> None:
     assert str(spec) == "tcp:h:1?keepalive=1m:5s:3"
 
 
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("1500:3:500", (2.0, 1.0, 3)),
+        ("1", (1.0, None, None)),
+        ("1000", (1.0, None, None)),
+        ("1001", (2.0, None, None)),
+        ("32766001::32767000", (32767.0, 32767.0, None)),
+    ],
+)
+def test_keepalive_in_milliseconds_is_rounded_up_to_the_seconds_of_the_system(text, times) -> None:
+    assert ListenSpec.parse(f"tcp:h:1?keepalive-ms={text}").options.get("keepalive") == times
+
+
 def test_a_wrapper_s_key_may_carry_the_wrapper_s_name() -> None:
     assert ListenSpec.parse("tls+tcp:h:1?tls.cert=a") == ListenSpec.parse("tls+tcp:h:1?cert=a")
 

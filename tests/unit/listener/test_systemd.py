@@ -145,6 +145,54 @@ async def test_pid_ignore_takes_sockets_meant_for_a_parent(opened, passed):
     assert len(await opened("sd:?pid=ignore")) == 1
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"LISTEN_PID": "1"},
+        {"LISTEN_PID": None},
+        {"LISTEN_PID": None, "LISTEN_FDS": None},
+        {"LISTEN_FDS": "0"},
+        {"LISTEN_FDS": "-1"},
+        {"LISTEN_FDS": "none"},
+        {"LISTEN_FDS": "99999999999999999999"},
+        {"LISTEN_PIDFDID": "12345678901234567890"},
+        {"LISTEN_FDNAMES": "a:b"},
+    ],
+)
+@pytest.mark.parametrize("address", ["sd:", "sd:*", "sd:#0"])
+async def test_pid_ignore_takes_the_first_descriptor_whatever_is_said(
+    opened, passed, address, variables
+):
+    sock = bound()
+    port = sock.getsockname()[1]
+    passed(sock, **variables)
+    assert await locals_of(opened, f"{address}?pid=ignore") == [f"tcp:127.0.0.1:{port}"]
+    assert systemd._process.unclaimed() == []
+
+
+async def test_pid_ignore_takes_the_first_of_several(opened, passed):
+    sockets = [bound(), bound()]
+    port = sockets[0].getsockname()[1]
+    passed(*sockets)
+    assert await locals_of(opened, "sd:?pid=ignore") == [f"tcp:127.0.0.1:{port}"]
+    assert [one.number for one in systemd._process.unclaimed()] == [701]
+
+
+async def test_pid_ignore_tells_what_the_first_descriptor_is_if_it_is_no_listener(passed):
+    passed(LISTEN_FDS=None)
+    assert "descriptor 700 (unknown) is not open" in (await refusal("sd:?pid=ignore")).reason
+    ours, theirs = socket.socketpair()
+    with theirs:
+        passed(ours, LISTEN_FDS="0")
+        error = await refusal("sd:?pid=ignore")
+    assert "descriptor 700 (unknown) is a connected Unix stream socket" in error.reason
+
+
+async def test_optional_takes_nothing_that_is_not_announced(opened, passed):
+    passed(LISTEN_FDS=None)
+    assert len(await opened("sd:?optional&pid=ignore")) == 0
+
+
 async def test_optional_takes_nothing_where_there_is_nothing(opened, passed):
     passed(LISTEN_FDS=None, LISTEN_PID=None)
     assert len(await opened("sd:?optional")) == 0
