@@ -54,6 +54,7 @@ TITLES = {
     "3597": "Handling of unknown DNS resource record types",
     "3986": "Uniform Resource Identifier: generic syntax",
     "4007": "IPv6 scoped address architecture",
+    "4025": "IPsec keying material in the DNS (IPSECKEY)",
     "4033": "DNS security: introduction and requirements",
     "4034": "Resource records for the DNS security extensions",
     "4035": "Protocol modifications for the DNS security extensions",

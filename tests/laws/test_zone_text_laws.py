@@ -11,8 +11,11 @@ from tests.unit.protocols.dns.zone.test_rdata_text import ORIGIN, SAMPLES
 
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.zone.fields import FieldError, Fields
+from pierhead.protocols.dns.zone.rdata_format import format_rdata
 from pierhead.protocols.dns.zone.rdata_text import rdata_reader
 from pierhead.protocols.dns.zone.tokenizer import EntryError, read_entry
+
+APL, LOC = iana.type_number("APL"), iana.type_number("LOC")
 
 #: What a slip of the finger, or malice, puts into a field.
 ESCAPES = [rb"\256", rb"\999", rb"\25", rb"\2x", rb"\000", rb"\255", rb"\.", rb"\"", rb"\,", rb"\\"]
@@ -124,3 +127,41 @@ def test_a_hash_that_is_accepted_is_what_would_be_written(data, last):
         assert rdata == b"\xc8\0\0\0\0" + bytes((len(data),)) + data
     elif rdata is not None:
         assert base64.b32hexencode(rdata[6:]).decode().rstrip("=") == written
+
+
+@pytest.mark.rfc("1876", "3")
+@settings(deadline=None)
+@given(
+    latitude=st.integers(-324_000_000, 324_000_000),
+    longitude=st.integers(-648_000_000, 648_000_000),
+    altitude=st.integers(0, 2**32 - 1),
+    sizes=st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9)), min_size=3, max_size=3),
+)
+def test_a_location_is_written_and_read_to_the_centimetre(latitude, longitude, altitude, sizes):
+    numbers = (2**31 + latitude, 2**31 + longitude, altitude)
+    rdata = bytes((0, *(base << 4 | exponent for base, exponent in sizes)))
+    rdata += b"".join(number.to_bytes(4, "big") for number in numbers)
+    text = format_rdata(LOC, rdata)
+    assert read_or_fault(LOC, text.encode().split()) == rdata
+
+
+@pytest.mark.rfc("3123", "5")
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.booleans(),
+            st.one_of(
+                st.tuples(st.just(1), st.integers(0, 32), st.binary(max_size=4)),
+                st.tuples(st.just(2), st.integers(0, 128), st.binary(max_size=16)),
+                st.tuples(st.integers(3, 65535), st.integers(0, 255), st.binary(max_size=127)),
+            ),
+        )
+    )
+)
+def test_prefixes_are_written_and_read_alike(prefixes):
+    rdata = b""
+    for negated, (family, bits, octets) in prefixes:
+        address = octets.rstrip(b"\0")
+        rdata += family.to_bytes(2, "big") + bytes((bits, negated << 7 | len(address))) + address
+    assert read_or_fault(APL, format_rdata(APL, rdata).encode().split()) == rdata

@@ -278,7 +278,10 @@ class Fields:
 
     def base64(self) -> bytes:
         """Take all that is left as Base 64 (RFC 4648 §4)."""
-        digits = b"".join(self.rest("Base 64 data"))
+        return self.to_base64(b"".join(self.rest("Base 64 data")))
+
+    def to_base64(self, digits: bytes) -> bytes:
+        """Return the octets that the field taken last spells in Base 64."""
         try:
             found = binascii.a2b_base64(digits, strict_mode=True)
         except binascii.Error as error:

@@ -45,7 +45,7 @@ def format_record(rrset: RRset, rdata: bytes) -> str:
             iana.type_text(rrset.rtype),
             _rdata_text(rrset.rtype, rrset.rclass, rdata),
         )
-    )
+    ).rstrip("\t")  # the data of an APL record may be empty
 
 
 def _rank(zone: Zone, rrset: RRset) -> tuple[bool, tuple[bytes, ...], int, bool]:

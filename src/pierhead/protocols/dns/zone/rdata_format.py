@@ -195,7 +195,8 @@ def _by_dnspython(rtype: int, rclass: int, frame: bytes, start: int, end: int) -
         text = record.to_text()
     except (dns.exception.DNSException, ValueError) as error:
         raise DecodeError(str(error) or type(error).__name__, start) from None
-    return "".join([c if " " <= c <= "~" else f"\\{ord(c):03d}" for c in text])
+    # An IPSECKEY record without key ends in a blank.
+    return "".join([c if " " <= c <= "~" else f"\\{ord(c):03d}" for c in text.rstrip(" ")])
 
 
 _Kind: TypeAlias = Callable[[_Cursor], str]

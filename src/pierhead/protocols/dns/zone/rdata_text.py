@@ -17,6 +17,15 @@ from typing import TypeAlias
 
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.zone.fields import Fields
+from pierhead.protocols.dns.zone.rare_text import (
+    read_eui48,
+    read_eui64,
+    read_geographical_position,
+    read_host_identity,
+    read_ipsec_key,
+    read_location,
+    read_prefixes,
+)
 from pierhead.protocols.dns.zone.svcb_text import read_service_binding
 
 __all__ = ["RdataReader", "rdata_reader", "read_unknown"]
@@ -324,7 +333,14 @@ _READERS: dict[int, RdataReader] = {
         "NSEC3PARAM": _sequence(_F.u8, _F.u8, _F.u16, _F.salt),
         "SSHFP": _sequence(_F.u8, _F.u8, _F.hex),
         "TLSA SMIMEA": _TLSA,
-        "OPENPGPKEY DHCID": _F.base64,
+        "OPENPGPKEY DHCID BRID HHIT": _F.base64,
+        "LOC": read_location,
+        "GPOS": read_geographical_position,
+        "APL": read_prefixes,
+        "IPSECKEY": read_ipsec_key,
+        "HIP": read_host_identity,
+        "EUI48": read_eui48,
+        "EUI64": read_eui64,
         "CSYNC": _sequence(_F.u32, _F.u16, _F.rtypes),
         "ZONEMD": _zone_digest,
         "SVCB HTTPS": read_service_binding,
@@ -337,4 +353,9 @@ _READERS: dict[int, RdataReader] = {
     for text in texts.split()
 }
 #: Types that are defined for class IN alone; other classes may lay them out differently.
-_INTERNET_ONLY = frozenset({iana.A, iana.AAAA, iana.SRV, iana.NAPTR, iana.SVCB, iana.HTTPS})
+_INTERNET_ONLY = frozenset(
+    {
+        *(iana.A, iana.AAAA, iana.SRV, iana.NAPTR, iana.SVCB, iana.HTTPS),
+        *(iana.type_number("APL"), iana.type_number("IPSECKEY")),
+    }
+)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pierhead.errors import ConfigError, Fault
+from pierhead.protocols.dns.zone.format import format_zone
 from pierhead.protocols.dns.zone.master_file import parse_zone
 from pierhead.protocols.dns.zone.zone import Zone
 
@@ -64,6 +65,14 @@ def test_records_that_differ_in_the_case_of_a_name_are_one(one: bytes, other: by
     found = zone(one + b"\n" + other + b"\n")
     assert not found.warnings
     assert all(len(rrset.rdatas) == 1 for rrset in found.rrsets())
+
+
+@pytest.mark.rfc("3123", "5")
+def test_a_record_without_data_is_printed_and_read_again():
+    lines = list(format_zone(zone(b"w APL\nw IPSECKEY 10 0 0 .\n")))
+    assert lines[-2:] == ["w.example.\t300\tIN\tAPL", "w.example.\t300\tIN\tIPSECKEY\t10 0 0 ."]
+    again = parse_zone("\n".join(lines).encode(), origin="example.")
+    assert list(format_zone(again)) == lines
 
 
 @pytest.mark.rfc("3597", "7")

@@ -13,6 +13,7 @@ import pytest
 
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.zone.fields import FieldError, Fields
+from pierhead.protocols.dns.zone.rdata_format import format_rdata
 from pierhead.protocols.dns.zone.rdata_text import rdata_reader, read_unknown
 from pierhead.protocols.dns.zone.tokenizer import read_entry
 
@@ -28,6 +29,7 @@ SAMPLES = [
     ("AAAA", "::ffff:192.0.2.1"),
     ("AFSDB", "1 afs"),
     ("AMTRELAY", "10 0 1 203.0.113.15"),
+    ("APL", "2:2001:db8::/32 !2:2001:db8:1::/48 1:0.0.0.0/0"),
     ("APL", "1:192.168.32.0/21 !1:192.168.38.0/28"),
     ("AVC", '"app-name:WOLFGANG" x'),
     ("BRID", "AAEC"),
@@ -63,6 +65,8 @@ SAMPLES = [
     ("L32", "10 10.1.2.0"),
     ("L64", "10 2001:0db8:1140:1000"),
     ("LOC", "60 9 0.000 N 24 39 0.000 E 10.00m 20m 2000m 20m"),
+    ("LOC", "1 2 3.5 S 4 W -24.5m"),
+    ("LOC", "52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m"),
     ("LP", "10 l64-subnet1"),
     ("MX", "10 mail.other."),
     ("NAPTR", '100 50 "s" "z3950+I2L+I2C" "" _z3950._tcp.gatech'),
@@ -212,6 +216,54 @@ def test_a_zone_digest_of_a_private_scheme_or_algorithm_has_any_length_from_12(
         read("ZONEMD", f"1 {scheme} {algorithm} {'00' * 11}")
 
 
+@pytest.mark.rfc("3123", "5")
+def test_an_apl_record_may_be_empty():
+    assert read("APL", "") == b""
+    assert format_rdata(iana.type_number("APL"), b"") == ""
+
+
+@pytest.mark.rfc("4025", "2.4")
+@pytest.mark.parametrize(
+    ("text", "rdata"),
+    [
+        ("10 0 0 .", "0a0000"),
+        ("10 1 0 192.0.2.38", "0a0100c0000226"),
+        ("10 2 0 2001:db8::1", "0a020020010db8000000000000000000000001"),
+        ("10 3 0 gw.example.", "0a0300026777076578616d706c6500"),
+        ("10 0 2 . AAEC", "0a0002000102"),
+    ],
+)
+def test_an_ipseckey_record_of_algorithm_0_has_no_key(text: str, rdata: str):
+    assert read("IPSECKEY", text).hex() == rdata
+    assert read("IPSECKEY", format_rdata(iana.type_number("IPSECKEY"), bytes.fromhex(rdata))) == (
+        bytes.fromhex(rdata)
+    )
+
+
+@pytest.mark.rfc("1876", "3")
+@pytest.mark.parametrize(
+    ("altitude", "centimetres"),
+    [
+        ("0m", 0),
+        ("-0.00m", 0),
+        ("1.15m", 115),
+        ("0.29m", 29),
+        ("-0.29", -29),
+        ("8.2m", 820),
+        ("4.35M", 435),
+        ("1001.13m", 100113),
+        ("-100000.00m", -10_000_000),
+        ("42849672.95m", 4_284_967_295),
+    ],
+)
+def test_the_altitude_of_a_location_is_exact(altitude: str, centimetres: int):
+    rdata = read("LOC", f"90 N 180 w {altitude}")
+    assert int.from_bytes(rdata[12:], "big") - 10_000_000 == centimetres
+    assert rdata[:12] == bytes((0, 0x12, 0x16, 0x13)) + b"".join(
+        number.to_bytes(4, "big") for number in (2**31 + 324_000_000, 2**31 - 648_000_000)
+    )
+
+
 @pytest.mark.rfc("6742", "2.1.2")
 def test_the_groups_of_a_node_identifier_need_no_leading_zeros():
     assert read("NID", "10 14:4fff:0:1") == b"\0\x0a\0\x14\x4f\xff\0\0\0\1"
@@ -280,13 +332,47 @@ def test_hexadecimal_rdata_must_fit_its_length_and_its_type(text: bytes, rtype: 
     [
         ("WKS 192.0.2.1 " + "9" * 5000 + " 25", "a number of 5000 digits"),
         ("WKS 192.0.2.1 6 " + "9" * 5000, "a number of 5000 digits"),
-        ("LOC " + "9" * 5000 + " N 1 E 1m", "a number of 5000 digits"),
-        ("LOC 1 N 1 E infm", "a number is too large"),
-        ("LOC 1 N 1 E nanm", "no number"),
-        ("LOC 1 N 1 E 1m 1e999m", "a number is too large"),
-        ("LOC 1 N 1 E 999999999m", "a number is too large"),
-        ("LOC 1 N 1 E xm", "no number"),
-        ("APL x:192.0.2.0/24", "no number"),
+        ("LOC " + "9" * 5000 + " N 1 E 1m", "not a number of degrees of latitude"),
+        ("LOC 1 N 1 E infm", "not an altitude"),
+        ("LOC 1 N 1 E nanm", "not an altitude"),
+        ("LOC 1 N 1 E 1e5m", "not an altitude"),
+        ("LOC 1 N 1 E 1_0m", "not an altitude"),
+        ("LOC 1 N 1 E 1.001m", "at most two decimals"),
+        ("LOC 1 N 1 E 42849672.96m", "expected -100000.00m to 42849672.95m"),
+        ("LOC 1 N 1 E -100000.01m", "expected -100000.00m to 42849672.95m"),
+        ("LOC 1 N 1 E 1m 1e999m", "not a size"),
+        ("LOC 1 N 1 E 1m 90000000.01m", "expected 0.00m to 90000000.00m"),
+        ("LOC 1 N 1 E xm", "not an altitude"),
+        ("LOC 1_0 N 1 E 1m", "degrees of latitude"),
+        ("LOC 1 6_0 N 1 E 1m", "bad latitude"),
+        ("LOC 1 60 N 1 E 1m", "minutes"),
+        ("LOC 1 2 60 N 1 E 1m", "seconds"),
+        ("LOC 91 N 1 E 1m", "degrees of latitude, expected 0 to 90"),
+        ("LOC 90 0 0.001 N 1 E 1m", "a latitude of more than 90 degrees"),
+        ("LOC 1 N 180 1 W 1m", "a longitude of more than 180 degrees"),
+        ("LOC 1 E 1 E 1m", "bad latitude, expected degrees, minutes, seconds, and N or S"),
+        ("GPOS 1e5 1 1", "not a latitude"),
+        ("GPOS 1_0 1 1", "not a latitude"),
+        ("GPOS 1 nan 1", "not a longitude"),
+        ("GPOS 90.1 1 1", "expected -90 to 90"),
+        ("GPOS 1 -181 1", "expected -180 to 180"),
+        ("APL x:192.0.2.0/24", "not a prefix"),
+        ("APL 1_0:192.0.2.0/24", "not a prefix"),
+        ("APL 1:192.0.2.0/2_4", "not a prefix"),
+        ("APL 1:192.0.2.0/33", "33 bits, expected at most 32"),
+        ("APL 1:192.0.2/24", "not an address of family 1"),
+        ("APL 65536:aa/1", "family 65536"),
+        ("IPSECKEY 10 4 0 .", "not a type of gateway"),
+        ("IPSECKEY 10 0 2 .", "ends too early"),
+        ("IPSECKEY 10 0 0 gw", "expected ."),
+        ("IPSECKEY 10 1 0 gw", "not an IPv4 address"),
+        ("IPSECKEY 10 0 2 . AB==", "Base 64"),
+        ("HIP 2 xx AAEC", "host identity tag"),
+        ("HIP 2 20 AB==", "Base 64"),
+        ("HIP 2 20", "ends too early"),
+        ("EUI48 00-00-5e-00-53", "bad EUI48"),
+        ("EUI64 00-00-5e-00-53-2a", "bad EUI64"),
+        ("BRID AB==", "Base 64"),
     ],
 )
 def test_what_python_says_of_numbers_is_said_in_our_words(text: str, reason: str):

@@ -1,0 +1,193 @@
+"""RDATA of types that few zones have, from presentation format to wire form."""
+
+from __future__ import annotations
+
+import binascii
+import re
+from decimal import Decimal
+
+from pierhead.protocols.dns.zone.fields import Fields, ipv4_octets, ipv6_octets
+
+__all__ = [
+    "read_eui48",
+    "read_eui64",
+    "read_geographical_position",
+    "read_host_identity",
+    "read_ipsec_key",
+    "read_location",
+    "read_prefixes",
+]
+
+_SECONDS = re.compile(rb"([0-9]{1,2})(?:\.([0-9]{0,3}))?")
+_METRES = re.compile(rb"(-?)([0-9]{1,8})(?:\.([0-9]{0,2}))?[mM]?")
+_DECIMAL = re.compile(rb"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
+_PREFIX = re.compile(rb"(!?)([0-9]{1,5}):([^/]*)/([0-9]{1,3})")
+_PAIRS = re.compile(rb"[0-9a-f]{2}(?:-[0-9a-f]{2})*", re.IGNORECASE)
+#: In thousandths of a second of arc, as RFC 1876 §2 counts from the equator and Greenwich.
+_DEGREE, _MINUTE, _SECOND = 3_600_000, 60_000, 1_000
+_EQUATOR = 1 << 31
+#: In centimetres: what altitudes count from, and what they and sizes end at (RFC 1876 §2, §3).
+_BELOW = 10_000_000
+_HIGHEST = 0xFFFFFFFF - _BELOW
+_LARGEST = 9_000_000_000
+#: One metre, ten kilometres, ten metres, where a record leaves them out (RFC 1876 §3).
+_SIZES = ((100, "a size"), (1_000_000, "a precision"), (1_000, "a precision"))
+_ADDRESS_READERS = {1: (ipv4_octets, 32), 2: (ipv6_octets, 128)}
+#: AFDLENGTH has seven bits (RFC 3123 §4).
+_MAX_PREFIX_OCTETS = 127
+
+
+def read_location(fields: Fields) -> bytes:
+    """Take the fields of a LOC record (RFC 1876 §3); nothing is computed in floating point."""
+    latitude = _angle(fields, 90, b"SN", "latitude")
+    longitude = _angle(fields, 180, b"WE", "longitude")
+    altitude = _centimetres(fields, "an altitude", -_BELOW, _HIGHEST) + _BELOW
+    sizes = []
+    for size, what in _SIZES:
+        if not fields.at_end():
+            size = _centimetres(fields, what, 0, _LARGEST)
+        exponent = len(str(size)) - 1
+        sizes.append(size // 10**exponent << 4 | exponent)
+    numbers = (latitude, longitude, altitude)
+    return bytes((0, *sizes)) + b"".join([number.to_bytes(4, "big") for number in numbers])
+
+
+def _angle(fields: Fields, most: int, signs: bytes, what: str) -> int:
+    expected = f"{chr(signs[1])} or {chr(signs[0])}"
+    total = fields.number(most, f"a number of degrees of {what}") * _DEGREE
+    token = fields.take(expected).upper()
+    if token.isdigit():
+        fields.position -= 1
+        total += fields.number(59, "a number of minutes") * _MINUTE
+        token = fields.take(expected).upper()
+        found = _SECONDS.fullmatch(token)
+        if found:
+            seconds = int(found[1]) * _SECOND + int((found[2] or b"").ljust(3, b"0"))
+            if seconds >= _MINUTE:
+                raise fields.wrong("too many seconds, expected 0 to 59.999")
+            total += seconds
+            token = fields.take(expected).upper()
+    if len(token) != 1 or token not in signs:
+        raise fields.wrong(f"bad {what}, expected degrees, minutes, seconds, and {expected}")
+    if total > most * _DEGREE:
+        raise fields.wrong(f"a {what} of more than {most} degrees")
+    return _EQUATOR + (total if signs.index(token) else -total)
+
+
+def _centimetres(fields: Fields, what: str, least: int, most: int) -> int:
+    found = _METRES.fullmatch(fields.take(what))
+    if not found:
+        raise fields.wrong(f"not {what} in metres, expected at most two decimals, as in 10.25m")
+    value = int(found[2]) * 100 + int((found[3] or b"").ljust(2, b"0"))
+    value = -value if found[1] else value
+    if not least <= value <= most:
+        raise fields.wrong(f"not {what}, expected {_metres(least)} to {_metres(most)}")
+    return value
+
+
+def _metres(centimetres: int) -> str:
+    return f"{Decimal(centimetres) / 100:.2f}m"
+
+
+def read_geographical_position(fields: Fields) -> bytes:
+    """Take longitude, latitude and altitude of a GPOS record (RFC 1712 §3)."""
+    return (
+        _decimal(fields, "a latitude", 90)
+        + _decimal(fields, "a longitude", 180)
+        + _decimal(fields, "an altitude", None)
+    )
+
+
+def _decimal(fields: Fields, what: str, most: int | None) -> bytes:
+    found = fields.string()
+    if not _DECIMAL.fullmatch(found[1:]):
+        raise fields.wrong(f"not {what}, expected a decimal number, as in -32.6882")
+    if most is not None and abs(Decimal(found[1:].decode())) > most:
+        raise fields.wrong(f"not {what}, expected -{most} to {most}")
+    return found
+
+
+def read_prefixes(fields: Fields) -> bytes:
+    """Take the prefixes of an APL record, of which there may be none (RFC 3123 §5)."""
+    items = []
+    while not fields.at_end():
+        items.append(_prefix(fields))
+    return b"".join(items)
+
+
+def _prefix(fields: Fields) -> bytes:
+    found = _PREFIX.fullmatch(fields.take("a prefix"))
+    if not found:
+        raise fields.wrong("not a prefix, expected family:address/bits, as in 1:192.0.2.0/24")
+    family, bits = int(found[2]), int(found[4])
+    if family > 0xFFFF:
+        raise fields.wrong(f"family {family}, expected 0 to 65535", offset=found.start(2))
+    reader, most = _ADDRESS_READERS.get(family, (_hexadecimal, 255))
+    address = reader(found[3])
+    if address is None:
+        raise fields.wrong(f"not an address of family {family}", offset=found.start(3))
+    if bits > most:
+        raise fields.wrong(f"{bits} bits, expected at most {most}", offset=found.start(4))
+    address = address.rstrip(b"\0")  # RFC 3123 §4: trailing zero octets are left out
+    negation = 0x80 if found[1] else 0
+    return family.to_bytes(2, "big") + bytes((bits, negation | len(address))) + address
+
+
+def _hexadecimal(token: bytes) -> bytes | None:
+    try:
+        found = binascii.unhexlify(token)
+    except ValueError:
+        return None
+    return found if len(found) <= _MAX_PREFIX_OCTETS else None
+
+
+def read_ipsec_key(fields: Fields) -> bytes:
+    """Take the fields of an IPSECKEY record; algorithm 0 is no key (RFC 4025 §2.4, §3.1)."""
+    precedence = fields.u8()
+    kind = fields.number(3, "a type of gateway")
+    algorithm = fields.u8()
+    if kind == 0:
+        if fields.take("the gateway") != b".":
+            raise fields.wrong("a gateway of type 0 is none, expected .")
+        gateway = b""
+    else:
+        gateway = (fields.ipv4, fields.ipv6, fields.name)[kind - 1]()
+    head = precedence + bytes((kind,)) + algorithm + gateway
+    if algorithm == b"\0" and fields.at_end():
+        return head
+    return head + fields.base64()
+
+
+def read_host_identity(fields: Fields) -> bytes:
+    """Take the fields of a HIP record: identity, key, rendezvous servers (RFC 8005 §6)."""
+    algorithm = fields.u8()
+    identity = _hexadecimal(fields.take("a host identity tag"))
+    if not identity:
+        raise fields.wrong("bad host identity tag, expected hexadecimal digits")
+    key = fields.to_base64(fields.take("a public key"))
+    if not key:
+        raise fields.wrong("an empty public key")
+    if len(key) > 0xFFFF:
+        raise fields.wrong(f"public key of {len(key)} octets, expected at most 65535")
+    servers = []
+    while not fields.at_end():
+        servers.append(fields.name())
+    head = bytes((len(identity),)) + algorithm + len(key).to_bytes(2, "big")
+    return head + identity + key + b"".join(servers)
+
+
+def read_eui48(fields: Fields) -> bytes:
+    """Take six pairs of hexadecimal digits (RFC 7043 §3.2)."""
+    return _pairs(fields, 6, "EUI48")
+
+
+def read_eui64(fields: Fields) -> bytes:
+    """Take eight pairs of hexadecimal digits (RFC 7043 §4.2)."""
+    return _pairs(fields, 8, "EUI64")
+
+
+def _pairs(fields: Fields, count: int, what: str) -> bytes:
+    token = fields.take(f"{count} pairs of hexadecimal digits")
+    if len(token) != 3 * count - 1 or not _PAIRS.fullmatch(token):
+        raise fields.wrong(f"bad {what}, expected {count} pairs of hexadecimal digits, 00-00-5e…")
+    return binascii.unhexlify(token.replace(b"-", b""))
