@@ -9,8 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.unit.protocols.dns.zone.test_rdata_text import ORIGIN, SAMPLES
 
+from pierhead.errors import ConfigError
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.zone.fields import FieldError, Fields
+from pierhead.protocols.dns.zone.format import format_zone
+from pierhead.protocols.dns.zone.master_file import parse_zone
 from pierhead.protocols.dns.zone.rdata_format import format_rdata
 from pierhead.protocols.dns.zone.rdata_text import rdata_reader
 from pierhead.protocols.dns.zone.tokenizer import EntryError, read_entry
@@ -165,3 +168,49 @@ def test_prefixes_are_written_and_read_alike(prefixes):
         address = octets.rstrip(b"\0")
         rdata += family.to_bytes(2, "big") + bytes((bits, negated << 7 | len(address))) + address
     assert read_or_fault(APL, format_rdata(APL, rdata).encode().split()) == rdata
+
+
+def zone_or_faults(line: str) -> list[object]:
+    """Return the records that a line gives below some others, or what is said of it."""
+    text = "@ 300 SOA ns h 1 2 3 4 5\n@ 300 NS ns\nns 300 A 192.0.2.1\n" + line
+    try:
+        found = parse_zone(text.encode(), origin="example.")
+    except ConfigError as error:
+        return [fault.message for fault in error.faults]
+    return list(format_zone(found))
+
+
+@pytest.mark.rfc("1035", "5.1")
+@settings(deadline=None, max_examples=300)
+@given(
+    start=st.text("w \t\r\f\v\x00\x01\x1c\x1f\x7f", max_size=3),
+    words=st.lists(
+        st.sampled_from(
+            ["300", "IN", "A", "TXT", "192.0.2.2", "w", "a\fb", "\f", "\v", "\x01", "\x1c", "\x85"]
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+)
+@example(start="\f", words=["w", "300", "A", "192.0.2.2"])
+@example(start="\x01", words=["300", "A", "192.0.2.2"])
+def test_a_line_is_read_alike_with_a_comment_parentheses_and_tabs(start, words):
+    rest = " ".join(words)
+    line = f"{start} {rest}"
+    plain = zone_or_faults(line)
+    assert zone_or_faults(line + " ;") == plain
+    assert zone_or_faults(line + " ; comment\n") == plain
+    assert zone_or_faults(line + "\r\n") == plain
+    assert zone_or_faults(line + " ( )") == plain
+    assert zone_or_faults(line.replace(" ", "\t")) == plain
+    assert zone_or_faults(f"{start} (\n{rest} )") == plain
+
+
+@pytest.mark.parametrize("octet", ["\f", "\v", "\x01", "\x7f"])
+def test_a_control_character_is_part_of_its_field(octet: str):
+    shown = f"\\{ord(octet):03d}"
+    assert f"{shown}w.example.\t300\tIN\tA\t192.0.2.2" in zone_or_faults(
+        f"{octet}w 300 A 192.0.2.2"
+    )
+    assert f'w.example.\t300\tIN\tTXT\t"a{shown}b"' in zone_or_faults(f"w 300 TXT a{octet}b")
+    assert len(zone_or_faults(f"w{octet}A 192.0.2.2")) == 1

@@ -45,7 +45,7 @@ _MAX_INCLUDES = 1000
 #: In so much of a line its type is looked for: two of the longest names, TTL and class.
 _MAX_PROLOGUE = 2200
 _DOLLAR = 0x24
-_BLANK_LINES = re.compile(rb"(?:[ \t\r\f\v]*+\n)++")
+_BLANK_LINES = re.compile(rb"(?:[ \t\r]*+\n)++")
 # What the word before the type turned out to be; types are their own number.
 _TTL, _CLASS = -1, -2
 _NO_READER: RdataReader = Fields.name
@@ -169,6 +169,8 @@ class _Reader:
         base = self.faults.open_file(file_name, text)
         entries = Entries(text)
         position, size = 0, len(text)
+        # Form feeds and vertical tabs belong to fields, as BIND and NSD have it, unlike split().
+        is_plain = b"\f" not in text and b"\v" not in text
         if text.startswith(codecs.BOM_UTF8):
             self._refuse_mark(base)
             position = len(codecs.BOM_UTF8)
@@ -178,7 +180,8 @@ class _Reader:
                 end = size
             line = text[position:end]
             if (
-                b";" in line
+                not is_plain
+                or b";" in line
                 or b'"' in line
                 or b"(" in line
                 or b"\\" in line
@@ -189,7 +192,7 @@ class _Reader:
                 continue
             if tokens := line.split():
                 try:
-                    self._record(tokens, line[0] <= 0x20, base + position)
+                    self._record(tokens, line[0] in b" \t", base + position)
                 except FieldError as error:
                     self._blame(error, text, position, base)
             elif blank := _BLANK_LINES.match(text, position):

@@ -16,18 +16,18 @@ __all__ = ["Entries", "Entry", "EntryError", "read_entry"]
 # time is linear in the text whatever it holds.
 _TOKEN = re.compile(
     rb"""
-    [ \t\r\f\v]++ | ;[^\n]*+                       # what separates; a comment
+    [ \t\r]++ | ;[^\n]*+                           # what separates; a comment
   | (?P<newline> \n )
   | (?P<open> \( )
   | (?P<close> \) )
   | (?P<quoted> " (?: [^"\\\n]++ | \\[^\n] )*+ " )
-  | (?P<bare> (?: [^ \t\r\f\v\n;()"\\]++ | \\[^\n] )++ )
+  | (?P<bare> (?: [^ \t\r\n;()"\\]++ | \\[^\n] )++ )
     """,
     re.VERBOSE,
 )
 #: Where reading goes on after a parenthesis that is never closed: at the next line that starts
 #: like a record or a directive.
-_NEXT_RECORD = re.compile(rb"\n(?=[^ \t\r\f\v\n;)])")
+_NEXT_RECORD = re.compile(rb"\n(?=[^ \t\r\n;)])")
 #: RFC 1035 does not nest parentheses; BIND reads files that do. More than this is a file full of
 #: unclosed ones, each of which would otherwise be kept to the end of the text.
 _MAX_NESTED = 100
