@@ -215,7 +215,7 @@ def test_a_stop_answers_or_names_the_request_in_flight(served, program, seconds,
         url = f"http://127.0.0.1:{ready_port(running)}/slow?s={seconds}"
         asking = subprocess.Popen([program("curl"), "-sS", url], stdout=subprocess.PIPE)
         running.line("slow")
-        assert running.stop() == 0
+        assert running.stop() == int(is_lost)
         answer, _ = asking.communicate(timeout=PATIENCE_S)
     assert answer == (b"" if is_lost else b"done")
     lost = [line for line in running.err if line.startswith("lost")]

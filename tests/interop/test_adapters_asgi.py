@@ -244,7 +244,7 @@ def test_a_stop_answers_or_names_the_request_in_flight(served, program, seconds,
         url = f"http://127.0.0.1:{ready_port(running)}/slow?{seconds}"
         asking = subprocess.Popen([program("curl"), "-sS", url], stdout=subprocess.PIPE)
         running.line("slow")
-        assert running.stop() == 0
+        assert running.stop() == int(is_lost)
         answer, _ = asking.communicate(timeout=PATIENCE_S)
     assert bool(answer) is not is_lost
     lost = [line for line in running.err if line.startswith("lost")]
