@@ -30,6 +30,10 @@ SECTIONS = {
     "pierhead.codec.netstring": ("Netstrings", "Given to `Netstring`."),
     "pierhead.protocols.dns.codec": ("DNS messages", "Given to `dns.serve`."),
     "pierhead.protocols.dns.ready": ("Ready DNS answers", "Given to `dns.serve`."),
+    "pierhead.protocols.dns.zone.bounds": (
+        "The size of a zone",
+        "Given to `dns.zones` as `bounds=ZoneBounds(…)`.",
+    ),
     "pierhead.protocols.dns.middleware.rate_limit": (
         "Response rate limiting",
         "Given to `dns.rate_limit`.",

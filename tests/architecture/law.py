@@ -31,7 +31,7 @@ MANY_POSITIONS: dict[tuple[str, str], str] = {
 #: ``*`` is one name.
 RANKS: tuple[tuple[str, ...], ...] = (
     ("errors",),
-    ("limits", "extra", "printable"),
+    ("limits", "extra", "printable", "files"),
     ("address", "codec", "protocols.*.wire", "protocols.dns.zone"),
     (
         "context",

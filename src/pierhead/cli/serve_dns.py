@@ -39,8 +39,17 @@ Examples:
     multiple=True,
     required=True,
     help="Zone to serve: a master file, its name from the file name without '.zone' unless "
-    "given; or a directory, which serves each *.zone file in it. Repeat it for more. "
+    "given; or a directory, which serves each *.zone file in it; - is standard input. Repeat it "
+    "for more. "
     "[example: example.org=zones/main.txt]",
+)
+@click.option(
+    "--include-dir",
+    "include_dirs",
+    metavar="FOLDER",
+    multiple=True,
+    help="Folder that $INCLUDE may read from, besides the zone's own; repeat it for more. "
+    "[default: none; example: /etc/zones/common]",
 )
 @listens("127.0.0.1:5300", example="127.0.0.1:5300 (UDP and TCP)")
 @click.option(
@@ -68,6 +77,7 @@ def serve_dns(
     zones: Sequence[str],
     specs: Sequence[ListenSpec],
     *,
+    include_dirs: Sequence[str],
     rate: str,
     secret_files: Sequence[Path],
     nsid: str | None,
@@ -79,7 +89,7 @@ def serve_dns(
     from pierhead.protocols import dns
 
     told = identity is not None or version_text is not None
-    service = dns.zones(*zones)
+    service = dns.zones(*zones, include_dirs=include_dirs)
     layered = dns.standard(
         service,
         rate_limit=_rate_limit(rate),

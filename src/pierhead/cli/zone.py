@@ -24,6 +24,7 @@ _CHECK_EPILOG = """\b
 Examples:
   pierhead zone check examples/zones
   pierhead zone check --json example.org=zones/main.txt
+  gunzip -c example.org.gz | pierhead zone check example.org=-
 
 Exit codes: 0 valid, 2 usage, 4 a zone is invalid.
 """
@@ -53,16 +54,30 @@ class _Verdict:
 
 @zone.command("check", epilog=_CHECK_EPILOG)
 @click.argument("paths", metavar="[NAME=]FILE...", nargs=-1, required=True)
+@click.option(
+    "--include-dir",
+    "include_dirs",
+    metavar="FOLDER",
+    multiple=True,
+    help="Folder that $INCLUDE may read from, besides the zone's own; repeat it for more. "
+    "[default: none; example: /etc/zones/common]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON. [default: text]")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors alone. [default: off]")
 @click.pass_context
-def check_zones(ctx: click.Context, paths: Sequence[str], as_json: bool, quiet: bool) -> None:
+def check_zones(
+    ctx: click.Context,
+    paths: Sequence[str],
+    include_dirs: Sequence[str],
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Say what is wrong with each zone, where, why, and how to mend it; all of it at once.
 
     [NAME=]FILE is a master file. The file's name without '.zone' is the zone's name, unless NAME=
-    says another. A folder stands for its *.zone files.
+    says another. A folder stands for its *.zone files, - for standard input.
     """
-    verdicts = _judge(paths)
+    verdicts = _judge(paths, include_dirs)
     if as_json:
         click.echo(json.dumps([_as_json(verdict) for verdict in verdicts], indent=2))
     else:
@@ -75,20 +90,30 @@ def check_zones(ctx: click.Context, paths: Sequence[str], as_json: bool, quiet: 
 @zone.command("format", epilog=_FORMAT_EPILOG)
 @click.argument("paths", metavar="[NAME=]FILE...", nargs=-1, required=True)
 @click.option(
+    "--include-dir",
+    "include_dirs",
+    metavar="FOLDER",
+    multiple=True,
+    help="Folder that $INCLUDE may read from, besides the zone's own; repeat it for more. "
+    "[default: none; example: /etc/zones/common]",
+)
+@click.option(
     "--check", is_flag=True, help="Print nothing but the files that are not canonical yet."
 )
 @click.pass_context
-def format_zones(ctx: click.Context, paths: Sequence[str], check: bool) -> None:
+def format_zones(
+    ctx: click.Context, paths: Sequence[str], include_dirs: Sequence[str], check: bool
+) -> None:
     """Print a zone as canonical text: one record per line, SOA first, names in order.
 
     Comments and directives are gone in it; what the zone holds is the same. Two zones that hold
     the same are printed the same.
     """
-    files = [file for path in paths for file in find_zone_files(path)]
+    files = [file for path in paths for file in find_zone_files(path, include_dirs=include_dirs)]
     if check:
         changed = [file for file in files if _canonical(file) != file.read()]
         for file in changed:
-            click.echo(f"not canonical: {file.path}")
+            click.echo(f"not canonical: {file.name}")
         ctx.exit(_UNFORMATTED if changed else 0)
     if len(files) > 1:
         raise UsageError(f"{len(files)} zones; print one at a time, or look at all with --check")
@@ -99,9 +124,9 @@ def _canonical(file: ZoneFile) -> bytes:
     return "".join(f"{line}\n" for line in format_zone(file.load())).encode("ascii")
 
 
-def _judge(paths: Sequence[str]) -> list[_Verdict]:
+def _judge(paths: Sequence[str], include_dirs: Sequence[str]) -> list[_Verdict]:
     """Read every file; then let the zones answer for each other's names."""
-    verdicts = list(_read(paths))
+    verdicts = list(_read(paths, include_dirs))
     # Of two files for one zone, the first one answers.
     zones = {each.zone.key: each.zone for each in reversed(verdicts) if each.zone is not None}
     together = Zones(zones.values())
@@ -111,10 +136,10 @@ def _judge(paths: Sequence[str]) -> list[_Verdict]:
     ]
 
 
-def _read(paths: Sequence[str]) -> Iterator[_Verdict]:
+def _read(paths: Sequence[str], include_dirs: Sequence[str]) -> Iterator[_Verdict]:
     for path in paths:
         try:
-            files = list(find_zone_files(path))
+            files = list(find_zone_files(path, include_dirs=include_dirs))
         except ConfigError as error:
             yield _Verdict(path, None, error.faults)
             continue
@@ -123,9 +148,9 @@ def _read(paths: Sequence[str]) -> Iterator[_Verdict]:
             try:
                 found = file.load(references)
             except ConfigError as error:
-                yield _Verdict(str(file.path), None, error.faults)
+                yield _Verdict(file.name, None, error.faults)
             else:
-                yield _Verdict(str(file.path), found, found.warnings, tuple(references))
+                yield _Verdict(file.name, found, found.warnings, tuple(references))
 
 
 def _report(verdict: _Verdict, quiet: bool) -> None:

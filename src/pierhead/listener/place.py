@@ -13,28 +13,12 @@ import os
 import stat
 from types import TracebackType
 
-__all__ = ["KINDS", "Place", "kind_of"]
-
-#: What stands somewhere, by the format bits of its mode.
-KINDS = {
-    stat.S_IFLNK: "a symbolic link",
-    stat.S_IFDIR: "a directory",
-    stat.S_IFREG: "a plain file",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
-}
+__all__ = ["Place"]
 
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 #: Linux's descriptors that name a file without opening it; elsewhere there are none of sockets.
 _O_PATH: int | None = getattr(os, "O_PATH", None)
-
-
-def kind_of(found: os.stat_result) -> str:
-    """Say what a file is: "a plain file"."""
-    return KINDS.get(stat.S_IFMT(found.st_mode), "something else")
 
 
 class Place:

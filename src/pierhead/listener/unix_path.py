@@ -20,8 +20,9 @@ import stat
 import sys
 
 from pierhead.errors import ListenError
+from pierhead.files import kind_of
 from pierhead.listener.fault import unix_refused
-from pierhead.listener.place import Place, kind_of
+from pierhead.listener.place import Place
 
 if sys.platform != "win32":
     import fcntl

@@ -46,7 +46,7 @@ def test_one_bad_zone_does_not_hide_the_others(folder: Path) -> None:
     assert result.exit_code == 4
     assert "zone good.example.: 3 records" in result.stdout
     assert "absent.zone: cannot be read: No such file" in result.stderr
-    assert "/dev/null: there is no record in the file" in result.stderr
+    assert "/dev/null: cannot be read: it is a device, expected a regular file" in result.stderr
     assert "absent.zone: 1 error\n" in result.stderr
 
 

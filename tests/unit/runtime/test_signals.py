@@ -213,7 +213,10 @@ def test_a_stop_during_the_start_ends_it_in_good_order(
 SLOW_ZONE = """
 import sys, time
 from pierhead.protocols.dns.services import zones
-zones.load_zones = lambda *_: (print("reading", file=sys.stderr, flush=True), time.sleep(1000))
+def load_zones(*_, **options):
+    print("reading", file=sys.stderr, flush=True)
+    time.sleep(1000)
+zones.load_zones = load_zones
 from pierhead.cli.main import main
 main()
 """

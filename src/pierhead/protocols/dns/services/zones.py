@@ -7,9 +7,8 @@ says its name itself, by an SOA record with an absolute owner.
 
 from __future__ import annotations
 
-import errno
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,10 +16,16 @@ from pathlib import Path
 from pierhead.context import Context
 from pierhead.endpoint import Reloaded
 from pierhead.errors import ConfigError, Fault, PierheadError, UsageError
+from pierhead.protocols.dns.services.zone_reading import (
+    STANDARD_INPUT,
+    include_file,
+    read_zone_text,
+)
 from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.name import ROOT, from_text, to_text
+from pierhead.protocols.dns.zone.bounds import DEFAULT_BOUNDS, ZoneBounds
 from pierhead.protocols.dns.zone.lookup import lookup
 from pierhead.protocols.dns.zone.master_file import parse_zone
 from pierhead.protocols.dns.zone.targets import Reference
@@ -152,12 +157,19 @@ def _note_steps(trace: Trace, steps: tuple[str, ...]) -> None:
         trace.note("zones", text, ", ".join(rules))
 
 
-def zones(*sources: str | Path, minimal: bool = True) -> ZoneService:
+def zones(
+    *sources: str | Path,
+    minimal: bool = True,
+    include_dirs: Sequence[str | Path] = (),
+    bounds: ZoneBounds = DEFAULT_BOUNDS,
+) -> ZoneService:
     """Return a service that answers from zone files; each is read now.
 
     Args:
         sources: files, ``NAME=FILE``, or folders, of which every ``*.zone`` file is taken.
         minimal: leave out name servers and addresses that were not asked for; see `ZoneService`.
+        include_dirs: folders besides a zone's own that its $INCLUDE may read from.
+        bounds: how large each zone may be; see `pierhead.protocols.dns.zone.bounds.LIMITS`.
 
     Raises:
         ConfigError: a file cannot be read or served; has the faults of all of them.
@@ -166,11 +178,15 @@ def zones(*sources: str | Path, minimal: bool = True) -> ZoneService:
         >>> from pierhead.protocols import dns
         >>> service = dns.zones("zones/", "example.=db.example")  # doctest: +SKIP
     """
-    read = partial(load_zones, *sources)
+    read = partial(load_zones, *sources, include_dirs=include_dirs, bounds=bounds)
     return ZoneService(read(), minimal=minimal, read_again=read)
 
 
-def load_zones(*sources: str | Path) -> Zones:
+def load_zones(
+    *sources: str | Path,
+    include_dirs: Sequence[str | Path] = (),
+    bounds: ZoneBounds = DEFAULT_BOUNDS,
+) -> Zones:
     """Read the zones of these sources.
 
     Raises:
@@ -183,13 +199,13 @@ def load_zones(*sources: str | Path) -> Zones:
     faults: list[Fault] = []
     for source in sources:
         try:
-            for file in find_zone_files(source):
+            for file in find_zone_files(source, include_dirs=include_dirs, bounds=bounds):
                 try:
                     zone = file.load()
                 except ConfigError as error:
                     faults += error.faults
                     continue
-                first = loaded.setdefault(zone.key, (zone, str(file.path)))
+                first = loaded.setdefault(zone.key, (zone, file.name))
                 if first[0] is not zone:
                     faults.append(_twice(zone, file, first[1]))
         except ConfigError as error:
@@ -211,6 +227,15 @@ class ZoneFile:
     path: Path
     origin: str | None
 
+    include_dirs: tuple[Path, ...] = ()
+    bounds: ZoneBounds = DEFAULT_BOUNDS
+    is_standard_input: bool = False
+
+    @property
+    def name(self) -> str:
+        """How the file is called in faults."""
+        return STANDARD_INPUT if self.is_standard_input else str(self.path)
+
     def read(self) -> bytes:
         """Return the file's content.
 
@@ -218,9 +243,12 @@ class ZoneFile:
             ConfigError: it cannot be read.
         """
         try:
-            return self.path.read_bytes()
-        except (OSError, ValueError) as error:
-            raise _unreadable(self.path, error) from None
+            return read_zone_text(self._place(), self.bounds.zone_octets)
+        except UsageError as error:
+            raise _wrong(self.name, str(error)) from None
+
+    def _place(self) -> Path | None:
+        return None if self.is_standard_input else self.path
 
     def load(self, references: list[Reference] | None = None) -> Zone:
         """Return the zone; whether its signatures are valid is judged by the time of now.
@@ -233,71 +261,72 @@ class ZoneFile:
             ConfigError: the file cannot be read or served; has all of its faults.
         """
         text = self.read()
-        name = str(self.path)
+        name = "-" if self.is_standard_input else str(self.path)
         try:
             return parse_zone(
                 text,
                 origin=self.origin,
-                file_name=name,
+                file_name=self.name,
                 include=self._include,
                 now=int(time.time()),
                 references=references,
+                bounds=self.bounds,
+                confined=not self.include_dirs,
             )
         except UsageError as error:
             remedy = f"rename the file, or give it as NAME={name}"
-            raise ConfigError([Fault(name, 0, 0, str(error), remedy=remedy)]) from None
+            raise ConfigError([Fault(self.name, 0, 0, str(error), remedy=remedy)]) from None
 
     def _include(self, path: str) -> bytes:
-        """Return the content of a file that $INCLUDE names.
-
-        What goes wrong is said without the folder: the fault names the path as written.
-        """
-        try:
-            folder = self.path.parent.resolve()
-            # Where it is after every symbolic link is what counts.
-            found = (folder / path).resolve(strict=True)
-            if not found.is_relative_to(folder):
-                raise UsageError("it leads out of the zone's folder")
-            if not found.is_file():
-                raise UsageError("it is not a file")
-            return found.read_bytes()
-        except RuntimeError:  # pathlib's for ELOOP, before Python 3.13
-            raise UsageError("its symbolic links go round in a circle") from None
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise UsageError("its symbolic links go round in a circle") from None
-            raise UsageError(error.strerror or str(error)) from None
+        """Return the content of a file that $INCLUDE names."""
+        return include_file(self._place(), path, self.include_dirs, self.bounds.zone_octets)
 
 
-def find_zone_files(source: str | Path) -> Iterator[ZoneFile]:
+def find_zone_files(
+    source: str | Path,
+    *,
+    include_dirs: Sequence[str | Path] = (),
+    bounds: ZoneBounds = DEFAULT_BOUNDS,
+) -> Iterator[ZoneFile]:
     """Give the zone files of a source: a file, ``NAME=FILE``, or a folder.
+
+    ``-`` in place of the file is standard input.
+
+    Args:
+        source: which.
+        include_dirs: folders besides the zone's own that $INCLUDE may read from.
+        bounds: how large a zone may be.
 
     Raises:
         ConfigError: the folder has none, or cannot be read.
         UsageError: the name in front of ``=`` is none.
     """
+    made = partial(ZoneFile, include_dirs=tuple(map(Path, include_dirs)), bounds=bounds)
     name, equals, rest = str(source).partition("=")
     # A path may hold an equals sign as well; a name holds no slash.
     if isinstance(source, str) and equals and "/" not in name:
         if not name or not rest:
             raise UsageError(f"{source!r} is no zone; expected NAME=FILE")
         _check_name(name)
-        yield ZoneFile(Path(rest), name)
+        yield made(Path(rest), name, is_standard_input=rest == "-")
         return
     path = Path(source)
+    if source == "-":
+        yield made(path, None, is_standard_input=True)
+        return
     try:
         # `Path.glob` passes over what it may not read.
         files = sorted(path.iterdir()) if path.is_dir() else None
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
     if files is None:
-        yield ZoneFile(path, _origin(path))
+        yield made(path, _origin(path))
         return
     files = [p for p in files if p.name.endswith(_SUFFIX) and not p.name.startswith(".")]
     if not files:
         raise _wrong(path, f"the folder has no *{_SUFFIX} file")
     for file in files:
-        yield ZoneFile(file, _origin(file))
+        yield made(file, _origin(file))
 
 
 def _check_name(name: str) -> None:
@@ -317,10 +346,10 @@ def _unreadable(path: Path, error: OSError | ValueError) -> ConfigError:
     return _wrong(path, f"cannot be read: {reason}")
 
 
-def _wrong(path: Path, message: str) -> ConfigError:
+def _wrong(path: Path | str, message: str) -> ConfigError:
     return ConfigError([Fault(str(path), 0, 0, message, code="file")])
 
 
 def _twice(zone: Zone, file: ZoneFile, first: str) -> Fault:
     message = f"zone {to_text(zone.origin)} is in {first} already"
-    return Fault(str(file.path), 0, 0, message, remedy="give one of them", code="twice")
+    return Fault(file.name, 0, 0, message, remedy="give one of them", code="twice")

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from pierhead.protocols.dns.zone.fields import FieldError
 
-__all__ = ["generate"]
+__all__ = ["count_generated", "generate"]
 
 _RANGE = re.compile(rb"([0-9]{1,10})-([0-9]{1,10})(?:/([0-9]{1,10}))?")
 _PIECE = re.compile(
@@ -24,10 +24,16 @@ _PIECE = re.compile(
     re.DOTALL,
 )
 _MODIFIERS = re.compile(rb"([+-]?[0-9]{1,10})(?:,([0-9]{1,3})(?:,([doxXnN]))?)?")
-#: A slip of the finger must not fill the memory; a /12 of IPv4 addresses still fits.
-_MAX_RECORDS = 1 << 20
-
 _Piece: TypeAlias = bytes | Callable[[int], bytes]
+
+
+def count_generated(tokens: list[bytes]) -> int:
+    """Return how many records a directive stands for.
+
+    Raises:
+        FieldError: its range is wrong.
+    """
+    return len(_counters(tokens))
 
 
 def generate(tokens: list[bytes]) -> Iterator[bytes]:
@@ -65,12 +71,7 @@ def _counters(tokens: list[bytes]) -> range:
     start, stop, step = int(found[1]), int(found[2]), int(found[3] or 1)
     if start > stop or step < 1 or stop > 0x7FFFFFFF:
         raise FieldError(1, "bad range of $GENERATE", "start <= stop < 2147483648, and step >= 1")
-    counters = range(start, stop + 1, step)
-    if len(counters) > _MAX_RECORDS:
-        raise FieldError(
-            1, f"$GENERATE stands for {len(counters)} records, at most {_MAX_RECORDS} are allowed"
-        )
-    return counters
+    return range(start, stop + 1, step)
 
 
 def _type_index(tokens: list[bytes]) -> int:

@@ -16,15 +16,17 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-from pierhead.errors import ConfigError, PierheadError, UsageError
+from pierhead.errors import ConfigError, Fault, PierheadError, UsageError
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.wire.rrset import Name
+from pierhead.protocols.dns.zone.bounds import DEFAULT_BOUNDS, ZoneBounds
 from pierhead.protocols.dns.zone.check import check
 from pierhead.protocols.dns.zone.draft import Draft
 from pierhead.protocols.dns.zone.faults import Faults, Place, TooManyFaults
 from pierhead.protocols.dns.zone.fields import FieldError, Fields, read_period
-from pierhead.protocols.dns.zone.generate import generate
+from pierhead.protocols.dns.zone.generate import count_generated, generate
 from pierhead.protocols.dns.zone.lookalikes import describe, find_lookalikes
+from pierhead.protocols.dns.zone.no_zone import foreign_kind
 from pierhead.protocols.dns.zone.rdata_text import RdataReader, rdata_reader, read_unknown
 from pierhead.protocols.dns.zone.signatures import check_signatures
 from pierhead.protocols.dns.zone.targets import Reference
@@ -61,6 +63,8 @@ def parse_zone(
     rclass: int = iana.CLASS_IN,
     now: int | None = None,
     references: list[Reference] | None = None,
+    bounds: ZoneBounds = DEFAULT_BOUNDS,
+    confined: bool = True,
 ) -> Zone:
     """Return the zone written in a master file.
 
@@ -76,6 +80,9 @@ def parse_zone(
         now: seconds since 1970, to tell whether signatures are valid; None leaves that open.
         references: takes in which names of other zones the records lead to, for
             `targets.inspect_references`.
+        bounds: how large the zone may be.
+        confined: False gives ``include`` the names with ``..`` and from the root as well, which
+            then are its care.
 
     Raises:
         ConfigError: the zone cannot be served; all faults are in it.
@@ -91,7 +98,7 @@ def parse_zone(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        reader = _Reader(origin, include, rclass, Faults())
+        reader = _Reader(origin, include, rclass, Faults(), bounds=bounds, confined=confined)
         return _build(reader, text, file_name, now, references)
     finally:
         if collecting:
@@ -106,6 +113,7 @@ def _build(
     references: list[Reference] | None,
 ) -> Zone:
     faults = reader.faults
+    reader.begin(text, file_name)
     try:
         reader.read_file(text, file_name)
         draft = reader.draft
@@ -145,7 +153,14 @@ class _Reader:
     """The state of reading one zone: what the next line inherits from those before."""
 
     def __init__(
-        self, origin: Name | None, include: Include | None, rclass: int, faults: Faults
+        self,
+        origin: Name | None,
+        include: Include | None,
+        rclass: int,
+        faults: Faults,
+        *,
+        bounds: ZoneBounds,
+        confined: bool,
     ) -> None:
         self.draft = Draft(origin, rclass, faults) if origin is not None else None
         #: Types of records that had a fault: they are not missing.
@@ -163,6 +178,27 @@ class _Reader:
         self._is_ttl_told = False
         self._depth = 0
         self._includes = 0
+        self._confined = confined
+        self._bounds = bounds
+        self._octets = 0
+        self._generated = 0
+
+    def begin(self, text: bytes, file_name: str) -> None:
+        """Refuse what is no zone file at all, or too large a one, with a single fault."""
+        self._octets = len(text)
+        if foreign := foreign_kind(text):
+            message, remedy = f"this is {foreign[0]}, expected a master file", foreign[1]
+        elif self._octets > self._bounds.zone_octets:
+            message, remedy = self._too_large(), ""
+        else:
+            return
+        raise ConfigError([Fault(file_name, 0, 0, message, remedy=remedy, code="file")])
+
+    def _too_large(self) -> str:
+        return (
+            f"the zone has more than {self._bounds.zone_octets} octets of text, what it includes "
+            "and generates counted (zone_octets)"
+        )
 
     def read_file(self, text: bytes, file_name: str) -> None:
         """Read all entries of one file."""
@@ -487,21 +523,42 @@ class _Reader:
     def _content(self, fields: Fields, path: str) -> bytes:
         if self._include is None:
             raise fields.wrong("$INCLUDE is not allowed here")
-        if not path or path.startswith("/") or ".." in path.split("/") or "\0" in path:
+        is_outside = path.startswith("/") or ".." in path.split("/")
+        if not path or "\0" in path or (is_outside and self._confined):
             raise fields.wrong(
                 "$INCLUDE leads out of the zone's folder",
-                "name a file in that folder or below it, without a leading / or any ..",
+                "name a file in that folder or below it, without a leading / or any ..; or allow "
+                "its folder by --include-dir FOLDER (include_dirs= from a program)",
             )
         if self._depth == _MAX_INCLUDE_DEPTH or self._includes == _MAX_INCLUDES:
             raise fields.wrong("too many files include each other; does one include itself?")
         try:
-            return self._include(path)
+            text = self._include(path)
         except (PierheadError, OSError) as error:
             raise fields.wrong(f"cannot include {path}: {error}") from None
+        if foreign := foreign_kind(text):
+            raise fields.wrong(f"cannot include {path}: it is {foreign[0]}", foreign[1])
+        self._octets += len(text)
+        if self._octets > self._bounds.zone_octets:
+            raise fields.wrong(self._too_large())
+        return text
 
     def _generate(self, tokens: list[bytes], place: Place) -> None:
+        at_most = self._bounds.generated_records
+        count, before = count_generated(tokens), self._generated
+        self._generated += count
+        if self._generated > at_most:
+            others = f", with the {before} before it {self._generated}" if before else ""
+            raise FieldError(
+                1,
+                f"$GENERATE stands for {count} records{others}; at most {at_most} are allowed in "
+                "a zone (generated_records)",
+            )
         self._fields.offsets = None  # those of the lines to come are nobody's
         for line in generate(tokens):
+            self._octets += len(line)
+            if self._octets > self._bounds.zone_octets:
+                raise FieldError(0, self._too_large())
             try:
                 entry = read_entry(line, 0)
                 if entry.tokens:
