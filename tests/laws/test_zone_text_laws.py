@@ -194,6 +194,7 @@ def zone_or_faults(line: str) -> list[object]:
 )
 @example(start="\f", words=["w", "300", "A", "192.0.2.2"])
 @example(start="\x01", words=["300", "A", "192.0.2.2"])
+@example(start="\x1f\x00", words=["300", "300", "\x01", "\x01"])
 def test_a_line_is_read_alike_with_a_comment_parentheses_and_tabs(start, words):
     rest = " ".join(words)
     line = f"{start} {rest}"

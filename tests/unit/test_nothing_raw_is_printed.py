@@ -23,8 +23,8 @@ from pierhead.printable import printable, printable_octets, visible
 from pierhead.protocols import dns, lines
 from pierhead.protocols.dns.option_text import option_words
 from pierhead.protocols.dns.wire import iana
-from pierhead.runtime.run import _name_lost
-from pierhead.server.lost import Lost
+from pierhead.runtime.stop import lost_lines
+from pierhead.server.lost import Lost, LostRequests
 
 VIA = Via(transport=Transport.STREAM, scheme="mem", local="mem:a", listener="mem:a")
 
@@ -115,10 +115,10 @@ async def _query(peer: Peer, text: str) -> None:
 
 
 def _lost(peer: Peer, text: str) -> list[str]:
-    said: list[str] = []
-    server: Any = Server(lines.serve(lines.echo, encoding=None), "mem:a")
-    server.lost.add(Lost("mem:a", str(peer), "drain"))
-    _name_lost(server, said.append)
+    lost = LostRequests()
+    lost.add(Lost("mem:a", str(peer), "drain"))
+    said = lost_lines(lost)
+    assert len(said) == 2
     return said
 
 

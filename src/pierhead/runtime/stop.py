@@ -21,9 +21,10 @@ from typing import NoReturn
 
 from pierhead.errors import PierheadError
 from pierhead.runtime.signals import Watchdog
+from pierhead.server.lost import LostRequests
 from pierhead.server.server import Server
 
-__all__ = ["Serving"]
+__all__ = ["Serving", "lost_lines"]
 
 #: How long a service may take to unwind once the second signal has cancelled it.
 _UNWIND_S = 0.5
@@ -101,7 +102,7 @@ class Serving:
                 self._say("ready " + " ".join(self._server.addresses))
                 if await self._is_told_to_stop():
                     await self._drain()
-        for line in self._lost_lines():
+        for line in lost_lines(self._server.lost):
             self._say(line)
         await self._let_go()
         self._watchdog.relax()
@@ -213,24 +214,24 @@ class Serving:
             sys.stdout.flush()
         os._exit(1)
 
-    def _lost_lines(self) -> list[str]:
-        """Return what was accepted and not answered, for people."""
-        lost = self._server.lost
-        if not lost:
-            return []
-        named = list(lost)[-_NAMED:]
-        lines = [f"lost {lost.count} accepted {'request' if lost.count == 1 else 'requests'}"]
-        lines += [f"  {one.listener} from {one.peer}: {one.reason}" for one in named]
-        if lost.count > len(named):
-            lines.append(f"  and {lost.count - len(named)} before these")
-        return lines
-
     def _last_words(self) -> list[str]:
         """Return what is said where the event loop cannot go on; called in another thread."""
         frame = sys._current_frames().get(threading.main_thread().ident or 0)
         where = [] if frame is None else [f"  at {_line_of(frame)}"]
         in_flight = self._server.in_flight
-        return [*where, f"{in_flight} requests in flight are lost", *self._lost_lines()]
+        return [*where, f"{in_flight} requests in flight are lost", *lost_lines(self._server.lost)]
+
+
+def lost_lines(lost: LostRequests) -> list[str]:
+    """Return what was accepted and not answered, for people; no line where that is nothing."""
+    if not lost:
+        return []
+    named = list(lost)[-_NAMED:]
+    lines = [f"lost {lost.count} accepted {'request' if lost.count == 1 else 'requests'}"]
+    lines += [f"  {one.listener} from {one.peer}: {one.reason}" for one in named]
+    if lost.count > len(named):
+        lines.append(f"  and {lost.count - len(named)} before these")
+    return lines
 
 
 def _is_at_work(frame: FrameType) -> bool:

@@ -51,6 +51,8 @@ _WIDE = (
 _HTML = re.compile(rb"\s*<(?:!doctype\s+html|html[\s>])", re.IGNORECASE)
 _JSON = re.compile(rb'\s*[\[{]\s*(?:"[^"\n]*"\s*:|\{)')
 _NAMED_CONF = re.compile(rb'\s*(?:options\s*\{|zone\s+"[^"\n]*"\s*(?:IN\s*)?\{)', re.IGNORECASE)
+#: Control characters that no slip of a hand puts into a zone.
+_MANY_CONTROLS = 16
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
@@ -72,7 +74,8 @@ def foreign_kind(text: bytes) -> tuple[str, str] | None:
     if _NAMED_CONF.match(head):
         return "a configuration of BIND", 'name the files that its zones have (file "…";)'
     # One odd character is a fault with a place; a file full of them is no text.
-    if b"\0" in head and len(_CONTROL.findall(head)) * 20 > len(head):
+    controls = len(_CONTROL.findall(head))
+    if b"\0" in head and controls >= _MANY_CONTROLS and controls * 20 > len(head):
         return "binary data", "name another file"
     return None
 
