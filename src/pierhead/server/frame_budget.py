@@ -1,8 +1,9 @@
-"""How many frames the connections of a server take in one turn of the event loop.
+"""How many frames the connections of one event loop take in one of its turns.
 
-Whatever arrives on streams in one turn shares one budget, and between two turns datagrams are
-received, deadlines are enforced and newcomers accepted. A connection that has input left when the
-budget is spent waits for a later turn, in one of two lines:
+Whatever arrives on streams in one turn shares one budget, whichever `Server` they belong to: a
+long turn delays everybody in the loop. Between two turns datagrams are received, deadlines are
+enforced and newcomers accepted. A connection that has input left when the budget is spent waits
+for a later turn, in one of two lines:
 
     just begun ──────▶ first line ──▶ at most half of each turn, a few frames each
     has had a share ─▶ second line ─▶ the rest of each turn, more frames each
@@ -15,6 +16,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import ClassVar
+from weakref import WeakKeyDictionary, ref
 
 __all__ = ["FrameBudget"]
 
@@ -26,13 +29,29 @@ _SHARE = 32
 
 
 class FrameBudget:
-    """The budget of one server; made in its event loop.
+    """The budget of one event loop; servers take it by `of_this_loop`.
 
     Attributes:
         left: frames left in this turn. Whoever takes some subtracts them, then calls `spent`.
     """
 
-    __slots__ = ("_begun", "_is_due", "_loop", "_served", "left")
+    __slots__ = ("__weakref__", "_begun", "_is_due", "_loop", "_served", "left")
+
+    # Servers keep it alive: it refers to the loop, and would keep that alive for ever itself.
+    _by_loop: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, ref[FrameBudget]]] = (
+        WeakKeyDictionary()
+    )
+
+    @classmethod
+    def of_this_loop(cls) -> FrameBudget:
+        """Return the budget that everybody in the running loop shares."""
+        loop = asyncio.get_running_loop()
+        kept = cls._by_loop.get(loop)
+        budget = None if kept is None else kept()
+        if budget is None:
+            budget = cls()
+            cls._by_loop[loop] = ref(budget)
+        return budget
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -282,7 +282,7 @@ class Server:
             server.abort(reason)
 
     async def _open(self) -> None:
-        self._workers, self._budget = Workers(), FrameBudget()
+        self._workers, self._budget = Workers(), FrameBudget.of_this_loop()
         opened: list[ListenerSet] = []
         try:
             for owner, groups in enumerate(self._groups):

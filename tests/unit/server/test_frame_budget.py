@@ -1,17 +1,25 @@
-"""All streams of a server share one budget of frames for each turn of the event loop."""
+"""All streams of an event loop share one budget of frames for each of its turns."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
+from collections import Counter
 from typing import Any
 
 import pytest
 from fakes import Bench, settle
 
+from pierhead.address import ListenSpec
+from pierhead.client.dial import dial_stream
 from pierhead.codec import Lines
+from pierhead.context import Context
 from pierhead.endpoint import FrameHandler
+from pierhead.protocols import lines
 from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.framed import framed
+from pierhead.server.server import Server
 
 PER_TURN, SHARE = 128, 32
 
@@ -135,3 +143,53 @@ async def test_frames_wait_with_the_peer_while_the_connection_waits_for_its_turn
     assert not crowd.benches[-1].transport.reading
     await crowd.run(200)
     assert crowd.benches[-1].transport.reading
+
+
+class Pipelining(asyncio.Protocol):
+    """A client that sends everything at once."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.WriteTransport)
+        transport.write(self.data)
+
+
+async def test_the_servers_of_one_loop_share_its_budget() -> None:
+    turn, served = 0, Counter[int]()
+
+    def tick() -> None:
+        nonlocal turn
+        turn += 1
+        asyncio.get_running_loop().call_soon(tick)
+
+    async def count(line: str, context: Context) -> None:
+        served[turn] += 1
+
+    tick()
+    async with (
+        Server(lines.serve(count), "mem:one"),
+        Server(lines.serve(count), "mem:two"),
+    ):
+        for name in ("mem:one", "mem:two") * 4:
+            await dial_stream(ListenSpec.parse(name), lambda: Pipelining(b"x\n" * 500))
+        await settle(100)
+    assert served.total() == 8 * 500
+    assert SHARE <= max(served.values()) <= PER_TURN
+
+
+def test_the_budget_of_a_loop_is_its_own_and_does_not_keep_it_alive() -> None:
+    async def of_one() -> weakref.ref[asyncio.AbstractEventLoop]:
+        budget = FrameBudget.of_this_loop()
+        assert FrameBudget.of_this_loop() is budget
+        budgets.append(budget)
+        return weakref.ref(asyncio.get_running_loop())
+
+    budgets: list[FrameBudget] = []
+    first, second = asyncio.run(of_one()), asyncio.run(of_one())
+    assert budgets[0] is not budgets[1]
+    budgets.clear()
+    gc.collect()
+    assert first() is None
+    assert second() is None
