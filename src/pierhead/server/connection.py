@@ -22,7 +22,7 @@ from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
 from pierhead.server.read_buffer import ReadBuffer
-from pierhead.server.worker import Workers
+from pierhead.server.tasks import EagerTasks
 
 __all__ = ["ConnectionScope", "ServedConnection", "Standing"]
 
@@ -52,7 +52,7 @@ class ConnectionScope:
         read_buffer: what reads go into.
         counters: what to count.
         failures: where a service's failure is reported.
-        workers: run the first step of a request in place, and the others as a task.
+        tasks: begin the task of a request at once.
         budget: how many frames may be taken in this turn of the loop.
         lost: note that an accepted request will not be answered, and why.
         closed: tell the server that the connection has ended; call it once.
@@ -67,7 +67,7 @@ class ConnectionScope:
     read_buffer: ReadBuffer
     counters: ConnectionCounters
     failures: FailureLog
-    workers: Workers
+    tasks: EagerTasks
     budget: FrameBudget
     lost: Callable[[str], None]
     closed: Callable[[], None]

@@ -32,8 +32,8 @@ from pierhead.server.lost import Lost
 from pierhead.server.metered import watch_load
 from pierhead.server.options import ServerOptions
 from pierhead.server.request import Request, RequestCounters, Requests
+from pierhead.server.tasks import EagerTasks
 from pierhead.server.unsent import Unsent, is_full
-from pierhead.server.worker import Workers
 
 __all__ = ["DatagramServer"]
 
@@ -88,7 +88,7 @@ class DatagramServer:
         admission: Admission | None,
         clock: Clock,
         metrics: Metrics,
-        workers: Workers,
+        tasks: EagerTasks,
         on_lost: Callable[[Lost], None],
         wake_sweep: Callable[[], None],
         on_error: OnError | None = None,
@@ -130,7 +130,7 @@ class DatagramServer:
         self._counters = RequestCounters(self._count)
         self._failures = FailureLog(clock, self._name, on_error)
         self.requests: Requests[_DatagramRequest] = Requests(
-            handler, self, workers, self._counters, self._failures
+            handler, self, tasks, self._counters, self._failures
         )
         self._unwatch = watch_load(metrics, self._name, self, lambda: self._unsent.octets)
         self._idle = asyncio.Event()

@@ -90,7 +90,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._answer_now = handler.answer_now
         self._incoming = Incoming(framing, scope.counters.frames_received)
         self._requests: Requests[Turn] = Requests(
-            handler, self, scope.workers, scope.counters.requests, scope.failures
+            handler, self, scope.tasks, scope.counters.requests, scope.failures
         )
         self._start = self._requests.start
         self._running = self._requests.running

@@ -1,22 +1,25 @@
 """Requests in flight: one task each, deadlines by sweep, every ending told apart.
 
     start ──▶ service(frame, context), in place ──▶ the reply, to whoever started it
-                 │ waits: a task from there      ─▶ deliver(request, reply)
-                 │ raised, timed out                deliver_one(request, reply) for each of many
-                 ▼                                  finished(request)
+                 │ waits: its task goes on
+                 ▼
+              settle(request, outcome) ──▶ deliver(request, reply)
+                 │ raised, timed out       deliver_one(request, reply) for each of many
+                 ▼                         finished(request)
               refuse: the protocol's reject(error, frame)
 
-Both servers use it; where a reply goes is the business of the callbacks. A task of its own gives
-each request its context variables, its cancellation, and no stall behind a slow neighbour;
-`pierhead.server.worker` makes it cheap. One sweep over what is in flight replaces a timer each.
+Both servers use it; where a reply goes is the business of the callbacks. Each request has a task
+(`pierhead.server.tasks`). One sweep over what is in flight replaces a timer each.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+import contextvars
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from contextvars import copy_context
+from functools import partial
 from types import CoroutineType
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -32,7 +35,8 @@ from pierhead.errors import (
 )
 from pierhead.failure_log import FailureLog
 from pierhead.metrics import Metric
-from pierhead.server.worker import Suspended, Workers
+from pierhead.server.suspended import Suspended
+from pierhead.server.tasks import EagerTasks
 from pierhead.service import is_many
 
 __all__ = ["Owner", "Request", "RequestCounters", "Requests"]
@@ -127,7 +131,7 @@ class Requests(Generic[R]):
     Args:
         handler: answers a frame.
         owner: told what becomes of each.
-        workers: run the first step of a request in place, and the others as a task.
+        tasks: begin the task of a request at once.
 
     Attributes:
         max_replies: how many replies one request may have; None for as many as it likes.
@@ -140,14 +144,15 @@ class Requests(Generic[R]):
         self,
         handler: FrameHandler,
         owner: Owner[R],
-        workers: Workers,
+        tasks: EagerTasks,
         counters: RequestCounters,
         failures: FailureLog,
     ) -> None:
         self._service = handler.service
         self._reject = handler.reject
         self._owner = owner
-        self._first_step = workers.first_step
+        self._first_step = tasks.first_step
+        self._name = getattr(handler.service, "__qualname__", "request")
         self._counters = counters
         self._failures = failures
         self.running: set[R] = set()
@@ -169,31 +174,75 @@ class Requests(Generic[R]):
             coroutine: Any = self._service(request.frame, context)
             if type(coroutine) is not CoroutineType:
                 coroutine = _awaited(coroutine)
-            reply = self._first_step(coroutine, variables)
-        except KeyboardInterrupt:  # the user
-            self._lose(request, "cancelled")
-            self.running.discard(request)
-            self._owner.finished(request)
+            reply = self._first_step(coroutine, variables, self._name)
+        except KeyboardInterrupt as error:
+            self._settle(request, _Raised(error), variables)
             raise
-        except BaseException as error:
-            reply = self._first_step(self._run(request, _raising(error)), variables)
-        else:
-            if type(reply) is bytes:
-                self.running.discard(request)
-                return reply
-            if type(reply) is not Suspended:  # silence, many replies, or a mistake
-                reply = self._first_step(self._run(request, _returning(reply)), variables)
-            else:
-                self._take_over(request, reply, self._run(request, reply))
-                return None
-        if type(reply) is Suspended:
-            self._take_over(request, reply, _awaited(reply))
+        except BaseException as error:  # also SystemExit: others are using the server
+            reply = _Raised(error)
+        if type(reply) is bytes:
+            self.running.discard(request)
+            return reply
+        self._go_on(request, reply, variables)
         return None
 
-    def _take_over(self, request: R, suspended: Suspended, rest: Coroutine[Any, Any, None]) -> None:
-        request.task = suspended.take_over(rest)
+    def _go_on(self, request: R, outcome: Any, variables: contextvars.Context) -> None:
+        """Wait for what is suspended, and settle it then; settle anything else at once."""
+        if type(outcome) is not Suspended:
+            self._settle(request, outcome, variables)
+            return
+        request.task = outcome.task
+        outcome.task.add_done_callback(partial(self._ended, request, variables), context=variables)
         if request.cancelled_for is not None:  # by its own first step
-            request.task.cancel()
+            outcome.task.cancel()
+
+    def _ended(self, request: R, variables: contextvars.Context, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            outcome: Any = _Raised(asyncio.CancelledError(), from_outside=task.cancelling() > 0)
+        elif (error := task.exception()) is not None:
+            outcome = _Raised(error)
+        else:
+            outcome = task.result()
+        self._settle(request, outcome, variables)
+
+    def _settle(self, request: R, outcome: Any, variables: contextvars.Context) -> None:
+        """Deliver what a request came to, or refuse it, and account for it: once for each."""
+        try:
+            if request.is_lost:
+                pass  # accounted for, when it was given up
+            elif type(outcome) is bytes:
+                self._owner.deliver(request, outcome)
+                request.is_answered = True
+            elif outcome is None:
+                self._counters.silent.value += 1
+            elif outcome is _ALL_DELIVERED:
+                request.is_answered = True
+            elif type(outcome) is _Raised:
+                self._account_for(request, outcome)
+            else:
+                self._begin_many(request, outcome, variables)
+                return
+        except Exception as error:  # a reply that cannot be framed
+            self.refuse(request, error)
+        self.running.discard(request)
+        self._owner.finished(request)
+
+    def _begin_many(self, request: R, reply: Any, variables: contextvars.Context) -> None:
+        """Deliver many replies, in a task that goes on while the peer takes them."""
+        if not is_many(reply):
+            raise ServiceFailed(
+                f"the service returned {type(reply).__name__}, expected bytes, None or an "
+                "async iterator of bytes"
+            )
+        delivered: Any
+        try:
+            delivered = self._first_step(self._deliver_many(request, reply), variables, self._name)
+        except KeyboardInterrupt as error:
+            self._settle(request, _Raised(error), variables)
+            raise
+        except BaseException as error:
+            delivered = _Raised(error)
+        self._go_on(request, delivered, variables)
 
     def close(self) -> None:
         """Let go of the owner, who has this object: nothing is in flight, and nothing will be."""
@@ -236,40 +285,7 @@ class Requests(Generic[R]):
         if request.task is not None:
             request.task.cancel()
 
-    async def _run(self, request: R, rest: Awaitable[Any]) -> None:
-        try:
-            reply = await rest
-            if request.is_lost:
-                return  # it is late for everybody
-            if type(reply) is bytes:
-                self._owner.deliver(request, reply)
-                request.is_answered = True
-            elif reply is None:
-                self._counters.silent.value += 1
-            else:
-                await self._deliver_many(request, reply)
-        except asyncio.CancelledError:
-            if self._was_cancelled_from_outside(request):
-                raise
-        except KeyboardInterrupt:  # the user
-            self._lose(request, "cancelled")
-            raise
-        except GeneratorExit:
-            raise  # the end of the loop; that of a service is a `RuntimeError` here
-        except BaseException as error:
-            # Also SystemExit: one request must not end a server that others are using.
-            if not request.is_lost:
-                self.refuse(request, error)
-        finally:
-            self.running.discard(request)
-            self._owner.finished(request)
-
-    async def _deliver_many(self, request: R, reply: Any) -> None:
-        if not is_many(reply):
-            raise ServiceFailed(
-                f"the service returned {type(reply).__name__}, expected bytes, None or an "
-                "async iterator of bytes"
-            )
+    async def _deliver_many(self, request: R, reply: AsyncIterator[bytes]) -> object:
         async with aclosing(_closable(reply)) as replies:
             count = 0
             async for frame in replies:
@@ -277,22 +293,21 @@ class Requests(Generic[R]):
                 if self.max_replies is not None and count > self.max_replies:
                     raise Overloaded("max_replies_per_datagram")
                 await self._owner.deliver_one(request, frame)
-        request.is_answered = not request.is_lost
+        return _ALL_DELIVERED
 
-    def _was_cancelled_from_outside(self, request: R) -> bool:
-        """Account for a cancelled request; true where the cancellation is not ours to swallow."""
-        reason = request.cancelled_for
-        if request.is_lost:
-            return False
-        if reason == "deadline":
+    def _account_for(self, request: R, raised: _Raised) -> None:
+        """Refuse what failed or was late; name lost what was given up."""
+        error, reason = raised.error, request.cancelled_for
+        if isinstance(error, KeyboardInterrupt):  # the user
+            self._lose(request, "cancelled")
+        elif not isinstance(error, asyncio.CancelledError):
+            self.refuse(request, error)
+        elif reason == "deadline":
             self.refuse(request, TimedOut("the request's deadline passed"))
-            return False
-        task = asyncio.current_task()
-        if reason is None and task is not None and not task.cancelling():
+        elif reason is None and not raised.from_outside:
             self.refuse(request, ServiceFailed("the service cancelled itself"))
-            return False
-        self._lose(request, reason or "cancelled")
-        return reason is None
+        else:
+            self._lose(request, reason or "cancelled")
 
     def _lose(self, request: R, reason: str) -> None:
         """Name a request that will not be answered."""
@@ -326,16 +341,22 @@ class Requests(Generic[R]):
         self._owner.unanswered(request)
 
 
+class _Raised:
+    """An outcome: what the service raised, or a cancellation and whether others asked for it."""
+
+    __slots__ = ("error", "from_outside")
+
+    def __init__(self, error: BaseException, *, from_outside: bool = False) -> None:
+        self.error = error
+        self.from_outside = from_outside
+
+
+#: An outcome: every one of many replies has been handed to the owner.
+_ALL_DELIVERED = object()
+
+
 async def _awaited(reply: Awaitable[Any]) -> Any:
     return await reply
-
-
-async def _returning(reply: Any) -> Any:
-    return reply
-
-
-async def _raising(error: BaseException) -> None:
-    raise error
 
 
 def _failed(error: BaseException) -> ServiceFailed:

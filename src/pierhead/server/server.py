@@ -38,7 +38,7 @@ from pierhead.server.options import ServerOptions
 from pierhead.server.seqpacket import packets
 from pierhead.server.stream import StreamServer
 from pierhead.server.sweep import Sweep
-from pierhead.server.worker import Workers
+from pierhead.server.tasks import EagerTasks
 
 __all__ = ["Server"]
 
@@ -214,7 +214,7 @@ class Server:
             self._sweep.stop()
             for _, server in self._servers:
                 server.close()
-            await self._workers.close()
+            await self._tasks.close()
             await self._resources.aclose()
 
     async def drain(self) -> None:
@@ -282,7 +282,7 @@ class Server:
             server.abort(reason)
 
     async def _open(self) -> None:
-        self._workers, self._budget = Workers(), FrameBudget.of_this_loop()
+        self._tasks, self._budget = EagerTasks(), FrameBudget.of_this_loop()
         opened: list[ListenerSet] = []
         try:
             for owner, groups in enumerate(self._groups):
@@ -329,7 +329,7 @@ class Server:
             clock=self._clock,
             metrics=self.metrics,
             buffers=self._buffers,
-            workers=self._workers,
+            tasks=self._tasks,
             budget=self._budget,
             relieve=self._relieve,
             on_lost=self.lost.add,
@@ -354,7 +354,7 @@ class Server:
             admission=in_order(endpoint.admission),
             clock=self._clock,
             metrics=self.metrics,
-            workers=self._workers,
+            tasks=self._tasks,
             on_lost=self.lost.add,
             wake_sweep=self._sweep.wake,
             on_error=self._on_error,

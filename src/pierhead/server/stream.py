@@ -43,7 +43,7 @@ from pierhead.server.occupancy import Network, Occupancy, network_of
 from pierhead.server.options import ServerOptions
 from pierhead.server.pace import Pace
 from pierhead.server.read_buffer import ReadBuffer
-from pierhead.server.worker import Workers
+from pierhead.server.tasks import EagerTasks
 
 __all__ = ["StreamServer"]
 
@@ -110,7 +110,7 @@ class StreamServer:
         clock: Clock,
         metrics: Metrics,
         buffers: BufferSource,
-        workers: Workers,
+        tasks: EagerTasks,
         budget: FrameBudget,
         relieve: Callable[[], None],
         on_lost: Callable[[Lost], None],
@@ -125,7 +125,7 @@ class StreamServer:
         self._connection_admission = connection_admission
         self._clock = clock
         self._read_buffer = ReadBuffer(buffers)
-        self._workers = workers
+        self._tasks = tasks
         self._budget = budget
         self._relieve = relieve
         self._most_for_now: int | None = None
@@ -350,7 +350,7 @@ class StreamServer:
             read_buffer=self._read_buffer,
             counters=self._counters,
             failures=self._failures,
-            workers=self._workers,
+            tasks=self._tasks,
             budget=self._budget,
             lost=lambda reason: self._lost(peer, reason),
             closed=lambda: self._closed(arriving, scope),

@@ -18,7 +18,7 @@ from pierhead.server.framed import FramedConnection
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
 from pierhead.server.read_buffer import ReadBuffer
-from pierhead.server.worker import Workers
+from pierhead.server.tasks import EagerTasks
 
 VIA = Via(transport=Transport.STREAM, scheme="mem", local="mem:test", listener="mem:test")
 
@@ -120,7 +120,7 @@ class Bench:
             read_buffer=ReadBuffer(BufferPool()),
             counters=ConnectionCounters(self.metrics, "mem:test"),
             failures=FailureLog(self.clock),
-            workers=Workers(),
+            tasks=EagerTasks(),
             budget=budget or FrameBudget(),
             lost=self.lost.append,
             closed=self._note_closed,

@@ -24,7 +24,7 @@ from pierhead.server.options import ServerOptions
 from pierhead.server.seqpacket import packets
 from pierhead.server.serve import serve
 from pierhead.server.server import Server
-from pierhead.server.worker import Workers
+from pierhead.server.tasks import EagerTasks
 
 
 class Octets:
@@ -230,7 +230,7 @@ def test_requests_of_datagrams(batches: list[list[bytes]], steps: list[str], end
             admission=None,
             clock=clock,
             metrics=metrics,
-            workers=Workers(),
+            tasks=EagerTasks(),
             on_lost=lost.add,
             wake_sweep=lambda: None,
         )

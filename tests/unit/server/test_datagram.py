@@ -15,7 +15,7 @@ from pierhead.metrics import Metrics
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
-from pierhead.server.worker import Workers
+from pierhead.server.tasks import EagerTasks
 
 
 class Bench:
@@ -34,7 +34,7 @@ class Bench:
             options=ServerOptions().changed(given),
             clock=self.clock,
             metrics=self.metrics,
-            workers=Workers(),
+            tasks=EagerTasks(),
             on_lost=self.lost.append,
             wake_sweep=self._wake,
         )

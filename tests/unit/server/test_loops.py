@@ -22,7 +22,7 @@ from pierhead.protocols import lines
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.loops import OwnAddresses, Reflections
 from pierhead.server.options import ServerOptions
-from pierhead.server.worker import Workers
+from pierhead.server.tasks import EagerTasks
 
 
 def sockaddr(host: str, port: int) -> bytes:
@@ -147,7 +147,7 @@ class Bench:
             admission=None,
             clock=self.clock,
             metrics=self.metrics,
-            workers=Workers(),
+            tasks=EagerTasks(),
             on_lost=lambda lost: None,
             wake_sweep=lambda: None,
         )

@@ -22,7 +22,7 @@ from pierhead.server.framed import framed
 from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
 from pierhead.server.stream import StreamServer
-from pierhead.server.worker import Workers
+from pierhead.server.tasks import EagerTasks
 
 
 class FakeAccepted:
@@ -98,7 +98,7 @@ class Bench:
             connection_admission=checks,
             clock=self.clock,
             metrics=self.metrics,
-            workers=Workers(),
+            tasks=EagerTasks(),
             budget=FrameBudget(),
             relieve=lambda: self.server.relieve(),
             buffers=BufferPool(),
