@@ -172,11 +172,12 @@ def _read_value(option: Option, name: Piece, raw: Piece | None) -> Value:
 def collect(pairs: list[GivenOption]) -> tuple[tuple[str, Value], ...]:
     """Return each key with its value; those of an option that repeats gathered in a tuple."""
     values: dict[str, Value] = {}
+    gathered: dict[str, list[str]] = {}
     for pair in pairs:
+        values[pair.key] = pair.value
         if any(row.repeats for row in OPTIONS_BY_KEY[pair.key]):
-            values[pair.key] = (*cast("tuple[str, ...]", values.get(pair.key, ())), str(pair.value))
-        else:
-            values[pair.key] = pair.value
+            gathered.setdefault(pair.key, []).append(str(pair.value))
+    values.update({key: tuple(each) for key, each in gathered.items()})
     return tuple(values.items())
 
 

@@ -146,6 +146,7 @@ class _Parser:
         self.found = Words()
         self._words: Iterator[str] = iter(words)
         self._server = ""
+        self._zones: list[str] = []
         self._port = 0
         self._family = 0
 
@@ -166,6 +167,7 @@ class _Parser:
     def finish(self) -> Words:
         """Return what was found, with what follows from it."""
         found = self.found
+        found.zones = tuple(self._zones)
         if not found.rtype:
             found.rtype = "A" if found.name else "NS"
         found.name = found.name or "."
@@ -225,7 +227,7 @@ class _Parser:
             case "--json" | "--short" if not equals:
                 self.found.on.add(option[2:])
             case "--zone":
-                self.found.zones += (value if equals else self._value(word),)
+                self._zones.append(value if equals else self._value(word))
             case "--color":
                 self.found.color = value if equals else self._value(word)
                 if self.found.color not in _COLORS:

@@ -37,23 +37,28 @@ class ClientHello:
 
 def read_client_hello(data: bytes | bytearray) -> ClientHello | None:
     """Read the hello from the first octets of a stream; None as long as it is not whole."""
-    message = bytearray()
-    position = records = 0
-    while len(message) < 4 or len(message) < 4 + int.from_bytes(message[1:4], "big"):
+    # Octets are joined once all of them are there: this is asked again for every one that comes.
+    parts: list[tuple[int, int]] = []
+    head = b""
+    position = octets = 0
+    while len(head) < 4 or octets < 4 + int.from_bytes(head[1:4], "big"):
         length = int.from_bytes(data[position + 3 : position + 5], "big")
-        if records == _MOST_RECORDS or data[position : position + 1] not in _RECORD_TYPES:
+        if len(parts) == _MOST_RECORDS or data[position : position + 1] not in _RECORD_TYPES:
             return ClientHello()  # no handshake, or one that is cut up to make work
-        if length > _LONGEST_RECORD or (message and message[0] != _CLIENT_HELLO):
+        if length > _LONGEST_RECORD or (head and head[0] != _CLIENT_HELLO):
             return ClientHello()
-        end = position + 5 + length
-        if len(data) < end:
+        start, position = position + 5, position + 5 + length
+        if len(data) < position:
             return None
-        message += data[position + 5 : end]
-        position, records = end, records + 1
-    if message[0] != _CLIENT_HELLO:
+        if len(head) < 4:
+            head += bytes(data[start : min(position, start + 4)])
+        parts.append((start, position))
+        octets += length
+    if head[0] != _CLIENT_HELLO:
         return ClientHello()
+    message = b"".join([data[start:end] for start, end in parts])
     try:
-        return _read(bytes(message[4 : 4 + int.from_bytes(message[1:4], "big")]))
+        return _read(message[4 : 4 + int.from_bytes(head[1:4], "big")])
     except _Short:
         return ClientHello()
 

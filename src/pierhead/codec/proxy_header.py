@@ -135,12 +135,10 @@ class ProxyHeaderReader:
 
     Attributes:
         header: the header, once it is whole.
-        rest: what came behind it.
     """
 
     def __init__(self, version: int | None = None) -> None:
         self.header: ProxyHeader | None = None
-        self.rest = b""
         self._version = version
         self._data = bytearray()
 
@@ -150,16 +148,19 @@ class ProxyHeaderReader:
         Raises:
             FramingError: this is no header; the connection is of no use.
         """
-        if self.header is not None:
-            self.rest += bytes(data)
-            return
         self._data += data
+        if self.header is not None:
+            return
         self._refuse_other_beginnings()
         length = self._length()
         if length is not None and len(self._data) >= length:
             self.header = _decode(bytes(self._data[:length]))
-            self.rest = bytes(self._data[length:])
-            self._data.clear()
+            del self._data[:length]
+
+    @property
+    def rest(self) -> bytes:
+        """What came behind the header; empty as long as that is not whole."""
+        return b"" if self.header is None else bytes(self._data)
 
     def _refuse_other_beginnings(self) -> None:
         """Say so at the first octet that no header can have there."""
@@ -295,11 +296,14 @@ def _unix_name(padded: bytes) -> bytes:
 
 def _read_tlvs(data: bytes, start: int) -> tuple[tuple[int, bytes], ...]:
     tlvs = []
-    position = start
+    position, is_checked = start, False
     while position < len(data):
         kind, value = _read_tlv(data, position)
         if kind == _CRC32C:
+            if is_checked:  # each of them takes a look at every octet
+                raise FramingError("a second checksum, expected one at most", position)
             _check_crc(data, position + 3, value)
+            is_checked = True
         elif kind == _UNIQUE_ID and len(value) > _LONGEST_UNIQUE_ID:
             raise FramingError(f"a unique id of {len(value)} octets, at most 128 may be", position)
         elif kind == _TLS:

@@ -1,4 +1,7 @@
-"""Buffers that count: how many octets a framer reads and writes, without a clock.
+"""Work without a clock: the lines of Python that run, the octets that a framer touches.
+
+`steps` counts lines. What one line may hide, since the interpreter does it inside, is counted by
+buffers:
 
 `Work` puts counting buffers into the attributes of a framer in place of plain ones. They behave
 the same and add up what each operation touches: a search from where it starts to what it finds,
@@ -11,13 +14,36 @@ Not seen: operations that take a buffer as an argument (a regular expression, ``
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
-__all__ = ["Work"]
+__all__ = ["Work", "steps"]
+
+
+def steps(run: Callable[[], object]) -> int:
+    """Return how many lines of Python a call executes, calls of functions counted as one more.
+
+    A loop inside a line counts once for each round; a single call into the interpreter is one
+    step, whatever it does.
+    """
+    count = 0
+
+    def trace(frame: FrameType, event: str, argument: object) -> Any:
+        nonlocal count
+        count += event in ("call", "line")
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        run()
+    finally:
+        sys.settrace(before)
+    return count
 
 
 class Work:

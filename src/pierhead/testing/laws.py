@@ -4,11 +4,13 @@
         check_framing(MyFraming(), [b"", b"ahoy", b"x" * 300])
         check_memory(MyFraming(max_length_bytes=512), b"x" * 64, longest=513)
         check_time(MyFraming())
+        check_growth(my_parser, lambda size: b"(" * size)
 
     split     how the input is cut into pieces never changes the frames
     return    what `Framing.frame` writes, a framer reads
     memory    an endless input, valid or not, is never held
     time      work grows as the input does, counted in octets touched and not by a clock
+    growth    a parser of anything takes twice the steps for twice the input, and no more
     decoding  any bytes decode or raise `DecodeError`, and nothing else
 
 A broken law raises `LawBroken`. Everything here is deterministic; let hypothesis or another
@@ -22,19 +24,20 @@ import gc
 import itertools
 import random
 import tracemalloc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pierhead.codec import Codec, Framer, Framing
-from pierhead.errors import DecodeError, FramingError
-from pierhead.testing.counted import Work
+from pierhead.errors import DecodeError, FramingError, PierheadError
+from pierhead.testing.counted import Work, steps
 
 __all__ = [
     "LawBroken",
     "Reading",
     "check_codec",
     "check_framing",
+    "check_growth",
     "check_memory",
     "check_splits",
     "check_time",
@@ -46,7 +49,12 @@ __all__ = [
 _TOUCHES_PER_OCTET = 8
 _TOUCHES_PER_CALL = 32
 
+#: What counts as no growth: an input that is refused at its start takes a few steps more or less.
+_STEPS_FOR_NOTHING = 200
+
 _ALL = 2**31
+
+T = TypeVar("T")
 
 
 class LawBroken(AssertionError):
@@ -194,6 +202,46 @@ def _check_work(framing: Framing, what: str, pieces: list[bytes], limit: int) ->
             f"{framing} touches {work.octets} octets to read {fed} ({what}), expected at most "
             f"{allowed}; it looks at or moves the same input again and again"
         )
+
+
+# -- parsers of anything ---------------------------------------------------------------------------
+
+
+def check_growth(
+    read: Callable[[T], object],
+    make: Callable[[int], T],
+    *,
+    size: int = 512,
+    most: float = 2.3,
+) -> None:
+    """Check that work grows as the input does: in lines of Python, see `counted.steps`.
+
+    Inputs of a size, twice and four times the size are read. From the second to the third work
+    must not grow much more than twice as much as from the first to the second: it does so four
+    times where work grows with the square.
+
+    Args:
+        read: reads one input; a `PierheadError` is an answer like any other.
+        make: returns the most expensive input of a size.
+        size: that of the smallest one; large enough for what is bounded to have reached its bound.
+        most: how much of a growth is allowed; 2 is linear.
+    """
+    _read_or_refuse(read, make(size))  # what is made once, such as a table, is no work of an input
+    counts = []
+    for each in (size, 2 * size, 4 * size):
+        given = make(each)
+        counts.append(steps(lambda given=given: _read_or_refuse(read, given)))  # type: ignore[misc]
+    first, second = counts[1] - counts[0], counts[2] - counts[1]
+    if second > most * max(first, 0) + _STEPS_FOR_NOTHING:
+        raise LawBroken(
+            f"{read} takes {counts[0]}, {counts[1]} and {counts[2]} steps for inputs of "
+            f"{size}, {2 * size} and {4 * size}, expected about twice as many for twice as much"
+        )
+
+
+def _read_or_refuse(read: Callable[[T], object], given: T) -> None:
+    with contextlib.suppress(PierheadError):
+        read(given)
 
 
 # -- codecs --------------------------------------------------------------------------------------

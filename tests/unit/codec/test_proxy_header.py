@@ -231,3 +231,15 @@ def test_what_is_written_is_read_back():
     )
     unix = ProxyHeader(version=2, source=b"/run/a", destination=b"")
     assert read(encode_v2(unix)).header == unix
+
+
+def test_a_second_checksum_is_refused_without_a_look_at_all_octets_again() -> None:
+    both = ("192.0.2.1", 1), ("192.0.2.2", 2)
+    header = ProxyHeader(version=2, source=both[0], destination=both[1], tlvs=((4, b"\0" * 7),))
+    data = encode_v2(header, checksum=True)
+    end = len(data) - 7  # where the checksum begins
+    twice = data[:end] + b"\3\0\4\0\0\0\0" + b"\3\0\4\0\0\0\0"
+    twice = twice[:14] + (len(twice) - 16).to_bytes(2, "big") + twice[16:]
+    twice = twice[: end + 3] + crc32c(twice).to_bytes(4, "big") + twice[end + 7 :]
+    with pytest.raises(FramingError, match="a second checksum"):
+        ProxyHeaderReader().feed(twice)

@@ -1,0 +1,86 @@
+"""Every parser's time grows as its input does, for the most expensive input that is known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.laws.expensive_shapes import SHAPES, Shape, hello, octetwise
+
+from pierhead.codec.client_hello import ClientHello, read_client_hello
+from pierhead.codec.proxy_header import ProxyHeaderReader
+from pierhead.testing.counted import Work, steps
+from pierhead.testing.laws import LawBroken, check_growth
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_steps_grow_as_the_input_does(shape: Shape) -> None:
+    check_growth(shape.read, shape.make, size=min(shape.size, 1024))
+
+
+def test_every_shape_has_a_name_of_its_own() -> None:
+    assert len({shape.name for shape in SHAPES}) == len(SHAPES)
+
+
+def test_what_comes_behind_a_proxy_header_is_moved_a_bounded_number_of_times() -> None:
+    stream = b"PROXY UNKNOWN\r\n" + bytes(4000)
+    reader = ProxyHeaderReader()
+    work = Work(reader)
+    for octet in octetwise(stream):
+        reader.feed(octet)
+        work.instrument()
+    assert reader.rest == bytes(4000)
+    assert work.octets <= 8 * len(stream)
+
+
+@pytest.mark.parametrize("records", [1, 2, 4])
+def test_a_hello_that_comes_octet_by_octet_is_joined_once(records: int) -> None:
+    stream = hello(8000, records=records)
+    work = Work(object())
+    received = work.counting(bytearray())
+    found = None
+    for octet in octetwise(stream):
+        received += octet
+        found = read_client_hello(received)
+    assert found == ClientHello()
+    # The heads of four records and of the message are looked at each time, and no more.
+    assert work.octets <= 32 * len(stream)
+
+
+# --- the law catches what breaks it --------------------------------------------------------------
+
+
+def squared(data: bytes) -> None:
+    for end in range(len(data)):
+        for _ in data[:end]:
+            pass
+
+
+def squared_in_a_comprehension(data: bytes) -> None:
+    for end in range(len(data)):
+        [octet + 1 for octet in data[:end]]
+
+
+def squared_in_a_generator(data: bytes) -> None:
+    for end in range(len(data)):
+        sum(octet for octet in data[:end])
+
+
+def in_one_pass(data: bytes) -> None:
+    for _ in data:
+        pass
+
+
+@pytest.mark.parametrize("read", [squared, squared_in_a_comprehension, squared_in_a_generator])
+def test_a_parser_that_looks_at_everything_again_breaks_the_law(read: Any) -> None:
+    with pytest.raises(LawBroken, match="steps"):
+        check_growth(read, bytes, size=64)
+
+
+def test_a_parser_of_one_pass_obeys_it() -> None:
+    check_growth(in_one_pass, bytes)
+
+
+def test_steps_are_lines_and_calls() -> None:
+    assert steps(lambda: None) == 2  # the call, and its line
+    assert 100 <= steps(lambda: in_one_pass(bytes(50))) <= 110
