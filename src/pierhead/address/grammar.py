@@ -33,7 +33,7 @@ from pierhead.address.forms import (
     UnixAddress,
     VsockAddress,
 )
-from pierhead.address.host import read_host_and_ports
+from pierhead.address.host import canonical_host, read_host_and_ports
 from pierhead.address.option_table import OPTIONS_BY_KEY, Option
 from pierhead.address.options import SocketOptions, collect, read_options
 from pierhead.address.rules import why_not
@@ -213,7 +213,7 @@ def _no_colon(piece: Piece) -> AddressError:
     text = str(piece)
     if text.startswith("~"):
         return piece.error("~ is the shell's word for a directory", "write the whole path")
-    if text.startswith("[") or re.fullmatch(r"[0-9.]+", text):
+    if text.startswith("[") or re.fullmatch(r"[0-9][0-9.]*", text):
         try:
             read_host_and_ports(piece)
         except AddressError as error:
@@ -221,7 +221,7 @@ def _no_colon(piece: Piece) -> AddressError:
     if text.lower() in SCHEMES:
         example = _EXAMPLES[text.lower()]
         return piece.error(f"{text} is a scheme without an address", f"write {example}")
-    if "/" in text or text.endswith((".sock", ".socket")):
+    if "/" in text or text.endswith((".sock", ".socket")) or _is_no_host(text):
         reason = "a path starts with /, ./ or ../"
         return piece.error(reason, f"did you mean ./{text}?")
     near = nearest(text, [*INHERITED_WORDS[:1], *INETD_WORDS[:2]])
@@ -229,9 +229,26 @@ def _no_colon(piece: Piece) -> AddressError:
     return piece.error("the port is missing", remedy, at=len(text))
 
 
+def _is_no_host(text: str) -> bool:
+    """Tell whether even a port behind the text would not make it an address."""
+    try:
+        canonical_host(text)
+    except UsageError:
+        return not text[0].isdigit()  # a wrong IPv4 address is one all the same
+    return False
+
+
+#: What stands in front of a path that serves what the scheme serves.
+_WITH_PATHS = {"tcp": "", "udp": "unixgram:"}
+
+
 def _read_inet(scheme: str | None, target: Piece) -> ListenAddress:
     if scheme and str(target).startswith("//"):
         target = target.cut(2)
+    text = str(target)
+    if scheme in _WITH_PATHS and not set(text) & set(":/[") and _is_no_host(text):
+        reason = f"{scheme}: takes no path, and this is no host"
+        raise target.error(reason, f"did you mean {_WITH_PATHS[scheme]}./{text}?")
     host, port, last_port = read_host_and_ports(_without_fragment(target))
     try:
         return InetAddress(scheme, host, port, last_port)

@@ -280,6 +280,17 @@ def test_invalid_input_is_refused_with_position_reason_and_remedy(text, position
         ("h:80?rcvbuf=1Q", "rcvbuf=4MiB"),
         ("fd:x", "fd:3"),
         ("sd:a:b", "FileDescriptorName="),
+        (".hidden", "did you mean ./.hidden?"),
+        ("tls+.hidden", "did you mean ./.hidden?"),
+        (".hidden?mode=group", "did you mean ./.hidden?"),
+        ("two words", "did you mean ./two words?"),
+        ("app-", "did you mean ./app-?"),
+        ("...", "did you mean ./...?"),
+        ("tcp:.hidden", "did you mean ./.hidden?"),
+        ("tls+tcp:.hidden?mode=group", "did you mean ./.hidden?"),
+        ("udp:.hidden", "did you mean unixgram:./.hidden?"),
+        ("tcp:app", "write app:PORT"),
+        ("app", "write app:PORT, or ./app for a path"),
         ("vsock:gest:1", "any"),
     ],
 )
@@ -293,3 +304,13 @@ def test_an_error_points_below_the_text() -> None:
     with pytest.raises(AddressError) as caught:
         ListenSpec.parse("tcp:h:80a")
     assert str(caught.value).splitlines()[1:3] == ["  tcp:h:80a", "          ^"]
+
+
+@pytest.mark.parametrize(
+    "text", [".hidden", "tcp:.hidden", "udp:.hidden", "two words", "app-", "..."]
+)
+def test_the_path_that_is_offered_for_what_is_no_host_is_an_address(text):
+    with pytest.raises(AddressError) as caught:
+        ListenSpec.parse(text)
+    offered = caught.value.remedy.removeprefix("did you mean ").removesuffix("?")
+    assert ListenSpec.parse(offered)
