@@ -12,7 +12,7 @@ import socket
 import sys
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from pierhead.codec.proxy_header import ProxyHeader
 from pierhead.printable import printable, printable_octets
@@ -277,9 +277,15 @@ class Context:
         connection: commands to the connection; None where there is none (datagrams).
     """
 
-    # Plain slots behind properties: a frozen dataclass costs three times as much to make, once
-    # per packet. docs/decisions/0009-objects-on-the-packet-path.md
-    __slots__ = ("_connection", "_extras", "_peer", "_received_at", "_via")
+    # Slots, and `Final` for type checkers: what is made once per packet is no frozen dataclass,
+    # and a property costs four times as much to read
+    # (docs/decisions/0009-objects-on-the-packet-path.md).
+    __slots__ = ("_extras", "connection", "peer", "received_at", "via")
+
+    peer: Final[Peer]
+    received_at: Final[float]
+    via: Final[Via]
+    connection: Final[ConnectionControl | None]
 
     def __init__(
         self,
@@ -289,31 +295,11 @@ class Context:
         connection: ConnectionControl | None = None,
         extras: tuple[object, ...] = (),
     ) -> None:
-        self._peer = peer
-        self._received_at = received_at
-        self._via = via
-        self._connection = connection
+        self.peer = peer
+        self.received_at = received_at
+        self.via = via
+        self.connection = connection
         self._extras = extras
-
-    @property
-    def peer(self) -> Peer:
-        """Who asked."""
-        return self._peer
-
-    @property
-    def received_at(self) -> float:
-        """When the request was complete, seconds on the server's monotonic clock."""
-        return self._received_at
-
-    @property
-    def via(self) -> Via:
-        """The listener or connection the request came by."""
-        return self._via
-
-    @property
-    def connection(self) -> ConnectionControl | None:
-        """Commands to the connection; None where there is none (datagrams)."""
-        return self._connection
 
     def get(self, kind: type[T]) -> T | None:
         """Return the fact of this class that a layer in front has added, or None."""
@@ -325,8 +311,8 @@ class Context:
     def having(self, fact: object) -> Context:
         """Return a copy that also carries this fact, found again by its class."""
         return Context(
-            self._peer, self._received_at, self._via, self._connection, (*self._extras, fact)
+            self.peer, self.received_at, self.via, self.connection, (*self._extras, fact)
         )
 
     def __repr__(self) -> str:
-        return f"<Context {self._peer} by {self._via.listener}>"
+        return f"<Context {self.peer} by {self.via.listener}>"

@@ -105,6 +105,28 @@ LATE: dict[tuple[str, str], str] = {
     ("*", "ssl"): "slow to import, and for those alone who use TLS",
 }
 
+#: Names with an underscore that belong to another library, and what watches that they stay what
+#: they are: (module, the expression as it is written).
+FOREIGN: dict[tuple[str, str], str] = {
+    ("server.worker", "_enter_task"): "asyncio has it for those who implement tasks; "
+    "tests/unit/server/test_tasks.py, on Python 3.11 alone",
+    ("server.worker", "_leave_task"): "likewise",
+    ("server.worker", "worker.task._must_cancel"): "likewise",
+    ("server.worker", "waits_for._asyncio_future_blocking"): "likewise",
+    ("server.worker", "self.parked._asyncio_future_blocking"): "likewise",
+    ("adapters.aiohttp_site", "server._kwargs"): "tests/unit/adapters/test_aiohttp.py",
+    ("adapters.granian_server", "super()._spawn_worker"): "tests/interop/test_granian.py",
+    ("adapters.grpclib_connection", "self._server._protocol_factory"): "tests/unit/adapters",
+    ("adapters.grpclib_connection", "self._handler._tasks"): "tests/unit/adapters",
+    ("arguments.argparse", "argparse._ArgumentGroup"): "the type of what argparse returns",
+    ("protocols.lines.wire.codec", "codecs.lookup(encoding)._is_text_encoding"): "what "
+    "`bytes.decode` asks itself; tests/unit/protocols/lines",
+    ("runtime.signals", "os._exit"): "documented, whatever its name",
+    ("runtime.stop", "os._exit"): "documented, whatever its name",
+    ("runtime.stop", "sys._current_frames"): "documented, whatever its name",
+    ("runtime.stop", "concurrent.futures.thread._worker"): "tests/unit/runtime/test_stop.py",
+}
+
 #: The package's own name.
 TOP = "pierhead"
 
@@ -378,6 +400,48 @@ def _is_overload(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) ->
     )
 
 
+def what_is_private_stays_in_its_module(house: House) -> Iterator[str]:
+    """Find underscored names of other modules, but for what `FOREIGN` lists."""
+    for module in house.modules.values():
+        own = _private_names(module)
+        for line, name, written in _private_uses(module):
+            if name not in own and (module.name, written) not in FOREIGN:
+                yield f"{module.path}:{line} reaches for {written}, which is another module's"
+
+
+def _private_names(module: Module) -> set[str]:
+    """Return the underscored names that a module defines: in a class, or on ``self``."""
+    found: set[str] = set()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found.add(node.target.id)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            found |= {node.attr} if _is_of_self(node) else set()
+    return {name for name in found if _is_private(name)}
+
+
+def _private_uses(module: Module) -> Iterator[tuple[int, str, str]]:
+    """Give line, name and text of each underscored name that is taken from something else."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and _is_private(node.attr):
+            if not _is_of_self(node):
+                yield node.lineno, node.attr, ast.unparse(node)
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if _is_private(alias.name):
+                    yield node.lineno, alias.name, alias.name
+
+
+def _is_of_self(node: ast.Attribute) -> bool:
+    return isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
 #: Every check, by the name that the test shows.
 CHECKS = (
     imports_point_down,
@@ -387,4 +451,5 @@ CHECKS = (
     late_imports_have_a_reason,
     nothing_grows_too_large,
     everything_public_is_documented,
+    what_is_private_stays_in_its_module,
 )

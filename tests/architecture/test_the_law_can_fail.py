@@ -158,6 +158,18 @@ BREACHES = [
         "errors.py:5 method has no docstring",
         id="method-without-docstring",
     ),
+    pytest.param(
+        law.what_is_private_stays_in_its_module,
+        {"codec/lines.py": module("def f(framer):", "    return framer._buffer")},
+        "codec/lines.py:4 reaches for framer._buffer",
+        id="private-attribute",
+    ),
+    pytest.param(
+        law.what_is_private_stays_in_its_module,
+        {"codec/lines.py": module("from pierhead.codec.base import _hidden as X")},
+        "codec/lines.py:3 reaches for _hidden",
+        id="private-import",
+    ),
 ]
 
 

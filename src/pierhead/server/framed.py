@@ -84,7 +84,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     def __init__(
         self, scope: ConnectionScope, handler: FrameHandler, framing: Framing, order: Order
     ) -> None:
-        self._scope = scope
+        self.scope = scope
         self._framing = framing
         self._in_order = order is Order.IN_ORDER
         self._answer_now = handler.answer_now
@@ -103,22 +103,22 @@ class FramedConnection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start serving."""
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=self._scope.options.max_write_buffer_bytes)
+        self._transport.set_write_buffer_limits(high=self.scope.options.max_write_buffer_bytes)
         self._loop = asyncio.get_running_loop()
-        self._last_active = self._scope.clock.monotonic()
+        self._last_active = self.scope.clock.monotonic()
         self._is_made = True
         if self._state is _CLOSED:  # given up during the handshake
             self._transport.abort()
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Lend asyncio the buffer for one read; `buffer_updated` follows at once, or never."""
-        buffer = self._scope.read_buffer.buffer
-        if buffer is not None and len(buffer) == self._scope.options.read_size_bytes:
+        buffer = self.scope.read_buffer.buffer
+        if buffer is not None and len(buffer) == self.scope.options.read_size_bytes:
             return buffer
         try:
-            return self._scope.read_buffer.lend(self._scope.options.read_size_bytes)
+            return self.scope.read_buffer.lend(self.scope.options.read_size_bytes)
         except Overloaded as error:
-            self._scope.counters.dropped(error.limit)
+            self.scope.counters.dropped(error.limit)
             self._loop.call_soon(self.abort, error.limit)
             self._has_no_buffer = True
             return bytearray(512)  # asyncio wants one all the same; the abort follows
@@ -127,7 +127,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         """Take in what was read."""
         if self._has_no_buffer:
             return
-        scope = self._scope
+        scope = self.scope
         scope.counters.bytes_received.value += nbytes
         self._heard = True
         if self._state is _OPEN:
@@ -149,7 +149,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """The peer does not keep up: begin no request, read nothing."""
         self._outgoing.is_writable = False
-        self._scope.counters.writes_paused.value += 1
+        self.scope.counters.writes_paused.value += 1
         self._pause_reading()
 
     def resume_writing(self) -> None:
@@ -165,7 +165,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._outgoing.note_sent(0)  # closed, which waits for the system to take everything
         self._lose_replies(reason)
         self._lose(reason, self._incoming.give_up())
-        self._scope.counters.closed(reason)
+        self.scope.counters.closed(reason)
         self._is_gone = True
         # What `abort` gave up has its reason already.
         self._requests.cancel_all("peer_gone")
@@ -175,7 +175,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     def _leave(self) -> None:
         """Tell the server that nothing is left, and leave no cycle behind."""
         self._requests.close()
-        self._scope.closed()
+        self.scope.closed()
 
     # -- the server's side ---------------------------------------------------------------------
 
@@ -198,15 +198,15 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def current_idle_timeout(self) -> float:
         """The idle timeout in force, in seconds: the connection's own or the server's."""
-        return self._scope.options.idle_timeout if self.idle_timeout is None else self.idle_timeout
+        return self.scope.options.idle_timeout if self.idle_timeout is None else self.idle_timeout
 
     def sweep(self, now: float) -> None:
         """Enforce this connection's deadlines."""
         self._requests.sweep(now)
         self._outgoing.note_sent(self._transport.get_write_buffer_size())
-        timeout = self._scope.options.write_timeout
+        timeout = self.scope.options.write_timeout
         if self._outgoing.deadline.is_late(now, self._transport, timeout):
-            self._scope.note_late_write()
+            self.scope.note_late_write()
             self.abort("write")
         elif self._state is _LINGERING:
             if now >= self._linger_until:
@@ -236,8 +236,8 @@ class FramedConnection(asyncio.BufferedProtocol):
     def _lose(self, reason: str, requests: int = 1) -> None:
         """Name accepted requests whose replies will not arrive."""
         for _ in range(requests):
-            self._scope.counters.requests.lost(reason)
-            self._scope.lost(reason)
+            self.scope.counters.requests.lost(reason)
+            self.scope.lost(reason)
 
     def _lose_replies(self, reason: str) -> None:
         """Give up the replies that were made and have not been sent in full."""
@@ -258,7 +258,7 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def _pump(self) -> None:
         """Take whole frames from the framer while there is room for what they may become."""
-        options, budget = self._scope.options, self._scope.budget
+        options, budget = self.scope.options, self.scope.budget
         incoming, outgoing, limit = self._incoming, self._outgoing, options.max_write_buffer_bytes
         while incoming and outgoing.is_writable and not self._rests:
             window = options.max_requests_per_connection
@@ -294,7 +294,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     def _rest(self) -> None:
         """Leave the rest of this turn of the loop to others."""
         self._rests = True
-        self._scope.budget.wait(self._go_on, has_had_a_share=self._has_had_a_share)
+        self.scope.budget.wait(self._go_on, has_had_a_share=self._has_had_a_share)
 
     def _go_on(self) -> None:
         """Others have had their turn."""
@@ -303,7 +303,7 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def _take(self, frames: Sequence[bytes]) -> int:
         """Begin requests, until replies wait that the peer may not take; return how many."""
-        scope, turns, start, outgoing = self._scope, self._turns, self._start, self._outgoing
+        scope, turns, start, outgoing = self.scope, self._turns, self._start, self._outgoing
         received_at = scope.clock.monotonic()
         deadline = received_at + scope.options.request_timeout
         limit = scope.options.max_write_buffer_bytes
@@ -350,7 +350,7 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def _is_settled(self, frame: bytes) -> bool:
         """Tell whether a check or a ready answer has settled this frame, or failed to."""
-        scope = self._scope
+        scope = self.scope
         try:
             if scope.admission is not None:
                 verdict = scope.admission(frame, scope.peer, scope.via)
@@ -389,8 +389,8 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def _refuse_stream(self, error: FramingError) -> None:
         """Answer a stream that cannot be cut any further with one last refusal."""
-        self._scope.counters.dropped("framing")
-        self._scope.failures.note(error, "framing", self._scope.peer)
+        self.scope.counters.dropped("framing")
+        self.scope.failures.note(error, "framing", self.scope.peer)
         refusal = self._requests.refusal(error, b"")
         self._incoming.clear()
         if refusal is not None:
@@ -417,7 +417,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             await turn.ready
         await self._outgoing.room()
         self.deliver(turn, frame)
-        if self._outgoing.size_bytes > self._scope.options.max_write_buffer_bytes:
+        if self._outgoing.size_bytes > self.scope.options.max_write_buffer_bytes:
             self._outgoing.write(self._transport)  # which tells whether the peer keeps up
         await asyncio.sleep(0)  # others have their turn, and what is ready is written
         await self._outgoing.room()
@@ -450,7 +450,7 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def lost(self, turn: Turn, reason: str) -> None:
         """A request will not be answered."""
-        self._scope.lost(reason)
+        self.scope.lost(reason)
 
     def unanswered(self, turn: Turn) -> None:
         """A request has failed, and there is no refusal."""
@@ -460,7 +460,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     @property
     def where(self) -> str:
         """The listener, for the log."""
-        return self._scope.via.listener
+        return self.scope.via.listener
 
     def _break_off(self) -> None:
         """Give no reply any more: the peer would take it for the one that is missing."""
@@ -486,7 +486,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     def _flush(self) -> None:
         """Write everything that became ready in this turn of the loop, in one piece."""
         self._flush_due = False
-        self._last_active = self._scope.clock.monotonic()
+        self._last_active = self.scope.clock.monotonic()
         if self._state is _CLOSED:
             return
         self._outgoing.write(self._transport)
@@ -521,7 +521,7 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def _end_output(self) -> None:
         """Everything is answered: close, after the peer where it may still be sending."""
-        linger = self._scope.options.linger_timeout
+        linger = self.scope.options.linger_timeout
         if (
             self._incoming.has_ended
             or not linger
@@ -537,7 +537,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._close_transport()
             return
         self._state = _LINGERING
-        self._linger_until = self._scope.clock.monotonic() + linger
+        self._linger_until = self.scope.clock.monotonic() + linger
         self._resume_reading()
 
     def _close_transport(self) -> None:
@@ -551,7 +551,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         if self._state is not _OPEN:
             return
         load = len(self._turns) if self._in_order else len(self._running)
-        has_room = load < self._scope.options.max_requests_per_connection
+        has_room = load < self.scope.options.max_requests_per_connection
         if (
             has_room
             and self._outgoing.is_writable
@@ -565,7 +565,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         if not self._reading_paused and not self._transport.is_closing():
             self._reading_paused = True
             self._partial_since = None
-            self._scope.counters.reads_paused.value += 1
+            self.scope.counters.reads_paused.value += 1
             self._transport.pause_reading()
 
     def _resume_reading(self) -> None:
@@ -579,10 +579,10 @@ class FramedConnection(asyncio.BufferedProtocol):
         if not self._incoming.framer.buffered or self._reading_paused:
             self._partial_since = None
         elif self._partial_since is None:
-            self._partial_since = self._scope.clock.monotonic()
+            self._partial_since = self.scope.clock.monotonic()
 
     def _sweep_reading(self, now: float) -> None:
-        options = self._scope.options
+        options = self.scope.options
         if self._is_busy() or self._reading_paused:
             return
         if self._partial_since is not None:

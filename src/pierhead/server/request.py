@@ -53,7 +53,7 @@ class Request:
         deadline: when it is given up, on the server's monotonic clock.
         cancelled_for: why it was cancelled; None where it was not.
         is_answered: whether its last reply was delivered, by its service and not as a refusal.
-        is_given_up: whether everything in flight was given up while this was.
+        given_up_for: why it was given up with everything in flight; None where it was not.
         is_lost: whether it was named lost while its service did not let go.
         task: what works on it once it has had to wait.
     """
@@ -61,7 +61,7 @@ class Request:
     # Made once per request: what most requests never change is an attribute of the class.
     cancelled_for: str | None = None
     is_answered = False
-    is_given_up = False
+    given_up_for: str | None = None
     is_lost = False
     task: asyncio.Task[None] | None = None
 
@@ -209,7 +209,9 @@ class Requests(Generic[R]):
         """Deliver what a request came to, or refuse it, and account for it: once for each."""
         try:
             if request.is_lost:
-                pass  # accounted for, when it was given up
+                pass  # accounted for, when it was given up the second time
+            elif request.given_up_for is not None and type(outcome) is not _Raised:
+                self._lose(request, request.given_up_for)  # its service returned all the same
             elif type(outcome) is bytes:
                 self._owner.deliver(request, outcome)
                 request.is_answered = True
@@ -263,10 +265,12 @@ class Requests(Generic[R]):
         that one: a service may swallow its cancellation.
         """
         for request in list(self.running):
-            if request.is_given_up and not request.is_lost:
-                self._lose(request, _why_given_up(request, reason))
+            if request.given_up_for is None:
+                first = request.cancelled_for
+                request.given_up_for = first if first not in (None, "deadline") else reason
+            elif not request.is_lost:
+                self._lose(request, request.given_up_for)
                 request.is_lost = True
-            request.is_given_up = True
             self._cancel(request, reason)
 
     def refusal(self, error: PierheadError, frame: bytes) -> bytes | None:
@@ -369,11 +373,6 @@ def _reason(error: ServiceError, request: Request) -> str:
     if isinstance(error, Overloaded):
         return error.limit
     return "deadline" if request.cancelled_for == "deadline" else "timeout"
-
-
-def _why_given_up(request: Request, reason: str) -> str:
-    first = request.cancelled_for
-    return reason if first is None or first == "deadline" else first
 
 
 def _closable(replies: AsyncIterator[bytes]) -> Any:

@@ -68,7 +68,7 @@ class PacketConnection(FramedConnection):
 
     def message_cut_off(self) -> None:
         """Count a packet that did not fit a read; it has no answer."""
-        self._scope.counters.dropped("truncated")
+        self.scope.counters.dropped("truncated")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop serving."""

@@ -47,7 +47,7 @@ class Turn(Request):
     @property
     def peer(self) -> Peer:
         """Who asked."""
-        return self._connection._scope.peer
+        return self._connection.scope.peer
 
     @property
     def idle_timeout(self) -> float:

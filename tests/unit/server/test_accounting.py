@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from fakes import Bench, FakeDatagramListener, HandClock, settle
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pierhead.codec import Lines
@@ -193,6 +193,7 @@ async def finished(it: Bench, end: str) -> None:
 @pytest.mark.parametrize("order", Order)
 @settings(max_examples=150, deadline=None)
 @given(steps=STEPS, end=ENDS)
+@example(steps=[("feed", [b"k", b"w"])], end="close")
 def test_requests_of_a_framed_connection(order: Order, steps: list[Any], end: str) -> None:
     async def run() -> None:
         it = await driven(framed(HANDLER, Lines(), order), steps, end, b"\n")
@@ -204,6 +205,7 @@ def test_requests_of_a_framed_connection(order: Order, steps: list[Any], end: st
 @pytest.mark.parametrize("order", Order)
 @settings(max_examples=80, deadline=None)
 @given(steps=STEPS, end=ENDS)
+@example(steps=[("feed", [b"k", b"w"])], end="close")
 def test_requests_of_a_seqpacket_connection(order: Order, steps: list[Any], end: str) -> None:
     async def run() -> None:
         it = await driven(packets(HANDLER, order), steps, end, b"")

@@ -112,7 +112,7 @@ class DatagramCodec(StreamCodec):
         return encode_reply(reply, self._limit(reply.query), self._payload)
 
     def _limit(self, query: Query) -> int:
-        asked = query._payload
+        asked = query.udp_payload
         if asked <= MIN_PAYLOAD:
             return MIN_PAYLOAD
         return asked if asked < self._payload else self._payload

@@ -127,7 +127,7 @@ class ReadyAnswers:
             self._forget()
         if made_from is not self._made_from or not _is_for_all(reply, frame, answer):
             return
-        octets = len(reply.query._question)
+        octets = len(reply.query.question)
         rest, kind = answer[12 + octets :], kind_of(reply.query, reply)
         entry = answer[2:12], octets, rest, kind, tokens_for(len(answer))
         self._put(_key(frame), entry)
@@ -168,10 +168,10 @@ def _key(frame: bytes) -> bytes:
 def _is_for_all(reply: Reply, frame: bytes, answer: bytes) -> bool:
     query: Query = reply.query
     # Nothing but the question, and at most an OPT record without data.
-    opt_octets = _OPT_BYTES if query._payload >= 0 else 0
-    if len(frame) != 12 + len(query._question) + opt_octets:
+    opt_octets = _OPT_BYTES if query.udp_payload >= 0 else 0
+    if len(frame) != 12 + len(query.question) + opt_octets:
         return False
-    if query._options or reply.truncated or len(answer) > _MAX_ANSWER_BYTES:
+    if query.options or reply.truncated or len(answer) > _MAX_ANSWER_BYTES:
         return False
     # Names that do not exist, or exist by a wildcard alone, are without number and asked once:
     # they would push out what is asked often.

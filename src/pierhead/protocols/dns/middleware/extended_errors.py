@@ -43,7 +43,7 @@ class ExtendedErrors(Layer):
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply:
         """Add the reason to an error."""
-        if reply.rcode in _NO_ERRORS or query._payload < 0:
+        if reply.rcode in _NO_ERRORS or query.udp_payload < 0:
             return reply
         if any(code == iana.OPTION_EXTENDED_ERROR for code, _ in reply.options):
             return reply

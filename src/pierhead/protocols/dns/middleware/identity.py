@@ -31,4 +31,4 @@ class Identity(Layer):
 
     def before(self, query: Query, context: Context) -> Verdict:
         """Answer a question of class CH."""
-        return self._chaos.answer(query) if query._qclass == iana.CLASS_CH else context
+        return self._chaos.answer(query) if query.qclass == iana.CLASS_CH else context

@@ -91,8 +91,8 @@ def combine(
 
     async def answer(query: Query, context: Context) -> AnyReply[Reply]:
         concerned = plain
-        if query._options:
-            codes = [code for code, _ in query._options]
+        if query.options:
+            codes = [code for code, _ in query.options]
             concerned = [pair for option, pair in hooks if option is None or option in codes]
         afters: _Passed = []
         for before, after in concerned:

@@ -62,11 +62,11 @@ class Mandatory(Layer):
             return _refuse(query, context, iana.FORMERR, "nothing is asked", "RFC 9619 §4")
         if not self._strict:
             return context
-        rcode = _META_RCODES.get(query._qtype)
+        rcode = _META_RCODES.get(query.qtype)
         if rcode is not None:
             text = f"{query.rtype} cannot be asked for"
             return _refuse(query, context, rcode, text, "RFC 6895 §3.1")
-        if query._qclass == iana.CLASS_CH:
+        if query.qclass == iana.CLASS_CH:
             text = "class CH is answered where identity is configured"
             return _refuse(query, context, iana.REFUSED, text, "RFC 4892 §2.1")
         return context
@@ -78,9 +78,9 @@ class Mandatory(Layer):
             ServiceFailed: it answers another query, and would go to who never asked.
         """
         asked = reply.query
-        if asked is not query and (asked._id, asked._question) != (query._id, query._question):
+        if asked is not query and (asked.id, asked.question) != (query.id, query.question):
             raise ServiceFailed(f"the service answered {asked!r}, expected {query!r}")
-        if reply.rcode > 15 and query._payload < 0:
+        if reply.rcode > 15 and query.udp_payload < 0:
             # RFC 6891 §6.1.3: the upper bits of such a code have no place without EDNS.
             return Reply(query, iana.SERVFAIL)
         return reply

@@ -311,7 +311,7 @@ def kind_of(query: Query, reply: Reply) -> Kind:
             return _ANSWER + rrset.rtype.to_bytes(2, "big") + owner
         if reply.authority and not reply.authoritative:
             return _REFERRAL + reply.authority[0][1].owner.lower()
-        return _NODATA + (reply.made_by or query._qname.lower())
+        return _NODATA + (reply.made_by or query.qname.lower())
     if rcode == iana.NXDOMAIN:
         return _NXDOMAIN + (reply.authority[0][1].owner.lower() if reply.authority else b"")
     return _ERROR
@@ -324,7 +324,7 @@ def tokens_for(octets: int) -> int:
 
 def _octets_of(reply: Reply) -> int:
     """Return about how long the message becomes; names are counted as if compressed."""
-    octets = 12 + len(reply.query._question)
+    octets = 12 + len(reply.query.question)
     for section in (reply.answer, reply.authority, reply.glue, reply.additional):
         for _, rrset in section:
             for rdata in rrset.rdatas:

@@ -132,7 +132,7 @@ class Router:
 
     async def __call__(self, query: Query, context: Context) -> Answer:
         """Answer the query with the service or function its name belongs to."""
-        functions, service, mounted_at = self._find(key(query._qname))
+        functions, service, mounted_at = self._find(key(query.qname))
         trace = context.get(Trace)
         if trace is not None:
             _note_choice(trace, query, functions, service and mounted_at)

@@ -95,7 +95,7 @@ class ZoneService:
     async def __call__(self, query: Query, context: Context) -> Reply:
         """Answer the query; REFUSED for a name in none of the zones."""
         # Once per packet: the slots behind the properties are read.
-        qtype = query._qtype
+        qtype = query.qtype
         trace = context.get(Trace)
         if qtype in _TRANSFERS:
             if trace is not None:
@@ -103,10 +103,10 @@ class ZoneService:
             return Reply(query, iana.REFUSED)
         found = lookup(
             self.zones,
-            query._qname,
+            query.qname,
             qtype,
-            query._qclass,
-            dnssec=query._do,
+            query.qclass,
+            dnssec=query.dnssec_ok,
             minimal=self._minimal,
             trace=trace is not None,
         )

@@ -70,23 +70,23 @@ def encode_reply(reply: Reply, limit: int, payload: int) -> bytes:
     query = reply.query
     if reply.padding:
         return _encode_padded(reply, limit, payload)
-    flags = QR | query._flags & RD | reply.rcode & 15
+    flags = QR | query.flags & RD | reply.rcode & 15
     if reply.authoritative:
         flags |= AA
-    if query._payload < 0 and reply.rcode <= 15:
+    if query.udp_payload < 0 and reply.rcode <= 15:
         opt = b""
     elif reply.rcode <= 15 and not reply.options:
-        opt = _plain_opt(payload, query._do)
+        opt = _plain_opt(payload, query.dnssec_ok)
     else:
         opt = _build_opt(reply, payload)
-    if reply.truncated or not query._question:
+    if reply.truncated or not query.question:
         return _encode_empty(reply, flags, limit, opt)
     if not (reply.glue or reply.additional):
-        qname, question = query._qname, query._question
+        qname, question = query.qname, query.question
         answer = _join_ready(reply.answer, qname)
         authority = _join_ready(reply.authority, qname) if answer is not None else None
         if answer is not None and authority is not None:
-            head = HEADER.pack(query._id, flags, 1, answer[1], authority[1], 1 if opt else 0)
+            head = HEADER.pack(query.id, flags, 1, answer[1], authority[1], 1 if opt else 0)
             message = head + question + answer[0] + authority[0] + opt
             if len(message) <= limit:
                 return message
@@ -114,20 +114,20 @@ def _plain_opt(payload: int, do: bool) -> bytes:
 
 def _build_opt(reply: Reply, payload: int) -> bytes:
     query = reply.query
-    if query._payload < 0:
+    if query.udp_payload < 0:
         raise UsageError(
             f"rcode {iana.rcode_text(reply.rcode)} needs EDNS, and the query to {query.name} "
             "has none; reply with a code up to 15"
         )
     # RFC 6891 §6.1.4, RFC 3225 §3: DO comes back as it was sent.
-    return build_opt(Edns(payload, query._do, 0, reply.options), reply.rcode)
+    return build_opt(Edns(payload, query.dnssec_ok, 0, reply.options), reply.rcode)
 
 
 def _encode_padded(reply: Reply, limit: int, payload: int) -> bytes:
     """Return the message with a padding option that fills its last block, as far as it may."""
     bare = reply.padded(0)
     message = encode_reply(bare, limit, payload)
-    if reply.query._payload < 0:
+    if reply.query.udp_payload < 0:
         return message  # no OPT record to put it into
     size = len(message) + _OPTION_HEAD
     # RFC 8467 §4.1: a multiple of the block, unless the largest message allowed is smaller.
@@ -142,15 +142,15 @@ def _encode_empty(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:
     query = reply.query
     if reply.truncated:
         flags |= TC
-    body = query._question + opt
+    body = query.question + opt
     if len(body) + 12 > limit:
         # A long name and long texts in 512 octets: what only informs gives way.
         kept = tuple(each for each in reply.options if each[0] == iana.OPTION_COOKIE)
         (payload,) = _WORD.unpack_from(opt, 3)
-        opt = build_opt(Edns(payload, query._do, 0, kept), reply.rcode)
-        body = query._question + opt
-    counts = 1 if query._question else 0, 0, 0, 1 if opt else 0
-    return HEADER.pack(query._id, flags, *counts) + body
+        opt = build_opt(Edns(payload, query.dnssec_ok, 0, kept), reply.rcode)
+        body = query.question + opt
+    counts = 1 if query.question else 0, 0, 0, 1 if opt else 0
+    return HEADER.pack(query.id, flags, *counts) + body
 
 
 def _join_ready(section: Section, qname: Name) -> tuple[bytes, int] | None:
@@ -259,7 +259,7 @@ def _encode_sections(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:
     if opt:
         buf += opt
         additionals += 1
-    HEADER.pack_into(buf, 0, query._id, flags, 1, answers, authorities, additionals)
+    HEADER.pack_into(buf, 0, query.id, flags, 1, answers, authorities, additionals)
     return bytes(buf)
 
 
@@ -284,11 +284,11 @@ class _Writer:
 
     def __init__(self, query: Query, limit: int) -> None:
         self.limit = limit
-        self.buf = bytearray(12) + query._question
+        self.buf = bytearray(12) + query.question
         #: Every name and suffix in the message so far, in lower case: where it is, and how many
         #: pointers its reader has to follow from there.
         self._places: dict[Name, tuple[int, int]] = {}
-        self._compress(query._qname, 12)
+        self._compress(query.qname, 12)
 
     def write(self, section: Section) -> int:
         """Append whole sets; return how many records, or -1 if they do not fit.

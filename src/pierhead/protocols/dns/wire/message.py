@@ -7,6 +7,7 @@ until somebody asks for text.
 from __future__ import annotations
 
 from struct import Struct
+from typing import Final
 
 from pierhead.errors import UsageError
 from pierhead.protocols.dns.wire import iana
@@ -47,30 +48,46 @@ class Query:
 
     Attributes:
         id: the message's identifier.
+        flags: the second word of the header: QR, opcode, the other bits, RCODE.
+        question: the question section as it came; empty where there is none.
         opcode: always QUERY (0) in what a server reads.
         qname: the name asked for, in wire form, letter case as it came.
         qtype, qclass: numbers of the type and the class asked for.
         name: ``qname`` as text: ``www.example.``.
         rtype: ``qtype`` as text: ``AAAA``.
         recursion_desired, checking_disabled, authentic_data: the RD, CD and AD bits.
-        dnssec_ok: the DO bit of the OPT record (RFC 3225).
+        dnssec_ok: the DO bit of the OPT record: signatures and proofs are welcome (RFC 3225 §3).
+        udp_payload: how many octets of message fit into a datagram, as the OPT record says; -1
+            where there was none.
+        options: codes and data of the EDNS options, in their order.
         edns: the OPT record; None where there was none.
         has_question: False for a request about cookies alone (RFC 7873 §5.4), whose name is
             the root and whose type is 0; it never reaches a service.
     """
 
-    # Plain slots behind properties, as in Context; encoding reads the slots themselves.
+    # Slots, and `Final` for type checkers: a property would cost four times as much to read
+    # (docs/decisions/0009-objects-on-the-packet-path.md).
     __slots__ = (
-        "_do",
-        "_flags",
-        "_id",
-        "_options",
-        "_payload",
-        "_qclass",
-        "_qname",
-        "_qtype",
-        "_question",
+        "dnssec_ok",
+        "flags",
+        "id",
+        "options",
+        "qclass",
+        "qname",
+        "qtype",
+        "question",
+        "udp_payload",
     )
+
+    id: Final[int]
+    flags: Final[int]
+    question: Final[bytes]
+    qname: Final[Name]
+    qtype: Final[int]
+    qclass: Final[int]
+    udp_payload: Final[int]
+    dnssec_ok: Final[bool]
+    options: Final[Options]
 
     def __init__(
         self,
@@ -84,79 +101,54 @@ class Query:
         do: bool,
         options: Options,
     ) -> None:
-        self._id = ident
-        self._flags = flags
-        self._question = question
-        self._qname = qname
-        self._qtype = qtype
-        self._qclass = qclass
-        self._payload = payload  # -1 without EDNS
-        self._do = do
-        self._options = options
-
-    @property
-    def id(self) -> int:
-        """The message's identifier."""
-        return self._id
+        self.id = ident
+        self.flags = flags
+        self.question = question
+        self.qname = qname
+        self.qtype = qtype
+        self.qclass = qclass
+        self.udp_payload = payload
+        self.dnssec_ok = do
+        self.options = options
 
     @property
     def opcode(self) -> int:
         """The kind of message: QUERY (0)."""
-        return (self._flags & OPCODE_MASK) >> 11
-
-    @property
-    def qname(self) -> Name:
-        """The name asked for, in wire form, letter case as it came."""
-        return self._qname
-
-    @property
-    def qtype(self) -> int:
-        """The number of the type asked for."""
-        return self._qtype
-
-    @property
-    def qclass(self) -> int:
-        """The number of the class asked for."""
-        return self._qclass
+        return (self.flags & OPCODE_MASK) >> 11
 
     @property
     def name(self) -> str:
         """The name asked for, as text: ``www.example.``."""
-        return to_text(self._qname)
+        return to_text(self.qname)
 
     @property
     def rtype(self) -> str:
         """The type asked for, as text: ``AAAA``."""
-        return iana.type_text(self._qtype)
+        return iana.type_text(self.qtype)
 
     @property
     def recursion_desired(self) -> bool:
         """The RD bit."""
-        return bool(self._flags & RD)
+        return bool(self.flags & RD)
 
     @property
     def checking_disabled(self) -> bool:
         """The CD bit (RFC 4035 §3.2.2)."""
-        return bool(self._flags & CD)
+        return bool(self.flags & CD)
 
     @property
     def authentic_data(self) -> bool:
         """The AD bit (RFC 6840 §5.7)."""
-        return bool(self._flags & AD)
-
-    @property
-    def dnssec_ok(self) -> bool:
-        """The DO bit: signatures and proofs are welcome (RFC 3225 §3)."""
-        return self._do
+        return bool(self.flags & AD)
 
     @property
     def has_question(self) -> bool:
         """Whether anything is asked; False for a request about cookies alone."""
-        return bool(self._question)
+        return bool(self.question)
 
     def option(self, code: int) -> bytes | None:
         """Return the data of the first EDNS option with this code; None where there is none."""
-        for each, data in self._options:
+        for each, data in self.options:
             if each == code:
                 return data
         return None
@@ -164,9 +156,9 @@ class Query:
     @property
     def edns(self) -> Edns | None:
         """What the OPT record says; None where there was none."""
-        if self._payload < 0:
+        if self.udp_payload < 0:
             return None
-        return Edns(self._payload, self._do, 0, self._options)
+        return Edns(self.udp_payload, self.dnssec_ok, 0, self.options)
 
     def reply(
         self,
@@ -192,30 +184,30 @@ class Query:
                 raise UsageError(
                     f"a record is {type(record).__name__}, expected one such as dns.A('192.0.2.1')"
                 )
-        if self._qtype not in _ALL_TYPES:
-            wanted = (*_MAIL_TYPES.get(self._qtype, (self._qtype,)), iana.CNAME)
+        if self.qtype not in _ALL_TYPES:
+            wanted = (*_MAIL_TYPES.get(self.qtype, (self.qtype,)), iana.CNAME)
             records = tuple(record for record in records if record.rtype in wanted)
-        answer = rrsets(self._qname, records, ttl, self._qclass)
+        answer = rrsets(self.qname, records, ttl, self.qclass)
         claim = authoritative and rcode in (iana.NOERROR, iana.NXDOMAIN)
         return Reply(self, rcode, claim, answer)
 
     def asking(self, qname: Name, qtype: int) -> Query:
         """Return the same query about another name and type."""
-        question = qname + QUESTION.pack(qtype, self._qclass)
+        question = qname + QUESTION.pack(qtype, self.qclass)
         return Query(
-            self._id,
-            self._flags,
+            self.id,
+            self.flags,
             question,
             qname,
             qtype,
-            self._qclass,
-            self._payload,
-            self._do,
-            self._options,
+            self.qclass,
+            self.udp_payload,
+            self.dnssec_ok,
+            self.options,
         )
 
     def __repr__(self) -> str:
-        return f"<Query {self._id} {self.name} {iana.class_text(self._qclass)} {self.rtype}>"
+        return f"<Query {self.id} {self.name} {iana.class_text(self.qclass)} {self.rtype}>"
 
 
 class Reply:

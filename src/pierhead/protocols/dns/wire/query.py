@@ -119,7 +119,7 @@ def _parse_without_question(frame: bytes) -> Query:
     """Return a query that asks nothing, which only a client that wants a cookie sends."""
     query = _parse_with_records(frame, b"", 0, iana.CLASS_IN)
     if query.option(iana.OPTION_COOKIE) is None:
-        do = query._do if query._payload >= 0 else None
+        do = query.dnssec_ok if query.udp_payload >= 0 else None
         raise BadQuery("0 questions and no cookie, expected 1 question", 4, do=do)
     return query
 

@@ -174,7 +174,7 @@ async def test_no_shape_of_answer_is_worth_stealing(clock, shape, do):
         name, rtype = SHAPES[shape](number)
         query = ask(name if name.endswith(".") else f"{name}.example.", rtype, do=do)
         reply = await service(query, context("192.0.2.77"))
-        came += 12 + len(query._question) + 11
+        came += 12 + len(query.question) + 11
         sent += 0 if reply is None else len(codec.encode(reply))
         clock.now += 1 / 5000
     assert sent <= 2 * came
