@@ -318,3 +318,65 @@ async def test_a_client_that_leaves_during_the_drain_is_heard_too(name, end):
             async with asyncio.timeout(5):
                 assert await diary.heard.get()
             await draining
+
+
+#: More than the sockets between two processes of one host hold.
+MUCH = bytes(16 * 2**20)
+
+
+def writing_protocol(diary, _):
+    """A guest that writes until it is paused, and once more after its own close."""
+
+    class Guest(asyncio.Protocol):
+        def connection_made(self, transport):
+            self.transport = transport
+            transport.write(MUCH)
+            diary.note("written")
+            diary.begun.set()
+
+        def pause_writing(self):
+            diary.note("pause_writing")
+
+        def resume_writing(self):
+            diary.note("resume_writing")
+            self.transport.close()
+            self.transport.write(b"too late")
+            diary.note(f"closing {self.transport.is_closing()}")
+
+        def connection_lost(self, exc):
+            diary.note(f"connection_lost {exc!r}")
+
+    return Guest
+
+
+async def _read_late(diary, port):
+    """Connect, read only when the guest has written; return all that it heard and what came."""
+    loop = asyncio.get_running_loop()
+    with socket.socket() as client:
+        client.setblocking(False)
+        await loop.sock_connect(client, ("127.0.0.1", port))
+        await diary.begun.wait()
+        size = 0
+        while octets := await loop.sock_recv(client, 2**20):
+            size += len(octets)
+    heard = [size]
+    async with asyncio.timeout(5):
+        while not str(heard[-1]).startswith("connection_lost"):
+            heard.append(await diary.heard.get())
+    return heard
+
+
+async def test_a_protocol_hears_of_a_slow_reader_and_its_late_write_is_dropped():
+    guest, diary = writing_protocol, Diary()
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        sock.setblocking(False)
+        port = sock.getsockname()[1]
+        async with plainly_protocol(guest(diary, False), sock):
+            alone = await _read_late(diary, port)
+    diary = Diary()
+    serving = Server(protocol.serve(guest(diary, False)), "tcp:127.0.0.1:0", drain_timeout=0.1)
+    async with serving as server:
+        port = int(str(server.addresses[0]).rpartition(":")[2])
+        here = await _read_late(diary, port)
+    words = ["pause_writing", "written", "resume_writing", "closing True", "connection_lost None"]
+    assert here == alone == [len(MUCH), *words]

@@ -181,5 +181,30 @@ async def test_an_aiohttp_handler_waits_for_its_peer(server):
         assert (await client.response())[2] == PIECES * PIECE
 
 
+async def test_an_aiohttp_websocket_waits_for_its_peer(server):
+    from aiohttp import web
+
+    sent = []
+
+    async def handler(request):
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        for _ in range(PIECES):
+            await socket.send_bytes(PIECE)
+            sent.append(1)
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", handler)
+    started = await server(aiohttp.serve(app), "mem:web", max_unsent_bytes=LIMIT, write_timeout=3)
+    async with dialled("mem:web") as client:
+        await opened(client)
+        client.writer.transport.pause_reading()
+        await asyncio.sleep(2)
+        assert 0 < len(sent) < 20
+        reason = {"reason": "max_unsent_bytes"}
+        assert started.metrics.total("connections_closed_total", **reason) == 0
+
+
 def _no_lifespan(serve):
     return {"lifespan": "off"} if serve is not hypercorn.serve else {}
