@@ -88,6 +88,37 @@ def server(_held_runner: asyncio.Runner) -> ServerFixture:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a coroutine test that holds a clock and that another runner would run."""
+    if not isinstance(item, pytest.Function) or "_held_runner" not in item.fixturenames:
+        return
+    refusal = _why_not_ours(item)
+    if refusal:
+        held = [name for name in ("clock", "network", "server") if name in item.fixturenames]
+        pytest.fail(f"{', '.join(held)}: {refusal}", pytrace=False)
+
+
+def _why_not_ours(item: pytest.Function) -> str | None:
+    """Say which runner has the test, and the remedy; None where it is left to this plugin."""
+    drawn = getattr(getattr(item.obj, "hypothesis", None), "inner_test", None)
+    if inspect.iscoroutinefunction(drawn):
+        return (
+            "hypothesis calls this test once per example, and cannot await it; make it a plain "
+            "function that runs its coroutine on a HeldLoop: with asyncio.Runner("
+            "loop_factory=HeldLoop) as runner, inside the test"
+        )
+    if not inspect.iscoroutinefunction(inspect.unwrap(item.obj)):
+        return None
+    for name in ("anyio", "trio"):
+        if item.get_closest_marker(name) is not None:
+            return (
+                f"{name} would run this test on an event loop with another clock and another "
+                f"network; take @pytest.mark.{name} off, the fixture runs the test itself"
+            )
+    return None
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a coroutine test that holds a clock; leave every other to whoever runs it."""
     runner = pyfuncitem.funcargs.get("_held_runner")

@@ -119,3 +119,43 @@ async def test_a_server_is_drained_when_the_test_ends(network):
 
     await servers.around(test)
     assert network.streams == {}
+
+
+OTHER_RUNNERS = """
+import pytest
+from hypothesis import given, strategies
+
+
+@pytest.mark.anyio
+async def test_of_anyio(clock):
+    pass
+
+
+@pytest.mark.trio
+async def test_of_trio(network):
+    pass
+
+
+@given(strategies.integers())
+async def test_of_hypothesis(server, number):
+    pass
+
+
+@pytest.mark.anyio
+def test_plain_functions_run_nowhere(clock):
+    assert clock.wall() > 0
+"""
+
+
+def test_a_test_that_another_runner_would_run_is_refused_with_the_remedy(pytester):
+    pytester.makepyfile(test_suite=OTHER_RUNNERS)
+    pytester.makeini("[pytest]\nmarkers = trio: run by trio")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:asyncio")
+    result.assert_outcomes(passed=1, errors=3)
+    result.stdout.fnmatch_lines(
+        [
+            "*clock: *anyio*take @pytest.mark.anyio off*",
+            "*network: *trio*take @pytest.mark.trio off*",
+            "*server: *hypothesis*HeldLoop*inside*",
+        ]
+    )
