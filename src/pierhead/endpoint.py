@@ -35,12 +35,16 @@ class FrameHandler:
             is none. It must be quick, never block, and agree with the service.
         reflects: whether a reply is its request, so that two such services can be made to talk to
             each other for ever: see `pierhead.server.loops`.
+        withholds: asked, with the peer and the failure, before ``reject`` and before the answer of
+            an admission check (then there is no failure): whether nothing is sent, since this
+            peer has had enough of them; None where everything is.
     """
 
     service: Service[bytes, bytes]
     reject: Callable[[PierheadError, bytes], bytes | None] | None = None
     answer_now: Callable[[bytes, Peer, Via], bytes | None] | None = None
     reflects: bool = False
+    withholds: Callable[[Peer, PierheadError | None], bool] | None = None
 
 
 class StreamHandler(Protocol):

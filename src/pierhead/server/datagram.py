@@ -241,7 +241,7 @@ class DatagramServer:
                 if admission is not None:
                     verdict = admission(frame, peer, via)
                     if verdict is not None:
-                        self._refuse_admission(verdict, reply_to)
+                        self._refuse_admission(verdict, peer, reply_to)
                         continue
                 if answer_now is not None:
                     ready = answer_now(frame, peer, via)
@@ -254,7 +254,7 @@ class DatagramServer:
                 self._drop("admission_error")
                 continue
             if len(requests) >= options.max_requests:
-                self._shed(frame, reply_to)
+                self._shed(frame, peer, reply_to)
                 continue
             request = _DatagramRequest(frame, deadline, peer, reply_to)
             reply = requests.start(request, Context(peer, received_at, via))
@@ -306,14 +306,14 @@ class DatagramServer:
         self._truncated.value += now - self._truncated_so_far
         self._truncated_so_far = now
 
-    def _refuse_admission(self, verdict: Drop | Answer, reply_to: ReplyTo) -> None:
+    def _refuse_admission(self, verdict: Drop | Answer, peer: Peer, reply_to: ReplyTo) -> None:
         self._drop(verdict.reason)
-        if isinstance(verdict, Answer):
+        if isinstance(verdict, Answer) and not self.requests.withholds(peer, None):
             self._outgoing.append((verdict.frame, reply_to))
 
-    def _shed(self, frame: bytes, reply_to: ReplyTo) -> None:
+    def _shed(self, frame: bytes, peer: Peer, reply_to: ReplyTo) -> None:
         self._counters.shed.value += 1
-        refusal = self.requests.refusal(Overloaded("max_requests"), frame)
+        refusal = self.requests.refusal(Overloaded("max_requests"), frame, peer)
         if refusal is not None:
             self._outgoing.append((refusal, reply_to))
 

@@ -391,7 +391,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         """Answer a stream that cannot be cut any further with one last refusal."""
         self.scope.counters.dropped("framing")
         self.scope.failures.note(error, "framing", self.scope.peer)
-        refusal = self._requests.refusal(error, b"")
+        refusal = self._requests.refusal(error, b"", self.scope.peer)
         self._incoming.clear()
         if refusal is not None:
             self._answer_at_once(refusal)

@@ -23,7 +23,7 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, Generic, Protocol, TypeVar
 
-from pierhead.context import Context
+from pierhead.context import Context, Peer
 from pierhead.endpoint import FrameHandler
 from pierhead.errors import (
     DecodeError,
@@ -150,6 +150,7 @@ class Requests(Generic[R]):
     ) -> None:
         self._service = handler.service
         self._reject = handler.reject
+        self._withholds = handler.withholds
         self._owner = owner
         self._first_step = tasks.first_step
         self._name = getattr(handler.service, "__qualname__", "request")
@@ -273,15 +274,19 @@ class Requests(Generic[R]):
                 request.is_lost = True
             self._cancel(request, reason)
 
-    def refusal(self, error: PierheadError, frame: bytes) -> bytes | None:
-        """Return the protocol's refusal of a frame, None for silence."""
+    def refusal(self, error: PierheadError, frame: bytes, peer: Peer) -> bytes | None:
+        """Return the protocol's refusal of a frame from this peer, None for silence."""
         if self._reject is None:
             return None
         try:
-            return self._reject(error, frame)
+            return None if self.withholds(peer, error) else self._reject(error, frame)
         except Exception as mistake:
             self._failures.report(f"{self._owner.where}: reject", mistake)
             return None
+
+    def withholds(self, peer: Peer, error: PierheadError | None) -> bool:
+        """Tell whether a refusal to this peer is not to be sent."""
+        return self._withholds is not None and self._withholds(peer, error)
 
     def _cancel(self, request: R, reason: str) -> None:
         if request.cancelled_for is None:
@@ -321,20 +326,20 @@ class Requests(Generic[R]):
 
     def refuse(self, request: R, error: BaseException) -> None:
         """Answer a request that got no answer with the protocol's refusal, where it has one."""
+        peer: Any = getattr(request, "peer", None)
         if isinstance(error, DecodeError):
             self._counters.undecodable()
-            self._failures.note(error, "decode", getattr(request, "peer", None))
-            refusal = self.refusal(error, request.frame)
+            self._failures.note(error, "decode", peer)
+            refusal = self.refusal(error, request.frame, peer)
         elif isinstance(error, ServiceError) and not isinstance(error, ServiceFailed):
             self._counters.failed(_reason(error, request))
-            self._failures.note(error, "service", getattr(request, "peer", None))
-            refusal = self.refusal(error, request.frame)
+            self._failures.note(error, "service", peer)
+            refusal = self.refusal(error, request.frame, peer)
         else:
             self._counters.failed("error")
-            peer = getattr(request, "peer", None)
             self._failures.report(self._owner.where, error, "service", peer)
             failure = error if isinstance(error, ServiceFailed) else _failed(error)
-            refusal = self.refusal(failure, request.frame)
+            refusal = self.refusal(failure, request.frame, peer)
         if refusal is not None:
             try:
                 self._owner.deliver(request, refusal)

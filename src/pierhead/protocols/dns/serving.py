@@ -18,7 +18,6 @@ from pierhead.protocols.dns.middleware import ExtendedErrors, RateLimit
 from pierhead.protocols.dns.ready import MAX_READY_ANSWERS, MAX_READY_BYTES, ReadyAnswers
 from pierhead.protocols.dns.stacking import Stack, standard
 from pierhead.protocols.dns.wire.message import Query, Reply
-from pierhead.protocols.dns.wire.query import BadQuery
 from pierhead.server.framed import framed
 from pierhead.service import Reply as AnyReply
 from pierhead.service import ServiceFunction
@@ -75,22 +74,19 @@ def _handler(layered: Stack, codec: StreamCodec, bounds: tuple[int, int]) -> Fra
     """Return the handler of frames, with ready answers where they may be."""
     limits = [layer for layer in layered.layers if isinstance(layer, RateLimit)]
     limit = limits[0] if limits else None
+    withholds = None
+    if limit is not None and isinstance(codec, DatagramCodec):
+        withholds = limit.withholds_refusal
     if layered.snapshot is None or not all(bounds):
-        handler = coded(layered.service, codec)
-        return handler if limit is None else _with_limited_refusals(handler, limit)
+        return dataclasses.replace(coded(layered.service, codec), withholds=withholds)
     ready = ReadyAnswers(layered.snapshot, limit, *bounds)
     answer_query, snapshot = layered.service, layered.snapshot
     decode, encode = codec.decode, codec.encode
 
     async def answer_frame(frame: bytes, context: Context) -> AnyReply[bytes]:
         made_from = snapshot()
+        query = decode(frame)
         # A service with a snapshot gives one reply; rate limiting may withhold it.
-        try:
-            query = decode(frame)
-        except BadQuery:
-            if limit is not None and limit.withholds_refusal(context.peer, context.via):
-                return None
-            raise
         try:
             reply = await answer_query(query, context)
         except PeerError as error:
@@ -102,19 +98,4 @@ def _handler(layered: Stack, codec: StreamCodec, bounds: tuple[int, int]) -> Fra
         ready.keep(made_from, frame, reply, answer)
         return answer
 
-    return FrameHandler(answer_frame, codec.reject, ready)
-
-
-def _with_limited_refusals(handler: FrameHandler, limit: RateLimit) -> FrameHandler:
-    """Return the handler, with refusals of what cannot be read held to the rate of errors."""
-    inner = handler.service
-
-    async def answer_frame(frame: bytes, context: Context) -> AnyReply[bytes]:
-        try:
-            return await inner(frame, context)
-        except BadQuery:
-            if limit.withholds_refusal(context.peer, context.via):
-                return None
-            raise
-
-    return dataclasses.replace(handler, service=answer_frame)
+    return FrameHandler(answer_frame, codec.reject, ready, withholds=withholds)

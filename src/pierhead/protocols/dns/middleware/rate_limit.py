@@ -25,6 +25,7 @@ from pierhead.admission import allow
 from pierhead.admission.networks import NetworkList
 from pierhead.clock import Clock, SystemClock
 from pierhead.context import Context, Peer, Transport, Via
+from pierhead.errors import PierheadError, ServiceError
 from pierhead.limits import Limit
 from pierhead.metrics import Metrics
 from pierhead.protocols.dns.middleware.cookies import ValidCookie
@@ -217,7 +218,9 @@ class RateLimit(Layer):
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply | None:
         """Send the reply, cut it or keep it back."""
-        key = self._key(context.peer, context.via, kind_of(query, reply))
+        if context.via.transport is not Transport.DATAGRAM:
+            return reply
+        key = self._key(context.peer, kind_of(query, reply))
         if key is None or context.get(ValidCookie) is not None:
             return reply
         withheld = self._count(key, tokens_for(_octets_of(reply)))
@@ -232,12 +235,15 @@ class RateLimit(Layer):
         _note(context, "beyond the rate: the answer is not sent")
         return None
 
-    def withholds_refusal(self, peer: Peer, via: Via) -> bool:
-        """Tell whether the refusal of a message that cannot be read is not to be sent.
+    def withholds_refusal(self, peer: Peer, failure: PierheadError | None) -> bool:
+        """Tell whether the refusal of a datagram that no layer has seen is not to be sent.
 
-        It meets no layer, since there is no query; it is counted with all errors.
+        It is counted with all errors: messages that cannot be read, what is shed or late, and
+        what an admission check answers. A refusal that layers have prepared is counted already.
         """
-        if self.admits(peer, via, _ERROR):
+        if isinstance(failure, ServiceError) and failure.reply is not None:
+            return False
+        if self._admits(peer, _ERROR, 1):
             return False
         self._dropped.value += 1
         return True
@@ -247,7 +253,10 @@ class RateLimit(Layer):
 
         Where it may not, nothing is counted: the query goes through the layers, which decide.
         """
-        key = self._key(peer, via, kind)
+        return via.transport is not Transport.DATAGRAM or self._admits(peer, kind, tokens)
+
+    def _admits(self, peer: Peer, kind: Kind, tokens: int) -> bool:
+        key = self._key(peer, kind)
         if key is None:
             return True
         entries = self._entries
@@ -264,10 +273,10 @@ class RateLimit(Layer):
         """How many networks and answers are remembered."""
         return len(self._entries)
 
-    def _key(self, peer: Peer, via: Via, kind: Kind) -> _Key | None:
+    def _key(self, peer: Peer, kind: Kind) -> _Key | None:
         """Return what an answer is counted under; None where it is not limited."""
         source = peer.ip
-        if source is None or via.transport is not Transport.DATAGRAM:
+        if source is None:
             return None
         octets, mask = self._prefixes[len(source)]
         network = source[:octets]

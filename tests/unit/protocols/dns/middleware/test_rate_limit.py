@@ -214,11 +214,10 @@ async def test_refusals_of_what_cannot_be_read_count_as_errors(clock, frame, con
     handler = dns.serve(dns.stack(service, layer)).datagram
     ended = []
     for _ in range(4):
-        try:
-            ended.append(await handler.service(frame, context()))
-        except BadQuery as refused:
-            ended.append(handler.reject(refused, frame)[2] >> 7)
-    assert ended == [1, 1, None, None]
+        with pytest.raises(BadQuery) as refused:
+            await handler.service(frame, context())
+        ended.append(handler.withholds(context().peer, refused.value))
+    assert ended == [False, False, True, True]
     assert layer.metrics.total("responses_limited_total", action="drop") == 2
 
 
@@ -233,6 +232,7 @@ async def test_the_refusal_of_a_failure_is_withheld_like_any_other(clock):
     for _ in range(4):
         with pytest.raises(ServiceFailed) as failed:
             await handler.service(frame, context())
+        assert not handler.withholds(context().peer, failed.value)  # a layer has counted it
         sent.append(handler.reject(failed.value, frame) is not None)
     assert sent == [True, True, False, False]
 
