@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pierhead.codec.base import Codec
 from pierhead.context import Context, Peer, Via
 from pierhead.endpoint import FrameHandler
 from pierhead.errors import DecodeError, PeerError, ServiceFailed
-from pierhead.service import Reply, ServiceFunction, as_service, is_many
+from pierhead.service import Middleware, Reply, ServiceFunction, as_service, is_many, stack
 
-__all__ = ["blamed_on_service", "coded"]
+__all__ = ["blamed_on_service", "coded", "in_frame_layers"]
 
 #: Not worth asking whether they are many.
 _SINGLE = (str, bytes)
@@ -52,6 +53,17 @@ def coded(service: ServiceFunction[Q, R], codec: Codec[Q, R]) -> FrameHandler:
     answer_now = None if known is None else _answer_now(known, codec)
     reflects = bool(getattr(service, "reflects", False))
     return FrameHandler(answer_frame, getattr(codec, "reject", None), answer_now, reflects)
+
+
+def in_frame_layers(handler: FrameHandler, layers: Sequence[Middleware]) -> FrameHandler:
+    """Return the handler with layers around its frames, the first of them outermost.
+
+    They are the layers of any service, of one that takes and gives octets: outside the codec, as
+    the frames were received and will be sent. Ready answers would pass them by, so there are none.
+    """
+    if not layers:
+        return handler
+    return replace(handler, service=stack(handler.service, *layers), answer_now=None)
 
 
 def _answer_now(

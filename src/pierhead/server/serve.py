@@ -8,11 +8,11 @@ from typing import TypeVar
 from pierhead.admission import Admission
 from pierhead.codec.base import WireFormat
 from pierhead.codec.octets import Octets
-from pierhead.coded import coded
+from pierhead.coded import coded, in_frame_layers
 from pierhead.endpoint import Endpoint
 from pierhead.errors import UsageError
 from pierhead.server.framed import framed
-from pierhead.service import ServiceFunction
+from pierhead.service import Middleware, ServiceFunction
 
 __all__ = ["raw", "serve"]
 
@@ -26,6 +26,7 @@ def serve(
     *,
     name: str = "service",
     admission: Sequence[Admission] = (),
+    frame_layers: Sequence[Middleware] = (),
     short_form: tuple[str, ...] = ("tcp",),
 ) -> Endpoint:
     """Return the service as an endpoint for datagrams and streams.
@@ -35,13 +36,15 @@ def serve(
         wire_format: how requests and replies travel; datagrams carry one frame each.
         name: for logs and messages.
         admission: checks on every frame before it is decoded, in order.
+        frame_layers: layers around the octets of every frame, outside the codec, the first of them
+            outermost; they see all frames that pass admission, so there are no ready answers.
         short_form: the schemes that an address without a scheme stands for.
     """
     given: object = wire_format  # as a caller without a type checker may have it
     if not isinstance(given, WireFormat):
         found = type(given).__name__
         raise UsageError(f"a wire format is {found}, expected WireFormat(framing, codec)")
-    handler = coded(service, wire_format.codec)
+    handler = in_frame_layers(coded(service, wire_format.codec), frame_layers)
     return Endpoint(
         name=name,
         datagram=handler,

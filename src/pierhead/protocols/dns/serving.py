@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pierhead.admission import Admission
 from pierhead.codec import LengthPrefixed
 from pierhead.codec.base import Order
-from pierhead.coded import blamed_on_service, coded
+from pierhead.coded import blamed_on_service, coded, in_frame_layers
 from pierhead.context import Context
 from pierhead.endpoint import Endpoint, FrameHandler
 from pierhead.errors import PeerError
@@ -19,8 +19,8 @@ from pierhead.protocols.dns.ready import MAX_READY_ANSWERS, MAX_READY_BYTES, Rea
 from pierhead.protocols.dns.stacking import Stack, standard
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.server.framed import framed
+from pierhead.service import Middleware, ServiceFunction
 from pierhead.service import Reply as AnyReply
-from pierhead.service import ServiceFunction
 
 __all__ = ["serve"]
 
@@ -29,6 +29,7 @@ def serve(
     service: ServiceFunction[Query, Reply],
     *,
     admission: Sequence[Admission] = (),
+    frame_layers: Sequence[Middleware] = (),
     max_udp_payload: int = int(MAX_UDP_PAYLOAD.default),
     max_ready_answers: int = int(MAX_READY_ANSWERS.default),
     max_ready_bytes: int = int(MAX_READY_BYTES.default),
@@ -43,6 +44,8 @@ def serve(
             a stack already: `standard` with options, or `stack` with layers of your choice,
             ``dns.stack(service)`` for none but what is mandatory.
         admission: further checks, asked after the header check.
+        frame_layers: layers around the octets of every message, outside the codec, the first of
+            them outermost; they see all that pass admission, so no answers are kept ready.
         max_udp_payload: the largest answer in a datagram, 512 to 4096 octets.
         max_ready_answers: how many answers of each transport are kept to be sent again, where
             the service and its layers allow it; 0 keeps none.
@@ -58,11 +61,13 @@ def serve(
     tells_why = any(isinstance(layer, ExtendedErrors) for layer in layered.layers)
     stream = StreamCodec(max_udp_payload, extended_errors=tells_why)
     datagram = DatagramCodec(max_udp_payload, extended_errors=tells_why)
-    bounds = (max_ready_answers, max_ready_bytes)
+    bounds = (0, 0) if frame_layers else (max_ready_answers, max_ready_bytes)
+    datagrams = in_frame_layers(_handler(layered, datagram, bounds), frame_layers)
+    streams = in_frame_layers(_handler(layered, stream, bounds), frame_layers)
     return Endpoint(
         name="dns",
-        datagram=_handler(layered, datagram, bounds),
-        stream=framed(_handler(layered, stream, bounds), LengthPrefixed(2), Order.ANY),
+        datagram=datagrams,
+        stream=framed(streams, LengthPrefixed(2), Order.ANY),
         short_form=("udp", "tcp"),
         admission=(check_header, *admission),
         reload=layered.reload,

@@ -9,12 +9,13 @@ from typing import Any, overload
 from pierhead.admission import Admission
 from pierhead.codec import Lines
 from pierhead.codec.base import Order, WireFormat
+from pierhead.coded import coded, in_frame_layers
 from pierhead.context import Context, Peer, Via
 from pierhead.endpoint import Endpoint
 from pierhead.protocols.lines.datagram import each_line
 from pierhead.protocols.lines.wire import Bytes, Text
 from pierhead.server.serve import serve as serve_format
-from pierhead.service import ServiceFunction
+from pierhead.service import Middleware, ServiceFunction
 
 __all__ = ["echo", "serve", "wire_format"]
 
@@ -47,6 +48,7 @@ def serve(
     encoding: str = ...,
     max_length_bytes: int = ...,
     admission: Sequence[Admission] = ...,
+    frame_layers: Sequence[Middleware] = ...,
 ) -> Endpoint: ...
 @overload
 def serve(
@@ -55,6 +57,7 @@ def serve(
     encoding: None,
     max_length_bytes: int = ...,
     admission: Sequence[Admission] = ...,
+    frame_layers: Sequence[Middleware] = ...,
 ) -> Endpoint: ...
 
 
@@ -64,6 +67,7 @@ def serve(
     encoding: str | None = "utf-8",
     max_length_bytes: int = 65_536,
     admission: Sequence[Admission] = (),
+    frame_layers: Sequence[Middleware] = (),
 ) -> Endpoint:
     """Return a service of lines as an endpoint.
 
@@ -79,11 +83,15 @@ def serve(
         encoding: of the text; None gives the service bytes and takes bytes.
         max_length_bytes: the longest line, its end not counted.
         admission: checks on every line before it is decoded, in order.
+        frame_layers: layers around the octets of every line or datagram, outside the codec, the
+            first of them outermost; they see all that pass admission, so no answer is ready.
     """
     lines: WireFormat[Any, Any] = wire_format(encoding, max_length_bytes=max_length_bytes)
-    endpoint = serve_format(service, lines, name="lines", admission=admission)
-    assert endpoint.datagram is not None
-    return replace(endpoint, datagram=each_line(endpoint.datagram))
+    endpoint = serve_format(
+        service, lines, name="lines", admission=admission, frame_layers=frame_layers
+    )
+    datagram = in_frame_layers(each_line(coded(service, lines.codec)), frame_layers)
+    return replace(endpoint, datagram=datagram)
 
 
 class _Echo:
