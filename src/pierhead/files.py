@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 
-__all__ = ["RefusedFile", "kind_of", "read_below", "read_file", "read_open"]
+__all__ = ["RefusedFile", "kind_of", "read_below", "read_file", "read_open", "read_secret"]
 
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -57,6 +57,34 @@ def read_file(path: str | bytes | os.PathLike[str], at_most: int) -> bytes:
         return read_open(descriptor, at_most)
     finally:
         os.close(descriptor)
+
+
+def read_secret(path: str | bytes | os.PathLike[str], at_most: int) -> tuple[bytes, str | None]:
+    """Return the content of a file and who may read it that should not; None for nobody.
+
+    A secret is for its owner alone; where the owner is root, for the file's group as well: so
+    Debian keeps keys for the group ``ssl-cert``, and PostgreSQL takes them. Access lists are not
+    looked at. On Windows modes say nothing, and the answer is None.
+
+    Raises:
+        RefusedFile: as by `read_file`.
+        OSError: the system refuses.
+    """
+    _check_kind(os.stat(path))
+    descriptor = os.open(path, _READ)
+    try:
+        return read_open(descriptor, at_most), _strangers(os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _strangers(found: os.stat_result) -> str | None:
+    if os.name == "nt":
+        return None
+    if found.st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        return "everybody"
+    of_group = stat.S_IWGRP if found.st_uid == 0 else stat.S_IRGRP | stat.S_IWGRP
+    return f"the group with number {found.st_gid}" if found.st_mode & of_group else None
 
 
 def read_below(folder: str, parts: tuple[str, ...], at_most: int) -> bytes:

@@ -11,8 +11,9 @@ import click
 
 from pierhead.address import ListenSpec
 from pierhead.arguments.click import ListenCommand
-from pierhead.cli.serving import EXIT_CODES, listens, serve_endpoint
+from pierhead.cli.serving import EXIT_CODES, listens, note_strangers, serve_endpoint
 from pierhead.errors import UsageError
+from pierhead.files import read_secret
 from pierhead.runtime.say import say
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from pierhead.protocols.dns.zone.zone import Zone
 
 __all__ = ["serve_dns"]
+
+#: More than 32 digits with blanks and line ends between them have.
+_SECRET_OCTETS = 1024
 
 _EPILOG = f"""\b
 Examples:
@@ -64,7 +68,7 @@ Examples:
 @click.option(
     "--cookie-secret",
     "secret_files",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     multiple=True,
     help="File with a secret of DNS cookies as 32 hexadecimal digits; the first makes cookies, "
     "all check them. [default: one is drawn at start; example: /etc/pierhead/cookie]",
@@ -121,10 +125,16 @@ def _rate_limit(rate: str) -> RateLimit | bool:
 
 def _secret(path: Path) -> bytes:
     try:
-        return bytes.fromhex(path.read_text("ascii"))
-    except (ValueError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no hexadecimal digits"
-        raise UsageError(f"--cookie-secret {path}: {reason}; expected 32 of them") from None
+        octets, strangers = read_secret(path, _SECRET_OCTETS)
+        secret = bytes.fromhex(octets.decode("ascii"))
+    except OSError as error:
+        raise UsageError(f"--cookie-secret {path}: {error.strerror}") from None
+    except ValueError:
+        raise UsageError(
+            f"--cookie-secret {path}: no hexadecimal digits; expected 32 of them"
+        ) from None
+    note_strangers(path, strangers)
+    return secret
 
 
 def _announce(zone: Zone) -> None:

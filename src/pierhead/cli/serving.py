@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
 
-from pierhead.address import ListenSpec
+from pierhead.address import ListenSpec, SocketOptions
 from pierhead.arguments.click import listen_flags, listen_option
 from pierhead.endpoint import Endpoint
+from pierhead.errors import UsageError
 from pierhead.runtime.log import log_to_standard_error
 from pierhead.runtime.say import say
 from pierhead.runtime.signals import Signals
 from pierhead.server.server import Server
 
-__all__ = ["EXIT_CODES", "VARIABLE", "listens", "serve_endpoint"]
+__all__ = ["EXIT_CODES", "VARIABLE", "listens", "note_strangers", "serve_endpoint"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -23,6 +25,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 EXIT_CODES = "Exit codes: 0 drained, 1 the stop lost requests, 2 usage, 3 could not start"
 
 _RUNTIME = 1
+
+#: Where a command's context keeps whether ``--strict-permissions`` is given.
+_STRICT = "pierhead.strict_permissions"
 
 #: Where to listen if the command line does not say so: addresses, separated by blanks.
 VARIABLE = "PIERHEAD_LISTEN"
@@ -45,9 +50,38 @@ def listens(*default: str, example: str) -> Callable[[F], F]:
     )
 
     def decorate(function: F) -> F:
-        return option(listen_flags(function))
+        return option(listen_flags(_strict_permissions(function)))
 
     return decorate
+
+
+def _note_strictness(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    ctx.meta[_STRICT] = value
+
+
+#: A key or a secret that others may read is an error; without it, a warning.
+_strict_permissions = click.option(
+    "--strict-permissions",
+    is_flag=True,
+    expose_value=False,
+    callback=_note_strictness,
+    help="Refuse keys and secrets that others may read; else they are a warning.",
+)
+
+
+def note_strangers(path: os.PathLike[str], strangers: str | None) -> None:
+    """Warn that others may read a secret, or refuse it, as the command line says.
+
+    Raises:
+        UsageError: they may, and ``--strict-permissions`` is given.
+    """
+    if strangers is None:
+        return
+    text = f"the secret in {path} may be read or changed by {strangers}"
+    remedy = f"keep it for its owner: chmod 600 {path}"
+    if click.get_current_context().meta[_STRICT]:
+        raise UsageError(f"{text}; {remedy}")
+    say(f"warning: {text}; {remedy}")
 
 
 def serve_endpoint(
@@ -64,6 +98,8 @@ def serve_endpoint(
 
     log_to_standard_error()
     signals = click.get_current_context().find_object(Signals)
+    if click.get_current_context().meta[_STRICT]:
+        specs = [_strict(spec) for spec in specs]
     server = Server(endpoint, *specs)
 
     def announce(started: Server) -> None:
@@ -75,3 +111,11 @@ def serve_endpoint(
 
     if not event_loop_runner(serve_until_signal(server, signals, on_ready=announce)):
         raise SystemExit(_RUNTIME)
+
+
+def _strict(spec: ListenSpec) -> ListenSpec:
+    """Return the address with its keys held to their permissions, where it has any."""
+    if "tls" not in spec.wrappers or "strict-permissions" in spec.options:
+        return spec
+    options = SocketOptions.of({**dict(spec.options.given), "strict-permissions": True})
+    return ListenSpec(spec.wrappers, spec.address, options)

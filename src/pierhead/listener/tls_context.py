@@ -18,6 +18,7 @@ from typing import Any
 
 from pierhead.address import ListenSpec
 from pierhead.errors import ListenError
+from pierhead.files import RefusedFile, read_file, read_secret
 
 __all__ = ["TlsContexts", "load_contexts"]
 
@@ -26,6 +27,9 @@ _log = logging.getLogger("pierhead.listener")
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+
+#: More than any bundle of authorities has.
+_MOST_OCTETS = 16 << 20
 
 # OpenSSL flags that Python's ssl module does not name in every version we run on.
 _PARTIAL_CHAIN, _NO_CHECK_TIME = 0x80000, 0x200000
@@ -122,8 +126,8 @@ def _load_authorities(spec: ListenSpec, context: ssl.SSLContext, path: str) -> N
 
 def _examine(spec: ListenSpec, cert: str, key: str) -> Mapping[str, Any]:
     """Check a certificate and its key; return what the certificate says."""
-    text = _read(spec, "certificate", cert)
-    key_text = text if key == cert else _read(spec, "key", key)
+    key_text = _read_key(spec, key)
+    text = key_text if key == cert else _read(spec, "certificate", cert)
     leaf = _CERTIFICATE.search(text)
     if leaf is None:
         reason = f"{cert} has no certificate in PEM form"
@@ -155,12 +159,34 @@ def _keyless(spec: ListenSpec, cert: str, key: str) -> ListenError:
 
 def _read(spec: ListenSpec, step: str, path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        return read_file(path, _MOST_OCTETS).decode("utf-8", "replace")
     except OSError as error:
-        reason = f"cannot read {path}: {error.strerror or error}"
+        raise _unreadable(spec, step, path, error) from error
+
+
+def _read_key(spec: ListenSpec, path: str) -> str:
+    """Return what a key's file says; warn where others may read it, or refuse."""
+    try:
+        octets, strangers = read_secret(path, _MOST_OCTETS)
+    except OSError as error:
+        step = "key" if (path, path) not in spec.options.certificates else "certificate"
+        raise _unreadable(spec, step, path, error) from error
+    if strangers is not None:
+        reason = f"the key in {path} may be read or changed by {strangers}"
+        remedy = f"keep it for its owner: chmod 600 {path}"
+        if spec.options.get("strict-permissions", False):
+            raise ListenError(str(spec), "key", reason, remedy)
+        _log.warning("%s; %s", reason, remedy)
+    return octets.decode("utf-8", "replace")
+
+
+def _unreadable(spec: ListenSpec, step: str, path: str, error: OSError) -> ListenError:
+    reason = f"cannot read {path}: {error.strerror or error}"
+    if isinstance(error, RefusedFile):
+        remedy = "name the file itself, in PEM form"
+    else:
         remedy = f"is the path right, and may the user with number {os.geteuid()} read it?"
-        raise ListenError(str(spec), step, reason, remedy, error.errno) from error
+    return ListenError(str(spec), step, reason, remedy, error.errno)
 
 
 class _Encrypted(Exception):

@@ -59,6 +59,8 @@ ELSEWHERE = {
     ("client-ca", "tls+"): "test_tls.py::"
     "test_clients_show_a_certificate_of_the_authority_or_are_refused",
     ("min", "tls+"): "test_tls.py::test_older_versions_are_refused_as_the_address_says",
+    ("strict-permissions", "tls+"): "test_tls_context.py::"
+    "test_a_key_that_others_may_read_is_a_warning_or_an_error",
     ("handshake-timeout", "tls+"): "test_tls.py::"
     "test_an_address_may_have_a_shorter_deadline_of_its_own",
     ("proxy.from", "proxy+"): "test_proxy.py::test_a_stranger_is_refused_before_anything_is_read",

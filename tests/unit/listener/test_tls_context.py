@@ -45,6 +45,7 @@ def refusal(query):
 
 def test_a_certificate_and_its_key_may_stand_in_one_file_or_in_two(certificates, tmp_path):
     issued = certificates.authority.issue_cert("two.example")
+    (tmp_path / "key").touch(0o600)
     issued.private_key_pem.write_to_path(str(tmp_path / "key"))
     issued.cert_chain_pems[0].write_to_path(str(tmp_path / "cert"))
     in_two = load(f"cert={tmp_path}/cert&key={tmp_path}/key")
@@ -101,6 +102,64 @@ def _nobody_in_particular():
     finally:
         if is_root:
             os.seteuid(0)
+
+
+def test_a_key_that_others_may_read_is_a_warning_or_an_error(certificates, caplog):
+    file = certificates.issue("open.example")
+    os.chmod(file, 0o644)
+    load(f"cert={file}")
+    (record,) = caplog.records
+    assert f"the key in {file} may be read or changed by everybody" in record.getMessage()
+    assert f"chmod 600 {file}" in record.getMessage()
+    assert "may be read or changed by everybody" in refusal(f"cert={file}&strict-permissions")
+    os.chmod(file, 0o600)  # the remedy
+    load(f"cert={file}&strict-permissions")
+
+
+def test_a_certificate_that_everybody_may_read_is_none(certificates, tmp_path, caplog):
+    issued = certificates.authority.issue_cert("two.example")
+    (tmp_path / "key").touch(0o600)
+    issued.private_key_pem.write_to_path(str(tmp_path / "key"))
+    issued.cert_chain_pems[0].write_to_path(str(tmp_path / "cert"))
+    os.chmod(tmp_path / "cert", 0o644)
+    load(f"cert={tmp_path}/cert&key={tmp_path}/key&strict-permissions")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("option", ["cert", "key", "client-ca"])
+def test_what_is_no_regular_file_is_refused_at_once(certificates, tmp_path, option):
+    file = certificates.issue("regular.example")
+    os.mkfifo(tmp_path / "pipe")
+    given = {"cert": file, option: tmp_path / "pipe"}
+    text = refusal("&".join(f"{key}={path}" for key, path in given.items()))
+    assert f"cannot read {tmp_path}/pipe: it is a pipe, expected a regular file" in text
+    given[option] = "/dev/zero"
+    text = refusal("&".join(f"{key}={path}" for key, path in given.items()))
+    assert "cannot read /dev/zero: it is a device, expected a regular file" in text
+
+
+def test_certificates_are_reached_by_the_links_of_certbot_and_kubernetes(certificates, tmp_path):
+    first, second = certificates.issue("first.example"), certificates.issue("second.example")
+    # certbot: live/NAME/fullchain.pem -> ../../archive/NAME/fullchain1.pem
+    live, archive = tmp_path / "live" / "a", tmp_path / "archive" / "a"
+    live.mkdir(parents=True)
+    archive.mkdir(parents=True)
+    for number, file in enumerate((first, second), 1):
+        os.rename(file, archive / f"fullchain{number}.pem")
+    (live / "fullchain.pem").symlink_to("../../archive/a/fullchain1.pem")
+    before = load(f"cert={live}/fullchain.pem&strict-permissions")
+    (live / "fullchain.pem").unlink()
+    (live / "fullchain.pem").symlink_to("../../archive/a/fullchain2.pem")
+    after = load(f"cert={live}/fullchain.pem&strict-permissions")
+    assert set(before.by_name) == {"first.example"}
+    assert set(after.by_name) == {"second.example"}
+    # Kubernetes: tls.pem -> ..data/tls.pem, and ..data -> ..2026_11_28
+    mounted = tmp_path / "mounted"
+    (mounted / "..2026_11_28").mkdir(parents=True)
+    os.rename(archive / "fullchain1.pem", mounted / "..2026_11_28" / "tls.pem")
+    (mounted / "..data").symlink_to("..2026_11_28")
+    (mounted / "tls.pem").symlink_to("..data/tls.pem")
+    assert set(load(f"cert={mounted}/tls.pem").by_name) == {"first.example"}
 
 
 def test_a_key_that_is_not_there_is_named(certificates, tmp_path):

@@ -27,6 +27,7 @@ class Certificates:
         """Write a certificate, its chain and its key into one file; return the path."""
         issued = self.authority.issue_cert(*names, **arguments)
         path = self.folder / (file or f"{names[0].replace('*', 'any').replace(' ', '-')}.pem")
+        path.touch(0o600)
         issued.private_key_and_cert_chain_pem.write_to_path(str(path))
         return str(path)
 

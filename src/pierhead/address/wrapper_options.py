@@ -1,0 +1,113 @@
+"""The options of what is wrapped around an address: TLS, with QUIC, and the PROXY protocol."""
+
+from __future__ import annotations
+
+from pierhead.address.option import Option
+from pierhead.address.values import Choice, Duration, FilePath, Flag, Networks, Protocols, Whole
+
+__all__ = ["PROXY_OPTIONS", "TLS_OPTIONS"]
+
+_QUIC = frozenset({"quic"})
+_TLS = frozenset({"tls"})
+_PROXY = frozenset({"proxy"})
+
+TLS_OPTIONS = (
+    Option(
+        key="cert",
+        meaning="PEM file with the certificate and its chain; once more for each further name",
+        type=FilePath(),
+        default_note="none: it is required",
+        schemes=_QUIC,
+        wrappers=_TLS,
+        example="cert=server.pem",
+        repeats=True,
+    ),
+    Option(
+        key="key",
+        meaning="PEM file with the private key; as many as certificates, in their order",
+        type=FilePath(),
+        default_note="the file of cert",
+        schemes=_QUIC,
+        wrappers=_TLS,
+        example="key=server.key",
+        repeats=True,
+    ),
+    Option(
+        key="alpn",
+        meaning="protocols offered to the client, best first (RFC 7301)",
+        type=Protocols(),
+        default_note="what the protocol says",
+        schemes=_QUIC,
+        wrappers=_TLS,
+        example="alpn=h2,http/1.1",
+    ),
+    Option(
+        key="client-ca",
+        meaning="PEM file with the authorities whose clients are let in",
+        type=FilePath(),
+        default_note="no certificate is asked of clients",
+        schemes=_QUIC,
+        wrappers=_TLS,
+        example="client-ca=clients.pem",
+    ),
+    Option(
+        key="min",
+        meaning="lowest version of TLS",
+        type=Choice(("1.2", "1.3")),
+        default="1.2",
+        wrappers=_TLS,
+        example="min=1.3",
+    ),
+    Option(
+        key="strict-permissions",
+        meaning="refuse a key that others may read; else that is a warning",
+        type=Flag(),
+        default=False,
+        schemes=_QUIC,
+        wrappers=_TLS,
+        example="strict-permissions",
+    ),
+    Option(
+        key="retry",
+        meaning="whether clients prove their address before a handshake (RFC 9000 §8.1.2)",
+        type=Choice(("auto", "always", "never")),
+        default="auto",
+        schemes=_QUIC,
+        example="retry=always",
+    ),
+    Option(
+        key="0rtt",
+        meaning="data in the client's first packet, which an attacker can replay (RFC 9001 §9.2)",
+        type=Flag(),
+        default=False,
+        schemes=_QUIC,
+        example="0rtt=off",
+    ),
+)
+
+PROXY_OPTIONS = (
+    Option(
+        key="proxy.from",
+        meaning="networks that proxies are in; every other peer is refused",
+        type=Networks(),
+        default_note="none: it is required where peers have IP addresses",
+        wrappers=_PROXY,
+        example="proxy.from=10.0.0.0/8",
+    ),
+    Option(
+        key="proxy.version",
+        meaning="the only version of the PROXY protocol that is taken",
+        type=Whole(1, 2),
+        default_note="either on streams, 2 on datagrams",
+        wrappers=_PROXY,
+        example="proxy.version=2",
+    ),
+    Option(
+        key="proxy.timeout",
+        meaning="how long the header may take to arrive",
+        type=Duration(0.001, 3600.0),
+        default=5.0,
+        wrappers=_PROXY,
+        example="proxy.timeout=3s",
+    ),
+)

@@ -1,0 +1,58 @@
+"""Files that are named to us: what is read, and who else may read it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from pierhead.files import RefusedFile, read_file, read_secret
+
+#: Mode and owner of a secret, and who may read or change it that should not.
+MODES = [
+    (0o600, "somebody", None),
+    (0o400, "somebody", None),
+    (0o700, "root", None),
+    (0o640, "root", None),  # Debian's group ssl-cert
+    (0o440, "root", None),
+    (0o640, "somebody", "group"),
+    (0o660, "root", "group"),  # who may change a key may exchange it
+    (0o620, "somebody", "group"),
+    (0o604, "root", "everybody"),
+    (0o644, "root", "everybody"),
+    (0o602, "somebody", "everybody"),
+    (0o777, "somebody", "everybody"),
+]
+
+
+@pytest.mark.parametrize(("mode", "owner", "expected"), MODES, ids=str)
+def test_who_may_read_a_secret_that_should_not(
+    mode: int, owner: str, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(b"shh")
+    file.chmod(mode)
+    real = os.fstat
+
+    def owned(descriptor: int) -> os.stat_result:
+        found = list(real(descriptor))
+        found[stat.ST_UID], found[stat.ST_GID] = (0 if owner == "root" else 1000), 117
+        found[stat.ST_MODE] = stat.S_IFREG | mode
+        return os.stat_result(found)
+
+    monkeypatch.setattr(os, "fstat", owned)
+    file.chmod(0o600)  # so that it can be read by whoever runs this
+    octets, strangers = read_secret(file, 100)
+    assert octets == b"shh"
+    assert strangers == ("the group with number 117" if expected == "group" else expected)
+
+
+@pytest.mark.parametrize("read", [read_file, read_secret], ids=["file", "secret"])
+def test_a_file_has_a_bound(read, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * 100)
+    assert read(file, 100) in (b"x" * 100, (b"x" * 100, None), (b"x" * 100, "everybody"))
+    with pytest.raises(RefusedFile, match="at most 99 are read"):
+        read(file, 99)
