@@ -21,6 +21,7 @@ SECTIONS = {
         "Servers",
         "Give any of them to `Server`, `run` or, while running, to `Server.reconfigure`.",
     ),
+    "pierhead.blocking": ("Functions that block", "Given to `threaded`."),
     "pierhead.admission.rate": ("A rate for each source", "Given to `per_source_rate`."),
     "pierhead.middleware.limit": ("Requests in a service at once", "Given to `limit`."),
     "pierhead.middleware.timeout": ("The time of a whole answer", "Given to `timeout`."),

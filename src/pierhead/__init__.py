@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pierhead.address import ListenSpec
+    from pierhead.blocking import threaded
     from pierhead.buffer import BufferPool, BufferSource
     from pierhead.codec import Delimited, LengthPrefixed, Lines, Netstring, Octets
     from pierhead.codec.base import Codec, Order, WireFormat
-    from pierhead.coded import coded
+    from pierhead.coding import coded
     from pierhead.context import Context, Peer, Via
     from pierhead.endpoint import Application, Endpoint
     from pierhead.errors import DecodeError, PierheadError
@@ -66,6 +67,7 @@ __all__ = [
     "run",
     "serve",
     "stack",
+    "threaded",
 ]
 
 _HOMES = {
@@ -91,13 +93,14 @@ _HOMES = {
     "Service": "service",
     "Via": "context",
     "WireFormat": "codec.base",
-    "coded": "coded",
+    "coded": "coding",
     "framed": "server.framed",
     "listening_sockets": "listener.sockets",
     "raw": "server.serve",
     "run": "runtime.run",
     "serve": "server.serve",
     "stack": "service",
+    "threaded": "blocking",
 }
 
 

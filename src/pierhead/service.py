@@ -9,20 +9,45 @@ and everything that takes a service calls it, so that a layer has one form to de
 
     reply = await service(request, context)
 
+A function that blocks says so, by `pierhead.threaded`; any other plain function is refused.
+
 Here is no I/O and no clock: what a layer may be made of, not the layers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeAlias, TypeGuard, TypeVar
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from enum import Enum
+from types import SimpleNamespace, UnionType
+from typing import (
+    Any,
+    TypeAlias,
+    TypeGuard,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pierhead.context import Context
 from pierhead.errors import UsageError
 
-__all__ = ["Middleware", "Reply", "Service", "ServiceFunction", "as_service", "is_many", "stack"]
+__all__ = [
+    "Middleware",
+    "Reply",
+    "Service",
+    "ServiceFunction",
+    "as_service",
+    "blocking",
+    "from_layer",
+    "is_many",
+    "stack",
+]
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -43,9 +68,59 @@ Middleware: TypeAlias = Callable[[Service[Any, Any]], Service[Any, Any]]
 def as_service(function: ServiceFunction[Q, R]) -> Service[Q, R]:
     """Return the function as a service: called and awaited, it gives a reply.
 
+    A plain function is one only where its annotation says that it returns an awaitable or an async
+    iterator: any other would block the event loop, and fail at its first request.
+
     Raises:
         UsageError: it is no async function, generator function or object with such a call.
     """
+    kind = _kind(function)
+    if kind is _Kind.MANY:
+        return _generator_service(function)
+    if kind is _Kind.PLAIN:
+        raise UsageError(
+            f"{_name(function)} is a plain function, which would block all other requests; write "
+            "it with 'async def', or have it run in threads: threaded(function). One that returns "
+            "an awaitable says so by its annotation"
+        )
+    return function  # type: ignore[return-value]  # told apart from the generator form above
+
+
+def from_layer(layer: Middleware, service: Service[Any, Any]) -> Service[Any, Any]:
+    """Return the service that a layer makes of another.
+
+    It may be a plain function, which returns what the service it wraps returns.
+
+    Raises:
+        UsageError: the layer does not return a service.
+    """
+    if inspect.iscoroutinefunction(layer):
+        raise UsageError(f"{_name(layer)} is no layer; stack takes the service, then layers")
+    wrapped: Any = layer(service)
+    if not callable(wrapped):
+        raise UsageError(f"{_name(layer)} returned {wrapped!r}, expected a service")
+    return _awaiting(wrapped) if _kind(wrapped) is _Kind.PLAIN else as_service(wrapped)
+
+
+def blocking(function: Any) -> Any:
+    """Return a function that answers without awaiting anything, which is not checked further.
+
+    Raises:
+        UsageError: it is async, or a generator, or does not take a request and a context.
+    """
+    if _kind(function) is not _Kind.PLAIN:
+        raise UsageError(f"{_name(function)} is async; serve it as it is")
+    return function
+
+
+class _Kind(Enum):
+    SERVICE = "gives an awaitable"
+    MANY = "gives an async iterator"
+    PLAIN = "gives what it likes, and may block"
+
+
+def _kind(function: Any) -> _Kind:
+    """Tell what calling a function gives, without calling it."""
     if not callable(function):
         raise UsageError(f"a service is an async function (request, context); got {function!r}")
     call: Any = function
@@ -56,15 +131,68 @@ def as_service(function: ServiceFunction[Q, R]) -> Service[Q, R]:
             f"{_name(call)} is a class; write a service with 'async def', or pass an instance with "
             "an async __call__"
         )
+    if not _takes_two(function):
+        raise UsageError(f"{_name(function)} does not take (request, context)")
+    is_async = _is_marked(call)  # a mock, or compiled
     if not inspect.isroutine(call):
         call = type(call).__call__
     if inspect.isasyncgenfunction(call):
-        return _generator_service(function)
-    if not _takes_two(function):
-        raise UsageError(f"{_name(function)} does not take (request, context)")
+        return _Kind.MANY
+    if is_async or inspect.iscoroutinefunction(call):
+        return _Kind.SERVICE
     if inspect.isgeneratorfunction(call):
-        raise UsageError(f"{_name(function)} is a plain generator; write it with 'async def'")
-    return function  # type: ignore[return-value]  # told apart from the generator form above
+        raise UsageError(
+            f"{_name(function)} is a plain generator; write it with 'async def', or return one "
+            "reply"
+        )
+    return _promised(call)
+
+
+def _is_marked(call: Any) -> bool:
+    """Tell whether asyncio takes it for a coroutine function, whatever it is written in."""
+    # Whoever sets the mark has imported asyncio, which this module does not need.
+    coroutines = sys.modules.get("asyncio.coroutines")
+    mark = getattr(coroutines, "_is_coroutine", None)
+    return mark is not None and getattr(call, "_is_coroutine", None) is mark
+
+
+def _promised(call: Any) -> _Kind:
+    """Tell what a plain function gives by the annotation of its result."""
+    given = _result_type(call)
+    if isinstance(given, str):  # it names what is there for type checkers alone
+        name = given.partition("[")[0].rpartition(".")[2].strip()
+        given = next((one for one in _BY_NAME if one.__name__ == name), None)
+    kinds = {_kind_of_type(one) for one in _members(given)}
+    return kinds.pop() if len(kinds) == 1 else _Kind.PLAIN
+
+
+def _result_type(call: Any) -> Any:
+    given = getattr(call, "__annotations__", {}).get("return")
+    if isinstance(given, str):
+        # The result alone: another annotation may name what is there for type checkers alone.
+        result = SimpleNamespace(__annotations__={"return": given})
+        with contextlib.suppress(Exception):
+            return get_type_hints(result, getattr(call, "__globals__", {}))["return"]
+    return given
+
+
+def _members(given: Any) -> tuple[Any, ...]:
+    given = getattr(given, "__value__", given)  # an alias by a type statement
+    return get_args(given) if get_origin(given) in (Union, UnionType) else (given,)
+
+
+def _kind_of_type(given: Any) -> _Kind:
+    given = get_origin(given) or given
+    if inspect.isclass(given):
+        if issubclass(given, Awaitable):
+            return _Kind.SERVICE
+        if issubclass(given, AsyncIterator):
+            return _Kind.MANY
+    return _Kind.PLAIN
+
+
+#: What an annotation that cannot be evaluated is compared with.
+_BY_NAME = (Awaitable, Coroutine, AsyncIterator, AsyncGenerator)
 
 
 def _takes_two(function: Any) -> bool:
@@ -79,6 +207,15 @@ def _takes_two(function: Any) -> bool:
 
 def _name(function: object) -> str:
     return getattr(function, "__qualname__", repr(function))
+
+
+def _awaiting(function: Any) -> Service[Any, Any]:
+    @functools.wraps(function)
+    async def awaited(request: Any, context: Context) -> Reply[Any]:
+        reply = function(request, context)
+        return reply if is_many(reply) else await reply
+
+    return awaited
 
 
 def _generator_service(function: Any) -> Service[Any, Any]:
@@ -106,7 +243,5 @@ def stack(service: ServiceFunction[Q, R], *layers: Middleware) -> Service[Q, R]:
     """
     wrapped: Service[Q, R] = as_service(service)
     for layer in reversed(layers):
-        if inspect.iscoroutinefunction(layer):
-            raise UsageError(f"{_name(layer)} is no layer; stack takes the service, then layers")
-        wrapped = layer(wrapped)
+        wrapped = from_layer(layer, wrapped)
     return wrapped

@@ -41,7 +41,7 @@ from tests.interop.random_zones import (
 )
 from tests.interop.signing import new_key
 
-from pierhead.coded import coded
+from pierhead.coding import coded
 from pierhead.context import Context, Transport, Via
 from pierhead.context import Peer as Client
 from pierhead.errors import ConfigError

@@ -6,6 +6,7 @@ import functools
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ import pierhead
 from pierhead import Lines, Server, WireFormat, serve
 from pierhead.admission import Drop, in_order
 from pierhead.buffer import BufferPool
-from pierhead.coded import coded
+from pierhead.coding import coded
 from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import (
     AddressError,
@@ -32,6 +33,8 @@ from pierhead.limits import Limit
 from pierhead.metrics import Metrics
 from pierhead.protocols.lines.wire import Bytes
 from pierhead.service import as_service, is_many, stack
+
+SOURCE = Path(pierhead.__file__).parent
 
 VIA = Via(transport=Transport.DATAGRAM, scheme="mem", local="mem:a", listener="mem:a")
 
@@ -56,6 +59,34 @@ def test_importing_the_package_imports_none_of_its_parts() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert shown.stdout.strip() == "[]"
+
+
+PACKAGES = sorted(
+    ".".join(path.relative_to(SOURCE.parent).parent.parts)
+    for path in SOURCE.rglob("__init__.py")
+    if "__all__" in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_a_package_exports_is_never_one_of_its_modules(package: str) -> None:
+    # A name may be that of a file; then the file has to be imported before its name is taken.
+    code = (
+        "import importlib, importlib.util, sys, types\n"
+        f"package = importlib.import_module({package!r})\n"
+        "for name in package.__all__:\n"
+        f"    if importlib.util.find_spec(f'{package}.{{name}}'):\n"
+        f"        importlib.import_module(f'{package}.{{name}}')\n"
+        "print([n for n in package.__all__ if isinstance(getattr(package, n), types.ModuleType)])\n"
+    )
+    run = [sys.executable, "-c", code]
+    shown = subprocess.run(run, capture_output=True, text=True, check=True, timeout=60)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_no_name_of_the_front_door_is_a_modules() -> None:
+    files = {path.stem for path in SOURCE.glob("*.py")} | {one.name for one in SOURCE.iterdir()}
+    assert files & set(pierhead.__all__) == set()
 
 
 # -- errors ------------------------------------------------------------------------------------
@@ -184,7 +215,7 @@ def test_a_context_is_changed_by_making_another() -> None:
     assert second.having("newer").get(str) == "newer"
     assert second.peer is first.peer
     with pytest.raises(AttributeError):
-        first.peer = Peer("b")  # type: ignore[misc]
+        first.answer = "b"  # type: ignore[attr-defined]
 
 
 # -- services ----------------------------------------------------------------------------------
@@ -244,7 +275,7 @@ def test_a_service_in_the_place_of_a_layer_is_a_mistake() -> None:
     [
         (Lines, Bytes(), "Lines is a class"),
         (Lines(), Bytes, "Bytes is a class"),
-        (Bytes(), Lines(), r"Bytes has no new\(\)"),
+        (Bytes(), Lines(), r"Bytes is no framing: it has no new\(\)"),
     ],
 )
 def test_a_wire_format_is_a_framing_then_a_codec(framing: Any, codec: Any, message: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import importlib
 import inspect
 import os
@@ -135,21 +134,4 @@ def _load(reference: str) -> Any:
         raise UsageError(
             f"{module_name!r} has no {attribute!r}; its functions: {', '.join(known) or 'none'}"
         )
-    _require_async(function, reference)
     return as_service(function)
-
-
-def _require_async(function: Any, reference: str) -> None:
-    """Refuse a plain function, which would block the event loop and fail at its first line.
-
-    Only here: a library's caller may wrap an async function in a plain one.
-    """
-    while isinstance(function, functools.partial):
-        function = function.func
-    call = function
-    if callable(function) and not inspect.isroutine(function) and not inspect.isclass(function):
-        call = type(function).__call__
-    if inspect.isroutine(call) and not (
-        inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call)
-    ):
-        raise UsageError(f"{reference} is a plain function; write it with 'async def'")

@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 
 from pierhead.errors import PierheadError, UsageError
 
-__all__ = ["Codec", "Framer", "Framing", "Order", "WireFormat"]
+__all__ = ["Codec", "Framer", "Framing", "Order", "WireFormat", "check_codec", "check_framing"]
 
 Q_co = TypeVar("Q_co", covariant=True)
 R_contra = TypeVar("R_contra", contravariant=True)
@@ -127,12 +127,39 @@ class WireFormat(Generic[Q, R]):
     order: Order = Order.IN_ORDER
 
     def __post_init__(self) -> None:
-        for part, methods in ((self.framing, ("new", "frame")), (self.codec, ("decode", "encode"))):
-            name = getattr(part, "__qualname__", type(part).__name__)
-            if isinstance(part, type):
-                raise UsageError(f"{name} is a class; give an instance, {name}(…)")
-            for method in methods:
-                if not callable(getattr(part, method, None)):
-                    raise UsageError(
-                        f"{name} has no {method}(); a wire format is a framing, then a codec"
-                    )
+        check_framing(self.framing)
+        check_codec(self.codec)
+
+
+def check_framing(framing: object) -> None:
+    """Check that an object is a framing, and what it makes a framer.
+
+    Raises:
+        UsageError: a method is missing; says which.
+    """
+    _check_methods(framing, "framing", ("new", "frame"))
+    framer: object = framing.new()  # type: ignore[attr-defined]  # it has been looked for
+    _check_methods(framer, "framer", ("feed", "frames", "finish"))
+    if not hasattr(framer, "buffered"):
+        raise UsageError(f"{_name(framer)} is no framer: it has no attribute buffered")
+
+
+def check_codec(codec: object) -> None:
+    """Check that an object is a codec.
+
+    Raises:
+        UsageError: a method is missing; says which.
+    """
+    _check_methods(codec, "codec", ("decode", "encode"))
+
+
+def _check_methods(part: object, role: str, methods: tuple[str, ...]) -> None:
+    if isinstance(part, type):
+        raise UsageError(f"{_name(part)} is a class; give an instance, {_name(part)}(…)")
+    missing = [f"{name}()" for name in methods if not callable(getattr(part, name, None))]
+    if missing:
+        raise UsageError(f"{_name(part)} is no {role}: it has no {' and no '.join(missing)}")
+
+
+def _name(part: object) -> str:
+    return getattr(part, "__qualname__", type(part).__qualname__)

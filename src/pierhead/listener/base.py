@@ -23,6 +23,7 @@ from typing import Any, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
 from pierhead.address import ListenSpec
 from pierhead.codec.proxy_header import ProxyHeader
 from pierhead.context import Credentials, Peer, TlsFacts, Transport, Via
+from pierhead.errors import UsageError
 
 __all__ = [
     "Accepted",
@@ -39,6 +40,7 @@ __all__ = [
     "ReplyTo",
     "StreamListener",
     "arrive",
+    "check_listener",
     "credentials_of",
     "is_handshaking",
     "names_peer",
@@ -263,3 +265,21 @@ class Claiming(Protocol):
     def via(self, reply_to: ReplyTo, via: Via) -> Via:
         """Return the way that a datagram came, made from that of its listener."""
         ...
+
+
+_EVERY = ("spec", "local", "close")
+_STREAM = ("accept",)
+_DATAGRAM = ("start", "stop", "receive_batch", "send_batch", "peer", "truncated")
+
+
+def check_listener(listener: Listener) -> None:
+    """Check that an object of a program's own has all that a server asks of it.
+
+    Raises:
+        UsageError: something is missing; says what.
+    """
+    own = _DATAGRAM if listener.transport is Transport.DATAGRAM else _STREAM
+    missing = [name for name in (*_EVERY, *own) if not hasattr(listener, name)]
+    if missing:
+        name, kind = type(listener).__qualname__, listener.transport.value
+        raise UsageError(f"{name} is no {kind} listener: it has no {' and no '.join(missing)}")

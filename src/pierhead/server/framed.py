@@ -26,7 +26,7 @@ from enum import Enum
 from typing import cast
 
 from pierhead.admission import Answer
-from pierhead.codec.base import Framing, Order
+from pierhead.codec.base import Framing, Order, check_framing
 from pierhead.context import Context
 from pierhead.endpoint import FrameHandler, StreamHandler
 from pierhead.errors import FramingError, Overloaded, UsageError
@@ -41,6 +41,7 @@ __all__ = ["FramedConnection", "framed"]
 
 def framed(handler: FrameHandler, framing: Framing, order: Order = Order.IN_ORDER) -> StreamHandler:
     """Return the handler of connections that cuts them into frames and answers each."""
+    check_framing(framing)
 
     def connect(scope: ConnectionScope) -> FramedConnection:
         return FramedConnection(scope, handler, framing, order)
@@ -55,7 +56,7 @@ class _State(Enum):
     CLOSED = "nothing left to do but to be told so"
 
 
-# Looking a member up in its class is dear on Python 3.11.
+# Looking a member up in its class is expensive on Python 3.11.
 _OPEN, _FINISHING, _LINGERING, _CLOSED = _State
 
 
@@ -396,8 +397,6 @@ class FramedConnection(asyncio.BufferedProtocol):
         if refusal is not None:
             self._answer_at_once(refusal)
         self.finish("framing")
-
-    # -- giving replies out --------------------------------------------------------------------
 
     def deliver(self, turn: Turn, frame: bytes) -> None:
         """Take a reply; it is held back while older ones are due (in order)."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 from pierhead.admission import Admission
 from pierhead.codec.base import WireFormat
 from pierhead.codec.octets import Octets
-from pierhead.coded import coded, in_frame_layers
+from pierhead.coding import coded, in_frame_layers
 from pierhead.endpoint import Endpoint
 from pierhead.errors import UsageError
 from pierhead.server.framed import framed

@@ -24,7 +24,13 @@ from pierhead.context import Transport
 from pierhead.endpoint import Application, Endpoint, Reloaded
 from pierhead.errors import ListenError, PierheadError, UsageError
 from pierhead.failure_log import OnError
-from pierhead.listener.base import DatagramListener, HasSocket, Listener, StreamListener
+from pierhead.listener.base import (
+    DatagramListener,
+    HasSocket,
+    Listener,
+    StreamListener,
+    check_listener,
+)
 from pierhead.listener.listener_set import ListenerSet
 from pierhead.listener.open import Group, open_all
 from pierhead.listener.systemd import report_unclaimed
@@ -433,6 +439,7 @@ def _group(address: Any, endpoint: Endpoint) -> Group:
     if isinstance(address, ListenSpec):
         return address.resolve(endpoint)
     if isinstance(getattr(address, "transport", None), Transport):
+        check_listener(address)
         return cast(Listener, address)
     raise UsageError(
         f"{address!r} is no address; expected text, a ListenSpec or a listener of your own"

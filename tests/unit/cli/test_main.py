@@ -80,7 +80,7 @@ def test_help_imports_no_server_no_protocol_and_no_event_loop() -> None:
         (["serve", "lines", ECHO, "-l", "mem:a", "--encoding", "undefined"], 2, "undefined"),
         (["serve", "lines", ECHO, "-l", "mem:a", "--encoding", os.fsdecode(b"\xff")], 2, "text"),
         (["serve", "lines", "os.path:join", "-l", "mem:a"], 2, "write it with 'async def'"),
-        (["serve", "lines", "json:loads", "-l", "mem:a"], 2, "write it with 'async def'"),
+        (["serve", "lines", "json:loads", "-l", "mem:a"], 2, "does not take (request"),
         (
             ["serve", "lines", "json:JSONDecoder", "-l", "mem:a"],
             2,

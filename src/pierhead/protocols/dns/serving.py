@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pierhead.admission import Admission
 from pierhead.codec import LengthPrefixed
 from pierhead.codec.base import Order
-from pierhead.coded import blamed_on_service, coded, in_frame_layers
+from pierhead.coding import blamed_on_service, coded, in_frame_layers
 from pierhead.context import Context
 from pierhead.endpoint import Endpoint, FrameHandler
 from pierhead.errors import PeerError

@@ -17,7 +17,7 @@ from pierhead.protocols.dns import middleware
 from pierhead.protocols.dns.middleware.layer import Layer, combine
 from pierhead.protocols.dns.services.chaos import Chaos
 from pierhead.protocols.dns.wire.message import Query, Reply
-from pierhead.service import Middleware, Service, ServiceFunction, as_service
+from pierhead.service import Middleware, Service, ServiceFunction, as_service, from_layer
 from pierhead.service import Reply as AnyReply
 
 __all__ = ["Stack", "stack", "standard"]
@@ -85,7 +85,7 @@ def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
         if isinstance(layer, Layer) and type(layer).__call__ is Layer.__call__:
             run.insert(0, layer)
             continue
-        wrapped = layer(combine(wrapped, run) if run else wrapped)
+        wrapped = from_layer(layer, combine(wrapped, run) if run else wrapped)
         run = []
     return Stack(
         combine(wrapped, run) if run else wrapped,

@@ -9,7 +9,7 @@ from typing import Any, overload
 from pierhead.admission import Admission
 from pierhead.codec import Lines
 from pierhead.codec.base import Order, WireFormat
-from pierhead.coded import coded, in_frame_layers
+from pierhead.coding import coded, in_frame_layers
 from pierhead.context import Context, Peer, Via
 from pierhead.endpoint import Endpoint
 from pierhead.protocols.lines.datagram import each_line

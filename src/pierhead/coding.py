@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from pierhead.codec.base import Codec
+from pierhead.codec.base import Codec, check_codec
 from pierhead.context import Context, Peer, Via
 from pierhead.endpoint import FrameHandler
-from pierhead.errors import DecodeError, PeerError, ServiceFailed
+from pierhead.errors import DecodeError, PeerError, ServiceFailed, UsageError
 from pierhead.service import Middleware, Reply, ServiceFunction, as_service, is_many, stack
 
 __all__ = ["blamed_on_service", "coded", "in_frame_layers"]
@@ -35,10 +35,13 @@ def coded(service: ServiceFunction[Q, R], codec: Codec[Q, R]) -> FrameHandler:
     that is true; then datagrams that would make two of its kind talk for ever are dropped.
     """
     answer_message = as_service(service)
+    check_codec(codec)
     decode, encode = codec.decode, codec.encode
 
     async def answer_frame(frame: bytes, context: Context) -> Reply[bytes]:
         request = decode(frame)
+        if request is None:
+            raise _gave_none(decode, "the request, or raise DecodeError")
         try:
             reply = await answer_message(request, context)
         except PeerError as error:
@@ -46,7 +49,10 @@ def coded(service: ServiceFunction[Q, R], codec: Codec[Q, R]) -> FrameHandler:
         if reply is None:
             return None
         if type(reply) in _SINGLE or not is_many(reply):
-            return encode(reply)  # type: ignore[arg-type]  # no iterator: a guard cannot say so
+            answer = encode(reply)  # type: ignore[arg-type]  # no iterator: a guard cannot say so
+            if answer is None:
+                raise _gave_none(encode, "bytes")
+            return answer
         return _encoded(reply, encode)
 
     known = getattr(service, "answer_now", None)
@@ -80,6 +86,11 @@ def _answer_now(
         return None if reply is None else encode(reply)
 
     return answer_now
+
+
+def _gave_none(method: Callable[..., object], expected: str) -> UsageError:
+    name = getattr(method, "__qualname__", repr(method))
+    return UsageError(f"{name} returned None, expected {expected}")
 
 
 def blamed_on_service(error: PeerError) -> ServiceFailed:

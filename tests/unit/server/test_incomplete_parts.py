@@ -1,0 +1,111 @@
+"""What a program brings and cannot work is refused at once, by name, with what it lacks."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pierhead import Lines, Server, WireFormat, coded, serve
+from pierhead.client.dial import dial_datagram
+from pierhead.codec.octets import Octets
+from pierhead.context import Transport
+from pierhead.errors import UsageError
+from pierhead.protocols import lines
+from pierhead.server.framed import framed
+
+
+async def echo(request: bytes, context: Any) -> bytes:
+    return request
+
+
+class NoEncode:
+    def decode(self, frame: bytes) -> bytes:
+        return frame
+
+
+class NoFrame:
+    def new(self) -> object:
+        return Lines().new()
+
+
+class NoFramer:
+    def new(self) -> object:
+        return SimpleNamespace(feed=print, frames=print)
+
+    def frame(self, payload: bytes) -> bytes:
+        return payload
+
+
+class NoBuffered(NoFramer):
+    def new(self) -> object:
+        return SimpleNamespace(feed=print, frames=print, finish=print)
+
+
+PARTS: list[Any] = [
+    (lambda: WireFormat(Lines(), NoEncode()), "NoEncode is no codec: it has no encode()"),
+    (lambda: coded(echo, NoEncode()), "NoEncode is no codec: it has no encode()"),
+    (lambda: WireFormat(NoFrame(), Octets()), "NoFrame is no framing: it has no frame()"),
+    (lambda: framed(coded(echo, Octets()), NoFrame()), "NoFrame is no framing"),
+    (lambda: WireFormat(NoFramer(), Octets()), "SimpleNamespace is no framer: it has no finish()"),
+    (lambda: WireFormat(NoBuffered(), Octets()), "it has no attribute buffered"),
+    (lambda: WireFormat(Octets(), Lines()), "Octets is no framing: it has no new() and no frame()"),
+    (lambda: WireFormat(Lines, Octets()), "Lines is a class; give an instance, Lines(…)"),
+    (
+        lambda: Server(
+            serve(echo, WireFormat(Lines(), Octets())),
+            SimpleNamespace(transport=Transport.STREAM, spec=None, close=print),
+        ),
+        "SimpleNamespace is no stream listener: it has no local and no accept",
+    ),
+    (
+        lambda: Server(
+            serve(echo, WireFormat(Lines(), Octets())),
+            SimpleNamespace(transport=Transport.DATAGRAM, spec=None, local="x", close=print),
+        ),
+        "it has no start and no stop and no receive_batch",
+    ),
+]
+
+
+@pytest.mark.parametrize(("build", "message"), PARTS)
+def test_an_incomplete_part_is_refused_by_name(build: Any, message: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        build()
+    assert message in str(refused.value)
+
+
+class ForgetsToReturn:
+    """A codec one of whose methods returns nothing."""
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+
+    def decode(self, frame: bytes) -> bytes | None:
+        return None if self._method == "decode" else frame
+
+    def encode(self, reply: bytes) -> bytes | None:
+        return None if self._method == "encode" else reply
+
+
+@pytest.mark.parametrize("method", ["decode", "encode"])
+async def test_a_codec_that_returns_none_fails_the_request_and_is_named(
+    method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    codec: Any = ForgetsToReturn(method)
+    endpoint = serve(echo, WireFormat(Lines(), codec))
+    async with Server(endpoint, "memgram:forgets") as server:
+        client = await dial_datagram("memgram:forgets")
+        client.send(b"hello")
+        async with asyncio.timeout(20):
+            while not server.metrics.total("requests_failed_total"):
+                await asyncio.sleep(0)
+        client.close()
+        assert server.metrics.total("requests_silent_total") == 0
+    assert f"ForgetsToReturn.{method} returned None, expected" in caplog.text
+
+
+def test_what_is_complete_is_taken() -> None:
+    Server(lines.serve(lines.echo), "mem:x")
