@@ -109,7 +109,7 @@ def serve_endpoint(
         if line:
             say(f"try: {line}")
 
-    if not event_loop_runner(serve_until_signal(server, signals, on_ready=announce)):
+    if not event_loop_runner(serve_until_signal(server, signals, on_ready=announce), signals):
         raise SystemExit(_RUNTIME)
 
 

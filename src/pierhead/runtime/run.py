@@ -86,7 +86,7 @@ def run(
                 on_error=on_error,
                 **limits,
             )
-            lost_nothing = event_loop_runner(serve_until_signal(server, signals))
+            lost_nothing = event_loop_runner(serve_until_signal(server, signals), signals)
     except StoppedEarly as stopped:
         say(f"stopped by {stopped} before it was ready")
     except PierheadError as error:
@@ -136,8 +136,15 @@ def allow_descriptors(wanted: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def event_loop_runner(main: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine on the fastest loop there is: uvloop where installed, else asyncio's."""
+def event_loop_runner(main: Coroutine[Any, Any, T], signals: Signals | None = None) -> T:
+    """Run a coroutine on the fastest loop there is: uvloop where installed, else asyncio's.
+
+    Args:
+        main: run to its end.
+        signals: held from here on; None where nobody handles any.
+    """
+    if signals is not None:
+        signals.hold()
     factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     try:
         import uvloop
@@ -185,7 +192,9 @@ async def serve_until_signal(
     allow_descriptors(server.descriptors_wanted)
     with ExitStack() as undo:
         if signals is None:
-            signals = undo.enter_context(Signals())
+            signals = Signals()
+            signals.hold()
+            undo.enter_context(signals)
         serving = Serving(server, signals.watchdog, lambda line: say(line, stderr))
         undo.enter_context(signals.heard_by(serving, serving.grace))
         return await serving.serve(on_ready)

@@ -94,13 +94,14 @@ class Hearer(Protocol):
 class Signals:
     """Handlers of all signals, from entering to leaving; in the main thread alone.
 
-    Until a `Hearer` listens, a signal to stop raises `StoppedEarly`, and others wait.
+    A signal to stop raises `StoppedEarly` until `hold`; then all wait until a `Hearer` listens.
     """
 
     def __init__(self) -> None:
         self.watchdog = Watchdog()
         self._before: dict[int, Any] = {}
         self._stops = 0
+        self._holds = False
         self._waiting: list[Callable[[Hearer], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._hearer: Hearer | None = None
@@ -138,6 +139,14 @@ class Signals:
             return action(number) is Action.IGNORE  # as if it were not there
         return before is not signal.SIG_DFL or number in foreign
 
+    def hold(self) -> None:
+        """Raise no more: an event loop runs from here on, or is about to.
+
+        What is raised between two instructions of an event loop leaves it neither running nor
+        closed; so nothing is raised while it begins or ends either.
+        """
+        self._holds = True
+
     @contextlib.contextmanager
     def heard_by(self, hearer: Hearer, grace: Callable[[], float]) -> Iterator[None]:
         """Tell the hearer of signals, in the running event loop, those that wait first.
@@ -169,10 +178,11 @@ class Signals:
             self._stop(name)
 
     def _stop(self, name: str) -> None:
-        if self._loop is None:
+        if not self._holds:
             raise StoppedEarly(name)
         if self._stops == 1:
-            self.watchdog.expect(self._grace(), "the event loop did not react to the signal")
+            if self._loop is not None:
+                self.watchdog.expect(self._grace(), "the event loop did not react to the signal")
             self._tell(lambda hearer: hearer.stop(name))
         else:
             self.watchdog.expect(_BLOCKED_S, "a service blocks the event loop")

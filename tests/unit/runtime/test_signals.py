@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import signal
@@ -14,7 +15,8 @@ from tests.processes import Running, pierhead_command, ready_port
 from pierhead import run
 from pierhead.errors import UsageError
 from pierhead.protocols import lines
-from pierhead.runtime.signals import LEFT, Action, action
+from pierhead.runtime.early import StoppedEarly
+from pierhead.runtime.signals import LEFT, Action, Signals, action
 
 ECHO = [*pierhead_command(), "serve", "echo", "-l", "tcp:127.0.0.1:0"]
 
@@ -244,6 +246,47 @@ def test_as_process_one_a_stop_during_the_start_is_heard(tmp_path: Path) -> None
         os.kill(int(children.read_text()), signal.SIGTERM)
         assert running.process.wait(10) == 0
     assert "stopped by SIGTERM before it was ready" in running.err
+
+
+class _Told:
+    """A hearer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.words: list[str] = []
+
+    def stop(self, name: str) -> None:
+        self.words.append(f"stop {name}")
+
+    def force(self) -> None:
+        self.words.append("force")
+
+    def reload(self) -> None:
+        self.words.append("reload")
+
+    def ignored(self, name: str) -> None:
+        self.words.append(f"ignored {name}")
+
+
+def test_a_signal_is_never_raised_inside_an_event_loop_that_begins_or_ends() -> None:
+    told = _Told()
+
+    async def serve() -> None:
+        with signals.heard_by(told, lambda: 60.0):
+            signal.raise_signal(signal.SIGUSR1)
+            await asyncio.sleep(0)
+
+    with Signals() as signals:
+        signals.hold()
+        signal.raise_signal(signal.SIGTERM)  # the loop is about to begin
+        assert told.words == []
+        asyncio.run(serve())
+        assert told.words == ["stop SIGTERM", "ignored SIGUSR1"]
+        signal.raise_signal(signal.SIGUSR2)  # the loop has ended
+
+
+def test_before_there_is_an_event_loop_a_signal_to_stop_is_raised() -> None:
+    with Signals(), pytest.raises(StoppedEarly, match="SIGTERM"):
+        signal.raise_signal(signal.SIGTERM)
 
 
 def test_outside_the_main_thread_run_says_what_to_write() -> None:
