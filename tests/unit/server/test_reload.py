@@ -56,6 +56,17 @@ async def test_zones_are_read_again_and_ready_answers_go_with_them(
         assert await server.reload() == ()
 
 
+@pytest.mark.rfc("4034", "6.2")
+async def test_letter_case_is_no_difference(tmp_path: Path) -> None:
+    file = write(tmp_path, "example")
+    file.write_text(file.read_text() + "w 300 MX 1 ns\nw 300 TXT text\n")
+    async with Server(dns.serve(dns.zones(tmp_path)), "memgram:a") as server:
+        file.write_text(file.read_text().replace("MX 1 ns", "MX 1 NS").replace("w 300", "W 300"))
+        assert await server.reload() == ()
+        file.write_text(file.read_text().replace("TXT text", "TXT TEXT"))
+        assert await server.reload() == ("zone example. changed, but its serial is 1 as before",)
+
+
 async def test_all_is_put_in_force_or_nothing_and_every_fault_is_told(tmp_path: Path) -> None:
     one, two, three = (tmp_path / name for name in "123")
     for folder in (one, two, three):

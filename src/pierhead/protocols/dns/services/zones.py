@@ -23,6 +23,7 @@ from pierhead.protocols.dns.services.zone_reading import (
 )
 from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.canonical import canonical_rdata
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.name import ROOT, from_text, to_text
 from pierhead.protocols.dns.zone.bounds import DEFAULT_BOUNDS, ZoneBounds
@@ -144,7 +145,16 @@ def _holds_the_same(one: Zone, other: Zone) -> bool:
 
 
 def _contents(zone: Zone) -> set[tuple[bytes, int, int, frozenset[bytes]]]:
-    return {(one.owner, one.rtype, one.ttl, frozenset(one.rdatas)) for one in zone.rrsets()}
+    """Return what makes two zones the same: their records as RFC 4034 §6.2 compares them."""
+    return {
+        (
+            one.owner.lower(),
+            one.rtype,
+            one.ttl,
+            frozenset(canonical_rdata(one.rtype, rdata) for rdata in one.rdatas),
+        )
+        for one in zone.rrsets()
+    }
 
 
 def _note_steps(trace: Trace, steps: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ from pierhead.protocols.dns.wire.canonical import canonical_rdata, unique_rdatas
 from pierhead.protocols.dns.wire.rrset import Name, RRset
 from pierhead.protocols.dns.zone.faults import Faults, Place
 from pierhead.protocols.dns.zone.node import Node
+from pierhead.protocols.dns.zone.nsec3 import is_hashed_owner, is_known_hash
 from pierhead.protocols.dns.zone.signed import inspect
 from pierhead.protocols.dns.zone.zone import Zone
 
@@ -88,6 +89,8 @@ class Draft:
             return
         known = sets.get(rtype)
         if known is None:
+            if rtype == iana.NSEC3:
+                self._check_hashed_owner(owner, rdata, place)
             sets[rtype] = (owner, ttl, place, rdata)
             return
         if rtype in _SINGLETONS and (
@@ -170,6 +173,17 @@ class Draft:
         for empty in missing:
             nodes[empty] = {}
         return True
+
+    def _check_hashed_owner(self, owner: Name, rdata: bytes, place: Place) -> None:
+        """Warn of an NSEC3 record that no name can have: it is kept and proves nothing."""
+        if is_known_hash(rdata) and not is_hashed_owner(owner.lower(), name.key(self.origin)):
+            self._faults.warning(
+                place,
+                f"{name.to_text(owner)} owns an NSEC3 record and is no hash: 32 letters and digits "
+                "of Base 32, right below the zone's name (RFC 5155 §3)",
+                "take the record out",
+                "dnssec",
+            )
 
     def _refuse(self, owner: Name, place: Place) -> None:
         self._faults.error(

@@ -22,7 +22,14 @@ from pierhead.protocols.dns.wire.rrset import Name
 from pierhead.protocols.dns.zone.denial import Link, link, next_closer
 from pierhead.protocols.dns.zone.node import Node
 
-__all__ = ["MAX_ITERATIONS", "Nsec3", "hash_name", "read_parameters"]
+__all__ = [
+    "MAX_ITERATIONS",
+    "Nsec3",
+    "hash_name",
+    "is_hashed_owner",
+    "is_known_hash",
+    "read_parameters",
+]
 
 #: A chain with more iterations gives no proofs. RFC 5155 §10.3 allows 500 with keys of 2,048
 #: bits; RFC 9276 §3.1 asks for 0, and resolvers take no more than 50 to 150 for secure. One
@@ -165,6 +172,16 @@ def _find_links(
             for rdata in rrset.rdatas
         ):
             yield digest, link(node, iana.NSEC3)
+
+
+def is_known_hash(rdata: bytes) -> bool:
+    """Tell whether an NSEC3 record is of the one hash algorithm that there is, SHA-1."""
+    return rdata[0] == _SHA1
+
+
+def is_hashed_owner(key: Name, apex: Name) -> bool:
+    """Tell whether a name, in lower case, can own an NSEC3 record of a zone (RFC 5155 §3)."""
+    return name.parent(key) == apex and _read_hash(key) is not None
 
 
 def _read_hash(key: Name) -> bytes | None:

@@ -433,6 +433,12 @@ def test_nsec3_records_that_are_no_part_of_the_chain_are_kept_and_left_out():
         "ffff RRSIG NSEC3 13 2 300 1 1 1 @ AA==\n"
     )
     of = zone(by_nsec3() + stray)
+    strangers = [text for text in complaints(of) if "and is no hash" in text]
+    assert [text.partition(" ")[0].partition(".")[0] for text in strangers] == [
+        "nonsense",
+        "short",
+        hashed("ns"),
+    ]
     assert proofs(ask(of, "ns", "TXT")) == matching("ns")
     assert ask(of, "deep").rcode == iana.NXDOMAIN
     assert len(of.hashed) == len(CHAIN + EMPTY) + 4
