@@ -122,7 +122,8 @@ FEATURES = {
         Feature(
             "`--unix-listen-unlink`",
             "unix:/run/app.sock?unlink=always",
-            "never a file that is no socket; what nobody serves is replaced without any option",
+            "a socket that nobody serves is replaced without any option; where tokio-listener removes "
+            "whatever stands there, a file that is no socket stays",
             f"{_UNIX}::test_a_dead_socket_is_replaced",
         ),
         Feature(

@@ -9,9 +9,19 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import stat
+from dataclasses import dataclass
 
-__all__ = ["RefusedFile", "kind_of", "read_below", "read_file", "read_open", "read_secret"]
+__all__ = [
+    "Exposure",
+    "RefusedFile",
+    "kind_of",
+    "read_below",
+    "read_file",
+    "read_open",
+    "read_secret",
+]
 
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -59,8 +69,23 @@ def read_file(path: str | bytes | os.PathLike[str], at_most: int) -> bytes:
         os.close(descriptor)
 
 
-def read_secret(path: str | bytes | os.PathLike[str], at_most: int) -> tuple[bytes, str | None]:
-    """Return the content of a file and who may read it that should not; None for nobody.
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """That others than its owner may read a secret, or change it.
+
+    Attributes:
+        text: who may, and the mode that lets them.
+        remedy: the command that ends it, for a shell.
+    """
+
+    text: str
+    remedy: str
+
+
+def read_secret(
+    path: str | bytes | os.PathLike[str], at_most: int
+) -> tuple[bytes, Exposure | None]:
+    """Return the content of a file, and who may read it that should not; None for nobody.
 
     A secret is for its owner alone; where the owner is root, for the file's group as well: so
     Debian keeps keys for the group ``ssl-cert``, and PostgreSQL takes them. Access lists are not
@@ -73,18 +98,26 @@ def read_secret(path: str | bytes | os.PathLike[str], at_most: int) -> tuple[byt
     _check_kind(os.stat(path))
     descriptor = os.open(path, _READ)
     try:
-        return read_open(descriptor, at_most), _strangers(os.fstat(descriptor))
+        return read_open(descriptor, at_most), _exposure(path, os.fstat(descriptor))
     finally:
         os.close(descriptor)
 
 
-def _strangers(found: os.stat_result) -> str | None:
+def _exposure(path: str | bytes | os.PathLike[str], found: os.stat_result) -> Exposure | None:
     if os.name == "nt":
         return None
-    if found.st_mode & (stat.S_IROTH | stat.S_IWOTH):
-        return "everybody"
-    of_group = stat.S_IWGRP if found.st_uid == 0 else stat.S_IRGRP | stat.S_IWGRP
-    return f"the group with number {found.st_gid}" if found.st_mode & of_group else None
+    mode = stat.S_IMODE(found.st_mode)
+    kept = mode & (0o750 if found.st_uid == 0 else 0o700)
+    kept &= ~stat.S_IWGRP
+    extra = mode & ~kept & 0o066
+    if not extra:
+        return None
+    who = "everybody" if extra & 0o006 else f"the group with number {found.st_gid}"
+    name, reader = shlex.quote(os.fsdecode(path)), os.geteuid()
+    # Who reads it by the right that is taken away has to become its owner.
+    owned = "" if reader in (0, found.st_uid) else f"chown {reader} {name} && "
+    mode_then = 0o600 if owned or extra & 0o006 else kept
+    return Exposure(f"{who} (mode {mode:04o})", f"{owned}chmod {mode_then:03o} {name}")
 
 
 def read_below(folder: str, parts: tuple[str, ...], at_most: int) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -44,15 +45,39 @@ def test_who_may_read_a_secret_that_should_not(
 
     monkeypatch.setattr(os, "fstat", owned)
     file.chmod(0o600)  # so that it can be read by whoever runs this
-    octets, strangers = read_secret(file, 100)
+    octets, exposure = read_secret(file, 100)
     assert octets == b"shh"
-    assert strangers == ("the group with number 117" if expected == "group" else expected)
+    who = None if exposure is None else exposure.text
+    whom = "the group with number 117" if expected == "group" else expected
+    assert who == (None if whom is None else f"{whom} (mode {mode:04o})")
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o660, 0o604, 0o622, 0o777])
+def test_the_remedy_mends_and_the_secret_can_still_be_read(mode: int, tmp_path: Path) -> None:
+    file = tmp_path / "my secret's file"
+    file.write_bytes(b"shh")
+    file.chmod(mode)
+    _, exposure = read_secret(file, 100)
+    if exposure is not None:  # root's 0640 is in order
+        subprocess.run(exposure.remedy, shell=True, check=True, timeout=20)
+    assert read_secret(file, 100) == (b"shh", None)
+
+
+def test_who_is_not_the_owner_becomes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(b"shh")
+    file.chmod(0o644)
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    _, exposure = read_secret(file, 100)
+    assert exposure is not None
+    assert exposure.remedy == f"chown 4711 {file} && chmod 600 {file}"
 
 
 @pytest.mark.parametrize("read", [read_file, read_secret], ids=["file", "secret"])
 def test_a_file_has_a_bound(read, tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"x" * 100)
-    assert read(file, 100) in (b"x" * 100, (b"x" * 100, None), (b"x" * 100, "everybody"))
+    file.chmod(0o600)
+    assert read(file, 100) in (b"x" * 100, (b"x" * 100, None))
     with pytest.raises(RefusedFile, match="at most 99 are read"):
         read(file, 99)

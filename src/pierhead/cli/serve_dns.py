@@ -11,7 +11,7 @@ import click
 
 from pierhead.address import ListenSpec
 from pierhead.arguments.click import ListenCommand
-from pierhead.cli.serving import EXIT_CODES, listens, note_strangers, serve_endpoint
+from pierhead.cli.serving import EXIT_CODES, listens, note_exposure, serve_endpoint
 from pierhead.errors import UsageError
 from pierhead.files import read_secret
 from pierhead.runtime.say import say
@@ -125,7 +125,7 @@ def _rate_limit(rate: str) -> RateLimit | bool:
 
 def _secret(path: Path) -> bytes:
     try:
-        octets, strangers = read_secret(path, _SECRET_OCTETS)
+        octets, exposure = read_secret(path, _SECRET_OCTETS)
         secret = bytes.fromhex(octets.decode("ascii"))
     except OSError as error:
         raise UsageError(f"--cookie-secret {path}: {error.strerror}") from None
@@ -133,7 +133,7 @@ def _secret(path: Path) -> bytes:
         raise UsageError(
             f"--cookie-secret {path}: no hexadecimal digits; expected 32 of them"
         ) from None
-    note_strangers(path, strangers)
+    note_exposure(path, exposure)
     return secret
 
 

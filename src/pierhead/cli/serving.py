@@ -12,12 +12,13 @@ from pierhead.address import ListenSpec, SocketOptions
 from pierhead.arguments.click import listen_flags, listen_option
 from pierhead.endpoint import Endpoint
 from pierhead.errors import UsageError
+from pierhead.files import Exposure
 from pierhead.runtime.log import log_to_standard_error
 from pierhead.runtime.say import say
 from pierhead.runtime.signals import Signals
 from pierhead.server.server import Server
 
-__all__ = ["EXIT_CODES", "VARIABLE", "listens", "note_strangers", "serve_endpoint"]
+__all__ = ["EXIT_CODES", "VARIABLE", "listens", "note_exposure", "serve_endpoint"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -69,19 +70,19 @@ _strict_permissions = click.option(
 )
 
 
-def note_strangers(path: os.PathLike[str], strangers: str | None) -> None:
+def note_exposure(path: os.PathLike[str], exposure: Exposure | None) -> None:
     """Warn that others may read a secret, or refuse it, as the command line says.
 
     Raises:
         UsageError: they may, and ``--strict-permissions`` is given.
     """
-    if strangers is None:
+    if exposure is None:
         return
-    text = f"the secret in {path} may be read or changed by {strangers}"
-    remedy = f"keep it for its owner: chmod 600 {path}"
+    text = f"the secret in {path} may be read or changed by {exposure.text}"
+    text += f"; keep it for its owner: {exposure.remedy}"
     if click.get_current_context().meta[_STRICT]:
-        raise UsageError(f"{text}; {remedy}")
-    say(f"warning: {text}; {remedy}")
+        raise UsageError(text)
+    say(f"warning: {text}")
 
 
 def serve_endpoint(

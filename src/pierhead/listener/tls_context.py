@@ -167,13 +167,13 @@ def _read(spec: ListenSpec, step: str, path: str) -> str:
 def _read_key(spec: ListenSpec, path: str) -> str:
     """Return what a key's file says; warn where others may read it, or refuse."""
     try:
-        octets, strangers = read_secret(path, _MOST_OCTETS)
+        octets, exposure = read_secret(path, _MOST_OCTETS)
     except OSError as error:
         step = "key" if (path, path) not in spec.options.certificates else "certificate"
         raise _unreadable(spec, step, path, error) from error
-    if strangers is not None:
-        reason = f"the key in {path} may be read or changed by {strangers}"
-        remedy = f"keep it for its owner: chmod 600 {path}"
+    if exposure is not None:
+        reason = f"the key in {path} may be read or changed by {exposure.text}"
+        remedy = f"keep it for its owner: {exposure.remedy}"
         if spec.options.get("strict-permissions", False):
             raise ListenError(str(spec), "key", reason, remedy)
         _log.warning("%s; %s", reason, remedy)
