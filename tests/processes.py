@@ -259,3 +259,16 @@ def wait_until(ready, running: Running, patience_s: float = PATIENCE_S) -> None:
         running.assert_alive(pause_s=0.05)
         if time.monotonic() > until:
             raise AssertionError(f"not ready after {patience_s:g} s: {running}")
+
+
+def may_connect(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a UNIX socket takes connections, or datagrams.
+
+    A path is there from ``bind`` on, and refuses everybody until ``listen``. Linux alone.
+    """
+    for line in Path("/proc/net/unix").read_text(errors="replace").splitlines()[1:]:
+        # Num RefCount Protocol Flags Type St Inode Path; a listening one has __SO_ACCEPTCON.
+        fields = line.split(maxsplit=7)
+        if len(fields) == 8 and fields[7] == os.fspath(path):
+            return fields[3] == "00010000" or fields[4] == "0002"
+    return False

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.processes import PATIENCE_S, Running, wait_until
+from tests.processes import PATIENCE_S, Running, may_connect, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="abstract names, systemd")
 
@@ -189,7 +189,7 @@ def test_systemds_own_activator_is_served(program, program_file, tmp_path: Path)
     path = tmp_path / "s"
     command = [activator, "-l", str(path), "--fdname=web", sys.executable, str(program_file)]
     with Running([*command, "sd-listen:web"], cwd=tmp_path) as running:
-        wait_until(path.exists, running)
+        wait_until(lambda: may_connect(path), running)
         assert ask(str(path), "/x")[0] == "/x"
         assert running.stop() == 0
     assert path.exists()  # systemd's to remove

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.processes import PATIENCE_S, Running, free_port, wait_until
+from tests.processes import PATIENCE_S, Running, free_port, may_connect, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd is for Linux")
 
@@ -62,7 +62,7 @@ def activate(program, tmp_path: Path):
     def start(*arguments: str) -> tuple[Running, str]:
         path = str(tmp_path / "s")
         running = Running([activator, "-l", path, *arguments])
-        wait_until(lambda: Path(path).exists(), running)
+        wait_until(lambda: may_connect(path), running)
         return running, path
 
     return start
@@ -94,7 +94,7 @@ def test_two_sockets_are_one_server(program, tmp_path, served) -> None:
     paths = [str(tmp_path / name) for name in "ab"]
     command = [activator, "-l", paths[0], "-l", paths[1], "--fdname=foo:bar"]
     with Running([*command, *served, "sd-listen:*"]) as running:
-        wait_until(lambda: all(Path(path).exists() for path in paths), running)
+        wait_until(lambda: all(map(may_connect, paths)), running)
         for path in paths:
             assert ask(path).startswith(b"hello ")
 
@@ -104,7 +104,7 @@ def test_a_passed_socket_that_nobody_asks_for_is_reported(program, tmp_path, ser
     paths = [str(tmp_path / name) for name in "ab"]
     command = [activator, "-l", paths[0], "-l", paths[1], "--fdname=foo:bar"]
     with Running([*command, *served, "sd:foo"]) as running:
-        wait_until(lambda: all(Path(path).exists() for path in paths), running)
+        wait_until(lambda: all(map(may_connect, paths)), running)
         assert ask(paths[0]).startswith(b"hello ")
         line = running.line("systemd passed sockets that no address serves")
         assert line.endswith("descriptor 4 (bar)")
@@ -177,7 +177,7 @@ def test_socat_as_a_super_server(program, tmp_path, served, how) -> None:
     path = str(tmp_path / "s")
     command = " ".join([*served, "inetd"])
     with Running([program("socat"), f"UNIX-LISTEN:{path},fork", f"EXEC:{command}{how}"]) as running:
-        wait_until(lambda: Path(path).exists(), running)
+        wait_until(lambda: may_connect(path), running)
         reply = ask(path).decode().split()
         assert reply[0] == "hello"
         assert "stray" not in reply
