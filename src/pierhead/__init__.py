@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from pierhead.codec.base import Codec, Order, WireFormat
     from pierhead.coding import coded
     from pierhead.context import Context, Peer, Via
-    from pierhead.endpoint import Application, Endpoint
     from pierhead.errors import DecodeError, PierheadError
     from pierhead.listener.sockets import listening_sockets
     from pierhead.metrics import Metrics
     from pierhead.runtime.run import run
+    from pierhead.server.endpoint import Application, Endpoint
     from pierhead.server.framed import framed
     from pierhead.server.serve import raw, serve
     from pierhead.server.server import Server
@@ -71,14 +71,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Application": "endpoint",
+    "Application": "server.endpoint",
     "BufferPool": "buffer",
     "BufferSource": "buffer",
     "Codec": "codec.base",
     "Context": "context",
     "DecodeError": "errors",
     "Delimited": "codec",
-    "Endpoint": "endpoint",
+    "Endpoint": "server.endpoint",
     "LengthPrefixed": "codec",
     "Lines": "codec",
     "ListenSpec": "address",

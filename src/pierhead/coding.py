@@ -8,9 +8,16 @@ from typing import Any, TypeVar
 
 from pierhead.codec.base import Codec, check_codec
 from pierhead.context import Context, Peer, Via
-from pierhead.endpoint import FrameHandler
 from pierhead.errors import DecodeError, PeerError, ServiceFailed, UsageError
-from pierhead.service import Middleware, Reply, ServiceFunction, as_service, is_many, stack
+from pierhead.service import (
+    FrameHandler,
+    Middleware,
+    Reply,
+    ServiceFunction,
+    as_service,
+    is_many,
+    stack,
+)
 
 __all__ = ["blamed_on_service", "coded", "in_frame_layers"]
 

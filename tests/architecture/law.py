@@ -39,7 +39,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
         "admission",
         "metrics",
         "clock",
-        "endpoint",
+        "reload",
         "buffer",
         "blocking",
         "coding",

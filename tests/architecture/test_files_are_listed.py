@@ -94,7 +94,7 @@ NO_PATH = {
     ("listener.memory.stream", ".open"): "a transport",
     ("protocols.dns.client", ".open"): "a connection",
     ("server.loops", ".connect"): "an IP address",
-    ("service", ".bind"): "arguments",
+    ("service.base", ".bind"): "arguments",
 }
 
 

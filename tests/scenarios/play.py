@@ -27,11 +27,11 @@ from tests.scenarios.scenario import (
 from tests.scenarios.spelling import hexadecimal, spell, spell_message, spell_question
 
 from pierhead.client.dial import dial_datagram, dial_stream
-from pierhead.endpoint import Endpoint
 from pierhead.protocols import dns as ours
 from pierhead.protocols.dns.services.zones import ZoneService
 from pierhead.protocols.dns.zone.master_file import parse_zone
 from pierhead.protocols.dns.zone.zone import Zones
+from pierhead.server.endpoint import Endpoint
 from pierhead.server.server import Server
 from pierhead.testing import HeldClock, HeldLoop
 

@@ -32,8 +32,8 @@ from pierhead.adapters.refusal import (
     replaced,
     unknown,
 )
-from pierhead.endpoint import Endpoint
 from pierhead.extra import missing_extra
+from pierhead.server.endpoint import Endpoint
 from pierhead.server.hosted import hosted
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pierhead.endpoint import Endpoint
 from pierhead.errors import UsageError
 from pierhead.extra import missing_extra
+from pierhead.server.endpoint import Endpoint
 from pierhead.server.hosted import hosted
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import inspect
 from collections.abc import Callable, Collection
 from typing import Any, cast
 
-from pierhead.endpoint import Endpoint
 from pierhead.errors import UsageError
+from pierhead.server.endpoint import Endpoint
 from pierhead.server.hosted import hosted
 
 __all__ = ["serve"]

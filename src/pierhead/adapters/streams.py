@@ -22,9 +22,9 @@ import weakref
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeAlias, cast
 
-from pierhead.endpoint import Endpoint
 from pierhead.errors import UsageError
 from pierhead.server.connection import ConnectionScope
+from pierhead.server.endpoint import Endpoint
 from pierhead.server.hosted import hosted
 
 __all__ = ["Callback", "serve"]

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pierhead.endpoint import Endpoint
 from pierhead.extra import missing_extra
+from pierhead.server.endpoint import Endpoint
 from pierhead.server.hosted import hosted
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ import click
 
 from pierhead.address import ListenSpec, SocketOptions
 from pierhead.arguments.click import listen_flags, listen_option
-from pierhead.endpoint import Endpoint
 from pierhead.errors import UsageError
 from pierhead.files import Exposure
 from pierhead.runtime.log import log_to_standard_error
 from pierhead.runtime.say import say
 from pierhead.runtime.signals import Signals
+from pierhead.server.endpoint import Endpoint
 from pierhead.server.server import Server
 
 __all__ = ["EXIT_CODES", "VARIABLE", "listens", "note_exposure", "serve_endpoint"]

@@ -10,7 +10,6 @@ import dataclasses
 
 from pierhead.address import ListenSpec
 from pierhead.context import Credentials, Peer, Transport
-from pierhead.endpoint import Reloaded
 from pierhead.listener.base import (
     Accepted,
     Arrival,
@@ -23,6 +22,7 @@ from pierhead.listener.tls_context import TlsContexts, load_contexts
 from pierhead.listener.tls_engine import TlsEngine
 from pierhead.listener.tls_stream import Scratch, TlsTransport
 from pierhead.listener.wrapped_name import wrapped_name
+from pierhead.reload import Reloaded
 
 __all__ = ["TlsAccepted", "TlsListener"]
 

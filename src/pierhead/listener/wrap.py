@@ -7,7 +7,6 @@ from typing import cast
 
 from pierhead.address import ListenSpec
 from pierhead.context import Transport
-from pierhead.endpoint import Reloaded
 from pierhead.errors import ListenError
 from pierhead.listener.base import DatagramListener, Listener, StreamListener
 from pierhead.listener.proxy import ProxyListener
@@ -15,6 +14,7 @@ from pierhead.listener.proxy_datagram import ProxyDatagramListener
 from pierhead.listener.proxy_trust import rules_for
 from pierhead.listener.tls import TlsListener
 from pierhead.listener.tls_context import TlsContexts, load_contexts
+from pierhead.reload import Reloaded
 
 __all__ = ["certificate_reader", "unwrapped", "wrap_all"]
 

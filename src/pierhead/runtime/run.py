@@ -22,7 +22,6 @@ from typing import Any, TextIO, TypeVar, cast
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferSource
 from pierhead.clock import Clock
-from pierhead.endpoint import Application, Endpoint
 from pierhead.errors import PierheadError, UsageError
 from pierhead.failure_log import OnError
 from pierhead.listener.base import Listener
@@ -31,6 +30,7 @@ from pierhead.runtime.early import StoppedEarly
 from pierhead.runtime.say import say
 from pierhead.runtime.signals import Signals
 from pierhead.runtime.stop import Serving
+from pierhead.server.endpoint import Application, Endpoint
 from pierhead.server.server import Server
 
 __all__ = ["event_loop_runner", "importing", "run", "serve_until_signal"]

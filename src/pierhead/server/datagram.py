@@ -20,7 +20,6 @@ from typing import Any
 from pierhead.admission import Admission, Answer, Drop
 from pierhead.clock import Clock
 from pierhead.context import Context, Peer, Transport, Via
-from pierhead.endpoint import FrameHandler
 from pierhead.errors import Overloaded, RequestLost, UsageError
 from pierhead.failure_log import FailureLog, OnError
 from pierhead.listener.base import Claiming, Datagram, DatagramListener, ReplyTo
@@ -34,6 +33,7 @@ from pierhead.server.options import ServerOptions
 from pierhead.server.request import Request, RequestCounters, Requests
 from pierhead.server.tasks import EagerTasks
 from pierhead.server.unsent import Unsent, is_full
+from pierhead.service import FrameHandler
 
 __all__ = ["DatagramServer"]
 

@@ -28,13 +28,14 @@ from typing import cast
 from pierhead.admission import Answer
 from pierhead.codec.base import Framing, Order, check_framing
 from pierhead.context import Context
-from pierhead.endpoint import FrameHandler, StreamHandler
 from pierhead.errors import FramingError, Overloaded, UsageError
 from pierhead.server.connection import ConnectionScope, Standing
+from pierhead.server.endpoint import StreamHandler
 from pierhead.server.incoming import Incoming
 from pierhead.server.outgoing import Outgoing
 from pierhead.server.request import Requests
 from pierhead.server.turn import Turn
+from pierhead.service import FrameHandler
 
 __all__ = ["FramedConnection", "framed"]
 
@@ -56,8 +57,7 @@ class _State(Enum):
     CLOSED = "nothing left to do but to be told so"
 
 
-# Looking a member up in its class is expensive on Python 3.11.
-_OPEN, _FINISHING, _LINGERING, _CLOSED = _State
+_OPEN, _FINISHING, _LINGERING, _CLOSED = _State  # a member's look-up is slow on Python 3.11
 
 
 class FramedConnection(asyncio.BufferedProtocol):
@@ -298,7 +298,6 @@ class FramedConnection(asyncio.BufferedProtocol):
         self.scope.budget.wait(self._go_on, has_had_a_share=self._has_had_a_share)
 
     def _go_on(self) -> None:
-        """Others have had their turn."""
         self._rests = False
         self._advance()
 
@@ -360,9 +359,8 @@ class FramedConnection(asyncio.BufferedProtocol):
                     if isinstance(verdict, Answer):
                         self._answer_at_once(verdict.frame)
                     return True
-            if self._answer_now is None:
-                return False
-            ready = self._answer_now(frame, scope.peer, scope.via)
+            answer_now = self._answer_now
+            ready = None if answer_now is None else answer_now(frame, scope.peer, scope.via)
             if ready is None:
                 return False
             self._answer_at_once(ready, is_ready=True)
@@ -390,9 +388,10 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def _refuse_stream(self, error: FramingError) -> None:
         """Answer a stream that cannot be cut any further with one last refusal."""
-        self.scope.counters.dropped("framing")
-        self.scope.failures.note(error, "framing", self.scope.peer)
-        refusal = self._requests.refusal(error, b"", self.scope.peer)
+        scope = self.scope
+        scope.counters.dropped("framing")
+        scope.failures.note(error, "framing", scope.peer)
+        refusal = self._requests.refusal(error, b"", scope.peer)
         self._incoming.clear()
         if refusal is not None:
             self._answer_at_once(refusal)
@@ -438,14 +437,21 @@ class FramedConnection(asyncio.BufferedProtocol):
                     self._break_off()
                     break
                 if oldest.has_commands:
-                    oldest.apply(self)
+                    self._obey(oldest)
             if self._turns:
                 self._release(self._turns[0])
         else:
             self._outgoing.answered += turn.is_answered
             if turn.has_commands:
-                turn.apply(self)
+                self._obey(turn)
         self._schedule_flush()
+
+    def _obey(self, turn: Turn) -> None:
+        """Let the two commands of a service take effect."""
+        if turn.new_idle_timeout is not None:
+            self.idle_timeout = turn.new_idle_timeout
+        if turn.close_for:
+            self.finish(turn.close_for)
 
     def lost(self, turn: Turn, reason: str) -> None:
         """A request will not be answered."""
@@ -478,7 +484,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             turn.ready.set_result(None)
 
     def _schedule_flush(self) -> None:
-        if not self._flush_due and not self._advancing:
+        if not (self._flush_due or self._advancing):
             self._flush_due = True
             self._loop.call_soon(self._flush)
 
@@ -486,10 +492,9 @@ class FramedConnection(asyncio.BufferedProtocol):
         """Write everything that became ready in this turn of the loop, in one piece."""
         self._flush_due = False
         self._last_active = self.scope.clock.monotonic()
-        if self._state is _CLOSED:
-            return
-        self._outgoing.write(self._transport)
-        self._advance()
+        if self._state is not _CLOSED:
+            self._outgoing.write(self._transport)
+            self._advance()
 
     def _advance(self) -> None:
         """Go on with whatever the last change made possible."""
@@ -543,19 +548,14 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._state = _CLOSED
         self._transport.close()
 
-    # -- reading and deadlines -----------------------------------------------------------------
-
     def _steer_reading(self) -> None:
         """Read while there is room for what may come, and only then."""
         if self._state is not _OPEN:
             return
         load = len(self._turns) if self._in_order else len(self._running)
         has_room = load < self.scope.options.max_requests_per_connection
-        if (
-            has_room
-            and self._outgoing.is_writable
-            and not (self._rests or self._incoming.is_held_up)
-        ):
+        is_held_up = self._rests or self._incoming.is_held_up
+        if has_room and self._outgoing.is_writable and not is_held_up:
             self._resume_reading()
         else:
             self._pause_reading()

@@ -14,9 +14,9 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Any, Protocol, cast
 
-from pierhead.endpoint import StreamHandler
 from pierhead.listener.hand_over import hand_over
 from pierhead.server.connection import ConnectionScope, Standing
+from pierhead.server.endpoint import StreamHandler
 from pierhead.server.hosted_transport import HostedTransport
 from pierhead.server.write_deadline import WriteDeadline
 
@@ -264,6 +264,15 @@ class HostedConnection(asyncio.Protocol):
         self._linger_until = self._scope.clock.monotonic() + linger
         if self._is_paused or self._left_out > _MOST_LEFT_OUT:
             transport.resume_reading()
+
+    @property
+    def protocol(self) -> asyncio.BaseProtocol:
+        """The guest's protocol in charge; it may put another in its place."""
+        return self.guest.protocol
+
+    @protocol.setter
+    def protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.guest.protocol = protocol
 
     @property
     def is_lingering(self) -> bool:

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
-if TYPE_CHECKING:
-    from pierhead.server.connection import ConnectionScope
-    from pierhead.server.hosted import HostedConnection
+from pierhead.server.connection import ConnectionScope
 
 __all__ = ["HostedTransport"]
+
+
+class _Host(Protocol):
+    """The connection behind the transport."""
+
+    protocol: asyncio.BaseProtocol  # the guest's, in charge
+
+    @property
+    def is_lingering(self) -> bool: ...
+
+    def pause_reading(self, is_paused: bool) -> None: ...
+
+    def read_on(self) -> None: ...
+
+    def write(self, data: bytes | bytearray | memoryview) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class HostedTransport(asyncio.Transport):
@@ -25,9 +40,7 @@ class HostedTransport(asyncio.Transport):
     - ``peer`` and ``via``: the `Peer` and the `Via` of the connection.
     """
 
-    def __init__(
-        self, host: HostedConnection, base: asyncio.Transport, scope: ConnectionScope
-    ) -> None:
+    def __init__(self, host: _Host, base: asyncio.Transport, scope: ConnectionScope) -> None:
         super().__init__()
         self._host = host
         self._base = base
@@ -55,11 +68,11 @@ class HostedTransport(asyncio.Transport):
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Put another protocol in charge: an upgrade, say to WebSocket."""
-        self._host.guest.protocol = protocol
+        self._host.protocol = protocol
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         """Return the protocol in charge, which is not the host."""
-        return self._host.guest.protocol
+        return self._host.protocol
 
     def is_reading(self) -> bool:
         """Tell whether the protocol gets what arrives."""

@@ -24,7 +24,6 @@ from types import CoroutineType
 from typing import Any, Generic, Protocol, TypeVar
 
 from pierhead.context import Context, Peer
-from pierhead.endpoint import FrameHandler
 from pierhead.errors import (
     DecodeError,
     Overloaded,
@@ -37,7 +36,7 @@ from pierhead.failure_log import FailureLog
 from pierhead.metrics import Metric
 from pierhead.server.suspended import Suspended
 from pierhead.server.tasks import EagerTasks
-from pierhead.service import is_many
+from pierhead.service import FrameHandler, is_many
 
 __all__ = ["Owner", "Request", "RequestCounters", "Requests"]
 

@@ -10,9 +10,10 @@ import errno
 from collections import deque
 
 from pierhead.codec.base import Order
-from pierhead.endpoint import FrameHandler, StreamHandler
 from pierhead.server.connection import ConnectionScope
+from pierhead.server.endpoint import StreamHandler
 from pierhead.server.framed import FramedConnection
+from pierhead.service import FrameHandler
 
 __all__ = ["PacketConnection", "packets"]
 

@@ -9,8 +9,8 @@ from pierhead.admission import Admission
 from pierhead.codec.base import WireFormat
 from pierhead.codec.octets import Octets
 from pierhead.coding import coded, in_frame_layers
-from pierhead.endpoint import Endpoint
 from pierhead.errors import UsageError
+from pierhead.server.endpoint import Endpoint
 from pierhead.server.framed import framed
 from pierhead.service import Middleware, ServiceFunction
 

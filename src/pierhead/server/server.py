@@ -21,7 +21,6 @@ from pierhead.admission import ConnectionAdmission, allow_accounts, in_order
 from pierhead.buffer import BufferPool, BufferSource
 from pierhead.clock import Clock, SystemClock
 from pierhead.context import Transport
-from pierhead.endpoint import Application, Endpoint, Reloaded
 from pierhead.errors import ListenError, PierheadError, UsageError
 from pierhead.failure_log import OnError
 from pierhead.listener.base import (
@@ -36,8 +35,10 @@ from pierhead.listener.open import Group, open_all
 from pierhead.listener.systemd import report_unclaimed
 from pierhead.listener.wrap import certificate_reader, unwrapped
 from pierhead.metrics import Metrics
+from pierhead.reload import Reloaded
 from pierhead.server.at_address import AtAddress
 from pierhead.server.datagram import DatagramServer
+from pierhead.server.endpoint import Application, Endpoint
 from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.lost import LostRequests
 from pierhead.server.options import ServerOptions

@@ -20,7 +20,6 @@ from pierhead.admission import Admission, ConnectionAdmission
 from pierhead.buffer import BufferSource
 from pierhead.clock import Clock
 from pierhead.context import Credentials, Peer, Via
-from pierhead.endpoint import StreamHandler
 from pierhead.errors import HandshakeError, RequestLost, TimedOut
 from pierhead.failure_log import FailureLog, OnError
 from pierhead.listener.base import (
@@ -36,6 +35,7 @@ from pierhead.listener.base import (
 from pierhead.metrics import Metrics
 from pierhead.server.at_address import AtAddress
 from pierhead.server.connection import ConnectionScope, ServedConnection, Standing
+from pierhead.server.endpoint import StreamHandler
 from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.lost import Lost
 from pierhead.server.metered import ConnectionCounters, watch_load

@@ -25,8 +25,8 @@ import pytest
 
 if TYPE_CHECKING:
     from pierhead.address import ListenSpec
-    from pierhead.endpoint import Application, Endpoint
     from pierhead.listener.memory import Network
+    from pierhead.server.endpoint import Application, Endpoint
     from pierhead.server.server import Server
     from pierhead.testing.clock import HeldClock
 

@@ -181,7 +181,7 @@ SLOW_START = """
 import asyncio, sys
 from contextlib import asynccontextmanager
 from pierhead import run
-from pierhead.endpoint import Application
+from pierhead.server.endpoint import Application
 from pierhead.protocols import lines
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ PROGRAM = """
 import asyncio, sys, time
 from contextlib import asynccontextmanager
 from pierhead import run
-from pierhead.endpoint import Application
+from pierhead.server.endpoint import Application
 from pierhead.protocols import lines
 
 {code}

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from pierhead.codec import Lines
 from pierhead.codec.base import Order, WireFormat
-from pierhead.endpoint import FrameHandler
 from pierhead.errors import DecodeError, PierheadError
 from pierhead.metrics import Metrics
 from pierhead.server.datagram import DatagramServer
@@ -25,6 +24,7 @@ from pierhead.server.seqpacket import packets
 from pierhead.server.serve import serve
 from pierhead.server.server import Server
 from pierhead.server.tasks import EagerTasks
+from pierhead.service import FrameHandler
 
 
 class Octets:

@@ -10,12 +10,12 @@ import pytest
 from fakes import FakeDatagramListener, HandClock, settle  # type: ignore[import-not-found]
 
 from pierhead.admission import Answer, Drop
-from pierhead.endpoint import FrameHandler
 from pierhead.metrics import Metrics
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
 from pierhead.server.tasks import EagerTasks
+from pierhead.service import FrameHandler
 
 
 class Bench:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from pierhead import Server, serve
-from pierhead.endpoint import Endpoint
 from pierhead.protocols import dns, lines
 from pierhead.protocols.dns.services.zones import ZoneService
 from pierhead.protocols.dns.zone.master_file import parse_zone
 from pierhead.protocols.dns.zone.zone import Zones
+from pierhead.server.endpoint import Endpoint
 from pierhead.testing import call
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "stats.py"

@@ -12,10 +12,10 @@ from pierhead.admission import Answer, Drop
 from pierhead.buffer import BufferPool
 from pierhead.codec import LengthPrefixed, Lines
 from pierhead.codec.base import Order
-from pierhead.endpoint import FrameHandler
 from pierhead.errors import DecodeError, FramingError, Overloaded, ServiceFailed, TimedOut
 from pierhead.server.framed import framed
 from pierhead.server.read_buffer import ReadBuffer
+from pierhead.service import FrameHandler
 
 
 def refuse(error: Exception, frame: bytes) -> bytes:

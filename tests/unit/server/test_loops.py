@@ -15,7 +15,6 @@ from pierhead import Server, raw
 from pierhead.client.dial import dial_datagram
 from pierhead.codec.proxy_header import ProxyHeader, encode_v2
 from pierhead.context import Peer
-from pierhead.endpoint import FrameHandler
 from pierhead.listener.memory import Network
 from pierhead.metrics import Metrics
 from pierhead.protocols import lines
@@ -23,6 +22,7 @@ from pierhead.server.datagram import DatagramServer
 from pierhead.server.loops import OwnAddresses, Reflections
 from pierhead.server.options import ServerOptions
 from pierhead.server.tasks import EagerTasks
+from pierhead.service import FrameHandler
 
 
 def sockaddr(host: str, port: int) -> bytes:

@@ -16,8 +16,8 @@ import trustme
 
 from pierhead.adapters import protocol, streams
 from pierhead.client.dial import dial_stream
-from pierhead.endpoint import Endpoint
 from pierhead.protocols import lines
+from pierhead.server.endpoint import Endpoint
 from pierhead.server.server import Server
 
 MANY = 15

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from pierhead import Application, Server
-from pierhead.endpoint import Reloaded
 from pierhead.errors import ConfigError, UsageError
 from pierhead.protocols import dns, lines
+from pierhead.reload import Reloaded
 
 ZONE = "@ 300 SOA ns h {serial} 2 3 4 5\n@ 300 NS ns\nns 300 A 192.0.2.{last}\n"
 

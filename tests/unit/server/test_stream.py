@@ -14,7 +14,6 @@ from pierhead.admission import Drop
 from pierhead.buffer import BufferPool
 from pierhead.codec import Lines
 from pierhead.context import Peer, Transport
-from pierhead.endpoint import FrameHandler
 from pierhead.listener.base import Arrival, OutOfDescriptors
 from pierhead.metrics import Metrics
 from pierhead.server.frame_budget import FrameBudget
@@ -23,6 +22,7 @@ from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
 from pierhead.server.stream import StreamServer
 from pierhead.server.tasks import EagerTasks
+from pierhead.service import FrameHandler
 
 
 class FakeAccepted:

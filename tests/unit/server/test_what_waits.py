@@ -17,11 +17,11 @@ from fakes import Bench, settle
 
 from pierhead.codec import Lines
 from pierhead.codec.base import Order, WireFormat
-from pierhead.endpoint import FrameHandler
 from pierhead.server.framed import framed
 from pierhead.server.seqpacket import packets
 from pierhead.server.serve import serve
 from pierhead.server.server import Server
+from pierhead.service import FrameHandler
 
 LIMIT = 65_536
 ANSWER = b"x" * 60_000

@@ -10,7 +10,6 @@ from pierhead.codec import LengthPrefixed
 from pierhead.codec.base import Order
 from pierhead.coding import blamed_on_service, coded, in_frame_layers
 from pierhead.context import Context
-from pierhead.endpoint import Endpoint, FrameHandler
 from pierhead.errors import PeerError
 from pierhead.protocols.dns.admission import check_header
 from pierhead.protocols.dns.codec import MAX_UDP_PAYLOAD, DatagramCodec, StreamCodec
@@ -18,8 +17,9 @@ from pierhead.protocols.dns.middleware import ExtendedErrors, RateLimit
 from pierhead.protocols.dns.ready import MAX_READY_ANSWERS, MAX_READY_BYTES, ReadyAnswers
 from pierhead.protocols.dns.stacking import Stack, standard
 from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.server.endpoint import Endpoint
 from pierhead.server.framed import framed
-from pierhead.service import Middleware, ServiceFunction
+from pierhead.service import FrameHandler, Middleware, ServiceFunction
 from pierhead.service import Reply as AnyReply
 
 __all__ = ["serve"]

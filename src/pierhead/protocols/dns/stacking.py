@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from pierhead.context import Context
-from pierhead.endpoint import Reloaded
 from pierhead.errors import UsageError
 from pierhead.protocols.dns import middleware
 from pierhead.protocols.dns.middleware.layer import Layer, combine
 from pierhead.protocols.dns.services.chaos import Chaos
 from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.reload import Reloaded
 from pierhead.service import Middleware, Service, ServiceFunction, as_service, from_layer
 from pierhead.service import Reply as AnyReply
 

@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from pierhead.context import Context
-from pierhead.endpoint import FrameHandler
 from pierhead.errors import Overloaded
-from pierhead.service import Reply, is_many
+from pierhead.service import FrameHandler, Reply, is_many
 
 __all__ = ["each_line"]
 

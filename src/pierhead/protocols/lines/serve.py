@@ -11,9 +11,9 @@ from pierhead.codec import Lines
 from pierhead.codec.base import Order, WireFormat
 from pierhead.coding import coded, in_frame_layers
 from pierhead.context import Context, Peer, Via
-from pierhead.endpoint import Endpoint
 from pierhead.protocols.lines.datagram import each_line
 from pierhead.protocols.lines.wire import Bytes, Text
+from pierhead.server.endpoint import Endpoint
 from pierhead.server.serve import serve as serve_format
 from pierhead.service import Middleware, ServiceFunction
 

@@ -17,13 +17,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeAlias, TypeVar
 
 from pierhead.context import Context
-from pierhead.endpoint import Reloaded
 from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.name import ROOT, from_text, key, to_text
 from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
+from pierhead.reload import Reloaded
 from pierhead.service import Service, ServiceFunction, as_service
 
 __all__ = ["Router"]

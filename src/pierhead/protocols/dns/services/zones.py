@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 from pierhead.context import Context
-from pierhead.endpoint import Reloaded
 from pierhead.errors import ConfigError, Fault, PierheadError, UsageError
 from pierhead.protocols.dns.services.zone_reading import (
     STANDARD_INPUT,
@@ -31,6 +30,7 @@ from pierhead.protocols.dns.zone.lookup import lookup
 from pierhead.protocols.dns.zone.master_file import parse_zone
 from pierhead.protocols.dns.zone.targets import Reference
 from pierhead.protocols.dns.zone.zone import Zone, Zones
+from pierhead.reload import Reloaded
 
 __all__ = ["ZoneFile", "ZoneService", "find_zone_files", "load_zones", "zones"]
 

@@ -10,41 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pierhead.admission import Admission
-from pierhead.context import Peer, Via
-from pierhead.errors import PierheadError
-from pierhead.service import Service
+from pierhead.reload import Reloaded
+from pierhead.server.connection import ConnectionScope, ServedConnection
+from pierhead.service import FrameHandler
 
-if TYPE_CHECKING:
-    from pierhead.server.connection import ConnectionScope, ServedConnection
-
-__all__ = ["Application", "Endpoint", "FrameHandler", "Reloaded", "StreamHandler"]
-
-
-@dataclass(frozen=True, slots=True)
-class FrameHandler:
-    """How one frame is answered.
-
-    Attributes:
-        service: takes a frame, gives a frame, silence or many frames.
-        reject: the protocol's own refusal of a frame, asked after decoding, the service, a
-            deadline or a limit failed; None for silence.
-        answer_now: a ready answer, asked after admission and before decoding; None where there
-            is none. It must be quick, never block, and agree with the service.
-        reflects: whether a reply is its request, so that two such services can be made to talk to
-            each other for ever: see `pierhead.server.loops`.
-        withholds: asked, with the peer and the failure, before ``reject`` and before the answer of
-            an admission check (then there is no failure): whether nothing is sent, since this
-            peer has had enough of them; None where everything is.
-    """
-
-    service: Service[bytes, bytes]
-    reject: Callable[[PierheadError, bytes], bytes | None] | None = None
-    answer_now: Callable[[bytes, Peer, Via], bytes | None] | None = None
-    reflects: bool = False
-    withholds: Callable[[Peer, PierheadError | None], bool] | None = None
+__all__ = ["Application", "Endpoint", "StreamHandler"]
 
 
 class StreamHandler(Protocol):
@@ -53,19 +26,6 @@ class StreamHandler(Protocol):
     def __call__(self, scope: ConnectionScope, /) -> ServedConnection:
         """Return the protocol object that serves this connection until it ends."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Reloaded:
-    """What was read again and is not in force yet.
-
-    Attributes:
-        commit: puts it in force; called in the event loop, must be quick and must not fail.
-        changes: what is different then, a line for each, for people.
-    """
-
-    commit: Callable[[], None]
-    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,27 @@
+"""What answers: a service of messages or of frames, and what may be put around it."""
+
+from pierhead.service.base import (
+    Middleware,
+    Reply,
+    Service,
+    ServiceFunction,
+    as_service,
+    blocking,
+    from_layer,
+    is_many,
+    stack,
+)
+from pierhead.service.handler import FrameHandler
+
+__all__ = [
+    "FrameHandler",
+    "Middleware",
+    "Reply",
+    "Service",
+    "ServiceFunction",
+    "as_service",
+    "blocking",
+    "from_layer",
+    "is_many",
+    "stack",
+]

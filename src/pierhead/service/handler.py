@@ -1,0 +1,36 @@
+"""How one frame is answered: all that servers know of a protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pierhead.context import Peer, Via
+from pierhead.errors import PierheadError
+from pierhead.service.base import Service
+
+__all__ = ["FrameHandler"]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHandler:
+    """How one frame is answered.
+
+    Attributes:
+        service: takes a frame, gives a frame, silence or many frames.
+        reject: the protocol's own refusal of a frame, asked after decoding, the service, a
+            deadline or a limit failed; None for silence.
+        answer_now: a ready answer, asked after admission and before decoding; None where there
+            is none. It must be quick, never block, and agree with the service.
+        reflects: whether a reply is its request, so that two such services can be made to talk to
+            each other for ever: see `pierhead.server.loops`.
+        withholds: asked, with the peer and the failure, before ``reject`` and before the answer of
+            an admission check (then there is no failure): whether nothing is sent, since this
+            peer has had enough of them; None where everything is.
+    """
+
+    service: Service[bytes, bytes]
+    reject: Callable[[PierheadError, bytes], bytes | None] | None = None
+    answer_now: Callable[[bytes, Peer, Via], bytes | None] | None = None
+    reflects: bool = False
+    withholds: Callable[[Peer, PierheadError | None], bool] | None = None
