@@ -52,6 +52,10 @@ OPTIONS_INTRODUCTION = """\
 
 Times are whole numbers with `ms`, `s` or `m`, sizes have `B`, `KiB` or `MiB`. An option exists
 wherever its address does, unless systems are named. Those that would have no effect are refused.
+
+The table says which part of a server applies an option, and when a change of it can take effect
+while the server runs: at once, for new connections, or with a new listener, for which the address
+is bound again.
 """
 
 
@@ -170,6 +174,8 @@ def page() -> str:
     parts += ["## Wrappers\n", "Written in the order in which they stand on the wire.\n"]
     parts.append("".join(f"- `{name}+`: {meaning}\n" for name, meaning in WRAPPERS.items()))
     parts += [*_forms(WRAPPED), OPTIONS_INTRODUCTION]
+    head = ["| option | applied by | a change takes effect |", "|---|---|---|"]
+    parts.append("\n".join([*head, *map(_row, OPTIONS), ""]))
     parts += ["\n".join(_option(option)) for option in OPTIONS]
     parts.append(_FEATURES_INTRODUCTION)
     for title, features in FEATURES.items():
@@ -213,10 +219,19 @@ def _forms(forms: tuple[Form, ...]) -> Iterator[str]:
     yield ""
 
 
-def _option(option: Option) -> Iterator[str]:
+def _row(option: Option) -> str:
+    layers = ", and ".join(layer.value for layer in option.applied_by)
+    return f"| {_title(option)} | {layers} | {option.effect.value} |"
+
+
+def _title(option: Option) -> str:
     several = [one for one in OPTIONS if one.key == option.key]
     of = f" of {', '.join(sorted(option.schemes))}" if len(several) > 1 else ""
-    yield f"### `{option.key}`{of}\n\n{_capital(option.meaning)}.\n"
+    return f"`{option.key}`{of}"
+
+
+def _option(option: Option) -> Iterator[str]:
+    yield f"### {_title(option)}\n\n{_capital(option.meaning)}.\n"
     yield f"- example: `{option.example}`"
     yield f"- value: {_value(option)}"
     yield f"- default: {_default(option)}"

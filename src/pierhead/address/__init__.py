@@ -31,8 +31,8 @@ from pierhead.address.forms import (
     VsockAddress,
 )
 from pierhead.address.json_schema import address_schema, text_schema
-from pierhead.address.option_table import OPTIONS, Option
 from pierhead.address.options import SocketOptions
+from pierhead.address.registry import OPTIONS, Option
 from pierhead.address.schemes import SCHEMES, WRAPPERS, Kind
 from pierhead.address.spec import ListenSpec, ShortForm
 from pierhead.address.values import KeepaliveTimes, Value

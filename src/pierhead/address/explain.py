@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 
 from pierhead.address.forms import AbstractAddress, InetAddress, UnixAddress
-from pierhead.address.option_table import OPTIONS_BY_KEY, Option
+from pierhead.address.registry import OPTIONS_BY_KEY, Option
 from pierhead.address.rules import why_not
 from pierhead.address.schemes import LINUX, SCHEMES, WRAPPERS, is_available
 from pierhead.address.spec import ListenSpec

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pierhead.address.option_table import OPTIONS, Option
 from pierhead.address.options import SocketOptions
+from pierhead.address.registry import OPTIONS, Option
 from pierhead.address.rules import why_not
 from pierhead.address.spec import ListenSpec
 from pierhead.address.text import Piece

@@ -34,8 +34,8 @@ from pierhead.address.forms import (
     VsockAddress,
 )
 from pierhead.address.host import canonical_host, read_host_and_ports
-from pierhead.address.option_table import OPTIONS_BY_KEY, Option
 from pierhead.address.options import SocketOptions, collect, read_options
+from pierhead.address.registry import OPTIONS_BY_KEY, Option
 from pierhead.address.rules import why_not
 from pierhead.address.schemes import SCHEMES, WRAPPERS
 from pierhead.address.text import Piece, nearest

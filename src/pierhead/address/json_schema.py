@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from pierhead.address.accounts import Accounts
 from pierhead.address.option import Option
-from pierhead.address.option_table import OPTIONS_BY_KEY
+from pierhead.address.registry import OPTIONS_BY_KEY
 from pierhead.address.schemes import SCHEMES
 from pierhead.address.table import ADDRESS, NESTED, takes_several
 from pierhead.address.text import LONGEST_TEXT

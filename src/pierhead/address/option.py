@@ -3,10 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from pierhead.address.values import Value, ValueType
 
-__all__ = ["Option"]
+__all__ = ["AppliedBy", "Effect", "Option"]
+
+
+class AppliedBy(Enum):
+    """Which layer does what an option says; the value is what the documentation calls it."""
+
+    ADDRESS = "the address itself, when it is read"
+    SOCKET = "the socket, before it is bound"
+    BIND = "binding and listening"
+    PATH = "the file of the socket"
+    ADOPT = "taking over what was passed"
+    MEMORY = "the memory network"
+    TLS = "TLS"
+    QUIC = "QUIC"
+    PROXY = "the PROXY protocol"
+    ACCEPT = "accepting"
+    ADMISSION = "admission"
+    SERVER = "the server"
+
+
+class Effect(Enum):
+    """When a change of an option takes effect while the server runs, the earliest first."""
+
+    AT_ONCE = "at once"
+    NEW_CONNECTIONS = "for new connections; on datagrams at once"
+    NEW_LISTENER = "with a new listener"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +49,9 @@ class Option:
         schemes, wrappers: what the option is for; one of them has to be there.
         abstract: True for abstract names only, False for paths only, None for either.
         platforms: beginnings of ``sys.platform``; empty for everywhere.
+        applied_by: the layers that read it, each by its view in `pierhead.address.views`.
+        effect: when a change takes effect, as far as the system allows.
+        limit: the limit of the server that it sets for its listener alone; empty for none.
         example: the option as it may be written.
         flag: the flag of tokio-listener's command line that means the same.
         flag_value: what that flag stands for; None where it takes a value.
@@ -39,6 +68,9 @@ class Option:
     wrappers: frozenset[str] = frozenset()
     abstract: bool | None = None
     platforms: tuple[str, ...] = ()
+    applied_by: tuple[AppliedBy, ...]
+    effect: Effect
+    limit: str = ""
     example: str
     flag: str = ""
     flag_value: Value | None = None

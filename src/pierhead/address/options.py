@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
-from pierhead.address.option_table import OPTIONS_BY_KEY, Option
+from pierhead.address.registry import OPTIONS_BY_KEY, Option
 from pierhead.address.text import Piece, nearest
 from pierhead.address.values import Value
 from pierhead.errors import AddressError, UsageError

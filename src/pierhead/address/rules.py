@@ -15,8 +15,8 @@ from pierhead.address.forms import (
     InetdAddress,
     ListenAddress,
 )
-from pierhead.address.option_table import OPTIONS_BY_KEY, Option
 from pierhead.address.options import SocketOptions, is_accepted
+from pierhead.address.registry import OPTIONS_BY_KEY, Option
 from pierhead.address.schemes import SHORT_FORM_SCHEMES, Kind
 
 __all__ = ["Conflict", "conflicts", "kind_of", "lacking", "why_not"]

@@ -13,9 +13,12 @@ from typing import Literal, TypeAlias
 
 __all__ = [
     "LINUX",
+    "PASSED_SCHEMES",
     "POSIX",
     "SCHEMES",
     "SHORT_FORM_SCHEMES",
+    "UNIX_SCHEMES",
+    "VSOCK_SCHEMES",
     "WRAPPERS",
     "Kind",
     "Scheme",
@@ -78,6 +81,11 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
         )
     }
 )
+
+#: The schemes of the Unix domain, those of sockets that are passed, and those of vsock.
+UNIX_SCHEMES = frozenset({"unix", "unixgram", "unixseq"})
+PASSED_SCHEMES = frozenset({"fd", "sd", "launchd"})
+VSOCK_SCHEMES = frozenset({"vsock", "vsockseq"})
 
 #: What an address without scheme may turn out to be.
 SHORT_FORM_SCHEMES = ("tcp", "udp")

@@ -22,8 +22,8 @@ from typing import TypeAlias, TypeGuard, cast
 from pierhead.address.accounts import Accounts
 from pierhead.address.forms import AbstractAddress, ListenAddress
 from pierhead.address.grammar import Parts, read, row_for
-from pierhead.address.option_table import OPTIONS_BY_KEY, Option
 from pierhead.address.options import SocketOptions, known_key, row_of_value
+from pierhead.address.registry import OPTIONS_BY_KEY, Option
 from pierhead.address.rules import Conflict, conflicts
 from pierhead.address.text import Piece, nearest
 from pierhead.address.values import Networks, Permissions, Protocols, Ratio, Value, Whole

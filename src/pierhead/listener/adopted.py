@@ -20,7 +20,7 @@ from pierhead.address import (
     UnixAddress,
     VsockAddress,
 )
-from pierhead.address.option_table import OPTIONS_BY_KEY
+from pierhead.address.registry import OPTIONS_BY_KEY
 from pierhead.buffer import BufferSource
 from pierhead.context import Transport
 from pierhead.errors import ListenError, Overloaded

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pierhead.address import ListenSpec
-from pierhead.address.option_table import OPTIONS_BY_KEY
+from pierhead.address.registry import OPTIONS_BY_KEY
 from pierhead.errors import ListenError
 from pierhead.listener.control import ask_ecn, ask_gro
 

@@ -21,7 +21,7 @@ import pytest
 from every_place import UNIX_KINDS
 
 from pierhead.address import ListenSpec
-from pierhead.address.option_table import OPTIONS
+from pierhead.address.registry import OPTIONS, AppliedBy, Effect
 from pierhead.errors import ListenError
 from pierhead.listener import inet, socket_option, vsock
 from pierhead.listener.open import open_all
@@ -266,6 +266,38 @@ async def test_fast_open_that_the_system_forbids_is_a_warning(
     assert "fastopen has no effect" in warning.getMessage()
     assert "sysctl net.ipv4.tcp_fastopen=3" in warning.getMessage()
     assert listener.local.startswith("tcp:")
+
+
+SOCKET_ROWS = [row for row in OPTIONS if AppliedBy.SOCKET in row.applied_by]
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in SOCKET_ROWS if row.effect is Effect.NEW_CONNECTIONS], ids=lambda r: r.key
+)
+async def test_a_change_on_a_listening_socket_reaches_the_next_connection(places, row):
+    if "tcp" not in row.schemes:
+        pytest.skip("an option of datagrams: the socket is the only one")
+    expected = [*ON_CONNECTIONS.get(row.key, ("", []))[1], *ON_SOCKETS.get(row.key, ())[1:2]]
+    option = {**ON_CONNECTIONS, **ON_SOCKETS}[row.key][0]
+    (listener,) = await places.open("tcp", "nodelay=on")
+    own = places.own_socket(listener)
+    try:
+        socket_option.apply_options(own, ListenSpec.parse(f"tcp:127.0.0.1:0?{option}"), {})
+    except PermissionError:
+        pytest.skip("only root may")
+    on_both = ("defer-accept", "fastopen")  # what they do is over once a connection is accepted
+    one = own if row.key in on_both else await places.served_socket(listener)
+    assert [one.getsockopt(level, number) for level, number, _ in expected] == [
+        value for *_, value in expected
+    ]
+
+
+async def test_a_change_of_the_backlog_is_in_force_at_once(places):
+    (listener,) = await places.open("tcp", "backlog=7")
+    own = places.own_socket(listener)
+    own.listen(9)
+    info = own.getsockopt(TCP, socket.TCP_INFO, 64)
+    assert struct.unpack_from("=I", info, 28) == (9,)
 
 
 @proves(*pairs("reuseaddr", "tcp", "udp"))

@@ -12,7 +12,7 @@ import inheriting
 import pytest
 
 from pierhead.address import ListenSpec
-from pierhead.address.option_table import OPTIONS
+from pierhead.address.registry import OPTIONS
 from pierhead.errors import AddressError, ListenError, UsageError
 from pierhead.listener import sockets as opening
 from pierhead.listener.listener_set import ListenerSet

@@ -1,60 +1,56 @@
-"""Every option of an address, in one table.
-
-The grammar and the explanations are driven by `OPTIONS`; what
-an option does to a socket is the listener's business. A key may stand in two rows when it means
-different things on different schemes (``mode``).
-"""
+"""The options of every address, of connections, and of what has an IP address."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
-from pierhead.address.accounts import Accounts
-from pierhead.address.option import Option
-from pierhead.address.schemes import LINUX, POSIX, SCHEMES
+from pierhead.address.option import AppliedBy, Effect, Option
+from pierhead.address.schemes import (
+    LINUX,
+    PASSED_SCHEMES,
+    POSIX,
+    SCHEMES,
+    VSOCK_SCHEMES,
+)
 from pierhead.address.values import (
-    Account,
     Choice,
     Duration,
     Flag,
     Keepalive,
     KeepaliveMilliseconds,
-    Permissions,
-    Ratio,
     Size,
     Text,
     Whole,
 )
-from pierhead.address.wrapper_options import PROXY_OPTIONS, TLS_OPTIONS
 
-__all__ = ["OPTIONS", "OPTIONS_BY_KEY", "Option"]
-
+__all__ = [
+    "CONNECTION_OPTIONS",
+    "GENERAL_OPTIONS",
+    "INET_OPTIONS",
+    "TCP_OPTIONS",
+    "UDP_OPTIONS",
+]
 
 _ALL = frozenset(SCHEMES)
 _TCP = frozenset({"tcp"})
 _INET = frozenset({"tcp", "udp", "quic"})
 _UDP = frozenset({"udp"})
-_UNIX = frozenset({"unix", "unixgram", "unixseq"})
-_PASSED = frozenset({"fd", "sd", "launchd"})
-_VOUCHED = frozenset({"unix", "unixseq"}) | _PASSED | {"inetd"}
-_TCP_OR_PASSED = _TCP | _PASSED | {"inetd"}
+_TCP_OR_PASSED = _TCP | PASSED_SCHEMES | {"inetd"}
 _LISTENING = frozenset({"tcp", "unix", "unixseq", "vsock", "vsockseq"})
-_ACCEPTING = _LISTENING | _PASSED | {"mem"}
+_ACCEPTING = _LISTENING | PASSED_SCHEMES | {"mem"}
 _CONNECTED = _ACCEPTING | {"quic", "inetd"}
 _KERNEL = _ALL - {"mem", "memgram"}
-_VSOCK = frozenset({"vsock", "vsockseq"})
 _QUIC = frozenset({"quic"})
 _TLS = frozenset({"tls"})
 _SERVER_LIMIT = "the server's limit"
 
-_EVERYWHERE = (
+GENERAL_OPTIONS = (
     Option(
         key="name",
         meaning="what the listener is called in logs and metrics",
         type=Text(64),
         default_note="the address",
         schemes=_ALL,
+        applied_by=(AppliedBy.SERVER,),
+        effect=Effect.NEW_CONNECTIONS,
         example="name=public",
     ),
     Option(
@@ -63,13 +59,18 @@ _EVERYWHERE = (
         type=Duration(),
         default_note=_SERVER_LIMIT,
         schemes=_ALL,
+        applied_by=(AppliedBy.SERVER,),
+        effect=Effect.AT_ONCE,
+        limit="drain_timeout",
         example="drain=30s",
     ),
     Option(
         key="sndbuf",
         meaning="size of the send buffer (SO_SNDBUF), for each connection or for the socket",
         type=Size(),
-        schemes=_KERNEL - _VSOCK,
+        schemes=_KERNEL - VSOCK_SCHEMES,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_CONNECTIONS,
         example="sndbuf=256KiB",
         flag="--send-buffer-size",
     ),
@@ -79,35 +80,44 @@ _EVERYWHERE = (
         "connection or for the socket",
         type=Size(),
         schemes=_KERNEL,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_CONNECTIONS,
         example="rcvbuf=4MiB",
         flag="--recv-buffer-size",
     ),
 )
 
-_CONNECTIONS = (
+CONNECTION_OPTIONS = (
     Option(
         key="backlog",
         meaning="connections the system holds until they are accepted",
         type=Whole(unit="connections"),
         default=1024,
         schemes=_LISTENING,
+        applied_by=(AppliedBy.BIND,),
+        effect=Effect.AT_ONCE,
         example="backlog=512",
         flag="--tcp-listen-backlog",
     ),
     Option(
         key="maxconn",
         meaning="connections served at a time by this listener",
-        type=Whole(unit="connections"),
+        type=Whole(1, 1_000_000, unit="connections"),
         default_note=_SERVER_LIMIT,
         schemes=_CONNECTED,
+        applied_by=(AppliedBy.ACCEPT,),
+        effect=Effect.NEW_CONNECTIONS,
         example="maxconn=1000",
     ),
     Option(
         key="maxconn-per-network",
         meaning="connections served at a time by this listener for one network, account or name",
-        type=Whole(unit="connections"),
+        type=Whole(1, 1_000_000, unit="connections"),
         default_note=_SERVER_LIMIT,
         schemes=_CONNECTED - {"inetd"},
+        applied_by=(AppliedBy.ACCEPT,),
+        effect=Effect.NEW_CONNECTIONS,
+        limit="max_connections_per_network",
         example="maxconn-per-network=20",
     ),
     Option(
@@ -117,6 +127,9 @@ _CONNECTIONS = (
         type=Choice(("evict", "refuse", "wait")),
         default_note="the server's choice",
         schemes=_CONNECTED - {"inetd"},
+        applied_by=(AppliedBy.ACCEPT,),
+        effect=Effect.NEW_CONNECTIONS,
+        limit="when_full",
         example="when-full=wait",
     ),
     Option(
@@ -125,6 +138,8 @@ _CONNECTIONS = (
         type=Whole(unit="connections per second"),
         default_note="no limit",
         schemes=_CONNECTED - {"inetd"},
+        applied_by=(AppliedBy.ACCEPT,),
+        effect=Effect.NEW_CONNECTIONS,
         example="maxrate=200",
     ),
     Option(
@@ -133,6 +148,8 @@ _CONNECTIONS = (
         type=Duration(0.001, 60.0),
         default=1.0,
         schemes=_ACCEPTING,
+        applied_by=(AppliedBy.ACCEPT,),
+        effect=Effect.AT_ONCE,
         example="accept-backoff=500ms",
     ),
     Option(
@@ -141,6 +158,9 @@ _CONNECTIONS = (
         type=Duration(0.01),
         default_note=_SERVER_LIMIT,
         schemes=_CONNECTED,
+        applied_by=(AppliedBy.SERVER,),
+        effect=Effect.AT_ONCE,
+        limit="idle_timeout",
         example="idle-timeout=10s",
     ),
     Option(
@@ -150,17 +170,22 @@ _CONNECTIONS = (
         default_note=_SERVER_LIMIT,
         schemes=_QUIC,
         wrappers=_TLS,
+        applied_by=(AppliedBy.SERVER, AppliedBy.TLS),
+        effect=Effect.NEW_CONNECTIONS,
+        limit="handshake_timeout",
         example="handshake-timeout=5s",
     ),
 )
 
-_TCP_OPTIONS = (
+TCP_OPTIONS = (
     Option(
         key="nodelay",
         meaning="small writes leave at once (TCP_NODELAY)",
         type=Flag(),
         default=True,
         schemes=_TCP_OR_PASSED,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_CONNECTIONS,
         example="nodelay=off",
     ),
     Option(
@@ -169,6 +194,8 @@ _TCP_OPTIONS = (
         type=Keepalive(),
         default_note="off",
         schemes=_TCP_OR_PASSED,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_CONNECTIONS,
         example="keepalive=60s:5s:3",
     ),
     Option(
@@ -177,6 +204,8 @@ _TCP_OPTIONS = (
         type=KeepaliveMilliseconds(),
         default_note="off",
         schemes=_TCP_OR_PASSED,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_CONNECTIONS,
         example="keepalive-ms=60000:3:5000",
         flag="--tcp-keepalive",
         stands_for="keepalive",
@@ -188,6 +217,8 @@ _TCP_OPTIONS = (
         default=False,
         schemes=_TCP,
         platforms=LINUX,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_CONNECTIONS,
         example="defer-accept",
     ),
     Option(
@@ -197,6 +228,8 @@ _TCP_OPTIONS = (
         default_note="off",
         schemes=_TCP,
         platforms=(*LINUX, "darwin", "freebsd"),
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_CONNECTIONS,
         example="fastopen=256",
     ),
     Option(
@@ -205,6 +238,8 @@ _TCP_OPTIONS = (
         type=Duration(0.001),
         schemes=_TCP_OR_PASSED,
         platforms=LINUX,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_CONNECTIONS,
         example="user-timeout=30s",
     ),
     Option(
@@ -213,17 +248,21 @@ _TCP_OPTIONS = (
         type=Size(),
         schemes=_TCP_OR_PASSED,
         platforms=(*LINUX, "darwin"),
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_CONNECTIONS,
         example="notsent-lowat=16KiB",
     ),
 )
 
-_INET_OPTIONS = (
+INET_OPTIONS = (
     Option(
         key="reuseaddr",
         meaning="take a port that old connections still linger on (SO_REUSEADDR)",
         type=Flag(),
         default_note="on for TCP outside Windows, off otherwise",
         schemes=_INET,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_LISTENER,
         example="reuseaddr=off",
     ),
     Option(
@@ -233,6 +272,8 @@ _INET_OPTIONS = (
         default=False,
         schemes=_INET,
         platforms=tuple(name for name in POSIX if name != "sunos"),
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_LISTENER,
         example="reuseport",
         flag="--tcp-reuse-port",
         flag_value=True,
@@ -242,6 +283,8 @@ _INET_OPTIONS = (
         meaning="no IPv4 on an IPv6 socket (IPV6_V6ONLY)",
         type=Flag(),
         schemes=_INET,
+        applied_by=(AppliedBy.BIND,),
+        effect=Effect.NEW_LISTENER,
         example="v6only",
         flag="--tcp-only-v6",
         flag_value=True,
@@ -253,6 +296,8 @@ _INET_OPTIONS = (
         default_note="any interface",
         schemes=_INET,
         platforms=LINUX,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_LISTENER,
         example="device=eth0",
     ),
     Option(
@@ -262,6 +307,8 @@ _INET_OPTIONS = (
         default=False,
         schemes=_INET,
         platforms=LINUX,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_LISTENER,
         example="freebind",
     ),
     Option(
@@ -271,6 +318,8 @@ _INET_OPTIONS = (
         default=False,
         schemes=_INET,
         platforms=LINUX,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_LISTENER,
         example="transparent",
     ),
     Option(
@@ -280,6 +329,8 @@ _INET_OPTIONS = (
         default=0,
         schemes=_INET,
         platforms=LINUX,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_CONNECTIONS,
         example="mark=7",
     ),
     Option(
@@ -289,11 +340,13 @@ _INET_OPTIONS = (
         default=0,
         schemes=_INET,
         platforms=POSIX,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_CONNECTIONS,
         example="dscp=46",
     ),
 )
 
-_UDP_OPTIONS = (
+UDP_OPTIONS = (
     Option(
         key="pktinfo",
         meaning="replies leave from the address that was asked (IP_PKTINFO)",
@@ -301,6 +354,8 @@ _UDP_OPTIONS = (
         default_note="on where the socket is bound to a wildcard",
         schemes=_UDP,
         platforms=POSIX,
+        applied_by=(AppliedBy.BIND,),
+        effect=Effect.NEW_LISTENER,
         example="pktinfo",
     ),
     Option(
@@ -310,6 +365,8 @@ _UDP_OPTIONS = (
         default=False,
         schemes=_UDP,
         platforms=POSIX,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_LISTENER,
         example="ecn",
     ),
     Option(
@@ -319,6 +376,8 @@ _UDP_OPTIONS = (
         default=False,
         schemes=_UDP,
         platforms=LINUX,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_LISTENER,
         example="gro",
     ),
     Option(
@@ -326,6 +385,8 @@ _UDP_OPTIONS = (
         meaning="the network interface that multicast groups are joined on",
         type=Text(15),
         schemes=_UDP,
+        applied_by=(AppliedBy.BIND,),
+        effect=Effect.NEW_LISTENER,
         example="iface=eth0",
     ),
     Option(
@@ -334,169 +395,8 @@ _UDP_OPTIONS = (
         type=Choice(("join", "none")),
         default="none",
         schemes=_UDP,
+        applied_by=(AppliedBy.BIND,),
+        effect=Effect.NEW_LISTENER,
         example="multicast=join",
     ),
-)
-
-_UNIX_OPTIONS = (
-    Option(
-        key="mode",
-        meaning="permissions of the socket in the file system",
-        type=Permissions(),
-        default_note="0777 less the umask",
-        schemes=_UNIX,
-        abstract=False,
-        example="mode=0660",
-        flag="--unix-listen-chmod",
-    ),
-    Option(
-        key="user",
-        meaning="owner of the socket in the file system",
-        type=Account(),
-        default_note="the process's user",
-        schemes=_UNIX,
-        abstract=False,
-        example="user=app",
-        flag="--unix-listen-uid",
-    ),
-    Option(
-        key="group",
-        meaning="group of the socket in the file system",
-        type=Account(),
-        default_note="the process's group",
-        schemes=_UNIX,
-        abstract=False,
-        example="group=www",
-        flag="--unix-listen-gid",
-    ),
-    Option(
-        key="unlink",
-        meaning="which socket in the way is removed: one that nobody serves (stale), also one of "
-        "which nobody can tell (always), or none (never); one that is served stays",
-        type=Choice(("stale", "always", "never")),
-        default="stale",
-        schemes=_UNIX,
-        abstract=False,
-        example="unlink=always",
-        flag="--unix-listen-unlink",
-        flag_value="always",
-    ),
-    Option(
-        key="pad",
-        meaning="length of an abstract name: as given, or filled up with NUL to the full length",
-        type=Choice(("exact", "full")),
-        default="exact",
-        schemes=_UNIX,
-        abstract=True,
-        platforms=LINUX,
-        example="pad=full",
-    ),
-)
-
-_VOUCHED_OPTIONS = (
-    Option(
-        key="allow-uid",
-        meaning="users whose processes may connect; others are closed unread",
-        type=Accounts(),
-        default_note="any user",
-        schemes=_VOUCHED,
-        platforms=(*LINUX, "darwin", "freebsd"),
-        example="allow-uid=app,0",
-    ),
-    Option(
-        key="allow-gid",
-        meaning="groups whose members' processes may connect, beside the users of allow-uid",
-        type=Accounts(),
-        default_note="any group",
-        schemes=_VOUCHED,
-        platforms=(*LINUX, "darwin", "freebsd"),
-        example="allow-gid=adm",
-    ),
-)
-
-_PASSED_OPTIONS = (
-    Option(
-        key="type",
-        meaning="the type of socket that is expected; any other is refused",
-        type=Choice(("stream", "dgram", "seqpacket")),
-        default_note="what the protocol can serve",
-        schemes=_PASSED,
-        example="type=dgram",
-    ),
-    Option(
-        key="force",
-        meaning="take descriptors 0 to 2, which are standard input, output and error",
-        type=Flag(),
-        default=False,
-        schemes=frozenset({"fd"}),
-        example="force",
-    ),
-    Option(
-        key="pid",
-        meaning="whether LISTEN_PID must name this process; ignore: descriptor 3 is passed anyway",
-        type=Choice(("check", "ignore")),
-        default="check",
-        schemes=frozenset({"sd"}),
-        example="pid=ignore",
-        flag="--sd-accept-ignore-environment",
-        flag_value="ignore",
-    ),
-    Option(
-        key="optional",
-        meaning="no passed socket is not an error",
-        type=Flag(),
-        default=False,
-        schemes=frozenset({"sd"}),
-        example="optional",
-    ),
-    Option(
-        key="mode",
-        meaning="what standard input is: one accepted connection, or a socket to wait on",
-        type=Choice(("nowait", "wait")),
-        default="nowait",
-        schemes=frozenset({"inetd"}),
-        example="mode=wait",
-    ),
-)
-
-_MEMORY_OPTIONS = (
-    Option(
-        key="loss",
-        meaning="share of the datagrams that get lost",
-        type=Ratio(),
-        default=0.0,
-        schemes=frozenset({"memgram"}),
-        example="loss=0.01",
-    ),
-    Option(
-        key="seed",
-        meaning="start of the random numbers that decide which datagrams get lost",
-        type=Whole(0),
-        default_note="the network's",
-        schemes=frozenset({"memgram"}),
-        example="seed=7",
-    ),
-)
-
-#: Every option there is.
-OPTIONS: tuple[Option, ...] = (
-    *_EVERYWHERE,
-    *_CONNECTIONS,
-    *_TCP_OPTIONS,
-    *_INET_OPTIONS,
-    *_UDP_OPTIONS,
-    *_UNIX_OPTIONS,
-    *_VOUCHED_OPTIONS,
-    *_PASSED_OPTIONS,
-    *_MEMORY_OPTIONS,
-    *TLS_OPTIONS,
-    *PROXY_OPTIONS,
-)
-
-#: The rows of each key.
-OPTIONS_BY_KEY: Mapping[str, tuple[Option, ...]] = MappingProxyType(
-    {
-        key: tuple(option for option in OPTIONS if option.key == key)
-        for key in sorted({option.key for option in OPTIONS})
-    }
 )

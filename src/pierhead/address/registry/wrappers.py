@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pierhead.address.option import Option
+from pierhead.address.option import AppliedBy, Effect, Option
 from pierhead.address.values import Choice, Duration, FilePath, Flag, Networks, Protocols, Whole
 
 __all__ = ["PROXY_OPTIONS", "TLS_OPTIONS"]
@@ -19,6 +19,8 @@ TLS_OPTIONS = (
         default_note="none: it is required",
         schemes=_QUIC,
         wrappers=_TLS,
+        applied_by=(AppliedBy.TLS,),
+        effect=Effect.NEW_CONNECTIONS,
         example="cert=server.pem",
         repeats=True,
     ),
@@ -29,6 +31,8 @@ TLS_OPTIONS = (
         default_note="the file of cert",
         schemes=_QUIC,
         wrappers=_TLS,
+        applied_by=(AppliedBy.TLS,),
+        effect=Effect.NEW_CONNECTIONS,
         example="key=server.key",
         repeats=True,
     ),
@@ -39,6 +43,8 @@ TLS_OPTIONS = (
         default_note="what the protocol says",
         schemes=_QUIC,
         wrappers=_TLS,
+        applied_by=(AppliedBy.TLS,),
+        effect=Effect.NEW_CONNECTIONS,
         example="alpn=h2,http/1.1",
     ),
     Option(
@@ -48,6 +54,8 @@ TLS_OPTIONS = (
         default_note="no certificate is asked of clients",
         schemes=_QUIC,
         wrappers=_TLS,
+        applied_by=(AppliedBy.TLS,),
+        effect=Effect.NEW_CONNECTIONS,
         example="client-ca=clients.pem",
     ),
     Option(
@@ -56,6 +64,8 @@ TLS_OPTIONS = (
         type=Choice(("1.2", "1.3")),
         default="1.2",
         wrappers=_TLS,
+        applied_by=(AppliedBy.TLS,),
+        effect=Effect.NEW_CONNECTIONS,
         example="min=1.3",
     ),
     Option(
@@ -65,6 +75,8 @@ TLS_OPTIONS = (
         default=False,
         schemes=_QUIC,
         wrappers=_TLS,
+        applied_by=(AppliedBy.TLS,),
+        effect=Effect.NEW_CONNECTIONS,
         example="strict-permissions",
     ),
     Option(
@@ -73,6 +85,8 @@ TLS_OPTIONS = (
         type=Choice(("auto", "always", "never")),
         default="auto",
         schemes=_QUIC,
+        applied_by=(AppliedBy.QUIC,),
+        effect=Effect.NEW_CONNECTIONS,
         example="retry=always",
     ),
     Option(
@@ -81,6 +95,8 @@ TLS_OPTIONS = (
         type=Flag(),
         default=False,
         schemes=_QUIC,
+        applied_by=(AppliedBy.QUIC,),
+        effect=Effect.NEW_CONNECTIONS,
         example="0rtt=off",
     ),
 )
@@ -92,6 +108,8 @@ PROXY_OPTIONS = (
         type=Networks(),
         default_note="none: it is required where peers have IP addresses",
         wrappers=_PROXY,
+        applied_by=(AppliedBy.PROXY,),
+        effect=Effect.NEW_CONNECTIONS,
         example="proxy.from=10.0.0.0/8",
     ),
     Option(
@@ -100,6 +118,8 @@ PROXY_OPTIONS = (
         type=Whole(1, 2),
         default_note="either on streams, 2 on datagrams",
         wrappers=_PROXY,
+        applied_by=(AppliedBy.PROXY,),
+        effect=Effect.NEW_CONNECTIONS,
         example="proxy.version=2",
     ),
     Option(
@@ -108,6 +128,8 @@ PROXY_OPTIONS = (
         type=Duration(0.001, 3600.0),
         default=5.0,
         wrappers=_PROXY,
+        applied_by=(AppliedBy.PROXY,),
+        effect=Effect.NEW_CONNECTIONS,
         example="proxy.timeout=3s",
     ),
 )

@@ -1,0 +1,52 @@
+"""The registry of options: every option of an address, with all there is to know of it.
+
+The grammar, the table form, the explanations, JSON Schema, the flags of command lines and
+`pierhead.address.views` are made from `OPTIONS`. A key may stand in two rows when it means
+different things on different schemes (``mode``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from pierhead.address.option import AppliedBy, Effect, Option
+from pierhead.address.registry.local import (
+    ACCOUNT_OPTIONS,
+    MEMORY_OPTIONS,
+    PASSED_OPTIONS,
+    UNIX_OPTIONS,
+)
+from pierhead.address.registry.network import (
+    CONNECTION_OPTIONS,
+    GENERAL_OPTIONS,
+    INET_OPTIONS,
+    TCP_OPTIONS,
+    UDP_OPTIONS,
+)
+from pierhead.address.registry.wrappers import PROXY_OPTIONS, TLS_OPTIONS
+
+__all__ = ["OPTIONS", "OPTIONS_BY_KEY", "AppliedBy", "Effect", "Option"]
+
+#: Every option there is.
+OPTIONS: tuple[Option, ...] = (
+    *GENERAL_OPTIONS,
+    *CONNECTION_OPTIONS,
+    *TCP_OPTIONS,
+    *INET_OPTIONS,
+    *UDP_OPTIONS,
+    *UNIX_OPTIONS,
+    *ACCOUNT_OPTIONS,
+    *PASSED_OPTIONS,
+    *MEMORY_OPTIONS,
+    *TLS_OPTIONS,
+    *PROXY_OPTIONS,
+)
+
+#: The rows of each key.
+OPTIONS_BY_KEY: Mapping[str, tuple[Option, ...]] = MappingProxyType(
+    {
+        key: tuple(option for option in OPTIONS if option.key == key)
+        for key in sorted({option.key for option in OPTIONS})
+    }
+)
