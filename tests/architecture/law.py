@@ -134,12 +134,13 @@ TOP = "pierhead"
 
 @dataclass(frozen=True)
 class Import:
-    """One imported module: by whom, in which line, and whether inside a function."""
+    """One imported module: by whom, in which line, inside a function, for type checkers alone."""
 
     importer: Module
     target: str
     line: int
     late: bool
+    typed: bool
 
     def __str__(self) -> str:
         return f"{self.importer.path}:{self.line} imports {self.target}"
@@ -186,13 +187,18 @@ class House:
 
     @cached_property
     def imports(self) -> list[Import]:
-        """Every import but those for type checkers alone, targets spelt out."""
+        """Every import that is carried out, targets spelt out."""
+        return [one for one in self.all_imports if not one.typed]
+
+    @cached_property
+    def all_imports(self) -> list[Import]:
+        """Every import, those for type checkers alone too."""
         return [found for module in self.modules.values() for found in self._imports(module)]
 
     def _imports(self, module: Module) -> Iterator[Import]:
-        for node, late in _import_nodes(module.tree.body, late=False):
+        for node, late, typed in _import_nodes(module.tree.body):
             for target in self._targets(module, node):
-                yield Import(module, target, node.lineno, late)
+                yield Import(module, target, node.lineno, late, typed)
 
     def _targets(self, module: Module, node: ast.Import | ast.ImportFrom) -> list[str]:
         if isinstance(node, ast.Import):
@@ -220,19 +226,20 @@ def _is_below(name: str, top: str) -> bool:
 
 
 def _import_nodes(
-    body: list[ast.stmt], late: bool
-) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    body: list[ast.stmt], late: bool = False, typed: bool = False
+) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool, bool]]:
     for node in body:
         if isinstance(node, ast.Import | ast.ImportFrom):
-            yield node, late
+            yield node, late, typed
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            yield from _import_nodes(node.orelse, late)
+            yield from _import_nodes(node.body, late, True)
+            yield from _import_nodes(node.orelse, late, typed)
         else:
             is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
             for field in ("body", "orelse", "finalbody"):
-                yield from _import_nodes(getattr(node, field, []), late or is_function)
+                yield from _import_nodes(getattr(node, field, []), late or is_function, typed)
             for part in [*getattr(node, "handlers", []), *getattr(node, "cases", [])]:
-                yield from _import_nodes(part.body, late)
+                yield from _import_nodes(part.body, late, typed)
 
 
 def fits(name: str, pattern: str) -> bool:
@@ -255,12 +262,12 @@ def rank(name: str) -> int | None:
 
 
 def imports_point_down(house: House) -> Iterator[str]:
-    """Find imports of something higher, and modules that have no place yet."""
+    """Find imports of something higher, by type checkers too, and modules without a place."""
     for name, module in house.modules.items():
         # A folder that only holds the protocols is as low as what is imported through it.
         if name != "protocols" and rank(name) is None:
             yield f"{module.path} has no rank: give {name!r} its place in RANKS"
-    for one in house.imports:
+    for one in house.all_imports:
         target = house.own(one.target)
         if target is None:
             continue
@@ -271,7 +278,7 @@ def imports_point_down(house: House) -> Iterator[str]:
 
 def protocols_do_not_meet(house: House) -> Iterator[str]:
     """Find imports of one protocol by another, and of tests' tools by anything served."""
-    for one in house.imports:
+    for one in house.all_imports:
         target = house.own(one.target)
         ours, theirs = _protocol(one.importer.name), _protocol(target or "")
         if ours and theirs and ours != theirs:
@@ -294,9 +301,9 @@ def pure_modules_are_pure(house: House) -> Iterator[str]:
 
 
 def nothing_is_imported_in_a_circle(house: House) -> Iterator[str]:
-    """Find modules that need each other in order to be imported; late imports do not count."""
+    """Find modules that need each other; imports for type checkers count, late ones do not."""
     edges: dict[str, set[str]] = {name: set() for name in house.modules}
-    for one in house.imports:
+    for one in house.all_imports:
         target = house.own(one.target)
         if target is not None and not one.late and target != one.importer.name:
             edges[one.importer.name].add(target)

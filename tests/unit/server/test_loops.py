@@ -228,7 +228,7 @@ async def test_a_client_on_this_host_is_answered(address: str) -> None:
 
 async def test_ends_of_a_memory_network_do_not_echo_each_other(network: Any) -> None:
     async with Server(raw(lines.echo), "memgram:a", "memgram:b") as server:
-        Network.current().datagrams["a"]._arrive(b"forged", "b")
+        Network.current().datagrams["a"].arrive(b"forged", "b")
         await settle(40)
         assert server.metrics.total("datagrams_received_total") == 1
         assert server.metrics.total("datagrams_sent_total") == 0

@@ -10,7 +10,8 @@ its own end the same way (``source="memgram:a"``).
 from pierhead.listener.memory.datagram import MemoryDatagramListener
 from pierhead.listener.memory.link import Faults, Link
 from pierhead.listener.memory.network import Network
-from pierhead.listener.memory.stream import MemoryStreamListener, MemoryTransport
+from pierhead.listener.memory.stream import MemoryStreamListener
+from pierhead.listener.memory.transport import MemoryTransport
 
 __all__ = [
     "Faults",

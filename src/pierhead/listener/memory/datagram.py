@@ -11,7 +11,7 @@ from pierhead.address import ListenSpec
 from pierhead.context import Peer, Transport
 from pierhead.listener.base import Datagram, ReplyTo
 from pierhead.listener.memory.link import Faults
-from pierhead.listener.memory.network import Network, claim
+from pierhead.listener.memory.network import Network, register
 
 __all__ = ["MemoryDatagramListener"]
 
@@ -52,7 +52,7 @@ class MemoryDatagramListener:
         self._on_readable: Callable[[], None] | None = None
         self._told: asyncio.Handle | None = None
         self._closed = False
-        claim(network.datagrams, name, self, str(spec))
+        register(network.datagrams, name, self, str(spec))
 
     @property
     def spec(self) -> ListenSpec:
@@ -105,15 +105,8 @@ class MemoryDatagramListener:
             self._queue.clear()
             del self._network.datagrams[self.name]
 
-    def _send(self, payload: bytes, name: str) -> None:
-        def deliver() -> None:
-            receiver = self._network.datagrams.get(name)
-            if receiver is not None:
-                receiver._arrive(payload, self.name)
-
-        self._network.link(self.name, name).direction(self.name).carry_datagram(deliver)
-
-    def _arrive(self, payload: bytes, sender: str) -> None:
+    def arrive(self, payload: bytes, sender: str) -> None:
+        """Take a datagram that has made its way."""
         if not self._faults.copies():
             return
         if len(self._queue) >= _QUEUE:
@@ -121,6 +114,14 @@ class MemoryDatagramListener:
             return
         self._queue.append((payload, sender))
         self._tell_soon()
+
+    def _send(self, payload: bytes, name: str) -> None:
+        def deliver() -> None:
+            receiver = self._network.datagrams.get(name)
+            if receiver is not None:
+                receiver.arrive(payload, self.name)
+
+        self._network.link(self.name, name).direction(self.name).carry_datagram(deliver)
 
     def _tell_soon(self) -> None:
         if self._on_readable is not None and self._told is None and self._queue:

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from pierhead.errors import ListenError
 from pierhead.listener.memory.link import Link
+from pierhead.listener.memory.transport import MemoryTransport
 
-if TYPE_CHECKING:
-    from pierhead.listener.memory.datagram import MemoryDatagramListener
-    from pierhead.listener.memory.stream import MemoryStreamListener
-
-__all__ = ["Network", "claim"]
+__all__ = ["DatagramEnd", "Network", "StreamEnd", "register"]
 
 T = TypeVar("T")
+
+
+class StreamEnd(Protocol):
+    """An end that takes connections."""
+
+    def offer(self, transport: MemoryTransport, source: str) -> None:
+        """Take a new connection: this side of it, and who is at the other.
+
+        Raises:
+            ConnectionRefusedError: too many wait already.
+        """
+        ...
+
+
+class DatagramEnd(Protocol):
+    """An end that datagrams are sent to."""
+
+    def arrive(self, payload: bytes, sender: str) -> None:
+        """Take a datagram that has made its way."""
+        ...
 
 
 class Network:
@@ -26,8 +43,8 @@ class Network:
 
     def __init__(self) -> None:
         #: Stream listeners and datagram ends by name.
-        self.streams: dict[str, MemoryStreamListener] = {}
-        self.datagrams: dict[str, MemoryDatagramListener] = {}
+        self.streams: dict[str, StreamEnd] = {}
+        self.datagrams: dict[str, DatagramEnd] = {}
         self._links: WeakValueDictionary[frozenset[str], Link] = WeakValueDictionary()
         self._kept: dict[frozenset[str], Link] = {}  # those that a test may have changed
         self._unnamed = itertools.count(1)
@@ -69,7 +86,7 @@ class Network:
         return f"client-{next(self._unnamed)}"
 
 
-def claim(ends: dict[str, T], name: str, end: T, address: str) -> None:
+def register(ends: dict[str, T], name: str, end: T, address: str) -> None:
     """Enter an end under its name.
 
     Raises:

@@ -1,0 +1,301 @@
+"""Streams of a memory network: a pair of `asyncio.Transport`, joined without a socket.
+
+    write ─▶ link (delay, cut) ─▶ inbox of the other side ─▶ data_received
+
+Flow control is that of a socket: the network holds up to 64 KiB that the reader has not taken;
+what is written above that waits in the writer's buffer, and above its high-water mark the
+protocol is asked to pause.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
+
+from pierhead.listener.memory.link import Link
+
+__all__ = ["MemoryTransport"]
+
+#: What the network holds for a reader that does not read, like the buffers of two sockets.
+_WINDOW_BYTES = 65_536
+#: The most that one data_received gets.
+_READ_BYTES = 65_536
+
+
+class MemoryTransport(asyncio.Transport):
+    """One side of a stream; made in pairs."""
+
+    def __init__(self, link: Link, local: str, remote: str) -> None:
+        super().__init__({"sockname": local, "peername": remote})
+        self._loop = asyncio.get_running_loop()
+        self._direction = link.direction(local)
+        self._link = link
+        self._other: MemoryTransport | _Gone = self
+        self._protocol: asyncio.BaseProtocol | None = None
+        self._inbox: deque[bytes] = deque()
+        self._untaken = 0  # octets written here that the other side has not read
+        self._high, self._low = 65_536, 16_384
+        self._asked_to_pause = False
+        self._reading = True
+        self._reads_soon = False
+        self._eof_sent = self._eof_arrived = self._eof_told = False
+        self._closing = self._lost = self._reset_arrived = False
+        link.attach(self)
+
+    @classmethod
+    def pair(cls, link: Link, first: str, second: str) -> tuple[MemoryTransport, MemoryTransport]:
+        """Return both sides of a new stream; each still wants a protocol (`open`)."""
+        one, two = cls(link, first, second), cls(link, second, first)
+        one._other, two._other = two, one
+        return one, two
+
+    def open(self, protocol: asyncio.BaseProtocol) -> None:
+        """Give the protocol its connection, and then what has arrived."""
+        self._protocol = protocol
+        protocol.connection_made(self)
+        self._read_soon()
+
+    # Writing.
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        """Send these bytes; copies them."""
+        if self._eof_sent:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        chunk = bytes(data)
+        if self._closing or not chunk:
+            return
+        self._untaken += len(chunk)
+        self._direction.carry_chunk(lambda: self._other._arrive(chunk))
+        self._pause_or_resume()
+
+    def write_eof(self) -> None:
+        """Say that nothing more is written; reading goes on."""
+        if not self._eof_sent and not self._closing:
+            self._send_eof()
+
+    def can_write_eof(self) -> bool:
+        """Return true: this stream closes one way at a time."""
+        return True
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes wait because the network is full."""
+        return max(0, self._untaken - _WINDOW_BYTES)
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Return the low-water and high-water marks."""
+        return self._low, self._high
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the marks at which the protocol is asked to pause and to resume."""
+        if high is None:
+            high = 65_536 if low is None else 4 * low
+        if low is None:
+            low = high // 4
+        if not high >= low >= 0:
+            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+        self._high, self._low = high, low
+        self._pause_or_resume()
+
+    # Reading.
+
+    def is_reading(self) -> bool:
+        """Tell whether the protocol gets what arrives."""
+        return self._reading and not self._closing
+
+    def pause_reading(self) -> None:
+        """Let what arrives wait."""
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        """Hand on what waits, and what arrives from now on."""
+        self._reading = True
+        self._read_soon()
+
+    # Ending.
+
+    def is_closing(self) -> bool:
+        """Tell whether the stream is closed or about to be."""
+        return self._closing
+
+    def close(self) -> None:
+        """Read no more, send what has been written, then close."""
+        if self._closing:
+            return
+        if not self._eof_sent:
+            self._send_eof()
+        self._closing = True
+        if self._inbox:  # as in TCP: what arrived and is never read is answered with a reset
+            self._inbox.clear()
+            self._direction.carry_chunk(self._other._arrive_reset)
+        if not self.get_write_buffer_size():
+            self._lose(None)
+
+    def abort(self) -> None:
+        """Close at once: what is under way is lost, and the other side sees a reset."""
+        if not self._lost:
+            self._closing = True
+            self._direction.carry_chunk(self._other._arrive_reset)
+            self._lose(None)
+
+    def sever(self) -> None:
+        """End at once because the link was cut."""
+        self._closing = True
+        self._lose(_reset_error())
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol in charge."""
+        if self._protocol is None:
+            raise RuntimeError("this stream has no protocol yet")
+        return self._protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Put another protocol in charge."""
+        self._protocol = protocol
+
+    # What the other side does.
+
+    def _arrive(self, chunk: bytes) -> None:
+        if self._closing:  # nobody reads here any more
+            self._direction.carry_chunk(self._other._arrive_reset)
+            return
+        self._inbox.append(chunk)
+        self._read_soon()
+
+    def _arrive_eof(self) -> None:
+        self._eof_arrived = True
+        self._read_soon()
+
+    def _taken(self, size: int) -> None:
+        self._untaken -= size
+        if self._closing and not self.get_write_buffer_size():
+            self._lose(None)
+        elif not self._lost:
+            self._pause_or_resume()
+
+    def _arrive_reset(self) -> None:
+        # What came before the reset can still be read, if anybody reads.
+        self._reset_arrived = True
+        if self._inbox and self.is_reading() and self._protocol is not None:
+            self._read_soon()
+        else:
+            self.sever()
+
+    # How it is done.
+
+    def _send_eof(self) -> None:
+        self._eof_sent = True
+        self._direction.carry_chunk(self._other._arrive_eof)
+
+    def _read_soon(self) -> None:
+        if not self._reads_soon and self._protocol is not None:
+            self._reads_soon = True
+            self._loop.call_soon(self._read)
+
+    def _read(self) -> None:
+        self._reads_soon = False
+        if self._closing or not self._reading:
+            return
+        if self._inbox:
+            data = self._take()
+            self._guarded(self._hand_over, data)
+            self._other._taken(len(data))
+            self._read_soon()
+        elif self._reset_arrived:
+            self.sever()
+        elif self._eof_arrived and not self._eof_told:
+            self._eof_told = True
+            self._guarded(self._tell_eof)
+
+    def _take(self) -> bytes:
+        data = self._inbox.popleft()
+        while self._inbox and len(data) + len(self._inbox[0]) <= _READ_BYTES:
+            data += self._inbox.popleft()
+        if len(data) > _READ_BYTES:
+            self._inbox.appendleft(data[_READ_BYTES:])
+            data = data[:_READ_BYTES]
+        return data
+
+    def _hand_over(self, data: bytes) -> None:
+        protocol = self._protocol
+        if isinstance(protocol, asyncio.BufferedProtocol):
+            rest = memoryview(data)
+            while rest and not self._closing:
+                buffer = memoryview(protocol.get_buffer(len(rest)))
+                size = min(len(buffer), len(rest))
+                buffer[:size] = rest[:size]
+                rest = rest[size:]
+                protocol.buffer_updated(size)
+        else:  # any object with these methods is a protocol to asyncio
+            cast(asyncio.Protocol, protocol).data_received(data)
+
+    def _tell_eof(self) -> None:
+        if not cast(asyncio.Protocol, self._protocol).eof_received():
+            self.close()
+
+    def _guarded(self, step: Callable[..., None], *arguments: Any) -> None:
+        # As asyncio's own transports do: a protocol that raises loses its connection.
+        try:
+            step(*arguments)
+        except Exception as error:
+            self._report(error)
+            self._closing = True
+            self._direction.carry_chunk(self._other._arrive_reset)
+            self._lose(error)
+
+    def _report(self, error: Exception) -> None:
+        self._loop.call_exception_handler(
+            {
+                "message": "Fatal error: protocol failed on a memory stream",
+                "exception": error,
+                "transport": self,
+                "protocol": self._protocol,
+            }
+        )
+
+    def _pause_or_resume(self) -> None:
+        size = self.get_write_buffer_size()
+        if self._protocol is None or self._closing:
+            return
+        if size > self._high and not self._asked_to_pause:
+            self._asked_to_pause = True
+            self._protocol.pause_writing()
+        elif size <= self._low and self._asked_to_pause:
+            self._asked_to_pause = False
+            self._protocol.resume_writing()
+
+    def _lose(self, error: Exception | None) -> None:
+        if self._lost:
+            return
+        self._lost = True
+        self._inbox.clear()
+        if self._protocol is not None:
+            self._loop.call_soon(self._protocol.connection_lost, error)
+            self._protocol = None
+        # Both sides have each other, and a cycle would live on until it is collected.
+        other = self._other
+        if isinstance(other, MemoryTransport) and other._lost:
+            other._other = self._other = _GONE
+
+
+class _Gone:
+    """The other side, once neither has anything left to do."""
+
+    def _arrive(self, chunk: bytes) -> None:
+        """Do nothing, as all of these: what is still under way is lost."""
+
+    def _arrive_eof(self) -> None: ...
+
+    def _arrive_reset(self) -> None: ...
+
+    def _taken(self, size: int) -> None: ...
+
+
+_GONE = _Gone()
+
+
+def _reset_error() -> ConnectionResetError:
+    return ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
