@@ -47,6 +47,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
         "rate",
     ),
     ("middleware",),
+    ("net",),
     ("listener",),
     ("server", "client"),
     ("testing",),

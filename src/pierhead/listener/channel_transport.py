@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import Any, Protocol, cast, runtime_checkable
 
 from pierhead.listener.channel import Channel, MessageCutOff
+from pierhead.net.transport.feed import buffer_of, report
+from pierhead.net.transport.flow import FlowControl
 
 __all__ = ["ChannelTransport", "HearsOfCutOff"]
 
@@ -39,8 +40,8 @@ class ChannelTransport(asyncio.Transport):
         self._protocol = protocol
         self._waiting: deque[bytes | memoryview] = deque()
         self._waiting_bytes = 0
-        self._high, self._low = 65_536, 16_384
-        self._awaits_room = self._asked_to_pause = False
+        self._flow = FlowControl()
+        self._awaits_room = False
         self._reading = False
         self._by_turns: asyncio.Handle | None = None
         self._eof_asked = self._eof_received = False
@@ -99,12 +100,11 @@ class ChannelTransport(asyncio.Transport):
         except OSError as error:
             self._fail(error)
         except Exception as error:
-            self._report(error)
+            report(self, self._protocol, error)
             self._fail(error)
 
     def _read_into(self, protocol: asyncio.BufferedProtocol) -> None:
-        buffer = cast(bytearray, protocol.get_buffer(-1))
-        length = self._channel.receive_into(buffer)
+        length = self._channel.receive_into(buffer_of(protocol, -1))
         if length is not None:
             protocol.buffer_updated(length)
         else:
@@ -124,7 +124,7 @@ class ChannelTransport(asyncio.Transport):
             raise RuntimeError("Cannot call write() after write_eof()")
         if self._closing or not (data or self._channel.keeps_borders):
             return
-        rest: bytes | memoryview = bytes(data)
+        rest: bytes | memoryview = bytes(memoryview(data))
         if not self._waiting:
             left = self._send(rest)
             if left is None:
@@ -134,7 +134,7 @@ class ChannelTransport(asyncio.Transport):
             self._loop.add_writer(self._channel.writing, self._write_on)
         self._waiting.append(rest)
         self._waiting_bytes += len(rest)
-        self._pause_or_resume()
+        self._flow.update(self)
 
     def _send(self, data: bytes | memoryview) -> bytes | memoryview | None:
         """Send now what can be; return what is left, None where nothing is."""
@@ -158,7 +158,7 @@ class ChannelTransport(asyncio.Transport):
                 break
         if self._lost:
             return
-        self._pause_or_resume()
+        self._flow.update(self)
         if not self._waiting:
             self._all_written()
 
@@ -193,33 +193,12 @@ class ChannelTransport(asyncio.Transport):
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """Return the low-water and high-water marks."""
-        return self._low, self._high
+        return self._flow.low, self._flow.high
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Set the marks at which the protocol is asked to pause and to resume."""
-        if high is None:
-            high = 65_536 if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._high, self._low = high, low
-        self._pause_or_resume()
-
-    def _pause_or_resume(self) -> None:
-        if self._waiting_bytes > self._high and not self._asked_to_pause:
-            self._asked_to_pause = True
-            self._tell(self._protocol.pause_writing)
-        elif self._waiting_bytes <= self._low and self._asked_to_pause:
-            self._asked_to_pause = False
-            self._tell(self._protocol.resume_writing)
-
-    def _tell(self, callback: Callable[[], object]) -> None:
-        # As asyncio's own transports do: a protocol's mistake here is reported and survived.
-        try:
-            callback()
-        except Exception as error:
-            self._report(error)
+        self._flow.set_limits(high, low)
+        self._flow.update(self)
 
     # -- ending --------------------------------------------------------------------------------
 
@@ -275,13 +254,3 @@ class ChannelTransport(asyncio.Transport):
             self._channel.close()
             # The protocol has this transport, and a cycle would live on until it is collected.
             self._protocol = asyncio.Protocol()
-
-    def _report(self, error: Exception) -> None:
-        self._loop.call_exception_handler(
-            {
-                "message": "Fatal error: protocol failed on a channel",
-                "exception": error,
-                "transport": self,
-                "protocol": self._protocol,
-            }
-        )

@@ -19,9 +19,9 @@ from pierhead.codec.proxy_header import ProxyHeader, ProxyHeaderReader
 from pierhead.context import Credentials, Peer, Transport
 from pierhead.errors import FramingError, HandshakeError
 from pierhead.listener.base import Accepted, Arrival, StreamListener, arrive, credentials_of
-from pierhead.listener.hand_over import hand_over
 from pierhead.listener.proxy_trust import ProxyRules, claimed_peer
 from pierhead.listener.wrapped_name import wrapped_name
+from pierhead.net.transport.feed import feed
 
 __all__ = ["ProxyAccepted", "ProxyListener"]
 
@@ -176,8 +176,8 @@ class _HeaderReading(asyncio.Protocol):
         transport.resume_reading()
         try:
             protocol.connection_made(transport)
-            with memoryview(self._reader.rest) as rest:
-                hand_over(protocol, rest)
+            if self._reader.rest:
+                feed(protocol, self._reader.rest)
         except BaseException:
             transport.abort()
             raise

@@ -45,7 +45,7 @@ class TlsEngine:
         self._hello = bytearray()
         self._server_name: str | None = None
         self._ssl: ssl.SSLObject | None = None
-        self._early = bytearray()  # plaintext taken in so that close_notify could be sent
+        self._early = bytearray()  # plaintext taken in, and not yet taken away
 
     @property
     def ssl_object(self) -> ssl.SSLObject:
@@ -112,6 +112,10 @@ class TlsEngine:
                 break
             filled += taken
         return filled
+
+    def put_back(self, plaintext: memoryview) -> None:
+        """Keep the end of what was read last for the next `read`."""
+        self._early[:0] = plaintext
 
     def _may_have_more(self) -> bool:
         """Tell whether to ask OpenSSL: its "not yet" is an exception, dearer than a record."""

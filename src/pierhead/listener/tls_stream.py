@@ -20,8 +20,9 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from pierhead.errors import HandshakeError
-from pierhead.listener.hand_over import hand_over
 from pierhead.listener.tls_engine import TlsEngine
+from pierhead.net.transport.feed import feed, report
+from pierhead.net.transport.flow import tell
 
 __all__ = ["Scratch", "TlsTransport"]
 
@@ -159,8 +160,7 @@ class TlsTransport(asyncio.Transport):
         """The transport below has too much to send, or no longer."""
         self._is_paused = is_paused
         if self._protocol is not None:
-            change = self._protocol.pause_writing if is_paused else self._protocol.resume_writing
-            change()
+            tell(self, self._protocol, is_paused)
 
     def lower_lost(self, error: Exception | None) -> None:
         """The connection below is no more."""
@@ -215,7 +215,7 @@ class TlsTransport(asyncio.Transport):
             self._flush()  # the alert
             self.abort()
         except Exception as error:  # as asyncio's transports do: its connection is aborted
-            self._report(error)
+            report(self, self._protocol, error)
             self.abort()
         finally:
             self._is_delivering = False
@@ -226,7 +226,8 @@ class TlsTransport(asyncio.Transport):
         size = self._engine.read(self._plaintext)
         self._flush()
         if size:
-            hand_over(self._protocol, self._plaintext[:size])
+            taken = feed(self._protocol, self._plaintext[:size], self.is_reading)
+            self._engine.put_back(self._plaintext[taken:size])
         if size == len(self._plaintext):
             return True
         if self.is_reading() and (self._engine.has_ended or self._eof_arrived):
@@ -349,16 +350,6 @@ class TlsTransport(asyncio.Transport):
         if name in facts:
             return facts[name]()
         return default if self._lower is None else self._lower.get_extra_info(name, default)
-
-    def _report(self, error: Exception) -> None:
-        self._loop.call_exception_handler(
-            {
-                "message": "Fatal error: protocol failed on a TLS stream",
-                "exception": error,
-                "transport": self,
-                "protocol": self._protocol,
-            }
-        )
 
 
 def _gone() -> OSError:

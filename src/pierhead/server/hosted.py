@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Any, Protocol, cast
 
-from pierhead.listener.hand_over import hand_over
+from pierhead.net.transport.feed import feed
 from pierhead.server.connection import ConnectionScope, Standing
 from pierhead.server.endpoint import StreamHandler
 from pierhead.server.hosted_transport import HostedTransport
@@ -151,7 +151,7 @@ class HostedConnection(asyncio.Protocol):
         self._last_active = now
         if isinstance(self.guest.protocol, asyncio.BufferedProtocol):
             with memoryview(data) as octets:
-                self._call(hand_over, self.guest.protocol, octets)
+                self._call(feed, self.guest.protocol, octets)
         else:
             self._call(cast(asyncio.Protocol, self.guest.protocol).data_received, data)
         if not self.guest.awaits_request:

@@ -348,6 +348,31 @@ async def test_a_protocol_that_refuses_its_connection_loses_it(opened):
     await client.over()
 
 
+@pytest.mark.parametrize("behind", [b"", b"first"])
+async def test_a_protocol_gets_what_came_behind_the_header_and_nothing_where_nothing_did(
+    opened, behind
+):
+    class Notes(Client):
+        def __init__(self):
+            super().__init__()
+            self.pieces = []
+
+        def data_received(self, data):
+            self.pieces.append(data)
+
+    (listener,) = await opened("proxy+mem:a")
+    client, notes = Client(), Notes()
+    await dial_stream("mem:a", lambda: client)
+    client.transport.write(V2 + behind)
+    accepted = await listener.accept()
+    await accepted.handshake()
+    await accepted.attach(notes)
+    client.transport.write(b"second")
+    await until(lambda: b"second" in notes.pieces)
+    assert notes.pieces == [piece for piece in (behind, b"second") if piece]
+    client.transport.abort()
+
+
 async def test_a_connection_that_broke_after_the_header_is_not_attached(opened):
     (listener,) = await opened("proxy+mem:a")
     client = Client()

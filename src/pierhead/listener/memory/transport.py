@@ -17,6 +17,8 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from pierhead.listener.memory.link import Link
+from pierhead.net.transport.feed import feed, report
+from pierhead.net.transport.flow import FlowControl
 
 __all__ = ["MemoryTransport"]
 
@@ -38,8 +40,7 @@ class MemoryTransport(asyncio.Transport):
         self._protocol: asyncio.BaseProtocol | None = None
         self._inbox: deque[bytes] = deque()
         self._untaken = 0  # octets written here that the other side has not read
-        self._high, self._low = 65_536, 16_384
-        self._asked_to_pause = False
+        self._flow = FlowControl()
         self._reading = True
         self._reads_soon = False
         self._eof_sent = self._eof_arrived = self._eof_told = False
@@ -65,7 +66,7 @@ class MemoryTransport(asyncio.Transport):
         """Send these bytes; copies them."""
         if self._eof_sent:
             raise RuntimeError("Cannot call write() after write_eof()")
-        chunk = bytes(data)
+        chunk = bytes(memoryview(data))
         if self._closing or not chunk:
             return
         self._untaken += len(chunk)
@@ -87,17 +88,11 @@ class MemoryTransport(asyncio.Transport):
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """Return the low-water and high-water marks."""
-        return self._low, self._high
+        return self._flow.low, self._flow.high
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Set the marks at which the protocol is asked to pause and to resume."""
-        if high is None:
-            high = 65_536 if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        self._high, self._low = high, low
+        self._flow.set_limits(high, low)
         self._pause_or_resume()
 
     # Reading.
@@ -200,9 +195,7 @@ class MemoryTransport(asyncio.Transport):
         if self._closing or not self._reading:
             return
         if self._inbox:
-            data = self._take()
-            self._guarded(self._hand_over, data)
-            self._other._taken(len(data))
+            self._guarded(self._deliver, self._take())
             self._read_soon()
         elif self._reset_arrived:
             self.sever()
@@ -219,18 +212,13 @@ class MemoryTransport(asyncio.Transport):
             data = data[:_READ_BYTES]
         return data
 
-    def _hand_over(self, data: bytes) -> None:
-        protocol = self._protocol
-        if isinstance(protocol, asyncio.BufferedProtocol):
-            rest = memoryview(data)
-            while rest and not self._closing:
-                buffer = memoryview(protocol.get_buffer(len(rest)))
-                size = min(len(buffer), len(rest))
-                buffer[:size] = rest[:size]
-                rest = rest[size:]
-                protocol.buffer_updated(size)
-        else:  # any object with these methods is a protocol to asyncio
-            cast(asyncio.Protocol, protocol).data_received(data)
+    def _deliver(self, data: bytes) -> None:
+        taken = feed(self.get_protocol(), data, self.is_reading)
+        if taken < len(data) and not self._closing:  # the protocol reads no more for now
+            self._inbox.appendleft(data[taken:])
+            self._other._taken(taken)
+        else:
+            self._other._taken(len(data))
 
     def _tell_eof(self) -> None:
         if not cast(asyncio.Protocol, self._protocol).eof_received():
@@ -241,31 +229,14 @@ class MemoryTransport(asyncio.Transport):
         try:
             step(*arguments)
         except Exception as error:
-            self._report(error)
+            report(self, self._protocol, error)
             self._closing = True
             self._direction.carry_chunk(self._other._arrive_reset)
             self._lose(error)
 
-    def _report(self, error: Exception) -> None:
-        self._loop.call_exception_handler(
-            {
-                "message": "Fatal error: protocol failed on a memory stream",
-                "exception": error,
-                "transport": self,
-                "protocol": self._protocol,
-            }
-        )
-
     def _pause_or_resume(self) -> None:
-        size = self.get_write_buffer_size()
-        if self._protocol is None or self._closing:
-            return
-        if size > self._high and not self._asked_to_pause:
-            self._asked_to_pause = True
-            self._protocol.pause_writing()
-        elif size <= self._low and self._asked_to_pause:
-            self._asked_to_pause = False
-            self._protocol.resume_writing()
+        if self._protocol is not None and not self._closing:
+            self._flow.update(self)
 
     def _lose(self, error: Exception | None) -> None:
         if self._lost:

@@ -1,0 +1,1 @@
+"""Moving bytes, for listeners and clients alike: what neither has to itself."""

@@ -1,0 +1,1 @@
+"""Transports of asyncio's kind over what asyncio has none for."""

@@ -1,0 +1,66 @@
+"""Calling protocols as asyncio's own transports do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+__all__ = ["buffer_of", "feed", "report"]
+
+
+def feed(
+    protocol: asyncio.BaseProtocol,
+    octets: bytes | memoryview,
+    is_reading: Callable[[], bool] | None = None,
+) -> int:
+    """Give the protocol these octets, in one piece where it can be; return how many it took.
+
+    Args:
+        protocol: of either kind.
+        octets: at least one.
+        is_reading: asked before each further piece; None for a protocol that takes them all.
+
+    Raises:
+        RuntimeError: the protocol's buffer is empty.
+    """
+    if not isinstance(protocol, asyncio.BufferedProtocol):
+        # Any object with these methods is a protocol to asyncio.
+        cast(asyncio.Protocol, protocol).data_received(bytes(octets))
+        return len(octets)
+    taken = 0
+    with memoryview(octets) as whole:
+        while taken < len(whole) and (not taken or is_reading is None or is_reading()):
+            buffer = buffer_of(protocol, len(whole) - taken)
+            size = min(len(buffer), len(whole) - taken)
+            buffer[:size] = whole[taken : taken + size]
+            taken += size
+            protocol.buffer_updated(size)
+    return taken
+
+
+def buffer_of(protocol: asyncio.BufferedProtocol, size_hint: int) -> memoryview:
+    """Return the buffer that the protocol wants its input in.
+
+    Raises:
+        RuntimeError: it is empty, so that reading into it would look like the end of the input.
+    """
+    buffer = memoryview(protocol.get_buffer(size_hint))
+    if not buffer:
+        raise RuntimeError("get_buffer() returned an empty buffer")
+    return buffer
+
+
+def report(
+    transport: asyncio.Transport, protocol: asyncio.BaseProtocol | None, error: Exception
+) -> None:
+    """Tell the event loop of a protocol's mistake."""
+    asyncio.get_running_loop().call_exception_handler(
+        {
+            "message": f"Fatal error: {type(protocol).__qualname__} failed on "
+            f"a {type(transport).__qualname__}",
+            "exception": error,
+            "transport": transport,
+            "protocol": protocol,
+        }
+    )
