@@ -19,7 +19,9 @@ PAGE = Path(__file__).parent / "reference" / "limits.md"
 SECTIONS = {
     "pierhead.server.options": (
         "Servers",
-        "Give any of them to `Server`, `run` or, while running, to `Server.reconfigure`.",
+        "Give any of them to `Server`, `run` or, while running, to `Server.reconfigure`, as a keyword. "
+        "`pierhead.ServerLimits` is the type of these keywords; [how to change "
+        "limits](../howto/limits.md) has examples.",
     ),
     "pierhead.blocking": ("Functions that block", "Given to `threaded`."),
     "pierhead.admission.rate": ("A rate for each source", "Given to `per_source_rate`."),

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pierhead.runtime.run import run
     from pierhead.server.endpoint import Application, Endpoint
     from pierhead.server.framed import framed
+    from pierhead.server.options import ServerLimits
     from pierhead.server.serve import raw, serve
     from pierhead.server.server import Server
     from pierhead.service import Middleware, Service, stack
@@ -57,6 +58,7 @@ __all__ = [
     "Peer",
     "PierheadError",
     "Server",
+    "ServerLimits",
     "Service",
     "Via",
     "WireFormat",
@@ -90,6 +92,7 @@ _HOMES = {
     "Peer": "context",
     "PierheadError": "errors",
     "Server": "server.server",
+    "ServerLimits": "server.options",
     "Service": "service",
     "Via": "context",
     "WireFormat": "codec.base",

@@ -41,7 +41,7 @@ class Limit:
     effect: str
     may_be_off: bool = False
 
-    def check(self, value: float | str) -> float:
+    def check(self, value: object) -> float:
         """Return the value if it lies in the range; infinity for ``"off"`` where that may be.
 
         Raises:

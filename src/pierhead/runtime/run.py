@@ -17,7 +17,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import ExitStack
 from contextvars import ContextVar
-from typing import Any, TextIO, TypeVar, cast
+from typing import Any, TextIO, TypeVar, Unpack
 
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferSource
@@ -31,6 +31,7 @@ from pierhead.runtime.say import say
 from pierhead.runtime.signals import Signals
 from pierhead.runtime.stop import Serving
 from pierhead.server.endpoint import Application, Endpoint
+from pierhead.server.options import ServerLimits
 from pierhead.server.server import Server
 
 __all__ = ["event_loop_runner", "importing", "run", "serve_until_signal"]
@@ -50,7 +51,7 @@ def run(
     metrics: Metrics | None = None,
     buffers: BufferSource | None = None,
     on_error: OnError | None = None,
-    **options: float | str,
+    **limits: Unpack[ServerLimits],
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain; blocks the calling thread, the main one.
 
@@ -62,7 +63,7 @@ def run(
         what: an endpoint, or an application, which brings its own addresses.
         addresses: where to serve the endpoint.
         clock, metrics, buffers, on_error: as of `Server`; give `Metrics()` to read what is counted.
-        options: limits, by name; see `pierhead.server.options.LIMITS`.
+        limits: by name; see `pierhead.server.options.LIMITS`.
 
     Any mistake but those below ends the program with a message and no traceback: exit code 2 for
     an argument that cannot be, 3 for an address that cannot be opened, 4 for a file that is wrong.
@@ -74,7 +75,6 @@ def run(
             this program for a function.
     """
     _check_that_run_may_block()
-    limits = cast(dict[str, Any], options)
     try:
         with Signals() as signals:
             server = Server(

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from pierhead.errors import UsageError
 from pierhead.limits import Limit
 
-__all__ = ["CHOICES", "LIMITS", "ServerOptions"]
+__all__ = ["CHOICES", "LIMITS", "ServerLimits", "ServerOptions"]
 
 _NEXT_CONNECTION = "at the next connection; open ones live on"
 _NEXT_REQUEST = "at the next request; those in flight keep the old value"
@@ -281,6 +281,37 @@ CHOICES: Mapping[str, tuple[str, ...]] = {"when_full": ("evict", "refuse", "wait
 _BY_NAME: Mapping[str, Limit] = {limit.name: limit for limit in LIMITS}
 
 
+class ServerLimits(TypedDict, total=False):
+    """The limits that `Server`, `run` and `Server.reconfigure` take as keywords; see `LIMITS`.
+
+    limits: ServerLimits = {"request_timeout": 5.0, "when_full": "wait"}
+    run(endpoint, "127.0.0.1:7000", **limits)
+    """
+
+    max_connections: int
+    max_connections_per_network: int
+    network_ipv4_prefix: int
+    network_ipv6_prefix: int
+    max_requests: int
+    max_replies_per_datagram: int
+    max_requests_per_connection: int
+    request_timeout: float | Literal["off"]
+    handshake_timeout: float
+    first_byte_timeout: float
+    message_timeout: float
+    idle_timeout: float
+    write_timeout: float
+    datagram_write_timeout: float
+    max_unsent_datagram_bytes: int
+    linger_timeout: float
+    drain_timeout: float
+    max_write_buffer_bytes: int
+    max_unsent_bytes: int
+    read_size_bytes: int
+    batch_size: int
+    when_full: Literal["evict", "refuse", "wait"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
     """The limits in force; see `LIMITS` for each one's unit, range and effect."""
@@ -308,30 +339,36 @@ class ServerOptions:
     batch_size: int = 32
     when_full: str = "evict"
 
-    def changed(self, options: Mapping[str, float | str]) -> ServerOptions:
+    def changed(
+        self, options: Mapping[str, object], *, others: Iterable[str] = ()
+    ) -> ServerOptions:
         """Return a copy with these limits, each checked.
+
+        Args:
+            options: limits by name.
+            others: what else the caller takes by name, which may have been meant.
 
         Raises:
             UsageError: an unknown name, or a value out of its range.
         """
-        checked = {name: _checked(name, value) for name, value in options.items()}
+        checked = {name: _checked(name, value, others) for name, value in options.items()}
         return dataclasses.replace(self, **checked)
 
 
-def _checked(name: str, value: float | str) -> Any:
+def _checked(name: str, value: object, others: Iterable[str]) -> Any:
     words = CHOICES.get(name)
     if words is None:
-        return _limit(name).check(value)
+        return _limit(name, others).check(value)
     if value not in words:
         expected = f"{', '.join(words[:-1])} or {words[-1]}"
         raise UsageError(f"{name} is {value!r}, expected {expected}")
     return value
 
 
-def _limit(name: str) -> Limit:
+def _limit(name: str, others: Iterable[str]) -> Limit:
     limit = _BY_NAME.get(name)
     if limit is None:
-        known = (*_BY_NAME, *CHOICES)
+        known = (*others, *_BY_NAME, *CHOICES)
         near = difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
         raise UsageError(f"there is no option {name!r}{hint}")

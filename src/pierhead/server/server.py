@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self, Unpack, cast
 
 from pierhead.address import ListenSpec
 from pierhead.admission import ConnectionAdmission, allow_accounts, in_order
@@ -41,7 +41,7 @@ from pierhead.server.datagram import DatagramServer
 from pierhead.server.endpoint import Application, Endpoint
 from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.lost import LostRequests
-from pierhead.server.options import ServerOptions
+from pierhead.server.options import ServerLimits, ServerOptions
 from pierhead.server.seqpacket import packets
 from pierhead.server.stream import StreamServer
 from pierhead.server.sweep import Sweep
@@ -75,10 +75,10 @@ class Server:
         on_error: called with an error and where it happened (``accept``, ``handshake``,
             ``framing``, ``decode``, ``service``, ``write``, ``lost`` …, with ``listener`` and
             ``peer``) for everything that goes wrong; it must be quick and never block.
-        options: limits, by name; see `pierhead.server.options.LIMITS`.
+        limits: by name; see `pierhead.server.options.LIMITS`.
 
     Raises:
-        UsageError: no address, an unknown option or one out of range.
+        UsageError: no address, an unknown limit or one out of range.
         AddressError: an address that does not parse.
 
     Attributes:
@@ -94,10 +94,10 @@ class Server:
         metrics: Metrics | None = None,
         buffers: BufferSource | None = None,
         on_error: OnError | None = None,
-        **options: float | str,
+        **limits: Unpack[ServerLimits],
     ) -> None:
         self._application = _application(what, addresses)
-        self._given: dict[str, float | str] = dict(options)
+        self._given: ServerLimits = limits
         self._options = [self._options_for(e) for e, _ in self._application.endpoints]
         self._clock: Clock = clock or SystemClock()
         self._buffers: BufferSource = buffers or BufferPool()
@@ -132,13 +132,13 @@ class Server:
         listeners = [unwrapped(server.listener) for _, server in self._servers]
         return [one.socket for one in listeners if isinstance(one, HasSocket)]
 
-    def reconfigure(self, **options: float | str) -> None:
+    def reconfigure(self, **limits: Unpack[ServerLimits]) -> None:
         """Change limits while running; each says in its `Limit.effect` when it takes effect.
 
         Raises:
-            UsageError: an unknown option or one out of range; nothing has changed then.
+            UsageError: an unknown limit or one out of range; nothing has changed then.
         """
-        given = {**self._given, **options}
+        given: ServerLimits = {**self._given, **limits}
         changed = [self._options_for(e, given) for e, _ in self._application.endpoints]
         self._given, self._options = given, changed
         self._sweep.interval_s = self._sweep_interval()
@@ -367,12 +367,12 @@ class Server:
             on_error=self._on_error,
         )
 
-    def _options_for(
-        self, endpoint: Endpoint, given: Mapping[str, float | str] | None = None
-    ) -> ServerOptions:
+    def _options_for(self, endpoint: Endpoint, given: ServerLimits | None = None) -> ServerOptions:
         """What the caller says goes before what the protocol prefers, and that before ours."""
         preferred = ServerOptions().changed(endpoint.options)
-        return preferred.changed(self._given if given is None else given)
+        if given is not None:
+            return preferred.changed(given)
+        return preferred.changed(self._given, others=_KEYWORDS)
 
     def _check_addresses(self) -> None:
         """Refuse limits out of range before anything opens."""
@@ -405,6 +405,10 @@ class Server:
     def _deadlines(self, now: float) -> Iterator[bool]:
         for _, server in self._servers:
             yield from server.sweep(now)
+
+
+#: What `Server` takes by name beside limits.
+_KEYWORDS = tuple(Server.__init__.__kwdefaults__ or ())
 
 
 def _name(what: object) -> str:

@@ -19,14 +19,20 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import pytest
 
 if TYPE_CHECKING:
     from pierhead.address import ListenSpec
+    from pierhead.buffer import BufferSource
+    from pierhead.clock import Clock
+    from pierhead.failure_log import OnError
+    from pierhead.listener.base import Listener
     from pierhead.listener.memory import Network
+    from pierhead.metrics import Metrics
     from pierhead.server.endpoint import Application, Endpoint
+    from pierhead.server.options import ServerLimits
     from pierhead.server.server import Server
     from pierhead.testing.clock import HeldClock
 
@@ -43,14 +49,29 @@ class ServerFixture:
         self._started = AsyncExitStack()
 
     async def __call__(
-        self, what: Endpoint | Application, *addresses: str | ListenSpec, **options: Any
+        self,
+        what: Endpoint | Application,
+        *addresses: str | ListenSpec | Listener,
+        clock: Clock | None = None,
+        metrics: Metrics | None = None,
+        buffers: BufferSource | None = None,
+        on_error: OnError | None = None,
+        **limits: Unpack[ServerLimits],
     ) -> Server:
         """Start a server; the arguments are those of `Server`, the clock is the test's."""
         from pierhead.server.server import Server
         from pierhead.testing.clock import HeldClock
 
-        options.setdefault("clock", HeldClock.current())
-        return await self._started.enter_async_context(Server(what, *addresses, **options))
+        made = Server(
+            what,
+            *addresses,
+            clock=clock or HeldClock.current(),
+            metrics=metrics,
+            buffers=buffers,
+            on_error=on_error,
+            **limits,
+        )
+        return await self._started.enter_async_context(made)
 
     async def around(self, test: Callable[[], Awaitable[object]]) -> None:
         """Await a test, then drain what it started."""
