@@ -29,7 +29,7 @@ _OPEN = f"{_UNIT}/listener/test_open.py"
 _UNIX = f"{_UNIT}/listener/test_unix.py"
 _SYSTEMD = f"{_UNIT}/listener/test_systemd.py"
 _ADOPTED = f"{_UNIT}/listener/test_adopted.py"
-_AT_ADDRESS = f"{_UNIT}/server/test_at_address.py"
+_LISTENER_OPTIONS = f"{_UNIT}/server/test_listener_options.py"
 _UNUSUAL = f"{_UNIT}/listener/test_unusual.py"
 _STREAM = f"{_UNIT}/listener/test_stream.py"
 _INETD = f"{_UNIT}/listener/test_inetd.py"
@@ -181,7 +181,7 @@ FEATURES = {
             "`sleep_on_errors`, in a program",
             "tcp::80?accept-backoff=500ms",
             "always on; the pause grows up to what is given",
-            f"{_AT_ADDRESS}::test_the_pause_grows_up_to_what_the_address_says",
+            f"{_LISTENER_OPTIONS}::test_the_pause_grows_up_to_what_the_address_says",
         ),
     ),
     "Accepting": (
@@ -201,7 +201,7 @@ FEATURES = {
             "other errors: sleep or give up",
             "",
             "never gives up; one line in the log, and a metric",
-            f"{_AT_ADDRESS}::test_whatever_accepting_raises_it_goes_on",
+            f"{_LISTENER_OPTIONS}::test_whatever_accepting_raises_it_goes_on",
         ),
         Feature(
             "out of descriptors",
@@ -231,7 +231,7 @@ FEATURES = {
             "a channel or a type of your own as listener",
             "",
             "any object with the methods of `StreamListener`, beside addresses",
-            f"{_AT_ADDRESS}::test_an_object_that_yields_connections_is_served",
+            f"{_LISTENER_OPTIONS}::test_an_object_that_yields_connections_is_served",
         ),
         Feature(
             "a connection knows of which kind it is",
@@ -307,7 +307,7 @@ FEATURES = {
             "inetd beside other listeners",
             "",
             "its end is no error; the server ends when every listener has",
-            f"{_AT_ADDRESS}::test_a_server_ends_when_every_listener_has",
+            f"{_LISTENER_OPTIONS}::test_a_server_ends_when_every_listener_has",
         ),
     ),
     "Programs": (
@@ -487,13 +487,13 @@ FEATURES = {
             "who the client's process is",
             "unix:/run/app.sock?allow-uid=app",
             "",
-            f"{_AT_ADDRESS}::test_other_users_are_closed_unread",
+            f"{_LISTENER_OPTIONS}::test_other_users_are_closed_unread",
         ),
         Feature(
             "a limit of connections",
             "tcp::80?maxconn=1000",
             "",
-            f"{_AT_ADDRESS}::test_maxconn_is_a_limit_of_its_own_address",
+            f"{_LISTENER_OPTIONS}::test_maxconn_is_a_limit_of_its_own_address",
         ),
         Feature(
             "a limit of connections in a second",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pierhead.address import ListenSpec
-from pierhead.address.options import SocketOptions
+from pierhead.address.options import ListenOptions
 from pierhead.cli.query_words import parse_words
 from pierhead.codec import Delimited, LengthPrefixed, Lines, Netstring
 from pierhead.codec.client_hello import read_client_hello
@@ -500,7 +500,7 @@ def _texts() -> list[Shape]:
         Shape(
             "socket options",
             lambda n: "&".join(["cert=/a"] * (n // 8)),
-            SocketOptions.parse,
+            ListenOptions.parse,
             size=900,
             largest=3600,
         ),

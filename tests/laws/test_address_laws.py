@@ -18,9 +18,9 @@ from pierhead.address import (
     InetAddress,
     InetdAddress,
     LaunchdAddress,
+    ListenOptions,
     ListenSpec,
     MemoryAddress,
-    SocketOptions,
     SystemdAddress,
     UnixAddress,
     VsockAddress,
@@ -106,16 +106,16 @@ rows = [option for option in OPTIONS if not option.stands_for and option.key != 
 
 
 @st.composite
-def option_sets(draw: st.DrawFn) -> SocketOptions:
+def option_sets(draw: st.DrawFn) -> ListenOptions:
     given: dict[str, object] = {}
     for option in draw(st.lists(st.sampled_from(rows), max_size=4)):
         value = draw(values)
         try:
-            SocketOptions.of({option.key: value})
+            ListenOptions.of({option.key: value})
         except UsageError:
-            value = SocketOptions.parse(option.example).get(option.key)
+            value = ListenOptions.parse(option.example).get(option.key)
         given[option.key] = value
-    return SocketOptions.of(given)
+    return ListenOptions.of(given)
 
 
 @st.composite
@@ -125,12 +125,12 @@ def specs(draw: st.DrawFn) -> ListenSpec:
     kept: dict[str, object] = {}
     for key, value in draw(option_sets()).given:  # those that are for this address
         try:
-            ListenSpec(tuple(wrappers), address, SocketOptions.of({**kept, key: value}))
+            ListenSpec(tuple(wrappers), address, ListenOptions.of({**kept, key: value}))
         except UsageError:
             continue
         kept[key] = value
     try:
-        return ListenSpec(tuple(wrappers), address, SocketOptions.of(kept))
+        return ListenSpec(tuple(wrappers), address, ListenOptions.of(kept))
     except UsageError:
         return ListenSpec((), address)
 
@@ -144,7 +144,7 @@ def test_a_printed_address_parses_back(address) -> None:
 @MODEST
 @given(option_sets())
 def test_printed_options_parse_back(options) -> None:
-    assert SocketOptions.parse(str(options)) == options
+    assert ListenOptions.parse(str(options)) == options
 
 
 @MODEST
@@ -233,6 +233,6 @@ def test_escaped_octets_decode_to_themselves(octets) -> None:
 @given(addresses)
 def test_addresses_are_the_same_whatever_their_options(address) -> None:
     plain = ListenSpec((), address)
-    named = ListenSpec((), address, SocketOptions.of({"name": "other"}))
+    named = ListenSpec((), address, ListenOptions.of({"name": "other"}))
     assert plain != named
     assert plain.address == named.address

@@ -27,6 +27,7 @@ from granian.server import Server
 
 from pierhead.adapters.refusal import ADDRESSES, replaced, unknown
 from pierhead.address import ListenSpec
+from pierhead.address.registry import BACKLOG
 from pierhead.errors import ListenError, UsageError
 from pierhead.listener.sockets import ListeningSockets, listening_sockets
 
@@ -135,7 +136,7 @@ class SocketsServer(Server):  # type: ignore[misc, valid-type]  # one of two, by
         place = idx % len(self._listening.sockets)
         sock, spec = self._listening.sockets[place], self._listening.specs[place]
         # A worker listens once more, with this backlog.
-        backlog = spec.options.get("backlog", self.backlog)
+        backlog = spec.options.get(BACKLOG.key, self.backlog)
         is_unix = sock.family == socket.AF_UNIX
         # What is not forked gets the descriptor by way of the socket object.
         self._sso = sock

@@ -31,7 +31,7 @@ from pierhead.address.forms import (
     VsockAddress,
 )
 from pierhead.address.json_schema import address_schema, text_schema
-from pierhead.address.options import SocketOptions
+from pierhead.address.options import ListenOptions
 from pierhead.address.registry import OPTIONS, Option
 from pierhead.address.schemes import SCHEMES, WRAPPERS, Kind
 from pierhead.address.spec import ListenSpec, ShortForm
@@ -51,13 +51,13 @@ __all__ = [
     "Kind",
     "LaunchdAddress",
     "ListenAddress",
+    "ListenOptions",
     "ListenSpec",
     "ListenerExplanation",
     "MemoryAddress",
     "Option",
     "OptionExplanation",
     "ShortForm",
-    "SocketOptions",
     "SystemdAddress",
     "UnixAddress",
     "Value",

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pierhead.address.options import SocketOptions
+from pierhead.address.options import ListenOptions
 from pierhead.address.registry import OPTIONS, Option
 from pierhead.address.rules import why_not
 from pierhead.address.spec import ListenSpec
@@ -135,7 +135,7 @@ def fill_in(specs: Sequence[ListenSpec], given: Mapping[str, Value]) -> tuple[Li
 def _with(spec: ListenSpec, key: str, value: Value) -> ListenSpec:
     if key in spec.options:
         return spec
-    options = SocketOptions((*spec.options.given, (key, value)))
+    options = ListenOptions((*spec.options.given, (key, value)))
     return ListenSpec(spec.wrappers, spec.address, options)
 
 

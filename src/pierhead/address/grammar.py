@@ -34,8 +34,8 @@ from pierhead.address.forms import (
     VsockAddress,
 )
 from pierhead.address.host import canonical_host, read_host_and_ports
-from pierhead.address.options import SocketOptions, collect, read_options
-from pierhead.address.registry import OPTIONS_BY_KEY, Option
+from pierhead.address.options import ListenOptions, collect, read_options
+from pierhead.address.registry import OPTIONS_BY_KEY, PAD, Option
 from pierhead.address.rules import why_not
 from pierhead.address.schemes import SCHEMES, WRAPPERS
 from pierhead.address.text import Piece, nearest
@@ -68,7 +68,7 @@ class Parts:
 
     wrappers: tuple[str, ...]
     address: ListenAddress
-    options: SocketOptions
+    options: ListenOptions
     wrapper_positions: tuple[int, ...] = ()
     address_position: int = 0
     option_positions: Mapping[str, int] = field(default_factory=dict)
@@ -94,16 +94,16 @@ def read(text: str) -> Parts:
     wrappers, positions, rest = _read_wrappers(head)
     address = _read_address(rest)
     if query is None:
-        return Parts(wrappers, address, SocketOptions(), positions, rest.start)
+        return Parts(wrappers, address, ListenOptions(), positions, rest.start)
     given = read_options(_without_fragment(query), row_for(wrappers, address))
     values = dict(collect(given))
-    if values.pop("pad", None) == "full":
+    if values.pop(PAD.key, None) == "full":
         assert isinstance(address, AbstractAddress)  # or the option was refused
         address = replace(address, padded=True)
     where: dict[str, int] = {}
     for option in given:
         where.setdefault(option.key, option.position)
-    return Parts(wrappers, address, SocketOptions.of(values), positions, rest.start, where)
+    return Parts(wrappers, address, ListenOptions.of(values), positions, rest.start, where)
 
 
 def row_for(

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from pierhead.address.accounts import Accounts
 from pierhead.address.option import Option
-from pierhead.address.registry import OPTIONS_BY_KEY
+from pierhead.address.registry import BACKLOG, OPTIONS_BY_KEY
 from pierhead.address.schemes import SCHEMES
 from pierhead.address.table import ADDRESS, NESTED, takes_several
 from pierhead.address.text import LONGEST_TEXT
@@ -28,7 +28,7 @@ def address_schema() -> JsonSchema:
     """Return the schema of what is read: the text of an address, or its table."""
     text = text_schema()
     examples = text.pop("examples")
-    table = {ADDRESS: "tcp:[::]:8080", "backlog": 512, "keepalive": "60s:5s:3"}
+    table = {ADDRESS: "tcp:[::]:8080", BACKLOG.key: 512}
     return {
         "title": "ListenSpec",
         "description": "What to listen on: an address as text, or a table with address and options",

@@ -48,6 +48,7 @@ class Option:
         default_note: what holds where the option is not given, if no value says it.
         schemes, wrappers: what the option is for; one of them has to be there.
         abstract: True for abstract names only, False for paths only, None for either.
+        ipv6: whether it is for IPv6 addresses alone.
         platforms: beginnings of ``sys.platform``; empty for everywhere.
         applied_by: the layers that read it, each by its view in `pierhead.address.views`.
         effect: when a change takes effect, as far as the system allows.
@@ -67,6 +68,7 @@ class Option:
     schemes: frozenset[str] = frozenset()
     wrappers: frozenset[str] = frozenset()
     abstract: bool | None = None
+    ipv6: bool = False
     platforms: tuple[str, ...] = ()
     applied_by: tuple[AppliedBy, ...]
     effect: Effect
@@ -76,3 +78,8 @@ class Option:
     flag_value: Value | None = None
     repeats: bool = False
     stands_for: str = ""
+
+    @property
+    def field(self) -> str:
+        """Its name in the views."""
+        return self.key.replace("-", "_").replace(".", "_")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
@@ -13,7 +13,7 @@ from pierhead.errors import AddressError, UsageError
 
 __all__ = [
     "GivenOption",
-    "SocketOptions",
+    "ListenOptions",
     "collect",
     "is_accepted",
     "known_key",
@@ -26,12 +26,12 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class SocketOptions:
+class ListenOptions:
     """Only the options that were given, by key.
 
     ``given`` may come in any order and is kept in that of the keys.
 
-        >>> options = SocketOptions.parse("reuseport&backlog=512")
+        >>> options = ListenOptions.parse("reuseport&backlog=512")
         >>> options.get("backlog", 1024), options.get("reuseport", False), str(options)
         (512, True, 'backlog=512&reuseport')
 
@@ -49,12 +49,12 @@ class SocketOptions:
             row_of_value(key, value)
 
     @classmethod
-    def of(cls, given: Mapping[str, Value]) -> SocketOptions:
+    def of(cls, given: Mapping[str, Value]) -> ListenOptions:
         """Return the options of a mapping from keys to typed values."""
         return cls(tuple(given.items()))
 
     @classmethod
-    def parse(cls, text: str) -> SocketOptions:
+    def parse(cls, text: str) -> ListenOptions:
         """Read ``key=value&…``, what stands behind the ``?`` of an address.
 
         Raises:
@@ -77,15 +77,14 @@ class SocketOptions:
                 return value
         return default
 
-    @property
-    def certificates(self) -> tuple[tuple[str, str], ...]:
-        """Pairs of certificate and key file; the key is in the certificate's where not given."""
-        certs = self.get("cert", cast("tuple[str, ...]", ()))
-        return tuple(zip(certs, self.get("key", certs), strict=True))
+    def rows(self) -> Iterator[tuple[Option, Value]]:
+        """Yield each option that was given, as its row of the registry, with its value."""
+        for key, value in self.given:
+            yield row_of_value(key, value), value
 
-    def without(self, *keys: str) -> SocketOptions:
+    def without(self, *keys: str) -> ListenOptions:
         """Return a copy that lacks these keys."""
-        return SocketOptions(tuple(pair for pair in self.given if pair[0] not in keys))
+        return ListenOptions(tuple(pair for pair in self.given if pair[0] not in keys))
 
     def __contains__(self, key: object) -> bool:
         return any(name == key for name, _ in self.given)

@@ -15,9 +15,10 @@ from pierhead.address.forms import (
     InetdAddress,
     ListenAddress,
 )
-from pierhead.address.options import SocketOptions, is_accepted
-from pierhead.address.registry import OPTIONS_BY_KEY, Option
+from pierhead.address.options import ListenOptions, is_accepted
+from pierhead.address.registry import KEY, OPTIONS_BY_KEY, PAD, Option
 from pierhead.address.schemes import SHORT_FORM_SCHEMES, Kind
+from pierhead.address.views import AddressOptions, AdoptOptions, ProxyOptions, TlsOptions
 
 __all__ = ["Conflict", "conflicts", "kind_of", "lacking", "why_not"]
 
@@ -49,21 +50,21 @@ def why_not(
         return f"{option.key} is not for an abstract name, which is no file", "leave it out"
     if option.abstract is True and not isinstance(address, AbstractAddress):
         return f"{option.key} is for abstract names only", "write @NAME, or leave it out"
-    if option.key == "v6only" and isinstance(address, InetAddress):
-        return _why_not_v6only(address)
+    if option.ipv6 and isinstance(address, InetAddress):
+        return _why_not_ipv6(option.key, address)
     return None
 
 
-def _why_not_v6only(address: InetAddress) -> tuple[str, str] | None:
+def _why_not_ipv6(key: str, address: InetAddress) -> tuple[str, str] | None:
     if address.is_ipv4:
-        return f"v6only is not for the IPv4 address {address.host}", "leave it out"
+        return f"{key} is not for the IPv4 address {address.host}", "leave it out"
     if not address.host:
-        return "v6only is not for the wildcard of IPv4 and IPv6", f"write [::]:{address.port}"
+        return f"{key} is not for the wildcard of IPv4 and IPv6", f"write [::]:{address.port}"
     return None
 
 
 def conflicts(
-    wrappers: tuple[str, ...], address: ListenAddress, options: SocketOptions
+    wrappers: tuple[str, ...], address: ListenAddress, options: ListenOptions
 ) -> Iterator[Conflict]:
     """Yield every conflict between the parts of a spec."""
     for number, wrapper in enumerate(wrappers):
@@ -81,19 +82,20 @@ def conflicts(
     yield from _option_conflicts(address, options)
 
 
-def kind_of(address: ListenAddress, options: SocketOptions) -> Kind | None:
+def kind_of(address: ListenAddress, options: ListenOptions) -> Kind | None:
     """Return how bytes travel, as far as scheme and options decide it."""
-    if isinstance(address, InetdAddress) and options.get("mode", "nowait") == "nowait":
+    adopt = AdoptOptions.of(options)
+    if isinstance(address, InetdAddress) and adopt.mode == "nowait":
         return "stream"
     kinds: dict[str, Kind] = {
         "stream": "stream",
         "dgram": "datagram",
         "seqpacket": "seqpacket",
     }
-    return address.kind or kinds.get(options.get("type", ""))
+    return address.kind or kinds.get(adopt.type or "")
 
 
-def _tls_conflict(address: ListenAddress, options: SocketOptions) -> tuple[str, str] | None:
+def _tls_conflict(address: ListenAddress, options: ListenOptions) -> tuple[str, str] | None:
     if address.scheme == "quic":
         return "quic has TLS inside", "write quic: without tls+"
     kind = kind_of(address, options)
@@ -104,9 +106,9 @@ def _tls_conflict(address: ListenAddress, options: SocketOptions) -> tuple[str, 
     return None
 
 
-def _proxy_conflict(address: ListenAddress, options: SocketOptions) -> tuple[str, str] | None:
+def _proxy_conflict(address: ListenAddress, options: ListenOptions) -> tuple[str, str] | None:
     kind = kind_of(address, options)
-    version = options.get("proxy.version", 0)
+    version = ProxyOptions.of(options).proxy_version
     if kind == "seqpacket":
         return "the PROXY protocol is for streams and datagrams", "use a stream scheme"
     if address.scheme == "quic" and version != 2:
@@ -116,16 +118,16 @@ def _proxy_conflict(address: ListenAddress, options: SocketOptions) -> tuple[str
     return None
 
 
-def _option_conflicts(address: ListenAddress, options: SocketOptions) -> Iterator[Conflict]:
-    if "pad" in options:
+def _option_conflicts(address: ListenAddress, options: ListenOptions) -> Iterator[Conflict]:
+    if PAD.key in options:
         reason = "padding is a part of the address, and not among its options"
-        yield Conflict("pad", reason, "write AbstractAddress(padded=True)")
-    nothing: tuple[str, ...] = ()
-    certs, keys = options.get("cert", nothing), options.get("key", nothing)
+        yield Conflict(PAD.key, reason, "write AbstractAddress(padded=True)")
+    tls = TlsOptions.of(options)
+    certs, keys = tls.cert or (), tls.key or ()
     if keys and len(keys) != len(certs):
         reason = f"there are {len(keys)} keys for {len(certs)} certificates"
-        yield Conflict("key", reason, "give one key for each cert, in order, or none")
-    if isinstance(address, DescriptorAddress) and not options.get("force", False):
+        yield Conflict(KEY.key, reason, "give one key for each cert, in order, or none")
+    if isinstance(address, DescriptorAddress) and not AddressOptions.of(options).force:
         low = [number for number in address.numbers if number <= 2]
         if low:
             reason = f"descriptor {low[0]} is standard input, output or error"
@@ -133,10 +135,10 @@ def _option_conflicts(address: ListenAddress, options: SocketOptions) -> Iterato
 
 
 def lacking(
-    wrappers: tuple[str, ...], address: ListenAddress, options: SocketOptions
+    wrappers: tuple[str, ...], address: ListenAddress, options: ListenOptions
 ) -> Conflict | None:
     """Return what a server needs in addition to serve this address, or None."""
-    if ("tls" in wrappers or address.scheme == "quic") and "cert" not in options:
+    if ("tls" in wrappers or address.scheme == "quic") and not TlsOptions.of(options).cert:
         part = wrappers.index("tls") if "tls" in wrappers else ""
         return Conflict(part, "TLS needs a certificate", "add cert=FILE, and key=FILE if apart")
     return None

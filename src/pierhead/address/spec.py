@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 from pierhead.address.forms import InetAddress, ListenAddress
 from pierhead.address.grammar import Parts, read
 from pierhead.address.json_schema import JsonSchema, address_schema, text_schema
-from pierhead.address.options import SocketOptions
+from pierhead.address.options import ListenOptions
 from pierhead.address.pydantic import core_schema_of
 from pierhead.address.registry import OPTIONS_BY_KEY
 from pierhead.address.rules import Conflict, conflicts, kind_of, lacking, why_not
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ListenSpec", "ShortForm"]
 
 
-_NO_OPTIONS = SocketOptions()
+_NO_OPTIONS = ListenOptions()
 
 
 class ShortForm(Protocol):
@@ -63,13 +63,13 @@ class ListenSpec:
 
     wrappers: tuple[str, ...]
     address: ListenAddress
-    options: SocketOptions
+    options: ListenOptions
 
     def __init__(
         self,
         wrappers: tuple[str, ...],
         address: ListenAddress,
-        options: SocketOptions = _NO_OPTIONS,
+        options: ListenOptions = _NO_OPTIONS,
     ) -> None:
         object.__setattr__(self, "wrappers", tuple(wrappers))
         object.__setattr__(self, "address", address)
@@ -201,7 +201,7 @@ class ListenSpec:
         return hash(self._parts)
 
     @property
-    def _parts(self) -> tuple[tuple[str, ...], ListenAddress, SocketOptions]:
+    def _parts(self) -> tuple[tuple[str, ...], ListenAddress, ListenOptions]:
         return self.wrappers, self.address, self.options
 
     def __reduce__(self) -> tuple[type[ListenSpec], tuple[object, ...]]:

@@ -22,8 +22,8 @@ from typing import TypeAlias, TypeGuard, cast
 from pierhead.address.accounts import Accounts
 from pierhead.address.forms import AbstractAddress, ListenAddress
 from pierhead.address.grammar import Parts, read, row_for
-from pierhead.address.options import SocketOptions, known_key, row_of_value
-from pierhead.address.registry import OPTIONS_BY_KEY, Option
+from pierhead.address.options import ListenOptions, known_key, row_of_value
+from pierhead.address.registry import OPTIONS_BY_KEY, PAD, Option
 from pierhead.address.rules import Conflict, conflicts
 from pierhead.address.text import Piece, nearest
 from pierhead.address.values import Networks, Permissions, Protocols, Ratio, Value, Whole
@@ -93,7 +93,7 @@ def _read_entries(
     return given
 
 
-def write_table(wrappers: tuple[str, ...], address: ListenAddress, options: SocketOptions) -> Table:
+def write_table(wrappers: tuple[str, ...], address: ListenAddress, options: ListenOptions) -> Table:
     """Return the table that reads back to these parts, in what TOML and JSON have."""
     table: Table = {ADDRESS: "".join(f"{wrapper}+" for wrapper in wrappers) + str(address)}
     for key, value in options.given:
@@ -289,10 +289,10 @@ def _whole(
     """Return the parts of address and table together, and what does not go together."""
     values = dict(base.options.given) | {key: value for key, (_, value) in given.items()}
     address = base.address
-    if values.pop("pad", None) == "full":
+    if values.pop(PAD.key, None) == "full":
         assert isinstance(address, AbstractAddress)  # or the option was refused
         address = replace(address, padded=True)
-    whole = replace(base, address=address, options=SocketOptions.of(values))
+    whole = replace(base, address=address, options=ListenOptions.of(values))
 
     def fault(conflict: Conflict) -> AddressError:
         if isinstance(conflict.part, str) and conflict.part in given:

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from pierhead.address import ListenSpec, SocketOptions
+from pierhead.address import ListenOptions, ListenSpec
+from pierhead.address.registry import STRICT_PERMISSIONS
 from pierhead.arguments.click import listen_flags, listen_option
 from pierhead.errors import UsageError
 from pierhead.files import Exposure
@@ -116,7 +117,7 @@ def serve_endpoint(
 
 def _strict(spec: ListenSpec) -> ListenSpec:
     """Return the address with its keys held to their permissions, where it has any."""
-    if "tls" not in spec.wrappers or "strict-permissions" in spec.options:
+    if "tls" not in spec.wrappers or STRICT_PERMISSIONS.key in spec.options:
         return spec
-    options = SocketOptions.of({**dict(spec.options.given), "strict-permissions": True})
+    options = ListenOptions.of({**dict(spec.options.given), STRICT_PERMISSIONS.key: True})
     return ListenSpec(spec.wrappers, spec.address, options)

@@ -20,7 +20,8 @@ from pierhead.address import (
     UnixAddress,
     VsockAddress,
 )
-from pierhead.address.registry import OPTIONS_BY_KEY
+from pierhead.address.schemes import PASSED_SCHEMES
+from pierhead.address.views import AdoptOptions, SocketOptions
 from pierhead.buffer import BufferSource
 from pierhead.context import Transport
 from pierhead.errors import ListenError, Overloaded
@@ -55,18 +56,8 @@ _UNIX_SCHEMES = {
     Transport.DATAGRAM: "unixgram",
     Transport.SEQPACKET: "unixseq",
 }
-_TCP = frozenset({"nodelay", "keepalive", "user-timeout", "notsent-lowat"})
-_CREDENTIALS = frozenset({"allow-uid", "allow-gid"})
-_CONNECTIONS = frozenset(
-    {
-        "maxconn",
-        "maxconn-per-network",
-        "when-full",
-        "maxrate",
-        "accept-backoff",
-        "idle-timeout",
-    }
-)
+#: The schemes of what is taken over, whose own options are obeyed before the socket is seen.
+_ADOPTING = PASSED_SCHEMES | {"inetd"}
 _AF_VSOCK: int = getattr(socket, "AF_VSOCK", -1)
 
 
@@ -139,7 +130,7 @@ def adopt(
 
 def _check(spec: ListenSpec, found: InheritedSocket, called: str) -> None:
     address = str(spec)
-    wanted = spec.options.get("type", "")
+    wanted = AdoptOptions.of(spec.options).type
     if wanted and _TYPES[wanted] is not found.transport:
         reason = f"{called} is {found}, expected type {wanted}"
         raise ListenError(address, "adopt", reason, "name another descriptor, or correct type=")
@@ -171,21 +162,23 @@ def refuse_ineffective_options(spec: ListenSpec, found: InheritedSocket, called:
     Raises:
         ListenError: there is one.
     """
-    for key, _ in spec.options.given:
-        is_wrappers = any(row.wrappers & set(spec.wrappers) for row in OPTIONS_BY_KEY[key])
-        if not is_wrappers and key in _ineffective(found):
-            reason = f"{key} has no effect on {called}, {found}"
+    scheme = _scheme(found.family, found.transport)
+    for row, _ in spec.options.rows():
+        is_wrappers = row.wrappers & set(spec.wrappers)
+        is_for_adopting = row.schemes <= _ADOPTING
+        if not (is_wrappers or is_for_adopting or scheme in row.schemes):
+            reason = f"{row.key} has no effect on {called}, {found}"
             remedy = "leave it out, or keep the sockets of each type apart with type="
-            raise ListenError(str(spec), f"option {key}", reason, remedy)
+            raise ListenError(str(spec), f"option {row.key}", reason, remedy)
 
 
-def _ineffective(found: InheritedSocket) -> frozenset[str]:
-    """Return the options of adopted sockets that this one does not know."""
-    if found.transport is Transport.DATAGRAM:
-        return _TCP | _CONNECTIONS | _CREDENTIALS
-    if found.family in (socket.AF_INET, socket.AF_INET6):
-        return _CREDENTIALS
-    return _TCP | _CREDENTIALS | {"sndbuf"} if found.family == _AF_VSOCK else _TCP
+def _scheme(family: int, transport: Transport) -> str:
+    """Return the scheme that would open such a socket."""
+    if family in (socket.AF_INET, socket.AF_INET6):
+        return "udp" if transport is Transport.DATAGRAM else "tcp"
+    if family == _AF_VSOCK:
+        return "vsockseq" if transport is Transport.SEQPACKET else "vsock"
+    return _UNIX_SCHEMES[transport]
 
 
 def _listener(
@@ -198,12 +191,12 @@ def _listener(
     # Before anything else: a program started meanwhile must not hold the socket open.
     sock.set_inheritable(False)
     sock.setblocking(False)
-    apply_options(sock, spec, {})
+    apply_options(sock, spec)
     local = socket_text(sock, found.transport)
     on_close = partial(release_descriptor, found.number)
     if found.transport is not Transport.DATAGRAM:
         settings = StreamSettings(
-            _reached(sock), spec.options.get("nodelay"), for_accepted(sock, spec)
+            _reached(sock), SocketOptions.of(spec.options).nodelay, for_accepted(sock, spec)
         )
         return SocketStreamListener(
             spec, local, sock, settings, transport=found.transport, on_close=on_close
@@ -237,13 +230,12 @@ def _is_wildcard(sock: socket.socket) -> bool:
 
 def socket_text(sock: socket.socket, transport: Transport) -> str:
     """Return the address a socket is bound to, in the grammar."""
-    name = sock.getsockname()
+    name, scheme = sock.getsockname(), _scheme(sock.family, transport)
     if sock.family in (socket.AF_INET, socket.AF_INET6):
-        return inet_text("udp" if transport is Transport.DATAGRAM else "tcp", name)
+        return inet_text(scheme, name)
     if sock.family == _AF_VSOCK:
-        scheme = "vsockseq" if transport is Transport.SEQPACKET else "vsock"
         return str(VsockAddress(scheme, *name))
-    return _unix_text(_UNIX_SCHEMES[transport], name)
+    return _unix_text(scheme, name)
 
 
 def _unix_text(scheme: str, name: str | bytes) -> str:

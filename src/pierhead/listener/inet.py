@@ -13,26 +13,21 @@ from typing import Any
 
 from pierhead.address import InetAddress, ListenSpec
 from pierhead.address.host import is_ipv4, is_ipv6, show_host
+from pierhead.address.views import BindOptions, SocketOptions
 from pierhead.buffer import BufferSource
 from pierhead.errors import ListenError
 from pierhead.listener.control import IP_PKTINFO
 from pierhead.listener.control_datagram import ControlDatagramListener
 from pierhead.listener.datagram import SocketDatagramListener
 from pierhead.listener.fault import inet_refused
-from pierhead.listener.socket_option import (
-    SOCKET_OPTIONS,
-    apply_options,
-    refuse_unknown_options,
-)
+from pierhead.listener.socket_option import apply_options
 from pierhead.listener.stream import SocketStreamListener, StreamSettings
 
 __all__ = ["InetSocket", "ask_packet_info", "inet_text", "plan_inet", "resolve_host"]
 
-_BACKLOG = 1024
-_KNOWN = {
-    "tcp": frozenset(SOCKET_OPTIONS) | {"backlog", "v6only"},
-    "udp": frozenset(SOCKET_OPTIONS) | {"v6only", "pktinfo", "multicast", "iface"},
-}
+#: What TCP sockets are set to unless their address says otherwise. On Windows SO_REUSEADDR would
+#: let others take the port over.
+_TCP_DEFAULTS = SocketOptions(nodelay=True, reuseaddr=None if sys.platform == "win32" else True)
 _TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
@@ -76,8 +71,10 @@ class InetSocket:
             return theirs == mine or theirs.is_unspecified or mine.is_unspecified
         # [::] is the wildcard of IPv4 as well, unless it was told or made to keep to IPv6.
         if theirs.version == 6:
-            keeps = spec.options.get("v6only", getattr(spec.address, "host", None) == "")
-            return theirs.is_unspecified and not keeps
+            v6only = BindOptions.of(spec.options).v6only
+            if v6only is None:
+                v6only = getattr(spec.address, "host", None) == ""
+            return theirs.is_unspecified and not v6only
         return mine.is_unspecified and not self.v6only
 
     def open(
@@ -108,39 +105,37 @@ class InetSocket:
 
     def _configure(self, sock: socket.socket) -> None:
         sock.setblocking(False)
-        defaults = {}
-        if self.scheme == "tcp":
-            defaults["nodelay"] = True
-            if sys.platform != "win32":  # where it would let others take the port over
-                defaults["reuseaddr"] = True
-        apply_options(sock, self.spec, defaults)
+        apply_options(sock, self.spec, _TCP_DEFAULTS if self.scheme == "tcp" else SocketOptions())
         if self.v6only is not None and self.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, self.v6only)
 
     def _listen(
         self, sock: socket.socket, buffers: BufferSource, batched: bool | None
     ) -> SocketStreamListener | SocketDatagramListener:
-        spec, options = self.spec, self.spec.options
+        spec, options = self.spec, self._options
+        socket_options = SocketOptions.of(spec.options)
         local = inet_text(self.scheme, sock.getsockname())
         is_wildcard = ipaddress.ip_address(self.bind_to[0].partition("%")[0]).is_unspecified
         if self.scheme == "tcp":
-            sock.listen(options.get("backlog", _BACKLOG))
+            sock.listen(options.backlog)
             reached = (lambda name: inet_text("tcp", name)) if is_wildcard else None
-            settings = StreamSettings(reached, options.get("nodelay", True))
+            no_delay = socket_options.or_else(_TCP_DEFAULTS).nodelay
+            settings = StreamSettings(reached, no_delay)
             return SocketStreamListener(spec, local, sock, settings)
-        if options.get("multicast", "none") == "join":
+        if options.multicast == "join":
             _join(sock, self.bind_to, self._interface())
-        packet_info = options.get("pktinfo", is_wildcard) and ask_packet_info(sock)
-        if options.get("pktinfo", False) and not packet_info:
+        wanted = is_wildcard if options.pktinfo is None else options.pktinfo
+        packet_info = wanted and ask_packet_info(sock)
+        if options.pktinfo and not packet_info:
             reason = f"the option pktinfo does not exist for IPv4 on {sys.platform}"
             raise ListenError(str(spec), "option pktinfo", reason, "leave it out")
-        says_more = options.get("ecn", False) or options.get("gro", False)
+        says_more = socket_options.ecn or socket_options.gro
         kind = ControlDatagramListener if says_more else SocketDatagramListener
         return kind(spec, local, sock, buffers, packet_info=packet_info, batched=batched)
 
     def _interface(self) -> int:
         """Return the number of the interface that a group is joined on; 0 for any."""
-        name = self.spec.options.get("iface", "")
+        name = self._options.iface
         try:
             return socket.if_nametoindex(name) if name else 0
         except OSError:
@@ -151,6 +146,10 @@ class InetSocket:
         if self.family != socket.AF_INET6 or self.bind_to[3]:
             return self.bind_to
         return (*self.bind_to[:3], self._interface())
+
+    @property
+    def _options(self) -> BindOptions:
+        return BindOptions.of(self.spec.options)
 
     def _address(self) -> str:
         asked = str(self.spec)
@@ -166,10 +165,9 @@ async def plan_inet(spec: ListenSpec) -> list[InetSocket]:
     """
     address = spec.address
     assert isinstance(address, InetAddress)
-    refuse_unknown_options(spec, _KNOWN[address.scheme or ""])
     _check_multicast(spec, address)
     hosts = await _hosts(spec, address)
-    v6only = spec.options.get("v6only")
+    v6only = BindOptions.of(spec.options).v6only
     if v6only is not None and all(family != socket.AF_INET6 for family, _ in hosts):
         reason = f"v6only is for IPv6, and {address.host} has IPv4 addresses alone"
         raise ListenError(str(spec), "option v6only", reason, "leave it out")
@@ -244,8 +242,9 @@ def ask_packet_info(sock: socket.socket) -> bool:
 
 
 def _check_multicast(spec: ListenSpec, address: InetAddress) -> None:
-    joins = spec.options.get("multicast", "none") == "join"
-    if "iface" in spec.options and not joins:
+    options = BindOptions.of(spec.options)
+    joins = options.multicast == "join"
+    if options.iface is not None and not joins:
         reason = "iface says where to join a group, and no group is joined"
         raise ListenError(str(spec), "option iface", reason, "add multicast=join, or use device")
     if not joins:

@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pierhead.address import InetdAddress, ListenSpec
+from pierhead.address.option import AppliedBy
+from pierhead.address.views import AdoptOptions, SocketOptions
 from pierhead.buffer import BufferSource
 from pierhead.context import Credentials, Peer, Transport
 from pierhead.errors import ListenError
@@ -27,7 +29,7 @@ from pierhead.listener.claim import claim_descriptor, release_descriptor
 from pierhead.listener.inet import inet_text
 from pierhead.listener.inherited import InheritedSocket, kind_of_file, look_at
 from pierhead.listener.one import OneConnection
-from pierhead.listener.socket_option import apply_options, refuse_unknown_options
+from pierhead.listener.socket_option import apply_options
 from pierhead.listener.stream import AcceptedChannel, AcceptedSocket, peer_of
 
 if sys.platform != "win32":
@@ -35,7 +37,6 @@ if sys.platform != "win32":
 
 __all__ = ["StandardStreams", "open_inetd", "peer_from", "server_from"]
 
-_MODE = frozenset({"mode"})
 _INPUT = "standard input"
 
 
@@ -117,7 +118,7 @@ def open_inetd(
         raise ListenError(address, "adopt", reason, remedy)
     claim_descriptor(number, address, _INPUT)
     try:
-        if spec.options.get("mode", "nowait") == "wait":
+        if AdoptOptions.of(spec.options).mode == "wait":
             listener = _wait(spec, number, buffers, batched)
         elif kind == "a socket":
             listener = _take_socket(spec, number, environment)
@@ -156,7 +157,7 @@ def _take_socket(spec: ListenSpec, standard_input: int, environment: Mapping[str
     sock = socket.socket(fileno=_moved(standard_input))
     try:
         sock.setblocking(False)
-        apply_options(sock, spec, {})
+        apply_options(sock, spec)
         accepted = _accepted(spec, sock, found, environment)
     except OSError as error:
         sock.close()
@@ -177,14 +178,14 @@ def _accepted(
         peer = peer_from(environment) or Peer("")
     is_familiar = found.family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
     if found.transport is Transport.STREAM and is_familiar:
-        return AcceptedSocket.of(sock, peer, local, spec.options.get("nodelay"))
+        return AcceptedSocket.of(sock, peer, local, SocketOptions.of(spec.options).nodelay)
     return AcceptedChannel.of(sock, peer, local)
 
 
 def _take_pipes(
     spec: ListenSpec, ends: tuple[int, int | None], environment: Mapping[str, str]
 ) -> Listener:
-    refuse_unknown_options(spec, _MODE)
+    _refuse_options_of_sockets(spec)
     standard_input, standard_output = ends
     if standard_output is None:
         reason = "standard output is closed, and replies have no way to go"
@@ -201,6 +202,13 @@ def _take_pipes(
         PipeChannel(reading, writing), peer, local, credentials_from(environment)
     )
     return OneConnection(spec, accepted)
+
+
+def _refuse_options_of_sockets(spec: ListenSpec) -> None:
+    for row, _ in spec.options.rows():
+        if AppliedBy.SOCKET in row.applied_by:
+            reason = f"{row.key} has no effect on {_INPUT}, which is no socket here"
+            raise ListenError(str(spec), f"option {row.key}", reason, "leave it out")
 
 
 def peer_from(environment: Mapping[str, str]) -> Peer | None:

@@ -23,6 +23,7 @@ from pierhead.address import (
     VsockAddress,
     refusals,
 )
+from pierhead.address.views import MemoryOptions
 from pierhead.buffer import BufferPool, BufferSource
 from pierhead.errors import ListenError, Overloaded, UsageError
 from pierhead.listener.adopted import open_descriptors
@@ -33,7 +34,6 @@ from pierhead.listener.inetd import open_inetd
 from pierhead.listener.launchd import open_launchd
 from pierhead.listener.listener_set import ListenerSet, abandon
 from pierhead.listener.memory import MemoryDatagramListener, MemoryStreamListener, Network
-from pierhead.listener.socket_option import refuse_unknown_options
 from pierhead.listener.stream import SocketStreamListener
 from pierhead.listener.systemd import open_passed
 from pierhead.listener.unix import open_unix
@@ -179,13 +179,13 @@ def _taken_over(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -
 
 
 def _open_memory(spec: ListenSpec, address: MemoryAddress) -> Listener:
-    name, options = address.name, spec.options
     if address.scheme == "mem":
-        refuse_unknown_options(spec, frozenset())
-        return MemoryStreamListener(spec, name, Network.current())
-    refuse_unknown_options(spec, frozenset({"loss", "seed"}))
-    loss, seed = options.get("loss", 0.0), options.get("seed", 0)
-    return MemoryDatagramListener(spec, name, Network.current(), loss=loss, seed=seed)
+        return MemoryStreamListener(spec, address.name, Network.current())
+    options = MemoryOptions.of(spec.options)
+    seed = options.seed or 0
+    return MemoryDatagramListener(
+        spec, address.name, Network.current(), loss=options.loss, seed=seed
+    )
 
 
 def _open_inet(one: InetSocket, buffers: BufferSource, batched: bool | None) -> Listener:

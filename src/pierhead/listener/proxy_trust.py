@@ -11,6 +11,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from pierhead.address import ListenSpec
+from pierhead.address.views import ProxyOptions
 from pierhead.codec.proxy_header import ProxyHeader
 from pierhead.context import Peer
 from pierhead.errors import ListenError
@@ -20,7 +21,6 @@ __all__ = ["ProxyRules", "claimed_peer", "rules_for"]
 
 _IP_SCHEMES = ("tcp", "udp", "quic")
 _PATH_SCHEMES = ("unix", "unixgram", "mem", "memgram")
-_TIMEOUT_S = 5.0
 
 
 class ProxyRules:
@@ -66,8 +66,8 @@ def rules_for(listener: Listener) -> ProxyRules:
         ListenError: it says nothing about whom to trust, or something that cannot be.
     """
     spec: ListenSpec = listener.spec
-    options = spec.options
-    networks: tuple[str, ...] = options.get("proxy.from", ())
+    options = ProxyOptions.of(spec.options)
+    networks = options.proxy_from or ()
     scheme = listener.local.partition(":")[0].rpartition("+")[2]
     if scheme in _IP_SCHEMES and not networks:
         reason = "anybody could name any client, as no proxy is said to be trusted"
@@ -77,9 +77,7 @@ def rules_for(listener: Listener) -> ProxyRules:
         reason = f"peers of {scheme}: have no IP address, so none is in a network"
         remedy = "leave it out: whoever may connect is trusted"
         raise ListenError(str(spec), "option proxy.from", reason, remedy)
-    return ProxyRules(
-        networks, options.get("proxy.version"), options.get("proxy.timeout", _TIMEOUT_S)
-    )
+    return ProxyRules(networks, options.proxy_version, options.proxy_timeout)
 
 
 def claimed_peer(header: ProxyHeader, socket_peer: Peer) -> Peer:

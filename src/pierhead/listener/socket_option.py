@@ -10,17 +10,17 @@ from __future__ import annotations
 import logging
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pierhead.address import ListenSpec
-from pierhead.address.registry import OPTIONS_BY_KEY
+from pierhead.address.views import SocketOptions, for_each
 from pierhead.errors import ListenError
 from pierhead.listener.control import ask_ecn, ask_gro
 
-__all__ = ["SOCKET_OPTIONS", "apply_options", "for_accepted", "refuse_unknown_options"]
+__all__ = ["apply_options", "for_accepted"]
 
 _log = logging.getLogger("pierhead.listener")
 
@@ -35,40 +35,22 @@ _AF_VSOCK: int = getattr(socket, "AF_VSOCK", -1)
 #: Linux: a sum of bits; 2 allows servers TCP Fast Open, without which it is off in silence.
 _FASTOPEN_SWITCH = Path("/proc/sys/net/ipv4/tcp_fastopen")
 
-#: Options that a listener leaves to its server: `pierhead.server.at_address`.
-_SERVERS = frozenset(
-    {
-        "name",
-        "drain",
-        "maxconn",
-        "maxconn-per-network",
-        "when-full",
-        "maxrate",
-        "accept-backoff",
-        "idle-timeout",
-        "handshake-timeout",
-        "allow-uid",
-        "allow-gid",
-    }
-)
-
-#: Options that accepted Unix sockets do not inherit.
-_BUFFERS = ("rcvbuf", "sndbuf")
+#: Where nothing is set that the address does not ask for.
+_NONE = SocketOptions()
 
 Apply = Callable[[socket.socket, Any], None]
 
 
-def apply_options(sock: socket.socket, spec: ListenSpec, defaults: Mapping[str, Any]) -> None:
+def apply_options(sock: socket.socket, spec: ListenSpec, defaults: SocketOptions = _NONE) -> None:
     """Set what the address asks for, and what it leaves to these defaults.
 
     Raises:
         ListenError: one cannot be set.
         OSError: likewise; ``strerror`` begins with the option's key.
     """
-    wanted = {**defaults, **{k: v for k, v in spec.options.given if k in SOCKET_OPTIONS}}
-    for key, value in wanted.items():
+    for key, value in SocketOptions.of(spec.options).or_else(defaults).set_ones():
         try:
-            SOCKET_OPTIONS[key](sock, value)
+            _SETTERS[key](sock, value)
         except AttributeError:  # this platform's socket module lacks the constant
             reason = f"the option {key} does not exist on {sys.platform}"
             raise ListenError(str(spec), f"option {key}", reason, "leave it out") from None
@@ -81,35 +63,16 @@ def for_accepted(sock: socket.socket, spec: ListenSpec) -> Callable[[socket.sock
 
     None where they inherit all.
     """
-    buffers = [(key, spec.options.get(key)) for key in _BUFFERS if key in spec.options]
+    asked = SocketOptions.of(spec.options)
+    buffers = tuple(SocketOptions(rcvbuf=asked.rcvbuf, sndbuf=asked.sndbuf).set_ones())
     if sock.family != getattr(socket, "AF_UNIX", None) or not buffers:
         return None
     return partial(_apply_each, buffers)
 
 
-def _apply_each(options: list[tuple[str, Any]], sock: socket.socket) -> None:
+def _apply_each(options: Iterable[tuple[str, Any]], sock: socket.socket) -> None:
     for key, value in options:
-        SOCKET_OPTIONS[key](sock, value)
-
-
-def refuse_unknown_options(spec: ListenSpec, known: frozenset[str]) -> None:
-    """Refuse an address with an option that would have no effect.
-
-    Those of its wrappers are theirs, and some are for whoever serves it.
-
-    Raises:
-        ListenError: there is one.
-    """
-    wrappers = frozenset(spec.wrappers)
-    for key, _ in spec.options.given:
-        is_wrappers = any(row.wrappers & wrappers for row in OPTIONS_BY_KEY[key])
-        if key not in known and key not in _SERVERS and not is_wrappers:
-            raise ListenError(
-                str(spec),
-                f"option {key}",
-                f"this version does not apply the option {key} to {spec.address.scheme}:",
-                "leave it out",
-            )
+        _SETTERS[key](sock, value)
 
 
 def _switch(level: int, option: str) -> Apply:
@@ -191,24 +154,25 @@ def _fastopen(sock: socket.socket, queue: int) -> None:
             )
 
 
-SOCKET_OPTIONS: Mapping[str, Apply] = {
-    "reuseaddr": _switch(socket.SOL_SOCKET, "SO_REUSEADDR"),
-    "reuseport": _switch(socket.SOL_SOCKET, "SO_REUSEPORT"),
-    "device": lambda sock, name: sock.setsockopt(
+_SETTERS: Mapping[str, Apply] = for_each(
+    SocketOptions,
+    reuseaddr=_switch(socket.SOL_SOCKET, "SO_REUSEADDR"),
+    reuseport=_switch(socket.SOL_SOCKET, "SO_REUSEPORT"),
+    device=lambda sock, name: sock.setsockopt(
         socket.SOL_SOCKET, socket.SO_BINDTODEVICE, name.encode()
     ),
-    "freebind": _by_family(_IP_FREEBIND, _IPV6_FREEBIND),
-    "transparent": _by_family(_IP_TRANSPARENT, _IPV6_TRANSPARENT),
-    "mark": lambda sock, mark: sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark),
-    "dscp": _dscp,
-    "ecn": ask_ecn,
-    "gro": ask_gro,
-    "rcvbuf": _buffer(socket.SO_RCVBUF),
-    "sndbuf": _buffer(socket.SO_SNDBUF),
-    "nodelay": _switch(_TCP, "TCP_NODELAY"),
-    "keepalive": _keepalive,
-    "defer-accept": _switch(_TCP, "TCP_DEFER_ACCEPT"),
-    "fastopen": _fastopen,
-    "user-timeout": _milliseconds(_TCP, "TCP_USER_TIMEOUT"),
-    "notsent-lowat": _switch(_TCP, "TCP_NOTSENT_LOWAT"),
-}
+    freebind=_by_family(_IP_FREEBIND, _IPV6_FREEBIND),
+    transparent=_by_family(_IP_TRANSPARENT, _IPV6_TRANSPARENT),
+    mark=lambda sock, mark: sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark),
+    dscp=_dscp,
+    ecn=ask_ecn,
+    gro=ask_gro,
+    rcvbuf=_buffer(socket.SO_RCVBUF),
+    sndbuf=_buffer(socket.SO_SNDBUF),
+    nodelay=_switch(_TCP, "TCP_NODELAY"),
+    keepalive=_keepalive,
+    defer_accept=_switch(_TCP, "TCP_DEFER_ACCEPT"),
+    fastopen=_fastopen,
+    user_timeout=_milliseconds(_TCP, "TCP_USER_TIMEOUT"),
+    notsent_lowat=_switch(_TCP, "TCP_NOTSENT_LOWAT"),
+)

@@ -19,30 +19,27 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from pierhead.address import InetdAddress, ListenSpec, MemoryAddress
+from pierhead.address.option import AppliedBy
+from pierhead.address.views import AdoptOptions
 from pierhead.context import Transport
 from pierhead.errors import ListenError, UsageError
 from pierhead.listener.listener_set import ListenerSet
 from pierhead.listener.open import open_all
-from pierhead.listener.socket_option import SOCKET_OPTIONS
 from pierhead.listener.stream import SocketStreamListener
 from pierhead.listener.systemd import report_unclaimed
 
 __all__ = ["ListeningSockets", "listening_sockets"]
 
-#: Options that are over once the socket listens, or that the socket itself keeps.
-_OF_THE_SOCKET = frozenset(SOCKET_OPTIONS) | {
-    "backlog",
-    "force",
-    "group",
-    "keepalive-ms",
-    "mode",
-    "optional",
-    "pid",
-    "type",
-    "unlink",
-    "user",
-    "v6only",
-}
+#: Who is done with its options once the socket listens, or leaves them with the socket.
+_OF_THE_SOCKET = frozenset(
+    {
+        AppliedBy.ADDRESS,
+        AppliedBy.ADOPT,
+        AppliedBy.BIND,
+        AppliedBy.PATH,
+        AppliedBy.SOCKET,
+    }
+)
 
 _REMEDIES = {
     "tls": "give the certificate to the server that takes the sockets, or serve with Pierhead",
@@ -113,15 +110,15 @@ def _check(spec: ListenSpec) -> None:
     if isinstance(spec.address, MemoryAddress):
         reason = "memory has no socket, and only a server of ours can accept there"
         raise ListenError(str(spec), "open", reason, "write tcp:127.0.0.1:0 or unix:PATH")
-    if isinstance(spec.address, InetdAddress) and spec.options.get("mode", "nowait") == "nowait":
+    if isinstance(spec.address, InetdAddress) and AdoptOptions.of(spec.options).mode == "nowait":
         reason = "standard input is one connection, and not a socket that accepts them"
         remedy = "have the super-server pass the listening socket (wait, Accept=no): ?mode=wait"
         raise ListenError(str(spec), "open", reason, remedy)
-    for key, _ in spec.options.given:
-        if key not in _OF_THE_SOCKET:
-            reason = f"{key} is kept by whoever accepts, which is not Pierhead here"
+    for row, _ in spec.options.rows():
+        if not _OF_THE_SOCKET.issuperset(row.applied_by):
+            reason = f"{row.key} is kept by whoever accepts, which is not Pierhead here"
             remedy = "leave it out, and set the like of it at the server that takes the sockets"
-            raise ListenError(str(spec), f"option {key}", reason, remedy)
+            raise ListenError(str(spec), f"option {row.key}", reason, remedy)
     if spec.kind is not None:
         _check_transport(spec, spec.address.place, Transport(spec.kind))
 

@@ -17,6 +17,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from pierhead.address import ListenSpec, SystemdAddress
+from pierhead.address.views import AdoptOptions
 from pierhead.buffer import BufferSource
 from pierhead.errors import ListenError
 from pierhead.listener.adopted import Adopted, adopt_all
@@ -79,11 +80,11 @@ class PassedSockets:
         Raises:
             ListenError: nothing was passed, or not to us, or not what is asked for.
         """
-        address, options = str(spec), spec.options
+        address, options = str(spec), AdoptOptions.of(spec.options)
         variables = self._take()
-        if options.get("pid", "check") == "check" and "LISTEN_FDS" in variables:
+        if options.pid == "check" and "LISTEN_FDS" in variables:
             stranger = for_another_process(variables)
-            if stranger and options.get("optional", False):
+            if stranger and options.optional:
                 return []
             if stranger:
                 raise ListenError(address, "adopt", stranger, _EXEC)
@@ -112,7 +113,8 @@ class PassedSockets:
 
     def _read(self, spec: ListenSpec, variables: Mapping[str, str]) -> tuple[PassedSocket, ...]:
         """Return what was passed; with ``pid=ignore`` the first descriptor at least."""
-        if spec.options.get("pid") != "ignore" or spec.options.get("optional", False):
+        options = AdoptOptions.of(spec.options)
+        if options.pid == "check" or options.optional:
             return read_passed(str(spec), variables, self._first)
         try:
             passed = read_passed(str(spec), variables, self._first)
@@ -235,15 +237,15 @@ def select_passed(spec: ListenSpec, passed: Sequence[PassedSocket]) -> list[Pass
     Raises:
         ListenError: there is none, or more than the address allows.
     """
-    address, optional = spec.address, spec.options.get("optional", False)
+    address, options = spec.address, AdoptOptions.of(spec.options)
     assert isinstance(address, SystemdAddress)
-    if not passed and optional:
+    if not passed and options.optional:
         return []
     if not passed:
         reason = "no socket was passed to this process: LISTEN_FDS is not set"
         raise ListenError(str(spec), "adopt", reason, _START)
     named = [one for one in passed if address.matches(one.name)]
-    if not named and optional:
+    if not named and options.optional:
         return []
     if not named:
         reason = f"no passed socket is called {address.name}{'…' if address.prefix else ''}"
@@ -251,7 +253,7 @@ def select_passed(spec: ListenSpec, passed: Sequence[PassedSocket]) -> list[Pass
         raise ListenError(str(spec), "adopt", reason, remedy)
     if address.index is not None:
         return _at(spec, named, address.index)
-    if address.name is None and len(named) > 1 and spec.options.get("pid") == "ignore":
+    if address.name is None and len(named) > 1 and options.pid == "ignore":
         return named[:1]
     if address.name is None and len(named) > 1:
         reason = f"{len(named)} sockets were passed, and one is asked for"
@@ -263,7 +265,7 @@ def select_passed(spec: ListenSpec, passed: Sequence[PassedSocket]) -> list[Pass
 def _at(spec: ListenSpec, named: Sequence[PassedSocket], index: int) -> list[PassedSocket]:
     if index < len(named):
         return [named[index]]
-    if spec.options.get("optional", False):
+    if AdoptOptions.of(spec.options).optional:
         return []
     reason = f"there is no socket #{index}: they are counted from 0 to {len(named) - 1}"
     raise ListenError(str(spec), "adopt", reason, f"there are {_list(named)}")

@@ -9,6 +9,7 @@ import asyncio
 import dataclasses
 
 from pierhead.address import ListenSpec
+from pierhead.address.views import TlsOptions
 from pierhead.context import Credentials, Peer, Transport
 from pierhead.listener.base import (
     Accepted,
@@ -47,6 +48,7 @@ class TlsListener:
         self.base = base
         self._contexts = contexts
         self._default_protocols = default_protocols
+        self._timeout_s = TlsOptions.of(base.spec.options).handshake_timeout
         self._scratch = Scratch()
 
     @property
@@ -62,8 +64,7 @@ class TlsListener:
     async def accept(self) -> TlsAccepted:
         """Wait for the next connection; safe to cancel; raises what the base raises."""
         accepted = await self.base.accept()
-        deadline: float | None = self.spec.options.get("handshake-timeout")
-        return TlsAccepted(accepted, self._contexts, self._scratch, deadline)
+        return TlsAccepted(accepted, self._contexts, self._scratch, self._timeout_s)
 
     def read_certificates(self) -> Reloaded:
         """Read the files again; what it returns puts them in force for new connections.

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pierhead.address import ListenSpec
+from pierhead.address.views import TlsOptions
 from pierhead.errors import ListenError
 from pierhead.files import RefusedFile, read_file, read_secret
 
@@ -80,11 +81,12 @@ def load_contexts(spec: ListenSpec, default_protocols: tuple[str, ...] = ()) -> 
     Raises:
         ListenError: which file, why, and what to do.
     """
-    protocols = spec.options.get("alpn", default_protocols)
+    options = TlsOptions.of(spec.options)
+    protocols = default_protocols if options.alpn is None else options.alpn
     contexts: list[ssl.SSLContext] = []
     by_name: dict[str, ssl.SSLContext] = {}
     files: dict[str, tuple[str, str]] = {}
-    for cert, key in spec.options.certificates:
+    for cert, key in options.certificates:
         facts = _examine(spec, cert, key)
         context = _context(spec, cert, key, protocols)
         contexts.append(context)
@@ -100,15 +102,15 @@ def load_contexts(spec: ListenSpec, default_protocols: tuple[str, ...] = ()) -> 
 
 def _context(spec: ListenSpec, cert: str, key: str, protocols: tuple[str, ...]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = _VERSIONS[spec.options.get("min", "1.2")]
+    options = TlsOptions.of(spec.options)
+    context.minimum_version = _VERSIONS[options.min]
     # RFC 9325 §3.5; a client could make the server work for nothing (CVE-2011-1473).
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.load_cert_chain(cert, key)
     if protocols:
         context.set_alpn_protocols(list(protocols))
-    authorities = spec.options.get("client-ca")
-    if authorities is not None:
-        _load_authorities(spec, context, authorities)
+    if options.client_ca is not None:
+        _load_authorities(spec, context, options.client_ca)
     return context
 
 
@@ -166,15 +168,16 @@ def _read(spec: ListenSpec, step: str, path: str) -> str:
 
 def _read_key(spec: ListenSpec, path: str) -> str:
     """Return what a key's file says; warn where others may read it, or refuse."""
+    options = TlsOptions.of(spec.options)
     try:
         octets, exposure = read_secret(path, _MOST_OCTETS)
     except OSError as error:
-        step = "key" if (path, path) not in spec.options.certificates else "certificate"
+        step = "key" if (path, path) not in options.certificates else "certificate"
         raise _unreadable(spec, step, path, error) from error
     if exposure is not None:
         reason = f"the key in {path} may be read or changed by {exposure.text}"
         remedy = f"keep it for its owner: {exposure.remedy}"
-        if spec.options.get("strict-permissions", False):
+        if options.strict_permissions:
             raise ListenError(str(spec), "key", reason, remedy)
         _log.warning("%s; %s", reason, remedy)
     return octets.decode("utf-8", "replace")

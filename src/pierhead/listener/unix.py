@@ -9,16 +9,15 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable
-from typing import Any
 
 from pierhead.address import AbstractAddress, ListenSpec, UnixAddress
+from pierhead.address.views import BindOptions, PathOptions
 from pierhead.buffer import BufferSource
 from pierhead.context import Transport
 from pierhead.errors import ListenError
 from pierhead.listener.datagram import SocketDatagramListener
 from pierhead.listener.fault import unix_refused
-from pierhead.listener.socket_option import apply_options, for_accepted, refuse_unknown_options
+from pierhead.listener.socket_option import apply_options, for_accepted
 from pierhead.listener.stream import SocketStreamListener, StreamSettings
 from pierhead.listener.unix_path import ClaimedPath
 
@@ -31,9 +30,6 @@ __all__ = ["SUN_PATH_BYTES", "abstract_name", "open_unix"]
 #: Size of sun_path, the NUL at its end included.
 SUN_PATH_BYTES = 104 if sys.platform == "darwin" or "bsd" in sys.platform else 108
 
-_BACKLOG = 1024
-_SOCKET = {"rcvbuf", "sndbuf"}
-_FILE = {"mode", "user", "group", "unlink"}
 _TYPES = {
     "unix": socket.SOCK_STREAM,
     "unixgram": socket.SOCK_DGRAM,
@@ -51,15 +47,11 @@ def open_unix(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -> 
     """
     address = spec.address
     assert isinstance(address, (UnixAddress, AbstractAddress))
-    known = _SOCKET | ({"backlog"} if address.scheme != "unixgram" else set())
     if isinstance(address, AbstractAddress):
-        refuse_unknown_options(spec, frozenset(known))
         return _open(spec, abstract_name(address), None, buffers, batched)
-    refuse_unknown_options(spec, frozenset(known | _FILE))
     _check_length(spec, address.path)
-    claimed = ClaimedPath.claim(
-        str(spec), address.path, _TYPES[address.scheme], spec.options.get("unlink", "stale")
-    )
+    unlink = PathOptions.of(spec.options).unlink
+    claimed = ClaimedPath.claim(str(spec), address.path, _TYPES[address.scheme], unlink)
     try:
         return _open(spec, address.path, claimed, buffers, batched)
     except BaseException:
@@ -81,7 +73,7 @@ def _open(
         sock = socket.socket(socket.AF_UNIX, _TYPES[spec.address.scheme or ""])
         sock.setblocking(False)
         step = "option"
-        apply_options(sock, spec, {})
+        apply_options(sock, spec)
         step = "bind"
         if claimed is None:
             sock.bind(name)
@@ -109,17 +101,16 @@ def _listen(
         return SocketDatagramListener(
             spec, local, sock, buffers, batched=batched, on_close=on_close
         )
-    sock.listen(spec.options.get("backlog", _BACKLOG))
+    sock.listen(BindOptions.of(spec.options).backlog)
     transport = Transport.SEQPACKET if spec.address.scheme == "unixseq" else Transport.STREAM
     settings = StreamSettings(prepare=for_accepted(sock, spec))
     return SocketStreamListener(spec, local, sock, settings, transport=transport, on_close=on_close)
 
 
 def _bind(sock: socket.socket, spec: ListenSpec, claimed: ClaimedPath) -> None:
-    options = spec.options
-    user = _number(spec, "user", pwd.getpwnam)
-    group = _number(spec, "group", grp.getgrnam)
-    mode = options.get("mode")
+    options = PathOptions.of(spec.options)
+    user, group = _user_number(spec, options.user), _group_number(spec, options.group)
+    mode = options.mode
     if mode is not None and sys.platform == "linux":
         # The file gets the mode of the unbound socket, less the umask: never more than asked.
         os.fchmod(sock.fileno(), mode)
@@ -129,19 +120,29 @@ def _bind(sock: socket.socket, spec: ListenSpec, claimed: ClaimedPath) -> None:
     claimed.permit(mode, user, group)
 
 
-def _number(spec: ListenSpec, key: str, lookup: Callable[[str], Any]) -> int:
-    account: int | str = spec.options.get(key, -1)
-    if isinstance(account, int):
-        return account
+def _user_number(spec: ListenSpec, account: int | str | None) -> int:
+    """Return the number of a user; -1 for whoever it is now."""
+    if not isinstance(account, str):
+        return -1 if account is None else account
     try:
-        entry = lookup(account)
+        return pwd.getpwnam(account).pw_uid
     except KeyError:
-        reason = f"no {key} is called {account} here"
-        raise ListenError(
-            str(spec), f"option {key}", reason, "name another, or its number"
-        ) from None
-    number: int = entry.pw_uid if key == "user" else entry.gr_gid
-    return number
+        raise _unknown(spec, "user", account) from None
+
+
+def _group_number(spec: ListenSpec, account: int | str | None) -> int:
+    """Return the number of a group; -1 for whichever it is now."""
+    if not isinstance(account, str):
+        return -1 if account is None else account
+    try:
+        return grp.getgrnam(account).gr_gid
+    except KeyError:
+        raise _unknown(spec, "group", account) from None
+
+
+def _unknown(spec: ListenSpec, what: str, account: str) -> ListenError:
+    reason = f"no {what} is called {account} here"
+    return ListenError(str(spec), f"option {what}", reason, "name another, or its number")
 
 
 def abstract_name(address: AbstractAddress) -> bytes:

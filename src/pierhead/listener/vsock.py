@@ -5,15 +5,14 @@ from __future__ import annotations
 import socket
 
 from pierhead.address import ListenSpec, VsockAddress
+from pierhead.address.views import BindOptions
 from pierhead.context import Transport
 from pierhead.errors import ListenError
 from pierhead.listener.fault import vsock_refused
-from pierhead.listener.socket_option import apply_options, refuse_unknown_options
+from pierhead.listener.socket_option import apply_options
 from pierhead.listener.stream import SocketStreamListener, StreamSettings
 
 __all__ = ["open_vsock"]
-
-_BACKLOG = 1024
 
 
 def open_vsock(spec: ListenSpec) -> SocketStreamListener:
@@ -24,18 +23,17 @@ def open_vsock(spec: ListenSpec) -> SocketStreamListener:
     """
     address = spec.address
     assert isinstance(address, VsockAddress)
-    refuse_unknown_options(spec, frozenset({"backlog", "rcvbuf"}))
     packets = address.scheme == "vsockseq"
     step = "socket"
     sock = None
     try:
         sock = _socket(spec, socket.SOCK_SEQPACKET if packets else socket.SOCK_STREAM)
         step = "option"
-        apply_options(sock, spec, {})
+        apply_options(sock, spec)
         step = "bind"
         sock.bind((address.cid, address.port))
         step = "listen"
-        sock.listen(spec.options.get("backlog", _BACKLOG))
+        sock.listen(BindOptions.of(spec.options).backlog)
         local = str(VsockAddress(address.scheme, *sock.getsockname()))
         transport = Transport.SEQPACKET if packets else Transport.STREAM
         return SocketStreamListener(spec, local, sock, StreamSettings(), transport=transport)

@@ -25,7 +25,7 @@ from pierhead.failure_log import FailureLog, OnError
 from pierhead.listener.base import Claiming, Datagram, DatagramListener, ReplyTo
 from pierhead.listener.wrap import unwrapped
 from pierhead.metrics import Metric, Metrics
-from pierhead.server.at_address import AtAddress
+from pierhead.server.listener_options import ListenerOptions
 from pierhead.server.loops import OWN_ADDRESSES, Reflections
 from pierhead.server.lost import Lost
 from pierhead.server.metered import watch_load
@@ -94,7 +94,7 @@ class DatagramServer:
         on_error: OnError | None = None,
     ) -> None:
         self.listener = listener
-        self._at = AtAddress.of(listener.spec)
+        self._at = ListenerOptions.of(listener.spec)
         self.options = self._at.apply(options)
         self._admission = admission
         self._answer_now = handler.answer_now

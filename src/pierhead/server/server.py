@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self, Unpack, cast
 
 from pierhead.address import ListenSpec
+from pierhead.address.views import AdmissionOptions
 from pierhead.admission import ConnectionAdmission, allow_accounts, in_order
 from pierhead.buffer import BufferPool, BufferSource
 from pierhead.clock import Clock, SystemClock
@@ -36,10 +37,10 @@ from pierhead.listener.systemd import report_unclaimed
 from pierhead.listener.wrap import certificate_reader, unwrapped
 from pierhead.metrics import Metrics
 from pierhead.reload import Reloaded
-from pierhead.server.at_address import AtAddress
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.endpoint import Application, Endpoint
 from pierhead.server.frame_budget import FrameBudget
+from pierhead.server.listener_options import ListenerOptions
 from pierhead.server.lost import LostRequests
 from pierhead.server.options import ServerLimits, ServerOptions
 from pierhead.server.seqpacket import packets
@@ -270,7 +271,7 @@ class Server:
     def descriptors_wanted(self) -> int:
         """How many descriptors every connection that may be open takes, and some to spare."""
         connections = sum(
-            AtAddress.of(spec).max_connections or options.max_connections
+            ListenerOptions.of(spec).max_connections or options.max_connections
             for options, groups in zip(self._options, self._groups, strict=True)
             for group in groups
             for spec in _specs(group)
@@ -384,7 +385,7 @@ class Server:
         for options, groups in zip(self._options, self._groups, strict=True):
             for group in groups:
                 for spec in _specs(group):
-                    yield AtAddress.of(spec).apply(options)
+                    yield ListenerOptions.of(spec).apply(options)
 
     def _sweep_interval(self) -> float:
         """Often enough for a deadline to be met an eighth late, between 20 and 2 times a second."""
@@ -458,9 +459,8 @@ def _specs(group: Group) -> tuple[ListenSpec, ...]:
 def _admission(endpoint: Endpoint, listener: StreamListener) -> tuple[ConnectionAdmission, ...]:
     """Return the checks on a connection: those of its address, then the endpoint's."""
     own = tuple(one for one in endpoint.admission if isinstance(one, ConnectionAdmission))
-    options = listener.spec.options
-    nobody: tuple[str, ...] = ()
-    users, groups = options.get("allow-uid", nobody), options.get("allow-gid", nobody)
+    options = AdmissionOptions.of(listener.spec.options)
+    users, groups = options.allow_uid or (), options.allow_gid or ()
     if not users and not groups:
         return own
     address = str(listener.spec)

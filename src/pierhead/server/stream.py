@@ -33,10 +33,10 @@ from pierhead.listener.base import (
     names_peer,
 )
 from pierhead.metrics import Metrics
-from pierhead.server.at_address import AtAddress
 from pierhead.server.connection import ConnectionScope, ServedConnection, Standing
 from pierhead.server.endpoint import StreamHandler
 from pierhead.server.frame_budget import FrameBudget
+from pierhead.server.listener_options import ListenerOptions
 from pierhead.server.lost import Lost
 from pierhead.server.metered import ConnectionCounters, watch_load
 from pierhead.server.occupancy import Network, Occupancy, network_of
@@ -118,7 +118,7 @@ class StreamServer:
         on_error: OnError | None = None,
     ) -> None:
         self.listener = listener
-        self._at = AtAddress.of(listener.spec)
+        self._at = ListenerOptions.of(listener.spec)
         self.options = self._at.apply(options)
         self._handler = handler
         self._admission = admission

@@ -10,9 +10,9 @@ from pierhead.address import (
     InetAddress,
     InetdAddress,
     LaunchdAddress,
+    ListenOptions,
     ListenSpec,
     MemoryAddress,
-    SocketOptions,
     SystemdAddress,
     UnixAddress,
     VsockAddress,
@@ -129,7 +129,7 @@ def test_parts_that_do_not_go_together_are_refused_where_they_stand(
     wrappers, address, options, position
 ) -> None:
     with pytest.raises(AddressError) as caught:
-        ListenSpec(wrappers, address, SocketOptions.of(options))
+        ListenSpec(wrappers, address, ListenOptions.of(options))
     assert caught.value.position == position, caught.value
 
 

@@ -17,6 +17,7 @@ from pierhead.address import (
     UnixAddress,
     VsockAddress,
 )
+from pierhead.address.views import TlsOptions
 
 FORMS = [
     # short forms of tokio-listener, and ours
@@ -184,10 +185,11 @@ def test_a_wrapper_s_key_may_carry_the_wrapper_s_name() -> None:
 
 def test_several_certificates_keep_their_order() -> None:
     spec = ListenSpec.parse("tls+tcp:h:1?cert=b&key=1&cert=a&key=2")
-    assert spec.options.certificates == (("b", "1"), ("a", "2"))
+    assert TlsOptions.of(spec.options).certificates == (("b", "1"), ("a", "2"))
     assert str(spec) == "tls+tcp:h:1?cert=b&cert=a&key=1&key=2"
 
 
 def test_the_key_is_in_the_file_of_the_certificate_unless_given() -> None:
-    assert ListenSpec.parse("tls+h:1?cert=a").options.certificates == (("a", "a"),)
-    assert ListenSpec.parse("tls+h:1").options.certificates == ()
+    options = ListenSpec.parse("tls+h:1?cert=a").options
+    assert TlsOptions.of(options).certificates == (("a", "a"),)
+    assert TlsOptions.of(ListenSpec.parse("tls+h:1").options).certificates == ()

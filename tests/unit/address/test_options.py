@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pierhead.address import OPTIONS, KeepaliveTimes, ListenSpec, SocketOptions
+from pierhead.address import OPTIONS, KeepaliveTimes, ListenOptions, ListenSpec
 from pierhead.errors import AddressError, UsageError
 
 # The help message that tokio-listener's users know.
@@ -63,11 +63,11 @@ VALUES = [
 
 @pytest.mark.parametrize(("text", "value", "canonical"), VALUES)
 def test_a_value_is_typed_and_printed_canonically(text, value, canonical) -> None:
-    options = SocketOptions.parse(text)
+    options = ListenOptions.parse(text)
     assert options.given[0][1] == value
     assert type(options.given[0][1]) is type(value)
     assert str(options) == canonical
-    assert SocketOptions.parse(canonical) == options
+    assert ListenOptions.parse(canonical) == options
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.key)
@@ -91,16 +91,16 @@ def test_every_flag_of_tokio_listener_has_a_key() -> None:
 
 
 def test_only_given_options_are_held_and_looked_up_with_a_default() -> None:
-    options = SocketOptions.of({"reuseport": True, "backlog": 512})
+    options = ListenOptions.of({"reuseport": True, "backlog": 512})
     assert options.get("backlog", 1024) == 512
     assert options.get("nodelay", False) is False
     assert options.get("nodelay") is None
     assert "backlog" in options
     assert "nodelay" not in options
     assert options.given == (("backlog", 512), ("reuseport", True))
-    assert options.without("backlog") == SocketOptions.of({"reuseport": True})
-    assert not SocketOptions()
-    assert SocketOptions.parse("") == SocketOptions()
+    assert options.without("backlog") == ListenOptions.of({"reuseport": True})
+    assert not ListenOptions()
+    assert ListenOptions.parse("") == ListenOptions()
 
 
 @pytest.mark.parametrize(
@@ -141,15 +141,15 @@ def test_only_given_options_are_held_and_looked_up_with_a_default() -> None:
 )
 def test_a_value_of_another_type_or_range_cannot_be_given(given) -> None:
     with pytest.raises(UsageError):
-        SocketOptions.of(given)
+        ListenOptions.of(given)
 
 
 def test_a_key_cannot_be_given_twice() -> None:
     with pytest.raises(UsageError, match="twice"):
-        SocketOptions((("backlog", 1), ("backlog", 2)))
+        ListenOptions((("backlog", 1), ("backlog", 2)))
 
 
 def test_an_error_in_options_alone_points_into_them() -> None:
     with pytest.raises(AddressError) as caught:
-        SocketOptions.parse("reuseport&mode=rw")
+        ListenOptions.parse("reuseport&mode=rw")
     assert caught.value.position == 15

@@ -109,7 +109,7 @@ CONNECTIONS = ("tcp", "unix", "unixseq", "vsock", "vsockseq", *PASSED, "mem")
     *pairs("maxrate accept-backoff maxconn-per-network when-full", *CONNECTIONS),
 )
 async def test_the_server_does_as_the_address_says(places, key, place):
-    """What comes of it there is shown by tests/unit/server, test_at_address.py and test_pace.py."""
+    """What comes of it: test_listener_options.py and test_pace.py in tests/unit/server."""
     option, read, expected = IN_FORCE[key]
     try:
         async with Server(lines.serve(_upper), f"{places.address(place)}?{option}") as server:
@@ -282,7 +282,7 @@ async def test_a_change_on_a_listening_socket_reaches_the_next_connection(places
     (listener,) = await places.open("tcp", "nodelay=on")
     own = places.own_socket(listener)
     try:
-        socket_option.apply_options(own, ListenSpec.parse(f"tcp:127.0.0.1:0?{option}"), {})
+        socket_option.apply_options(own, ListenSpec.parse(f"tcp:127.0.0.1:0?{option}"))
     except PermissionError:
         pytest.skip("only root may")
     on_both = ("defer-accept", "fastopen")  # what they do is over once a connection is accepted

@@ -14,19 +14,31 @@ from pierhead.address.option import AppliedBy, Effect, Option
 from pierhead.address.registry.local import (
     ACCOUNT_OPTIONS,
     MEMORY_OPTIONS,
+    PAD,
     PASSED_OPTIONS,
     UNIX_OPTIONS,
 )
 from pierhead.address.registry.network import (
+    BACKLOG,
     CONNECTION_OPTIONS,
     GENERAL_OPTIONS,
     INET_OPTIONS,
     TCP_OPTIONS,
     UDP_OPTIONS,
 )
-from pierhead.address.registry.wrappers import PROXY_OPTIONS, TLS_OPTIONS
+from pierhead.address.registry.wrappers import KEY, PROXY_OPTIONS, STRICT_PERMISSIONS, TLS_OPTIONS
 
-__all__ = ["OPTIONS", "OPTIONS_BY_KEY", "AppliedBy", "Effect", "Option"]
+__all__ = [
+    "BACKLOG",
+    "KEY",
+    "OPTIONS",
+    "OPTIONS_BY_KEY",
+    "PAD",
+    "STRICT_PERMISSIONS",
+    "AppliedBy",
+    "Effect",
+    "Option",
+]
 
 #: Every option there is.
 OPTIONS: tuple[Option, ...] = (

@@ -7,10 +7,30 @@ from pierhead.address.option import AppliedBy, Effect, Option
 from pierhead.address.schemes import LINUX, PASSED_SCHEMES, UNIX_SCHEMES
 from pierhead.address.values import Account, Choice, Flag, Permissions, Ratio, Whole
 
-__all__ = ["ACCOUNT_OPTIONS", "MEMORY_OPTIONS", "PASSED_OPTIONS", "UNIX_OPTIONS"]
+__all__ = [
+    "ACCOUNT_OPTIONS",
+    "MEMORY_OPTIONS",
+    "PAD",
+    "PASSED_OPTIONS",
+    "UNIX_OPTIONS",
+]
 
 #: Where the system may vouch for who the peer is.
 _VOUCHED = PASSED_SCHEMES | {"unix", "unixseq", "inetd"}
+
+#: It becomes a part of the address when that is read.
+PAD = Option(
+    key="pad",
+    meaning="length of an abstract name: as given, or filled up with NUL to the full length",
+    type=Choice(("exact", "full")),
+    default="exact",
+    schemes=UNIX_SCHEMES,
+    abstract=True,
+    platforms=LINUX,
+    applied_by=(AppliedBy.ADDRESS,),
+    effect=Effect.NEW_LISTENER,
+    example="pad=full",
+)
 
 UNIX_OPTIONS = (
     Option(
@@ -63,18 +83,7 @@ UNIX_OPTIONS = (
         flag="--unix-listen-unlink",
         flag_value="always",
     ),
-    Option(
-        key="pad",
-        meaning="length of an abstract name: as given, or filled up with NUL to the full length",
-        type=Choice(("exact", "full")),
-        default="exact",
-        schemes=UNIX_SCHEMES,
-        abstract=True,
-        platforms=LINUX,
-        applied_by=(AppliedBy.ADDRESS,),
-        effect=Effect.NEW_LISTENER,
-        example="pad=full",
-    ),
+    PAD,
 )
 
 ACCOUNT_OPTIONS = (

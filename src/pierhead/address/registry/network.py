@@ -22,6 +22,7 @@ from pierhead.address.values import (
 )
 
 __all__ = [
+    "BACKLOG",
     "CONNECTION_OPTIONS",
     "GENERAL_OPTIONS",
     "INET_OPTIONS",
@@ -87,18 +88,21 @@ GENERAL_OPTIONS = (
     ),
 )
 
+#: A server that listens on our socket once more needs to know it.
+BACKLOG = Option(
+    key="backlog",
+    meaning="connections the system holds until they are accepted",
+    type=Whole(unit="connections"),
+    default=1024,
+    schemes=_LISTENING,
+    applied_by=(AppliedBy.BIND,),
+    effect=Effect.AT_ONCE,
+    example="backlog=512",
+    flag="--tcp-listen-backlog",
+)
+
 CONNECTION_OPTIONS = (
-    Option(
-        key="backlog",
-        meaning="connections the system holds until they are accepted",
-        type=Whole(unit="connections"),
-        default=1024,
-        schemes=_LISTENING,
-        applied_by=(AppliedBy.BIND,),
-        effect=Effect.AT_ONCE,
-        example="backlog=512",
-        flag="--tcp-listen-backlog",
-    ),
+    BACKLOG,
     Option(
         key="maxconn",
         meaning="connections served at a time by this listener",
@@ -280,6 +284,7 @@ INET_OPTIONS = (
     ),
     Option(
         key="v6only",
+        ipv6=True,
         meaning="no IPv4 on an IPv6 socket (IPV6_V6ONLY)",
         type=Flag(),
         schemes=_INET,

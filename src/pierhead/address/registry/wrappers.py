@@ -5,11 +5,43 @@ from __future__ import annotations
 from pierhead.address.option import AppliedBy, Effect, Option
 from pierhead.address.values import Choice, Duration, FilePath, Flag, Networks, Protocols, Whole
 
-__all__ = ["PROXY_OPTIONS", "TLS_OPTIONS"]
+__all__ = [
+    "KEY",
+    "PROXY_OPTIONS",
+    "STRICT_PERMISSIONS",
+    "TLS_OPTIONS",
+]
 
 _QUIC = frozenset({"quic"})
 _TLS = frozenset({"tls"})
 _PROXY = frozenset({"proxy"})
+
+#: The rules look at it: keys go with certificates.
+KEY = Option(
+    key="key",
+    meaning="PEM file with the private key; as many as certificates, in their order",
+    type=FilePath(),
+    default_note="the file of cert",
+    schemes=_QUIC,
+    wrappers=_TLS,
+    applied_by=(AppliedBy.TLS,),
+    effect=Effect.NEW_CONNECTIONS,
+    example="key=server.key",
+    repeats=True,
+)
+
+#: `pierhead serve` has a switch for all of its addresses.
+STRICT_PERMISSIONS = Option(
+    key="strict-permissions",
+    meaning="refuse a key that others may read; else that is a warning",
+    type=Flag(),
+    default=False,
+    schemes=_QUIC,
+    wrappers=_TLS,
+    applied_by=(AppliedBy.TLS,),
+    effect=Effect.NEW_CONNECTIONS,
+    example="strict-permissions",
+)
 
 TLS_OPTIONS = (
     Option(
@@ -24,18 +56,7 @@ TLS_OPTIONS = (
         example="cert=server.pem",
         repeats=True,
     ),
-    Option(
-        key="key",
-        meaning="PEM file with the private key; as many as certificates, in their order",
-        type=FilePath(),
-        default_note="the file of cert",
-        schemes=_QUIC,
-        wrappers=_TLS,
-        applied_by=(AppliedBy.TLS,),
-        effect=Effect.NEW_CONNECTIONS,
-        example="key=server.key",
-        repeats=True,
-    ),
+    KEY,
     Option(
         key="alpn",
         meaning="protocols offered to the client, best first (RFC 7301)",
@@ -68,17 +89,7 @@ TLS_OPTIONS = (
         effect=Effect.NEW_CONNECTIONS,
         example="min=1.3",
     ),
-    Option(
-        key="strict-permissions",
-        meaning="refuse a key that others may read; else that is a warning",
-        type=Flag(),
-        default=False,
-        schemes=_QUIC,
-        wrappers=_TLS,
-        applied_by=(AppliedBy.TLS,),
-        effect=Effect.NEW_CONNECTIONS,
-        example="strict-permissions",
-    ),
+    STRICT_PERMISSIONS,
     Option(
         key="retry",
         meaning="whether clients prove their address before a handshake (RFC 9000 §8.1.2)",

@@ -19,7 +19,7 @@ from pierhead.errors import ListenError, UsageError
 from pierhead.listener.base import ListenerEnded, OutOfDescriptors
 from pierhead.listener.memory.stream import connect_memory
 from pierhead.protocols import lines
-from pierhead.server.at_address import AtAddress
+from pierhead.server.listener_options import ListenerOptions
 from pierhead.server.options import ServerOptions
 
 
@@ -67,7 +67,7 @@ def test_an_address_goes_before_its_server() -> None:
         "tls+tcp:h:1?cert=a&name=public&maxconn=5&idle-timeout=2s&handshake-timeout=3s"
         "&drain=4s&accept-backoff=500ms"
     )
-    at = AtAddress.of(spec)
+    at = ListenerOptions.of(spec)
     assert (at.name, at.max_connections, at.longest_back_off) == ("public", 5, 0.5)
     options = at.apply(ServerOptions(idle_timeout=9.0, request_timeout=8.0))
     assert (options.idle_timeout, options.handshake_timeout) == (2.0, 3.0)
@@ -75,7 +75,7 @@ def test_an_address_goes_before_its_server() -> None:
 
 
 def test_an_address_that_says_nothing_leaves_everything_as_it_is() -> None:
-    at = AtAddress.of(ListenSpec.parse("tcp:h:1"))
+    at = ListenerOptions.of(ListenSpec.parse("tcp:h:1"))
     assert (at.name, at.max_connections) == ("tcp:h:1", None)
     assert at.apply(ServerOptions(idle_timeout=9.0)) == ServerOptions(idle_timeout=9.0)
 
