@@ -8,6 +8,7 @@ late (`LATE`), how large things may grow, and what must be documented. Each chec
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -127,6 +128,41 @@ FOREIGN: dict[tuple[str, str], str] = {
     ("runtime.stop", "os._exit"): "documented, whatever its name",
     ("runtime.stop", "sys._current_frames"): "documented, whatever its name",
     ("runtime.stop", "concurrent.futures.thread._worker"): "tests/unit/runtime/test_stop.py",
+}
+
+#: Where the keys of an address's options are written: the registry, and the views made from it.
+REGISTRY = ("address.registry", "address.views")
+
+#: Words that are the key of an option too, and what they mean where they do not mean it:
+#: (module, word).
+OTHER_MEANING: dict[tuple[str, str], str] = {
+    ("address.json_schema", "type"): "a word of JSON Schema",
+    ("address.values", "group"): "a word for permissions",
+    ("adapters.*", "backlog"): "a setting of another library",
+    ("adapters.*", "group"): "likewise",
+    ("adapters.*", "type"): "a word of ASGI",
+    ("adapters.*", "user"): "a setting of another library",
+    ("admission.accounts", "group"): "a kind of account",
+    ("admission.accounts", "user"): "likewise",
+    ("arguments.argparse", "type"): "an argument of argparse",
+    ("cli.query_text", "name"): "a column of a record",
+    ("cli.query_text", "type"): "likewise",
+    ("cli.query_words", "keepalive"): "an option of EDNS",
+    ("cli.query_words", "retry"): "a word of the command line",
+    ("listener.control_io", "ecn"): "an attribute",
+    ("listener.tls_context", "client-ca"): "a step of opening, which an error names",
+    ("listener.tls_context", "key"): "likewise",
+    ("listener.unix", "group"): "a kind of account",
+    ("listener.unix", "user"): "likewise",
+    ("listener.unix_path", "unlink"): "a system call",
+    ("metrics", "name"): "an attribute",
+    ("protocols.dns", "keepalive"): "the name of a layer",
+    ("protocols.dns.*", "alpn"): "a parameter of a record",
+    ("protocols.dns.*", "keepalive"): "an option of EDNS, and its layer",
+    ("protocols.dns.*", "key"): "a key of DNSSEC, or an attribute",
+    ("protocols.dns.*", "name"): "an attribute",
+    ("server.*", "drain"): "why a connection is closed",
+    ("server.stream", "maxconn"): "why a connection is dropped, in metrics",
 }
 
 #: The package's own name.
@@ -323,7 +359,7 @@ def late_imports_have_a_reason(house: House) -> Iterator[str]:
     """Find imports inside functions that `LATE` does not list."""
     for one in house.imports:
         allowed = any(
-            _is_allowed(one.importer.name, importer)
+            is_allowed(one.importer.name, importer)
             and (target == "*" or _is_below(one.target, target))
             for importer, target in LATE
         )
@@ -331,7 +367,7 @@ def late_imports_have_a_reason(house: House) -> Iterator[str]:
             yield f"{one} inside a function: move it up, or give the reason in LATE"
 
 
-def _is_allowed(importer: str, pattern: str) -> bool:
+def is_allowed(importer: str, pattern: str) -> bool:
     return pattern in ("*", importer) or (
         pattern.endswith(".*") and importer.startswith(pattern[:-1])
     )
@@ -451,6 +487,54 @@ def _is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
 
 
+def options_are_named_in_the_registry_alone(house: House) -> Iterator[str]:
+    """Find keys of options outside `REGISTRY`, but for `OTHER_MEANING`, and keys there are not."""
+    keys = set(_option_keys(house))
+    for module in house.modules.values():
+        if any(fits(module.name, place) for place in REGISTRY):
+            continue
+        for node in ast.walk(module.tree):
+            where = f"{module.path}:{getattr(node, 'lineno', 0)}"
+            word = node.value if isinstance(node, ast.Constant) else None
+            if word in keys and not _means_something_else(module.name, str(word)):
+                yield f"{where} names the option {word!r}: read it from a view"
+            if (key := _read_by_key(node)) is not None:
+                yield f"{where} reads the option {key!r} by its key: read it from a view"
+            if isinstance(word, str) and (step := _STEP.fullmatch(word)) and step[1] not in keys:
+                yield f"{where} names the option {step[1]!r}, which is none"
+
+
+#: How an error names an option that could not be applied.
+_STEP = re.compile(r"option ([a-z0-9.-]+)")
+
+
+def _option_keys(house: House) -> Iterator[str]:
+    for module in house.modules.values():
+        for node in ast.walk(module.tree) if fits(module.name, REGISTRY[0]) else ():
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "Option":
+                given = {keyword.arg: keyword.value for keyword in node.keywords}
+                yield ast.literal_eval(given["key"])
+
+
+def _means_something_else(module: str, word: str) -> bool:
+    return any(word == other and is_allowed(module, pattern) for pattern, other in OTHER_MEANING)
+
+
+def _read_by_key(node: ast.AST) -> str | None:
+    """Return the key, where this is ``spec.options.get("key")`` or ``"key" in spec.options``."""
+    match node:
+        case ast.Call(
+            func=ast.Attribute(value=ast.Attribute(attr="options"), attr="get"),
+            args=[ast.Constant(value=str(key)), *_],
+        ):
+            return key
+        case ast.Compare(
+            left=ast.Constant(value=str(key)), comparators=[ast.Attribute(attr="options")]
+        ):
+            return key
+    return None
+
+
 #: Every check, by the name that the test shows.
 CHECKS = (
     imports_point_down,
@@ -461,4 +545,5 @@ CHECKS = (
     nothing_grows_too_large,
     everything_public_is_documented,
     what_is_private_stays_in_its_module,
+    options_are_named_in_the_registry_alone,
 )

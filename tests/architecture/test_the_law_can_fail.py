@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 from tests.architecture import law
 from tests.architecture.law import House
+from tests.processes import ROOT
 
 SOUND = '"""Sound."""\n\n__all__ = ["X"]\n\nX = 1\n'
 
@@ -186,6 +188,62 @@ BREACHES = [
         id="private-import",
     ),
 ]
+
+
+REGISTRY = {
+    "address/registry/network.py": module('ROWS = (Option(key="back-log"), Option(key="type"))')
+}
+
+
+@pytest.mark.parametrize(
+    ("lines", "breach"),
+    [
+        (['KNOWN = {"back-log", "x"}'], "names the option 'back-log'"),
+        (['LOG = options.get("back-log", 5)'], "names the option 'back-log'"),
+        (
+            ['KIND = spec.options.get("typ")'],
+            "reads the option 'typ' by its key",
+        ),
+        (['HAS = "typ" in one.options'], "reads the option 'typ' by its key"),
+        (['STEP = "option backlog"'], "names the option 'backlog', which is none"),
+    ],
+)
+def test_the_key_of_an_option_has_one_place(lines, breach: str, tmp_path: Path) -> None:
+    house = built(tmp_path, {**REGISTRY, "listener/inet.py": module(*lines)})
+
+    found = list(law.options_are_named_in_the_registry_alone(house))
+
+    assert any(f"listener/inet.py:3 {breach}" in one for one in found), found
+
+
+def test_a_word_may_mean_something_else_and_an_error_may_name_an_option(tmp_path: Path) -> None:
+    house = built(
+        tmp_path,
+        {
+            **REGISTRY,
+            "address/views.py": module('NAMES = ("back-log",)'),
+            "address/json_schema.py": module('TYPE = {"type": "object"}'),
+            "listener/inet.py": module('STEP = "option back-log"'),
+        },
+    )
+
+    assert list(law.options_are_named_in_the_registry_alone(house)) == []
+
+
+def test_every_excuse_for_a_word_is_used() -> None:
+    house = House(ROOT / "src" / "pierhead")
+
+    used = {
+        excuse
+        for module in house.modules.values()
+        for node in ast.walk(module.tree)
+        for excuse in law.OTHER_MEANING
+        if isinstance(node, ast.Constant)
+        and node.value == excuse[1]
+        and law.is_allowed(module.name, excuse[0])
+    }
+
+    assert used == set(law.OTHER_MEANING)
 
 
 @pytest.mark.parametrize(("check", "files", "breach"), BREACHES)
