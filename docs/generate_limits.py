@@ -20,8 +20,8 @@ SECTIONS = {
     "pierhead.server.options": (
         "Servers",
         "Give any of them to `Server`, `run` or, while running, to `Server.reconfigure`, as a keyword. "
-        "`pierhead.ServerLimits` is the type of these keywords; [how to change "
-        "limits](../howto/limits.md) has examples.",
+        "`pierhead.ServerLimits` is the type of these keywords. `pierhead serve` takes them as "
+        "`--limit request-timeout=5s`; [how to change limits](../howto/limits.md) has examples.",
     ),
     "pierhead.blocking": ("Functions that block", "Given to `threaded`."),
     "pierhead.admission.rate": ("A rate for each source", "Given to `per_source_rate`."),

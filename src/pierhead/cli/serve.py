@@ -36,6 +36,7 @@ _ECHO_EPILOG = f"""\b
 Examples:
   pierhead serve echo -l tcp:127.0.0.1:7000 -l udp:127.0.0.1:7000
   pierhead serve echo -l 'tls+tcp:127.0.0.1:7001?cert=server.pem' -l @echo
+  pierhead serve echo -l tcp:127.0.0.1:7000 --limit idle-timeout=5s --limit max-connections=100
 
 {EXIT_CODES}.
 """

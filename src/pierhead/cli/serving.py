@@ -11,6 +11,7 @@ import click
 from pierhead.address import ListenOptions, ListenSpec
 from pierhead.address.registry import STRICT_PERMISSIONS
 from pierhead.arguments.click import listen_flags, listen_option
+from pierhead.cli.limits import limits_given, takes_limits
 from pierhead.errors import UsageError
 from pierhead.files import Exposure
 from pierhead.runtime.log import log_to_standard_error
@@ -52,7 +53,7 @@ def listens(*default: str, example: str) -> Callable[[F], F]:
     )
 
     def decorate(function: F) -> F:
-        return option(listen_flags(_strict_permissions(function)))
+        return option(listen_flags(takes_limits(_strict_permissions(function))))
 
     return decorate
 
@@ -102,7 +103,7 @@ def serve_endpoint(
     signals = click.get_current_context().find_object(Signals)
     if click.get_current_context().meta[_STRICT]:
         specs = [_strict(spec) for spec in specs]
-    server = Server(endpoint, *specs)
+    server = Server(endpoint, *specs, **limits_given())
 
     def announce(started: Server) -> None:
         for address in started.addresses:
