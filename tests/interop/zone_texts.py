@@ -20,6 +20,9 @@ $TTL 300
 ns A 192.0.2.1
 """
 
+_YOUNG = "NSD 4.6, Knot 3.2 and ldns 1.8 do not know the type"
+_OLD = "an old type, whose text the others do not read, or not in full"
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -473,12 +476,103 @@ CASES = [
         unlike="NK",
         why="NSD 4.6 and Knot 3.2 do not know the type",
     ),
+    accepted("amtrelay", "www AMTRELAY 10 0 1 203.0.113.15", unlike="NKL", why=_YOUNG),
+    accepted("amtrelay none", "www AMTRELAY 10 1 0 .", unlike="NKL", why=_YOUNG),
+    accepted("amtrelay ipv6", "www AMTRELAY 10 0 2 2001:db8::15", unlike="NKL", why=_YOUNG),
+    accepted("amtrelay name", "www AMTRELAY 10 0 3 relay", unlike="NKL", why=_YOUNG),
+    refused("amtrelay unknown", "www AMTRELAY 10 0 4 ."),
+    refused("amtrelay discovery", "www AMTRELAY 10 2 0 ."),
+    refused("amtrelay short", "www AMTRELAY 10 0 0"),
     accepted(
-        "amtrelay",
-        "www AMTRELAY 10 0 1 203.0.113.15",
-        unlike="NKL",
-        why="NSD 4.6, Knot 3.2 and ldns 1.8 do not know the type",
+        "amtrelay 3597 unknown",
+        r"www AMTRELAY \# 4 0a04 abcd",
+        unlike="NK",
+        why=f"{_YOUNG}; under its number they take it",
     ),
+    refused("amtrelay 3597 long", r"www AMTRELAY \# 7 0a01c000020100", unlike="L"),
+    accepted("wks", "www WKS 192.0.2.1 6 25 80", unlike="K", why=_OLD),
+    accepted("wks words", "www WKS 192.0.2.1 tcp smtp http", unlike="K", why=_OLD),
+    accepted(
+        "wks upper words",
+        "www WKS 192.0.2.1 TCP SMTP",
+        unlike="NK",
+        why=f"{_OLD}; BIND and ldns read words in either letter case",
+    ),
+    accepted(
+        "wks no port",
+        "www WKS 192.0.2.1 tcp",
+        unlike="NKL",
+        why=f"{_OLD}; RFC 1035 §3.4.2: the map of ports has any length",
+    ),
+    accepted("wks repeated", "www WKS 192.0.2.1 6 80 25 25", unlike="K", why=_OLD),
+    refused("wks no protocol", "www WKS 192.0.2.1"),
+    refused("wks protocol 256", "www WKS 192.0.2.1 256 25", unlike="L"),
+    refused("wks port 65536", "www WKS 192.0.2.1 6 65536"),
+    refused("wks unknown word", "www WKS 192.0.2.1 6 nosuch", unlike="L"),
+    refused(
+        "wks signed",
+        "www WKS 192.0.2.1 +6 +25",
+        unlike="BNL",
+        why="a number is digits, here as everywhere; it is C that reads signs",
+    ),
+    accepted("wks 3597", r"www WKS \# 5 c000020106", unlike="K", why=_OLD),
+    refused("wks 3597 short", r"www WKS \# 4 c0000201", unlike="NL", why="RFC 1035 §3.4.2"),
+    accepted("nsap", "www NSAP 0x47.0005.80.005a00", unlike="K", why=_OLD),
+    accepted("nsap upper", "www NSAP 0XAB", unlike="KL", why=_OLD),
+    accepted(
+        "nsap full stops",
+        "www NSAP 0x.a..b.",
+        unlike="NK",
+        why=f"{_OLD}; RFC 1706 §6: full stops are there for readers",
+    ),
+    refused("nsap without 0x", "www NSAP 47"),
+    refused("nsap empty", "www NSAP 0x", unlike="NL", why="no address"),
+    refused("nsap odd", "www NSAP 0xabc", unlike="L"),
+    refused("nsap two fields", "www NSAP 0xaa bb"),
+    refused("nsap 3597 empty", r"www NSAP \# 0", unlike="NL", why="no address"),
+    accepted("nsap-ptr", "www NSAP-PTR foo", unlike="NK", why=_OLD),
+    accepted("gpos", "www GPOS -32.6882 116.8652 10.0", unlike="NK", why=_OLD),
+    refused("gpos short", "www GPOS 1 1"),
+    accepted("apl empty", "www APL"),
+    accepted("apl 3597 other family", r"www APL \# 5 0003 ff 01 c0"),
+    refused(
+        "apl 3597 trailing zero",
+        r"www APL \# 6 0001 18 02 c000",
+        unlike="NKL",
+        why="RFC 3123 §4: trailing zero octets must not be there",
+    ),
+    accepted("loc 3597 other version", r"www LOC \# 16 01121613 80000000 80000000 00989680"),
+    refused(
+        "loc 3597 size",
+        r"www LOC \# 16 00a21613 80000000 80000000 00989680",
+        unlike="NKL",
+        why="RFC 1876 §2: values above 9 are undefined",
+    ),
+    refused(
+        "loc 3597 latitude",
+        r"www LOC \# 16 00121613 00000000 80000000 00989680",
+        unlike="NKL",
+        why="RFC 1876 §3: 90 degrees at most",
+    ),
+    accepted(
+        "ipseckey 3597 unknown",
+        r"www IPSECKEY \# 5 0a0402 abcd",
+        unlike="B",
+        why="a gateway of a type yet to be defined is none of ours to judge",
+    ),
+    refused(
+        "hip 3597 empty key",
+        r"www HIP \# 5 01020000 aa",
+        unlike="L",
+    ),
+    refused(
+        "sshfp short",
+        "www SSHFP 4 2 ab",
+        unlike="NKL",
+        why="RFC 6594 §4: 32 octets; resolvers that check throw it away",
+    ),
+    accepted("sshfp unknown", "www SSHFP 99 9 ab"),
+    accepted("tlsa private", "www TLSA 255 255 255 ab"),
     accepted("nid", "www NID 10 0014:4fff:ff20:ee64"),
     accepted("l32", "www L32 10 10.1.2.0"),
     # Unknown types (RFC 3597)

@@ -33,17 +33,21 @@ MB: Final = 7
 MG: Final = 8
 MR: Final = 9
 NULL: Final = 10
+WKS: Final = 11
 PTR: Final = 12
 HINFO: Final = 13
 MINFO: Final = 14
 MX: Final = 15
 TXT: Final = 16
+NSAP: Final = 22
 AAAA: Final = 28
 SRV: Final = 33
 NAPTR: Final = 35
 DNAME: Final = 39
 OPT: Final = 41
+APL: Final = 42
 DS: Final = 43
+IPSECKEY: Final = 45
 RRSIG: Final = 46
 NSEC: Final = 47
 DNSKEY: Final = 48
@@ -121,6 +125,8 @@ _TYPES = {
     32768: "TA",
     32769: "DLV",
 }
+#: Types that are defined for class IN alone; other classes may lay them out differently.
+INTERNET_ONLY: Final = frozenset({A, WKS, NSAP, AAAA, SRV, NAPTR, APL, IPSECKEY, SVCB, HTTPS})
 _TYPE_NUMBERS = {text: number for number, text in _TYPES.items()} | {"*": ANY}
 _CLASSES = {1: "IN", 3: "CH", 4: "HS", 254: "NONE", 255: "ANY"}
 _CLASS_NUMBERS = {text: number for number, text in _CLASSES.items()}

@@ -7,6 +7,7 @@ import re
 from decimal import Decimal
 
 from pierhead.protocols.dns.zone.fields import Fields, ipv4_octets, ipv6_octets
+from pierhead.protocols.dns.zone.well_known import PORTS, PROTOCOLS
 
 __all__ = [
     "read_eui48",
@@ -15,7 +16,10 @@ __all__ = [
     "read_host_identity",
     "read_ipsec_key",
     "read_location",
+    "read_network_access_point",
     "read_prefixes",
+    "read_relay",
+    "read_well_known_services",
 ]
 
 _SECONDS = re.compile(rb"([0-9]{1,2})(?:\.([0-9]{0,3}))?")
@@ -33,6 +37,10 @@ _LARGEST = 9_000_000_000
 #: One metre, ten kilometres, ten metres, where a record leaves them out (RFC 1876 §3).
 _SIZES = ((100, "a size"), (1_000_000, "a precision"), (1_000, "a precision"))
 _ADDRESS_READERS = {1: (ipv4_octets, 32), 2: (ipv6_octets, 128)}
+#: RFC 1706 §6: 0x, hexadecimal digits, and full stops anywhere between them.
+_ACCESS_POINT = re.compile(rb"0[xX](?P<digits>[0-9a-fA-F.]*)")
+#: Gateways (RFC 4025 §2.3) and relays (RFC 8777 §4.2.3) are an address or a name.
+_TARGETS = {1: Fields.ipv4, 2: Fields.ipv6, 3: Fields.name}
 #: AFDLENGTH has seven bits (RFC 3123 §4).
 _MAX_PREFIX_OCTETS = 127
 
@@ -146,16 +154,60 @@ def read_ipsec_key(fields: Fields) -> bytes:
     precedence = fields.u8()
     kind = fields.number(3, "a type of gateway")
     algorithm = fields.u8()
-    if kind == 0:
-        if fields.take("the gateway") != b".":
-            raise fields.wrong("a gateway of type 0 is none, expected .")
-        gateway = b""
-    else:
-        gateway = (fields.ipv4, fields.ipv6, fields.name)[kind - 1]()
+    gateway = _target(fields, kind, "the gateway")
     head = precedence + bytes((kind,)) + algorithm + gateway
     if algorithm == b"\0" and fields.at_end():
         return head
     return head + fields.base64()
+
+
+def _target(fields: Fields, kind: int, what: str) -> bytes:
+    """Take the address or the name of a kind, for which kind 0 has a full stop."""
+    if kind:
+        return _TARGETS[kind](fields)
+    if fields.take(what) != b".":
+        raise fields.wrong(f"{what} of type 0 is none, expected .")
+    return b""
+
+
+def read_relay(fields: Fields) -> bytes:
+    """Take the fields of an AMTRELAY record (RFC 8777 §4.3)."""
+    precedence = fields.u8()
+    discovery = fields.number(1, "whether discovery is optional")
+    kind = fields.number(3, "a type of relay")
+    relay = _target(fields, kind, "the relay")
+    return precedence + bytes((discovery << 7 | kind,)) + relay
+
+
+def read_well_known_services(fields: Fields) -> bytes:
+    """Take address, protocol and ports of a WKS record, of which there may be none."""
+    head = fields.ipv4() + bytes((_word(fields, PROTOCOLS, 0xFF, "a protocol"),))
+    bits = bytearray()
+    while not fields.at_end():
+        port = _word(fields, PORTS, 0xFFFF, "a port or the name of a service")
+        bits.extend(bytes(max(port // 8 + 1 - len(bits), 0)))
+        bits[port // 8] |= 0x80 >> port % 8
+    return head + bits
+
+
+def _word(fields: Fields, known: dict[bytes, int], most: int, what: str) -> int:
+    """Take a number, or a name for one in either letter case."""
+    number = known.get(fields.take(what).lower())
+    if number is None:
+        fields.position -= 1
+        return fields.number(most, what)
+    return number
+
+
+def read_network_access_point(fields: Fields) -> bytes:
+    """Take the address of an NSAP record (RFC 1706 §6)."""
+    found = _ACCESS_POINT.fullmatch(fields.take("an NSAP address"))
+    digits = found["digits"].replace(b".", b"") if found else b""
+    if not digits or len(digits) % 2:
+        raise fields.wrong(
+            "bad NSAP address, expected 0x and pairs of hexadecimal digits, as in 0x47.0005.80"
+        )
+    return binascii.unhexlify(digits)
 
 
 def read_host_identity(fields: Fields) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from pierhead.protocols.dns.zone.fields import quoted
 
-__all__ = ["service_parameter"]
+__all__ = ["service_key", "service_parameter"]
 
 _KEYS = {
     0: "mandatory",
@@ -28,6 +28,11 @@ _KEYS = {
     9: "tls-supported-groups",
 }
 _IN_LIST = re.compile(rb"([\\,])")
+
+
+def service_key(number: int) -> str:
+    """Return the name of a key, or ``key667`` where it has none."""
+    return _KEYS.get(number, f"key{number}")
 
 
 def service_parameter(key: int, value: bytes) -> str:
@@ -54,7 +59,7 @@ def _mandatory(value: bytes) -> str:
     numbers = _numbers(value)
     if 0 in numbers or numbers != sorted(set(numbers)):
         raise ValueError
-    return ",".join([_KEYS.get(number, f"key{number}") for number in numbers])
+    return ",".join([service_key(number) for number in numbers])
 
 
 def _protocols(value: bytes) -> str:

@@ -11,12 +11,8 @@ import binascii
 import re
 from collections.abc import Callable
 
-from pierhead.protocols.dns.zone.fields import (
-    FieldError,
-    Fields,
-    ipv4_octets,
-    ipv6_octets,
-)
+from pierhead.protocols.dns.zone.fields import Fields, ipv4_octets, ipv6_octets
+from pierhead.protocols.dns.zone.known_values import service_problem
 
 __all__ = ["read_service_binding"]
 
@@ -49,7 +45,9 @@ def read_service_binding(fields: Fields) -> bytes:
         if number in params:
             raise fields.wrong("this parameter is given twice (RFC 9460 §2.1)")
         params[number] = value
-    _check_consistency(fields, params)
+    problem, remedy = service_problem(params)
+    if problem:
+        raise fields.wrong(problem, remedy)
     # RFC 9460 §2.2: "SvcParamKeys SHALL appear in increasing numeric order."
     return head + b"".join(
         [
@@ -98,28 +96,6 @@ def _key_number(key: bytes) -> int | None:
         if number > 0xFFFF:
             return None
     return number
-
-
-def _check_consistency(fields: Fields, params: dict[int, bytes]) -> None:
-    """Refuse records that RFC 9460 §2.2 and §8 call malformed or not self-consistent."""
-    if _NO_DEFAULT_ALPN in params and _ALPN not in params:
-        raise FieldError(
-            fields.position - 1,
-            "no-default-alpn without alpn (RFC 9460 §7.1.1)",
-            "add alpn=, or leave no-default-alpn out",
-        )
-    mandatory = params.get(_MANDATORY, b"")
-    for start in range(0, len(mandatory) - 1, 2):
-        number = int.from_bytes(mandatory[start : start + 2], "big")
-        if number not in params:
-            raise fields.wrong(f"{_key_text(number)} is mandatory but not given (RFC 9460 §8)")
-
-
-def _key_text(number: int) -> str:
-    for text, known in _KEYS.items():
-        if known == number:
-            return text.decode()
-    return f"key{number}"
 
 
 def _mandatory(value: bytes) -> bytes:

@@ -51,6 +51,24 @@ def test_every_type_has_a_text_that_reads_back(rtype: str, text: str):
         ("DSYNC", "CDS NOTIFY 53 a", "CDS NOTIFY 53 a.example."),
         ("DSYNC", "CDS 2 53 a", "CDS 2 53 a.example."),
         ("CSYNC", "1 0", "1 0"),
+        ("LOC", "1 S 2 W -0.5m", "1 0 0.000 S 2 0 0.000 W -0.50m 1.00m 10000.00m 10.00m"),
+        ("LOC", "0 S 0 W 1m 0.01m 0m", "0 0 0.000 N 0 0 0.000 E 1.00m 0.01m 0.00m 10.00m"),
+        ("GPOS", '"-32.6882" 116.8652 +10.0', "-32.6882 116.8652 +10.0"),
+        (
+            "APL",
+            "1:192.0.2.0/24 !2:2001:DB8::/32 3:AB00/9",
+            "1:192.0.2.0/24 !2:2001:db8::/32 3:ab/9",
+        ),
+        ("IPSECKEY", "10 3 2 gw AAEC", "10 3 2 gw.example. AAEC"),
+        ("IPSECKEY", "10 0 0 .", "10 0 0 ."),
+        ("HIP", "2 2001ab AAEC rvs", "2 2001AB AAEC rvs.example."),
+        ("EUI48", "00-00-5E-00-53-2A", "00-00-5e-00-53-2a"),
+        ("AMTRELAY", "10 1 3 relay", "10 1 3 relay.example."),
+        ("AMTRELAY", "10 0 0 .", "10 0 0 ."),
+        ("AMTRELAY", "10 0 2 2001:DB8::1", "10 0 2 2001:db8::1"),
+        ("WKS", "192.0.2.1 TCP smtp HTTP 25", "192.0.2.1 6 25 80"),
+        ("WKS", "192.0.2.1 17", "192.0.2.1 17"),
+        ("NSAP", "0X47.00.05", "0x470005"),
     ],
 )
 def test_there_is_one_way_to_write_it(rtype: str, written: str, shown: str):
@@ -60,6 +78,24 @@ def test_there_is_one_way_to_write_it(rtype: str, written: str, shown: str):
 @pytest.mark.rfc("3597", "5")
 def test_a_type_without_a_mnemonic_is_written_in_hexadecimal():
     assert format_rdata(65280, b"\x0a\x0b") == r"\# 2 0a0b"
+
+
+@pytest.mark.parametrize(
+    ("rtype", "rdata", "standard"),
+    [
+        ("LOC", b"\1\2", "RFC 1876 §2: no assumptions about other versions"),
+        ("AMTRELAY", b"\x0a\4\1\2", "RFC 8777 §4.2.3"),
+        ("IPSECKEY", b"\x0a\4\2\1\2", "RFC 4025 §2.3"),
+    ],
+)
+def test_what_is_yet_to_be_defined_is_written_in_hexadecimal(
+    rtype: str, rdata: bytes, standard: str
+):
+    number = iana.type_number(rtype)
+    shown = format_rdata(number, rdata)
+    assert shown == f"\\# {len(rdata)} {rdata.hex()}", standard
+    assert read_back(number, shown) == rdata
+    assert format_rdata(number, b"before" + rdata + b"behind", 6, len(rdata)) == shown
 
 
 @pytest.mark.rfc("9460", "2.1")
@@ -134,7 +170,33 @@ def test_a_value_that_breaks_its_own_format_is_shown_as_opaque(key: int, value: 
         ("NSEC", b"\0\1\1\x40\0\1\x40", "bad type bitmap"),
         ("CAA", b"\0\2a b", "property tag"),
         ("TLSA", b"\1\1\1", "ends early"),
-        ("LOC", b"\1", "."),
+        ("LOC", b"\0", "ends early"),
+        ("LOC", b"\0\xa0\x16\x13" + b"\x80\0\0\0" * 3, "bad size"),
+        ("LOC", b"\0\x1a\x16\x13" + b"\x80\0\0\0" * 3, "bad size"),
+        ("LOC", b"\0\x02\x16\x13" + b"\x80\0\0\0" * 3, "bad size"),
+        ("LOC", b"\0\x12\x16\x13" + b"\0" * 12, "more than 90 degrees"),
+        ("GPOS", b"\1x\1\x31\1\x31", "decimal"),
+        ("GPOS", b"\2\x39\x31\1\x31\1\x31", "91 degrees, expected -90 to 90"),
+        ("GPOS", b"\1\x31\1\x31", "ends early"),
+        ("APL", b"\0\1\x21\1\xc0", "more than 32 bits"),
+        ("APL", b"\0\1\x20\5\xc0\0\2\1\1", "more than 32 bits"),
+        ("APL", b"\0\1\x20\2\xc0\0", "ends in zero"),
+        ("APL", b"\0\1\x20", "ends early"),
+        ("IPSECKEY", b"\x0a\0\2", "ends early"),
+        ("IPSECKEY", b"\x0a\1\2\xc0\0\2", "ends early"),
+        ("AMTRELAY", b"\x0a\x81\xc0\0\2", "ends early"),
+        ("AMTRELAY", b"\x0a\0\0", "1 octets too many"),
+        ("HIP", b"\0\2\0\1\1", "empty"),
+        ("HIP", b"\1\2\0\0\1", "empty"),
+        ("HIP", b"\1\2\0\2\1\1", "ends early"),
+        ("EUI48", b"\1\2\3\4\5", "ends early"),
+        ("EUI64", b"\1" * 9, "too many"),
+        ("WKS", b"\1\2\3\4", "ends early"),
+        ("WKS", b"\1\2\3\4\6" + b"\xff" * 8193, "8193 octets of ports"),
+        ("NSAP", b"", "ends early"),
+        ("HHIT", b"", "ends early"),
+        ("KEY", b"\1\0\3\5", "ends early"),
+        ("NSEC3", b"\xc8\0\0\0\0\0", "empty hash"),
         ("SVCB", b"\0\1\0\0\1\0\2h", "ends early"),
     ],
 )

@@ -264,6 +264,65 @@ def test_the_altitude_of_a_location_is_exact(altitude: str, centimetres: int):
     )
 
 
+@pytest.mark.rfc("1035", "3.4.2")
+@pytest.mark.parametrize(
+    ("text", "rdata"),
+    [
+        ("192.0.2.1 6 25 80", "c000020106 00000040000000000000 80"),
+        ("192.0.2.1 TCP smtp Http", "c000020106 00000040000000000000 80"),
+        ("192.0.2.1 udp DOMAIN", "c000020111 00000000000004"),
+        ("192.0.2.1 50 0 0", "c000020132 80"),
+        ("192.0.2.1 tcp", "c000020106"),
+        ("192.0.2.1 tcp tftp", "c000020106 000000000000000004"),
+        ("192.0.2.1 255 65535", "c0000201ff" + "00" * 8191 + "01"),
+    ],
+)
+def test_well_known_services_are_a_map_of_ports(text: str, rdata: str):
+    assert read("WKS", text) == bytes.fromhex(rdata)
+
+
+@pytest.mark.parametrize(
+    ("words", "protocol", "ports"),
+    [
+        ("icmp", 1, []),
+        ("egp ftp-data FTP telnet", 8, [20, 21, 23]),
+        ("tcp smtp mail time nameserver", 6, [25, 37, 42]),
+        ("UDP domain bootps tftp", 17, [53, 67, 69]),
+        ("ospf finger sunrpc auth nntp", 89, [79, 111, 113, 119]),
+    ],
+)
+def test_the_words_of_wks_records_are_assigned_numbers(words: str, protocol: int, ports: list[int]):
+    rdata = read("WKS", f"192.0.2.1 {words}")
+    assert (rdata[4], _ports(rdata[5:])) == (protocol, ports)
+
+
+def _ports(bitmap: bytes) -> list[int]:
+    return [n for n in range(8 * len(bitmap)) if bitmap[n // 8] & 0x80 >> n % 8]
+
+
+@pytest.mark.rfc("1706", "6")
+@pytest.mark.parametrize(
+    "text", ["0x470005", "0X470005", "0x47.0005", "0x.4.7..0005.", "0x4700.05"]
+)
+def test_full_stops_stand_anywhere_in_an_nsap_address(text: str):
+    assert read("NSAP", text) == b"\x47\0\5"
+
+
+@pytest.mark.rfc("8777", "4.3")
+@pytest.mark.parametrize(
+    ("text", "rdata"),
+    [
+        ("10 0 0 .", "0a00"),
+        ("10 1 0 .", "0a80"),
+        ("10 0 1 203.0.113.15", "0a01cb00710f"),
+        ("10 0 2 2001:db8::15", "0a02" + "20010db8000000000000000000000015"),
+        ("128 1 3 amtrelays.", "8083" + "09616d7472656c61797300"),
+    ],
+)
+def test_a_relay_is_nothing_an_address_or_a_name(text: str, rdata: str):
+    assert read("AMTRELAY", text).hex() == rdata
+
+
 @pytest.mark.rfc("6742", "2.1.2")
 def test_the_groups_of_a_node_identifier_need_no_leading_zeros():
     assert read("NID", "10 14:4fff:0:1") == b"\0\x0a\0\x14\x4f\xff\0\0\0\1"
@@ -311,13 +370,19 @@ def test_any_rdata_can_be_written_in_hexadecimal(text: bytes, rtype: int, rdata:
         (rb"\# x aa", 65280, "not the length"),
         (rb"\# 3 c00002", iana.A, "not RDATA of type A"),
         (rb"\# 2 0161", iana.CNAME, "not RDATA of type CNAME"),
-        (rb"\# 2 0161", 63, "2 octets, expected 6 and a digest"),
+        (rb"\# 2 0161", 63, "ends early"),
         (rb"\# 8 0000000101010000", 63, "digest of 2 octets, expected 48"),
         (rb"\# 2 c000", iana.CNAME, "not RDATA of type CNAME"),
         (rb"\# 2 c000", iana.MB, "a label of 192 octets"),
         (rb"\# 2 0161", iana.MG, "cut off"),
         (rb"\# 1 00", iana.MINFO, "cut off"),
-        (rb"\# 2 0000", iana.MR, "something follows"),
+        (rb"\# 2 0000", iana.MR, "1 octets too many"),
+        (rb"\# 8 0161000161c00000", iana.MINFO, "a label of 192 octets"),
+        (rb"\# 5 0001 0801 ab", iana.DS, "expected 20 for type 1"),
+        (rb"\# 7 0001 00 0002 0000", iana.SVCB, "no-default-alpn without alpn"),
+        (rb"\# 9 0001 00 0000 0002 0003", iana.SVCB, "port is mandatory but not given"),
+        (rb"\# 11 0001 00 0011 0000 0010 0000", iana.HTTPS, "out of order"),
+        (rb"\# 11 0001 00 0011 0000 0011 0000", iana.HTTPS, "out of order"),
         (rb"\# 257 " + b"0161" * 128 + b"00", iana.MD, "a name of 257 octets"),
     ],
 )
@@ -330,8 +395,24 @@ def test_hexadecimal_rdata_must_fit_its_length_and_its_type(text: bytes, rtype: 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("WKS 192.0.2.1 " + "9" * 5000 + " 25", "a number of 5000 digits"),
-        ("WKS 192.0.2.1 6 " + "9" * 5000, "a number of 5000 digits"),
+        ("WKS 192.0.2.1 " + "9" * 5000 + " 25", "is not a protocol, expected 0 to 255"),
+        ("WKS 192.0.2.1 6 " + "9" * 5000, "expected 0 to 65535"),
+        ("WKS 192.0.2.1 6 0-5", "is not a port or the name of a service"),
+        ("WKS 192.0.2.1 \u0661 25", "is not a protocol"),
+        ("WKS 192.0.2 6 25", "not an IPv4 address"),
+        ("WKS 192.0.2.1", "ends too early, expected a protocol"),
+        ("NSAP 0x", "bad NSAP address"),
+        ("NSAP 0x.", "bad NSAP address"),
+        ("NSAP 0xabc", "bad NSAP address"),
+        ("NSAP 47", "bad NSAP address"),
+        ("NSAP 0x1_0", "bad NSAP address"),
+        ("NSAP", "ends too early"),
+        ("AMTRELAY 10 2 0 .", "expected 0 to 1"),
+        ("AMTRELAY 1e1 0 0 .", "expected 0 to 255"),
+        ("AMTRELAY 10 0 4 .", "is not a type of relay, expected 0 to 3"),
+        ("AMTRELAY 10 0 0 x", "the relay of type 0 is none, expected ."),
+        ("AMTRELAY 10 0 0", "ends too early, expected the relay"),
+        ("AMTRELAY 10 0 1 1.2.3", "not an IPv4 address"),
         ("LOC " + "9" * 5000 + " N 1 E 1m", "not a number of degrees of latitude"),
         ("LOC 1 N 1 E infm", "not an altitude"),
         ("LOC 1 N 1 E nanm", "not an altitude"),
