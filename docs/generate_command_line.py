@@ -93,7 +93,8 @@ def _option(option: click.Option, context: click.Context) -> str:
     record = option.get_help_record(context)
     assert record
     name, meaning = record
-    return f"- `{name}`: {_escape(' '.join(meaning.split()))}"
+    words = re.sub(r"\n\x08\n.*?\n\n", "\n", meaning, flags=re.DOTALL).split()  # addresses.md has them
+    return f"- `{name}`: {_escape(' '.join(words))}"
 
 
 def _paragraphs(text: str | None) -> Iterator[str]:

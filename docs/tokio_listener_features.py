@@ -315,7 +315,7 @@ FEATURES = {
             "clap: `ListenerAddressLFlag`",
             "",
             "[`-l`, `--listen`, `--listen-address`](../howto/command-lines.md) for click, argparse "
-            "and typer; may be repeated",
+            "and typer, with every flag, by one call; may be repeated",
             f"{_CLICK}::test_the_option_has_three_spellings_and_may_be_repeated",
         ),
         Feature(
@@ -327,14 +327,22 @@ FEATURES = {
         Feature(
             "clap: `flatten`, every option as a flag",
             "",
-            "[all eleven](command-line.md#flags-for-addresses), in a group of their own in the "
-            "help",
+            "[all eleven](command-line.md#flags-for-addresses)",
             f"{_CLICK}::test_every_flag_is_there",
+        ),
+        Feature(
+            "clap: `-h` and `--help`",
+            "",
+            "a line for each option, or all of it with the kinds of address; for click, argparse "
+            "and typer",
+            f"{_CLICK}::test_the_short_help_has_a_line_for_each_flag_and_the_long_one_the_kinds_of_"
+            "address",
         ),
         Feature(
             "a flag for no address",
             "",
-            "refused, with the reason for each address; there it is ignored",
+            "refused, with the reason for each address; there it is ignored, and so it is with "
+            "`lenient=True`, but for a warning in the log",
             f"{_UNIT}/address/test_flags.py"
             "::test_a_flag_for_none_of_the_addresses_is_refused_with_each_reason",
         ),

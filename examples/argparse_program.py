@@ -8,12 +8,11 @@ import argparse
 from services import shout
 
 from pierhead import run
-from pierhead.arguments.argparse import add_listen_argument, add_listen_flags, fill_listen_flags
+from pierhead.arguments.argparse import add_listen_argument
 from pierhead.protocols import lines
 
 parser = argparse.ArgumentParser(description="Answer each line in capital letters.")
 add_listen_argument(parser, "127.0.0.1:7000", envvar="LISTEN")
-add_listen_flags(parser)
-args = fill_listen_flags(parser, parser.parse_args())
+args = parser.parse_args()
 
 run(lines.serve(shout), *args.listen)

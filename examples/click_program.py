@@ -7,13 +7,12 @@ import click
 from services import shout
 
 from pierhead import run
-from pierhead.arguments.click import ListenCommand, listen_flags, listen_option
+from pierhead.arguments.click import listen_option
 from pierhead.protocols import lines
 
 
-@click.command(cls=ListenCommand)
+@click.command()
 @listen_option("127.0.0.1:7000", envvar="LISTEN")
-@listen_flags
 def main(listen):
     """Answer each line in capital letters."""
     run(lines.serve(shout), *listen)

@@ -6,17 +6,16 @@ python typer_program.py -l 127.0.0.1:7000 -l ./shout.sock --unix-listen-chmod gr
 import typer
 from services import shout
 
-from pierhead import ListenSpec, run
-from pierhead.arguments.typer import Listen, listen_flags
+from pierhead import run
+from pierhead.arguments.typer import listen_option
 from pierhead.protocols import lines
 
 app = typer.Typer(add_completion=False)
-HERE = [ListenSpec.parse("127.0.0.1:7000")]
 
 
 @app.command()
-@listen_flags
-def main(listen: Listen = HERE):
+@listen_option("127.0.0.1:7000")
+def main(listen):
     """Answer each line in capital letters."""
     run(lines.serve(shout), *listen)
 

@@ -9,13 +9,12 @@ from aiohttp import web
 
 from pierhead import run
 from pierhead.adapters import aiohttp
-from pierhead.arguments.argparse import add_listen_argument, add_listen_flags, fill_listen_flags
+from pierhead.arguments.argparse import add_listen_argument
 
 parser = argparse.ArgumentParser(description="Answer every request with the same text.")
 add_listen_argument(parser, dest="listen_address", many=False)
 parser.add_argument("text_to_serve", metavar="TEXT_TO_SERVE", help="body of every response")
-add_listen_flags(parser)
-args = fill_listen_flags(parser, parser.parse_args())
+args = parser.parse_args()
 
 
 async def hello(request: web.Request) -> web.Response:

@@ -11,7 +11,7 @@ command lines.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -72,6 +72,12 @@ class AddressFlag:
         return "" if self.is_switch else self.option.example.partition("=")[2]
 
     @property
+    def brief(self) -> str:
+        """What it means, in one line or two."""
+        meaning = self.option.flag_meaning or self.option.meaning
+        return f"{meaning[:1].upper()}{meaning[1:]}."
+
+    @property
     def help(self) -> str:
         """What it means, what is expected, what holds without it, and an example."""
         option = self.option
@@ -81,8 +87,7 @@ class AddressFlag:
         what, example = f"sets {option.example}", ""
         if not self.is_switch:
             what, example = option.type.expected, f"; example: {self.example}"
-        meaning = f"{option.meaning[:1].upper()}{option.meaning[1:]}"
-        return f"{meaning}. [{what}; default: {default}{example}]"
+        return f"{self.brief} [{what}; default: {default}{example}]"
 
     def read(self, text: str) -> Value:
         """Return the value that is meant.
@@ -102,7 +107,12 @@ FLAGS: Mapping[str, AddressFlag] = MappingProxyType(
 )
 
 
-def fill_in(specs: Sequence[ListenSpec], given: Mapping[str, Value]) -> tuple[ListenSpec, ...]:
+def fill_in(
+    specs: Sequence[ListenSpec],
+    given: Mapping[str, Value],
+    *,
+    on_unused: Callable[[str], object] | None = None,
+) -> tuple[ListenSpec, ...]:
     """Return the addresses of a command line with its flags filled in.
 
     A flag goes to every address that its option is for; an address that gives the key itself
@@ -115,6 +125,8 @@ def fill_in(specs: Sequence[ListenSpec], given: Mapping[str, Value]) -> tuple[Li
     Args:
         specs: the addresses.
         given: the value of each flag that was given, by the flag's name.
+        on_unused: called with one line for each flag that is for none of the addresses, which
+            is then ignored; None makes it an error.
 
     Raises:
         UsageError: a flag is for none of the addresses; it would have no effect.
@@ -123,8 +135,10 @@ def fill_in(specs: Sequence[ListenSpec], given: Mapping[str, Value]) -> tuple[Li
     for name, value in given.items():
         flag = FLAGS[name]
         refusals = [why_not(flag.option, spec.wrappers, spec.address) for spec in filled]
-        if None not in refusals:
+        if None not in refusals and on_unused is None:
             raise UsageError(_no_effect(flag, specs, refusals))
+        if None not in refusals and on_unused is not None:
+            on_unused(f"{name} is ignored: it is for none of the addresses")
         filled = [
             _with(spec, flag.key, value) if refusal is None else spec
             for spec, refusal in zip(filled, refusals, strict=True)

@@ -56,6 +56,7 @@ class Option:
         example: the option as it may be written.
         flag: the flag of tokio-listener's command line that means the same.
         flag_value: what that flag stands for; None where it takes a value.
+        flag_meaning: what that flag does, where ``meaning`` tells of other values as well.
         repeats: whether it may be given more than once; its value is then a tuple.
         stands_for: another key that the value is kept under.
     """
@@ -76,6 +77,7 @@ class Option:
     example: str
     flag: str = ""
     flag_value: Value | None = None
+    flag_meaning: str = ""
     repeats: bool = False
     stands_for: str = ""
 

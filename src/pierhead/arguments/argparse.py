@@ -2,12 +2,16 @@
 
     parser = argparse.ArgumentParser()
     add_listen_option(parser, "127.0.0.1:7000")
-    add_listen_flags(parser)
-    args = fill_listen_flags(parser, parser.parse_args())
+    args = parser.parse_args()
     run(lines.serve(shout), *args.listen)
 
-`add_listen_argument` is the positional form. Without `add_listen_flags` there is nothing to fill
-in. A mistake ends the program with exit code 2, as argparse's own do.
+`add_listen_argument` is the positional form. Either brings tokio-listener's flags, and splits
+argparse's help: ``-h`` shows a line for each option, ``--help`` tells all. A mistake ends the
+program with exit code 2, as argparse's own do.
+
+argparse calls nothing once it has read a command line, so the flags are filled in by replacing
+``parse_known_args`` and ``parse_known_intermixed_args`` of the parser that is given; its
+``parse_args`` and those of the parser above a subparser go through them.
 """
 
 from __future__ import annotations
@@ -20,29 +24,23 @@ from typing import Any, TypeAlias
 from pierhead.address import ListenSpec, Value
 from pierhead.address.flags import FLAGS, AddressFlag
 from pierhead.arguments.parameter import (
+    BRIEF_HELP_TEXT,
     FLAGS_TEXT,
     FLAGS_TITLE,
+    FORMS,
+    FORMS_TITLE,
     METAVAR,
     NAMES,
     OPTION_TEXT,
     TEXT,
-    fill_arguments,
+    fill_flags,
     remark,
-    take_flags,
 )
 from pierhead.errors import UsageError
 
-__all__ = [
-    "Arguments",
-    "add_listen_argument",
-    "add_listen_flags",
-    "add_listen_option",
-    "fill_listen_flags",
-    "listen_type",
-]
+__all__ = ["add_listen_argument", "add_listen_option", "listen_type"]
 
-#: What takes arguments: a parser, or a group of its arguments.
-Arguments: TypeAlias = argparse.ArgumentParser | argparse._ArgumentGroup
+_Parsed: TypeAlias = tuple[argparse.Namespace, list[str]]
 
 
 class _Blanked(str):
@@ -94,31 +92,39 @@ class _AppendAddresses(argparse.Action):
 
 
 def add_listen_option(
-    parser: Arguments,
+    parser: argparse.ArgumentParser,
     default: str | Sequence[str] = (),
     *,
     dest: str = "listen",
     envvar: str | None = None,
     required: bool | None = None,
     help: str = OPTION_TEXT,
+    group: argparse._ArgumentGroup | None = None,
+    flags: bool = True,
+    lenient: bool = False,
 ) -> argparse.Action:
     """Add the option ``-l``, ``--listen``, ``--listen-address``, which may be repeated.
 
-    The namespace gets a list of `ListenSpec`.
+    The namespace gets a list of `ListenSpec`, with the flags filled in, as has every other
+    address in it.
 
     Args:
-        parser: the parser, or a group of its arguments.
+        parser: the parser that reads the command line, or a subparser; not one of ``parents=``.
         default: where to listen if the option is not given.
         dest: the name in the namespace.
         envvar: a variable of the environment with addresses, separated by blanks.
         required: whether there has to be an address; None where there is no default.
         help: what stands in the help before default and example.
+        group: the group of the parser's arguments that it stands in.
+        flags: whether the flags of `pierhead.address.flags` come with it.
+        lenient: log a warning for a flag that is for none of the addresses, which otherwise is
+            a mistake.
     """
     addresses = [default] if isinstance(default, str) else list(default)
     needed = not addresses if required is None else required
     found = _fallback(addresses, envvar)
     otherwise = "required" if needed else "default: none"
-    return parser.add_argument(
+    action = (group or parser).add_argument(
         *NAMES,
         dest=dest,
         action=_AppendAddresses,
@@ -128,35 +134,45 @@ def add_listen_option(
         required=needed and not found,
         help=_literal(f"{help} [{remark(addresses, envvar, otherwise)}]"),
     )
+    _complete(parser, flags=flags, lenient=lenient)
+    return action
 
 
 def add_listen_argument(
-    parser: Arguments,
+    parser: argparse.ArgumentParser,
     default: str | None = None,
     *,
     dest: str = "listen",
     many: bool = True,
     envvar: str | None = None,
     help: str = TEXT,
+    group: argparse._ArgumentGroup | None = None,
+    flags: bool = True,
+    lenient: bool = False,
 ) -> argparse.Action:
     """Add a positional argument; the namespace gets a list of `ListenSpec`.
 
     Args:
-        parser: the parser, or a group of its arguments.
+        parser: as for `add_listen_option`.
         default: where to listen if it is not given; None makes it required.
         dest: the name in the namespace.
         many: whether several may be given; if not, the namespace gets one `ListenSpec`.
         envvar: a variable of the environment with addresses, separated by blanks.
         help: what stands in the help before default and example.
+        group: as for `add_listen_option`.
+        flags: as for `add_listen_option`.
+        lenient: as for `add_listen_option`.
     """
     addresses = [default] if default else []
     found = _fallback(addresses, envvar)
-    return parser.add_argument(
+    action = (group or parser).add_argument(
         dest,
         **_shape(found, many=many),
         metavar=METAVAR,
         help=_literal(f"{help} [{remark(addresses, envvar, 'required')}]"),
     )
+    _complete(parser, flags=flags, lenient=lenient)
+    return action
 
 
 def _shape(found: _Blanked, *, many: bool) -> dict[str, Any]:
@@ -172,20 +188,61 @@ def _fallback(default: Sequence[str], envvar: str | None) -> _Blanked:
     return _Blanked(said.strip() or " ".join(default))
 
 
-def add_listen_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of `pierhead.address.flags`, as a group; `fill_listen_flags` uses them."""
+def _complete(parser: argparse.ArgumentParser, *, flags: bool, lenient: bool) -> None:
+    """Add what comes with an address: the flags, and a short help beside the long one."""
+    briefs: dict[argparse.Action, str] = {}
+    if flags:
+        filling = _Filling(parser, lenient=lenient)
+        briefs |= _add_flags(parser, filling)
+        methods: Any = parser  # of this one parser; its class stays as it is
+        methods.parse_known_args = filling.parse_known
+        methods.parse_known_intermixed_args = filling.parse_intermixed
+    if parser.add_help:
+        _split_help(parser, briefs)
+
+
+def _add_flags(parser: argparse.ArgumentParser, filling: _Filling) -> dict[argparse.Action, str]:
+    """Add each flag; return its action with its short help."""
     group = parser.add_argument_group(FLAGS_TITLE, FLAGS_TEXT)
+    briefs = {}
     for flag in FLAGS.values():
-        how: dict[str, Any] = {"action": "store_true"}
-        if not flag.is_switch:
-            how = {"type": _reader(flag), "metavar": flag.metavar}
-        group.add_argument(
+        how: dict[str, Any] = {"type": _reader(flag), "metavar": flag.metavar}
+        if flag.is_switch:
+            how = {"nargs": 0, "const": True}
+        action = group.add_argument(
             flag.name,
             dest=flag.parameter,
+            action=_StoreFlag,
+            filling=filling,
             default=argparse.SUPPRESS,
             help=_literal(flag.help),
             **how,
         )
+        briefs[action] = _literal(flag.brief)
+    return briefs
+
+
+class _StoreFlag(argparse.Action):
+    """Keeps what a flag says until all is read and it is filled in."""
+
+    def __init__(self, *args: Any, filling: _Filling, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._filling = filling
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if not self._filling.is_parsing:
+            raise UsageError(
+                f"{option_string} would have no effect: addresses were added to a parser among "
+                "parents=, of which argparse takes over the arguments alone; add them to the "
+                "parser that reads the command line"
+            )
+        setattr(namespace, self.dest, self.const if self.nargs == 0 else values)
 
 
 def _reader(flag: AddressFlag) -> Callable[[str], Value]:
@@ -202,17 +259,90 @@ def _literal(text: str) -> str:
     return text.replace("%", "%%")
 
 
-def fill_listen_flags(
-    parser: argparse.ArgumentParser, args: argparse.Namespace
-) -> argparse.Namespace:
-    """Return what was parsed, with the flags filled into its addresses and left out themselves.
+class _Filling:
+    """Fills the flags into the addresses whenever a parser has read a command line."""
 
-    Every address is filled in, whatever it is called. A flag that is for none of them is a
-    mistake, which ``parser`` reports.
-    """
-    values = vars(args).copy()
-    given = take_flags(values)
-    try:
-        return argparse.Namespace(**fill_arguments(values, given))
-    except UsageError as error:
-        parser.error(str(error))
+    def __init__(self, parser: argparse.ArgumentParser, *, lenient: bool) -> None:
+        self.is_parsing = False
+        self._parser = parser
+        self._lenient = lenient
+        self._parse_known = parser.parse_known_args
+        self._parse_intermixed = parser.parse_known_intermixed_args
+
+    def parse_known(self, *args: Any, **kwargs: Any) -> _Parsed:
+        """Do what ``parse_known_args`` does, and fill in."""
+        return self._around(self._parse_known, args, kwargs)
+
+    def parse_intermixed(self, *args: Any, **kwargs: Any) -> _Parsed:
+        """Do what ``parse_known_intermixed_args`` does, and fill in."""
+        return self._around(self._parse_intermixed, args, kwargs)
+
+    def _around(
+        self, parse: Callable[..., _Parsed], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> _Parsed:
+        if self.is_parsing:  # Python 3.11 reads the options first, and fills in nothing yet
+            return parse(*args, **kwargs)
+        self.is_parsing = True
+        try:
+            namespace, rest = parse(*args, **kwargs)
+        finally:
+            self.is_parsing = False
+        self._fill(namespace)
+        return namespace, rest
+
+    def _fill(self, namespace: argparse.Namespace) -> None:
+        values = vars(namespace)
+        try:
+            filled = fill_flags(values, lenient=self._lenient)
+        except UsageError as error:
+            self._parser.error(str(error))
+        values.clear()
+        values.update(filled)
+
+
+def _split_help(parser: argparse.ArgumentParser, briefs: dict[argparse.Action, str]) -> None:
+    """Replace the one help of a parser by a short one, ``-h``, and a long one, ``--help``."""
+    group = parser.add_argument_group("Help", conflict_handler="resolve")
+    group.add_argument("-h", action=_ShowHelp, briefs=briefs, help=BRIEF_HELP_TEXT)
+    group.add_argument("--help", action=_ShowHelp, help="Show all there is to say.")
+
+
+class _ShowHelp(argparse.Action):
+    """Shows the help and ends: the short texts where there are any, or else the long ones."""
+
+    def __init__(
+        self,
+        option_strings: Sequence[str],
+        dest: str,
+        briefs: dict[argparse.Action, str] | None = None,
+        help: str | None = None,
+    ) -> None:
+        super().__init__(
+            option_strings, argparse.SUPPRESS, nargs=0, default=argparse.SUPPRESS, help=help
+        )
+        self._briefs = briefs
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if self._briefs is None:
+            parser.print_help()
+            print("\n".join(["", f"{FORMS_TITLE}:", *(f"  {form}" for form in FORMS)]))
+        else:
+            self._print_briefly(parser, self._briefs)
+        parser.exit()
+
+    @staticmethod
+    def _print_briefly(parser: argparse.ArgumentParser, briefs: dict[argparse.Action, str]) -> None:
+        full = {action: action.help for action in briefs}
+        try:
+            for action, brief in briefs.items():
+                action.help = brief
+            parser.print_help()
+        finally:
+            for action, text in full.items():
+                action.help = text

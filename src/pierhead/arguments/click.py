@@ -2,16 +2,17 @@
 
     @click.command()
     @listen_option("127.0.0.1:7000")
-    @listen_flags
     def main(listen: tuple[ListenSpec, ...]) -> None:
         run(lines.serve(shout), *listen)
 
-`listen_argument` is the positional form, `listen_flags` brings tokio-listener's flags; each can
-do without the other. A mistake ends the program with exit code 2, as click's own do.
+`listen_argument` is the positional form. Either brings tokio-listener's flags, and ``-h``, which
+shows a line for each option where ``--help`` tells all. A mistake ends the program with exit code
+2, as click's own do.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
@@ -23,14 +24,16 @@ from pierhead.address import ListenSpec, Value
 from pierhead.address.flags import FLAGS, AddressFlag
 from pierhead.arguments.completion import complete, is_path
 from pierhead.arguments.parameter import (
+    BRIEF_HELP_TEXT,
     EXAMPLE,
     FLAGS_TITLE,
     METAVAR,
     NAMES,
     OPTION_TEXT,
-    fill_arguments,
+    TEXT,
+    fill_flags,
+    long_text,
     remark,
-    take_flags,
 )
 from pierhead.errors import UsageError
 
@@ -39,7 +42,6 @@ __all__ = [
     "ListenCommand",
     "ListenType",
     "listen_argument",
-    "listen_flags",
     "listen_option",
 ]
 
@@ -97,8 +99,40 @@ class _FlagType(_ValueType):
             self.fail(str(error), param, ctx)
 
 
-class FlagOption(click.Option):
-    """One of the flags that `listen_flags` brings."""
+#: Since click 8.5.
+_ARGUMENTS_ARE_APART = hasattr(click.Command, "format_arguments")
+#: Where a context keeps that ``-h`` was given, and not ``--help``.
+_BRIEF = "pierhead.brief_help"
+
+
+class _TwofoldOption(click.Option):
+    """An option that says less of itself where ``-h`` asks."""
+
+    def __init__(self, *args: Any, brief: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._brief = brief
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        shown = copy.copy(self)
+        if _BRIEF in ctx.meta:
+            shown.help = self._brief
+        return click.Option.get_help_record(shown, ctx)
+
+
+class FlagOption(_TwofoldOption):
+    """One of the flags that come with an address."""
+
+
+class _DescribedArgument(click.Argument):
+    """An argument that stands in the help; click before 8.5 shows it among the options."""
+
+    def __init__(self, *args: Any, brief: str, help: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.help = help  # click before 8.5 does not take it
+        self._brief = brief
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        return str(self.metavar), self._brief if _BRIEF in ctx.meta else str(self.help)
 
 
 class ListenCommand(click.Command):
@@ -111,10 +145,11 @@ class ListenCommand(click.Command):
         """Write the options, then the flags."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": [], FLAGS_TITLE: []}
         for param in self.get_params(ctx):
-            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
-            if record is not None:
-                title = FLAGS_TITLE if isinstance(param, FlagOption) else "Options"
-                sections[title].append(record)
+            record = param.get_help_record(ctx)
+            if record is None or (_ARGUMENTS_ARE_APART and isinstance(param, click.Argument)):
+                continue
+            title = FLAGS_TITLE if isinstance(param, FlagOption) else "Options"
+            sections[title].append(record)
         for title, records in sections.items():
             if records:
                 with formatter.section(title):
@@ -129,34 +164,42 @@ def listen_option(
     required: bool | None = None,
     help: str = OPTION_TEXT,
     example: str = EXAMPLE,
+    flags: bool = True,
+    lenient: bool = False,
 ) -> Callable[[F], F]:
     """Return the option ``-l``, ``--listen``, ``--listen-address``, which may be repeated.
 
-    The function gets a tuple of `ListenSpec`.
+    The function gets a tuple of `ListenSpec`, with the flags filled in, as has every other
+    parameter that holds addresses. Stands anywhere below ``@click.command``.
 
     Args:
         default: where to listen if the option is not given.
         name: the parameter of the function.
         envvar: a variable of the environment with addresses, separated by blanks.
         required: whether there has to be an address; None where there is no default.
-        help: what stands in the help before default and example.
+        help: what stands in the help before the kinds of address, default and example.
         example: an address for the help.
+        flags: whether the flags of `pierhead.address.flags` come with it.
+        lenient: log a warning for a flag that is for none of the addresses, which otherwise is
+            a mistake.
     """
     addresses = (default,) if isinstance(default, str) else tuple(default)
     needed = not addresses if required is None else required
-    otherwise = "" if needed else "default: none"  # click itself says what is required
     fallback: dict[str, Any] = {"default": addresses} if addresses else {}
-    return click.option(
+    otherwise = "" if needed else "default: none"  # click itself says what is required
+    address = click.option(
         *NAMES,
         name,
+        cls=_TwofoldOption,
         type=ListenType(),
         metavar=METAVAR,
         multiple=True,
         required=needed,
         envvar=envvar,
-        help=f"{help} [{remark(addresses, envvar, otherwise, example)}]",
+        **_texts(help, remark(addresses, envvar, otherwise, example)),
         **fallback,
     )
+    return lambda function: address(_with_flags(function, flags, lenient))
 
 
 def listen_argument(
@@ -165,6 +208,9 @@ def listen_argument(
     name: str = "listen",
     many: bool = True,
     envvar: str | None = None,
+    help: str = TEXT,
+    flags: bool = True,
+    lenient: bool = False,
 ) -> Callable[[F], F]:
     """Return a positional argument; the function gets a tuple of `ListenSpec`.
 
@@ -173,13 +219,25 @@ def listen_argument(
         name: the parameter of the function.
         many: whether several may be given; if not, the function gets one `ListenSpec`.
         envvar: a variable of the environment with addresses, separated by blanks.
+        help: what stands in the help before the kinds of address, default and example.
+        flags: as for `listen_option`.
+        lenient: as for `listen_option`.
     """
     how: dict[str, Any] = {"metavar": METAVAR}
     if many:  # click before 8.2 has no default for these
         how = {"metavar": f"{METAVAR}...", "nargs": -1, "callback": _default_to(default)}
     elif default is not None:  # click takes None for a default
         how["default"] = default
-    return click.argument(name, type=ListenType(), envvar=envvar, required=default is None, **how)
+    argument = click.argument(
+        name,
+        cls=_DescribedArgument,
+        type=ListenType(),
+        envvar=envvar,
+        required=default is None,
+        **_texts(help, remark([default] if default else [], envvar, "required")),
+        **how,
+    )
+    return lambda function: argument(_with_flags(function, flags, lenient))
 
 
 def _default_to(default: str | None) -> Callable[..., tuple[ListenSpec, ...]]:
@@ -193,35 +251,59 @@ def _default_to(default: str | None) -> Callable[..., tuple[ListenSpec, ...]]:
     return choose
 
 
-def listen_flags(function: F) -> F:
-    """Add the flags of `pierhead.address.flags` and fill them into the function's addresses.
+def _texts(text: str, note: str) -> dict[str, str]:
+    return {"brief": f"{text} [{note}]", "help": f"{long_text(text)}\n\n[{note}]"}
 
-    Every parameter that holds addresses is filled in, whatever it is called. A flag that is for
-    none of them is a mistake. Stands anywhere below ``@click.command``.
-    """
+
+def _with_flags(function: F, flags: bool, lenient: bool) -> F:
+    """Return the function with ``-h``, and with the flags filled in where they are wanted."""
 
     @functools.wraps(function)
     def with_flags_filled_in(*args: Any, **kwargs: Any) -> Any:
-        given = take_flags(kwargs)
         try:
-            filled = fill_arguments(kwargs, given)
+            filled = fill_flags(kwargs, lenient=lenient)
         except UsageError as error:
             raise click.UsageError(str(error), click.get_current_context(silent=True)) from None
         return function(*args, **filled)
 
-    for flag in reversed(tuple(FLAGS.values())):
-        _option(flag)(with_flags_filled_in)
-    return cast(F, with_flags_filled_in)
+    brief = click.option(
+        "-h",
+        "brief_help",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_brief_help,
+        help=BRIEF_HELP_TEXT,
+    )
+    wrapped = brief(cast(F, with_flags_filled_in) if flags else function)
+    for flag in reversed(tuple(FLAGS.values()) if flags else ()):
+        _option(flag)(wrapped)
+    return wrapped
+
+
+def _show_brief_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        ctx.meta[_BRIEF] = True
+        click.echo(ctx.get_help(), color=ctx.color)
+        ctx.exit()
 
 
 def _option(flag: AddressFlag) -> Callable[[F], F]:
     if flag.is_switch:
-        return click.option(flag.name, flag.parameter, cls=FlagOption, is_flag=True, help=flag.help)
+        return click.option(
+            flag.name,
+            flag.parameter,
+            cls=FlagOption,
+            is_flag=True,
+            brief=flag.brief,
+            help=flag.help,
+        )
     return click.option(
         flag.name,
         flag.parameter,
         cls=FlagOption,
         type=_FlagType(flag),
         metavar=flag.metavar,
+        brief=flag.brief,
         help=flag.help,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -10,29 +11,47 @@ from pierhead.address import ListenSpec, Value
 from pierhead.address.flags import FLAGS, fill_in
 
 __all__ = [
+    "BRIEF_HELP_TEXT",
     "EXAMPLE",
     "FLAGS_TEXT",
     "FLAGS_TITLE",
+    "FORMS",
+    "FORMS_TITLE",
     "METAVAR",
     "NAMES",
     "OPTION_TEXT",
     "TEXT",
-    "fill_arguments",
+    "fill_flags",
+    "long_text",
     "remark",
-    "take_flags",
 ]
+
+_log = logging.getLogger("pierhead.arguments")
 
 #: The option, as tokio-listener spells it and shorter.
 NAMES = ("-l", "--listen", "--listen-address")
 METAVAR = "ADDR"
 EXAMPLE = "127.0.0.1:8080"
-TEXT = (
-    "Address to listen on: HOST:PORT, a path like ./app.sock, @NAME, sd-listen, inetd, or "
-    "SCHEME:TARGET?KEY=VALUE."
+TEXT = "Address to listen on."
+OPTION_TEXT = "Address to listen on; repeat it for more."
+FORMS_TITLE = "Addresses"
+#: The kinds of address, one a line; short enough for the columns that libraries leave.
+FORMS = (
+    "host and port: 127.0.0.1:8080, [::1]:80, :8080",
+    "Unix socket: /run/a.sock, ./a.sock, @abstract",
+    "from systemd: sd-listen, sd-listen:NAME",
+    "standard input and output: inetd",
+    "any other: SCHEME:TARGET, as udp:[::1]:53",
+    "with options: ADDR?KEY=VALUE&KEY=VALUE",
 )
-OPTION_TEXT = f"{TEXT} Repeat it for more."
 FLAGS_TITLE = "Flags for addresses"
 FLAGS_TEXT = "Each goes to every address that it is for and that does not say otherwise."
+BRIEF_HELP_TEXT = "Show a line for each option; --help tells more."
+
+
+def long_text(brief: str) -> str:
+    """Return the long help of an address, for libraries that leave a ``\\b`` block as it is."""
+    return "\n".join([brief, "", "\b", *FORMS])
 
 
 def remark(
@@ -47,7 +66,28 @@ def remark(
     return "; ".join(filter(None, ["address", shown, variable, f"example: {example}"]))
 
 
-def take_flags(values: dict[str, Any]) -> dict[str, Value]:
+def fill_flags(values: Mapping[str, Any], *, lenient: bool = False) -> dict[str, Any]:
+    """Return the parameters of a command without flags, these filled into its addresses.
+
+    Args:
+        values: parameters by name; an address, or a list or tuple of addresses, is filled in.
+        lenient: log a warning for a flag that is for none of the addresses.
+
+    Raises:
+        UsageError: a flag is for none of the addresses, and ``lenient`` is false.
+    """
+    result = dict(values)
+    given = _take(result)
+    several = {name: _addresses(value) for name, value in result.items()}
+    specs = list(chain.from_iterable(several.values()))
+    filled = iter(fill_in(specs, given, on_unused=_log.warning if lenient else None))
+    for name, addresses in several.items():
+        if addresses:
+            result[name] = _like(result[name], [next(filled) for _ in addresses])
+    return result
+
+
+def _take(values: dict[str, Any]) -> dict[str, Value]:
     """Take the parameters of flags out of the values; return those that were given, by name."""
     given: dict[str, Value] = {}
     for name, flag in FLAGS.items():
@@ -57,28 +97,6 @@ def take_flags(values: dict[str, Any]) -> dict[str, Value]:
         fixed = flag.option.flag_value
         given[name] = value if fixed is None else fixed
     return given
-
-
-def fill_arguments(values: Mapping[str, Any], given: Mapping[str, Value]) -> dict[str, Any]:
-    """Return the parameters of a command with flags filled into each address among them.
-
-    Args:
-        values: parameters by name; an address, or a list or tuple of addresses, is filled in.
-        given: the value of each flag that was given, by the flag's name.
-
-    Raises:
-        UsageError: a flag is for none of the addresses.
-    """
-    if not given:
-        return dict(values)
-    several = {name: _addresses(value) for name, value in values.items()}
-    filled = iter(fill_in(list(chain.from_iterable(several.values())), given))
-    result = dict(values)
-    for name, addresses in several.items():
-        if addresses:
-            found = [next(filled) for _ in addresses]
-            result[name] = _like(values[name], found)
-    return result
 
 
 def _addresses(value: object) -> list[ListenSpec]:

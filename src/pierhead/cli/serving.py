@@ -10,7 +10,7 @@ import click
 
 from pierhead.address import ListenOptions, ListenSpec
 from pierhead.address.registry import STRICT_PERMISSIONS
-from pierhead.arguments.click import listen_flags, listen_option
+from pierhead.arguments.click import listen_option
 from pierhead.cli.limits import limits_given, takes_limits
 from pierhead.errors import UsageError
 from pierhead.files import Exposure
@@ -53,7 +53,7 @@ def listens(*default: str, example: str) -> Callable[[F], F]:
     )
 
     def decorate(function: F) -> F:
-        return option(listen_flags(takes_limits(_strict_permissions(function))))
+        return option(takes_limits(_strict_permissions(function)))
 
     return decorate
 

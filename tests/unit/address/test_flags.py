@@ -38,7 +38,8 @@ def test_a_flag_without_value_is_a_value_of_its_option() -> None:
 
 @pytest.mark.parametrize("flag", FLAGS.values(), ids=lambda flag: flag.name)
 def test_the_help_has_meaning_default_and_a_valid_example(flag) -> None:
-    assert flag.option.meaning[1:] in flag.help
+    assert flag.help.startswith(f"{flag.brief} [")
+    assert (flag.option.flag_meaning or flag.option.meaning)[1:] in flag.brief
     assert "default: " in flag.help
     if flag.is_switch:
         assert f"sets {flag.option.example}" in flag.help
@@ -152,6 +153,17 @@ def test_a_flag_for_none_of_the_addresses_is_refused_with_each_reason() -> None:
         "  unix:@a: mode is not for an abstract name, which is no file; leave it out",
         "  leave --unix-listen-chmod out, or give an address that it is for",
     ]
+
+
+def test_where_it_is_asked_for_a_flag_for_none_of_the_addresses_is_told_and_ignored() -> None:
+    specs = [ListenSpec.parse(text) for text in ("127.0.0.1:80", "@a")]
+    told: list[str] = []
+    given = {"--unix-listen-chmod": 0o660, "--tcp-reuse-port": True}
+    filled_in = fill_in(specs, given, on_unused=told.append)
+    assert [str(spec) for spec in filled_in] == ["127.0.0.1:80?reuseport", "unix:@a"]
+    assert told == ["--unix-listen-chmod is ignored: it is for none of the addresses"]
+    assert fill_in([], {"--tcp-reuse-port": True}, on_unused=told.append) == ()
+    assert told[1:] == ["--tcp-reuse-port is ignored: it is for none of the addresses"]
 
 
 def test_a_flag_without_any_address_is_refused() -> None:

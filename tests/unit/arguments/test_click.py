@@ -9,13 +9,8 @@ from click.testing import CliRunner
 
 from pierhead.address import KeepaliveTimes, ListenSpec
 from pierhead.address.flags import FLAGS
-from pierhead.arguments.click import (
-    ListenCommand,
-    ListenType,
-    listen_argument,
-    listen_flags,
-    listen_option,
-)
+from pierhead.arguments.click import ListenCommand, ListenType, listen_argument, listen_option
+from pierhead.arguments.parameter import FORMS
 
 
 def show(*decorators, cls: type[click.Command] = click.Command) -> click.Command:
@@ -90,7 +85,7 @@ def test_a_mistake_points_at_its_place() -> None:
 
 
 def test_flags_are_filled_into_the_addresses() -> None:
-    command = show(listen_option(), listen_flags)
+    command = show(listen_option())
     words = ["-l", "127.0.0.1:80", "-l", "/run/a.sock?mode=0600", "-l", "/run/b.sock"]
     flags = ["--unix-listen-chmod", "group", "--tcp-keepalive", "60000:3:5000"]
     assert ask(command, *words, *flags).output.split() == [
@@ -105,24 +100,24 @@ def test_every_flag_is_there(name: str) -> None:
     flag = FLAGS[name]
     at = {"unix": "/run/a.sock", "sd": "sd-listen"}.get(name.split("-")[2], "[::1]:80")
     words = [name] if flag.is_switch else [name, flag.example]
-    result = ask(show(listen_argument(), listen_flags), *words, at)
+    result = ask(show(listen_argument()), *words, at)
     assert result.exit_code == 0, result.output
     assert flag.key in ListenSpec.parse(result.output.strip()).options
 
 
 def test_owner_0_is_a_value() -> None:
-    result = ask(show(listen_argument(), listen_flags), "--unix-listen-uid", "0", "/a")
+    result = ask(show(listen_argument()), "--unix-listen-uid", "0", "/a")
     assert result.output == "unix:/a?user=0\n"
 
 
 def test_flags_are_filled_into_the_default_and_the_variable() -> None:
-    command = show(listen_option(":80", envvar="LISTEN"), listen_flags)
+    command = show(listen_option(":80", envvar="LISTEN"))
     assert ask(command, "--tcp-reuse-port").output == ":80?reuseport\n"
     assert ask(command, "--tcp-reuse-port", LISTEN=":81").output == ":81?reuseport\n"
 
 
-def test_flags_may_stand_anywhere_below_the_command() -> None:
-    command = show(listen_flags, listen_option())
+def test_the_option_may_stand_anywhere_below_the_command() -> None:
+    command = show(click.option("--other", expose_value=False), listen_option())
     assert ask(command, "-l", ":80", "--tcp-reuse-port").output == ":80?reuseport\n"
 
 
@@ -131,7 +126,6 @@ def test_flags_reach_every_parameter_with_addresses() -> None:
     @listen_option(":80")
     @click.option("--admin", type=ListenType(), default="/run/admin.sock")
     @click.option("--other", default="text")
-    @listen_flags
     def main(listen, admin, other) -> None:
         click.echo(f"{listen[0]} {admin} {other}")
 
@@ -140,14 +134,14 @@ def test_flags_reach_every_parameter_with_addresses() -> None:
 
 
 def test_a_flag_for_none_of_the_addresses_is_a_mistake() -> None:
-    result = ask(show(listen_option(":80"), listen_flags), "--unix-listen-chmod", "group")
+    result = ask(show(listen_option(":80")), "--unix-listen-chmod", "group")
     assert result.exit_code == 2
     assert "--unix-listen-chmod is for none of the addresses" in result.output
     assert "  :80: mode is not for host:port" in result.output
 
 
 def test_a_bad_value_of_a_flag_is_a_mistake() -> None:
-    command = show(listen_argument(), listen_flags)
+    command = show(listen_argument())
     result = ask(command, "--tcp-keepalive", "1000:2:3000:4", ":80")
     assert result.exit_code == 2
     assert "Invalid value for '--tcp-keepalive': more than three parts" in result.output
@@ -162,15 +156,60 @@ def test_help_says_default_variable_and_example() -> None:
 
 
 def test_flags_have_a_section_of_their_own_in_the_help() -> None:
-    command = show(listen_option(), listen_flags, cls=ListenCommand)
+    command = show(listen_option(), cls=ListenCommand)
     options, flags = ask(command, "--help").output.split("Flags for addresses:")
     assert "--listen-address" in options
     assert "--help" in options
     for name, flag in FLAGS.items():
         assert name not in options
         assert f"{name} {flag.metavar if not flag.is_switch else ''}" in flags
-    without = ask(show(listen_option(), cls=ListenCommand), "--help").output
+    without = ask(show(listen_option(flags=False), cls=ListenCommand), "--help").output
     assert "Flags for addresses:" not in without
+
+
+@pytest.mark.parametrize("cls", [click.Command, ListenCommand])
+@pytest.mark.parametrize("address", [listen_option, listen_argument])
+def test_the_short_help_has_a_line_for_each_flag_and_the_long_one_the_kinds_of_address(
+    address, cls: type[click.Command]
+) -> None:
+    command = show(address(":80"), cls=cls)
+    brief, full, again = (ask(command, word) for word in ("-h", "--help", "-h"))
+    assert (brief.exit_code, full.exit_code) == (0, 0)
+    assert brief.output == again.output
+    for flag in FLAGS.values():
+        assert flag.brief in " ".join(brief.output.split())
+        assert flag.help in " ".join(full.output.split())
+        assert flag.help not in " ".join(brief.output.split())
+    assert all(f"{form}\n" in full.output for form in FORMS)
+    assert not any(form in brief.output for form in FORMS)
+    for shown in (brief, full):
+        assert "Address to listen on" in shown.output
+        assert "default: :80" in shown.output
+
+
+def test_the_short_help_is_there_where_an_address_is_required() -> None:
+    assert ask(show(listen_option()), "-h").exit_code == 0
+
+
+def test_a_mistake_names_the_long_help() -> None:
+    assert "Try 'main --help' for help." in ask(show(listen_option()), "--nonsense").output
+
+
+def test_without_flags_there_are_none() -> None:
+    for command in (show(listen_option(":80", flags=False)), show(listen_argument(flags=False))):
+        result = ask(command, "--tcp-reuse-port")
+        assert (result.exit_code, "No such option" in result.output) == (2, True)
+    assert ask(show(listen_option(":80", flags=False))).output == ":80\n"
+
+
+def test_a_lenient_command_warns_of_a_flag_for_none_of_the_addresses(caplog) -> None:
+    for address in (listen_option, listen_argument):
+        caplog.clear()
+        command = show(address(":80", lenient=True))
+        result = ask(command, "--unix-listen-unlink", "--tcp-reuse-port")
+        assert (result.exit_code, result.output) == (0, ":80?reuseport\n")
+        (said,) = caplog.messages
+        assert said == "--unix-listen-unlink is ignored: it is for none of the addresses"
 
 
 def complete(command: click.Command, *words: str) -> list[tuple[str, str]]:
@@ -189,6 +228,6 @@ def test_a_shell_completes_schemes_options_and_files() -> None:
 
 
 def test_a_keepalive_without_times_just_switches_on() -> None:
-    result = ask(show(listen_argument(), listen_flags), "--tcp-keepalive", "", "tcp::80")
+    result = ask(show(listen_argument()), "--tcp-keepalive", "", "tcp::80")
     (spec,) = map(ListenSpec.parse, result.output.split())
     assert spec.options.get("keepalive") == KeepaliveTimes()

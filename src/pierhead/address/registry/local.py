@@ -82,6 +82,7 @@ UNIX_OPTIONS = (
         example="unlink=always",
         flag="--unix-listen-unlink",
         flag_value="always",
+        flag_meaning="remove a socket in the way, unless it is known to be served",
     ),
     PAD,
 )
@@ -143,6 +144,7 @@ PASSED_OPTIONS = (
         example="pid=ignore",
         flag="--sd-accept-ignore-environment",
         flag_value="ignore",
+        flag_meaning="take descriptor 3, whatever LISTEN_PID and LISTEN_FDS say",
     ),
     Option(
         key="optional",
