@@ -118,6 +118,8 @@ class SocketOptions(View):
     gro: bool | None = None
     keepalive: KeepaliveTimes | None = None
     mark: int | None = None
+    maxseg: int | None = None
+    mtu_discover: Literal["dont", "want", "do", "probe", "interface", "omit"] | None = None
     nodelay: bool | None = None
     notsent_lowat: int | None = None
     rcvbuf: int | None = None

@@ -27,6 +27,8 @@ _log = logging.getLogger("pierhead.listener")
 # Linux numbers that Python's socket module lacks in some version we run on.
 _IP_TRANSPARENT, _IP_FREEBIND = 19, 15
 _IPV6_TRANSPARENT, _IPV6_FREEBIND = 75, 78
+_IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER = 10, 23
+_PMTUDISC = {"dont": 0, "want": 1, "do": 2, "probe": 3, "interface": 4, "omit": 5}
 _SO_MARK = 36
 _FORCED = {socket.SO_RCVBUF: 33, socket.SO_SNDBUF: 32}  # the buffers, past the system's maximum
 _TCP = socket.IPPROTO_TCP
@@ -142,6 +144,13 @@ def _dscp(sock: socket.socket, value: int) -> None:
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, value << 2)
 
 
+def _mtu_discover(sock: socket.socket, word: str) -> None:
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC[word])
+    # To IPv4 peers a socket for both families sends as IPv4 is told.
+    sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC[word])
+
+
 def _fastopen(sock: socket.socket, queue: int) -> None:
     sock.setsockopt(_TCP, socket.TCP_FASTOPEN, queue)
     if sys.platform == "linux" and _FASTOPEN_SWITCH.exists():
@@ -165,6 +174,7 @@ _SETTERS: Mapping[str, Apply] = for_each(
     transparent=_by_family(_IP_TRANSPARENT, _IPV6_TRANSPARENT),
     mark=lambda sock, mark: sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark),
     dscp=_dscp,
+    mtu_discover=_mtu_discover,
     ecn=ask_ecn,
     gro=ask_gro,
     rcvbuf=_buffer(socket.SO_RCVBUF),
@@ -175,4 +185,5 @@ _SETTERS: Mapping[str, Apply] = for_each(
     fastopen=_fastopen,
     user_timeout=_milliseconds(_TCP, "TCP_USER_TIMEOUT"),
     notsent_lowat=_switch(_TCP, "TCP_NOTSENT_LOWAT"),
+    maxseg=_switch(_TCP, "TCP_MAXSEG"),
 )

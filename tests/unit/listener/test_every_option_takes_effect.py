@@ -223,6 +223,8 @@ ON_SOCKETS = {
         (TCP, socket.TCP_DEFER_ACCEPT, 1),
     ),
     "fastopen": ("fastopen=16", (TCP, socket.TCP_FASTOPEN, 16), (TCP, socket.TCP_FASTOPEN, 16)),
+    "maxseg": ("maxseg=1200", (TCP, socket.TCP_MAXSEG, 1200), (TCP, socket.TCP_MAXSEG, 1200)),
+    "mtu-discover": ("mtu-discover=do", (IP, 10, 2), (IPV6, 23, 2)),
 }
 
 
@@ -240,8 +242,8 @@ async def open_inet(places, place, host, options):
 
 
 @proves(
-    *pairs("reuseport transparent mark dscp freebind", "tcp", "udp"),
-    *pairs("defer-accept fastopen", "tcp"),
+    *pairs("reuseport transparent mark dscp mtu-discover freebind", "tcp", "udp"),
+    *pairs("defer-accept fastopen maxseg", "tcp"),
 )
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 async def test_a_socket_is_set_as_the_address_says(places, monkeypatch, tmp_path, key, place, host):
@@ -252,6 +254,32 @@ async def test_a_socket_is_set_as_the_address_says(places, monkeypatch, tmp_path
     level, number, value = expected[host != "127.0.0.1"]
     own = places.own_socket(await open_inet(places, place, host, option))
     assert own.getsockopt(level, number) == value
+
+
+@pytest.mark.parametrize("place", ["tcp", "udp"])
+@pytest.mark.parametrize(
+    ("word", "number"),
+    [("dont", 0), ("want", 1), ("do", 2), ("probe", 3), ("interface", 4), ("omit", 5)],
+)
+async def test_every_way_to_find_the_mtu_is_set_for_both_families(places, place, word, number):
+    listener = await open_inet(places, place, "[::]", f"v6only=off&mtu-discover={word}")
+    own = places.own_socket(listener)
+    assert (own.getsockopt(IPV6, 23), own.getsockopt(IP, 10)) == (number, number)
+
+
+async def test_a_connection_announces_and_sends_segments_of_the_largest_size(places):
+    (listener,) = await places.open("tcp", "maxseg=1200")
+    served = await places.served_socket(listener)
+    client = places.client(listener.local)
+    # Options of each segment, time stamps for one, take some of it (RFC 9293 §3.7.1).
+    assert 1160 <= served.getsockopt(TCP, socket.TCP_MAXSEG) <= 1200
+    assert 1160 <= client.getsockopt(TCP, socket.TCP_MAXSEG) <= 1200
+
+
+@pytest.mark.parametrize("size", [88, 32_767])
+async def test_the_system_takes_segments_of_every_size_that_an_address_may_say(places, size):
+    (listener,) = await places.open("tcp", f"maxseg={size}")
+    assert places.own_socket(listener).getsockopt(TCP, socket.TCP_MAXSEG) == size
 
 
 async def test_fast_open_that_the_system_forbids_is_a_warning(
@@ -285,8 +313,9 @@ async def test_a_change_on_a_listening_socket_reaches_the_next_connection(places
         socket_option.apply_options(own, ListenSpec.parse(f"tcp:127.0.0.1:0?{option}"))
     except PermissionError:
         pytest.skip("only root may")
-    on_both = ("defer-accept", "fastopen")  # what they do is over once a connection is accepted
-    one = own if row.key in on_both else await places.served_socket(listener)
+    # What these do is over once a connection is accepted; it says less than maxseg by its options.
+    of_listeners = ("defer-accept", "fastopen", "maxseg")
+    one = own if row.key in of_listeners else await places.served_socket(listener)
     assert [one.getsockopt(level, number) for level, number, _ in expected] == [
         value for *_, value in expected
     ]

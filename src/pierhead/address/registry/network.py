@@ -256,6 +256,17 @@ TCP_OPTIONS = (
         effect=Effect.NEW_CONNECTIONS,
         example="notsent-lowat=16KiB",
     ),
+    Option(
+        key="maxseg",
+        meaning="largest segment that is announced and sent (TCP_MAXSEG, RFC 9293 §3.7.1)",
+        type=Size(88, 32_767),
+        default_note="what the interface allows",
+        schemes=_TCP,
+        platforms=LINUX,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_CONNECTIONS,
+        example="maxseg=1220B",
+    ),
 )
 
 INET_OPTIONS = (
@@ -348,6 +359,18 @@ INET_OPTIONS = (
         applied_by=(AppliedBy.SOCKET,),
         effect=Effect.NEW_CONNECTIONS,
         example="dscp=46",
+    ),
+    Option(
+        key="mtu-discover",
+        meaning="path MTU discovery (IP_MTU_DISCOVER): dont sends fragments, want goes by the "
+        "route, do sends none, probe sends none and goes past the known MTU; interface and omit "
+        "believe no report of a smaller MTU; omit sends fragments if the interface needs them",
+        type=Choice(("dont", "want", "do", "probe", "interface", "omit")),
+        schemes=_INET,
+        platforms=LINUX,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_CONNECTIONS,
+        example="mtu-discover=omit",
     ),
 )
 
