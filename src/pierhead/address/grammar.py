@@ -168,6 +168,8 @@ def _read_address(piece: Piece) -> ListenAddress:
         return InetdAddress()
     if text.lower() in INHERITED_WORDS:
         return SystemdAddress()
+    if text.startswith("."):  # as does the name of a hidden file, and no host
+        raise piece.error("a path starts with /, ./ or ../", f"did you mean ./{text}?")
     name, target = piece.partition(":")
     word = str(name).lower()
     if target is None:

@@ -38,7 +38,7 @@ _IPV6_REMEDY = "write up to eight groups of up to four hexadecimal digits: [2001
 
 def is_ipv4(host: str) -> bool:
     """Tell whether a canonical host is an IPv4 literal."""
-    return re.fullmatch(r"[0-9.]+", host) is not None
+    return re.fullmatch(r"[.]*[0-9][0-9.]*", host) is not None
 
 
 def is_ipv6(host: str) -> bool:
@@ -97,6 +97,9 @@ def _canonical_name(host: str) -> str:
     labels = name.removesuffix(".").split(".")
     if len(name) > 253:
         raise UsageError(f"a host name has at most 253 characters, this one {len(name)}")
+    if "" in labels:
+        where = "begins with a dot" if name.startswith(".") else "has two dots in a row"
+        raise UsageError(f"{host} {where}, which no host name does")
     for label in labels:
         if not _LABEL.fullmatch(label) or label[0] == "-" or label[-1] == "-":
             raise UsageError(
@@ -185,7 +188,18 @@ def _read_host(piece: Piece) -> str:
 def _remedy_for(host: str) -> str:
     if is_ipv4(host) or _NUMERIC_ENDING.fullmatch(host.lower().rpartition(".")[2]):
         return "write four decimal numbers, like 192.0.2.1"
+    without = re.sub(r"[.]+", ".", host).strip(".")
+    if without != host and without and _is_host(without):
+        return f"write {without}"
     return "write a name like dns.example.org, or an IP address"
+
+
+def _is_host(text: str) -> bool:
+    try:
+        canonical_host(text)
+    except UsageError:
+        return False
+    return True
 
 
 def _read_brackets(piece: Piece) -> str:

@@ -291,6 +291,13 @@ def test_invalid_input_is_refused_with_position_reason_and_remedy(text, position
         ("two words", "did you mean ./two words?"),
         ("app-", "did you mean ./app-?"),
         ("...", "did you mean ./...?"),
+        (".hidden:80", "did you mean ./.hidden:80?"),
+        (".hidden/app:80", "did you mean ./.hidden/app:80?"),
+        (".hidden:web", "did you mean ./.hidden:web?"),
+        (".1.2:80", "did you mean ./.1.2:80?"),
+        (".a:b:c", "did you mean ./.a:b:c?"),
+        ("..:80", "did you mean ./..:80?"),
+        ("proxy+.hidden:80?proxy.from=10.0.0.0/8", "did you mean ./.hidden:80?"),
         ("tcp:.hidden", "did you mean ./.hidden?"),
         ("tls+tcp:.hidden?mode=group", "did you mean ./.hidden?"),
         ("udp:.hidden", "did you mean unixgram:./.hidden?"),
@@ -312,7 +319,41 @@ def test_an_error_points_below_the_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [".hidden", "tcp:.hidden", "udp:.hidden", "two words", "app-", "..."]
+    ("host", "reason", "remedy"),
+    [
+        (".x", "begins with a dot", "write x"),
+        ("..x.example", "begins with a dot", "write x.example"),
+        ("a..b", "two dots in a row", "write a.b"),
+        ("a..", "two dots in a row", "write a"),
+        (".", "begins with a dot", "write a name like dns.example.org"),
+        ("..-", "begins with a dot", "write a name like dns.example.org"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+def test_a_dot_too_many_is_named_and_what_is_written_without_it_is_a_host(
+    host: str, reason: str, remedy: str, scheme: str
+) -> None:
+    with pytest.raises(AddressError, match=reason) as caught:
+        ListenSpec.parse(f"{scheme}:{host}:80")
+    assert caught.value.remedy.startswith(remedy)
+    if "name like" not in remedy:
+        assert ListenSpec.parse(f"{scheme}:{remedy.removeprefix('write ')}:80")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".hidden",
+        ".hidden:80",
+        ".hidden/app:80",
+        "..:80",
+        ".a:b:c",
+        "tcp:.hidden",
+        "udp:.hidden",
+        "two words",
+        "app-",
+        "...",
+    ],
 )
 def test_the_path_that_is_offered_for_what_is_no_host_is_an_address(text):
     with pytest.raises(AddressError) as caught:
