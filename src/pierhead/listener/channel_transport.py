@@ -46,8 +46,12 @@ class ChannelTransport(asyncio.Transport):
         self._by_turns: asyncio.Handle | None = None
         self._eof_asked = self._eof_received = False
         self._closing = self._lost = False
-        protocol.connection_made(self)
         self.resume_reading()
+        try:
+            protocol.connection_made(self)
+        except BaseException:
+            self.pause_reading()
+            raise
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -120,11 +124,13 @@ class ChannelTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Send these octets; one message where borders are kept, an empty one too."""
+        rest: bytes | memoryview = bytes(memoryview(data))
+        if self._closing:
+            return
         if self._eof_asked:
             raise RuntimeError("Cannot call write() after write_eof()")
-        if self._closing or not (data or self._channel.keeps_borders):
+        if not (rest or self._channel.keeps_borders):
             return
-        rest: bytes | memoryview = bytes(memoryview(data))
         if not self._waiting:
             left = self._send(rest)
             if left is None:

@@ -257,12 +257,15 @@ class TlsTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Encrypt these bytes and hand them to the transport below."""
+        plaintext = memoryview(data)
+        if self.is_closing():
+            return
         if self._eof_sent:
             raise RuntimeError("Cannot call write() after write_eof()")
-        if self.is_closing() or not data:
+        if not plaintext:
             return
         try:
-            self._engine.write(memoryview(data).cast("B"))
+            self._engine.write(plaintext.cast("B"))
         except ssl.SSLError as error:
             _log.debug("TLS with %r broke: %s", self.get_extra_info("peername"), error)
             self.abort()
@@ -326,7 +329,7 @@ class TlsTransport(asyncio.Transport):
         """Close at once; what has not been sent is lost."""
         self._is_closing = True
         self._through.cancel()
-        if self._lower is not None:
+        if self._lower is not None and not self._is_lost:
             self._lower.abort()
 
     def get_protocol(self) -> asyncio.BaseProtocol:

@@ -1,8 +1,9 @@
-"""For tests of services: a memory network, a clock to hold, laws for framings and codecs.
+"""For tests of services: a memory network, a clock to hold, laws for what is built on.
 
 With pytest, ask for the fixtures `network`, `clock` and `server` (`pierhead.testing.plugin`).
 Without it, `HeldLoop` is a loop factory for `asyncio.Runner`, and every event loop has a
-`Network.current`. `call` asks a service without any server. `pierhead.testing.laws` has the laws.
+`Network.current`. `call` asks a service without any server. `pierhead.testing.laws` has the laws
+of framings, codecs and parsers, `check_transport` those of transports.
 
 Names are resolved when they are first used: pytest loads this package in every run.
 """
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
     from pierhead.listener.memory import Link, Network
     from pierhead.testing.clock import HeldClock, HeldLoop
     from pierhead.testing.direct import call
+    from pierhead.testing.transports import check_transport
 
-__all__ = ["HeldClock", "HeldLoop", "Link", "Network", "call"]
+__all__ = ["HeldClock", "HeldLoop", "Link", "Network", "call", "check_transport"]
 
 _HOMES = {
     "HeldClock": "pierhead.testing.clock",
@@ -25,6 +27,7 @@ _HOMES = {
     "Link": "pierhead.listener.memory",
     "Network": "pierhead.listener.memory",
     "call": "pierhead.testing.direct",
+    "check_transport": "pierhead.testing.transports",
 }
 
 

@@ -58,7 +58,7 @@ T = TypeVar("T")
 
 
 class LawBroken(AssertionError):
-    """A framing or a codec does what none may; the message says with which input."""
+    """Something does what none of its kind may; the message says with which input."""
 
 
 @dataclass(frozen=True, slots=True)

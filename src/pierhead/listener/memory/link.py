@@ -126,9 +126,9 @@ class Direction:
 
     def carry_chunk(self, deliver: Deliver) -> None:
         """Deliver one piece of a stream: delayed perhaps, but all of them and in order."""
-        now = asyncio.get_running_loop().time()
-        self._latest = max(self._latest, now + self.faults.delay_s())
-        self._after_delay(self._latest - now, deliver)
+        loop = asyncio.get_running_loop()
+        self._latest = max(self._latest, loop.time() + self.faults.delay_s())
+        self._deliver_at(self._latest, loop, deliver)
 
     def _catch_up(self) -> None:
         overtaken, self._overtaken = self._overtaken, []
@@ -136,12 +136,14 @@ class Direction:
             self._after_delay(self.faults.delay_s(), deliver)
 
     def _after_delay(self, seconds: float, deliver: Deliver) -> None:
-        if seconds <= 0 and not self._due:
+        loop = asyncio.get_running_loop()
+        self._deliver_at(loop.time() + seconds, loop, deliver)
+
+    def _deliver_at(self, when: float, loop: asyncio.AbstractEventLoop, deliver: Deliver) -> None:
+        if not self._due and when <= loop.time():
             deliver()
             return
-        loop = asyncio.get_running_loop()
         self._sent += 1
-        when = loop.time() + seconds
         heapq.heappush(self._due, (when, self._sent, deliver))
         loop.call_at(when, self._deliver_next)
 

@@ -39,11 +39,13 @@ class MemoryTransport(asyncio.Transport):
         self._other: MemoryTransport | _Gone = self
         self._protocol: asyncio.BaseProtocol | None = None
         self._inbox: deque[bytes] = deque()
-        self._untaken = 0  # octets written here that the other side has not read
+        self._waiting: deque[memoryview] = deque()  # what the network has no room for
+        self._waiting_bytes = 0
+        self._untaken = 0  # octets in the network that the other side has not read
         self._flow = FlowControl()
         self._reading = True
         self._reads_soon = False
-        self._eof_sent = self._eof_arrived = self._eof_told = False
+        self._eof_asked = self._eof_sent = self._eof_arrived = self._eof_told = False
         self._closing = self._lost = self._reset_arrived = False
         link.attach(self)
 
@@ -64,19 +66,24 @@ class MemoryTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
         """Send these bytes; copies them."""
-        if self._eof_sent:
-            raise RuntimeError("Cannot call write() after write_eof()")
         chunk = bytes(memoryview(data))
-        if self._closing or not chunk:
+        if self._closing:
             return
-        self._untaken += len(chunk)
-        self._direction.carry_chunk(lambda: self._other._arrive(chunk))
+        if self._eof_asked:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if not self._waiting and self._untaken + len(chunk) <= _WINDOW_BYTES:
+            if chunk:
+                self._carry(chunk)
+            return
+        self._waiting.append(memoryview(chunk))
+        self._waiting_bytes += len(chunk)
+        self._send()
         self._pause_or_resume()
 
     def write_eof(self) -> None:
         """Say that nothing more is written; reading goes on."""
-        if not self._eof_sent and not self._closing:
-            self._send_eof()
+        if not self._closing:
+            self._end_output()
 
     def can_write_eof(self) -> bool:
         """Return true: this stream closes one way at a time."""
@@ -84,7 +91,7 @@ class MemoryTransport(asyncio.Transport):
 
     def get_write_buffer_size(self) -> int:
         """Return how many bytes wait because the network is full."""
-        return max(0, self._untaken - _WINDOW_BYTES)
+        return self._waiting_bytes
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """Return the low-water and high-water marks."""
@@ -120,13 +127,12 @@ class MemoryTransport(asyncio.Transport):
         """Read no more, send what has been written, then close."""
         if self._closing:
             return
-        if not self._eof_sent:
-            self._send_eof()
+        self._end_output()
         self._closing = True
         if self._inbox:  # as in TCP: what arrived and is never read is answered with a reset
             self._inbox.clear()
             self._direction.carry_chunk(self._other._arrive_reset)
-        if not self.get_write_buffer_size():
+        if not self._waiting:
             self._lose(None)
 
     def abort(self) -> None:
@@ -166,9 +172,11 @@ class MemoryTransport(asyncio.Transport):
 
     def _taken(self, size: int) -> None:
         self._untaken -= size
-        if self._closing and not self.get_write_buffer_size():
+        if self._waiting:
+            self._send()
+        if self._closing and not self._waiting:
             self._lose(None)
-        elif not self._lost:
+        elif self._flow.is_paused and not self._lost:
             self._pause_or_resume()
 
     def _arrive_reset(self) -> None:
@@ -181,9 +189,26 @@ class MemoryTransport(asyncio.Transport):
 
     # How it is done.
 
-    def _send_eof(self) -> None:
-        self._eof_sent = True
-        self._direction.carry_chunk(self._other._arrive_eof)
+    def _send(self) -> None:
+        """Give the network what it has room for, and the end behind the last of it."""
+        while self._waiting and self._untaken < _WINDOW_BYTES:
+            chunk, room = self._waiting.popleft(), _WINDOW_BYTES - self._untaken
+            if len(chunk) > room:
+                self._waiting.appendleft(chunk[room:])
+                chunk = chunk[:room]
+            self._waiting_bytes -= len(chunk)
+            self._carry(bytes(chunk))
+        if self._eof_asked and not self._waiting and not self._eof_sent:
+            self._eof_sent = True
+            self._direction.carry_chunk(self._other._arrive_eof)
+
+    def _carry(self, chunk: bytes) -> None:
+        self._untaken += len(chunk)
+        self._direction.carry_chunk(lambda: self._other._arrive(chunk))
+
+    def _end_output(self) -> None:
+        self._eof_asked = True
+        self._send()
 
     def _read_soon(self) -> None:
         if not self._reads_soon and self._protocol is not None:
@@ -243,6 +268,8 @@ class MemoryTransport(asyncio.Transport):
             return
         self._lost = True
         self._inbox.clear()
+        self._waiting.clear()
+        self._waiting_bytes = 0
         if self._protocol is not None:
             self._loop.call_soon(self._protocol.connection_lost, error)
             self._protocol = None

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from pierhead.address import ListenSpec
 from pierhead.errors import ListenError, UsageError
+from pierhead.listener.memory.link import Direction
 from pierhead.listener.open import open_listeners
 
 
@@ -223,3 +226,32 @@ async def test_a_delay_is_checked(network):
 async def test_a_sender_must_be_an_end_of_the_link(network):
     with pytest.raises(UsageError, match="'c' is no end of this link, which joins a and b"):
         network.between("a", "b").lose(0.1, sender="c")
+
+
+def test_a_stream_keeps_its_order_however_time_passes_meanwhile(monkeypatch):
+    class Loop:
+        """Time passes between any two looks at the clock."""
+
+        def __init__(self):
+            self.now, self.calls = 0.0, []
+
+        def time(self):
+            self.now += 0.1 / (1 + len(self.calls))
+            return self.now
+
+        def call_at(self, when, call):
+            self.calls.append((when, call))
+
+    loop = Loop()
+    monkeypatch.setattr(asyncio, "get_running_loop", lambda: loop)
+    direction, arrived = Direction("a", "b"), []
+    direction.faults.delay(1.0, 0.0, 0)
+    direction.carry_chunk(lambda: arrived.append(0))
+    direction.faults.delay(0.0, 0.0, 0)
+    for number in (1, 2, 3):
+        direction.carry_chunk(lambda number=number: arrived.append(number))
+
+    for _, call in loop.calls:
+        call()
+
+    assert arrived == [0, 1, 2, 3]
