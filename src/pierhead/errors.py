@@ -164,7 +164,7 @@ class ListenError(PierheadError):
         super().__init__(address, step, reason, remedy, errno)
 
     def __str__(self) -> str:
-        text = f"cannot listen on {self.address}: {self.step}: {self.reason}"
+        text = f"cannot listen on {self.address.removesuffix(':')}: {self.step}: {self.reason}"
         return f"{text}\n  {self.remedy}" if self.remedy else text
 
 

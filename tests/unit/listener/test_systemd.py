@@ -115,6 +115,7 @@ async def test_a_wrong_environment_is_told_with_the_remedy(
     assert error.step == "adopt"
     for word in words:
         assert word in f"{error.reason}\n{error.remedy}"
+    assert str(error).startswith(f"cannot listen on {address.removesuffix(':')}: adopt: ")
 
 
 async def test_an_earlier_process_of_the_same_number_is_found_out(passed):
