@@ -33,8 +33,8 @@ _LONGEST = 200
 class Where(str):
     """Where a failure happened: the stage, as text, with the rest beside it.
 
-    The stages are ``accept``, ``handshake``, ``admission``, ``framing``, ``decode``, ``service``,
-    ``write``, ``lost`` and ``sweep``.
+    The stages are ``accept``, ``handshake``, ``admission``, ``on_accept``, ``framing``, ``decode``,
+    ``service``, ``write``, ``lost`` and ``sweep``.
 
     Attributes:
         listener: the listener's name.

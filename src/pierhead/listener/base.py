@@ -44,6 +44,7 @@ __all__ = [
     "credentials_of",
     "is_handshaking",
     "names_peer",
+    "socket_of",
 ]
 
 #: Where a reply goes and which local address it leaves from; opaque to everyone but the
@@ -166,17 +167,22 @@ def credentials_of(accepted: Accepted) -> Credentials | None:
     return cast(Identified, accepted).credentials if hasattr(accepted, "credentials") else None
 
 
+def socket_of(accepted: object) -> socket.socket | None:
+    """Return the socket that an accepted connection came on; None where it has none."""
+    return cast(HasSocket, accepted).socket if hasattr(accepted, "socket") else None
+
+
 class ListenerEnded(Exception):
     """There will be no further connection: standard input was served, an object is through."""
 
 
 @runtime_checkable
 class HasSocket(Protocol):
-    """A listener over a socket of the system."""
+    """A listener, or an accepted connection, over a socket of the system."""
 
     @property
     def socket(self) -> socket.socket:
-        """The socket; it stays the listener's to close."""
+        """The socket; it stays this object's to close."""
         ...
 
 

@@ -12,13 +12,21 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import errno
+import socket
 from typing import cast
 
 from pierhead.address import ListenSpec
 from pierhead.codec.proxy_header import ProxyHeader, ProxyHeaderReader
 from pierhead.context import Credentials, Peer, Transport
 from pierhead.errors import FramingError, HandshakeError
-from pierhead.listener.base import Accepted, Arrival, StreamListener, arrive, credentials_of
+from pierhead.listener.base import (
+    Accepted,
+    Arrival,
+    StreamListener,
+    arrive,
+    credentials_of,
+    socket_of,
+)
 from pierhead.listener.proxy_trust import ProxyRules, claimed_peer
 from pierhead.listener.wrapped_name import wrapped_name
 from pierhead.net.transport.feed import feed
@@ -85,6 +93,11 @@ class ProxyAccepted:
     def local(self) -> str:
         """The address that was reached, in the grammar."""
         return self._base.local
+
+    @property
+    def socket(self) -> socket.socket | None:
+        """The socket below, which stays the connection's to close; None where there is none."""
+        return socket_of(self._base)
 
     @property
     def credentials(self) -> Credentials | None:

@@ -239,6 +239,11 @@ class AcceptedSocket:
         """Return the connection of a socket, with what the system knows of its other end."""
         return cls(sock, peer, local, no_delay, _credentials(sock))
 
+    @property
+    def socket(self) -> socket.socket:
+        """The socket, for options that no address has; it stays this object's to close."""
+        return self._sock
+
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
         """Hand the connection to a protocol; it has ``connection_made`` when this returns."""
         self._attached = True
@@ -278,6 +283,11 @@ class AcceptedChannel:
         is_packets = sock.type == getattr(socket, "SOCK_SEQPACKET", None)
         channel = PacketChannel(sock) if is_packets else StreamChannel(sock)
         return cls(channel, peer, local, _credentials(sock))
+
+    @property
+    def socket(self) -> socket.socket | None:
+        """The socket, which stays this object's to close; None where it is two pipes."""
+        return self._channel.facts.get("socket")
 
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
         """Hand the connection to a protocol; it has ``connection_made`` when this returns."""

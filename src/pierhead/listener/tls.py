@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import socket
 
 from pierhead.address import ListenSpec
 from pierhead.address.views import TlsOptions
@@ -18,6 +19,7 @@ from pierhead.listener.base import (
     arrive,
     credentials_of,
     names_peer,
+    socket_of,
 )
 from pierhead.listener.tls_context import TlsContexts, load_contexts
 from pierhead.listener.tls_engine import TlsEngine
@@ -112,6 +114,11 @@ class TlsAccepted:
     def local(self) -> str:
         """The address that was reached, in the grammar."""
         return self._base.local
+
+    @property
+    def socket(self) -> socket.socket | None:
+        """The socket below, which stays the connection's to close; None where there is none."""
+        return socket_of(self._base)
 
     @property
     def credentials(self) -> Credentials | None:

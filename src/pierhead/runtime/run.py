@@ -33,6 +33,7 @@ from pierhead.runtime.stop import Serving
 from pierhead.server.endpoint import Application, Endpoint
 from pierhead.server.options import ServerLimits
 from pierhead.server.server import Server
+from pierhead.server.stream import OnAccept
 
 __all__ = ["event_loop_runner", "importing", "run", "serve_until_signal"]
 
@@ -51,6 +52,7 @@ def run(
     metrics: Metrics | None = None,
     buffers: BufferSource | None = None,
     on_error: OnError | None = None,
+    on_accept: OnAccept | None = None,
     **limits: Unpack[ServerLimits],
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain; blocks the calling thread, the main one.
@@ -62,7 +64,8 @@ def run(
     Args:
         what: an endpoint, or an application, which brings its own addresses.
         addresses: where to serve the endpoint.
-        clock, metrics, buffers, on_error: as of `Server`; give `Metrics()` to read what is counted.
+        clock, metrics, buffers: as of `Server`; give `Metrics()` to read what is counted.
+        on_error, on_accept: as of `Server`.
         limits: by name; see `pierhead.server.options.LIMITS`.
 
     Any mistake but those below ends the program with a message and no traceback: exit code 2 for
@@ -84,6 +87,7 @@ def run(
                 metrics=metrics,
                 buffers=buffers,
                 on_error=on_error,
+                on_accept=on_accept,
                 **limits,
             )
             lost_nothing = event_loop_runner(serve_until_signal(server, signals), signals)

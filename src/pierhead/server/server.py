@@ -37,6 +37,7 @@ from pierhead.listener.systemd import report_unclaimed
 from pierhead.listener.wrap import certificate_reader, unwrapped
 from pierhead.metrics import Metrics
 from pierhead.reload import Reloaded
+from pierhead.server.callback import plain
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.endpoint import Application, Endpoint
 from pierhead.server.frame_budget import FrameBudget
@@ -44,7 +45,7 @@ from pierhead.server.listener_options import ListenerOptions
 from pierhead.server.lost import LostRequests
 from pierhead.server.options import ServerLimits, ServerOptions
 from pierhead.server.seqpacket import packets
-from pierhead.server.stream import StreamServer
+from pierhead.server.stream import OnAccept, StreamServer
 from pierhead.server.sweep import Sweep
 from pierhead.server.tasks import EagerTasks
 
@@ -76,10 +77,16 @@ class Server:
         on_error: called with an error and where it happened (``accept``, ``handshake``,
             ``framing``, ``decode``, ``service``, ``write``, ``lost`` …, with ``listener`` and
             ``peer``) for everything that goes wrong; it must be quick and never block.
+        on_accept: called with the socket and the peer of each connection that is let in, before
+            anything is read; for what no option of an address says. It must be quick and never
+            block. What it raises goes to ``on_error`` and closes the connection; one that it
+            closes itself is not served. A connection without a socket (in memory, by pipes) is
+            not told. The peer of a socket that a PROXY header is to come on is the proxy.
         limits: by name; see `pierhead.server.options.LIMITS`.
 
     Raises:
-        UsageError: no address, an unknown limit or one out of range.
+        UsageError: no address, an unknown limit or one out of range; a callback that is no plain
+            function.
         AddressError: an address that does not parse.
 
     Attributes:
@@ -95,6 +102,7 @@ class Server:
         metrics: Metrics | None = None,
         buffers: BufferSource | None = None,
         on_error: OnError | None = None,
+        on_accept: OnAccept | None = None,
         **limits: Unpack[ServerLimits],
     ) -> None:
         self._application = _application(what, addresses)
@@ -102,7 +110,8 @@ class Server:
         self._options = [self._options_for(e) for e, _ in self._application.endpoints]
         self._clock: Clock = clock or SystemClock()
         self._buffers: BufferSource = buffers or BufferPool()
-        self._on_error = on_error
+        self._on_error = plain("on_error", on_error)
+        self._on_accept = plain("on_accept", on_accept)
         self._groups = [
             [_group(address, endpoint) for address in addresses]
             for endpoint, addresses in self._application.endpoints
@@ -343,6 +352,7 @@ class Server:
             on_lost=self.lost.add,
             wake_sweep=self._sweep.wake,
             on_error=self._on_error,
+            on_accept=self._on_accept,
         )
 
     def _relieve(self) -> None:

@@ -12,9 +12,10 @@ import asyncio
 import dataclasses
 import logging
 import random
+import socket
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import cast
+from typing import TypeAlias, cast
 
 from pierhead.admission import Admission, ConnectionAdmission
 from pierhead.buffer import BufferSource
@@ -31,6 +32,7 @@ from pierhead.listener.base import (
     credentials_of,
     is_handshaking,
     names_peer,
+    socket_of,
 )
 from pierhead.metrics import Metrics
 from pierhead.server.connection import ConnectionScope, ServedConnection, Standing
@@ -45,7 +47,7 @@ from pierhead.server.pace import Pace
 from pierhead.server.read_buffer import ReadBuffer
 from pierhead.server.tasks import EagerTasks
 
-__all__ = ["StreamServer"]
+__all__ = ["OnAccept", "StreamServer"]
 
 _log = logging.getLogger("pierhead.server")
 
@@ -59,6 +61,9 @@ _LEAVING = 64
 _RELIEF = 64
 _RELIEF_S = 60.0
 
+
+#: Told of each connection that is let in, before anything is read.
+OnAccept: TypeAlias = Callable[[socket.socket, Peer], object]
 
 #: A network that holds nothing.
 _NOBODY: Network = object()
@@ -97,6 +102,7 @@ class StreamServer:
             the server that holds most of them.
         wake_sweep: called when a connection opens, so that the owner sweeps deadlines.
         on_error: told of everything that goes wrong here.
+        on_accept: told of each connection that is let in and has a socket.
     """
 
     def __init__(
@@ -116,6 +122,7 @@ class StreamServer:
         on_lost: Callable[[Lost], None],
         wake_sweep: Callable[[], None],
         on_error: OnError | None = None,
+        on_accept: OnAccept | None = None,
     ) -> None:
         self.listener = listener
         self._at = ListenerOptions.of(listener.spec)
@@ -137,6 +144,7 @@ class StreamServer:
             listener=self._at.name,
         )
         self._on_lost = on_lost
+        self._on_accept = on_accept
         self._wake_sweep = wake_sweep
         self._name = self._at.name
         self._counters = ConnectionCounters(metrics, self._name)
@@ -293,10 +301,15 @@ class StreamServer:
         self._counters.accepted.value += 1
         via = self._via(accepted)
         network = self._network(accepted.peer, via.credentials)
+        stage = "admission"
         try:
             taken = self._may_come_in(accepted, via, network)
-        except Exception as error:  # a check of the program's own failed
-            self._failures.report(f"{self._name}: admission", error, "admission", accepted.peer)
+            if taken and self._on_accept is not None:
+                stage = "on_accept"
+                taken = self._is_left_by(self._on_accept, accepted)
+        except Exception as error:  # a function of the program's own failed
+            self._failures.report(f"{self._name}: {stage}", error, stage, accepted.peer)
+            self._counters.dropped(f"{stage}_error")
             taken = False
         if not taken:
             accepted.close()
@@ -306,6 +319,17 @@ class StreamServer:
         self._places.add(arriving, network)
         arriving.task = asyncio.get_running_loop().create_task(self._attach(arriving, via))
         arriving.task.add_done_callback(partial(self._attached, arriving))
+
+    def _is_left_by(self, on_accept: OnAccept, accepted: Accepted) -> bool:
+        """Tell the program of a connection; return whether it has left it open."""
+        sock = socket_of(accepted)
+        if sock is None:
+            return True
+        on_accept(sock, accepted.peer)
+        if sock.fileno() >= 0:
+            return True
+        self._counters.dropped("on_accept")
+        return False
 
     def _via(self, accepted: Accepted) -> Via:
         credentials = credentials_of(accepted)

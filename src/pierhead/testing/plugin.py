@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pierhead.server.endpoint import Application, Endpoint
     from pierhead.server.options import ServerLimits
     from pierhead.server.server import Server
+    from pierhead.server.stream import OnAccept
     from pierhead.testing.clock import HeldClock
 
 __all__ = ["ServerFixture"]
@@ -56,6 +57,7 @@ class ServerFixture:
         metrics: Metrics | None = None,
         buffers: BufferSource | None = None,
         on_error: OnError | None = None,
+        on_accept: OnAccept | None = None,
         **limits: Unpack[ServerLimits],
     ) -> Server:
         """Start a server; the arguments are those of `Server`, the clock is the test's."""
@@ -69,6 +71,7 @@ class ServerFixture:
             metrics=metrics,
             buffers=buffers,
             on_error=on_error,
+            on_accept=on_accept,
             **limits,
         )
         return await self._started.enter_async_context(made)
