@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
-from pierhead.address.registry import OPTIONS_BY_KEY, Option
+from pierhead.address.option import AppliedBy, Effect, Option
+from pierhead.address.registry import OPTIONS_BY_KEY
 from pierhead.address.text import Piece, nearest
 from pierhead.address.values import Value
 from pierhead.errors import AddressError, UsageError
@@ -15,6 +16,7 @@ __all__ = [
     "GivenOption",
     "ListenOptions",
     "collect",
+    "effect_of_change",
     "is_accepted",
     "known_key",
     "read_options",
@@ -94,6 +96,25 @@ class ListenOptions:
 
     def __str__(self) -> str:
         return "&".join(show_option(key, value) for key, value in self.given)
+
+
+def effect_of_change(before: ListenOptions, after: ListenOptions) -> Effect | None:
+    """Return when all differences between two addresses' options take effect; None for none.
+
+    A running server that is to obey ``after`` keeps its listener unless this is
+    `Effect.NEW_LISTENER`.
+    """
+    was, will_be = dict(before.given), dict(after.given)
+    changed = [key for key in was | will_be if was.get(key) != will_be.get(key)]
+    effects = [_effect(key, was.get(key), will_be.get(key)) for key in changed]
+    return max(effects, key=list(Effect).index, default=None)
+
+
+def _effect(key: str, before: Value | None, after: Value | None) -> Effect:
+    rows = [row_of_value(key, value) for value in (before, after) if value is not None]
+    if after is None and AppliedBy.SOCKET in rows[0].applied_by and rows[0].default is None:
+        return Effect.NEW_LISTENER  # what a socket was before it was set is known to no one
+    return max((row.effect for row in rows), key=list(Effect).index)
 
 
 @dataclass(frozen=True, slots=True)

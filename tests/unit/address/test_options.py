@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pierhead.address import OPTIONS, KeepaliveTimes, ListenOptions, ListenSpec
+from pierhead.address.option import Effect
+from pierhead.address.options import effect_of_change
 from pierhead.errors import AddressError, UsageError
 
 # The help message that tokio-listener's users know.
@@ -153,3 +155,26 @@ def test_an_error_in_options_alone_points_into_them() -> None:
     with pytest.raises(AddressError) as caught:
         ListenOptions.parse("reuseport&mode=rw")
     assert caught.value.position == 15
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "effect"),
+    [
+        ("", "", None),
+        ("backlog=7&nodelay", "nodelay&backlog=7", None),
+        ("", "drain=1s", Effect.AT_ONCE),
+        ("drain=1s", "", Effect.AT_ONCE),
+        ("drain=1s", "drain=2s", Effect.AT_ONCE),
+        ("drain=1s&maxconn=3", "drain=2s&maxconn=4", Effect.NEW_CONNECTIONS),
+        ("maxconn=3", "maxconn=3&reuseport", Effect.NEW_LISTENER),
+        ("", "keepalive=60s", Effect.NEW_CONNECTIONS),
+        ("nodelay=off", "", Effect.NEW_CONNECTIONS),
+        ("cert=a", "cert=a&cert=b", Effect.NEW_CONNECTIONS),
+        # Nobody knows how large the system would have made the buffer.
+        ("rcvbuf=4MiB", "", Effect.NEW_LISTENER),
+        ("mode=wait", "mode=0660", Effect.NEW_LISTENER),
+    ],
+)
+def test_a_change_takes_effect_when_its_last_option_does(before, after, effect) -> None:
+    given = ListenOptions.parse(before), ListenOptions.parse(after)
+    assert effect_of_change(*given) is effect
