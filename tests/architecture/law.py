@@ -137,7 +137,7 @@ REGISTRY = ("address.registry", "address.views")
 #: (module, word).
 OTHER_MEANING: dict[tuple[str, str], str] = {
     ("address.json_schema", "type"): "a word of JSON Schema",
-    ("address.values", "group"): "a word for permissions",
+    ("address.option_types", "group"): "a word for permissions",
     ("adapters.*", "backlog"): "a setting of another library",
     ("adapters.*", "group"): "likewise",
     ("adapters.*", "type"): "a word of ASGI",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pierhead.address import ListenSpec
-from pierhead.address.options import ListenOptions
+from pierhead.address.listen_options import ListenOptions
 from pierhead.cli.query_words import parse_words
 from pierhead.codec import Delimited, LengthPrefixed, Lines, Netstring
 from pierhead.codec.client_hello import read_client_hello

@@ -25,7 +25,7 @@ from pierhead.address import (
     UnixAddress,
     VsockAddress,
 )
-from pierhead.address.text import Piece, escape
+from pierhead.address.text import Span, escape
 from pierhead.errors import AddressError, UsageError
 
 MODEST = settings(max_examples=150, deadline=None)
@@ -196,11 +196,11 @@ def test_any_table_is_an_address_or_an_error_that_points(address, options) -> No
 
 
 words = "tcp udp unix tls proxy sd fd vsock mem inetd sd-listen :// 127.0.0.1 ::1 80 backlog cert"
-pieces = st.sampled_from([*words.split(), *":+?&=#@*%[]/.-,0", "%25", "%00", "%FF"])
+spans = st.sampled_from([*words.split(), *":+?&=#@*%[]/.-,0", "%25", "%00", "%FF"])
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.one_of(st.text(max_size=60), st.lists(pieces, max_size=9).map("".join)))
+@given(st.one_of(st.text(max_size=60), st.lists(spans, max_size=9).map("".join)))
 @example("\ud800")
 @example("[::1%25]:80")
 def test_any_text_is_an_address_or_an_error_that_points_into_it(text) -> None:
@@ -226,7 +226,7 @@ def test_escaped_octets_decode_to_themselves(octets) -> None:
     text = escape(octets, "?#")
     assert text.isprintable()
     assert not set(text) & set("?# ")
-    assert Piece.of(text).decode() == octets
+    assert Span.of(text).decode() == octets
 
 
 @MODEST

@@ -10,14 +10,7 @@ to an equal value. Nothing in this package opens or looks up anything. The text 
 
 from __future__ import annotations
 
-from pierhead.address.explain import (
-    Explanation,
-    ListenerExplanation,
-    OptionExplanation,
-    explain,
-    refusals,
-)
-from pierhead.address.forms import (
+from pierhead.address.addresses import (
     ANY,
     AbstractAddress,
     DescriptorAddress,
@@ -30,12 +23,19 @@ from pierhead.address.forms import (
     UnixAddress,
     VsockAddress,
 )
+from pierhead.address.explain import (
+    Explanation,
+    ListenerExplanation,
+    OptionExplanation,
+    explain,
+    refusals,
+)
 from pierhead.address.json_schema import address_schema, text_schema
-from pierhead.address.options import ListenOptions
+from pierhead.address.listen_options import ListenOptions
+from pierhead.address.option_types import KeepaliveTimes, Value
 from pierhead.address.registry import OPTIONS, Option
 from pierhead.address.schemes import SCHEMES, WRAPPERS, Kind
 from pierhead.address.spec import ListenSpec, ShortForm
-from pierhead.address.values import KeepaliveTimes, Value
 
 __all__ = [
     "ANY",

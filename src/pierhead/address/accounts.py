@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pierhead.address.text import Piece
-from pierhead.address.values import Account, Value
+from pierhead.address.option_types import Account, Value
+from pierhead.address.text import Span
 
 __all__ = ["Accounts"]
 
@@ -20,9 +20,9 @@ class Accounts:
     unit: str = ""
     bare: Value | None = None
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the names and the digits."""
-        return tuple(str(_ONE.read(part)) for part in piece.split(","))
+        return tuple(str(_ONE.read(part)) for part in span.split(","))
 
     def show(self, value: Value) -> str:
         """Return them, separated by commas."""

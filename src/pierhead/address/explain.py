@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from pierhead.address.forms import AbstractAddress, InetAddress, UnixAddress
+from pierhead.address.addresses import AbstractAddress, InetAddress, UnixAddress
+from pierhead.address.option_types import Value
 from pierhead.address.registry import OPTIONS_BY_KEY, Option
-from pierhead.address.rules import why_not
 from pierhead.address.schemes import LINUX, SCHEMES, WRAPPERS, is_available
 from pierhead.address.spec import ListenSpec
-from pierhead.address.values import Value
+from pierhead.address.validation import why_not
 
 __all__ = ["Explanation", "ListenerExplanation", "OptionExplanation", "explain", "refusals"]
 

@@ -15,18 +15,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pierhead.address.options import ListenOptions
+from pierhead.address.listen_options import ListenOptions
+from pierhead.address.option_types import Integer, KeepaliveMilliseconds, Permissions, Size, Value
 from pierhead.address.registry import OPTIONS, Option
-from pierhead.address.rules import why_not
 from pierhead.address.spec import ListenSpec
-from pierhead.address.text import Piece
-from pierhead.address.values import KeepaliveMilliseconds, Permissions, Size, Value, Whole
+from pierhead.address.text import Span
+from pierhead.address.validation import why_not
 from pierhead.errors import AddressError, UsageError
 
 __all__ = ["FLAGS", "AddressFlag", "fill_in"]
 
 _METAVARS: Mapping[type, str] = MappingProxyType(
-    {KeepaliveMilliseconds: "MS:N:MS", Permissions: "MODE", Size: "SIZE", Whole: "N"}
+    {KeepaliveMilliseconds: "MS:N:MS", Permissions: "MODE", Size: "SIZE", Integer: "N"}
 )
 
 
@@ -95,10 +95,10 @@ class AddressFlag:
         Raises:
             AddressError: the text is no value of the option; it points into the text.
         """
-        piece = Piece.of(text)
-        if not piece and not isinstance(self.option.type, KeepaliveMilliseconds):
+        span = Span.of(text)
+        if not span and not isinstance(self.option.type, KeepaliveMilliseconds):
             raise AddressError(text, 0, "the value is empty", f"write {self.name} {self.example}")
-        return self.option.type.read(piece)
+        return self.option.type.read(span)
 
 
 #: Every flag by its name, in the order of the table.

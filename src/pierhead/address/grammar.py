@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from pierhead.address.forms import (
+from pierhead.address.addresses import (
     ANY,
     INETD_WORDS,
     INHERITED_WORDS,
@@ -34,11 +34,11 @@ from pierhead.address.forms import (
     VsockAddress,
 )
 from pierhead.address.host import canonical_host, read_host_and_ports
-from pierhead.address.options import ListenOptions, collect, read_options
+from pierhead.address.listen_options import ListenOptions, collect, read_options
 from pierhead.address.registry import OPTIONS_BY_KEY, PAD, Option
-from pierhead.address.rules import why_not
 from pierhead.address.schemes import SCHEMES, WRAPPERS
-from pierhead.address.text import Piece, nearest
+from pierhead.address.text import Span, nearest
+from pierhead.address.validation import why_not
 from pierhead.errors import AddressError, UsageError
 
 __all__ = ["Parts", "read", "row_for"]
@@ -90,7 +90,7 @@ def read(text: str) -> Parts:
     if not text.strip():
         reason = "the address is blank" if text else "the address is empty"
         raise AddressError(text, 0, reason, "write HOST:PORT, a path, or scheme:target")
-    head, query = Piece.of(text).partition("?")
+    head, query = Span.of(text).partition("?")
     wrappers, positions, rest = _read_wrappers(head)
     address = _read_address(rest)
     if query is None:
@@ -108,10 +108,10 @@ def read(text: str) -> Parts:
 
 def row_for(
     wrappers: tuple[str, ...], address: ListenAddress
-) -> Callable[[str, Piece, Piece | None], Option]:
+) -> Callable[[str, Span, Span | None], Option]:
     """Return what chooses the row of a key for this address, or raises why there is none."""
 
-    def choose(key: str, name: Piece, raw: Piece | None) -> Option:
+    def choose(key: str, name: Span, raw: Span | None) -> Option:
         rows = OPTIONS_BY_KEY[key]
         refusals = [why_not(row, wrappers, address) for row in rows]
         for row, refusal in zip(rows, refusals, strict=True):
@@ -123,15 +123,15 @@ def row_for(
     return choose
 
 
-def _without_fragment(piece: Piece) -> Piece:
-    at = str(piece).find("#")
+def _without_fragment(span: Span) -> Span:
+    at = str(span).find("#")
     if at >= 0:
         reason = "# means nothing here"
-        raise piece.error(reason, "write %23 where a path or name has it", at=at)
-    return piece
+        raise span.error(reason, "write %23 where a path or name has it", at=at)
+    return span
 
 
-def _read_wrappers(head: Piece) -> tuple[tuple[str, ...], tuple[int, ...], Piece]:
+def _read_wrappers(head: Span) -> tuple[tuple[str, ...], tuple[int, ...], Span]:
     names: list[str] = []
     positions: list[int] = []
     while match := _WRAPPER.match(str(head)):
@@ -158,29 +158,29 @@ def _unknown_wrapper(word: str) -> tuple[str, str]:
     return f"unknown wrapper {word!r}", f"did you mean {near}+?" if near else f"there are {known}"
 
 
-def _read_address(piece: Piece) -> ListenAddress:
-    text = str(piece)
+def _read_address(span: Span) -> ListenAddress:
+    text = str(span)
     if text.startswith(("/", "./", "../")) or text in (".", ".."):
-        return _read_unix("unix", piece)
+        return _read_unix("unix", span)
     if text.startswith("@"):
-        return _read_unix("unix", piece)
+        return _read_unix("unix", span)
     if text.lower() in INETD_WORDS:
         return InetdAddress()
     if text.lower() in INHERITED_WORDS:
         return SystemdAddress()
     if text.startswith("."):  # as does the name of a hidden file, and no host
-        raise piece.error("a path starts with /, ./ or ../", f"did you mean ./{text}?")
-    name, target = piece.partition(":")
+        raise span.error("a path starts with /, ./ or ../", f"did you mean ./{text}?")
+    name, target = span.partition(":")
     word = str(name).lower()
     if target is None:
-        raise _no_colon(piece)
+        raise _no_colon(span)
     if word in INHERITED_WORDS:
         return _read_inherited(name, target)
     if word in SCHEMES:
         return _READERS[word](word, target)
     if _is_short_form(str(name), str(target)):
-        return _read_inet(None, _without_fragment(piece))
-    raise _unknown_scheme(piece, name, target)
+        return _read_inet(None, _without_fragment(span))
+    raise _unknown_scheme(span, name, target)
 
 
 def _is_short_form(name: str, target: str) -> bool:
@@ -195,11 +195,11 @@ def _is_short_form(name: str, target: str) -> bool:
     return is_word and name.lower() not in _FAMILIAR and not nearest(name, SCHEMES)
 
 
-def _unknown_scheme(piece: Piece, name: Piece, target: Piece) -> AddressError:
+def _unknown_scheme(span: Span, name: Span, target: Span) -> AddressError:
     word = str(name).lower()
-    if _UNBRACKETED.fullmatch(str(piece)):
+    if _UNBRACKETED.fullmatch(str(span)):
         try:
-            read_host_and_ports(piece)
+            read_host_and_ports(span)
         except AddressError as error:
             return error
     if word in WRAPPERS:
@@ -211,24 +211,24 @@ def _unknown_scheme(piece: Piece, name: Piece, target: Piece) -> AddressError:
     return name.error(f"unknown scheme {str(name)!r}", remedy)
 
 
-def _no_colon(piece: Piece) -> AddressError:
-    text = str(piece)
+def _no_colon(span: Span) -> AddressError:
+    text = str(span)
     if text.startswith("~"):
-        return piece.error("~ is the shell's word for a directory", "write the whole path")
+        return span.error("~ is the shell's word for a directory", "write the whole path")
     if text.startswith("[") or re.fullmatch(r"[0-9][0-9.]*", text):
         try:
-            read_host_and_ports(piece)
+            read_host_and_ports(span)
         except AddressError as error:
             return error
     if text.lower() in SCHEMES:
         example = _EXAMPLES[text.lower()]
-        return piece.error(f"{text} is a scheme without an address", f"write {example}")
+        return span.error(f"{text} is a scheme without an address", f"write {example}")
     if "/" in text or text.endswith((".sock", ".socket")) or _is_no_host(text):
         reason = "a path starts with /, ./ or ../"
-        return piece.error(reason, f"did you mean ./{text}?")
+        return span.error(reason, f"did you mean ./{text}?")
     near = nearest(text, [*INHERITED_WORDS[:1], *INETD_WORDS[:2]])
     remedy = f"did you mean {near}?" if near else f"write {text}:PORT, or ./{text} for a path"
-    return piece.error("the port is missing", remedy, at=len(text))
+    return span.error("the port is missing", remedy, at=len(text))
 
 
 def _is_no_host(text: str) -> bool:
@@ -244,7 +244,7 @@ def _is_no_host(text: str) -> bool:
 _WITH_PATHS = {"tcp": "", "udp": "unixgram:"}
 
 
-def _read_inet(scheme: str | None, target: Piece) -> ListenAddress:
+def _read_inet(scheme: str | None, target: Span) -> ListenAddress:
     if scheme and str(target).startswith("//"):
         target = target.cut(2)
     text = str(target)
@@ -259,7 +259,7 @@ def _read_inet(scheme: str | None, target: Piece) -> ListenAddress:
         raise target.error(str(error), remedy) from None
 
 
-def _read_unix(scheme: str, target: Piece) -> ListenAddress:
+def _read_unix(scheme: str, target: Span) -> ListenAddress:
     text = str(_without_fragment(target))
     if text.startswith("@"):
         return _read_abstract(scheme, target.cut(1))
@@ -279,7 +279,7 @@ def _read_unix(scheme: str, target: Piece) -> ListenAddress:
     return UnixAddress(scheme, path)
 
 
-def _read_abstract(scheme: str, target: Piece) -> ListenAddress:
+def _read_abstract(scheme: str, target: Span) -> ListenAddress:
     name = target.decode()
     if not name:
         raise target.error("the abstract name is empty", "write @NAME")
@@ -289,7 +289,7 @@ def _read_abstract(scheme: str, target: Piece) -> ListenAddress:
     return AbstractAddress(scheme, name)
 
 
-def _read_descriptors(scheme: str, target: Piece) -> ListenAddress:
+def _read_descriptors(scheme: str, target: Span) -> ListenAddress:
     numbers: dict[int, None] = {}  # a set that keeps the order
     for part in _without_fragment(target).split(","):
         number = _read_number(part, "a descriptor", 2**31 - 1, "write fd:3, or fd:3,4 for two")
@@ -299,17 +299,17 @@ def _read_descriptors(scheme: str, target: Piece) -> ListenAddress:
     return DescriptorAddress(tuple(numbers))
 
 
-def _read_number(piece: Piece, what: str, maximum: int, remedy: str) -> int:
-    text = str(piece)
+def _read_number(span: Span, what: str, maximum: int, remedy: str) -> int:
+    text = str(span)
     if not re.fullmatch(r"[0-9]{1,15}", text):
         found = repr(text) if text else "nothing"
-        raise piece.error(f"{what} is a number from 0 to {maximum}, not {found}", remedy)
+        raise span.error(f"{what} is a number from 0 to {maximum}, not {found}", remedy)
     if int(text) > maximum:
-        raise piece.error(f"{what} is a number from 0 to {maximum}, not {text}", remedy)
+        raise span.error(f"{what} is a number from 0 to {maximum}, not {text}", remedy)
     return int(text)
 
 
-def _read_inherited(word: Piece, target: Piece) -> ListenAddress:
+def _read_inherited(word: Span, target: Span) -> ListenAddress:
     if str(word).lower().endswith("unix"):
         raise target.error(f"{word} takes no name", f"write sd-listen:{target}", at=-1)
     if not target:
@@ -317,7 +317,7 @@ def _read_inherited(word: Piece, target: Piece) -> ListenAddress:
     return _read_systemd("sd", target)
 
 
-def _read_systemd(scheme: str, target: Piece) -> ListenAddress:
+def _read_systemd(scheme: str, target: Span) -> ListenAddress:
     named, index = target.partition("#")
     position = None
     if index is not None:
@@ -337,13 +337,13 @@ def _read_systemd(scheme: str, target: Piece) -> ListenAddress:
         raise target.error(str(error), remedy, at=max(str(target).find(":"), 0)) from None
 
 
-def _read_inetd(scheme: str, target: Piece) -> ListenAddress:
+def _read_inetd(scheme: str, target: Span) -> ListenAddress:
     if target:
         raise target.error("nothing stands behind inetd:", "write inetd")
     return InetdAddress()
 
 
-def _read_vsock(scheme: str, target: Piece) -> ListenAddress:
+def _read_vsock(scheme: str, target: Span) -> ListenAddress:
     if str(target).startswith("//"):
         target = target.cut(2)
     cid, port = _without_fragment(target).partition(":")
@@ -352,16 +352,16 @@ def _read_vsock(scheme: str, target: Piece) -> ListenAddress:
     return VsockAddress(scheme, _read_vsock_number(cid, _CIDS), _read_vsock_number(port, {}))
 
 
-def _read_vsock_number(piece: Piece, words: Mapping[str, int]) -> int:
-    word = str(piece).lower()
+def _read_vsock_number(span: Span, words: Mapping[str, int]) -> int:
+    word = str(span).lower()
     if word == "any" or word in words:
         return words.get(word, ANY)
     known = f" or {', '.join(words)}" if words else " or any"
     what = f"a CID (32 bits{known})" if words else f"a vsock port (32 bits{known})"
-    return _read_number(piece, what, ANY, "write any for any of them, or a number")
+    return _read_number(span, what, ANY, "write any for any of them, or a number")
 
 
-def _read_named(scheme: str, target: Piece) -> ListenAddress:
+def _read_named(scheme: str, target: Span) -> ListenAddress:
     name = _without_fragment(target).decode_text()
     if not name:
         raise target.error("the name is empty", f"write {scheme}:NAME")
@@ -371,7 +371,7 @@ def _read_named(scheme: str, target: Piece) -> ListenAddress:
         raise target.error(str(error), "use a shorter name") from None
 
 
-_READERS: Mapping[str, Callable[[str, Piece], ListenAddress]] = MappingProxyType(
+_READERS: Mapping[str, Callable[[str, Span], ListenAddress]] = MappingProxyType(
     {
         "tcp": _read_inet,
         "udp": _read_inet,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from pierhead.address.text import Piece
+from pierhead.address.text import Span
 from pierhead.errors import AddressError, UsageError
 
 __all__ = [
@@ -110,7 +110,7 @@ def _canonical_name(host: str) -> str:
     return name
 
 
-def read_host_and_ports(piece: Piece) -> tuple[str, int, int | None]:
+def read_host_and_ports(span: Span) -> tuple[str, int, int | None]:
     """Read ``host:port`` or ``host:first-last``.
 
     Returns:
@@ -119,34 +119,34 @@ def read_host_and_ports(piece: Piece) -> tuple[str, int, int | None]:
     Raises:
         AddressError: where it does not parse.
     """
-    host, port = _split(piece)
+    host, port = _split(span)
     canonical = _read_host(host)
     first, last = _read_ports(port)
     return canonical, first, last
 
 
-def _split(piece: Piece) -> tuple[Piece, Piece]:
-    text = str(piece)
+def _split(span: Span) -> tuple[Span, Span]:
+    text = str(span)
     if text.startswith("["):
-        return _split_brackets(piece)
+        return _split_brackets(span)
     colons = text.count(":")
     if colons > 1 and re.fullmatch(r"[0-9A-Fa-f:.]*(%[^:]*)?(:[0-9]*)?", text):
-        raise piece.error("an IPv6 address stands in brackets", _bracket(text))
+        raise span.error("an IPv6 address stands in brackets", _bracket(text))
     if colons == 0:
-        raise _missing_port(piece)
+        raise _missing_port(span)
     at = text.rfind(":")
-    return piece.cut(0, at), piece.cut(at + 1)
+    return span.cut(0, at), span.cut(at + 1)
 
 
-def _split_brackets(piece: Piece) -> tuple[Piece, Piece]:
-    text = str(piece)
+def _split_brackets(span: Span) -> tuple[Span, Span]:
+    text = str(span)
     closing = text.find("]")
     if closing < 0:
-        raise piece.error("[ is never closed by ]", "write [ADDRESS]:PORT")
+        raise span.error("[ is never closed by ]", "write [ADDRESS]:PORT")
     if not text.startswith(":", closing + 1):
         remedy = f"write {text[: closing + 1]}:{text[closing + 1 :] or 'PORT'}"
-        raise piece.error("expected :PORT after ]", remedy, at=closing + 1)
-    return piece.cut(0, closing + 1), piece.cut(closing + 2)
+        raise span.error("expected :PORT after ]", remedy, at=closing + 1)
+    return span.cut(0, closing + 1), span.cut(closing + 2)
 
 
 def _bracket(text: str) -> str:
@@ -159,30 +159,30 @@ def _bracket(text: str) -> str:
     return "write [ADDRESS]:PORT"
 
 
-def _missing_port(piece: Piece) -> AddressError:
-    text = str(piece)
+def _missing_port(span: Span) -> AddressError:
+    text = str(span)
     if text.isascii() and text.isdigit():
-        return piece.error("a port alone is not an address", f"did you mean 127.0.0.1:{text}?")
+        return span.error("a port alone is not an address", f"did you mean 127.0.0.1:{text}?")
     slash = text.find("/")
     if slash >= 0:
-        return piece.error("there is no port, and no path in such an address", _NO_PATH, at=slash)
-    return piece.error("the port is missing", f"write {text}:PORT", at=len(text))
+        return span.error("there is no port, and no path in such an address", _NO_PATH, at=slash)
+    return span.error("the port is missing", f"write {text}:PORT", at=len(text))
 
 
-def _read_host(piece: Piece) -> str:
-    text = str(piece)
+def _read_host(span: Span) -> str:
+    text = str(span)
     if text.startswith("["):
-        return _read_brackets(piece.cut(1, len(text) - 1))
+        return _read_brackets(span.cut(1, len(text) - 1))
     if "@" in text:
-        raise piece.error("there is no user in an address", "write HOST:PORT", at=text.index("@"))
+        raise span.error("there is no user in an address", "write HOST:PORT", at=text.index("@"))
     if "/" in text:
-        raise piece.error("there is no path in such an address", _NO_PATH, at=text.index("/"))
+        raise span.error("there is no path in such an address", _NO_PATH, at=text.index("/"))
     try:
         return canonical_host(text)
     except UsageError as error:
         wrong = _NOT_IN_A_NAME.search(text)
         at = wrong.start() if wrong else 0
-        raise piece.error(str(error), _remedy_for(text), at=at) from None
+        raise span.error(str(error), _remedy_for(text), at=at) from None
 
 
 def _remedy_for(host: str) -> str:
@@ -202,59 +202,59 @@ def _is_host(text: str) -> bool:
     return True
 
 
-def _read_brackets(piece: Piece) -> str:
-    text = str(piece)
+def _read_brackets(span: Span) -> str:
+    text = str(span)
     # RFC 6874 §2 writes the zone behind %25; what people type is a bare %. Nothing else is
     # decoded in here: an interface may be called anything.
     literal, percent, zone = text.partition("%")
     zone = zone.removeprefix("25")
     if percent and not zone:
         at = len(literal)
-        raise piece.error("the zone after % is empty", "write [fe80::1%25eth0]:PORT", at=at)
+        raise span.error("the zone after % is empty", "write [fe80::1%25eth0]:PORT", at=at)
     if ":" not in literal:
         remedy = "brackets are for IPv6; write IPv4 addresses and names without"
-        raise piece.error(f"{literal!r} is not an IPv6 address", remedy)
+        raise span.error(f"{literal!r} is not an IPv6 address", remedy)
     try:
         return _canonical_ipv6(f"{literal}{percent}{zone}")
     except UsageError as error:
         remedy = f"write the interface's name: [{literal}%25eth0]:PORT" if percent else _IPV6_REMEDY
-        raise piece.error(str(error), remedy) from None
+        raise span.error(str(error), remedy) from None
 
 
-def _read_ports(piece: Piece) -> tuple[int, int | None]:
-    match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", str(piece))
+def _read_ports(span: Span) -> tuple[int, int | None]:
+    match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", str(span))
     if not match:
-        raise _bad_port(piece)
-    first = _read_port(piece.cut(0, match.end(1)))
+        raise _bad_port(span)
+    first = _read_port(span.cut(0, match.end(1)))
     if match[2] is None:
         return first, None
-    last = _read_port(piece.cut(match.start(2)))
+    last = _read_port(span.cut(match.start(2)))
     if first == 0:
         remedy = "write 0 alone for a free port, or begin with another"
-        raise piece.error("a range cannot start at port 0, which means any free port", remedy)
+        raise span.error("a range cannot start at port 0, which means any free port", remedy)
     if last < first:
-        raise piece.error("the range runs backwards", f"did you mean {last}-{first}?")
+        raise span.error("the range runs backwards", f"did you mean {last}-{first}?")
     if last - first >= LONGEST_RANGE:
         reason = f"the range has {last - first + 1} ports, at most {LONGEST_RANGE} are allowed"
-        raise piece.error(reason, "write several addresses")
+        raise span.error(reason, "write several addresses")
     return first, None if last == first else last
 
 
-def _read_port(piece: Piece) -> int:
-    port = int(str(piece))
+def _read_port(span: Span) -> int:
+    port = int(str(span))
     if port > _HIGHEST_PORT:
-        raise piece.error(f"port {port} is above {_HIGHEST_PORT}", _PORT_REMEDY)
+        raise span.error(f"port {port} is above {_HIGHEST_PORT}", _PORT_REMEDY)
     return port
 
 
-def _bad_port(piece: Piece) -> AddressError:
-    text = str(piece)
+def _bad_port(span: Span) -> AddressError:
+    text = str(span)
     if not text:
-        return piece.error("the port is missing", "write a number; 0 takes any free port")
+        return span.error("the port is missing", "write a number; 0 takes any free port")
     at = next((i for i, c in enumerate(text) if c not in "0123456789"), 0)
     if text[at] == "/":
-        return piece.error("there is no path in such an address", _NO_PATH, at=at)
+        return span.error("there is no path in such an address", _NO_PATH, at=at)
     if text.isascii() and text.isalpha():
-        return piece.error(f"a port is a number, not the name {text!r}", "write its number")
+        return span.error(f"a port is a number, not the name {text!r}", "write its number")
     reason = f"{text!r} is not a port: a number from 0 to {_HIGHEST_PORT}"
-    return piece.error(reason, _PORT_REMEDY, at=at)
+    return span.error(reason, _PORT_REMEDY, at=at)

@@ -11,11 +11,20 @@ from typing import Any, TypeAlias
 
 from pierhead.address.accounts import Accounts
 from pierhead.address.option import Option
+from pierhead.address.option_types import (
+    Account,
+    Choice,
+    Duration,
+    Flag,
+    Integer,
+    Keepalive,
+    Ratio,
+    Size,
+)
 from pierhead.address.registry import BACKLOG, OPTIONS_BY_KEY
 from pierhead.address.schemes import SCHEMES
 from pierhead.address.table import ADDRESS, NESTED, takes_several
 from pierhead.address.text import LONGEST_TEXT
-from pierhead.address.values import Account, Choice, Duration, Flag, Keepalive, Ratio, Size, Whole
 
 __all__ = ["JsonSchema", "address_schema", "text_schema"]
 
@@ -84,7 +93,7 @@ def _row_schema(option: Option) -> JsonSchema:
         one = {"type": schema.pop("type")}
         schema["anyOf"] = [one, {"type": "array", "items": one, "minItems": 1}]
     if option.default is not None:
-        is_text = not isinstance(option.type, Flag | Whole | Ratio)
+        is_text = not isinstance(option.type, Flag | Integer | Ratio)
         schema["default"] = option.type.show(option.default) if is_text else option.default
     return schema
 
@@ -97,7 +106,7 @@ def _type_schema(option: Option) -> JsonSchema:
             return {"anyOf": [{"const": True}, {"type": "string"}]}
         case Choice(words):
             return {"enum": list(words)}
-        case Whole(low, high) | Size(low, high):
+        case Integer(low, high) | Size(low, high):
             return {"type": ["integer", "string"], "minimum": low, "maximum": high}
         case Duration(low, high):
             return {"type": ["number", "string"], "minimum": low, "maximum": high}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from pierhead.address.values import Value, ValueType
+from pierhead.address.option_types import OptionType, Value
 
 __all__ = ["AppliedBy", "Effect", "Option"]
 
@@ -63,7 +63,7 @@ class Option:
 
     key: str
     meaning: str
-    type: ValueType
+    type: OptionType
     default: Value | None = None
     default_note: str = "the system's"
     schemes: frozenset[str] = frozenset()

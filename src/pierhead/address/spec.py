@@ -7,16 +7,16 @@ from dataclasses import FrozenInstanceError
 from itertools import accumulate
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
-from pierhead.address.forms import InetAddress, ListenAddress
+from pierhead.address.addresses import InetAddress, ListenAddress
 from pierhead.address.grammar import Parts, read
 from pierhead.address.json_schema import JsonSchema, address_schema, text_schema
-from pierhead.address.options import ListenOptions
+from pierhead.address.listen_options import ListenOptions
 from pierhead.address.pydantic import core_schema_of
 from pierhead.address.registry import OPTIONS_BY_KEY
-from pierhead.address.rules import Conflict, conflicts, kind_of, lacking, why_not
 from pierhead.address.schemes import SCHEMES, SHORT_FORM_SCHEMES, WRAPPERS, Kind
 from pierhead.address.table import Table, read_table, write_table
 from pierhead.address.text import LONGEST_TEXT
+from pierhead.address.validation import Conflict, conflicts, kind_of, lacking, why_not
 from pierhead.errors import AddressError, UsageError
 
 if TYPE_CHECKING:

@@ -20,13 +20,13 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeGuard, cast
 
 from pierhead.address.accounts import Accounts
-from pierhead.address.forms import AbstractAddress, ListenAddress
+from pierhead.address.addresses import AbstractAddress, ListenAddress
 from pierhead.address.grammar import Parts, read, row_for
-from pierhead.address.options import ListenOptions, known_key, row_of_value
+from pierhead.address.listen_options import ListenOptions, known_key, row_of_value
+from pierhead.address.option_types import Integer, Networks, Permissions, Protocols, Ratio, Value
 from pierhead.address.registry import OPTIONS_BY_KEY, PAD, Option
-from pierhead.address.rules import Conflict, conflicts
-from pierhead.address.text import Piece, nearest
-from pierhead.address.values import Networks, Permissions, Protocols, Ratio, Value, Whole
+from pierhead.address.text import Span, nearest
+from pierhead.address.validation import Conflict, conflicts
 from pierhead.errors import AddressError, TableError
 
 __all__ = ["ADDRESS", "NESTED", "Table", "TableValue", "read_table", "takes_several", "write_table"]
@@ -106,7 +106,7 @@ def _natural(option: Option, value: Value) -> TableValue:
         return [option.type.show(str(part)) for part in cast("tuple[str, ...]", value)]
     if isinstance(option.type, _SEVERAL):
         return [option.type.show((part,)) for part in cast("tuple[str, ...]", value)]
-    if isinstance(value, bool) or isinstance(option.type, Whole | Ratio):
+    if isinstance(value, bool) or isinstance(option.type, Integer | Ratio):
         return cast("bool | int | float", value)
     return option.type.show(value) or True  # keepalive without times is a key alone
 
@@ -156,34 +156,34 @@ def _flat(table: Mapping[object, object]) -> Iterator[tuple[str, object]]:
 class _Entry:
     """One entry as TOML writes it, which an error points into.
 
-    ``body`` is what stands behind the ``=``, ``pieces`` has each value in it: more than one, or
+    ``body`` is what stands behind the ``=``, ``spans`` has each value in it: more than one, or
     none, only where it is a list.
     """
 
-    name: Piece
+    name: Span
     value: object
-    body: Piece
-    pieces: tuple[Piece, ...]
+    body: Span
+    spans: tuple[Span, ...]
 
     @classmethod
     def of(cls, key: str, value: object) -> _Entry:
         opening, closing = ("[", "]") if _is_list(value) else ("", "")
-        text, spans = f"{key} = {opening}", []
+        text, ends = f"{key} = {opening}", []
         for number, item in enumerate(value if _is_list(value) else [value]):
             quote = '"' if isinstance(item, str) else ""
             text += (", " if number else "") + quote
-            spans.append((len(text), len(text) + len(_show(item))))
+            ends.append((len(text), len(text) + len(_show(item))))
             text += _show(item) + quote
-        whole = Piece.of(text + closing)
-        pieces = tuple(whole.cut(*span) for span in spans)
-        return cls(whole.cut(0, len(key)), value, whole.cut(len(key) + 3), pieces)
+        whole = Span.of(text + closing)
+        spans = tuple(whole.cut(*both) for both in ends)
+        return cls(whole.cut(0, len(key)), value, whole.cut(len(key) + 3), spans)
 
     def error(self, reason: str, remedy: str = "") -> AddressError:
         return self.body.error(reason, remedy)
 
     def read(self, option: Option) -> Value:
         if not _is_list(self.value):
-            value = _read_one(option, self.value, self.pieces[0])
+            value = _read_one(option, self.value, self.spans[0])
             return (str(value),) if option.repeats else value
         if not takes_several(option):
             reason = f"{self.name} has one value, not a list: expected {option.type.expected}"
@@ -191,8 +191,8 @@ class _Entry:
         if not self.value:
             raise self.error(f"the list of {self.name} is empty", "leave it out")
         values: list[str] = []
-        for item, piece in zip(self.value, self.pieces, strict=True):
-            value = _read_one(option, item, piece)
+        for item, span in zip(self.value, self.spans, strict=True):
+            value = _read_one(option, item, span)
             values += map(str, value) if isinstance(value, tuple) else [str(value)]
         return tuple(values)
 
@@ -220,16 +220,16 @@ def _show(value: object) -> str:
     return type(value).__name__
 
 
-def _read_one(option: Option, value: object, piece: Piece) -> Value:
+def _read_one(option: Option, value: object, span: Span) -> Value:
     if isinstance(value, str):
-        if not piece:
-            raise piece.error(f"the value of {option.key} is empty", f"write {_example(option)}")
-        return option.type.read(piece)
+        if not span:
+            raise span.error(f"the value of {option.key} is empty", f"write {_example(option)}")
+        return option.type.read(span)
     if value is True and option.type.bare is not None:
         return option.type.bare
     if isinstance(option.type, Permissions) and type(value) is int:
         reason = f"of {value} nobody can tell whether it was octal: expected text"
-        raise piece.error(reason, f"write {_example(option)}")
+        raise span.error(reason, f"write {_example(option)}")
     if (
         isinstance(option.type, Accounts)
         and type(value) is int
@@ -238,14 +238,14 @@ def _read_one(option: Option, value: object, piece: Piece) -> Value:
         return (str(value),)
     if isinstance(value, bool | int | float) and option.type.accepts(value):
         return value
-    reason = f"{piece} is no value of {option.key}: expected {option.type.expected}"
-    raise piece.error(reason, f"write {_as_text(option, value) or _example(option)}")
+    reason = f"{span} is no value of {option.key}: expected {option.type.expected}"
+    raise span.error(reason, f"write {_as_text(option, value) or _example(option)}")
 
 
 def _as_text(option: Option, value: object) -> str:
     """Return the entry with the quotes that were forgotten, where these are what is missing."""
     try:
-        option.type.read(Piece.of(_show(value)))
+        option.type.read(Span.of(_show(value)))
     except AddressError:
         return ""
     return f'{option.key} = "{value}"' if isinstance(value, int | float) else ""
@@ -256,7 +256,7 @@ def _example(option: Option) -> str:
     key, _, text = option.example.partition("=")
     if not text:
         return f"{key} = true"
-    return f"{key} = {text}" if isinstance(option.type, Whole | Ratio) else f'{key} = "{text}"'
+    return f"{key} = {text}" if isinstance(option.type, Integer | Ratio) else f'{key} = "{text}"'
 
 
 def _choose(entry: _Entry, base: Parts | None) -> Option | None:

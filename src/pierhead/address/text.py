@@ -1,6 +1,6 @@
 """A stretch of the input that knows where it stands, and percent-encoding.
 
-Everything that reads an address reads a `Piece`, so that an error can point at the character of
+Everything that reads an address reads a `Span`, so that an error can point at the character of
 the whole input that is to blame.
 """
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pierhead.errors import AddressError
 
-__all__ = ["LONGEST_TEXT", "Piece", "escape", "nearest"]
+__all__ = ["LONGEST_TEXT", "Span", "escape", "nearest"]
 
 #: Longer input is refused before it is looked at. A path has at most 107 octets and a host name
 #: 253 characters; the rest leaves room for the paths of several certificates.
@@ -24,7 +24,7 @@ _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Span:
     """The characters ``start`` to ``end`` of an input text."""
 
     whole: str
@@ -32,23 +32,23 @@ class Piece:
     end: int
 
     @classmethod
-    def of(cls, text: str) -> Piece:
+    def of(cls, text: str) -> Span:
         """Return the whole of an input, after looking for characters that cannot be meant.
 
         Raises:
             AddressError: the text is too long, has blanks around it, or an unprintable character.
         """
-        piece = cls(text, 0, len(text))
+        span = cls(text, 0, len(text))
         if len(text) > LONGEST_TEXT:
             reason = f"the address has {len(text)} characters, at most {LONGEST_TEXT} are allowed"
-            raise piece.error(reason, "shorten its names and paths", at=LONGEST_TEXT)
+            raise span.error(reason, "shorten its names and paths", at=LONGEST_TEXT)
         if not text.isprintable():
-            piece._refuse_unprintable()
+            span._refuse_unprintable()
         if text != text.strip():
             before = len(text) - len(text.lstrip())
             at = 0 if before else len(text.rstrip())
-            raise piece.error("blanks stand around the address", f"write {text.strip()!r}", at=at)
-        return piece
+            raise span.error("blanks stand around the address", f"write {text.strip()!r}", at=at)
+        return span
 
     def _refuse_unprintable(self) -> None:
         for at, character in enumerate(self.whole):
@@ -71,26 +71,26 @@ class Piece:
     def __bool__(self) -> bool:
         return self.end > self.start
 
-    def cut(self, start: int, end: int | None = None) -> Piece:
-        """Return the part from ``start`` to ``end``, counted from the start of this piece."""
-        return Piece(self.whole, self.start + start, self.end if end is None else self.start + end)
+    def cut(self, start: int, end: int | None = None) -> Span:
+        """Return the part from ``start`` to ``end``, counted from the start of this span."""
+        return Span(self.whole, self.start + start, self.end if end is None else self.start + end)
 
-    def partition(self, separator: str) -> tuple[Piece, Piece | None]:
+    def partition(self, separator: str) -> tuple[Span, Span | None]:
         """Return what stands before and after the first separator; None where there is none."""
         at = self.whole.find(separator, self.start, self.end)
         if at < 0:
             return self, None
-        after = Piece(self.whole, at + len(separator), self.end)
-        return Piece(self.whole, self.start, at), after
+        after = Span(self.whole, at + len(separator), self.end)
+        return Span(self.whole, self.start, at), after
 
-    def split(self, separator: str) -> list[Piece]:
-        """Return the pieces between separators; one empty piece for an empty one."""
-        pieces, rest = [], self
+    def split(self, separator: str) -> list[Span]:
+        """Return the spans between separators; one empty span for an empty one."""
+        spans, rest = [], self
         while True:
             first, after = rest.partition(separator)
-            pieces.append(first)
+            spans.append(first)
             if after is None:
-                return pieces
+                return spans
             rest = after
 
     def decode(self) -> bytes:
@@ -128,7 +128,7 @@ class Piece:
         return repr(str(self).encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
     def error(self, reason: str, remedy: str = "", at: int = 0) -> AddressError:
-        """Return an error that points ``at`` characters into this piece."""
+        """Return an error that points ``at`` characters into this span."""
         return AddressError(self.whole, self.start + at, reason, remedy)
 
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
+from pierhead.address.listen_options import ListenOptions
 from pierhead.address.option import AppliedBy, Option
-from pierhead.address.options import ListenOptions
+from pierhead.address.option_types import KeepaliveTimes
 from pierhead.address.registry import OPTIONS
-from pierhead.address.values import KeepaliveTimes
 from pierhead.errors import UsageError
 
 __all__ = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from pierhead.address import OPTIONS, SCHEMES, WRAPPERS, ListenSpec, Option
-from pierhead.address.rules import why_not
 from pierhead.address.schemes import Scheme, is_available
+from pierhead.address.validation import why_not
 from pierhead.errors import AddressError
 
 __all__ = ["complete", "is_path"]

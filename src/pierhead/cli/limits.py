@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 import click
 from click.shell_completion import CompletionItem
 
-from pierhead.address.text import Piece, nearest
-from pierhead.address.values import Choice, Duration, Size, Value, ValueType, Whole
+from pierhead.address.option_types import Choice, Duration, Integer, OptionType, Size, Value
+from pierhead.address.text import Span, nearest
 from pierhead.errors import AddressError
 from pierhead.limits import Limit
 from pierhead.server.options import CHOICES, LIMITS, ServerLimits, ServerOptions
@@ -22,7 +22,7 @@ __all__ = ["NAMES", "NamedLimit", "limits_given", "takes_limits"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_METAVARS = {Duration: "DURATION", Size: "SIZE", Whole: "N"}
+_METAVARS = {Duration: "DURATION", Size: "SIZE", Integer: "N"}
 
 #: Where a command's context keeps what ``--limit`` says.
 _GIVEN = "pierhead.limits"
@@ -37,12 +37,12 @@ else:  # click became generic in 8.4
 class NamedLimit:
     """One limit as a command line names it.
 
-    >>> NAMES["request-timeout"].read(Piece.of("500ms"))
+    >>> NAMES["request-timeout"].read(Span.of("500ms"))
     0.5
     """
 
     name: str
-    type: ValueType
+    type: OptionType
     default: Value
     meaning: str
     may_be_off: bool = False
@@ -57,7 +57,7 @@ class NamedLimit:
     @property
     def expected(self) -> str:
         """What is expected, with unit and range, to stand behind "expected" in a message."""
-        unit = f" {self.type.unit}" if isinstance(self.type, Whole) else ""
+        unit = f" {self.type.unit}" if isinstance(self.type, Integer) else ""
         off = ", or off" if self.may_be_off else ""
         return f"{self.type.expected}{unit}{off}"
 
@@ -71,18 +71,18 @@ class NamedLimit:
         """The limit with that value."""
         return f"{self.name}={self.default_text}"
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the value that is meant.
 
         Raises:
             AddressError: the text is no value of this limit; it points into the text.
         """
-        if not piece:
-            raise piece.error(f"the value is empty: expected {self.expected}", f"as {self.example}")
-        if self.may_be_off and str(piece) == "off":
+        if not span:
+            raise span.error(f"the value is empty: expected {self.expected}", f"as {self.example}")
+        if self.may_be_off and str(span) == "off":
             return "off"
         try:
-            return self.type.read(piece)
+            return self.type.read(span)
         except AddressError as error:
             is_said = self.type.expected in error.reason and not self.may_be_off
             remedy = error.remedy or ("" if is_said else f"expected {self.expected}")
@@ -95,12 +95,12 @@ def _named(limit: Limit) -> NamedLimit:
     )
 
 
-def _type(limit: Limit) -> ValueType:
+def _type(limit: Limit) -> OptionType:
     if limit.unit == "s":
         return Duration(limit.minimum, limit.maximum)
     if limit.unit == "bytes":
         return Size(int(limit.minimum), int(limit.maximum))
-    return Whole(int(limit.minimum), int(limit.maximum), limit.unit)
+    return Integer(int(limit.minimum), int(limit.maximum), limit.unit)
 
 
 def _chosen(name: str, words: tuple[str, ...]) -> NamedLimit:
@@ -142,7 +142,7 @@ class _LimitType(_LimitParam):
 
 
 def _read(text: str) -> tuple[str, Value]:
-    name, value = Piece(text, 0, len(text)).partition("=")
+    name, value = Span(text, 0, len(text)).partition("=")
     word = str(name).replace("_", "-")
     limit = NAMES.get(word)
     if limit is None:

@@ -16,7 +16,7 @@ from collections import Counter
 from typing import Any
 
 from pierhead.address import ListenSpec
-from pierhead.address.forms import AbstractAddress, InetAddress, MemoryAddress, UnixAddress
+from pierhead.address.addresses import AbstractAddress, InetAddress, MemoryAddress, UnixAddress
 from pierhead.context import Peer
 from pierhead.errors import AddressError
 

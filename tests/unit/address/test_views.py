@@ -9,7 +9,7 @@ import pytest
 
 from pierhead.address import OPTIONS, KeepaliveTimes, ListenOptions
 from pierhead.address.option import AppliedBy
-from pierhead.address.values import Choice, Flag, Ratio, Whole
+from pierhead.address.option_types import Choice, Flag, Integer, Ratio
 from pierhead.address.views import (
     VIEWS,
     AcceptOptions,
@@ -47,7 +47,7 @@ def python_type(row: Any) -> Any:
             return bool
         case Ratio():
             return float
-        case Whole():
+        case Integer():
             return int
     of_one = NAMES[type(row.type).__name__]
     return tuple[of_one, ...] if row.repeats else of_one

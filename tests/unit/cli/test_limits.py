@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from tests.processes import Running, pierhead_command
 
-from pierhead.address.text import Piece
+from pierhead.address.text import Span
 from pierhead.cli.limits import NAMES
 from pierhead.cli.serve import serve
 from pierhead.server.options import CHOICES, LIMITS, ServerOptions
@@ -24,7 +24,7 @@ def ask(*words: str):
 
 
 def read(name: str, text: str):
-    return NAMES[name].read(Piece.of(text))
+    return NAMES[name].read(Span.of(text))
 
 
 def test_every_limit_has_a_name_on_the_command_line() -> None:
@@ -37,8 +37,8 @@ def test_both_ends_of_a_range_and_the_default_are_read_as_they_are_shown(limit) 
     named = NAMES[limit.name.replace("_", "-")]
     for value in (limit.minimum, limit.maximum, limit.default):
         text = named.type.show(type(limit.default)(value))
-        assert named.read(Piece.of(text)) == value
-        assert ServerOptions().changed({limit.name: named.read(Piece.of(text))})
+        assert named.read(Span.of(text)) == value
+        assert ServerOptions().changed({limit.name: named.read(Span.of(text))})
     assert named.default_text == named.type.show(limit.default)
 
 

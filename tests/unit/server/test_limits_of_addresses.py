@@ -6,7 +6,7 @@ import pytest
 
 from pierhead.address import OPTIONS
 from pierhead.address.option import Effect
-from pierhead.address.values import Choice
+from pierhead.address.option_types import Choice
 from pierhead.server.options import CHOICES, LIMITS
 
 ROWS = [row for row in OPTIONS if row.limit]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pierhead.address.accounts import Accounts
 from pierhead.address.option import AppliedBy, Effect, Option
+from pierhead.address.option_types import Account, Choice, Flag, Integer, Permissions, Ratio
 from pierhead.address.schemes import LINUX, PASSED_SCHEMES, UNIX_SCHEMES
-from pierhead.address.values import Account, Choice, Flag, Permissions, Ratio, Whole
 
 __all__ = [
     "ACCOUNT_OPTIONS",
@@ -182,7 +182,7 @@ MEMORY_OPTIONS = (
     Option(
         key="seed",
         meaning="start of the random numbers that decide which datagrams get lost",
-        type=Whole(0),
+        type=Integer(0),
         default_note="the network's",
         schemes=frozenset({"memgram"}),
         applied_by=(AppliedBy.MEMORY,),

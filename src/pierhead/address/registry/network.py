@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from pierhead.address.option import AppliedBy, Effect, Option
+from pierhead.address.option_types import (
+    Choice,
+    Duration,
+    Flag,
+    Integer,
+    Keepalive,
+    KeepaliveMilliseconds,
+    Size,
+    Text,
+)
 from pierhead.address.schemes import (
     LINUX,
     PASSED_SCHEMES,
     POSIX,
     SCHEMES,
     VSOCK_SCHEMES,
-)
-from pierhead.address.values import (
-    Choice,
-    Duration,
-    Flag,
-    Keepalive,
-    KeepaliveMilliseconds,
-    Size,
-    Text,
-    Whole,
 )
 
 __all__ = [
@@ -92,7 +92,7 @@ GENERAL_OPTIONS = (
 BACKLOG = Option(
     key="backlog",
     meaning="connections the system holds until they are accepted",
-    type=Whole(unit="connections"),
+    type=Integer(unit="connections"),
     default=1024,
     schemes=_LISTENING,
     applied_by=(AppliedBy.BIND,),
@@ -106,7 +106,7 @@ CONNECTION_OPTIONS = (
     Option(
         key="maxconn",
         meaning="connections served at a time by this listener",
-        type=Whole(1, 1_000_000, unit="connections"),
+        type=Integer(1, 1_000_000, unit="connections"),
         default_note=_SERVER_LIMIT,
         schemes=_CONNECTED,
         applied_by=(AppliedBy.ACCEPT,),
@@ -116,7 +116,7 @@ CONNECTION_OPTIONS = (
     Option(
         key="maxconn-per-network",
         meaning="connections served at a time by this listener for one network, account or name",
-        type=Whole(1, 1_000_000, unit="connections"),
+        type=Integer(1, 1_000_000, unit="connections"),
         default_note=_SERVER_LIMIT,
         schemes=_CONNECTED - {"inetd"},
         applied_by=(AppliedBy.ACCEPT,),
@@ -139,7 +139,7 @@ CONNECTION_OPTIONS = (
     Option(
         key="maxrate",
         meaning="connections accepted in a second by this listener",
-        type=Whole(unit="connections per second"),
+        type=Integer(unit="connections per second"),
         default_note="no limit",
         schemes=_CONNECTED - {"inetd"},
         applied_by=(AppliedBy.ACCEPT,),
@@ -228,7 +228,7 @@ TCP_OPTIONS = (
     Option(
         key="fastopen",
         meaning="how many clients may send data with their first packet (TCP_FASTOPEN, RFC 7413)",
-        type=Whole(unit="connections"),
+        type=Integer(unit="connections"),
         default_note="off",
         schemes=_TCP,
         platforms=(*LINUX, "darwin", "freebsd"),
@@ -341,7 +341,7 @@ INET_OPTIONS = (
     Option(
         key="mark",
         meaning="firewall mark of what is sent (SO_MARK)",
-        type=Whole(0, 2**32 - 1),
+        type=Integer(0, 2**32 - 1),
         default=0,
         schemes=_INET,
         platforms=LINUX,
@@ -352,7 +352,7 @@ INET_OPTIONS = (
     Option(
         key="dscp",
         meaning="differentiated services code point of what is sent (RFC 2474 §3)",
-        type=Whole(0, 63),
+        type=Integer(0, 63),
         default=0,
         schemes=_INET,
         platforms=POSIX,

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from pierhead.address.option import AppliedBy, Effect, Option
-from pierhead.address.values import Choice, Duration, FilePath, Flag, Networks, Protocols, Whole
+from pierhead.address.option_types import (
+    Choice,
+    Duration,
+    FilePath,
+    Flag,
+    Integer,
+    Networks,
+    Protocols,
+)
 
 __all__ = [
     "KEY",
@@ -126,7 +134,7 @@ PROXY_OPTIONS = (
     Option(
         key="proxy.version",
         meaning="the only version of the PROXY protocol that is taken",
-        type=Whole(1, 2),
+        type=Integer(1, 2),
         default_note="either on streams, 2 on datagrams",
         wrappers=_PROXY,
         applied_by=(AppliedBy.PROXY,),

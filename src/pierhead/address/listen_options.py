@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
 from pierhead.address.option import AppliedBy, Effect, Option
+from pierhead.address.option_types import Value
 from pierhead.address.registry import OPTIONS_BY_KEY
-from pierhead.address.text import Piece, nearest
-from pierhead.address.values import Value
+from pierhead.address.text import Span, nearest
 from pierhead.errors import AddressError, UsageError
 
 __all__ = [
@@ -62,8 +62,8 @@ class ListenOptions:
         Raises:
             AddressError: it does not parse.
         """
-        piece = Piece.of(text)
-        pairs = read_options(piece, _row_that_reads) if piece else []
+        span = Span.of(text)
+        pairs = read_options(span, _row_that_reads) if span else []
         return cls(collect(pairs))
 
     @overload
@@ -126,12 +126,12 @@ class GivenOption:
     position: int
 
 
-#: Returns the row meant by a key, or raises an error that points; also gets the piece that has
+#: Returns the row meant by a key, or raises an error that points; also gets the span that has
 #: the key and the one that has the value, None where there is no ``=``.
-ChooseRow: TypeAlias = Callable[[str, Piece, Piece | None], Option]
+ChooseRow: TypeAlias = Callable[[str, Span, Span | None], Option]
 
 
-def read_options(piece: Piece, choose: ChooseRow) -> list[GivenOption]:
+def read_options(span: Span, choose: ChooseRow) -> list[GivenOption]:
     """Read ``key=value&…``.
 
     Raises:
@@ -139,7 +139,7 @@ def read_options(piece: Piece, choose: ChooseRow) -> list[GivenOption]:
     """
     seen: dict[str, Option] = {}
     pairs = []
-    for part in piece.split("&"):
+    for part in span.split("&"):
         name, raw = part.partition("=")
         if not name:
             raise part.error("an option is expected", "write key=value, with & between options")
@@ -155,7 +155,7 @@ def read_options(piece: Piece, choose: ChooseRow) -> list[GivenOption]:
     return pairs
 
 
-def known_key(name: Piece) -> str:
+def known_key(name: Span) -> str:
     """Return the key of the table that is meant.
 
     Raises:
@@ -172,7 +172,7 @@ def known_key(name: Piece) -> str:
     raise name.error(f"unknown option {key!r}", remedy)
 
 
-def _read_value(option: Option, name: Piece, raw: Piece | None) -> Value:
+def _read_value(option: Option, name: Span, raw: Span | None) -> Value:
     if raw is None:
         if option.type.bare is None:
             end = len(name)
@@ -201,7 +201,7 @@ def collect(pairs: list[GivenOption]) -> tuple[tuple[str, Value], ...]:
     return tuple(values.items())
 
 
-def _row_that_reads(key: str, name: Piece, raw: Piece | None) -> Option:
+def _row_that_reads(key: str, name: Span, raw: Span | None) -> Option:
     """Without a scheme to go by, take the first row that the value is good for."""
     rows = OPTIONS_BY_KEY[key]
     for row in rows[:-1]:

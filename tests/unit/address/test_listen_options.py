@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pierhead.address import OPTIONS, KeepaliveTimes, ListenOptions, ListenSpec
+from pierhead.address.listen_options import effect_of_change
 from pierhead.address.option import Effect
-from pierhead.address.options import effect_of_change
 from pierhead.errors import AddressError, UsageError
 
 # The help message that tokio-listener's users know.

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pierhead.address.forms import (
+from pierhead.address.addresses import (
     AbstractAddress,
     DescriptorAddress,
     InetAddress,
     InetdAddress,
     ListenAddress,
 )
-from pierhead.address.options import ListenOptions, is_accepted
+from pierhead.address.listen_options import ListenOptions, is_accepted
 from pierhead.address.registry import KEY, OPTIONS_BY_KEY, PAD, Option
 from pierhead.address.schemes import SHORT_FORM_SCHEMES, Kind
 from pierhead.address.views import AddressOptions, AdoptOptions, ProxyOptions, TlsOptions

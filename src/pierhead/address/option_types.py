@@ -1,6 +1,6 @@
 """The types an option's value may have: how it is read, checked and written.
 
-Each type reads a `Piece`, so that a bad value is an error that points; writes back what it has
+Each type reads a `Span`, so that a bad value is an error that points; writes back what it has
 read in one spelling; and tells whether a value handed in by a program is one of its own. The law
 of all of them: ``read(show(value)) == value`` for every value they accept.
 """
@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias, TypeGuard
 
-from pierhead.address.text import Piece, escape, nearest
+from pierhead.address.text import Span, escape, nearest
 
 __all__ = [
     "Account",
@@ -20,18 +20,18 @@ __all__ = [
     "Duration",
     "FilePath",
     "Flag",
+    "Integer",
     "Keepalive",
     "KeepaliveMilliseconds",
     "KeepaliveTimes",
     "Networks",
+    "OptionType",
     "Permissions",
     "Protocols",
     "Ratio",
     "Size",
     "Text",
     "Value",
-    "ValueType",
-    "Whole",
 ]
 
 #: What an option may hold: a flag, a number, seconds, octets, text, or several of them.
@@ -44,7 +44,7 @@ _SIZE = re.compile(r"([0-9]{1,12})(B|KiB|MiB)?")
 _SIZE_UNITS = {"MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 
 
-class ValueType(Protocol):
+class OptionType(Protocol):
     """One type of value."""
 
     @property
@@ -62,7 +62,7 @@ class ValueType(Protocol):
         """The value that a key without ``=`` stands for; None where it needs one."""
         ...
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the value.
 
         Raises:
@@ -87,14 +87,14 @@ class Flag:
     unit: str = ""
     bare: Value | None = True
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the value; yes, no, true and false are taken as well."""
-        word = str(piece).lower()
+        word = str(span).lower()
         if word in ("on", "yes", "true"):
             return True
         if word in ("off", "no", "false"):
             return False
-        raise piece.error(f"{str(piece)!r} is not a switch: expected {self.expected}")
+        raise span.error(f"{str(span)!r} is not a switch: expected {self.expected}")
 
     def show(self, value: Value) -> str:
         """Return nothing for on: the key says it alone."""
@@ -106,7 +106,7 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class Integer:
     """A whole number in a range."""
 
     minimum: int = 1
@@ -119,13 +119,13 @@ class Whole:
         """The range."""
         return f"a whole number from {self.minimum} to {self.maximum}"
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the number."""
-        text = str(piece)
+        text = str(span)
         if not re.fullmatch(r"-?[0-9]{1,15}", text):
-            raise piece.error(f"{text!r} is not a number: expected {self.expected}")
+            raise span.error(f"{text!r} is not a number: expected {self.expected}")
         if not self.minimum <= int(text) <= self.maximum:
-            raise piece.error(f"{text} is out of range: expected {self.expected}")
+            raise span.error(f"{text} is out of range: expected {self.expected}")
         return int(text)
 
     def show(self, value: Value) -> str:
@@ -139,7 +139,7 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A time span, written ``500ms``, ``5s`` or ``2m`` and held in seconds."""
+    """A length of time, written ``500ms``, ``5s`` or ``2m`` and held in seconds."""
 
     minimum: float = 0.0
     maximum: float = 86_400.0
@@ -151,15 +151,15 @@ class Duration:
         """The range, as it is written."""
         return f"{_show_seconds(self.minimum)} to {_show_seconds(self.maximum)}"
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the seconds."""
-        seconds = _read_seconds(piece)
+        seconds = _read_seconds(span)
         if not self.minimum <= seconds <= self.maximum:
-            raise piece.error(f"{piece} is out of range: expected {self.expected}")
+            raise span.error(f"{span} is out of range: expected {self.expected}")
         return seconds
 
     def show(self, value: Value) -> str:
-        """Return the span in the largest unit that is exact."""
+        """Return it in the largest unit that is exact."""
         return _show_seconds(value)
 
     def accepts(self, value: Value) -> bool:
@@ -183,14 +183,14 @@ def _show_seconds(value: object) -> str:
     return f"{milliseconds}ms"
 
 
-def _read_seconds(piece: Piece) -> float:
-    text = str(piece)
+def _read_seconds(span: Span) -> float:
+    text = str(span)
     match = _DURATION.fullmatch(text)
     if match:
         return int(match[1]) * _DURATION_UNITS_MS[match[2]] / 1000
     if re.fullmatch(r"[0-9]+", text):
-        raise piece.error(f"{text} has no unit", f"did you mean {text}s? (units: ms, s, m)")
-    raise piece.error(f"{text!r} is not a duration: expected a whole number and ms, s or m")
+        raise span.error(f"{text} has no unit", f"did you mean {text}s? (units: ms, s, m)")
+    raise span.error(f"{text!r} is not a duration: expected a whole number and ms, s or m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +207,14 @@ class Size:
         """The range in octets."""
         return f"{self.minimum} to {self.maximum} bytes, written with B, KiB or MiB"
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the octets."""
-        match = _SIZE.fullmatch(str(piece))
+        match = _SIZE.fullmatch(str(span))
         if not match:
-            raise piece.error(f"{str(piece)!r} is not a size: expected {self.expected}")
+            raise span.error(f"{str(span)!r} is not a size: expected {self.expected}")
         size = int(match[1]) * _SIZE_UNITS[match[2] or "B"]
         if not self.minimum <= size <= self.maximum:
-            raise piece.error(f"{piece} is out of range: expected {self.expected}")
+            raise span.error(f"{span} is out of range: expected {self.expected}")
         return size
 
     def show(self, value: Value) -> str:
@@ -238,14 +238,14 @@ class Permissions:
     unit: str = "octal"
     bare: Value | None = None
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the permission bits."""
-        text = str(piece)
+        text = str(span)
         words = {"owner": 0o600, "group": 0o660, "everybody": 0o666}
         if text in words:
             return words[text]
         if not re.fullmatch(r"0?[0-7]{3}", text):
-            raise piece.error(f"{text!r} is not a mode: expected {self.expected}")
+            raise span.error(f"{text!r} is not a mode: expected {self.expected}")
         return int(text, 8)
 
     def show(self, value: Value) -> str:
@@ -270,13 +270,13 @@ class Choice:
         """The words."""
         return f"{', '.join(self.words[:-1])} or {self.words[-1]}"
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the word."""
-        text = str(piece)
+        text = str(span)
         if text not in self.words:
             near = nearest(text, self.words)
             remedy = f"did you mean {near}?" if near else ""
-            raise piece.error(f"{text!r} is unknown: expected {self.expected}", remedy)
+            raise span.error(f"{text!r} is unknown: expected {self.expected}", remedy)
         return text
 
     def show(self, value: Value) -> str:
@@ -301,11 +301,11 @@ class Text:
         """The length."""
         return f"text of at most {self.longest} octets"
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the text, percent-escapes resolved."""
-        text = piece.decode_text()
+        text = span.decode_text()
         if not self.accepts(text):
-            raise piece.error(f"the text is too long: expected {self.expected}")
+            raise span.error(f"the text is too long: expected {self.expected}")
         return text
 
     def show(self, value: Value) -> str:
@@ -327,11 +327,11 @@ class FilePath:
     unit: str = ""
     bare: Value | None = None
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the path, percent-escapes resolved."""
-        path = piece.decode()
+        path = span.decode()
         if b"\0" in path:
-            raise piece.error("a path cannot contain NUL")
+            raise span.error("a path cannot contain NUL")
         return path.decode("utf-8", "surrogateescape")
 
     def show(self, value: Value) -> str:
@@ -358,12 +358,12 @@ class Account:
     unit: str = ""
     bare: Value | None = None
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the number or the name."""
-        text = piece.decode_text()
+        text = span.decode_text()
         account: Value = int(text) if re.fullmatch(r"[0-9]{1,10}", text) else text
         if not self.accepts(account):
-            raise piece.error(f"{text!r} is no user or group: expected {self.expected}")
+            raise span.error(f"{text!r} is no user or group: expected {self.expected}")
         return account
 
     def show(self, value: Value) -> str:
@@ -388,10 +388,10 @@ class Protocols:
     unit: str = ""
     bare: Value | None = None
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the names."""
         names = []
-        for part in piece.split(","):
+        for part in span.split(","):
             name = part.decode_text()
             # RFC 7301 §3.1: opaque ProtocolName<1..2^8-1>
             if not 0 < len(name.encode()) <= 255:
@@ -420,11 +420,11 @@ class Networks:
     unit: str = ""
     bare: Value | None = None
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the networks, each as ``address/length``."""
-        return tuple(self._read_one(part) for part in piece.split(","))
+        return tuple(self._read_one(part) for part in span.split(","))
 
-    def _read_one(self, part: Piece) -> str:
+    def _read_one(self, part: Span) -> str:
         text = str(part)
         try:
             network = ipaddress.ip_network(text, strict=False)
@@ -457,11 +457,11 @@ class Ratio:
     unit: str = ""
     bare: Value | None = None
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the share."""
-        text = str(piece)
+        text = str(span)
         if not re.fullmatch(r"0(\.[0-9]{1,6})?|1(\.0{1,6})?", text):
-            raise piece.error(f"{text!r} is no share: expected {self.expected}")
+            raise span.error(f"{text!r} is no share: expected {self.expected}")
         return float(text)
 
     def show(self, value: Value) -> str:
@@ -494,9 +494,9 @@ class Keepalive:
     unit: str = "s"
     bare: Value | None = _JUST_ENABLED
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the times."""
-        parts = _keepalive_parts(piece, self.expected)
+        parts = _keepalive_parts(span, self.expected)
         count = _read_count(parts[2])
         return KeepaliveTimes(_whole_seconds(parts[0]), _whole_seconds(parts[1]), count)
 
@@ -527,17 +527,17 @@ class KeepaliveMilliseconds(Keepalive):
     expected: str = "idle:count:interval in milliseconds, like 60000:3:5000"
     bare: Value | None = None
 
-    def read(self, piece: Piece) -> Value:
+    def read(self, span: Span) -> Value:
         """Return the times, in seconds as everywhere else."""
-        idle, count, interval = _keepalive_parts(piece, self.expected)
+        idle, count, interval = _keepalive_parts(span, self.expected)
         return KeepaliveTimes(_read_ms(idle), _read_ms(interval), _read_count(count))
 
 
-def _keepalive_parts(piece: Piece, expected: str) -> list[Piece]:
-    parts = piece.split(":")
+def _keepalive_parts(span: Span, expected: str) -> list[Span]:
+    parts = span.split(":")
     if len(parts) > 3:
         raise parts[3].error(f"more than three parts: expected {expected}")
-    return parts + [piece.cut(len(piece))] * (3 - len(parts))
+    return parts + [span.cut(len(span))] * (3 - len(parts))
 
 
 def _is_keepalive_time(seconds: object) -> bool:
@@ -547,29 +547,29 @@ def _is_keepalive_time(seconds: object) -> bool:
     return _is_seconds(seconds) and 1 <= seconds <= 32_767 and int(seconds) == seconds
 
 
-def _whole_seconds(piece: Piece) -> float | None:
-    return _checked_time(piece, _read_seconds(piece)) if piece else None
+def _whole_seconds(span: Span) -> float | None:
+    return _checked_time(span, _read_seconds(span)) if span else None
 
 
-def _read_ms(piece: Piece) -> float | None:
-    if not piece:
+def _read_ms(span: Span) -> float | None:
+    if not span:
         return None
-    if not re.fullmatch(r"[0-9]{1,12}", str(piece)):
-        raise piece.error(f"{str(piece)!r} is not a number of milliseconds")
-    return _checked_time(piece, float(-(-int(str(piece)) // 1000)))
+    if not re.fullmatch(r"[0-9]{1,12}", str(span)):
+        raise span.error(f"{str(span)!r} is not a number of milliseconds")
+    return _checked_time(span, float(-(-int(str(span)) // 1000)))
 
 
-def _checked_time(piece: Piece, seconds: float) -> float:
+def _checked_time(span: Span, seconds: float) -> float:
     if not _is_keepalive_time(seconds):
         reason = "the system counts keepalive times in whole seconds, from 1 to 32767"
-        raise piece.error(f"{piece} cannot be kept: {reason}")
+        raise span.error(f"{span} cannot be kept: {reason}")
     return seconds
 
 
-def _read_count(piece: Piece) -> int | None:
-    if not piece:
+def _read_count(span: Span) -> int | None:
+    if not span:
         return None
-    count = Whole(1, 127).read(piece)
+    count = Integer(1, 127).read(span)
     assert isinstance(count, int)
     return count
 
