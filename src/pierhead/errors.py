@@ -21,6 +21,7 @@ A message says what was found, what was expected, where, and how to mend it.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -82,10 +83,23 @@ class AddressError(UsageError):
             shown, position = shown[start : start + 120], self.position - start
         else:
             position = self.position
-        lines = [f"{self.reason}", f"  {shown}", f"  {' ' * position}^"]
+        lines = [f"{self.reason}", f"  {shown}", f"  {_blanks(shown, position)}^"]
         if self.remedy:
             lines.append(f"  {self.remedy}")
         return "\n".join(lines)
+
+
+def _blanks(shown: str, count: int) -> str:
+    """Return blanks as wide as so many characters of a text are on a terminal."""
+    before = shown[: max(count, 0)]
+    width = max(count, 0)
+    if not before.isascii():
+        for char in before:
+            if unicodedata.category(char) in ("Mn", "Me"):
+                width -= 1
+            elif unicodedata.east_asian_width(char) in ("W", "F"):
+                width += 1
+    return " " * width
 
 
 class TableError(AddressError):
@@ -125,7 +139,7 @@ class Fault:
         lines = [f"{where}: {self.message}"]
         if self.source:
             shown = "".join(c if c.isprintable() else " " for c in self.source)
-            lines += [f"  {shown}", f"  {' ' * (max(self.column, 1) - 1)}^"]
+            lines += [f"  {shown}", f"  {_blanks(shown, self.column - 1)}^"]
         if self.remedy:
             lines.append(f"  {self.remedy}")
         return "\n".join(lines)

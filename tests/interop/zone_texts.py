@@ -109,11 +109,90 @@ CASES = [
         why="files come from other systems, too",
     ),
     accepted("blank lines", "\n \n\t\nwww A 192.0.2.2"),
-    accepted(
-        "nul octet",
+    # Control characters: part of their field, but for what ends lines
+    *[
+        accepted(
+            f"control {ord(octet):02x} {where}",
+            text.replace("?", octet),
+            unlike=unlike,
+            why="an octet as good as any other; BIND and NSD take it for part of the field",
+        )
+        for octet, unlike in [
+            ("\x01", "K"),
+            ("\v", "KL"),
+            ("\f", "KL"),
+            ("\x1b", "K"),
+            ("\x1c", "K"),
+            ("\x1f", "K"),
+            ("\x7f", "K"),
+        ]
+        for where, text in [
+            ("before the owner", "?www A 192.0.2.2"),
+            ("in the owner", "w?w A 192.0.2.2"),
+            ("in a field", "www TXT a?b"),
+            ("in a string", 'www TXT "a?b"'),
+        ]
+    ],
+    *[
+        refused(f"control {ord(octet):02x} {where}", text.replace("?", octet), unlike=unlike)
+        for octet, unlike in [("\x01", ""), ("\v", "L"), ("\f", "L"), ("\x1b", ""), ("\x7f", "")]
+        for where, text in [
+            ("between owner and type", "www?A 192.0.2.2"),
+            ("in the type", "www A? 192.0.2.2"),
+            ("behind an address", "www A 192.0.2.2?"),
+            ("alone", "?"),
+        ]
+    ],
+    accepted("control in a comment", "www A 192.0.2.2 ; \x00\x01\v\f\x1b\x7f\r."),
+    refused(
+        "nul in a field",
         "www TXT a\x00b",
-        unlike="BK",
-        why="an octet as good as any other; only BIND stops at it",
+        unlike="NL",
+        why="a hole in the file, more likely than a name or text with NUL: write \\000",
+    ),
+    refused("nul before the owner", "\x00www A 192.0.2.2", unlike="L"),
+    refused("nul in the owner", "w\x00w A 192.0.2.2", unlike="NL", why="as in a field"),
+    refused("nul before a name", "www CNAME \x00a", unlike="L"),
+    refused("nul alone", "\x00\x00\x00\x00", unlike="L"),
+    accepted("nul in a string", 'www TXT "a\x00b"', unlike="K", why="BIND and NSD read it"),
+    accepted("nul written out", "\\000www TXT a\\000b"),
+    # A carriage return ends a line, in parentheses it is a blank
+    *[
+        accepted(
+            f"cr {where}",
+            text,
+            unlike=f"K{unlike}",
+            why="a line ends in LF, CR or both, as BIND and NSD have it",
+        )
+        for where, text, unlike in [
+            ("twice", "www A 192.0.2.2\r\r", ""),
+            ("lines alone", "www A 192.0.2.2\rb A 192.0.2.3\r", "L"),
+            ("before the owner", "\rwww A 192.0.2.2", ""),
+            ("before a blank", "www A 192.0.2.2\r  ", ""),
+            ("before a comment", "www A 192.0.2.2\r; comment", ""),
+            ("before the blank that repeats", "www A 192.0.2.2\r A 192.0.2.3", "L"),
+            ("in parentheses", "www A ( \r 192.0.2.2 )", ""),
+            ("lf in parentheses", "www A (\r\n192.0.2.2\r\n)\r", ""),
+            ("in a string", 'www TXT "a\rb"', ""),
+            ("behind a directive", "$TTL 300\r", ""),
+        ]
+    ],
+    *[
+        refused(f"cr {where}", text, unlike="L")
+        for where, text in [
+            ("for a blank", "www\rA 192.0.2.2"),
+            ("behind the type", "www A\r 192.0.2.2"),
+            ("between strings", "www TXT a\rb"),
+            ("between quoted strings", 'www TXT "a"\r"b"'),
+            ("in a directive", "$TTL\r300"),
+        ]
+    ],
+    refused("cr in the owner", "w\rw A 192.0.2.2"),
+    refused(
+        "cr escaped",
+        "www TXT a\\\r\nb TXT c",
+        unlike="NL",
+        why="a backslash at the end of a line, whatever ends it",
     ),
     accepted("utf-8 in txt", "www TXT é", unlike="K", why="octets above 127 are octets"),
     accepted("utf-8 owner", "é A 192.0.2.2", unlike="K", why="octets above 127 are octets"),

@@ -331,9 +331,12 @@ def dnspython_reads(rtype: int, rdata: bytes) -> bool:
         return False
 
 
+HEAD = "@ 300 SOA ns h 1 2 3 4 5\n@ 300 NS ns\nns 300 A 192.0.2.1\n"
+
+
 def zone_or_faults(line: str) -> list[object]:
     """Return the records that a line gives below some others, or what is said of it."""
-    text = "@ 300 SOA ns h 1 2 3 4 5\n@ 300 NS ns\nns 300 A 192.0.2.1\n" + line
+    text = HEAD + line
     try:
         found = parse_zone(text.encode(), origin="example.")
     except ConfigError as error:
@@ -344,7 +347,7 @@ def zone_or_faults(line: str) -> list[object]:
 @pytest.mark.rfc("1035", "5.1")
 @settings(deadline=None, max_examples=300)
 @given(
-    start=st.text("w \t\r\f\v\x00\x01\x1c\x1f\x7f", max_size=3),
+    start=st.text("w \t\f\v\x01\x1c\x1f\x7f", max_size=3),
     words=st.lists(
         st.sampled_from(
             ["300", "IN", "A", "TXT", "192.0.2.2", "w", "a\fb", "\f", "\v", "\x01", "\x1c", "\x85"]
@@ -355,7 +358,7 @@ def zone_or_faults(line: str) -> list[object]:
 )
 @example(start="\f", words=["w", "300", "A", "192.0.2.2"])
 @example(start="\x01", words=["300", "A", "192.0.2.2"])
-@example(start="\x1f\x00", words=["300", "300", "\x01", "\x01"])
+@example(start="\x1f\x1e", words=["300", "300", "\x01", "\x01"])
 def test_a_line_is_read_alike_with_a_comment_parentheses_and_tabs(start, words):
     rest = " ".join(words)
     line = f"{start} {rest}"
@@ -368,6 +371,48 @@ def test_a_line_is_read_alike_with_a_comment_parentheses_and_tabs(start, words):
     assert zone_or_faults(f"{start} (\n{rest} )") == plain
 
 
+@pytest.mark.rfc("1035", "5.1")
+@settings(deadline=None, max_examples=300)
+@given(
+    lines=st.lists(
+        st.sampled_from(
+            [
+                "w 300 A 192.0.2.2",
+                " 300 TXT a",
+                'v 300 TXT "\t" ; c',
+                "x 300 A (",
+                "  192.0.2.3 )",
+                "",
+                "y 300 TXT \\",
+                "z A 1",
+                "; c",
+                "w 300 TXT \x0b",
+            ]
+        ),
+        max_size=5,
+    ),
+    ends=st.lists(st.sampled_from(["\n", "\r\n", "\r", "\r\r", "\r\r\n"]), min_size=5, max_size=5),
+)
+@example(lines=["w 300 A 192.0.2.2", "; c", "v 300 A 192.0.2.3"], ends=["\r"] * 5)
+def test_lines_end_in_line_feed_carriage_return_or_both(lines, ends):
+    # A comment goes on to the next LF, as BIND and NSD have it.
+    ends = [end if ";" not in line else "\n" for line, end in zip(lines, ends, strict=False)]
+    unix = zone_or_faults("".join(f"{line}\n" for line in lines))
+    other = zone_or_faults("".join(line + end for line, end in zip(lines, ends, strict=True)))
+    assert other == unix
+
+
+@pytest.mark.parametrize(
+    "text", ["w\0w A 1", "\0", "w TXT a\\\0", "w TXT ( \0 )", " \0 A 192.0.2.1"]
+)
+def test_a_nul_octet_is_refused_where_it_stands(text: str):
+    with pytest.raises(ConfigError) as caught:
+        parse_zone(HEAD.encode() + text.encode(), origin="example.")
+    fault = caught.value.faults[0]
+    assert "a NUL octet" in fault.message
+    assert fault.column - 1 in (text.index("\0"), text.index("\0") - 1)
+
+
 @pytest.mark.parametrize("octet", ["\f", "\v", "\x01", "\x7f"])
 def test_a_control_character_is_part_of_its_field(octet: str):
     shown = f"\\{ord(octet):03d}"
@@ -376,3 +421,41 @@ def test_a_control_character_is_part_of_its_field(octet: str):
     )
     assert f'w.example.\t300\tIN\tTXT\t"a{shown}b"' in zone_or_faults(f"w 300 TXT a{octet}b")
     assert len(zone_or_faults(f"w{octet}A 192.0.2.2")) == 1
+
+
+#: Characters of all widths on a terminal, and octets that are none.
+BEFORE = [
+    *(b"w", b"\x01", b"\x1b[2J", b"\v", b"\f", b"\x7f", b"\x1c", b"\xc2\x85", b"\xe2\x80\x8b"),
+    *(b"\xff", b"\xe2\x82", "é".encode(), "e\u0301".encode(), "日本".encode(), "🌍".encode()),
+]
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    before=st.lists(st.sampled_from(BEFORE), min_size=1, max_size=6),
+    line=st.sampled_from(
+        [
+            ("% A 192.0.2", "192.0.2"),
+            ("w TXT % \\256", "\\256"),
+            ('"%" A 1', "1"),
+            ("w A ( 1.2.3.4 ) x ; %", "x ;"),
+        ]
+    ),
+)
+@example(before=[b"\x01", b"\x02"], line=("% A 192.0.2", "192.0.2"))
+@example(before=["e\u0301".encode()], line=("% A 192.0.2", "192.0.2"))
+@example(before=["日本".encode()], line=("w TXT % \\256", "\\256"))
+def test_the_caret_stands_below_what_it_blames(before: list[bytes], line: tuple[str, str]):
+    text, blamed = line
+    written = text.encode().replace(b"%", b"".join(before))
+    with pytest.raises(ConfigError) as caught:
+        parse_zone(HEAD.encode() + written, origin="example.")
+    shown, caret = str(caught.value.faults[0]).splitlines()[1:3]
+    assert caret.strip() == "^"
+    assert columns(shown[: shown.rindex(blamed)]) == caret.index("^")
+
+
+def columns(text: str) -> int:
+    """Return how wide a terminal shows a text of the characters above."""
+    wide = sum(char in "日本🌍" for char in text)
+    return len(text) + wide - text.count("\u0301")

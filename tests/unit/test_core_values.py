@@ -109,6 +109,20 @@ def test_what_cannot_be_printed_is_replaced_and_the_caret_stays() -> None:
     assert lines[2].index("^") == lines[1].index("!")
 
 
+@pytest.mark.parametrize(
+    ("before", "columns"),
+    [("é", 1), ("e\u0301", 1), ("日本", 4), ("\uff21", 2), ("\x01\x02", 2), ("\u200b", 1)],
+)
+def test_carets_stand_right_of_characters_of_any_width(before: str, columns: int) -> None:
+    address = str(AddressError(f"{before}!", len(before), "bad")).splitlines()
+    fault = str(Fault("a.zone", 1, len(before) + 1, "bad", f"{before}!")).splitlines()
+    assert address[2] == fault[2] == f"  {' ' * columns}^"
+
+
+def test_a_caret_may_stand_behind_its_line() -> None:
+    assert str(Fault("a.zone", 1, 6, "bad", "w A")).splitlines()[2] == "       ^"
+
+
 def test_a_config_error_shows_every_fault_with_its_line_and_a_caret() -> None:
     error = ConfigError(
         [Fault("a.zone", 3, 5, "bad type", "x 5 Q", "try A"), Fault("b", 0, 0, "?")]

@@ -48,6 +48,8 @@ _MAX_INCLUDES = 1000
 _MAX_PROLOGUE = 2200
 _DOLLAR = 0x24
 _BLANK_LINES = re.compile(rb"(?:[ \t\r]*+\n)++")
+#: Text whose carriage returns all stand in front of the line ends.
+_LINES = re.compile(rb"(?:[^\r]++|\r++(?=\n|\Z))*+")
 # What the word before the type turned out to be; types are their own number.
 _TTL, _CLASS = -1, -2
 _NO_READER: RdataReader = Fields.name
@@ -141,6 +143,17 @@ def _build(
     return draft.freeze()
 
 
+def _is_plain(text: bytes) -> bool:
+    """Tell whether `bytes.split` and LF give fields and lines as the tokenizer does.
+
+    Form feeds and vertical tabs belong to fields, as BIND and NSD have it; NUL is refused; and a
+    carriage return ends a line by itself.
+    """
+    if b"\f" in text or b"\v" in text or b"\0" in text:
+        return False
+    return b"\r" not in text or _LINES.fullmatch(text) is not None
+
+
 class _UnnamedError(PierheadError):
     """Nothing says which zone the file holds; ``place`` is where it should be known."""
 
@@ -205,8 +218,7 @@ class _Reader:
         base = self.faults.open_file(file_name, text)
         entries = Entries(text)
         position, size = 0, len(text)
-        # Form feeds and vertical tabs belong to fields, as BIND and NSD have it, unlike split().
-        is_plain = b"\f" not in text and b"\v" not in text
+        is_plain = _is_plain(text)
         if text.startswith(codecs.BOM_UTF8):
             self._refuse_mark(base)
             position = len(codecs.BOM_UTF8)

@@ -16,18 +16,19 @@ __all__ = ["Entries", "Entry", "EntryError", "read_entry"]
 # time is linear in the text whatever it holds.
 _TOKEN = re.compile(
     rb"""
-    [ \t\r]++ | ;[^\n]*+                           # what separates; a comment
-  | (?P<newline> \n )
+    [ \t]++ | ;[^\n]*+                             # what separates; a comment
+  | (?P<newline> \r++\n?+ | \n )                  # as BIND and NSD have it: LF, CR, or both
   | (?P<open> \( )
   | (?P<close> \) )
   | (?P<quoted> " (?: [^"\\\n]++ | \\[^\n] )*+ " )
-  | (?P<bare> (?: [^ \t\r\n;()"\\]++ | \\[^\n] )++ )
+  | (?P<bare> (?: [^ \t\r\n\0;()"\\]++ | \\[^\r\n\0] )++ )
     """,
     re.VERBOSE,
 )
 #: Where reading goes on after a parenthesis that is never closed: at the next line that starts
 #: like a record or a directive.
-_NEXT_RECORD = re.compile(rb"\n(?=[^ \t\r\n;)])")
+_NEXT_RECORD = re.compile(rb"[\r\n](?=[^ \t\r\n;)])")
+_LINE_END = re.compile(rb"\r++\n?+|\n")
 #: RFC 1035 does not nest parentheses; BIND reads files that do. More than this is a file full of
 #: unclosed ones, each of which would otherwise be kept to the end of the text.
 _MAX_NESTED = 100
@@ -85,8 +86,8 @@ class Entries:
         """Return the entry that starts here; it ends with the line, or beyond it in parentheses.
 
         Raises:
-            EntryError: an unbalanced parenthesis or quote, or a backslash before the end of a
-                line.
+            EntryError: an unbalanced parenthesis or quote, a backslash before the end of a line,
+                or a NUL octet outside quotes and comments.
         """
         text = self.text
         tokens: list[bytes] = []
@@ -101,7 +102,7 @@ class Entries:
             kind = found.lastgroup
             if kind == "newline":
                 if not opened:
-                    return Entry(tokens, offsets, position + 1)
+                    return Entry(tokens, offsets, found.end())
             elif kind == "open":
                 opened.append(position)
                 if position in self._unclosed or len(opened) > _MAX_NESTED:
@@ -149,10 +150,17 @@ def _broken(text: bytes, position: int) -> EntryError:
             position,
             resume,
         )
+    if b"\0" in text[position : position + 2]:
+        return EntryError(
+            "a NUL octet, as where a file was not written to its end",
+            "write \\000 in a name or a string that is to have it",
+            position,
+            resume,
+        )
     message = "backslash at the end of the line, expected \\DDD or \\X"
     return EntryError(message, "", position, resume)
 
 
 def _next_line(text: bytes, position: int) -> int:
-    end = text.find(b"\n", position)
-    return len(text) if end < 0 else end + 1
+    found = _LINE_END.search(text, position)
+    return found.end() if found else len(text)
