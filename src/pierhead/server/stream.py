@@ -301,17 +301,7 @@ class StreamServer:
         self._counters.accepted.value += 1
         via = self._via(accepted)
         network = self._network(accepted.peer, via.credentials)
-        stage = "admission"
-        try:
-            taken = self._may_come_in(accepted, via, network)
-            if taken and self._on_accept is not None:
-                stage = "on_accept"
-                taken = self._is_left_by(self._on_accept, accepted)
-        except Exception as error:  # a function of the program's own failed
-            self._failures.report(f"{self._name}: {stage}", error, stage, accepted.peer)
-            self._counters.dropped(f"{stage}_error")
-            taken = False
-        if not taken:
+        if not (self._may_come_in(accepted, via, network) and self._is_left_open(accepted)):
             accepted.close()
             return
         arriving = _Arriving(accepted, self._clock.monotonic())
@@ -320,16 +310,24 @@ class StreamServer:
         arriving.task = asyncio.get_running_loop().create_task(self._attach(arriving, via))
         arriving.task.add_done_callback(partial(self._attached, arriving))
 
-    def _is_left_by(self, on_accept: OnAccept, accepted: Accepted) -> bool:
-        """Tell the program of a connection; return whether it has left it open."""
-        sock = socket_of(accepted)
-        if sock is None:
+    def _is_left_open(self, accepted: Accepted) -> bool:
+        """Tell the program of a connection; return whether that has left it open."""
+        if self._on_accept is None or (sock := socket_of(accepted)) is None:
             return True
-        on_accept(sock, accepted.peer)
+        try:
+            self._on_accept(sock, accepted.peer)
+        except Exception as error:
+            self._drop_by_mistake("on_accept", error, accepted.peer)
+            return False
         if sock.fileno() >= 0:
             return True
         self._counters.dropped("on_accept")
         return False
+
+    def _drop_by_mistake(self, stage: str, error: Exception, peer: Peer) -> None:
+        """Report that a function of the program's own failed, and count what that costs."""
+        self._failures.report(f"{self._name}: {stage}", error, stage, peer)
+        self._counters.dropped(f"{stage}_error")
 
     def _via(self, accepted: Accepted) -> Via:
         credentials = credentials_of(accepted)
@@ -358,7 +356,11 @@ class StreamServer:
 
     def _admits(self, peer: Peer, via: Via) -> bool:
         for check in self._connection_admission:
-            drop = check.admit_connection(peer, via)
+            try:
+                drop = check.admit_connection(peer, via)
+            except Exception as error:
+                self._drop_by_mistake("admission", error, peer)
+                return False
             if drop is not None:
                 self._counters.dropped(drop.reason)
                 return False

@@ -150,7 +150,8 @@ async def test_who_is_not_let_in_is_not_told() -> None:
     assert len(told) == 1
 
 
-async def test_an_admission_check_of_connections_that_fails_is_counted_too() -> None:
+@pytest.mark.parametrize("address", [HERE, f"proxy+{HERE}?proxy.from=127.0.0.1"])
+async def test_an_admission_check_of_connections_that_fails_is_counted_too(address: str) -> None:
     class Faulty:
         def __call__(self, frame: bytes, peer: Any, via: Any) -> None:
             return None
@@ -159,9 +160,14 @@ async def test_an_admission_check_of_connections_that_fails_is_counted_too() -> 
             raise LookupError("a mistake")
 
     endpoint = serve(upper, WireFormat(Lines(), Text()), admission=[Faulty()])
-    async with Server(endpoint, HERE) as server:
-        assert await ask(server) == b""
+    heard: list[str] = []
+    async with Server(endpoint, address, on_error=lambda _, where: heard.append(where)) as server:
+        async with connected(server) as (reader, writer):
+            if address != HERE:
+                writer.write(b"PROXY TCP4 192.0.2.7 192.0.2.1 7000 80\r\n")
+            assert await reader.read() == b""
         assert server.metrics.total("dropped_total", reason="admission_error") == 1
+    assert heard == ["admission"]
 
 
 async def test_a_connection_in_memory_is_served_untold() -> None:
