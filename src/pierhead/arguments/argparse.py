@@ -190,6 +190,8 @@ def _fallback(default: Sequence[str], envvar: str | None) -> _Blanked:
 
 def _complete(parser: argparse.ArgumentParser, *, flags: bool, lenient: bool) -> None:
     """Add what comes with an address: the flags, and a short help beside the long one."""
+    if isinstance(getattr(parser.parse_known_args, "__self__", None), _Filling):
+        return  # another address has brought them, and they are filled into this one as well
     briefs: dict[argparse.Action, str] = {}
     if flags:
         filling = _Filling(parser, lenient=lenient)
@@ -304,7 +306,9 @@ def _split_help(parser: argparse.ArgumentParser, briefs: dict[argparse.Action, s
     """Replace the one help of a parser by a short one, ``-h``, and a long one, ``--help``."""
     group = parser.add_argument_group("Help", conflict_handler="resolve")
     group.add_argument("-h", action=_ShowHelp, briefs=briefs, help=BRIEF_HELP_TEXT)
-    group.add_argument("--help", action=_ShowHelp, help="Show all there is to say.")
+    group.add_argument(
+        "--help", action=_ShowHelp, help="Show everything, and the kinds of address."
+    )
 
 
 class _ShowHelp(argparse.Action):

@@ -101,6 +101,9 @@ class _FlagType(_ValueType):
 
 #: Since click 8.5.
 _ARGUMENTS_ARE_APART = hasattr(click.Command, "format_arguments")
+#: What a function has in its dictionary once it has been brought; `functools.wraps` copies them.
+_HAS_FLAGS = "_pierhead_has_flags"
+_HAS_BRIEF_HELP = "_pierhead_has_brief_help"
 #: Where a context keeps that ``-h`` was given, and not ``--help``.
 _BRIEF = "pierhead.brief_help"
 
@@ -256,8 +259,31 @@ def _texts(text: str, note: str) -> dict[str, str]:
 
 
 def _with_flags(function: F, flags: bool, lenient: bool) -> F:
-    """Return the function with ``-h``, and with the flags filled in where they are wanted."""
+    """Return the function with ``-h``, and with the flags filled in where they are wanted.
 
+    What another address of the same function has brought already is not brought twice.
+    """
+    flags = flags and _HAS_FLAGS not in vars(function)
+    wrapped = _filled_in(function, lenient) if flags else function
+    if _HAS_BRIEF_HELP not in vars(function):
+        click.option(
+            "-h",
+            "brief_help",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_show_brief_help,
+            help=BRIEF_HELP_TEXT,
+        )(wrapped)
+        vars(wrapped)[_HAS_BRIEF_HELP] = True
+    if flags:
+        for flag in reversed(tuple(FLAGS.values())):
+            _option(flag)(wrapped)
+        vars(wrapped)[_HAS_FLAGS] = True
+    return wrapped
+
+
+def _filled_in(function: F, lenient: bool) -> F:
     @functools.wraps(function)
     def with_flags_filled_in(*args: Any, **kwargs: Any) -> Any:
         try:
@@ -266,19 +292,7 @@ def _with_flags(function: F, flags: bool, lenient: bool) -> F:
             raise click.UsageError(str(error), click.get_current_context(silent=True)) from None
         return function(*args, **filled)
 
-    brief = click.option(
-        "-h",
-        "brief_help",
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_show_brief_help,
-        help=BRIEF_HELP_TEXT,
-    )
-    wrapped = brief(cast(F, with_flags_filled_in) if flags else function)
-    for flag in reversed(tuple(FLAGS.values()) if flags else ()):
-        _option(flag)(wrapped)
-    return wrapped
+    return cast(F, with_flags_filled_in)
 
 
 def _show_brief_help(ctx: click.Context, param: click.Parameter, value: bool) -> None:

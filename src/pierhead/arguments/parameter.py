@@ -21,6 +21,7 @@ __all__ = [
     "NAMES",
     "OPTION_TEXT",
     "TEXT",
+    "brief_text",
     "fill_flags",
     "long_text",
     "remark",
@@ -49,9 +50,18 @@ FLAGS_TEXT = "Each goes to every address that it is for and that does not say ot
 BRIEF_HELP_TEXT = "Show a line for each option; --help tells more."
 
 
+#: The kinds of address, for libraries that leave a ``\\b`` block as it is.
+_FORMS_BLOCK = "\n".join(["", "", "\b", *FORMS])
+
+
 def long_text(brief: str) -> str:
-    """Return the long help of an address, for libraries that leave a ``\\b`` block as it is."""
-    return "\n".join([brief, "", "\b", *FORMS])
+    """Return the long help of an address."""
+    return f"{brief}{_FORMS_BLOCK}"
+
+
+def brief_text(long: str) -> str:
+    """Return the short help of what has this long one."""
+    return long.partition(_FORMS_BLOCK)[0]
 
 
 def remark(

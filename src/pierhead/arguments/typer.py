@@ -31,6 +31,7 @@ from pierhead.arguments.parameter import (
     NAMES,
     OPTION_TEXT,
     TEXT,
+    brief_text,
     fill_flags,
     long_text,
 )
@@ -93,7 +94,7 @@ def listen_option(
     needed = not addresses if required is None else required
     option = typer.Option(*NAMES, autocompletion=complete, **_how(envvar, help))
     fallback = inspect.Parameter.empty if needed else [listen_type(one) for one in addresses]
-    address = _Address(name, Annotated[list[ListenSpec], option], fallback, help)
+    address = _Address(name, Annotated[list[ListenSpec], option], fallback)
     return lambda function: _with(function, address, flags, lenient)
 
 
@@ -127,12 +128,12 @@ def listen_argument(
     argument = typer.Argument(autocompletion=complete, **how)
     kind: Any = list[ListenSpec] if many else ListenSpec
     otherwise = [listen_type(default)] if many and default is not None else []
-    address = _Address(name, Annotated[kind, argument], fallback, help, otherwise)
+    address = _Address(name, Annotated[kind, argument], fallback, otherwise)
     return lambda function: _with(function, address, flags, lenient)
 
 
 class _Address(NamedTuple):
-    """The parameter that is an address: what typer is told of it, and its short help.
+    """The parameter that is an address: what typer is told of it.
 
     ``otherwise`` is what the function gets where typer finds nothing.
     """
@@ -140,7 +141,6 @@ class _Address(NamedTuple):
     name: str
     annotation: Any
     default: Any
-    brief: str
     otherwise: Sequence[ListenSpec] = ()
 
 
@@ -170,10 +170,11 @@ def _with(function: F, address: _Address, flags: bool, lenient: bool) -> F:
 
     # typer reads the parameters of the function it is given, and both of these.
     signature = inspect.signature(function, eval_str=True)
+    known = signature.parameters  # another address may have brought some of these
+    brought = [_brief_help(), *(map(_parameter, FLAGS.values()) if flags else ())]
     parameters = [
-        *_in_place(function, list(signature.parameters.values()), address),
-        _brief_help(address),
-        *(map(_parameter, FLAGS.values()) if flags else ()),
+        *_in_place(function, list(known.values()), address),
+        *(one for one in brought if one.name not in known),
     ]
     changed = signature.replace(parameters=parameters)
     with_flags_filled_in.__signature__ = changed  # type: ignore[attr-defined]
@@ -199,17 +200,17 @@ def _in_place(
     ]
 
 
-def _brief_help(address: _Address) -> inspect.Parameter:
-    briefs = {flag.parameter: flag.brief for flag in FLAGS.values()} | {address.name: address.brief}
+def _brief_help() -> inspect.Parameter:
+    flags = {flag.parameter: _plain(flag.brief) for flag in FLAGS.values()}
 
     def show(ctx: typer.Context, asked: bool) -> None:
         if not asked or ctx.resilient_parsing:
             return
-        params: Any = [one for one in ctx.command.get_params(ctx) if one.name in briefs]
+        params: Any = ctx.command.get_params(ctx)
         full = [one.help for one in params]
         try:
             for one in params:
-                one.help = _plain(briefs[one.name])
+                one.help = flags.get(one.name) or brief_text(one.help or "")
             typer.echo(ctx.get_help(), color=ctx.color)
         finally:
             for one, text in zip(params, full, strict=True):

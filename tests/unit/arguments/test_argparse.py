@@ -211,6 +211,19 @@ def test_without_flags_there_are_none(parser, capsys) -> None:
     assert "unrecognized arguments: --tcp-reuse-port" in refused(parser, capsys, "--tcp-reuse-port")
 
 
+@pytest.mark.parametrize("flags", [(True, True), (True, False), (False, True)])
+def test_two_addresses_of_a_parser_share_flags_and_helps(parser, flags, capsys) -> None:
+    add_listen_option(parser, ":80", flags=flags[0])
+    add_listen_argument(parser, dest="admin", many=False, flags=flags[1])
+    args = parser.parse_args(["@a", "--tcp-reuse-port", "--send-buffer-size", "4096"])
+    assert [str(spec) for spec in args.listen] == [":80?reuseport&sndbuf=4KiB"]
+    assert str(args.admin) == "unix:@a?sndbuf=4KiB"
+    brief, full = (helped(parser, capsys, word) for word in ("-h", "--help"))
+    assert brief.count("--tcp-reuse-port") == 2  # in the line of usage, too
+    assert FLAGS["--tcp-listen-backlog"].help not in " ".join(brief.split())
+    assert FLAGS["--tcp-listen-backlog"].help in " ".join(full.split())
+
+
 def test_a_lenient_parser_warns_of_a_flag_for_none_of_the_addresses(parser, caplog) -> None:
     add_listen_option(parser, ":80", lenient=True)
     assert ask(parser, "--unix-listen-unlink", "--tcp-reuse-port") == [":80?reuseport"]

@@ -212,6 +212,22 @@ def test_a_lenient_command_warns_of_a_flag_for_none_of_the_addresses(caplog) -> 
         assert said == "--unix-listen-unlink is ignored: it is for none of the addresses"
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("flags", [(True, True), (True, False), (False, True)])
+def test_two_addresses_of_a_function_share_flags_and_helps(flags: tuple[bool, bool]) -> None:
+    @click.command()
+    @listen_option(":80", flags=flags[0])
+    @listen_argument(name="admin", many=False, flags=flags[1])
+    def main(listen, admin) -> None:
+        click.echo(f"{listen[0]} {admin}")
+
+    result = ask(main, "@a", "--tcp-reuse-port", "--send-buffer-size", "4096")
+    assert result.output == ":80?reuseport&sndbuf=4KiB unix:@a?sndbuf=4KiB\n"
+    brief = ask(main, "-h").output
+    assert brief.count("--tcp-reuse-port") == 1
+    assert not any(form in brief for form in FORMS)
+
+
 def complete(command: click.Command, *words: str) -> list[tuple[str, str]]:
     found = ShellComplete(command, {}, "x", "_X_COMPLETE").get_completions(
         list(words[:-1]), words[-1]

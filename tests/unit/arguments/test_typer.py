@@ -170,6 +170,20 @@ def test_the_short_help_leaves_the_long_one_as_it_is() -> None:
     assert ways[0] == ways[2] != ways[1]
 
 
+@pytest.mark.parametrize("flags", [(True, True), (True, False), (False, True)])
+def test_two_addresses_of_a_function_share_flags_and_helps(flags: tuple[bool, bool]) -> None:
+    @listen_option(":80", flags=flags[0])
+    @listen_argument(name="admin", many=False, flags=flags[1])
+    def main(listen, admin) -> None:
+        typer.echo(f"{listen[0]} {admin}")
+
+    result = ask(main, "@a", "--tcp-reuse-port", "--send-buffer-size", "4096")
+    assert result.output == ":80?reuseport&sndbuf=4KiB unix:@a?sndbuf=4KiB\n"
+    brief = ask(main, "-h").output
+    assert brief.count("--tcp-reuse-port") == 1
+    assert not any(form in brief for form in FORMS)
+
+
 def test_without_flags_there_are_none() -> None:
     result = ask(show(listen_option(":80", flags=False)), "--tcp-reuse-port")
     assert (result.exit_code, "No such option" in result.output) == (2, True)
