@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.interop.peers import Peer, knot_server, nsd_server, pierhead_server
+from tests.interop.peers import Peer, bind_server, knot_server, nsd_server, pierhead_server
 from tests.processes import ROOT, require_program
 
 #: Origin to file: what all three servers serve.
@@ -33,6 +33,13 @@ def nsd(program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
 def knot(program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
     program("knotd")
     with knot_server(ZONES, tmp_path_factory.mktemp("knot")) as peer:
+        yield peer
+
+
+@pytest.fixture(scope="session")
+def bind(program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
+    program("named")
+    with bind_server(ZONES, tmp_path_factory.mktemp("bind")) as peer:
         yield peer
 
 

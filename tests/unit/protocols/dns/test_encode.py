@@ -10,7 +10,7 @@ from pierhead.errors import DecodeError, ServiceFailed, TimedOut, UsageError
 from pierhead.protocols.dns.codec import DatagramCodec, StreamCodec
 from pierhead.protocols.dns.records import AAAA, CNAME, MX, NS, SOA, SRV, TXT, A
 from pierhead.protocols.dns.wire import iana
-from pierhead.protocols.dns.wire.edns import Edns
+from pierhead.protocols.dns.wire.edns import Edns, build_opt
 from pierhead.protocols.dns.wire.message import Reply
 from pierhead.protocols.dns.wire.name import from_text
 from pierhead.protocols.dns.wire.query import BadQuery, build_query, parse_query
@@ -225,12 +225,14 @@ def test_a_refusal_echoes_what_could_be_read():
     assert parsed.question[0].to_text() == "www.example. IN A"
 
 
-def test_an_unknown_opcode_is_answered_with_a_header_alone():
-    frame = bytearray(build_query(7, WWW, iana.A, edns=Edns()))
+@pytest.mark.parametrize(("edns", "rest"), [(None, bytes(8)), (Edns(), bytes(7) + b"\1")])
+def test_an_unknown_opcode_is_answered_with_a_header_and_edns_where_it_was_asked(edns, rest):
+    frame = bytearray(build_query(7, WWW, iana.A, edns=edns))
     frame[2] |= 15 << 3
     with pytest.raises(BadQuery) as caught:
         DATAGRAM.decode(bytes(frame))
-    assert DATAGRAM.reject(caught.value, bytes(frame)) == b"\x00\x07\xf8\x04" + bytes(8)
+    opt = b"" if edns is None else build_opt(edns)
+    assert DATAGRAM.reject(caught.value, bytes(frame)) == b"\x00\x07\xf8\x04" + rest + opt
 
 
 @pytest.mark.parametrize("error", [ServiceFailed("x"), TimedOut("x"), UsageError("x")])

@@ -39,12 +39,11 @@ class EdnsOptions(Layer):
     is_constant = True
 
     def before(self, query: Query, context: Context) -> Verdict:
-        """Refuse a client subnet that is none (RFC 7871 §7.1.2)."""
-        data = query.option(iana.OPTION_CLIENT_SUBNET)
-        if data is None:
-            return context
+        """Refuse a client subnet that is none, the first or another (RFC 7871 §7.1.2)."""
         try:
-            parse_client_subnet(data)
+            for code, data in query.options:
+                if code == iana.OPTION_CLIENT_SUBNET:
+                    parse_client_subnet(data)
         except DecodeError as error:
             trace = context.get(Trace)
             if trace is not None:

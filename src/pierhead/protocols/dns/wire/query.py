@@ -60,12 +60,12 @@ def parse_query(frame: bytes) -> Query:
         raise BadQuery(f"message of {len(frame)} octets, expected 12 or more")
     ident, flags, questions, answers, authorities, additionals = HEADER.unpack_from(frame)
     if flags & (QR | OPCODE_MASK):
-        raise _no_query(flags)
+        raise _no_query(flags, frame)
     # RFC 9619 §4: QDCOUNT is 1 in a query; anything else is FORMERR, but for RFC 7873 §5.4.
     if questions != 1:
         if questions == 0 and additionals:
             return _parse_without_question(frame)
-        raise BadQuery(f"{questions} questions, expected 1", 4)
+        raise _refusal(frame, f"{questions} questions, expected 1", 4, iana.FORMERR)
     position = 12
     try:
         while length := frame[position]:
@@ -184,21 +184,10 @@ def _parse_with_records(frame: bytes, question: bytes, qtype: int, qclass: int) 
 
 def _skip_record(frame: bytes, start: int, question: bytes) -> tuple[int, int, int]:
     """Return the end of the owner, the type and the end of the record at ``start``."""
-    position = start
+    position = _skip_name(frame, start, question)
     try:
-        while length := frame[position]:
-            if length >= 0xC0:
-                # RFC 1035 §4.1.4: "a prior occurance of the same name".
-                if (length & 0x3F) << 8 | frame[position + 1] >= start:
-                    raise BadQuery("pointer does not point backwards", position, question=question)
-                position += 1
-                break
-            if length > 63:
-                raise BadQuery(f"label type {length >> 6:02b}", position, question=question)
-            position += length + 1
-        position += 1
         rtype, _, _, rdlength = _RECORD.unpack_from(frame, position)
-    except (IndexError, StructError):
+    except StructError:
         raise BadQuery("message ends inside a record", start, question=question) from None
     end = position + 10 + rdlength
     if end > len(frame):
@@ -206,11 +195,67 @@ def _skip_record(frame: bytes, start: int, question: bytes) -> tuple[int, int, i
     return position, rtype, end
 
 
-def _no_query(flags: int) -> BadQuery:
+def _skip_name(frame: bytes, start: int, question: bytes) -> int:
+    """Return the end of the name at ``start``."""
+    position = start
+    try:
+        while length := frame[position]:
+            if length >= 0xC0:
+                # RFC 1035 §4.1.4: "a prior occurance of the same name".
+                if (length & 0x3F) << 8 | frame[position + 1] >= start:
+                    raise BadQuery("pointer does not point backwards", position, question=question)
+                return position + 2
+            if length > 63:
+                raise BadQuery(f"label type {length >> 6:02b}", position, question=question)
+            position += length + 1
+    except IndexError:
+        raise BadQuery("message ends inside a record", start, question=question) from None
+    return position + 1
+
+
+def _no_query(flags: int, frame: bytes) -> BadQuery:
     if flags & QR:
         return BadQuery("QR is set, expected a query", 2)
     opcode = (flags & OPCODE_MASK) >> 11
-    return BadQuery(f"opcode {iana.opcode_text(opcode)}, expected QUERY", 2, iana.NOTIMP)
+    reason = f"opcode {iana.opcode_text(opcode)}, expected QUERY"
+    return _refusal(frame, reason, 2, iana.NOTIMP)
+
+
+def _refusal(frame: bytes, reason: str, offset: int, rcode: int) -> BadQuery:
+    """Return the refusal of a message of another kind, with EDNS if its sender speaks it.
+
+    RFC 6891 §6.1.1: a request with an OPT record gets a response with one, and more than one is
+    FORMERR; §6.1.3: an unknown version gets BADVERS. Where the sections cannot be read, the
+    message is taken to have no OPT record.
+    """
+    try:
+        opts = _find_opts(frame)
+    except BadQuery:
+        opts = []
+    if not opts:
+        return BadQuery(reason, offset, rcode)
+    if len(opts) > 1:
+        reason, rcode = "more than one OPT", iana.FORMERR
+    elif opts[0] & _VERSION and rcode == iana.NOTIMP:
+        reason, rcode = f"EDNS version {opts[0] >> 16 & 255}, expected 0", iana.BADVERS
+    return BadQuery(reason, offset, rcode, do=bool(opts[0] & _DO))
+
+
+def _find_opts(frame: bytes) -> list[int]:
+    """Return the TTL field, which has version and DO, of each OPT record that is in its place."""
+    _, _, questions, answers, authorities, additionals = HEADER.unpack_from(frame)
+    if not additionals:
+        return []
+    position, found = 12, []
+    for _ in range(questions):
+        position = _skip_name(frame, position, b"") + 4
+    first_additional = answers + authorities
+    for index in range(first_additional + additionals):
+        owner_end, rtype, end = _skip_record(frame, position, b"")
+        if rtype == iana.OPT and index >= first_additional and owner_end == position + 1:
+            found.append(_RECORD.unpack_from(frame, owner_end)[2])
+        position = end
+    return found
 
 
 def _bad_question_name(length: int, position: int) -> BadQuery:
