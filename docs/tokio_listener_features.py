@@ -251,7 +251,7 @@ FEATURES = {
             "in-memory connections",
             "mem:app memgram:app",
             "also datagrams, delay and loss",
-            f"{_UNIT}/listener/memory/test_stream.py::test_bytes_go_both_ways",
+            f"{_UNIT}/net/memory/test_transport.py::test_bytes_go_both_ways",
         ),
         Feature(
             "errors when binding",
@@ -450,14 +450,14 @@ FEATURES = {
             "UDP",
             "udp::5300",
             "",
-            f"{_UNIT}/listener/test_batch.py"
+            f"{_UNIT}/net/datagram/test_batch.py"
             "::test_a_batch_holds_the_datagrams_in_order_and_their_sender",
         ),
         Feature(
             "Unix datagrams",
             "unixgram:/run/log.sock",
             "",
-            f"{_UNIT}/listener/test_batch.py::test_unix_names_of_any_length_find_their_way_back",
+            f"{_UNIT}/net/datagram/test_batch.py::test_unix_names_of_any_length_find_their_way_back",
         ),
         Feature(
             "seqpacket",
@@ -513,14 +513,14 @@ FEATURES = {
             "congestion marks of datagrams",
             "udp::53?ecn",
             "a service sees them: `context.via.ecn`",
-            f"{_UNIT}/listener/test_control_datagram.py"
+            f"{_UNIT}/listener/test_ancillary_datagram.py"
             "::test_every_mark_is_seen_and_replies_find_back",
         ),
         Feature(
             "datagrams that the system has joined",
             "udp::53?gro",
             "taken apart again",
-            f"{_UNIT}/listener/test_control_datagram.py"
+            f"{_UNIT}/listener/test_ancillary_datagram.py"
             "::test_coalesced_datagrams_arrive_as_they_were_sent",
         ),
         Feature(

@@ -149,7 +149,7 @@ OTHER_MEANING: dict[tuple[str, str], str] = {
     ("cli.query_text", "type"): "likewise",
     ("cli.query_words", "keepalive"): "an option of EDNS",
     ("cli.query_words", "retry"): "a word of the command line",
-    ("listener.control_io", "ecn"): "an attribute",
+    ("net.datagram.ancillary_io", "ecn"): "an attribute",
     ("listener.tls_context", "client-ca"): "a step of opening, which an error names",
     ("listener.tls_context", "key"): "likewise",
     ("listener.unix", "group"): "a kind of account",

@@ -26,10 +26,10 @@ from pierhead.address import (
 from pierhead.client.memory_end import MemoryDatagramClient
 from pierhead.client.socket_end import SocketDatagramClient
 from pierhead.errors import UsageError
-from pierhead.listener.inet import resolve_host
-from pierhead.listener.memory.stream import connect_memory
-from pierhead.listener.place import Place
-from pierhead.listener.unix import abstract_name
+from pierhead.net.memory.network import connect_memory
+from pierhead.net.place import Place
+from pierhead.net.resolve import resolve_host
+from pierhead.net.unix import abstract_name
 
 __all__ = ["DatagramClient", "dial_datagram", "dial_stream"]
 

@@ -7,7 +7,7 @@ import errno
 
 from pierhead.address import ListenSpec, MemoryAddress
 from pierhead.errors import UsageError
-from pierhead.listener.memory import MemoryDatagramListener, Network
+from pierhead.net.memory import MemoryDatagramEnd, Network
 
 __all__ = ["MemoryDatagramClient"]
 
@@ -28,7 +28,7 @@ class MemoryDatagramClient:
         network = Network.current()
         address = source or MemoryAddress("memgram", network.unused_name())
         self._peer = target.name
-        self._end = MemoryDatagramListener(ListenSpec((), address), address.name, network)
+        self._end = MemoryDatagramEnd(ListenSpec((), address), address.name, network)
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
 

@@ -7,8 +7,8 @@ import errno
 import socket
 
 from pierhead.errors import UsageError
-from pierhead.listener.batch import PENDING_ERRORS
-from pierhead.listener.place import Place
+from pierhead.net.datagram.batch import PENDING_ERRORS
+from pierhead.net.place import Place
 
 __all__ = ["SocketDatagramClient", "Unreachable"]
 

@@ -28,10 +28,11 @@ from pierhead.errors import ListenError, Overloaded
 from pierhead.listener.claim import claim_descriptor, release_descriptor
 from pierhead.listener.datagram import SocketDatagramListener
 from pierhead.listener.fault import adoption_refused
-from pierhead.listener.inet import ask_packet_info, inet_text
 from pierhead.listener.inherited import InheritedSocket, look_at
 from pierhead.listener.socket_option import apply_options, for_accepted
 from pierhead.listener.stream import SocketStreamListener, StreamSettings
+from pierhead.net.datagram.ancillary import enable_packet_info
+from pierhead.net.resolve import inet_text
 
 __all__ = [
     "Adopted",
@@ -201,7 +202,7 @@ def _listener(
         return SocketStreamListener(
             spec, local, sock, settings, transport=found.transport, on_close=on_close
         )
-    packet_info = _is_wildcard(sock) and ask_packet_info(sock)
+    packet_info = _is_wildcard(sock) and enable_packet_info(sock)
     try:
         return SocketDatagramListener(
             spec,

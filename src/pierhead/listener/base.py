@@ -18,12 +18,13 @@ import asyncio
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeGuard, cast, runtime_checkable
+from typing import Protocol, TypeGuard, cast, runtime_checkable
 
 from pierhead.address import ListenSpec
 from pierhead.codec.proxy_header import ProxyHeader
 from pierhead.context import Credentials, Peer, TlsFacts, Transport, Via
 from pierhead.errors import UsageError
+from pierhead.net.datagram.base import Datagram, ReplyTo
 
 __all__ = [
     "Accepted",
@@ -46,13 +47,6 @@ __all__ = [
     "names_peer",
     "socket_of",
 ]
-
-#: Where a reply goes and which local address it leaves from; opaque to everyone but the
-#: listener that made it. Equal and hashable by sender, so that it can be a key.
-ReplyTo: TypeAlias = Any
-
-#: One datagram and where its reply goes.
-Datagram: TypeAlias = tuple[bytes, ReplyTo]
 
 
 class Listener(Protocol):

@@ -11,8 +11,8 @@ from pierhead.address import ListenSpec
 from pierhead.buffer import BufferSource
 from pierhead.context import Peer, Transport
 from pierhead.listener.base import Datagram, ReplyTo
-from pierhead.listener.batch import BatchIO, has_batch_io
-from pierhead.listener.single import SingleIO
+from pierhead.net.datagram.batch import BatchIO, has_batch_io
+from pierhead.net.datagram.recvmsg import RecvmsgIO
 
 __all__ = ["DatagramIO", "SocketDatagramListener"]
 
@@ -84,7 +84,7 @@ class SocketDatagramListener:
         self.send_batch: Callable[[Sequence[Datagram]], list[tuple[int, int]]] = self._io.send
 
     def _make_io(self, use_batches: bool, packet_info: bool, buffers: BufferSource) -> DatagramIO:
-        io = BatchIO if use_batches else SingleIO
+        io = BatchIO if use_batches else RecvmsgIO
         return io(self._sock, packet_info, buffers)
 
     @property

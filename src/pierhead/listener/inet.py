@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import ipaddress
 import socket
@@ -12,18 +11,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from pierhead.address import InetAddress, ListenSpec
-from pierhead.address.host import is_ipv4, is_ipv6, show_host
+from pierhead.address.host import is_ipv4, is_ipv6
 from pierhead.address.views import BindOptions, SocketOptions
 from pierhead.buffer import BufferSource
 from pierhead.errors import ListenError
-from pierhead.listener.control import IP_PKTINFO
-from pierhead.listener.control_datagram import ControlDatagramListener
+from pierhead.listener.ancillary_datagram import AncillaryDatagramListener
 from pierhead.listener.datagram import SocketDatagramListener
 from pierhead.listener.fault import inet_refused
 from pierhead.listener.socket_option import apply_options
 from pierhead.listener.stream import SocketStreamListener, StreamSettings
+from pierhead.net.datagram.ancillary import enable_packet_info
+from pierhead.net.resolve import inet_text, resolve_host
 
-__all__ = ["InetSocket", "ask_packet_info", "inet_text", "plan_inet", "resolve_host"]
+__all__ = ["InetSocket", "plan_inet"]
 
 #: What TCP sockets are set to unless their address says otherwise. On Windows SO_REUSEADDR would
 #: let others take the port over.
@@ -125,12 +125,12 @@ class InetSocket:
         if options.multicast == "join":
             _join(sock, self.bind_to, self._interface())
         wanted = is_wildcard if options.pktinfo is None else options.pktinfo
-        packet_info = wanted and ask_packet_info(sock)
+        packet_info = wanted and enable_packet_info(sock)
         if options.pktinfo and not packet_info:
             reason = f"the option pktinfo does not exist for IPv4 on {sys.platform}"
             raise ListenError(str(spec), "option pktinfo", reason, "leave it out")
         says_more = socket_options.ecn or socket_options.gro
-        kind = ControlDatagramListener if says_more else SocketDatagramListener
+        kind = AncillaryDatagramListener if says_more else SocketDatagramListener
         return kind(spec, local, sock, buffers, packet_info=packet_info, batched=batched)
 
     def _interface(self) -> int:
@@ -201,43 +201,6 @@ def _has_ipv6() -> bool:
             probe.bind(("::", 0))
     except OSError:
         return False
-    return True
-
-
-async def resolve_host(
-    host: str, port: int, kind: socket.SocketKind
-) -> list[tuple[int, tuple[Any, ...]]]:
-    """Return ``(family, socket address)`` for each address of a host, each once.
-
-    Raises:
-        OSError: the name does not resolve.
-    """
-    literal = is_ipv4(host) or is_ipv6(host)
-    flags = socket.AI_NUMERICHOST if literal else 0
-    if literal:  # no thread needed for what is only read
-        found = socket.getaddrinfo(host, port, type=kind, flags=flags)
-    else:
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=kind)
-    return list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
-
-
-def inet_text(scheme: str, address: tuple[Any, ...]) -> str:
-    """Return a socket address in the grammar; a link-local one with its interface."""
-    host, port = str(address[0]), address[1]
-    if len(address) == 4 and address[3] and "%" not in host:
-        host = f"{host}%{socket.if_indextoname(address[3])}"
-    return f"{scheme}:{show_host(host)}:{port}"
-
-
-def ask_packet_info(sock: socket.socket) -> bool:
-    """Have each datagram say which address it reached; false where that is not needed."""
-    if sock.family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        return True
-    if IP_PKTINFO is None:  # this system has no such option; it chooses the source itself
-        return False
-    sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
     return True
 
 

@@ -24,13 +24,13 @@ from pierhead.context import Credentials, Peer, Transport
 from pierhead.errors import ListenError
 from pierhead.listener.adopted import adopt, refuse_ineffective_options, socket_text
 from pierhead.listener.base import Accepted, Listener
-from pierhead.listener.channel import PipeChannel
 from pierhead.listener.claim import claim_descriptor, release_descriptor
-from pierhead.listener.inet import inet_text
 from pierhead.listener.inherited import InheritedSocket, kind_of_file, look_at
 from pierhead.listener.one import OneConnection
 from pierhead.listener.socket_option import apply_options
 from pierhead.listener.stream import AcceptedChannel, AcceptedSocket, peer_of
+from pierhead.net.resolve import inet_text
+from pierhead.net.transport.channel import PipeChannel
 
 if sys.platform != "win32":
     import fcntl

@@ -28,17 +28,18 @@ from pierhead.buffer import BufferPool, BufferSource
 from pierhead.errors import ListenError, Overloaded, UsageError
 from pierhead.listener.adopted import open_descriptors
 from pierhead.listener.base import Listener
+from pierhead.listener.bind.memory import MemoryStreamListener
 from pierhead.listener.datagram import SocketDatagramListener
 from pierhead.listener.inet import InetSocket, plan_inet
 from pierhead.listener.inetd import open_inetd
 from pierhead.listener.launchd import open_launchd
 from pierhead.listener.listener_set import ListenerSet, abandon
-from pierhead.listener.memory import MemoryDatagramListener, MemoryStreamListener, Network
 from pierhead.listener.stream import SocketStreamListener
 from pierhead.listener.systemd import open_passed
 from pierhead.listener.unix import open_unix
 from pierhead.listener.vsock import open_vsock
 from pierhead.listener.wrap import wrap_all
+from pierhead.net.memory import MemoryDatagramEnd, Network
 
 __all__ = ["Group", "open_all", "open_listeners"]
 
@@ -183,9 +184,7 @@ def _open_memory(spec: ListenSpec, address: MemoryAddress) -> Listener:
         return MemoryStreamListener(spec, address.name, Network.current())
     options = MemoryOptions.of(spec.options)
     seed = options.seed or 0
-    return MemoryDatagramListener(
-        spec, address.name, Network.current(), loss=options.loss, seed=seed
-    )
+    return MemoryDatagramEnd(spec, address.name, Network.current(), loss=options.loss, seed=seed)
 
 
 def _open_inet(one: InetSocket, buffers: BufferSource, batched: bool | None) -> Listener:

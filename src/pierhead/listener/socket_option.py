@@ -18,7 +18,7 @@ from typing import Any
 from pierhead.address import ListenSpec
 from pierhead.address.views import SocketOptions, for_each
 from pierhead.errors import ListenError
-from pierhead.listener.control import ask_ecn, ask_gro
+from pierhead.net.datagram.ancillary import enable_ecn, enable_gro
 
 __all__ = ["apply_options", "for_accepted"]
 
@@ -175,8 +175,8 @@ _SETTERS: Mapping[str, Apply] = for_each(
     mark=lambda sock, mark: sock.setsockopt(socket.SOL_SOCKET, _SO_MARK, mark),
     dscp=_dscp,
     mtu_discover=_mtu_discover,
-    ecn=ask_ecn,
-    gro=ask_gro,
+    ecn=enable_ecn,
+    gro=enable_gro,
     rcvbuf=_buffer(socket.SO_RCVBUF),
     sndbuf=_buffer(socket.SO_SNDBUF),
     nodelay=_switch(_TCP, "TCP_NODELAY"),

@@ -12,10 +12,10 @@ from typing import Any, Self
 from pierhead.address import ListenSpec
 from pierhead.context import Credentials, Peer, Transport
 from pierhead.listener.base import OutOfDescriptors
-from pierhead.listener.channel import Channel, PacketChannel, StreamChannel
-from pierhead.listener.channel_transport import ChannelTransport
-from pierhead.listener.credentials import peer_credentials
 from pierhead.listener.reserve import ReserveDescriptor
+from pierhead.net.credentials import peer_credentials
+from pierhead.net.transport.channel import Channel, PacketChannel, StreamChannel
+from pierhead.net.transport.channel_transport import ChannelTransport
 
 __all__ = ["AcceptedChannel", "AcceptedSocket", "SocketStreamListener", "StreamSettings", "peer_of"]
 

@@ -22,7 +22,7 @@ from pierhead.buffer import BufferSource
 from pierhead.errors import ListenError
 from pierhead.listener.adopted import Adopted, adopt_all
 from pierhead.listener.claim import claimed_descriptors
-from pierhead.listener.process import pidfd_id
+from pierhead.net.pidfd import pidfd_id
 
 __all__ = [
     "PassedSocket",

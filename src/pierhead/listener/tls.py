@@ -22,9 +22,9 @@ from pierhead.listener.base import (
     socket_of,
 )
 from pierhead.listener.tls_context import TlsContexts, load_contexts
-from pierhead.listener.tls_engine import TlsEngine
-from pierhead.listener.tls_stream import Scratch, TlsTransport
 from pierhead.listener.wrapped_name import wrapped_name
+from pierhead.net.transport.tls_engine import TlsEngine
+from pierhead.net.transport.tls_transport import Scratch, TlsTransport
 from pierhead.reload import Reloaded
 
 __all__ = ["TlsAccepted", "TlsListener"]

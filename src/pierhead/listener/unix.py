@@ -20,15 +20,13 @@ from pierhead.listener.fault import unix_refused
 from pierhead.listener.socket_option import apply_options, for_accepted
 from pierhead.listener.stream import SocketStreamListener, StreamSettings
 from pierhead.listener.unix_path import ClaimedPath
+from pierhead.net.unix import SUN_PATH_BYTES, abstract_name
 
 if sys.platform != "win32":
     import grp
     import pwd
 
-__all__ = ["SUN_PATH_BYTES", "abstract_name", "open_unix"]
-
-#: Size of sun_path, the NUL at its end included.
-SUN_PATH_BYTES = 104 if sys.platform == "darwin" or "bsd" in sys.platform else 108
+__all__ = ["open_unix"]
 
 _TYPES = {
     "unix": socket.SOCK_STREAM,
@@ -143,12 +141,6 @@ def _group_number(spec: ListenSpec, account: int | str | None) -> int:
 def _unknown(spec: ListenSpec, what: str, account: str) -> ListenError:
     reason = f"no {what} is called {account} here"
     return ListenError(str(spec), f"option {what}", reason, "name another, or its number")
-
-
-def abstract_name(address: AbstractAddress) -> bytes:
-    """Return the name as the system takes it."""
-    name = b"\0" + address.name
-    return name.ljust(SUN_PATH_BYTES, b"\0") if address.padded else name
 
 
 def _check_length(spec: ListenSpec, path: bytes) -> None:

@@ -22,7 +22,7 @@ import sys
 from pierhead.errors import ListenError
 from pierhead.files import kind_of
 from pierhead.listener.fault import unix_refused
-from pierhead.listener.place import Place
+from pierhead.net.place import Place
 
 if sys.platform != "win32":
     import fcntl

@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pierhead.listener.memory import Link, Network
+    from pierhead.net.memory import Link, Network
     from pierhead.testing.clock import HeldClock, HeldLoop
     from pierhead.testing.direct import call
     from pierhead.testing.transports import check_transport
@@ -24,8 +24,8 @@ __all__ = ["HeldClock", "HeldLoop", "Link", "Network", "call", "check_transport"
 _HOMES = {
     "HeldClock": "pierhead.testing.clock",
     "HeldLoop": "pierhead.testing.clock",
-    "Link": "pierhead.listener.memory",
-    "Network": "pierhead.listener.memory",
+    "Link": "pierhead.net.memory",
+    "Network": "pierhead.net.memory",
     "call": "pierhead.testing.direct",
     "check_transport": "pierhead.testing.transports",
 }

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from pierhead.clock import Clock
     from pierhead.failure_log import OnError
     from pierhead.listener.base import Listener
-    from pierhead.listener.memory import Network
     from pierhead.metrics import Metrics
+    from pierhead.net.memory import Network
     from pierhead.server.endpoint import Application, Endpoint
     from pierhead.server.options import ServerLimits
     from pierhead.server.server import Server
@@ -100,7 +100,7 @@ def clock(_held_runner: asyncio.Runner) -> HeldClock:
 @pytest.fixture
 def network(_held_runner: asyncio.Runner) -> Network:
     """The memory network of this test: ``network.between("a", "b").lose(0.3, seed=7)``."""
-    from pierhead.listener.memory import Network
+    from pierhead.net.memory import Network
 
     return Network.of(_held_runner.get_loop())
 

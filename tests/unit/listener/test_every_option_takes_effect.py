@@ -25,6 +25,7 @@ from pierhead.address.registry import OPTIONS, AppliedBy, Effect
 from pierhead.errors import ListenError
 from pierhead.listener import inet, socket_option, vsock
 from pierhead.listener.open import open_all
+from pierhead.net.datagram import ancillary
 from pierhead.protocols import lines
 from pierhead.server.server import Server
 
@@ -44,28 +45,34 @@ PROVEN: set[tuple[str, str]] = set()
 
 #: What tests elsewhere have proven.
 ELSEWHERE = {
-    ("pktinfo", "udp"): "test_open.py::test_packet_info_is_asked_for_on_wildcards",
-    ("ecn", "udp"): "test_control_datagram.py::test_every_mark_is_seen_and_replies_find_back",
-    ("gro", "udp"): "test_control_datagram.py::test_the_kernel_does_coalesce_here",
-    ("force", "fd"): "test_adopted.py::test_standard_input_is_not_taken_by_accident",
-    ("pid", "sd"): "test_systemd.py::test_pid_ignore_takes_sockets_meant_for_a_parent",
-    ("optional", "sd"): "test_systemd.py::test_optional_takes_nothing_where_there_is_nothing",
-    ("mode", "inetd"): "test_inetd.py::test_waiting_serves_a_socket_that_has_no_peer_yet",
-    ("loss", "memgram"): "memory/test_link.py::test_a_listener_may_lose_by_its_address",
-    ("cert", "tls+"): "test_tls.py::test_the_certificate_is_chosen_by_the_name_that_is_asked_for",
-    ("key", "tls+"): "test_tls_context.py::"
+    ("pktinfo", "udp"): "listener/test_open.py::test_packet_info_is_asked_for_on_wildcards",
+    ("ecn", "udp"): "listener/test_ancillary_datagram.py::"
+    "test_every_mark_is_seen_and_replies_find_back",
+    ("gro", "udp"): "listener/test_ancillary_datagram.py::test_the_kernel_does_coalesce_here",
+    ("force", "fd"): "listener/test_adopted.py::test_standard_input_is_not_taken_by_accident",
+    ("pid", "sd"): "listener/test_systemd.py::test_pid_ignore_takes_sockets_meant_for_a_parent",
+    ("optional", "sd"): "listener/test_systemd.py::"
+    "test_optional_takes_nothing_where_there_is_nothing",
+    ("mode", "inetd"): "listener/test_inetd.py::test_waiting_serves_a_socket_that_has_no_peer_yet",
+    ("loss", "memgram"): "net/memory/test_link.py::test_a_listener_may_lose_by_its_address",
+    ("cert", "tls+"): "listener/test_tls.py::"
+    "test_the_certificate_is_chosen_by_the_name_that_is_asked_for",
+    ("key", "tls+"): "listener/test_tls_context.py::"
     "test_a_certificate_and_its_key_may_stand_in_one_file_or_in_two",
-    ("alpn", "tls+"): "test_tls.py::test_a_protocol_is_agreed_on_by_alpn_or_refused_by_alert",
-    ("client-ca", "tls+"): "test_tls.py::"
+    ("alpn", "tls+"): "listener/test_tls.py::"
+    "test_a_protocol_is_agreed_on_by_alpn_or_refused_by_alert",
+    ("client-ca", "tls+"): "listener/test_tls.py::"
     "test_clients_show_a_certificate_of_the_authority_or_are_refused",
-    ("min", "tls+"): "test_tls.py::test_older_versions_are_refused_as_the_address_says",
-    ("strict-permissions", "tls+"): "test_tls_context.py::"
+    ("min", "tls+"): "listener/test_tls.py::test_older_versions_are_refused_as_the_address_says",
+    ("strict-permissions", "tls+"): "listener/test_tls_context.py::"
     "test_a_key_that_others_may_read_is_a_warning_or_an_error",
-    ("handshake-timeout", "tls+"): "test_tls.py::"
+    ("handshake-timeout", "tls+"): "listener/test_tls.py::"
     "test_an_address_may_have_a_shorter_deadline_of_its_own",
-    ("proxy.from", "proxy+"): "test_proxy.py::test_a_stranger_is_refused_before_anything_is_read",
-    ("proxy.version", "proxy+"): "test_proxy.py::test_the_version_that_is_not_asked_for_is_refused",
-    ("proxy.timeout", "proxy+"): "test_proxy.py::"
+    ("proxy.from", "proxy+"): "listener/test_proxy.py::"
+    "test_a_stranger_is_refused_before_anything_is_read",
+    ("proxy.version", "proxy+"): "listener/test_proxy.py::"
+    "test_the_version_that_is_not_asked_for_is_refused",
+    ("proxy.timeout", "proxy+"): "listener/test_proxy.py::"
     "test_a_header_that_does_not_come_in_time_ends_the_connection",
 }
 
@@ -389,7 +396,7 @@ async def test_the_code_point_is_sent_to_ipv4_clients_of_both_families_too(place
 
 
 async def test_packet_info_that_does_not_exist_is_no_secret(places, monkeypatch):
-    monkeypatch.setattr(inet, "IP_PKTINFO", None)
+    monkeypatch.setattr(ancillary, "IP_PKTINFO", None)
     with pytest.raises(ListenError, match="the option pktinfo does not exist for IPv4"):
         await places.open("udp", "pktinfo")
     await places.open("udp", "pktinfo=off")
@@ -647,7 +654,7 @@ def test_every_option_has_its_proof(key, place):
     there = ELSEWHERE.get((key, place))
     assert there, f"{key} claims to work on {place}: prove it in this module"
     path, _, name = there.partition("::")
-    assert name in functions_in(Path(__file__).parent / path)
+    assert name in functions_in(Path(__file__).parents[1] / path)
 
 
 def test_no_proof_is_of_something_that_is_gone():

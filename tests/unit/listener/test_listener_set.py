@@ -9,8 +9,9 @@ from inheriting import bound, is_open
 
 from pierhead.address import ListenSpec
 from pierhead.errors import ListenError
-from pierhead.listener.memory import MemoryStreamListener, Network
+from pierhead.listener.bind.memory import MemoryStreamListener
 from pierhead.listener.open import open_all
+from pierhead.net.memory import Network
 
 
 def specs(*addresses):

@@ -15,8 +15,8 @@ import pytest
 
 from pierhead.client.dial import dial_datagram, dial_stream
 from pierhead.errors import ListenError
-from pierhead.listener.place import Place
 from pierhead.listener.unix_path import ClaimedPath
+from pierhead.net.place import Place
 
 ROOT = os.geteuid() == 0
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="descriptors of sockets' files")

@@ -12,8 +12,8 @@ import pytest
 import trustme
 
 from pierhead.listener import base
-from pierhead.listener.channel import PipeChannel
 from pierhead.listener.stream import AcceptedChannel, peer_of
+from pierhead.net.transport.channel import PipeChannel
 from pierhead.protocols import lines
 from pierhead.server.server import Server
 

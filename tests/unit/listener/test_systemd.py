@@ -13,8 +13,9 @@ from inheriting import bound, is_open
 from pierhead.address import ListenSpec
 from pierhead.context import Transport
 from pierhead.errors import ListenError
-from pierhead.listener import process, systemd
+from pierhead.listener import systemd
 from pierhead.listener.open import open_all
+from pierhead.net import pidfd
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no systemd")
 
@@ -46,7 +47,7 @@ async def test_the_variables_are_unset_and_the_sockets_closed_on_exec(opened, pa
 
 
 def own_id():
-    number = process.pidfd_id(os.getpid())
+    number = pidfd.pidfd_id(os.getpid())
     return None if number is None else str(number)
 
 
@@ -135,7 +136,7 @@ async def test_pidfdid_is_left_unchecked_where_it_cannot_be_known(opened, passed
 def test_the_number_of_a_process_is_unknown_where_pidfds_share_one():
     shared = os.eventfd(0)  # stands for a pidfd before Linux 6.9
     try:
-        assert process.identity_of_pidfd(shared) is None
+        assert pidfd.identity_of_pidfd(shared) is None
     finally:
         os.close(shared)
 

@@ -18,7 +18,7 @@ from pierhead.address import ListenSpec
 from pierhead.client.dial import dial_stream
 from pierhead.errors import HandshakeError, ListenError
 from pierhead.listener.tls_context import load_contexts
-from pierhead.listener.tls_stream import Scratch, TlsTransport
+from pierhead.net.transport.tls_transport import Scratch, TlsTransport
 from pierhead.protocols import lines
 from pierhead.server.server import Server
 

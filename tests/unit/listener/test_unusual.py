@@ -13,9 +13,10 @@ import pytest
 from pierhead.address import ListenSpec
 from pierhead.context import Transport
 from pierhead.errors import ListenError
-from pierhead.listener import credentials, vsock
+from pierhead.listener import vsock
 from pierhead.listener.base import OutOfDescriptors
 from pierhead.listener.reserve import ReserveDescriptor
+from pierhead.net import credentials
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's sockets")
 
@@ -176,7 +177,7 @@ def test_the_system_vouches_for_the_other_end():
 
 
 def test_the_process_is_the_same_by_its_pidfd():
-    from pierhead.listener.process import pidfd_id
+    from pierhead.net.pidfd import pidfd_id
 
     near, far = socket.socketpair()
     with near, far:

@@ -17,7 +17,7 @@ from pierhead.admission import allow
 from pierhead.client.dial import dial_datagram
 from pierhead.errors import DecodeError, Overloaded, RequestLost
 from pierhead.failure_log import FailureLog, Where
-from pierhead.listener.memory.stream import connect_memory
+from pierhead.net.memory import connect_memory
 from pierhead.protocols import lines
 from pierhead.protocols.lines.wire import Text
 

@@ -17,7 +17,7 @@ from pierhead import Application, Context, ListenSpec, Server
 from pierhead.context import Peer, Transport
 from pierhead.errors import ListenError, UsageError
 from pierhead.listener.base import ListenerEnded, OutOfDescriptors
-from pierhead.listener.memory.stream import connect_memory
+from pierhead.net.memory import connect_memory
 from pierhead.protocols import lines
 from pierhead.server.listener_options import ListenerOptions
 from pierhead.server.options import ServerOptions
@@ -456,7 +456,8 @@ async def test_an_object_that_yields_connections_is_served() -> None:
 
 
 async def test_a_memory_listener_comes_through_the_same_door() -> None:
-    from pierhead.listener.memory import MemoryStreamListener, Network
+    from pierhead.listener.bind.memory import MemoryStreamListener
+    from pierhead.net.memory import Network
 
     mine = MemoryStreamListener(ListenSpec.parse("mem:own"), "own", Network.current())
     async with Server(lines.serve(upper), mine):

@@ -15,8 +15,8 @@ from pierhead import Server, raw
 from pierhead.client.dial import dial_datagram
 from pierhead.codec.proxy_header import ProxyHeader, encode_v2
 from pierhead.context import Peer
-from pierhead.listener.memory import Network
 from pierhead.metrics import Metrics
+from pierhead.net.memory import Network
 from pierhead.protocols import lines
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.loops import OwnAddresses, Reflections

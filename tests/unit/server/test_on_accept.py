@@ -15,7 +15,7 @@ from pierhead import Lines, Server, WireFormat, run, serve
 from pierhead.admission import allow
 from pierhead.errors import UsageError
 from pierhead.failure_log import Where
-from pierhead.listener.memory.stream import connect_memory
+from pierhead.net.memory import connect_memory
 from pierhead.protocols import lines
 from pierhead.protocols.lines.wire import Text
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from pierhead import Context
-from pierhead.listener.memory.stream import connect_memory
+from pierhead.net.memory import connect_memory
 from pierhead.protocols import lines
 
 

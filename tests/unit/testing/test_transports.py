@@ -20,12 +20,12 @@ from pierhead.address import ListenSpec
 from pierhead.client.dial import dial_stream
 from pierhead.errors import UsageError
 from pierhead.listener.base import StreamListener, arrive
-from pierhead.listener.channel import PipeChannel, StreamChannel
-from pierhead.listener.channel_transport import ChannelTransport
-from pierhead.listener.memory import Link, MemoryTransport
 from pierhead.listener.open import open_listeners
-from pierhead.listener.tls_engine import TlsEngine
-from pierhead.listener.tls_stream import Scratch, TlsTransport
+from pierhead.net.memory import Link, MemoryTransport
+from pierhead.net.transport.channel import PipeChannel, StreamChannel
+from pierhead.net.transport.channel_transport import ChannelTransport
+from pierhead.net.transport.tls_engine import TlsEngine
+from pierhead.net.transport.tls_transport import Scratch, TlsTransport
 from pierhead.server.server import Server
 from pierhead.testing.laws import LawBroken
 from pierhead.testing.transports import check_transport

@@ -9,7 +9,8 @@ from pierhead.address import ListenSpec
 from pierhead.client.dial import dial_datagram
 from pierhead.codec import LengthPrefixed
 from pierhead.errors import DecodeError, ListenError, PeerError, TimedOut, UsageError
-from pierhead.listener.memory import MemoryDatagramListener, MemoryStreamListener, Network
+from pierhead.listener.bind.memory import MemoryStreamListener
+from pierhead.net.memory import MemoryDatagramEnd, Network
 from pierhead.protocols import dns
 from pierhead.protocols.dns.codec import DatagramCodec, StreamCodec
 from pierhead.protocols.dns.response import parse_head, parse_response
@@ -36,7 +37,7 @@ class Peer:
     def __init__(self, react):
         self.asked = []
         self._react = react
-        self._end = MemoryDatagramListener(ListenSpec.parse("memgram:b"), "b", Network.current())
+        self._end = MemoryDatagramEnd(ListenSpec.parse("memgram:b"), "b", Network.current())
         self._end.start(self._readable)
 
     def _readable(self):

@@ -20,13 +20,13 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from pierhead.errors import HandshakeError
-from pierhead.listener.tls_engine import TlsEngine
 from pierhead.net.transport.feed import feed, report
 from pierhead.net.transport.flow import tell
+from pierhead.net.transport.tls_engine import TlsEngine
 
 __all__ = ["Scratch", "TlsTransport"]
 
-_log = logging.getLogger("pierhead.listener")
+_log = logging.getLogger("pierhead.net")
 
 
 class Scratch:

@@ -8,13 +8,13 @@ import pytest
 
 from pierhead.buffer import BufferPool
 from pierhead.errors import Overloaded
-from pierhead.listener.batch import MAX_BATCH, STRIDE, BatchIO, has_batch_io
-from pierhead.listener.control import IP_PKTINFO
-from pierhead.listener.single import SingleIO
+from pierhead.net.datagram.ancillary import IP_PKTINFO
+from pierhead.net.datagram.batch import MAX_BATCH, STRIDE, BatchIO, has_batch_io
+from pierhead.net.datagram.recvmsg import RecvmsgIO
 
 KINDS = [
     pytest.param(BatchIO, marks=pytest.mark.skipif(not has_batch_io(), reason="no recvmmsg here")),
-    SingleIO,
+    RecvmsgIO,
 ]
 
 

@@ -1,4 +1,4 @@
-"""Connections in a memory network: who takes them, and how they are made."""
+"""Taking the connections of a memory network."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections import deque
 
 from pierhead.address import ListenSpec
 from pierhead.context import Peer, Transport
-from pierhead.listener.memory.network import Network, register
-from pierhead.listener.memory.transport import MemoryTransport
+from pierhead.net.memory.network import Network, register
+from pierhead.net.memory.transport import MemoryTransport
 
-__all__ = ["MemoryAccepted", "MemoryStreamListener", "connect_memory"]
+__all__ = ["MemoryAccepted", "MemoryStreamListener"]
 
 #: Connections that wait to be accepted; more are refused.
 _BACKLOG = 128
@@ -107,26 +107,3 @@ class MemoryStreamListener:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-def connect_memory(
-    name: str, protocol: asyncio.BaseProtocol, source: str | None
-) -> MemoryTransport:
-    """Connect to a stream listener of this event loop's network.
-
-    Raises:
-        ConnectionRefusedError: nobody listens under this name.
-        OSError: EHOSTUNREACH, the link is cut.
-    """
-    network = Network.current()
-    local = source or network.unused_name()
-    listener = network.streams.get(name)
-    if listener is None:
-        raise ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens on mem:{name}")
-    link = network.link(local, name)
-    if link.is_cut:
-        raise OSError(errno.EHOSTUNREACH, f"the link from {local} to {name} is cut")
-    near, far = MemoryTransport.pair(link, local, name)
-    listener.offer(far, local)
-    near.open(protocol)
-    return near

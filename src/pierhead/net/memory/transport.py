@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
-from pierhead.listener.memory.link import Link
+from pierhead.net.memory.link import Link
 from pierhead.net.transport.feed import feed, report
 from pierhead.net.transport.flow import FlowControl
 

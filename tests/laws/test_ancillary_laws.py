@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pierhead.context import Ecn
-from pierhead.listener.control import (
-    control_bytes,
-    control_messages,
-    read_control,
+from pierhead.net.datagram.ancillary import (
+    pack_control_message,
+    read_ancillary,
     split_coalesced,
+    unpack_control_messages,
 )
 
 numbers = st.integers(0, 2**32 - 1)
@@ -42,12 +42,12 @@ def test_what_was_coalesced_is_found_again(parts, segment_bytes, last):
 
 @given(said=st.lists(messages, max_size=6))
 def test_messages_are_read_as_they_were_laid_out(said):
-    assert list(control_messages(b"".join(map(control_bytes, said)))) == said
+    assert list(unpack_control_messages(b"".join(map(pack_control_message, said)))) == said
 
 
 @given(control=st.binary(max_size=120))
 def test_whatever_stands_there_reading_it_ends(control):
-    for _level, _kind, data in control_messages(control):
+    for _level, _kind, data in unpack_control_messages(control):
         assert len(data) <= len(control)
 
 
@@ -55,6 +55,6 @@ def test_whatever_stands_there_reading_it_ends(control):
 @given(octet=st.integers(0, 255))
 def test_the_mark_is_the_lower_two_bits_of_the_octet(octet):
     expected = (Ecn.NOT_ECT, Ecn.ECT_1, Ecn.ECT_0, Ecn.CE)[octet % 4]
-    assert read_control([(0, socket.IP_TOS, bytes([octet]))]).ecn is expected
+    assert read_ancillary([(0, socket.IP_TOS, bytes([octet]))]).ecn is expected
     whole = octet.to_bytes(4, "little" if socket.htons(1) != 1 else "big")
-    assert read_control([(41, socket.IPV6_TCLASS, whole)]).ecn is expected
+    assert read_ancillary([(41, socket.IPV6_TCLASS, whole)]).ecn is expected

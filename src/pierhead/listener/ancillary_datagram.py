@@ -9,13 +9,18 @@ from types import MappingProxyType
 
 from pierhead.buffer import BufferSource
 from pierhead.context import Ecn, Via
-from pierhead.listener.control_io import ControlBatchIO, ControlIO, ControlSingleIO, Marked
 from pierhead.listener.datagram import SocketDatagramListener
+from pierhead.net.datagram.ancillary_io import (
+    AncillaryBatchIO,
+    AncillaryIO,
+    AncillaryRecvmsgIO,
+    ReplyToWithEcn,
+)
 
-__all__ = ["ControlDatagramListener"]
+__all__ = ["AncillaryDatagramListener"]
 
 
-class ControlDatagramListener(SocketDatagramListener):
+class AncillaryDatagramListener(SocketDatagramListener):
     """A `SocketDatagramListener` that is `Claiming`: each datagram has its congestion mark.
 
     What the kernel has coalesced reaches the server as the datagrams that were sent. Those above
@@ -27,17 +32,17 @@ class ControlDatagramListener(SocketDatagramListener):
     """
 
     refused: Mapping[str, int] = MappingProxyType({})
-    _io: ControlIO
+    _io: AncillaryIO
     _on_readable: Callable[[], None]  # from `start` on
 
-    def _make_io(self, use_batches: bool, packet_info: bool, buffers: BufferSource) -> ControlIO:
+    def _make_io(self, use_batches: bool, packet_info: bool, buffers: BufferSource) -> AncillaryIO:
         self._again: asyncio.Handle | None = None
         self._unmarked: Via | None = None
         self._marked: dict[Ecn, Via] = {}
-        io = ControlBatchIO if use_batches else ControlSingleIO
-        return ControlIO(io(self._sock, packet_info, buffers))
+        io = AncillaryBatchIO if use_batches else AncillaryRecvmsgIO
+        return AncillaryIO(io(self._sock, packet_info, buffers))
 
-    def via(self, reply_to: Marked, via: Via) -> Via:
+    def via(self, reply_to: ReplyToWithEcn, via: Via) -> Via:
         """Return the way that a datagram came, with its congestion mark if that was asked for."""
         if reply_to.ecn is None:
             return via
@@ -61,13 +66,13 @@ class ControlDatagramListener(SocketDatagramListener):
 
     def _readable(self) -> None:
         if self._again is None:  # else it comes in this turn of the loop, and once is enough
-            self._turn()
+            self._call_on_readable()
 
-    def _turn(self) -> None:
+    def _call_on_readable(self) -> None:
         self._again = None
         self._on_readable()
         self._ask_again()
 
     def _ask_again(self) -> None:
         if self._loop is not None and self._io.has_more:
-            self._again = self._loop.call_soon(self._turn)
+            self._again = self._loop.call_soon(self._call_on_readable)

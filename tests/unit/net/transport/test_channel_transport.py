@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from pierhead.listener.channel import PacketChannel, PipeChannel, StreamChannel
-from pierhead.listener.channel_transport import ChannelTransport
+from pierhead.net.transport.channel import PacketChannel, PipeChannel, StreamChannel
+from pierhead.net.transport.channel_transport import ChannelTransport
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs Unix sockets")
 

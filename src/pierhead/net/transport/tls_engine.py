@@ -14,20 +14,32 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from pierhead.codec.client_hello import ClientHello, read_client_hello
 from pierhead.context import TlsFacts
 from pierhead.errors import HandshakeError
-from pierhead.listener.tls_context import TlsContexts
 
-__all__ = ["TlsEngine"]
+__all__ = ["ServerContexts", "TlsEngine"]
 
 #: Fatal alert no_application_protocol (RFC 7301 §3.2), before any key is agreed on.
 _NO_APPLICATION_PROTOCOL = bytes.fromhex("15 0303 0002 02 78")
 #: The plaintext of one record (RFC 8446 §5.1).
 _RECORD = 16_384
+
+
+class ServerContexts(Protocol):
+    """What is presented to whom."""
+
+    @property
+    def protocols(self) -> Sequence[str]:
+        """What is agreed on by ALPN, best first; empty for whatever the client likes."""
+        ...
+
+    def for_name(self, name: str | None) -> ssl.SSLContext:
+        """Return the context for a client that asks for this name."""
+        ...
 
 
 class TlsEngine:
@@ -37,7 +49,7 @@ class TlsEngine:
         has_ended: whether the peer has said that it sends no more (close_notify).
     """
 
-    def __init__(self, contexts: TlsContexts) -> None:
+    def __init__(self, contexts: ServerContexts) -> None:
         self.has_ended = False
         self._contexts = contexts
         self._incoming = ssl.MemoryBIO()

@@ -9,7 +9,7 @@ import sys
 from array import array
 
 from pierhead.context import Credentials
-from pierhead.listener.process import identity_of_pidfd
+from pierhead.net.pidfd import identity_of_pidfd
 
 __all__ = ["peer_credentials"]
 

@@ -29,7 +29,7 @@ from typing import Any
 
 from pierhead.buffer import BufferSource
 from pierhead.context import Peer
-from pierhead.listener.base import Datagram
+from pierhead.net.datagram.base import Datagram
 
 __all__ = ["MAX_BATCH", "PENDING_ERRORS", "BatchIO", "Layout", "has_batch_io"]
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 
 from pierhead.address import ListenSpec
 from pierhead.context import Peer, Transport
-from pierhead.listener.base import Datagram, ReplyTo
-from pierhead.listener.memory.link import Faults
-from pierhead.listener.memory.network import Network, register
+from pierhead.net.datagram.base import Datagram, ReplyTo
+from pierhead.net.memory.link import Impairments
+from pierhead.net.memory.network import Network, register
 
-__all__ = ["MemoryDatagramListener"]
+__all__ = ["MemoryDatagramEnd"]
 
 #: Datagrams that wait to be received; more are dropped, like in a socket.
 _QUEUE = 1024
@@ -22,7 +22,7 @@ _QUEUE = 1024
 _LARGEST_BYTES = 65_507
 
 
-class MemoryDatagramListener:
+class MemoryDatagramEnd:
     """The end called ``memgram:name``, of a server or a client; a `DatagramListener`.
 
     Args:
@@ -46,8 +46,8 @@ class MemoryDatagramListener:
         self.name = name
         self.dropped = 0  # datagrams that found the queue full
         self._network = network
-        self._faults = Faults(f"to {name}")
-        self._faults.lose(loss, seed)
+        self._impairments = Impairments(f"to {name}")
+        self._impairments.lose(loss, seed)
         self._queue: deque[Datagram] = deque()
         self._on_readable: Callable[[], None] | None = None
         self._told: asyncio.Handle | None = None
@@ -107,7 +107,7 @@ class MemoryDatagramListener:
 
     def arrive(self, payload: bytes, sender: str) -> None:
         """Take a datagram that has made its way."""
-        if not self._faults.copies():
+        if not self._impairments.copies():
             return
         if len(self._queue) >= _QUEUE:
             self.dropped += 1

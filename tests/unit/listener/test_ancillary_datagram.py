@@ -14,10 +14,10 @@ from pierhead import Context, Server
 from pierhead.address import ListenSpec
 from pierhead.context import Ecn, Transport, Via
 from pierhead.errors import ListenError
-from pierhead.listener import control
 from pierhead.listener.base import Claiming
-from pierhead.listener.batch import has_batch_io
 from pierhead.listener.open import open_listeners
+from pierhead.net.datagram import ancillary
+from pierhead.net.datagram.batch import has_batch_io
 from pierhead.protocols import lines
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's numbers")
@@ -134,7 +134,7 @@ async def test_a_reply_carries_no_mark_of_its_request(opened, sender, batched):
     client.send(b"q")
     listener.send_batch(listener.receive_batch(16))
     _, said, _, _ = client.recvmsg(50, 100)
-    assert control.read_control(said).ecn is Ecn.NOT_ECT
+    assert ancillary.read_ancillary(said).ecn is Ecn.NOT_ECT
 
 
 @pytest.mark.parametrize("options", ["gro", "ecn=off", "ecn=off&gro", "pktinfo"])
@@ -227,9 +227,9 @@ async def test_the_kernel_does_coalesce_here(opened, sender, monkeypatch):
 
     def split(data, segment_bytes):
         seen.append((len(data), segment_bytes))
-        return control.split_coalesced(data, segment_bytes)
+        return ancillary.split_coalesced(data, segment_bytes)
 
-    monkeypatch.setattr("pierhead.listener.control_io.split_coalesced", split)
+    monkeypatch.setattr("pierhead.net.datagram.ancillary_io.split_coalesced", split)
     send_coalesced(sender(socket.AF_INET, "127.0.0.1", listener), bytes(2500), 1000)
     assert len(listener.receive_batch(32)) == 3
     assert seen == [(2500, 1000)]
@@ -327,7 +327,7 @@ async def test_a_platform_without_the_option_is_named(opened, monkeypatch):
 
 
 async def test_a_kernel_that_refuses_is_quoted(opened, monkeypatch):
-    monkeypatch.setattr(control, "_UDP_GRO", 9999)
+    monkeypatch.setattr(ancillary, "_UDP_GRO", 9999)
     with pytest.raises(ListenError, match="option gro: Protocol not available"):
         await opened("udp:127.0.0.1:0?gro")
 
@@ -335,6 +335,6 @@ async def test_a_kernel_that_refuses_is_quoted(opened, monkeypatch):
 def test_the_address_of_a_group_is_no_source_address():
     group, interface = bytes([0xFF, 2]) + bytes(13) + b"\1", b"\7\0\0\0"
     level = socket.IPPROTO_IPV6
-    assert control.reply_info((level, 50, group + interface)) == (level, 50, bytes(20))
+    assert ancillary.reply_info((level, 50, group + interface)) == (level, 50, bytes(20))
     own = b"\xfd" + group[1:]
-    assert control.reply_info((level, 50, own + interface)) == (level, 50, own + bytes(4))
+    assert ancillary.reply_info((level, 50, own + interface)) == (level, 50, own + bytes(4))

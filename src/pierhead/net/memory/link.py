@@ -16,7 +16,7 @@ from weakref import WeakSet
 
 from pierhead.errors import UsageError
 
-__all__ = ["Direction", "Faults", "Link", "Severable"]
+__all__ = ["Direction", "Impairments", "Link", "Severable"]
 
 #: A datagram that is held back for the next one to overtake waits this long for one.
 _OVERTAKEN_WITHIN_S = 0.05
@@ -32,7 +32,7 @@ class Severable(Protocol):
         ...
 
 
-class Faults:
+class Impairments:
     """What may go wrong in one direction; nothing does until asked for.
 
     Args:
@@ -89,7 +89,7 @@ class _Chance:
         if not 0.0 <= probability <= 1.0:
             raise UsageError(f"a probability lies between 0 and 1; got {probability}")
         self._probability = probability
-        # Most links have no faults, and a generator costs more than a datagram.
+        # Most links have no impairments, and a generator costs more than a datagram.
         self._random = random.Random(f"{purpose} {seed}") if probability else None
 
     def happens(self) -> bool:
@@ -97,10 +97,10 @@ class _Chance:
 
 
 class Direction:
-    """One direction of a link: applies faults, then delivers."""
+    """One direction of a link: applies impairments, then delivers."""
 
     def __init__(self, sender: str, receiver: str) -> None:
-        self.faults = Faults(f"{sender} > {receiver}")
+        self.impairments = Impairments(f"{sender} > {receiver}")
         self.is_cut = False
         self.lost = 0
         self._overtaken: list[Deliver] = []
@@ -112,28 +112,28 @@ class Direction:
 
     def carry_datagram(self, deliver: Deliver) -> None:
         """Deliver once, twice or not at all, now or later."""
-        copies = 0 if self.is_cut else self.faults.copies()
+        copies = 0 if self.is_cut else self.impairments.copies()
         if not copies:
             self.lost += 1
             return
-        if self.faults.is_overtaken():
+        if self.impairments.is_overtaken():
             self._overtaken.append(deliver)
             asyncio.get_running_loop().call_later(_OVERTAKEN_WITHIN_S, self._catch_up)
             return
         for _ in range(copies):
-            self._after_delay(self.faults.delay_s(), deliver)
+            self._after_delay(self.impairments.delay_s(), deliver)
         self._catch_up()
 
     def carry_chunk(self, deliver: Deliver) -> None:
         """Deliver one piece of a stream: delayed perhaps, but all of them and in order."""
         loop = asyncio.get_running_loop()
-        self._latest = max(self._latest, loop.time() + self.faults.delay_s())
+        self._latest = max(self._latest, loop.time() + self.impairments.delay_s())
         self._deliver_at(self._latest, loop, deliver)
 
     def _catch_up(self) -> None:
         overtaken, self._overtaken = self._overtaken, []
         for deliver in overtaken:
-            self._after_delay(self.faults.delay_s(), deliver)
+            self._after_delay(self.impairments.delay_s(), deliver)
 
     def _after_delay(self, seconds: float, deliver: Deliver) -> None:
         loop = asyncio.get_running_loop()
@@ -173,7 +173,7 @@ class Link:
     def lose(self, probability: float, *, seed: int = 0, sender: str | None = None) -> Link:
         """Lose datagrams with this probability."""
         for direction in self._chosen(sender):
-            direction.faults.lose(probability, seed)
+            direction.impairments.lose(probability, seed)
         return self
 
     def delay(
@@ -184,7 +184,7 @@ class Link:
         Jitter may reorder datagrams, as it does outside.
         """
         for direction in self._chosen(sender):
-            direction.faults.delay(seconds, jitter, seed)
+            direction.impairments.delay(seconds, jitter, seed)
         return self
 
     def reorder(self, probability: float, *, seed: int = 0, sender: str | None = None) -> Link:
@@ -193,13 +193,13 @@ class Link:
         When none passes within 50 ms it goes on alone.
         """
         for direction in self._chosen(sender):
-            direction.faults.reorder(probability, seed)
+            direction.impairments.reorder(probability, seed)
         return self
 
     def duplicate(self, probability: float, *, seed: int = 0, sender: str | None = None) -> Link:
         """Deliver a datagram twice with this probability."""
         for direction in self._chosen(sender):
-            direction.faults.duplicate(probability, seed)
+            direction.impairments.duplicate(probability, seed)
         return self
 
     def cut(self) -> Link:
@@ -211,7 +211,7 @@ class Link:
         return self
 
     def heal(self) -> Link:
-        """Undo `cut`; other faults stay, and what was lost or reset stays so."""
+        """Undo `cut`; other impairments stay, and what was lost or reset stays so."""
         for direction in self._directions.values():
             direction.is_cut = False
         return self

@@ -8,11 +8,11 @@ from typing import Any
 
 from pierhead.buffer import BufferSource
 from pierhead.context import Peer
-from pierhead.listener.base import Datagram
-from pierhead.listener.batch import PENDING_ERRORS
-from pierhead.listener.control import Message, is_packet_info, reply_info
+from pierhead.net.datagram.ancillary import Message, is_packet_info, reply_info
+from pierhead.net.datagram.base import Datagram
+from pierhead.net.datagram.batch import PENDING_ERRORS
 
-__all__ = ["CONTROL_BYTES", "Control", "SingleIO", "source_of"]
+__all__ = ["CONTROL_BYTES", "Control", "RecvmsgIO", "source_of"]
 
 _SLOT_BYTES = 65_536
 
@@ -30,7 +30,7 @@ def source_of(control: Sequence[Message]) -> Control:
     return tuple(reply_info(message) for message in control if is_packet_info(message))
 
 
-class SingleIO:
+class RecvmsgIO:
     """Input and output of one datagram socket by `recvmsg` and `sendmsg`.
 
     The arguments are those of `BatchIO`.

@@ -1,8 +1,8 @@
 """Datagrams with what the kernel says beside them, for addresses that ask (``ecn``, ``gro``).
 
-    BatchIO ──▶ ControlBatchIO ──┐
-                                 ├─▶ ControlIO: coalesced datagrams apart, each with its mark
-    SingleIO ─▶ ControlSingleIO ─┘
+    BatchIO ───▶ AncillaryBatchIO ────┐
+                                      ├─▶ AncillaryIO: coalesced datagrams apart, with their marks
+    RecvmsgIO ─▶ AncillaryRecvmsgIO ──┘
 
 Other datagram sockets know nothing of this, and pay nothing for it.
 """
@@ -16,26 +16,26 @@ from typing import Any, Protocol
 
 from pierhead.buffer import BufferSource
 from pierhead.context import Ecn, Peer
-from pierhead.listener.base import Datagram, ReplyTo
-from pierhead.listener.batch import MAX_BATCH, BatchIO, Layout
-from pierhead.listener.control import (
+from pierhead.net.datagram.ancillary import (
+    Ancillary,
     Message,
-    Said,
-    control_bytes,
-    control_messages,
-    read_control,
+    pack_control_message,
+    read_ancillary,
     reply_info,
     split_coalesced,
+    unpack_control_messages,
 )
-from pierhead.listener.single import CONTROL_BYTES, Control, SingleIO, source_of
+from pierhead.net.datagram.base import Datagram, ReplyTo
+from pierhead.net.datagram.batch import MAX_BATCH, BatchIO, Layout
+from pierhead.net.datagram.recvmsg import CONTROL_BYTES, Control, RecvmsgIO, source_of
 
-__all__ = ["ControlBatchIO", "ControlIO", "ControlSingleIO", "Marked"]
+__all__ = ["AncillaryBatchIO", "AncillaryIO", "AncillaryRecvmsgIO", "ReplyToWithEcn"]
 
 #: Room for two more messages, each a header and an int: the mark, and the length of segments.
 _MORE_CONTROL_BYTES = 2 * 24
 
 
-class Marked:
+class ReplyToWithEcn:
     """Where a reply goes, with the congestion mark of its request; equal by sender."""
 
     __slots__ = ("ecn", "reply_to")
@@ -45,18 +45,18 @@ class Marked:
         self.ecn = ecn
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Marked) and self.reply_to == other.reply_to
+        return isinstance(other, ReplyToWithEcn) and self.reply_to == other.reply_to
 
     def __hash__(self) -> int:
         return hash(self.reply_to)
 
 
 class _Receiving(Protocol):
-    """A way of receiving that tells what was said beside each datagram."""
+    """A way of receiving that tells the ancillary data of each datagram."""
 
     truncated: int
 
-    def receive_said(self, limit: int) -> list[tuple[bytes, Any, Said]]: ...
+    def receive_ancillary(self, limit: int) -> list[tuple[bytes, Any, Ancillary]]: ...
 
     def send(self, datagrams: Sequence[Datagram]) -> list[tuple[int, int]]: ...
 
@@ -65,44 +65,44 @@ class _Receiving(Protocol):
     def close(self) -> None: ...
 
 
-class ControlBatchIO(BatchIO):
+class AncillaryBatchIO(BatchIO):
     """`BatchIO` with room for more control messages; the way back has packet info alone."""
 
     def _received(self, layout: Layout) -> Layout:
         name = (layout.name + 7) & ~7  # control messages are aligned
         return Layout(name, layout.control + _MORE_CONTROL_BYTES)
 
-    def receive_said(self, limit: int) -> list[tuple[bytes, bytes, Said]]:
-        """Take up to this many waiting datagrams, and what was said beside each."""
+    def receive_ancillary(self, limit: int) -> list[tuple[bytes, bytes, Ancillary]]:
+        """Take up to this many waiting datagrams, each with its ancillary data."""
         count = self._receive(min(limit, MAX_BATCH))
         batch = []
         for i in range(count):
             if self._in_flags[i] & socket.MSG_TRUNC:
                 self.truncated += 1
                 continue
-            slot, said = self._said(i)
+            slot, ancillary = self._ancillary(i)
             start = self._starts[i]
             data = self._data[start : start + self._in_lengths[i]].tobytes()
-            batch.append((data, self._way_back(slot, said), said))
+            batch.append((data, self._way_back(slot, ancillary), ancillary))
         self._in.headers[:] = self._in.pristine
         return batch
 
-    def _said(self, index: int) -> tuple[bytes, Said]:
+    def _ancillary(self, index: int) -> tuple[bytes, Ancillary]:
         layout = self._in.layout
         slot = bytes(self._in.senders[index * layout.size : (index + 1) * layout.size])
         control = slot[layout.name : layout.name + self._in.control_lengths[index]]
-        return slot, read_control(control_messages(control))
+        return slot, read_ancillary(unpack_control_messages(control))
 
-    def _way_back(self, slot: bytes, said: Said) -> bytes:
+    def _way_back(self, slot: bytes, ancillary: Ancillary) -> bytes:
         name = slot[: self._layout.name]
         if not self._layout.control:
             return name
-        assert said.packet_info is not None, "whoever opened the socket has asked for it"
-        return name + control_bytes(reply_info(said.packet_info))
+        assert ancillary.packet_info is not None, "whoever opened the socket has asked for it"
+        return name + pack_control_message(reply_info(ancillary.packet_info))
 
 
-class ControlSingleIO(SingleIO):
-    """`SingleIO` with room for more control messages."""
+class AncillaryRecvmsgIO(RecvmsgIO):
+    """`RecvmsgIO` with room for more control messages."""
 
     def __init__(self, sock: socket.socket, packet_info: bool, buffers: BufferSource) -> None:
         super().__init__(sock, packet_info, buffers)
@@ -110,17 +110,17 @@ class ControlSingleIO(SingleIO):
 
     @staticmethod
     def _control(control: Sequence[Message]) -> Control:
-        return tuple(control)  # all of them: `receive_said` reads them first
+        return tuple(control)  # all of them: `receive_ancillary` reads them first
 
-    def receive_said(self, limit: int) -> list[tuple[bytes, Any, Said]]:
-        """Take up to this many waiting datagrams, and what was said beside each."""
+    def receive_ancillary(self, limit: int) -> list[tuple[bytes, Any, Ancillary]]:
+        """Take up to this many waiting datagrams, each with its ancillary data."""
         return [
-            (data, (address, source_of(control)), read_control(control))
+            (data, (address, source_of(control)), read_ancillary(control))
             for data, (address, control) in self.receive(limit)
         ]
 
 
-class ControlIO:
+class AncillaryIO:
     """Takes coalesced datagrams apart, and puts its mark on each way back.
 
     No call returns more datagrams than its limit: what is left of those that the kernel handed
@@ -130,7 +130,7 @@ class ControlIO:
         receiving: what to receive with; closed by `close`.
     """
 
-    def __init__(self, receiving: ControlBatchIO | ControlSingleIO) -> None:
+    def __init__(self, receiving: AncillaryBatchIO | AncillaryRecvmsgIO) -> None:
         self._receiving: _Receiving = receiving
         self._left: deque[Datagram] = deque()
 
@@ -148,16 +148,18 @@ class ControlIO:
         """Take up to this many waiting datagrams; [] when none waits."""
         left = self._left
         if not left:
-            for data, way_back, said in self._receiving.receive_said(limit):
-                marked = Marked(way_back, said.ecn)
-                left.extend([(one, marked) for one in split_coalesced(data, said.segment_bytes)])
+            for data, way_back, ancillary in self._receiving.receive_ancillary(limit):
+                marked = ReplyToWithEcn(way_back, ancillary.ecn)
+                left.extend(
+                    [(one, marked) for one in split_coalesced(data, ancillary.segment_bytes)]
+                )
         return [left.popleft() for _ in range(min(limit, len(left)))]
 
     def send(self, datagrams: Sequence[Datagram]) -> list[tuple[int, int]]:
         """Send all of them; return ``(index, errno)`` for each that the kernel refused."""
         return self._receiving.send([(data, marked.reply_to) for data, marked in datagrams])
 
-    def peer(self, reply_to: Marked) -> Peer:
+    def peer(self, reply_to: ReplyToWithEcn) -> Peer:
         """Return the sender of a datagram."""
         return self._receiving.peer(reply_to.reply_to)
 

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import Any, Protocol, cast, runtime_checkable
 
-from pierhead.listener.channel import Channel, MessageCutOff
+from pierhead.net.transport.channel import Channel, MessageCutOff
 from pierhead.net.transport.feed import buffer_of, report
 from pierhead.net.transport.flow import FlowControl
 

@@ -6,8 +6,8 @@ import pytest
 
 from pierhead.address import ListenSpec
 from pierhead.errors import ListenError, UsageError
-from pierhead.listener.memory.link import Direction
 from pierhead.listener.open import open_listeners
+from pierhead.net.memory.link import Direction
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def send(sender, receiver, count):
     assert sender.send_batch(datagrams) == []
 
 
-async def test_without_faults_everything_arrives_in_order_and_at_once(ends):
+async def test_without_impairments_everything_arrives_in_order_and_at_once(ends):
     a, b = await ends("a", "b")
     send(a, b, 10)
     batch = b.receive_batch(100)
@@ -245,9 +245,9 @@ def test_a_stream_keeps_its_order_however_time_passes_meanwhile(monkeypatch):
     loop = Loop()
     monkeypatch.setattr(asyncio, "get_running_loop", lambda: loop)
     direction, arrived = Direction("a", "b"), []
-    direction.faults.delay(1.0, 0.0, 0)
+    direction.impairments.delay(1.0, 0.0, 0)
     direction.carry_chunk(lambda: arrived.append(0))
-    direction.faults.delay(0.0, 0.0, 0)
+    direction.impairments.delay(0.0, 0.0, 0)
     for number in (1, 2, 3):
         direction.carry_chunk(lambda number=number: arrived.append(number))
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 from typing import ClassVar, Protocol, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from pierhead.errors import ListenError
-from pierhead.listener.memory.link import Link
-from pierhead.listener.memory.transport import MemoryTransport
+from pierhead.net.memory.link import Link
+from pierhead.net.memory.transport import MemoryTransport
 
-__all__ = ["DatagramEnd", "Network", "StreamEnd", "register"]
+__all__ = ["DatagramEnd", "Network", "StreamEnd", "connect_memory", "register"]
 
 T = TypeVar("T")
 
@@ -100,3 +101,26 @@ def register(ends: dict[str, T], name: str, end: T, address: str) -> None:
             "close that one first, or choose another name",
         )
     ends[name] = end
+
+
+def connect_memory(
+    name: str, protocol: asyncio.BaseProtocol, source: str | None
+) -> MemoryTransport:
+    """Connect to a stream listener of this event loop's network.
+
+    Raises:
+        ConnectionRefusedError: nobody listens under this name.
+        OSError: EHOSTUNREACH, the link is cut.
+    """
+    network = Network.current()
+    local = source or network.unused_name()
+    listener = network.streams.get(name)
+    if listener is None:
+        raise ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens on mem:{name}")
+    link = network.link(local, name)
+    if link.is_cut:
+        raise OSError(errno.EHOSTUNREACH, f"the link from {local} to {name} is cut")
+    near, far = MemoryTransport.pair(link, local, name)
+    listener.offer(far, local)
+    near.open(protocol)
+    return near

@@ -17,16 +17,17 @@ from pierhead.context import Ecn
 
 __all__ = [
     "IP_PKTINFO",
+    "Ancillary",
     "Message",
-    "Said",
-    "ask_ecn",
-    "ask_gro",
-    "control_bytes",
-    "control_messages",
+    "enable_ecn",
+    "enable_gro",
+    "enable_packet_info",
     "is_packet_info",
-    "read_control",
+    "pack_control_message",
+    "read_ancillary",
     "reply_info",
     "split_coalesced",
+    "unpack_control_messages",
 ]
 
 #: Level, kind and data of a control message.
@@ -55,8 +56,8 @@ _INTERFACE = {_IP: slice(0, 4), _IPV6: slice(16, 20)}
 _CMSGHDR = struct.Struct("=QII")
 
 
-class Said(NamedTuple):
-    """What was said beside one datagram.
+class Ancillary(NamedTuple):
+    """The ancillary data of one datagram: what the kernel says beside it.
 
     Attributes:
         packet_info: the message with the address it was sent to; None where nobody asked.
@@ -69,7 +70,7 @@ class Said(NamedTuple):
     segment_bytes: int
 
 
-def ask_ecn(sock: socket.socket, wanted: bool) -> None:
+def enable_ecn(sock: socket.socket, wanted: bool) -> None:
     """Have the congestion mark of each datagram said.
 
     Raises:
@@ -83,7 +84,7 @@ def ask_ecn(sock: socket.socket, wanted: bool) -> None:
         sock.setsockopt(_IP, socket.IP_RECVTOS, wanted)
 
 
-def ask_gro(sock: socket.socket, wanted: bool) -> None:
+def enable_gro(sock: socket.socket, wanted: bool) -> None:
     """Let the kernel hand over several datagrams of one sender at once (Linux 5.0).
 
     Raises:
@@ -92,7 +93,18 @@ def ask_gro(sock: socket.socket, wanted: bool) -> None:
     sock.setsockopt(_SOL_UDP, _UDP_GRO, wanted)
 
 
-def control_messages(control: bytes) -> Iterator[Message]:
+def enable_packet_info(sock: socket.socket) -> bool:
+    """Have each datagram say which address it reached; false where that is not needed."""
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        return True
+    if IP_PKTINFO is None:  # this system has no such option; it chooses the source itself
+        return False
+    sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+    return True
+
+
+def unpack_control_messages(control: bytes) -> Iterator[Message]:
     """Yield the messages that the kernel has laid out one behind the other (64-bit Linux)."""
     start = 0
     while start + _CMSGHDR.size <= len(control):
@@ -101,8 +113,8 @@ def control_messages(control: bytes) -> Iterator[Message]:
         start += _aligned(max(length, _CMSGHDR.size))
 
 
-def control_bytes(message: Message) -> bytes:
-    """Lay a message out as the kernel takes it, the opposite of `control_messages`."""
+def pack_control_message(message: Message) -> bytes:
+    """Lay a message out as the kernel takes it, the opposite of `unpack_control_messages`."""
     level, kind, data = message
     length = _CMSGHDR.size + len(data)
     return (_CMSGHDR.pack(length, level, kind) + data).ljust(_aligned(length), b"\0")
@@ -112,7 +124,7 @@ def _aligned(length: int) -> int:
     return (length + 7) & ~7
 
 
-def read_control(messages: Iterable[Message]) -> Said:
+def read_ancillary(messages: Iterable[Message]) -> Ancillary:
     """Return what control messages say; those of other kinds are passed over."""
     info, ecn, segment_bytes = None, None, 0
     for message in messages:
@@ -124,7 +136,7 @@ def read_control(messages: Iterable[Message]) -> Said:
             ecn = _MARKS[int.from_bytes(data, sys.byteorder) & 3]
         elif (level, kind) == (_SOL_UDP, _UDP_GRO):
             segment_bytes = int.from_bytes(data, sys.byteorder)
-    return Said(info, ecn, segment_bytes)
+    return Ancillary(info, ecn, segment_bytes)
 
 
 def is_packet_info(message: Message) -> bool:

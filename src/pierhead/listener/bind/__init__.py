@@ -1,0 +1,1 @@
+"""Listeners that a server opens itself."""

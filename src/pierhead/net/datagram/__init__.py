@@ -1,0 +1,1 @@
+"""Datagrams in batches, and what the kernel says beside each."""
