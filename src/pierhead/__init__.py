@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from pierhead.address import ListenSpec
     from pierhead.blocking import threaded
     from pierhead.buffer import BufferPool, BufferSource
-    from pierhead.codec import Delimited, LengthPrefixed, Lines, Netstring, Octets
+    from pierhead.codec import (
+        ById,
+        Delimited,
+        InOrder,
+        LengthPrefixed,
+        Lines,
+        Netstring,
+        Octets,
+    )
     from pierhead.codec.base import Codec, Order, WireFormat
     from pierhead.coding import coded
     from pierhead.context import Context, Peer, Via
@@ -42,11 +50,13 @@ __all__ = [
     "Application",
     "BufferPool",
     "BufferSource",
+    "ById",
     "Codec",
     "Context",
     "DecodeError",
     "Delimited",
     "Endpoint",
+    "InOrder",
     "LengthPrefixed",
     "Lines",
     "ListenSpec",
@@ -76,11 +86,13 @@ _HOMES = {
     "Application": "server.endpoint",
     "BufferPool": "buffer",
     "BufferSource": "buffer",
+    "ById": "codec",
     "Codec": "codec.base",
     "Context": "context",
     "DecodeError": "errors",
     "Delimited": "codec",
     "Endpoint": "server.endpoint",
+    "InOrder": "codec",
     "LengthPrefixed": "codec",
     "Lines": "codec",
     "ListenSpec": "address",

@@ -1,12 +1,12 @@
-"""Join a service of messages and a codec into the handler of frames that servers call."""
+"""Join a service of messages and its codecs into the handler of frames that servers call."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
-from pierhead.codec.base import Codec, check_codec
+from pierhead.codec.base import Codec, Decoder, Encoder, check_decoder, check_encoder
 from pierhead.context import Context, Peer, Via
 from pierhead.errors import DecodeError, PeerError, ServiceFailed, UsageError
 from pierhead.service import (
@@ -24,15 +24,26 @@ __all__ = ["blamed_on_service", "coded", "in_frame_layers"]
 #: Not worth asking whether they are many.
 _SINGLE = (str, bytes)
 
+M = TypeVar("M")
 Q = TypeVar("Q")
 R = TypeVar("R")
 
 
-def coded(service: ServiceFunction[Q, R], codec: Codec[Q, R]) -> FrameHandler:
+@overload
+def coded(service: ServiceFunction[M, M], requests: Codec[M]) -> FrameHandler: ...
+@overload
+def coded(
+    service: ServiceFunction[Q, R], requests: Decoder[Q], replies: Encoder[R]
+) -> FrameHandler: ...
+
+
+def coded(
+    service: ServiceFunction[Any, Any], requests: Decoder[Any], replies: Encoder[Any] | None = None
+) -> FrameHandler:
     """Return the service as a handler of frames.
 
     What `decode`, the service or `encode` raises passes through to the server, which counts it
-    and asks the codec's ``reject``, where it has one, for the refusal.
+    and asks the ``reject`` of the codec of replies, where it has one, for the refusal.
 
     A service may have an ``answer_now(request, peer, via)``, a plain function that returns the
     reply where it is known at once, else None: it is asked first, and saves making a request. A
@@ -40,10 +51,17 @@ def coded(service: ServiceFunction[Q, R], codec: Codec[Q, R]) -> FrameHandler:
 
     A service whose reply is its request, such as an echo, says so by an attribute ``reflects``
     that is true; then datagrams that would make two of its kind talk for ever are dropped.
+
+    Args:
+        service: answers one request.
+        requests: decodes what is asked.
+        replies: encodes what is answered; the same codec as for requests unless given.
     """
     answer_message = as_service(service)
-    check_codec(codec)
-    decode, encode = codec.decode, codec.encode
+    encoder: Any = requests if replies is None else replies
+    check_decoder(requests)
+    check_encoder(encoder)
+    decode, encode = requests.decode, encoder.encode
 
     async def answer_frame(frame: bytes, context: Context) -> Reply[bytes]:
         request = decode(frame)
@@ -56,16 +74,16 @@ def coded(service: ServiceFunction[Q, R], codec: Codec[Q, R]) -> FrameHandler:
         if reply is None:
             return None
         if type(reply) in _SINGLE or not is_many(reply):
-            answer = encode(reply)  # type: ignore[arg-type]  # no iterator: a guard cannot say so
+            answer: bytes | None = encode(reply)
             if answer is None:
                 raise _gave_none(encode, "bytes")
             return answer
         return _encoded(reply, encode)
 
     known = getattr(service, "answer_now", None)
-    answer_now = None if known is None else _answer_now(known, codec)
+    answer_now = None if known is None else _answer_now(known, decode, encode)
     reflects = bool(getattr(service, "reflects", False))
-    return FrameHandler(answer_frame, getattr(codec, "reject", None), answer_now, reflects)
+    return FrameHandler(answer_frame, getattr(encoder, "reject", None), answer_now, reflects)
 
 
 def in_frame_layers(handler: FrameHandler, layers: Sequence[Middleware]) -> FrameHandler:
@@ -80,10 +98,10 @@ def in_frame_layers(handler: FrameHandler, layers: Sequence[Middleware]) -> Fram
 
 
 def _answer_now(
-    known: Callable[[Q, Peer, Via], R | None], codec: Codec[Q, R]
+    known: Callable[[Q, Peer, Via], R | None],
+    decode: Callable[[bytes], Q],
+    encode: Callable[[R], bytes],
 ) -> Callable[[bytes, Peer, Via], bytes | None]:
-    decode, encode = codec.decode, codec.encode
-
     def answer_now(frame: bytes, peer: Peer, via: Via) -> bytes | None:
         try:
             request = decode(frame)

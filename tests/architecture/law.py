@@ -99,6 +99,8 @@ LATE: dict[tuple[str, str], str] = {
     ("", "*"): "the front door resolves its names when they are used (PEP 562)",
     ("protocols.dns", "*"): "a protocol's front door, likewise",
     ("protocols.lines", "*"): "a protocol's front door, likewise",
+    ("protocols.dns.response", "pierhead.protocols.dns.zone.rdata_format"): "a server, which has "
+    "the codec of replies, makes no text of data",
     ("cli.*", "*"): "--help and completion must not wait for what a command needs",
     ("adapters.*", "pierhead.adapters"): "the part that needs an extra, once it is asked for",
     ("testing.plugin", "*"): "pytest loads it in every project that has Pierhead installed",

@@ -46,7 +46,7 @@ from pierhead.context import Context, Transport, Via
 from pierhead.context import Peer as Client
 from pierhead.errors import ConfigError
 from pierhead.protocols.dns import zones as zone_service
-from pierhead.protocols.dns.codec import DatagramCodec, StreamCodec
+from pierhead.protocols.dns.codec import DatagramReplyCodec, QueryCodec, ReplyCodec
 
 __all__ = ["ACCEPTED", "Difference", "differences", "smallest"]
 
@@ -259,8 +259,8 @@ class _Ours:
     def __init__(self, files: dict[str, Path], runner: asyncio.Runner) -> None:
         service = zone_service(*(f"{origin}={path}" for origin, path in files.items()))
         self._handlers = {
-            False: coded(service, DatagramCodec()).service,
-            True: coded(service, StreamCodec()).service,
+            False: coded(service, QueryCodec(), DatagramReplyCodec()).service,
+            True: coded(service, QueryCodec(), ReplyCodec()).service,
         }
         self._runner = runner
 

@@ -20,7 +20,7 @@ from pierhead.codec.proxy_header import ProxyHeader, ProxyHeaderReader, decode_d
 from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import PierheadError
 from pierhead.protocols import dns
-from pierhead.protocols.dns.codec import DatagramCodec
+from pierhead.protocols.dns.codec import DatagramReplyCodec
 from pierhead.protocols.dns.option_text import option_words, printable
 from pierhead.protocols.dns.response import parse_head, parse_response
 from pierhead.protocols.dns.wire.name import from_text
@@ -235,9 +235,9 @@ def _in_words(frame: bytes) -> None:
 
 
 def _refused(frame: bytes) -> None:
-    codec = DatagramCodec(extended_errors=True)
+    codec = DatagramReplyCodec(extended_errors=True)
     try:
-        codec.encode(codec.decode(frame).reply())
+        codec.encode(parse_query(frame).reply())
     except PierheadError as error:
         codec.reject(error, frame)
 
@@ -248,8 +248,8 @@ _via = Via(transport=Transport.DATAGRAM, scheme="udp", local="udp:[::]:53", list
 
 def _answered(frame: bytes) -> None:
     """Take a query through the standard layers, which wait for nothing."""
-    codec = DatagramCodec(extended_errors=True)
-    query = codec.decode(frame)
+    codec = DatagramReplyCodec(extended_errors=True)
+    query = parse_query(frame)
     try:
         _layered(query, Context(Peer("192.0.2.1:53"), 0.0, _via)).__await__().send(None)
     except StopIteration as end:

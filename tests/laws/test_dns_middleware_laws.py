@@ -12,7 +12,7 @@ from tests.unit.protocols.dns.middleware.asking import HeldClock, answer, ask, c
 
 from pierhead.errors import DecodeError
 from pierhead.protocols import dns
-from pierhead.protocols.dns.codec import DatagramCodec, StreamCodec
+from pierhead.protocols.dns.codec import DatagramReplyCodec, ReplyCodec
 from pierhead.protocols.dns.response import parse_response
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.cookie import cookie_age, make_cookie
@@ -126,7 +126,7 @@ def test_whatever_the_options_there_is_one_whole_answer(options, tcp, encrypted,
     frame = build_query(7, b"\x01x\x00", iana.A, edns=Edns(payload=512, options=tuple(options)))
     circumstances = context(peer, tcp=tcp, encrypted=encrypted)
     reply = asyncio.run(_asked(everything, parse_query(frame), circumstances))
-    codec = StreamCodec() if tcp else DatagramCodec()
+    codec = ReplyCodec() if tcp else DatagramReplyCodec()
     message = codec.encode(reply)
     assert tcp or len(message) <= 512
     response = parse_response(message)
@@ -192,7 +192,7 @@ async def _flood(layer, clock, queries):
 def test_every_message_that_is_no_response_gets_one_answer(frame):
     """Twelve octets with QR clear: an answer or a refusal, with its ID and opcode."""
     frame = frame[:2] + bytes((frame[2] & 0x7F,)) + frame[3:]
-    codec = DatagramCodec(extended_errors=True)
+    codec = DatagramReplyCodec(extended_errors=True)
     try:
         query = parse_query(frame)
     except DecodeError as error:

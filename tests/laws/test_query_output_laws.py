@@ -11,7 +11,7 @@ from pierhead.cli.query_text import Answer, Paint, show_json, show_short, show_t
 from pierhead.cli.query_words import parse_words
 from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols import dns
-from pierhead.protocols.dns.codec import StreamCodec
+from pierhead.protocols.dns.codec import ReplyCodec
 from pierhead.protocols.dns.explanation import conclude
 from pierhead.protocols.dns.response import parse_response
 from pierhead.protocols.dns.wire import iana
@@ -73,7 +73,7 @@ def frames(draw: st.DrawFn) -> bytes:
     ]
     rcode = draw(st.sampled_from([0, 1, 2, 3, 5, iana.BADVERS, iana.BADCOOKIE, 4095]))
     reply = dns.Reply(query, rcode, True, *sections, options=tuple(draw(OPTIONS)))
-    frame = bytearray(StreamCodec().encode(reply))
+    frame = bytearray(ReplyCodec().encode(reply))
     for _ in range(draw(st.integers(0, 4))):
         frame[draw(st.integers(0, len(frame) - 1))] = draw(st.integers(0, 255))
     return bytes(frame)

@@ -8,23 +8,42 @@
 A framing of your own is checked by `pierhead.testing.laws`.
 """
 
-from pierhead.codec.base import Codec, Framer, Framing, Order, Rejecting, WireFormat
+from pierhead.codec.base import (
+    Codec,
+    Decoder,
+    Encoder,
+    Framer,
+    Framing,
+    Order,
+    Rejecting,
+    WireFormat,
+    check_one_reply,
+)
 from pierhead.codec.delimited import Delimited
 from pierhead.codec.length_prefixed import LengthPrefixed
 from pierhead.codec.lines import Lines
+from pierhead.codec.matching import Asked, ById, InOrder, Matcher, Matching
 from pierhead.codec.netstring import Netstring
 from pierhead.codec.octets import Octets
 
 __all__ = [
+    "Asked",
+    "ById",
     "Codec",
+    "Decoder",
     "Delimited",
+    "Encoder",
     "Framer",
     "Framing",
+    "InOrder",
     "LengthPrefixed",
     "Lines",
+    "Matcher",
+    "Matching",
     "Netstring",
     "Octets",
     "Order",
     "Rejecting",
     "WireFormat",
+    "check_one_reply",
 ]

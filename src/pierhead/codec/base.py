@@ -1,24 +1,43 @@
 """The contracts of this layer: bytes to frames (`Framing`) and frames to messages (`Codec`).
 
-    bytes ──Framer.feed──▶ buffer ──Framer.frames──▶ frame ──Codec.decode──▶ request
-    bytes ◀──────────────Framing.frame────────────── frame ◀──Codec.encode── reply
+    server   bytes ──Framer──▶ frame ──requests.decode──▶ request ──▶ service
+             bytes ◀─Framing── frame ◀─replies.encode──── reply   ◀── service
+    client   bytes ◀─Framing── frame ◀─requests.encode─── request
+             bytes ──Framer──▶ frame ──replies.decode───▶ reply
 
-Pure: no I/O, no clock. The laws every framing obeys are in `pierhead.testing.laws`: how the
-input is cut into pieces never changes the frames, memory is bounded, time is linear.
+Pure: no I/O, no clock. The laws every framing and codec obeys are in `pierhead.testing.laws`: how
+the input is cut into pieces never changes the frames, memory is bounded, time is linear.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, overload
 
+from pierhead.codec.matching import ById, InOrder, Matcher, Matching
 from pierhead.errors import PierheadError, UsageError
 
-__all__ = ["Codec", "Framer", "Framing", "Order", "WireFormat", "check_codec", "check_framing"]
+__all__ = [
+    "Codec",
+    "Decoder",
+    "Encoder",
+    "Framer",
+    "Framing",
+    "Order",
+    "Rejecting",
+    "WireFormat",
+    "check_codec",
+    "check_decoder",
+    "check_encoder",
+    "check_framing",
+    "check_one_reply",
+]
 
-Q_co = TypeVar("Q_co", covariant=True)
-R_contra = TypeVar("R_contra", contravariant=True)
+M = TypeVar("M")
+M_co = TypeVar("M_co", covariant=True)
+M_contra = TypeVar("M_contra", contravariant=True)
 Q = TypeVar("Q")
 R = TypeVar("R")
 
@@ -74,35 +93,44 @@ class Framing(Protocol):
         ...
 
 
-class Codec(Protocol[Q_co, R_contra]):
-    """A stateless pair: a frame to a request, a reply to a frame.
+class Decoder(Protocol[M_co]):
+    """Frames to messages."""
 
-    It may have a third method, ``reject(error, frame) -> bytes | None``: the frame that refuses
-    a request that could not be decoded, failed, timed out or was shed. See `Rejecting`.
-    """
-
-    def decode(self, frame: bytes, /) -> Q_co:
-        """Return the request in this frame.
+    def decode(self, frame: bytes, /) -> M_co:
+        """Return the message in this frame.
 
         Raises:
             DecodeError: there is none. Nothing else may be raised, whatever the bytes.
         """
         ...
 
-    def encode(self, reply: R_contra, /) -> bytes:
-        """Return the reply as one frame.
+
+class Encoder(Protocol[M_contra]):
+    """Messages to frames."""
+
+    def encode(self, message: M_contra, /) -> bytes:
+        """Return the message as one frame.
 
         Raises:
-            UsageError: the reply cannot be encoded.
+            UsageError: the message cannot be encoded.
         """
         ...
 
 
+class Codec(Decoder[M], Encoder[M], Protocol[M]):
+    """One kind of message, both ways, without state.
+
+    The codec of replies may have a third method, ``reject(error, frame) -> bytes | None``: the
+    frame that refuses a request that could not be decoded, failed, timed out or was shed. See
+    `Rejecting`.
+    """
+
+
 class Rejecting(Protocol):
-    """The optional third method of a codec."""
+    """The optional third method of a codec of replies."""
 
     def reject(self, error: PierheadError, frame: bytes, /) -> bytes | None:
-        """Return the refusal of this frame, or None for silence."""
+        """Return the refusal of this request, given as its frame; None for silence."""
         ...
 
 
@@ -115,20 +143,113 @@ class Order(Enum):
     ANY = "any"
 
 
-@dataclass(frozen=True, slots=True)
-class WireFormat(Generic[Q, R]):
-    """A protocol on the wire: framing, codec and reply order; used by servers and clients.
+_IN_ORDER = InOrder()
 
-    Datagrams carry one frame each and leave the framing out.
+
+@dataclass(frozen=True, slots=True, init=False)
+class WireFormat(Generic[Q, R]):
+    """A protocol on the wire, one value for both sides.
+
+    A server decodes requests and encodes replies, a client does the reverse. Datagrams carry one
+    frame each and leave the framing out.
+
+    Attributes:
+        framing: how a stream is cut into frames.
+        requests: what is asked.
+        replies: what is answered; the same codec as for requests unless given.
+        order: in which order a server sends replies: as the requests came, or in any order where
+            `ById` tells a client which is which, unless given.
+        matching: how a client finds out which request a reply belongs to.
+        last: tells the last of many replies to one request. Without it each request has one reply.
+
+    Raises:
+        UsageError: a part is incomplete; says which.
     """
 
     framing: Framing
-    codec: Codec[Q, R]
-    order: Order = Order.IN_ORDER
+    requests: Codec[Q]
+    replies: Codec[R]
+    order: Order
+    matching: Matching[Q, R]
+    last: Callable[[R], bool] | None
 
-    def __post_init__(self) -> None:
-        check_framing(self.framing)
-        check_codec(self.codec)
+    @overload
+    def __init__(
+        self: WireFormat[M, M],
+        framing: Framing,
+        requests: Codec[M],
+        *,
+        order: Order | None = None,
+        matching: Matching[M, M] = ...,
+        last: Callable[[M], bool] | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        framing: Framing,
+        requests: Codec[Q],
+        replies: Codec[R],
+        *,
+        order: Order | None = None,
+        matching: Matching[Q, R] = ...,
+        last: Callable[[R], bool] | None = None,
+    ) -> None: ...
+
+    def __init__(
+        self,
+        framing: Framing,
+        requests: Codec[Any],
+        replies: Codec[Any] | None = None,
+        *,
+        order: Order | None = None,
+        matching: Matching[Any, Any] = _IN_ORDER,
+        last: Callable[[Any], bool] | None = None,
+    ) -> None:
+        check_framing(framing)
+        check_codec(requests)
+        if replies is not None:
+            check_codec(replies)
+        _check_methods(matching, "matching", ("new",))
+        if order is None:
+            order = Order.ANY if isinstance(matching, ById) else Order.IN_ORDER
+        if not isinstance(order, Order):
+            raise UsageError(f"the order is {order!r}, expected Order.IN_ORDER or Order.ANY")
+        if last is not None and not callable(last):
+            raise UsageError(f"last is {last!r}, expected a function of a reply")
+        put = object.__setattr__  # it is frozen
+        put(self, "framing", framing)
+        put(self, "requests", requests)
+        put(self, "replies", requests if replies is None else replies)
+        put(self, "order", order)
+        put(self, "matching", matching)
+        put(self, "last", last)
+
+    def matcher(self, choose: Callable[[int], int] | None = None) -> Matcher[Q, R, Any]:
+        """Return what a client needs to match the replies of one new connection.
+
+        Args:
+            choose: gives a number from 0 up to its argument, which it excludes
+                (`secrets.randbelow`), where nobody may guess an identifier.
+        """
+        return self.matching.new(self.last, choose)
+
+
+def check_one_reply(wire_format: WireFormat[Any, Any]) -> None:
+    """Check that a client can ask for the one reply to a request.
+
+    Raises:
+        UsageError: there may be many replies, or nothing says whose a reply is.
+    """
+    if wire_format.last is not None:
+        raise UsageError(
+            "there may be many replies to a request: the wire format tells the last of them by "
+            f"{_name(wire_format.last)}; a request for one reply wants a format without last=…"
+        )
+    if wire_format.order is Order.ANY and isinstance(wire_format.matching, InOrder):
+        raise UsageError(
+            "replies leave in any order, and nothing says which request one belongs to; give the "
+            "wire format matching=ById(get=…, put=…, range=…)"
+        )
 
 
 def check_framing(framing: object) -> None:
@@ -145,12 +266,30 @@ def check_framing(framing: object) -> None:
 
 
 def check_codec(codec: object) -> None:
-    """Check that an object is a codec.
+    """Check that an object is a codec, for both directions.
 
     Raises:
         UsageError: a method is missing; says which.
     """
     _check_methods(codec, "codec", ("decode", "encode"))
+
+
+def check_decoder(codec: object) -> None:
+    """Check that an object decodes: all that a server needs of its codec of requests.
+
+    Raises:
+        UsageError: it does not.
+    """
+    _check_methods(codec, "codec of requests", ("decode",))
+
+
+def check_encoder(codec: object) -> None:
+    """Check that an object encodes: all that a server needs of its codec of replies.
+
+    Raises:
+        UsageError: it does not.
+    """
+    _check_methods(codec, "codec of replies", ("encode",))
 
 
 def _check_methods(part: object, role: str, methods: tuple[str, ...]) -> None:

@@ -8,7 +8,7 @@ __all__ = ["Octets"]
 
 
 class Octets:
-    """A request is the octets of its frame, and so is a reply."""
+    """A message is the octets of its frame."""
 
     __slots__ = ()
 
@@ -16,12 +16,12 @@ class Octets:
         """Return the frame."""
         return frame
 
-    def encode(self, reply: bytes) -> bytes:
-        """Return the reply.
+    def encode(self, message: bytes) -> bytes:
+        """Return the message.
 
         Raises:
             UsageError: it is not bytes.
         """
-        if not isinstance(reply, bytes):
-            raise UsageError(f"a reply is {type(reply).__name__}, expected bytes")
-        return reply
+        if not isinstance(message, bytes):
+            raise UsageError(f"a message is {type(message).__name__}, expected bytes")
+        return message

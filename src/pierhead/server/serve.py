@@ -43,8 +43,11 @@ def serve(
     given: object = wire_format  # as a caller without a type checker may have it
     if not isinstance(given, WireFormat):
         found = type(given).__name__
-        raise UsageError(f"a wire format is {found}, expected WireFormat(framing, codec)")
-    handler = in_frame_layers(coded(service, wire_format.codec), frame_layers)
+        raise UsageError(
+            f"a wire format is {found}, expected WireFormat(framing, requests, replies)"
+        )
+    handler = coded(service, wire_format.requests, wire_format.replies)
+    handler = in_frame_layers(handler, frame_layers)
     return Endpoint(
         name=name,
         datagram=handler,

@@ -248,7 +248,7 @@ def _read_or_refuse(read: Callable[[T], object], given: T) -> None:
 
 
 def check_codec(
-    codec: Codec[Any, Any],
+    codec: Codec[Any],
     frames: Iterable[bytes] = (),
     *,
     messages: Iterable[Any] = (),
@@ -272,7 +272,7 @@ def check_codec(
         _check_decoding(codec, frame, chance)
 
 
-def _check_decoding(codec: Codec[Any, Any], frame: bytes, chance: random.Random) -> None:
+def _check_decoding(codec: Codec[Any], frame: bytes, chance: random.Random) -> None:
     for damaged in _damaged(frame, chance):
         try:
             _decode(codec, damaged)
@@ -283,7 +283,7 @@ def _check_decoding(codec: Codec[Any, Any], frame: bytes, chance: random.Random)
                 raise LawBroken(f"{codec} rejects {damaged!r} with {refusal!r}") from error
 
 
-def _decode(codec: Codec[Any, Any], frame: bytes) -> Any:
+def _decode(codec: Codec[Any], frame: bytes) -> Any:
     try:
         return codec.decode(frame)
     except DecodeError:

@@ -16,7 +16,7 @@ from pierhead.cli.query_text import Answer, Paint, show_json, show_short, show_t
 from pierhead.cli.query_words import parse_words
 from pierhead.errors import ServiceError
 from pierhead.protocols import dns
-from pierhead.protocols.dns.codec import StreamCodec
+from pierhead.protocols.dns.codec import ReplyCodec
 from pierhead.protocols.dns.response import Response, parse_response
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.name import from_text
@@ -185,7 +185,7 @@ def response(*records: tuple[str, str, int, bytes], rtype: str = "A", **reply) -
         for owner, kind, ttl, rdata in records
     )
     built = dns.Reply(parse_query(asked), answer=answer, **reply)
-    return parse_response(StreamCodec().encode(built), "udp:x")
+    return parse_response(ReplyCodec().encode(built), "udp:x")
 
 
 def table(*words: str, **facts) -> str:

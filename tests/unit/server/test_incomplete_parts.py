@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pierhead import Lines, Server, WireFormat, coded, serve
+from pierhead import ById, Lines, Server, WireFormat, coded, serve
 from pierhead.client.dial import dial_datagram
 from pierhead.codec.octets import Octets
 from pierhead.context import Transport
@@ -24,6 +24,11 @@ async def echo(request: bytes, context: Any) -> bytes:
 class NoEncode:
     def decode(self, frame: bytes) -> bytes:
         return frame
+
+
+class NoDecode:
+    def encode(self, reply: bytes) -> bytes:
+        return reply
 
 
 class NoFrame:
@@ -46,7 +51,15 @@ class NoBuffered(NoFramer):
 
 PARTS: list[Any] = [
     (lambda: WireFormat(Lines(), NoEncode()), "NoEncode is no codec: it has no encode()"),
-    (lambda: coded(echo, NoEncode()), "NoEncode is no codec: it has no encode()"),
+    (lambda: WireFormat(Lines(), Octets(), NoEncode()), "NoEncode is no codec: it has no encode()"),
+    (lambda: coded(echo, NoEncode()), "NoEncode is no codec of replies: it has no encode()"),
+    (lambda: coded(echo, NoDecode(), Octets()), "NoDecode is no codec of requests"),
+    (lambda: WireFormat(Lines(), Octets(), matching=ById), "ById is a class; give an instance"),
+    (lambda: WireFormat(Lines(), Octets(), matching=len), "is no matching: it has no new()"),
+    (lambda: WireFormat(Lines(), Octets(), order="any"), "the order is 'any', expected Order."),
+    (lambda: WireFormat(Lines(), Octets(), last=True), "last is True, expected a function"),
+    (lambda: ById(get=len, put=max, range=range(0)), "identifiers is range(0, 0), expected"),
+    (lambda: ById(get=len, put=max, range=65_536), "identifiers is 65536, expected one such as"),
     (lambda: WireFormat(NoFrame(), Octets()), "NoFrame is no framing: it has no frame()"),
     (lambda: framed(coded(echo, Octets()), NoFrame()), "NoFrame is no framing"),
     (lambda: WireFormat(NoFramer(), Octets()), "SimpleNamespace is no framer: it has no finish()"),

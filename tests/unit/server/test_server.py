@@ -168,7 +168,7 @@ async def test_limits_change_while_running_all_or_none() -> None:
 
 async def test_admission_refuses_before_the_service_is_asked() -> None:
     endpoint = serve(
-        upper, WireFormat(Lines(), lines.wire_format().codec), admission=[allow("192.0.2.0/24")]
+        upper, WireFormat(Lines(), lines.wire_format().requests), admission=[allow("192.0.2.0/24")]
     )
     async with Server(endpoint, "tcp:127.0.0.1:0") as server:
         async with talk(server.addresses[0]) as (reader, _):

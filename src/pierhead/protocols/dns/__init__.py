@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pierhead.protocols.dns.client import Client, query
+    from pierhead.protocols.dns.codec import wire_format
     from pierhead.protocols.dns.explanation import Explanation, explain
     from pierhead.protocols.dns.middleware import (
         Layer,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         query_log,
         rate_limit,
     )
+    from pierhead.protocols.dns.question import Question
     from pierhead.protocols.dns.records import (
         AAAA,
         CAA,
@@ -103,6 +105,7 @@ __all__ = [
     "Explanation",
     "Layer",
     "Query",
+    "Question",
     "Record",
     "Reply",
     "ResourceRecord",
@@ -135,6 +138,7 @@ __all__ = [
     "static",
     "type_number",
     "type_text",
+    "wire_format",
     "zones",
 ]
 
@@ -171,8 +175,10 @@ _HOMES = {
     "static": "services.static",
     "Edns": "wire.edns",
     "Router": "services.router",
+    "Question": "question",
     "query": "client",
     "serve": "serving",
+    "wire_format": "codec",
     "zones": "services.zones",
 }
 

@@ -1,18 +1,46 @@
-"""The codecs of DNS: how large a message may be is all that datagrams and streams differ in."""
+"""The codecs of DNS, and how it travels on a stream.
+
+               server                            client
+    queries    decoded to `Query`                encoded from `Question`, or from a `Query`
+    replies    encoded from `Reply`              decoded to `Response`
+               or from the `Response` of another server
+
+How large a message may be is all that datagrams and streams differ in.
+"""
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Final
 
-from pierhead.errors import DecodeError, Overloaded, PierheadError, ServiceError, TimedOut
+from pierhead.codec import ById, LengthPrefixed, WireFormat
+from pierhead.errors import (
+    DecodeError,
+    Overloaded,
+    PierheadError,
+    ServiceError,
+    TimedOut,
+    UsageError,
+)
 from pierhead.limits import Limit
+from pierhead.protocols.dns.question import Question, answers, with_id
+from pierhead.protocols.dns.response import Response, parse_response
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import MIN_PAYLOAD, PAYLOAD, extended_error
 from pierhead.protocols.dns.wire.encode import MAX_MESSAGE, encode_refusal, encode_reply
 from pierhead.protocols.dns.wire.message import Query, Reply
-from pierhead.protocols.dns.wire.query import BadQuery, parse_query
+from pierhead.protocols.dns.wire.query import BadQuery, encode_query, parse_query
 
-__all__ = ["LIMITS", "MAX_UDP_PAYLOAD", "WITHHELD", "DatagramCodec", "StreamCodec"]
+__all__ = [
+    "LIMITS",
+    "MATCHING",
+    "MAX_UDP_PAYLOAD",
+    "WITHHELD",
+    "DatagramReplyCodec",
+    "QueryCodec",
+    "ReplyCodec",
+    "wire_format",
+]
 
 #: In place of a prepared refusal: a layer has decided that none is sent.
 WITHHELD: Final = object()
@@ -31,9 +59,24 @@ MAX_UDP_PAYLOAD = Limit(
 
 LIMITS = (MAX_UDP_PAYLOAD,)
 
+#: By identifier and, since anybody can guess that, by what was asked (RFC 5452 §9.1).
+MATCHING: Final[ById[Query | Question, Response]] = ById(
+    get=attrgetter("id"), put=with_id, range=range(1 << 16), fits=answers
+)
 
-class StreamCodec:
-    """DNS on streams: a message is limited by its length prefix alone.
+
+class QueryCodec:
+    """What is asked, over datagrams and streams alike."""
+
+    decode = staticmethod(parse_query)
+
+    def encode(self, query: Query | Question, /) -> bytes:
+        """Return the query as a message."""
+        return query.frame() if isinstance(query, Question) else encode_query(query)
+
+
+class ReplyCodec:
+    """What is answered over streams: a message is limited by its length prefix alone.
 
     Args:
         max_udp_payload: the size we say we can take.
@@ -44,10 +87,18 @@ class StreamCodec:
         self._payload = int(MAX_UDP_PAYLOAD.check(max_udp_payload))
         self._tells_why = extended_errors
 
-    decode = staticmethod(parse_query)
+    def decode(self, frame: bytes, /) -> Response:
+        """Return the response in a message.
 
-    def encode(self, reply: Reply, /) -> bytes:
-        """Return the reply as a message."""
+        Raises:
+            DecodeError: there is none.
+        """
+        return parse_response(frame)
+
+    def encode(self, reply: Reply | Response, /) -> bytes:
+        """Return the reply as a message; a response octet for octet, as it was received."""
+        if isinstance(reply, Response):
+            return reply.frame
         return encode_reply(reply, MAX_MESSAGE, self._payload)
 
     def reject(self, error: PierheadError, frame: bytes, /) -> bytes | None:
@@ -100,15 +151,22 @@ def _reason(error: PierheadError) -> str:
     return "the failure is the server's; its log says more"
 
 
-class DatagramCodec(StreamCodec):
-    """DNS in datagrams: an answer is no larger than its receiver, and we, can take."""
+class DatagramReplyCodec(ReplyCodec):
+    """What is answered in datagrams: no more than its receiver, and we, can take."""
 
-    def encode(self, reply: Reply, /) -> bytes:
+    def encode(self, reply: Reply | Response, /) -> bytes:
         """Return the reply as a message; truncated (TC) where it does not fit.
 
         RFC 1035 §4.2.1: 512 octets without EDNS; RFC 6891 §6.2.3: what the query's OPT record
         says with it, counted as 512 at least, and never more than our own limit.
+
+        Raises:
+            UsageError: it is the response of another server, which says nothing of its receiver.
         """
+        if isinstance(reply, Response):
+            raise UsageError(
+                "a Response does not say how large a datagram its receiver can take; a Reply does"
+            )
         return encode_reply(reply, self._limit(reply.query), self._payload)
 
     def _limit(self, query: Query) -> int:
@@ -116,3 +174,18 @@ class DatagramCodec(StreamCodec):
         if asked <= MIN_PAYLOAD:
             return MIN_PAYLOAD
         return asked if asked < self._payload else self._payload
+
+
+def wire_format() -> WireFormat[Query | Question, Response]:
+    """Return how DNS travels on a stream (RFC 1035 §4.2.2, RFC 7766 §7), for clients.
+
+    A client asks with a `Question` or a `Query`, and gets a `Response`: the one with its
+    identifier and its question (RFC 5452 §9.1). `dns.serve` is the server's side, where a reply is
+    a `Reply` and datagrams have a limit.
+    """
+    return WireFormat(
+        LengthPrefixed(2),
+        QueryCodec(),
+        ReplyCodec(),
+        matching=MATCHING,
+    )

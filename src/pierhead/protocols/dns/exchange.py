@@ -16,27 +16,38 @@ from typing import TypeAlias
 from pierhead.address import ListenSpec
 from pierhead.client.dial import DatagramClient, dial_stream
 from pierhead.client.socket_end import Unreachable
-from pierhead.codec import LengthPrefixed
+from pierhead.codec import Asked
+from pierhead.codec.matching import ByIdMatcher
 from pierhead.errors import DecodeError, PeerError, TimedOut, UsageError
-from pierhead.protocols.dns.question import Question
+from pierhead.protocols.dns.codec import MATCHING, wire_format
+from pierhead.protocols.dns.question import Question, begins_answer
 from pierhead.protocols.dns.response import Response, parse_head, parse_response
+from pierhead.protocols.dns.wire.message import Query
 
 __all__ = ["DatagramExchange", "StreamExchange"]
 
-_FRAMING = LengthPrefixed(2)
+_WIRE = wire_format()
 #: Datagrams read in one go before others get their turn, so that a flood of forged ones cannot
 #: keep a deadline from passing.
 _BATCH = 64
 
 #: Why no answer can come any more: the server, the caller, the system.
 _Failure: TypeAlias = PeerError | UsageError | OSError
+_Asked: TypeAlias = Asked[Query | Question, asyncio.Future[Response]]
+_Matcher: TypeAlias = ByIdMatcher[Query | Question, Response, asyncio.Future[Response]]
 
 
 class _InFlight:
-    """The queries that wait, by identifier."""
+    """The queries that wait.
 
-    def __init__(self) -> None:
-        self._waiting: dict[int, tuple[Question, asyncio.Future[Response]]] = {}
+    Args:
+        place: where their answers come from, for messages.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+        # An identifier nobody can guess (RFC 5452 §9.2).
+        self._matcher: _Matcher = MATCHING.new(None, secrets.randbelow)
         self._failure: _Failure | None = None
 
     @property
@@ -44,31 +55,40 @@ class _InFlight:
         """Tell whether no answer can come any more."""
         return self._failure is not None
 
-    def add(self, question: Question, answer: asyncio.Future[Response]) -> int:
-        """Give a query an identifier nobody can guess (RFC 5452 §9.2) and nobody else has."""
+    def ask(self, question: Question, answer: asyncio.Future[Response]) -> _Asked:
+        """Take in a query, and give it an identifier."""
         if self._failure is not None:
             raise _another(self._failure)
-        ident = secrets.randbits(16)
-        while ident in self._waiting:
-            ident = secrets.randbits(16)
-        self._waiting[ident] = (question, answer)
-        return ident
+        return self._matcher.ask(question, answer)
 
-    def remove(self, ident: int) -> None:
-        """Forget a query; its answer is a stranger from now on."""
-        del self._waiting[ident]
+    def give_up(self, asked: _Asked) -> None:
+        """Forget a query, where no answer has come; one that comes now is ignored."""
+        self._matcher.give_up(asked)
 
-    def find(self, ident: int) -> tuple[Question, asyncio.Future[Response]] | None:
-        """Return the query of an identifier that still waits."""
-        return self._waiting.get(ident)
+    def take(self, frame: bytes) -> bool:
+        """Hand an answer to who waits for it; tell whether anybody did.
+
+        Raises:
+            DecodeError: it is none, or that to another question.
+        """
+        head = parse_head(frame)
+        asked = self._matcher.find(head.id)
+        if asked is None or asked.is_given_up or asked.token.done():
+            return False
+        if not begins_answer(asked.request, head):
+            raise DecodeError("another question")
+        response = parse_response(frame, self._place, head=head)
+        self._matcher.take(response)
+        asked.token.set_result(response)
+        return True
 
     def fail(self, failure: _Failure) -> None:
         """Let nobody wait any longer."""
         self._failure = failure
-        for _, answer in self._waiting.values():
-            if not answer.done():
-                answer.set_exception(_another(failure))
-                answer.exception()  # seen, even where the waiting has just been given up
+        for asked in self._matcher.end():
+            if not asked.token.done():
+                asked.token.set_exception(_another(failure))
+                asked.token.exception()  # seen, even where the waiting has just been given up
 
 
 def _another(failure: _Failure) -> _Failure:
@@ -87,7 +107,7 @@ class DatagramExchange:
     def __init__(self, client: DatagramClient, place: str) -> None:
         self._client = client
         self._place = place
-        self._in_flight = _InFlight()
+        self._in_flight = _InFlight(place)
         self._stray = 0
         self._unreachable: asyncio.Future[Unreachable] = asyncio.get_running_loop().create_future()
         self._reading = asyncio.get_running_loop().create_task(self._read())
@@ -107,13 +127,13 @@ class DatagramExchange:
             OSError: no attempt reached anybody, or the socket cannot send or receive.
         """
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        asked: list[int] = []
+        asked: list[_Asked] = []
         unreachable: list[Unreachable] = []
         try:
             for _ in range(attempts):
-                asked.append(self._in_flight.add(question, answer))
+                asked.append(self._in_flight.ask(question, answer))
                 told = self._unreachable
-                self._client.send(question.frame(asked[-1]))
+                self._client.send(_WIRE.requests.encode(asked[-1].request))
                 await asyncio.wait(
                     (answer, told), timeout=seconds, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -122,8 +142,8 @@ class DatagramExchange:
                 if told.done():
                     unreachable.append(told.result())
         finally:
-            for ident in asked:
-                self._in_flight.remove(ident)
+            for each in asked:
+                self._in_flight.give_up(each)
         if len(unreachable) == attempts:
             raise Unreachable(*unreachable[-1].args)
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
@@ -150,22 +170,12 @@ class DatagramExchange:
             self._in_flight.fail(error)
 
     def _take(self, frame: bytes) -> None:
-        if not self._is_taken(frame):
-            self._stray += 1
-
-    def _is_taken(self, frame: bytes) -> bool:
         try:
-            head = parse_head(frame)
-            found = self._in_flight.find(head.id)
-            if found is None or found[1].done() or not found[0].is_that_of(head):
-                return False
-            response = parse_response(frame, self._place, head=head)
-        except DecodeError:
-            return False
-        question, answer = found
-        if question.is_answered_by(response):
-            answer.set_result(response)
-        return answer.done()
+            is_taken = self._in_flight.take(frame)
+        except DecodeError:  # anybody can send it; the answer may still come
+            is_taken = False
+        if not is_taken:
+            self._stray += 1
 
 
 class StreamExchange(asyncio.Protocol):
@@ -177,8 +187,8 @@ class StreamExchange(asyncio.Protocol):
 
     def __init__(self, place: str) -> None:
         self._place = place
-        self._in_flight = _InFlight()
-        self._framer = _FRAMING.new()
+        self._in_flight = _InFlight(place)
+        self._framer = _WIRE.framing.new()
         self._transport: asyncio.Transport | None = None
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         #: How many answers came by this connection.
@@ -210,13 +220,13 @@ class StreamExchange(asyncio.Protocol):
             PeerError: the server closed, or sent what is no answer.
         """
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
-        ident = self._in_flight.add(question, answer)
+        asked = self._in_flight.ask(question, answer)
         try:
             assert self._transport is not None  # it is open
-            self._transport.write(_FRAMING.frame(question.frame(ident)))
+            self._transport.write(_WIRE.framing.frame(_WIRE.requests.encode(asked.request)))
             return await answer
         finally:
-            self._in_flight.remove(ident)
+            self._in_flight.give_up(asked)
 
     async def close(self) -> None:
         """Close the connection; whoever waits gets an error."""
@@ -231,7 +241,10 @@ class StreamExchange(asyncio.Protocol):
         try:
             self._framer.feed(data)
             for frame in self._framer.frames(1 << 16):
-                self._take(frame)
+                if self._in_flight.take(frame):
+                    self.answered += 1
+                else:
+                    self.ignored += 1  # the answer to a query that is not waited for any longer
         except DecodeError:
             self._fail(PeerError(f"{self._place} answered something that was not asked"))
 
@@ -240,21 +253,6 @@ class StreamExchange(asyncio.Protocol):
         reason = f": {exc}" if exc else ""
         self._fail(PeerError(f"the server closed without an answer{reason}"))
         self._lost.set_result(None)
-
-    def _take(self, frame: bytes) -> None:
-        head = parse_head(frame)
-        found = self._in_flight.find(head.id)
-        if found is None or found[1].done():
-            self.ignored += 1  # the answer to a query that is not waited for any longer
-            return
-        question, answer = found
-        if not question.is_that_of(head):
-            raise DecodeError("another question")
-        response = parse_response(frame, self._place, head=head)
-        if not question.is_answered_by(response):
-            raise DecodeError("another question")
-        self.answered += 1
-        answer.set_result(response)
 
     def _fail(self, failure: PeerError) -> None:
         if not self._in_flight.has_failed:

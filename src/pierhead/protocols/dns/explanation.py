@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import DecodeError
-from pierhead.protocols.dns.codec import DatagramCodec
+from pierhead.protocols.dns.codec import DatagramReplyCodec
 from pierhead.protocols.dns.option_text import option_words
 from pierhead.protocols.dns.question import Question
 from pierhead.protocols.dns.response import ResourceRecord, Response, parse_response
@@ -97,7 +97,7 @@ async def explain(
     """
     if isinstance(query, str):
         question = Question(query, rtype, rclass=rclass, edns=edns, flags=flags)
-        frame = question.frame(0)
+        frame = question.frame()
         try:
             query = parse_query(frame)
         except DecodeError as error:
@@ -114,14 +114,14 @@ async def explain(
     if not isinstance(reply, Reply):
         trace.note("service", "it stays silent on purpose")
         return Explanation(query, None, None, trace.steps)
-    response = parse_response(DatagramCodec().encode(reply))
+    response = parse_response(DatagramReplyCodec().encode(reply))
     _note_encoding(trace, response)
     return Explanation(query, reply, response, trace.steps)
 
 
 def _explain_refusal(error: DecodeError, frame: bytes) -> Explanation:
     """Explain what the codec makes of a query that it does not take."""
-    refusal = DatagramCodec().reject(error, frame)
+    refusal = DatagramReplyCodec().reject(error, frame)
     response = parse_response(refusal) if refusal is not None else None
     code = iana.rcode_text(response.rcode) if response is not None else "silence"
     return Explanation(None, None, response, (Step("codec", f"{error.reason}: {code}"),))

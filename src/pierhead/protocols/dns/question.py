@@ -9,18 +9,26 @@ from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols.dns.response import Head, Response
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import Edns
-from pierhead.protocols.dns.wire.message import OPCODE_MASK
+from pierhead.protocols.dns.wire.message import OPCODE_MASK, Query
 from pierhead.protocols.dns.wire.name import ROOT, from_text, key
 from pierhead.protocols.dns.wire.query import build_query
 
-__all__ = ["Question"]
+__all__ = ["Question", "answers", "begins_answer", "with_id"]
 
+_EDNS = Edns()
 #: RFC 7873 §4: octets of a client's cookie; the server's own follows.
 _CLIENT_COOKIE = 8
 
 
 class Question:
-    """What is asked, and whether a response answers it.
+    """What is asked, in words.
+
+    Unlike a `Query`, it may say what no server takes, such as another version of EDNS.
+
+    Attributes:
+        id: the identifier, 0 until the client has chosen one.
+        qname, qtype, qclass: what is asked for: the name in wire form, and numbers.
+        edns, flags: as given.
 
     Args:
         name: absolute, with or without its last dot.
@@ -32,74 +40,98 @@ class Question:
         UsageError: the name, the type or the class is none.
     """
 
-    __slots__ = ("_edns", "_flags", "_key", "qclass", "qname", "qtype")
+    __slots__ = ("edns", "flags", "id", "qclass", "qname", "qtype")
 
     def __init__(
-        self, name: str, rtype: str, *, rclass: str = "IN", edns: Edns | None, flags: int = 0
+        self,
+        name: str,
+        rtype: str = "A",
+        *,
+        rclass: str = "IN",
+        edns: Edns | None = _EDNS,
+        flags: int = 0,
     ) -> None:
         try:
             self.qname = from_text(name, ROOT)
         except DecodeError as error:
             raise UsageError(f"{name!r} is no domain name: {error}") from None
+        self.id = 0
         self.qtype = iana.type_number(rtype)
         self.qclass = iana.class_number(rclass)
-        self._key = key(self.qname)
-        self._edns = edns
-        self._flags = flags
+        self.edns = edns
+        self.flags = flags
 
     def shown_cookie(self, response: Response) -> Question | None:
         """Return the same question with the cookie that a BADCOOKIE asks for (RFC 7873 §5.3).
 
         None where the response asks for none, or the server has nothing to show.
         """
-        if response.rcode != iana.BADCOOKIE or self._edns is None or not _cookie(self._edns):
+        edns = self.edns
+        if response.rcode != iana.BADCOOKIE or edns is None or not _cookie(edns):
             return None
         cookie = _cookie(response.edns)
-        if len(cookie) <= _CLIENT_COOKIE or cookie == _cookie(self._edns):
+        if len(cookie) <= _CLIENT_COOKIE or cookie == _cookie(edns):
             return None
         again = copy.copy(self)
-        again._edns = replace(
-            self._edns,
+        again.edns = replace(
+            edns,
             options=tuple(
                 (code, cookie if code == iana.OPTION_COOKIE else data)
-                for code, data in self._edns.options
+                for code, data in edns.options
             ),
         )
         return again
 
-    def frame(self, ident: int) -> bytes:
-        """Return the query with this identifier."""
+    def having_id(self, ident: int) -> Question:
+        """Return the same question with another identifier."""
+        again = copy.copy(self)
+        again.id = ident
+        return again
+
+    def frame(self) -> bytes:
+        """Return the query as a message."""
         return build_query(
-            ident,
+            self.id,
             self.qname,
             self.qtype,
-            edns=self._edns,
+            edns=self.edns,
             qclass=self.qclass,
-            flags=self._flags,
+            flags=self.flags,
         )
 
-    def is_that_of(self, head: Head) -> bool:
-        """Tell whether a message with the right identifier begins as an answer to this one does.
 
-        Ask this before the message is parsed, which takes long where it is long: anybody can send
-        one. A refusal may leave the question out where the server could not read it.
-        """
-        if (head.flags ^ self._flags) & OPCODE_MASK:
-            return False
-        if head.question is None:
-            return True
-        qname, qtype, qclass = head.question
-        return key(qname) == self._key and (qtype, qclass) == (self.qtype, self.qclass)
+def with_id(request: Question | Query, ident: int) -> Question | Query:
+    """Return what is asked with another identifier."""
+    return request.having_id(ident)
 
-    def is_answered_by(self, response: Response) -> bool:
-        """Tell whether a response whose head `is_that_of` this question answers it.
 
-        RFC 7873 §5.3: a cookie in it must begin with the one that was sent.
-        """
-        sent, got = _cookie(self._edns), _cookie(response.edns)
-        if sent and got and got[:_CLIENT_COOKIE] != sent[:_CLIENT_COOKIE]:
-            return False
-        return response.question is not None or response.rcode != iana.NOERROR
+def begins_answer(request: Question | Query, head: Head | Response) -> bool:
+    """Tell whether a message with the right identifier begins as the answer to this request does.
+
+    Ask this before the message is parsed, which takes long where it is long: anybody can send
+    one. A refusal may leave the question out where the server could not read it.
+    """
+    if (head.flags ^ request.flags) & OPCODE_MASK:
+        return False
+    if head.question is None:
+        return True
+    qname, qtype, qclass = head.question
+    if (qtype, qclass) != (request.qtype, request.qclass):
+        return False
+    return qname == request.qname or key(qname) == key(request.qname)
+
+
+def answers(request: Question | Query, response: Response) -> bool:
+    """Tell whether a response with the right identifier answers this request.
+
+    RFC 7873 §5.3: a cookie in it must begin with the one that was sent.
+    """
+    sent, got = _cookie(request.edns), _cookie(response.edns)
+    if sent and got and got[:_CLIENT_COOKIE] != sent[:_CLIENT_COOKIE]:
+        return False
+    if response.question is None and response.rcode == iana.NOERROR:
+        return False
+    return begins_answer(request, response)
 
 
 def _cookie(edns: Edns | None) -> bytes:

@@ -13,7 +13,6 @@ from pierhead.protocols.dns.wire.message import AA, AD, HEADER, QR, QUESTION, RC
 from pierhead.protocols.dns.wire.name import to_text
 from pierhead.protocols.dns.wire.reader import read_name
 from pierhead.protocols.dns.wire.rrset import Name
-from pierhead.protocols.dns.zone.rdata_format import format_rdata
 
 __all__ = ["Head", "ResourceRecord", "Response", "parse_head", "parse_response"]
 
@@ -59,6 +58,8 @@ class ResourceRecord:
         Raises:
             DecodeError: RDATA is not what its type wants.
         """
+        from pierhead.protocols.dns.zone.rdata_format import format_rdata
+
         try:
             return format_rdata(self.rtype, self.frame, self.start, self.length, self.rclass)
         except DecodeError as error:

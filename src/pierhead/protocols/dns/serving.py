@@ -6,13 +6,17 @@ import dataclasses
 from collections.abc import Sequence
 
 from pierhead.admission import Admission
-from pierhead.codec import LengthPrefixed
-from pierhead.codec.base import Order
 from pierhead.coding import blamed_on_service, coded, in_frame_layers
 from pierhead.context import Context
 from pierhead.errors import PeerError
 from pierhead.protocols.dns.admission import check_header
-from pierhead.protocols.dns.codec import MAX_UDP_PAYLOAD, DatagramCodec, StreamCodec
+from pierhead.protocols.dns.codec import (
+    MAX_UDP_PAYLOAD,
+    DatagramReplyCodec,
+    QueryCodec,
+    ReplyCodec,
+    wire_format,
+)
 from pierhead.protocols.dns.middleware import ExtendedErrors, RateLimit
 from pierhead.protocols.dns.ready import MAX_READY_ANSWERS, MAX_READY_BYTES, ReadyAnswers
 from pierhead.protocols.dns.stacking import Stack, standard
@@ -59,15 +63,16 @@ def serve(
     """
     layered = service if isinstance(service, Stack) else standard(service)
     tells_why = any(isinstance(layer, ExtendedErrors) for layer in layered.layers)
-    stream = StreamCodec(max_udp_payload, extended_errors=tells_why)
-    datagram = DatagramCodec(max_udp_payload, extended_errors=tells_why)
+    stream = ReplyCodec(max_udp_payload, extended_errors=tells_why)
+    datagram = DatagramReplyCodec(max_udp_payload, extended_errors=tells_why)
+    travels = wire_format()
     bounds = (0, 0) if frame_layers else (max_ready_answers, max_ready_bytes)
     datagrams = in_frame_layers(_handler(layered, datagram, bounds), frame_layers)
     streams = in_frame_layers(_handler(layered, stream, bounds), frame_layers)
     return Endpoint(
         name="dns",
         datagram=datagrams,
-        stream=framed(streams, LengthPrefixed(2), Order.ANY),
+        stream=framed(streams, travels.framing, travels.order),
         short_form=("udp", "tcp"),
         admission=(check_header, *admission),
         reload=layered.reload,
@@ -75,18 +80,20 @@ def serve(
     )
 
 
-def _handler(layered: Stack, codec: StreamCodec, bounds: tuple[int, int]) -> FrameHandler:
+def _handler(layered: Stack, replies: ReplyCodec, bounds: tuple[int, int]) -> FrameHandler:
     """Return the handler of frames, with ready answers where they may be."""
     limits = [layer for layer in layered.layers if isinstance(layer, RateLimit)]
     limit = limits[0] if limits else None
     withholds = None
-    if limit is not None and isinstance(codec, DatagramCodec):
+    if limit is not None and isinstance(replies, DatagramReplyCodec):
         withholds = limit.withholds_refusal
     if layered.snapshot is None or not all(bounds):
-        return dataclasses.replace(coded(layered.service, codec), withholds=withholds)
+        return dataclasses.replace(
+            coded(layered.service, QueryCodec(), replies), withholds=withholds
+        )
     ready = ReadyAnswers(layered.snapshot, limit, *bounds)
     answer_query, snapshot = layered.service, layered.snapshot
-    decode, encode = codec.decode, codec.encode
+    decode, encode = QueryCodec.decode, replies.encode
 
     async def answer_frame(frame: bytes, context: Context) -> AnyReply[bytes]:
         made_from = snapshot()
@@ -103,4 +110,4 @@ def _handler(layered: Stack, codec: StreamCodec, bounds: tuple[int, int]) -> Fra
         ready.keep(made_from, frame, reply, answer)
         return answer
 
-    return FrameHandler(answer_frame, codec.reject, ready, withholds=withholds)
+    return FrameHandler(answer_frame, replies.reject, ready, withholds=withholds)

@@ -8,7 +8,7 @@ from typing import Any, overload
 
 from pierhead.admission import Admission
 from pierhead.codec import Lines
-from pierhead.codec.base import Order, WireFormat
+from pierhead.codec.base import WireFormat
 from pierhead.coding import coded, in_frame_layers
 from pierhead.context import Context, Peer, Via
 from pierhead.protocols.lines.datagram import each_line
@@ -31,14 +31,14 @@ def wire_format(encoding: None, *, max_length_bytes: int = ...) -> WireFormat[by
 def wire_format(
     encoding: str | None = "utf-8", *, max_length_bytes: int = 65_536
 ) -> WireFormat[Any, Any]:
-    """Return how lines travel.
+    """Return how lines travel: a request is a line, and so is a reply.
 
     Args:
         encoding: of the text; None for lines of bytes.
         max_length_bytes: the longest line, its end not counted.
     """
     codec = Bytes() if encoding is None else Text(encoding)
-    return WireFormat(Lines(max_length_bytes=max_length_bytes), codec, Order.IN_ORDER)
+    return WireFormat(Lines(max_length_bytes=max_length_bytes), codec)
 
 
 @overload
@@ -90,7 +90,9 @@ def serve(
     endpoint = serve_format(
         service, lines, name="lines", admission=admission, frame_layers=frame_layers
     )
-    datagram = in_frame_layers(each_line(coded(service, lines.codec)), frame_layers)
+    datagram = in_frame_layers(
+        each_line(coded(service, lines.requests, lines.replies)), frame_layers
+    )
     return replace(endpoint, datagram=datagram)
 
 

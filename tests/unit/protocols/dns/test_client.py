@@ -12,7 +12,7 @@ from pierhead.errors import DecodeError, ListenError, PeerError, TimedOut, Usage
 from pierhead.listener.bind.memory import MemoryStreamListener
 from pierhead.net.memory import MemoryDatagramEnd, Network
 from pierhead.protocols import dns
-from pierhead.protocols.dns.codec import DatagramCodec, StreamCodec
+from pierhead.protocols.dns.codec import DatagramReplyCodec, ReplyCodec
 from pierhead.protocols.dns.response import parse_head, parse_response
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.query import build_query, parse_query
@@ -28,7 +28,7 @@ def held(main):
 
 def answer(frame, *records, change=bytes):
     query = parse_query(frame)
-    return change(DatagramCodec().encode(query.reply(*records or [dns.A("192.0.2.1")])))
+    return change(DatagramReplyCodec().encode(query.reply(*records or [dns.A("192.0.2.1")])))
 
 
 class Peer:
@@ -231,7 +231,7 @@ def test_a_source_in_use_is_an_error():
 
 
 QUERY = build_query(7, b"\x01a\x00", 1, edns=dns.Edns())
-GOOD = StreamCodec().encode(parse_query(QUERY).reply(dns.A("192.0.2.1")))
+GOOD = ReplyCodec().encode(parse_query(QUERY).reply(dns.A("192.0.2.1")))
 OPT = GOOD[-11:]
 
 
@@ -583,7 +583,7 @@ class Connection(asyncio.Protocol):
             self._held.append(frame)
         if len(self._held) >= self._together:
             for frame in reversed(self._held):
-                reply = StreamCodec().encode(parse_query(frame).reply(dns.A("192.0.2.1")))
+                reply = ReplyCodec().encode(parse_query(frame).reply(dns.A("192.0.2.1")))
                 for message in (*self._late, reply):
                     self._transport.write(len(message).to_bytes(2, "big") + message)
             self._held.clear()
@@ -624,7 +624,7 @@ def test_a_connection_that_the_server_has_closed_is_opened_anew():
 
 def test_an_answer_nobody_waits_for_any_longer_is_passed_over_on_a_connection():
     async def main():
-        late = StreamCodec().encode(parse_query(QUERY).reply())
+        late = ReplyCodec().encode(parse_query(QUERY).reply())
         server = Streams(lambda: Connection(late=[late]))
         async with dns.Client("mem:s") as client:
             assert (await client.query("b.")).answer
@@ -637,7 +637,7 @@ def test_an_answer_nobody_waits_for_any_longer_is_passed_over_on_a_connection():
 def test_the_answer_to_another_question_ends_a_connection():
     class Wrong(Connection):
         def data_received(self, data):
-            reply = bytearray(StreamCodec().encode(parse_query(data[2:]).reply()))
+            reply = bytearray(ReplyCodec().encode(parse_query(data[2:]).reply()))
             reply[13] ^= 1
             self._transport.write(len(reply).to_bytes(2, "big") + reply)
 
@@ -655,7 +655,7 @@ def test_times_out_on_a_connection_that_was_good_before():
         def data_received(self, data):
             if not self._late:
                 self._late = (1,)
-                reply = StreamCodec().encode(parse_query(data[2:]).reply())
+                reply = ReplyCodec().encode(parse_query(data[2:]).reply())
                 self._transport.write(len(reply).to_bytes(2, "big") + reply)
 
     async def main():
@@ -674,7 +674,7 @@ COOKIE = dns.Edns(options=((iana.OPTION_NSID, b""), (iana.OPTION_COOKIE, b"clien
 
 def with_cookie(frame, cookie, rcode=dns.NOERROR):
     reply = dns.Reply(parse_query(frame), rcode, options=((iana.OPTION_COOKIE, cookie),))
-    return StreamCodec().encode(reply)
+    return ReplyCodec().encode(reply)
 
 
 @pytest.mark.rfc("7873", "5.3")

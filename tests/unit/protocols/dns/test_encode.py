@@ -7,7 +7,7 @@ import dns.message
 import pytest
 
 from pierhead.errors import DecodeError, ServiceFailed, TimedOut, UsageError
-from pierhead.protocols.dns.codec import DatagramCodec, StreamCodec
+from pierhead.protocols.dns.codec import DatagramReplyCodec, ReplyCodec
 from pierhead.protocols.dns.records import AAAA, CNAME, MX, NS, SOA, SRV, TXT, A
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import Edns, build_opt
@@ -16,7 +16,7 @@ from pierhead.protocols.dns.wire.name import from_text
 from pierhead.protocols.dns.wire.query import BadQuery, build_query, parse_query
 from pierhead.protocols.dns.wire.rrset import RRset
 
-DATAGRAM, STREAM = DatagramCodec(), StreamCodec()
+DATAGRAM, STREAM = DatagramReplyCodec(), ReplyCodec()
 WWW = from_text("www.example.")
 APEX = from_text("example.")
 
@@ -216,7 +216,7 @@ def test_a_reply_keeps_what_was_asked_for():
 def test_a_refusal_echoes_what_could_be_read():
     frame = build_query(7, WWW, iana.A, edns=Edns(1232, True, 1), rd=True)
     with pytest.raises(BadQuery) as caught:
-        DATAGRAM.decode(frame)
+        parse_query(frame)
     parsed = dns.message.from_wire(DATAGRAM.reject(caught.value, frame))
     assert parsed.rcode() == iana.BADVERS
     assert parsed.edns == 0
@@ -230,7 +230,7 @@ def test_an_unknown_opcode_is_answered_with_a_header_and_edns_where_it_was_asked
     frame = bytearray(build_query(7, WWW, iana.A, edns=edns))
     frame[2] |= 15 << 3
     with pytest.raises(BadQuery) as caught:
-        DATAGRAM.decode(bytes(frame))
+        parse_query(bytes(frame))
     opt = b"" if edns is None else build_opt(edns)
     assert DATAGRAM.reject(caught.value, bytes(frame)) == b"\x00\x07\xf8\x04" + rest + opt
 
@@ -255,4 +255,4 @@ def test_responses_and_stumps_are_never_refused():
 @pytest.mark.parametrize("size", [511, 4097, 1232.5])
 def test_the_datagram_limit_has_a_range(size):
     with pytest.raises(UsageError, match="max_udp_payload"):
-        DatagramCodec(size)
+        DatagramReplyCodec(size)

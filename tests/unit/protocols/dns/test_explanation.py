@@ -7,7 +7,7 @@ import pytest
 from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import UsageError
 from pierhead.protocols import dns
-from pierhead.protocols.dns.codec import StreamCodec
+from pierhead.protocols.dns.codec import ReplyCodec
 from pierhead.protocols.dns.explanation import conclude
 from pierhead.protocols.dns.response import parse_response
 from pierhead.protocols.dns.services.zones import ZoneService
@@ -187,7 +187,7 @@ def response(name="www.example.", rtype="A", change=None, **reply):
     query = parse_query(
         build_query(1, from_text(name), iana.type_number(rtype), edns=dns.Edns(), rd=True)
     )
-    frame = bytearray(StreamCodec().encode(dns.Reply(query, **reply)))
+    frame = bytearray(ReplyCodec().encode(dns.Reply(query, **reply)))
     if change is not None:
         change(frame)
     return parse_response(bytes(frame))

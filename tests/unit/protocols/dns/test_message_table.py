@@ -13,7 +13,7 @@ from pierhead.context import Context
 from pierhead.errors import PierheadError
 from pierhead.protocols import dns
 from pierhead.protocols.dns.admission import check_header
-from pierhead.protocols.dns.codec import DatagramCodec, StreamCodec
+from pierhead.protocols.dns.codec import DatagramReplyCodec, QueryCodec, ReplyCodec
 from pierhead.service import FrameHandler
 
 
@@ -31,7 +31,7 @@ async def reply_to(frame: bytes, handler: FrameHandler, where: Context) -> bytes
 async def wrong(rows: tuple[Row, ...], *, tcp: bool) -> dict[str, tuple[str, Told | None, Any]]:
     """Return what is not answered as its row says: the rule, the answer, and what it must be."""
     site = dns.standard(answer, nsid="north-2", rate_limit=False)
-    handler = coded(site.service, StreamCodec() if tcp else DatagramCodec())
+    handler = coded(site.service, QueryCodec(), ReplyCodec() if tcp else DatagramReplyCodec())
     found = {}
     for row in rows:
         said = told(await reply_to(row.frame, handler, context(tcp=tcp)))

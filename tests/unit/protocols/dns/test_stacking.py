@@ -9,7 +9,7 @@ from tests.unit.protocols.dns.middleware.asking import answer, ask, context, opt
 from pierhead.errors import Overloaded, ServiceFailed, TimedOut, UsageError
 from pierhead.middleware import timeout
 from pierhead.protocols import dns
-from pierhead.protocols.dns.codec import DatagramCodec
+from pierhead.protocols.dns.codec import DatagramReplyCodec
 from pierhead.protocols.dns.middleware.layer import Layer
 from pierhead.protocols.dns.response import parse_response
 from pierhead.protocols.dns.wire import iana
@@ -138,7 +138,7 @@ async def test_a_connection_tells_its_own_idle_timeout():
 
 def refusal(error, frame=None, **settings):
     good = build_query(7, b"\x01x\x00", iana.A, edns=Edns())
-    return parse_response(DatagramCodec(**settings).reject(error, frame or good))
+    return parse_response(DatagramReplyCodec(**settings).reject(error, frame or good))
 
 
 @pytest.mark.rfc("8914", "4")
@@ -194,7 +194,7 @@ def test_a_malformed_query_is_told_what_is_wrong_with_it():
 def test_a_refusal_is_never_more_than_twice_what_was_sent():
     frame = build_query(7, b"\x00", 1, edns=Edns())
     long = BadQuery("x" * 60, question=frame[12:17], do=False)
-    codec = DatagramCodec(extended_errors=True)
+    codec = DatagramReplyCodec(extended_errors=True)
     assert len(codec.reject(long, frame)) == len(frame)
     assert len(codec.reject(long, frame + bytes(60))) > len(frame) + 60
 

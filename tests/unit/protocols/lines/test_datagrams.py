@@ -116,5 +116,5 @@ async def test_a_service_of_raw_datagrams_gets_and_gives_octets_as_they_are(
 
 def test_octets_are_any_octets() -> None:
     check_codec(Octets(), [b"", b"\n", b"\xff"])
-    with pytest.raises(UsageError, match="a reply is str, expected bytes"):
+    with pytest.raises(UsageError, match="a message is str, expected bytes"):
         Octets().encode("text")  # type: ignore[arg-type]

@@ -206,6 +206,20 @@ class Query:
             self.options,
         )
 
+    def having_id(self, ident: int) -> Query:
+        """Return the same query with another identifier."""
+        return Query(
+            ident,
+            self.flags,
+            self.question,
+            self.qname,
+            self.qtype,
+            self.qclass,
+            self.udp_payload,
+            self.dnssec_ok,
+            self.options,
+        )
+
     def __repr__(self) -> str:
         return f"<Query {self.id} {self.name} {iana.class_text(self.qclass)} {self.rtype}>"
 

@@ -16,7 +16,7 @@ from pierhead.protocols.dns.wire.edns import Edns, Options, build_opt, parse_opt
 from pierhead.protocols.dns.wire.message import HEADER, OPCODE_MASK, QR, QUESTION, RD, Query
 from pierhead.protocols.dns.wire.rrset import Name
 
-__all__ = ["BadQuery", "build_query", "parse_query"]
+__all__ = ["BadQuery", "build_query", "encode_query", "parse_query"]
 
 _RECORD = Struct("!HHIH")
 _OPT = Struct("!BHHIH")
@@ -113,6 +113,14 @@ def build_query(
     head = HEADER.pack(ident, flags, 1, 0, 0, 0 if edns is None else 1)
     opt = b"" if edns is None else build_opt(edns)
     return head + qname + QUESTION.pack(qtype, qclass) + opt
+
+
+def encode_query(query: Query) -> bytes:
+    """Return a query as a message; records other than OPT, which no query keeps, are left out."""
+    edns = query.edns
+    opt = b"" if edns is None else build_opt(edns)
+    counts = 1 if query.question else 0, 0, 0, 1 if opt else 0
+    return HEADER.pack(query.id, query.flags, *counts) + query.question + opt
 
 
 def _parse_without_question(frame: bytes) -> Query:

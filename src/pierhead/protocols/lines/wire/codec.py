@@ -1,4 +1,5 @@
-"""The codecs of the lines protocol: a frame is a line without its end."""
+"""The codecs of the lines protocol, of requests and replies alike: a frame is a line without its
+end."""
 
 from __future__ import annotations
 
@@ -28,20 +29,20 @@ class Bytes:
             raise DecodeError("more than one line in a datagram", position)
         return frame
 
-    def encode(self, reply: bytes) -> bytes:
-        """Return the reply as a frame.
+    def encode(self, line: bytes) -> bytes:
+        """Return the line as a frame.
 
         Raises:
-            UsageError: it is not bytes, or holds a newline, which would make it two replies.
+            UsageError: it is not bytes, or holds a newline, which would make it two lines.
         """
-        if not isinstance(reply, bytes):
-            raise UsageError(f"a reply is {type(reply).__name__}, expected bytes")
-        if b"\n" in reply:
+        if not isinstance(line, bytes):
+            raise UsageError(f"a line is {type(line).__name__}, expected bytes")
+        if b"\n" in line:
             raise UsageError(
-                f"a reply holds a newline at octet {reply.index(10)}; a line cannot. To send "
+                f"a line holds a newline at octet {line.index(10)}; no line can. To reply with "
                 "several lines, yield them one by one"
             )
-        return reply
+        return line
 
 
 class Text:
@@ -80,17 +81,17 @@ class Text:
         except UnicodeError as error:  # some codecs say no position
             raise DecodeError(f"not {self.encoding}: {error}") from None
 
-    def encode(self, reply: str) -> bytes:
-        """Return the reply as a frame.
+    def encode(self, line: str) -> bytes:
+        """Return the line as a frame.
 
         Raises:
             UsageError: it is not text, the encoding lacks a character, or it holds a newline.
         """
-        if not isinstance(reply, str):
-            raise UsageError(f"a reply is {type(reply).__name__}, expected str")
+        if not isinstance(line, str):
+            raise UsageError(f"a line is {type(line).__name__}, expected str")
         try:
-            return self._bytes.encode(reply.encode(self.encoding))
+            return self._bytes.encode(line.encode(self.encoding))
         except UnicodeEncodeError as error:
-            raise UsageError(f"{self.encoding} has no {reply[error.start]!r}") from None
+            raise UsageError(f"{self.encoding} has no {line[error.start]!r}") from None
         except UnicodeError as error:
-            raise UsageError(f"the reply cannot be encoded in {self.encoding}: {error}") from None
+            raise UsageError(f"the line cannot be encoded in {self.encoding}: {error}") from None

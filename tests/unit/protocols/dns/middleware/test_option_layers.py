@@ -7,7 +7,7 @@ from tests.unit.protocols.dns.middleware.asking import Connection, answer, ask, 
 
 from pierhead.errors import UsageError
 from pierhead.protocols import dns
-from pierhead.protocols.dns.codec import DatagramCodec, StreamCodec
+from pierhead.protocols.dns.codec import DatagramReplyCodec, ReplyCodec
 from pierhead.protocols.dns.response import parse_response
 from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
@@ -81,7 +81,7 @@ async def test_encrypted_answers_to_padded_queries_are_padded_to_whole_blocks(bl
     service = dns.stack(answer, dns.padding(block))
     query = asking((PADDING, bytes(11)))
     reply = await service(query, context(tcp=True, encrypted=True))
-    message = StreamCodec().encode(reply)
+    message = ReplyCodec().encode(reply)
     assert len(message) % block == 0
     assert len(message) < 60 + 2 * block
     response = parse_response(message)
@@ -103,12 +103,12 @@ def test_padding_never_makes_a_message_too_long():
     for octets in (1100, 1160, 1170, 1174):
         texts = [dns.TXT("x" * octets)]
         bare = Reply(query, answer=ask("www.example.", "TXT").reply(*texts).answer)
-        message = DatagramCodec().encode(bare.padded(468))
+        message = DatagramReplyCodec().encode(bare.padded(468))
         assert len(message) <= 1232
-        assert len(message) >= len(DatagramCodec().encode(bare))
+        assert len(message) >= len(DatagramReplyCodec().encode(bare))
         assert not message[2] & 2, "padding must not truncate"
     without_opt = Reply(ask(edns=False)).padded(468)
-    assert len(DatagramCodec().encode(without_opt)) < 60
+    assert len(DatagramReplyCodec().encode(without_opt)) < 60
 
 
 @pytest.mark.parametrize("block", [0, 4097])

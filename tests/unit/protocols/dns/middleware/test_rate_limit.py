@@ -10,7 +10,7 @@ from pierhead.context import Peer
 from pierhead.errors import ServiceFailed, UsageError
 from pierhead.metrics import Metrics
 from pierhead.protocols import dns
-from pierhead.protocols.dns.codec import DatagramCodec
+from pierhead.protocols.dns.codec import DatagramReplyCodec
 from pierhead.protocols.dns.middleware.rate_limit import kind_of
 from pierhead.protocols.dns.services.zones import ZoneService
 from pierhead.protocols.dns.trace import Trace
@@ -169,7 +169,7 @@ async def test_no_shape_of_answer_is_worth_stealing(clock, shape, do):
     """Twice as many octets out as in, at the most, from 5,000 queries in a second."""
     layer = dns.rate_limit(clock=clock, exempt=())
     service = dns.stack(ZoneService(ZONES), layer)
-    codec, came, sent = DatagramCodec(), 0, 0
+    codec, came, sent = DatagramReplyCodec(), 0, 0
     for number in range(5000):
         name, rtype = SHAPES[shape](number)
         query = ask(name if name.endswith(".") else f"{name}.example.", rtype, do=do)

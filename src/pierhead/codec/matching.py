@@ -1,0 +1,282 @@
+"""Which waiting request a reply belongs to: sans-IO, for the client's side of one connection.
+
+    request ──Matcher.ask───▶ the request as it is sent, its identifier in it
+    reply   ──Matcher.take──▶ the request that it answers, and who waits for it
+
+`InOrder` and `ById` are frozen descriptions, as framings are; `new` makes the state of one
+connection. Replies to a request that was given up are still told apart from those to another:
+over a stream they may come at any time.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from pierhead.errors import DecodeError, UsageError
+
+__all__ = ["Asked", "ById", "InOrder", "Matcher", "Matching"]
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+T = TypeVar("T")
+
+#: How many identifiers of requests that were given up are kept from use, at most half of all:
+#: replies to them are late, not somebody else's. A server may stay silent, so there is an end.
+_MAX_GIVEN_UP = 1000
+#: How many identifiers are chosen at random before the next free one is taken.
+_TRIES = 16
+
+
+class Asked(Generic[Q, T]):
+    """One request that was asked.
+
+    Attributes:
+        request: as it is sent.
+        token: whatever the caller knows the request by, such as a future.
+        ident: its identifier; 0 where requests have none.
+        is_given_up: whether its replies are late, and of no use.
+        is_answered: whether its last reply has come.
+    """
+
+    __slots__ = ("ident", "is_answered", "is_given_up", "request", "token")
+
+    def __init__(self, request: Q, token: T, ident: int = 0) -> None:
+        self.request = request
+        self.token = token
+        self.ident = ident
+        self.is_given_up = False
+        self.is_answered = False
+
+
+class Matcher(ABC, Generic[Q, R, T]):
+    """The requests of one connection that have replies to come."""
+
+    @abstractmethod
+    def ask(self, request: Q, token: T) -> Asked[Q, T]:
+        """Take in a request; what it returns has the request as it must be sent.
+
+        Raises:
+            UsageError: every identifier is that of a request that waits.
+        """
+
+    @abstractmethod
+    def take(self, reply: R) -> Asked[Q, T] | None:
+        """Return the request that a reply belongs to; None where it belongs to none.
+
+        Raises:
+            DecodeError: it has the identifier of a request and answers another one. The request
+                goes on waiting.
+        """
+
+    @abstractmethod
+    def give_up(self, asked: Asked[Q, T]) -> None:
+        """Wait for a request no longer; replies to it are late from now on."""
+
+    @abstractmethod
+    def end(self) -> list[Asked[Q, T]]:
+        """Forget all requests, since no reply can come; return those that were waited for."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return how many requests have replies to come, those that were given up included."""
+
+
+class Matching(Protocol[Q, R]):
+    """How a reply says which request it belongs to."""
+
+    def new(
+        self,
+        last: Callable[[R], bool] | None = None,
+        choose: Callable[[int], int] | None = None,
+    ) -> Matcher[Q, R, Any]:
+        """Return the state for one new connection.
+
+        Args:
+            last: tells the last of many replies to one request; None where there is one reply.
+            choose: gives a number from 0 up to its argument, which it excludes
+                (`secrets.randbelow`), for identifiers that nobody can guess; they are used in
+                turn where it is None.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class InOrder:
+    """The first reply belongs to the first request, and so on; every request has its reply.
+
+    This holds on a stream. Datagrams are lost and overtake each other, so that only one request
+    at a time can have a reply to come.
+    """
+
+    def new(
+        self,
+        last: Callable[[Any], bool] | None = None,
+        choose: Callable[[int], int] | None = None,
+    ) -> Matcher[Any, Any, Any]:
+        """Return the state for one new connection; nothing is chosen."""
+        return _Queue(last)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ById(Generic[Q, R]):
+    """A reply repeats the identifier that the client chose and put into the request.
+
+    Attributes:
+        get: reads the identifier of a reply.
+        put: returns the request with an identifier in it.
+        range: all identifiers, ``range(65_536)`` for 16 bits.
+        fits: tells whether a reply with the right identifier answers the request, where it says
+            more than that, such as what was asked (RFC 5452 §9.1); None where it does not.
+
+    Raises:
+        UsageError: there are no identifiers.
+
+    Example:
+        >>> matching = ById(
+        ...     get=lambda reply: reply["id"],
+        ...     put=lambda request, ident: request | {"id": ident},
+        ...     range=range(1, 256),
+        ... )
+        >>> matching.new().ask({"what": "time"}, None).request
+        {'what': 'time', 'id': 1}
+    """
+
+    get: Callable[[R], int]
+    put: Callable[[Q, int], Q]
+    range: Sequence[int]
+    fits: Callable[[Q, R], bool] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.range, range) or not self.range:
+            raise UsageError(
+                f"the range of identifiers is {self.range!r}, expected one such as range(65536)"
+            )
+
+    def new(
+        self, last: Callable[[R], bool] | None = None, choose: Callable[[int], int] | None = None
+    ) -> ByIdMatcher[Q, R, Any]:
+        """Return the state for one new connection."""
+        return ByIdMatcher(self, last, choose)
+
+
+class _Queue(Matcher[Q, R, T]):
+    """Requests in the order in which their replies will come."""
+
+    def __init__(self, last: Callable[[R], bool] | None) -> None:
+        self._last = last
+        self._asked: deque[Asked[Q, T]] = deque()
+
+    def ask(self, request: Q, token: T) -> Asked[Q, T]:
+        asked = Asked(request, token)
+        self._asked.append(asked)
+        return asked
+
+    def take(self, reply: R) -> Asked[Q, T] | None:
+        if not self._asked:
+            return None
+        asked = self._asked[0]
+        if self._last is None or self._last(reply):
+            self._asked.popleft()
+            asked.is_answered = True
+        return asked
+
+    def give_up(self, asked: Asked[Q, T]) -> None:
+        asked.is_given_up = True  # its place stays: its reply will come before the next one's
+
+    def end(self) -> list[Asked[Q, T]]:
+        waiting = [asked for asked in self._asked if not asked.is_given_up]
+        self._asked.clear()
+        return waiting
+
+    def __len__(self) -> int:
+        return len(self._asked)
+
+
+class ByIdMatcher(Matcher[Q, R, T]):
+    """Requests by the identifier that each was given."""
+
+    def __init__(
+        self,
+        matching: ById[Q, R],
+        last: Callable[[R], bool] | None,
+        choose: Callable[[int], int] | None,
+    ) -> None:
+        self._matching = matching
+        self._last = last
+        self._choose = choose
+        # `len` refuses the range of 64 bits.
+        self._size = matching.range.index(matching.range[-1]) + 1
+        self._turn = 0
+        self._waiting: dict[int, Asked[Q, T]] = {}
+        #: Those that were given up, the first one first.
+        self._late: dict[int, Asked[Q, T]] = {}
+
+    def ask(self, request: Q, token: T) -> Asked[Q, T]:
+        """Take in a request, and give it an identifier that no other has."""
+        if len(self._waiting) >= self._size:
+            raise UsageError(f"all {self._size} identifiers are in use; ask fewer at once")
+        if len(self._waiting) + len(self._late) >= self._size:
+            self._forget_late()
+        ident = self._free()
+        asked = Asked(self._matching.put(request, ident), token, ident)
+        self._waiting[ident] = asked
+        return asked
+
+    def find(self, ident: int) -> Asked[Q, T] | None:
+        """Return who has this identifier, for those that read it before the rest of a reply."""
+        return self._waiting.get(ident) or self._late.get(ident)
+
+    def take(self, reply: R) -> Asked[Q, T] | None:
+        """Return the request whose identifier the reply has."""
+        asked = self.find(self._matching.get(reply))
+        if asked is None:
+            return None
+        fits = self._matching.fits
+        if fits is not None and not fits(asked.request, reply):
+            raise DecodeError(f"the reply with identifier {asked.ident} answers something else")
+        if self._last is None or self._last(reply):
+            self._remove(asked)
+            asked.is_answered = True
+        return asked
+
+    def give_up(self, asked: Asked[Q, T]) -> None:
+        """Wait for a request no longer; its identifier stays in use for its late replies."""
+        if self._waiting.get(asked.ident) is not asked:
+            return
+        asked.is_given_up = True
+        self._late[asked.ident] = self._waiting.pop(asked.ident)
+        if len(self._late) > min(_MAX_GIVEN_UP, self._size // 2):
+            self._forget_late()
+
+    def end(self) -> list[Asked[Q, T]]:
+        """Forget all requests; return those that were waited for."""
+        waiting = list(self._waiting.values())
+        self._waiting.clear()
+        self._late.clear()
+        return waiting
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._late)
+
+    def _free(self) -> int:
+        """Return an identifier that is not in use; there is one."""
+        identifiers, turn = self._matching.range, self._turn
+        if self._choose is not None:
+            for _ in range(_TRIES):
+                turn = self._choose(self._size)
+                if self.find(identifiers[turn]) is None:
+                    return identifiers[turn]
+        while self.find(identifiers[turn]) is not None:
+            turn = (turn + 1) % self._size
+        self._turn = (turn + 1) % self._size
+        return identifiers[turn]
+
+    def _remove(self, asked: Asked[Q, T]) -> None:
+        del (self._late if asked.is_given_up else self._waiting)[asked.ident]
+
+    def _forget_late(self) -> None:
+        del self._late[next(iter(self._late))]
