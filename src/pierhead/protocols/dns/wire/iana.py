@@ -41,8 +41,12 @@ MX: Final = 15
 TXT: Final = 16
 NSAP: Final = 22
 AAAA: Final = 28
+EID: Final = 31
+NIMLOC: Final = 32
 SRV: Final = 33
+ATMA: Final = 34
 NAPTR: Final = 35
+A6: Final = 38
 DNAME: Final = 39
 OPT: Final = 41
 APL: Final = 42
@@ -126,7 +130,9 @@ _TYPES = {
     32769: "DLV",
 }
 #: Types that are defined for class IN alone; other classes may lay them out differently.
-INTERNET_ONLY: Final = frozenset({A, WKS, NSAP, AAAA, SRV, NAPTR, APL, IPSECKEY, SVCB, HTTPS})
+INTERNET_ONLY: Final = frozenset(
+    (A, WKS, NSAP, AAAA, EID, NIMLOC, SRV, ATMA, NAPTR, A6, APL, IPSECKEY, SVCB, HTTPS)
+)
 _TYPE_NUMBERS = {text: number for number, text in _TYPES.items()} | {"*": ANY}
 _CLASSES = {1: "IN", 3: "CH", 4: "HS", 254: "NONE", 255: "ANY"}
 _CLASS_NUMBERS = {text: number for number, text in _CLASSES.items()}

@@ -11,9 +11,13 @@ import re
 from decimal import Decimal
 
 from pierhead.errors import DecodeError
+from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.zone.cursor import Cursor
 
 __all__ = [
+    "atm_address",
+    "chained_address",
+    "digital_object",
     "eui48",
     "eui64",
     "geographical_position",
@@ -21,8 +25,10 @@ __all__ = [
     "ipsec_key",
     "location",
     "network_access_point",
+    "next_name",
     "prefixes",
     "relay",
+    "sink",
     "well_known_services",
 ]
 
@@ -36,6 +42,8 @@ _BELOW = 10_000_000
 _ADDRESSES = {1: 4, 2: 16}
 #: A port has 16 bits, so has the map of ports (RFC 1035 §3.4.2).
 _MAX_BITMAP = 1 << 13
+#: RFC 2535 §5.2: for types up to 127; bit 0 is for another format.
+_MAX_NEXT_BITMAP = 16
 #: How gateways (RFC 4025 §2.3) and relays (RFC 8777 §4.2.3) are shown by their type.
 _TARGETS = {0: lambda _: ".", 1: Cursor.ipv4, 2: Cursor.ipv6, 3: Cursor.name}
 
@@ -162,11 +170,64 @@ def well_known_services(cursor: Cursor) -> str:
     bitmap = cursor.take(cursor.end - cursor.position)
     if len(bitmap) > _MAX_BITMAP:
         raise DecodeError(f"{len(bitmap)} octets of ports, expected at most {_MAX_BITMAP}")
-    for index, octet in enumerate(bitmap):
-        found += [str(index << 3 | bit) for bit in range(8) if octet & 0x80 >> bit]
-    return " ".join(found)
+    return " ".join(found + [str(port) for port in _bits(bitmap)])
+
+
+def _bits(bitmap: bytes) -> list[int]:
+    return [
+        n << 3 | bit for n, octet in enumerate(bitmap) for bit in range(8) if octet & 0x80 >> bit
+    ]
 
 
 def network_access_point(cursor: Cursor) -> str:
     """Return an NSAP record (RFC 1706 §6)."""
     return f"0x{cursor.rest().hex()}"
+
+
+def next_name(cursor: Cursor) -> str:
+    """Return an NXT record (RFC 2535 §5.2)."""
+    following = cursor.name()
+    bitmap = cursor.take(cursor.end - cursor.position)
+    if len(bitmap) > _MAX_NEXT_BITMAP or (bitmap and (bitmap[0] & 0x80 or not bitmap[-1])):
+        raise DecodeError("bad type bitmap (RFC 2535 §5.2)", cursor.position)
+    return " ".join([following, *[iana.type_text(number) for number in _bits(bitmap)]])
+
+
+def chained_address(cursor: Cursor) -> str:
+    """Return an A6 record (RFC 2874 §3.2)."""
+    bits = cursor.number(1)
+    if bits > 128:
+        raise DecodeError(f"a prefix of {bits} bits, expected at most 128", cursor.position - 1)
+    suffix = cursor.number((135 - bits) // 8)
+    if suffix >> 128 - bits:
+        raise DecodeError("bits of the prefix in the suffix (RFC 2874 §3.1)", cursor.position)
+    found = [str(bits)]
+    if bits < 128:
+        found.append(str(ipaddress.IPv6Address(suffix)))
+    if bits:
+        found.append(cursor.name())
+    return " ".join(found)
+
+
+def atm_address(cursor: Cursor) -> str:
+    """Return an ATMA record; addresses of other formats are not known."""
+    kind, octets = cursor.number(1), cursor.rest()
+    if kind == 0:
+        return octets.hex()
+    if kind > 1:
+        return cursor.unknown()
+    if not octets.isdigit():
+        raise DecodeError("an E.164 number holds digits alone", cursor.position)
+    return f"+{octets.decode('ascii')}"
+
+
+def sink(cursor: Cursor) -> str:
+    """Return a SINK record."""
+    head = " ".join([str(octet) for octet in cursor.take(3)])
+    return f"{head} {cursor.base64()}" if cursor.position < cursor.end else head
+
+
+def digital_object(cursor: Cursor) -> str:
+    """Return a DOA record."""
+    head = f"{cursor.u32()} {cursor.u32()} {cursor.u8()} {cursor.string()}"
+    return f"{head} {cursor.base64() if cursor.position < cursor.end else '-'}"

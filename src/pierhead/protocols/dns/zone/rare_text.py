@@ -10,6 +10,9 @@ from pierhead.protocols.dns.zone.fields import Fields, ipv4_octets, ipv6_octets
 from pierhead.protocols.dns.zone.well_known import PORTS, PROTOCOLS
 
 __all__ = [
+    "read_atm_address",
+    "read_chained_address",
+    "read_digital_object",
     "read_eui48",
     "read_eui64",
     "read_geographical_position",
@@ -17,8 +20,10 @@ __all__ = [
     "read_ipsec_key",
     "read_location",
     "read_network_access_point",
+    "read_next",
     "read_prefixes",
     "read_relay",
+    "read_sink",
     "read_well_known_services",
 ]
 
@@ -39,6 +44,11 @@ _SIZES = ((100, "a size"), (1_000_000, "a precision"), (1_000, "a precision"))
 _ADDRESS_READERS = {1: (ipv4_octets, 32), 2: (ipv6_octets, 128)}
 #: RFC 1706 §6: 0x, hexadecimal digits, and full stops anywhere between them.
 _ACCESS_POINT = re.compile(rb"0[xX](?P<digits>[0-9a-fA-F.]*)")
+#: An E.164 number, and an ATM end system's address, full stops in either for readers.
+_NUMBER = re.compile(rb"\+(?P<digits>[0-9]++(?:\.[0-9]++)*+)")
+_END_SYSTEM = re.compile(rb"(?P<digits>[0-9a-fA-F]++(?:\.[0-9a-fA-F]++)*+)")
+#: The bitmap of an NXT record is no longer than this (RFC 2535 §5.2).
+_MAX_NEXT_TYPE = 127
 #: Gateways (RFC 4025 §2.3) and relays (RFC 8777 §4.2.3) are an address or a name.
 _TARGETS = {1: Fields.ipv4, 2: Fields.ipv6, 3: Fields.name}
 #: AFDLENGTH has seven bits (RFC 3123 §4).
@@ -184,9 +194,7 @@ def read_well_known_services(fields: Fields) -> bytes:
     head = fields.ipv4() + bytes((_word(fields, PROTOCOLS, 0xFF, "a protocol"),))
     bits = bytearray()
     while not fields.at_end():
-        port = _word(fields, PORTS, 0xFFFF, "a port or the name of a service")
-        bits.extend(bytes(max(port // 8 + 1 - len(bits), 0)))
-        bits[port // 8] |= 0x80 >> port % 8
+        _set_bit(bits, _word(fields, PORTS, 0xFFFF, "a port or the name of a service"))
     return head + bits
 
 
@@ -243,3 +251,56 @@ def _pairs(fields: Fields, count: int, what: str) -> bytes:
     if len(token) != 3 * count - 1 or not _PAIRS.fullmatch(token):
         raise fields.wrong(f"bad {what}, expected {count} pairs of hexadecimal digits, 00-00-5e…")
     return binascii.unhexlify(token.replace(b"-", b""))
+
+
+def read_next(fields: Fields) -> bytes:
+    """Take the fields of an NXT record, whose bitmap is one of types 1 to 127 (RFC 2535 §5.2)."""
+    following = fields.name()
+    bits = bytearray()
+    while not fields.at_end():
+        number = int.from_bytes(fields.rtype(), "big")
+        if not 1 <= number <= _MAX_NEXT_TYPE:
+            raise fields.wrong(f"type {number} has no place here, expected 1 to {_MAX_NEXT_TYPE}")
+        _set_bit(bits, number)
+    return following + bits
+
+
+def _set_bit(bits: bytearray, number: int) -> None:
+    """Set a bit in a map that grows as far as it has to."""
+    bits.extend(bytes(max(number // 8 + 1 - len(bits), 0)))
+    bits[number // 8] |= 0x80 >> number % 8
+
+
+def read_chained_address(fields: Fields) -> bytes:
+    """Take the fields of an A6 record (RFC 2874 §3.2); bits of the prefix are set to zero."""
+    bits = fields.number(128, "the length of a prefix")
+    head = bytes((bits,))
+    if bits < 128:
+        address = int.from_bytes(fields.ipv6(), "big") & (1 << 128 - bits) - 1
+        head += address.to_bytes((135 - bits) // 8, "big")
+    return head + fields.name() if bits else head
+
+
+def read_atm_address(fields: Fields) -> bytes:
+    """Take the address of an ATMA record: an E.164 number, or an end system's in hexadecimal."""
+    token = fields.take("an ATM address")
+    number, system = _NUMBER.fullmatch(token), _END_SYSTEM.fullmatch(token)
+    digits = found["digits"].replace(b".", b"") if (found := number or system) else b""
+    if not digits or (system and len(digits) % 2):
+        raise fields.wrong("bad ATM address, expected + and digits, or pairs of hexadecimal digits")
+    return b"\1" + digits if number else b"\0" + binascii.unhexlify(digits)
+
+
+def read_sink(fields: Fields) -> bytes:
+    """Take the fields of a SINK record, whose data may be left out."""
+    head = fields.u8() + fields.u8() + fields.u8()
+    return head if fields.at_end() else head + fields.base64()
+
+
+def read_digital_object(fields: Fields) -> bytes:
+    """Take the fields of a DOA record; data is ``-`` where there is none."""
+    head = fields.u32() + fields.u32() + fields.u8() + fields.string()
+    if fields.take("Base 64 data") == b"-":
+        return head
+    fields.position -= 1
+    return head + fields.base64()

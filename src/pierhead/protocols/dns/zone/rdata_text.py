@@ -14,20 +14,9 @@ from functools import partial
 from typing import TypeAlias
 
 from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.zone import rare_text
 from pierhead.protocols.dns.zone.fields import Fields
 from pierhead.protocols.dns.zone.known_values import value_problem
-from pierhead.protocols.dns.zone.rare_text import (
-    read_eui48,
-    read_eui64,
-    read_geographical_position,
-    read_host_identity,
-    read_ipsec_key,
-    read_location,
-    read_network_access_point,
-    read_prefixes,
-    read_relay,
-    read_well_known_services,
-)
 from pierhead.protocols.dns.zone.rdata_format import layout_problem
 from pierhead.protocols.dns.zone.svcb_text import read_service_binding
 
@@ -221,16 +210,22 @@ _READERS: dict[int, RdataReader] = {
         "NSEC3": _hashed_denial,
         "NSEC3PARAM": _sequence(_F.u8, _F.u8, _F.u16, _F.salt),
         "OPENPGPKEY DHCID BRID HHIT": _F.base64,
-        "LOC": read_location,
-        "GPOS": read_geographical_position,
-        "APL": read_prefixes,
-        "IPSECKEY": read_ipsec_key,
-        "HIP": read_host_identity,
-        "AMTRELAY": read_relay,
-        "WKS": read_well_known_services,
-        "NSAP": read_network_access_point,
-        "EUI48": read_eui48,
-        "EUI64": read_eui64,
+        "LOC": rare_text.read_location,
+        "GPOS": rare_text.read_geographical_position,
+        "APL": rare_text.read_prefixes,
+        "IPSECKEY": rare_text.read_ipsec_key,
+        "HIP": rare_text.read_host_identity,
+        "AMTRELAY": rare_text.read_relay,
+        "WKS": rare_text.read_well_known_services,
+        "NSAP": rare_text.read_network_access_point,
+        "NXT": rare_text.read_next,
+        "EID NIMLOC": _F.hex,
+        "A6": rare_text.read_chained_address,
+        "ATMA": rare_text.read_atm_address,
+        "SINK": rare_text.read_sink,
+        "DOA": rare_text.read_digital_object,
+        "EUI48": rare_text.read_eui48,
+        "EUI64": rare_text.read_eui64,
         "CSYNC": _sequence(_F.u32, _F.u16, _F.rtypes),
         "SVCB HTTPS": read_service_binding,
         "L32": _sequence(_F.u16, _F.ipv4),

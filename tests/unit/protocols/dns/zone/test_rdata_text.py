@@ -106,6 +106,42 @@ SAMPLES = [
     ("ZONEMD", f"2018031500 1 1 {'fe' * 48}"),
 ]
 
+#: Text and RDATA of the types that it does not know.
+OLDER = [
+    ("MD", "a", "0161076578616d706c6500"),
+    ("MF", "a.", "016100"),
+    ("MB", "a.", "016100"),
+    ("MG", "a.", "016100"),
+    ("MR", "a.", "016100"),
+    ("MINFO", "a. b.", "016100016200"),
+    ("NXT", "a. A NS MX", "016100" + "6001"),
+    ("NXT", "a. TYPE127", "016100" + "00" * 15 + "01"),
+    ("NXT", ".", "00"),
+    ("EID", "e32c 6F78", "e32c6f78"),
+    ("NIMLOC", "32251A03", "32251a03"),
+    ("ATMA", "+358.40", "013335383430"),
+    ("ATMA", "39.246f.00", "0039246f00"),
+    ("A6", "0 2001:db8::1", "0020010db8000000000000000000000001"),
+    ("A6", "128 a.", "80016100"),
+    ("A6", "64 ::1 a.", "400000000000000001016100"),
+    ("A6", "61 2001:db8:0:f::1 a.", "3d07" + "0000000000000001" + "016100"),
+    ("SINK", "1 2 255 AAEC", "0102ff000102"),
+    ("SINK", "64 1 0", "400100"),
+    ("RKEY", "0 0 1 AAEC", "00000001000102"),
+    ("TALINK", "a. b.", "016100016200"),
+    ("NINFO", "a b", "01610162"),
+    (
+        "DOA",
+        '0 4294967295 2 "text/plain" AA EC',
+        "00000000ffffffff020a" + b"text/plain".hex() + "0001" + "02",
+    ),
+    ("DOA", "1 2 3 x -", "000000010000000203" + "0178"),
+    ("CLA", "a b", "01610162"),
+    ("TA", "1 200 200 ab", "0001c8c8ab"),
+]
+#: Types that are written in hexadecimal alone: nobody has defined a text for them.
+WITHOUT_TEXT = {"NULL", "UINFO", "UID", "GID", "UNSPEC", "IPN"}
+
 
 def read(rtype: str, text: str) -> bytes:
     fields = Fields(read_entry(text.encode(), 0).tokens, origin=ORIGIN)
@@ -120,6 +156,28 @@ def read(rtype: str, text: str) -> bytes:
 def test_text_becomes_the_octets_that_dnspython_makes_of_it(rtype: str, text: str):
     expected = dns.rdata.from_text("IN", rtype, text, dns.name.from_text("example."), False)
     assert read(rtype, text) == expected.to_wire()
+
+
+@pytest.mark.parametrize(("rtype", "text", "rdata"), OLDER)
+def test_text_of_older_types_becomes_octets_and_text_again(rtype: str, text: str, rdata: str):
+    number = iana.type_number(rtype)
+    octets = read(rtype, text)
+    assert octets.hex() == rdata
+    assert read(rtype, format_rdata(number, octets)) == octets
+    assert unknown(rb"\# %d %s" % (len(octets), rdata.encode()), number) == octets
+
+
+def test_every_type_of_the_registry_has_a_sample_or_no_text():
+    registry = {
+        text
+        for number in range(1, 65536)
+        if not iana.is_meta_type(number) and not (text := iana.type_text(number)).startswith("TYPE")
+    }
+    samples = {rtype for rtype, *_ in (*SAMPLES, *OLDER)}
+    assert registry - samples == WITHOUT_TEXT
+    for rtype in WITHOUT_TEXT:
+        with pytest.raises(FieldError, match="no text form"):
+            read(rtype, "aa")
 
 
 def test_the_samples_cover_every_type_that_dnspython_knows():
@@ -407,6 +465,22 @@ def test_hexadecimal_rdata_must_fit_its_length_and_its_type(text: bytes, rtype: 
         ("NSAP 47", "bad NSAP address"),
         ("NSAP 0x1_0", "bad NSAP address"),
         ("NSAP", "ends too early"),
+        ("NXT a. TYPE128", "type 128 has no place here, expected 1 to 127"),
+        ("NXT a. TYPE0", "type 0 has no place here"),
+        ("EID abc", "hexadecimal"),
+        ("NIMLOC 0xab", "hexadecimal"),
+        ("A6 129 a.", "not the length of a prefix, expected 0 to 128"),
+        ("A6 64 a. a.", "not an IPv6 address"),
+        ("A6 64 ::1", "ends too early, expected a domain name"),
+        ("ATMA +", "bad ATM address"),
+        ("ATMA +1x", "bad ATM address"),
+        ("ATMA abc", "bad ATM address"),
+        ("ATMA 39.", "bad ATM address"),
+        ("ATMA +1..2", "bad ATM address"),
+        ("SINK 1 2", "ends too early"),
+        ("SINK 1 2 3 AB==", "Base 64"),
+        ("DOA 1 2 3 x", "ends too early, expected Base 64 data"),
+        ("DOA 1 2 256 x -", "expected 0 to 255"),
         ("AMTRELAY 10 2 0 .", "expected 0 to 1"),
         ("AMTRELAY 1e1 0 0 .", "expected 0 to 255"),
         ("AMTRELAY 10 0 4 .", "is not a type of relay, expected 0 to 3"),
