@@ -99,6 +99,7 @@ LATE: dict[tuple[str, str], str] = {
     ("", "*"): "the front door resolves its names when they are used (PEP 562)",
     ("protocols.dns", "*"): "a protocol's front door, likewise",
     ("protocols.lines", "*"): "a protocol's front door, likewise",
+    ("codec.json", "msgspec"): "for those alone who use JSON",
     ("protocols.dns.response", "pierhead.protocols.dns.zone.rdata_format"): "a server, which has "
     "the codec of replies, makes no text of data",
     ("cli.*", "*"): "--help and completion must not wait for what a command needs",

@@ -5,7 +5,11 @@
     LengthPrefixed    1, 2 or 4 octets of length  DNS over TCP, many device protocols
     Netstring         decimal length              SCGI, QMTP
 
-A framing of your own is checked by `pierhead.testing.laws`.
+    Octets            the frame itself
+    Packed            fields of fixed size
+    Json              JSON of a type
+
+Framings and codecs of your own are checked by `pierhead.testing.laws`.
 """
 
 from pierhead.codec.base import (
@@ -20,11 +24,13 @@ from pierhead.codec.base import (
     check_one_reply,
 )
 from pierhead.codec.delimited import Delimited
+from pierhead.codec.json import Json
 from pierhead.codec.length_prefixed import LengthPrefixed
 from pierhead.codec.lines import Lines
 from pierhead.codec.matching import Asked, ById, InOrder, Matcher, Matching
 from pierhead.codec.netstring import Netstring
 from pierhead.codec.octets import Octets
+from pierhead.codec.packed import Packed
 
 __all__ = [
     "Asked",
@@ -36,6 +42,7 @@ __all__ = [
     "Framer",
     "Framing",
     "InOrder",
+    "Json",
     "LengthPrefixed",
     "Lines",
     "Matcher",
@@ -43,6 +50,7 @@ __all__ = [
     "Netstring",
     "Octets",
     "Order",
+    "Packed",
     "Rejecting",
     "WireFormat",
     "check_one_reply",
