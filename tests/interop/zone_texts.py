@@ -646,6 +646,8 @@ CASES = [
     accepted("avc", "www AVC x", unlike="KL", why="Knot 3.2 and ldns 1.8 do not know the type"),
     accepted("gpos", "www GPOS -32.6882 116.8652 10.0", unlike="NK", why=_OLD),
     refused("gpos short", "www GPOS 1 1"),
+    refused("loc upper m", "www LOC 1 N 1 E 1M", unlike="L"),
+    refused("apl other family", "www APL 3:aabb/16"),
     accepted("apl empty", "www APL"),
     accepted("apl 3597 other family", r"www APL \# 5 0003 ff 01 c0"),
     refused(

@@ -165,7 +165,6 @@ def test_a_location_is_written_and_read_to_the_centimetre(latitude, longitude, a
             st.one_of(
                 st.tuples(st.just(1), st.integers(0, 32), st.binary(max_size=4)),
                 st.tuples(st.just(2), st.integers(0, 128), st.binary(max_size=16)),
-                st.tuples(st.integers(3, 65535), st.integers(0, 255), st.binary(max_size=127)),
             ),
         )
     )
@@ -274,7 +273,7 @@ def test_what_is_taken_in_hexadecimal_is_shown_as_text_that_reads_back(sample, d
     if rtype == iana.WKS:
         rdata = rdata[:5] + rdata[5:].rstrip(b"\0")  # a map may be longer than it has to be
     if text.startswith("\\#"):
-        assert sample[0] in LENIENT or rtype == iana.ATMA
+        assert sample[0] in LENIENT or rtype in (iana.ATMA, iana.APL)
     else:
         assert read_or_fault(rtype, read_entry(text.encode()).tokens) == rdata
 

@@ -98,11 +98,11 @@ def _decimal(cursor: Cursor, most: int | None) -> str:
 
 
 def prefixes(cursor: Cursor) -> str:
-    """Return the prefixes of an APL record (RFC 3123 §5)."""
+    """Return the prefixes of an APL record; other families have no text (RFC 3123 §5)."""
     found = []
     while cursor.position < cursor.end:
         found.append(_prefix(cursor))
-    return " ".join(found)
+    return cursor.unknown() if "" in found else " ".join(found)
 
 
 def _prefix(cursor: Cursor) -> str:
@@ -113,11 +113,10 @@ def _prefix(cursor: Cursor) -> str:
         raise DecodeError("an address prefix ends in zero (RFC 3123 §4)", start)
     size = _ADDRESSES.get(family)
     if size is None:
-        address = octets.hex()
-    elif len(octets) > size or bits > 8 * size:
+        return ""
+    if len(octets) > size or bits > 8 * size:
         raise DecodeError(f"a prefix of more than {8 * size} bits", start)
-    else:
-        address = str(ipaddress.ip_address(octets.ljust(size, b"\0")))
+    address = ipaddress.ip_address(octets.ljust(size, b"\0"))
     return f"{'!' if length & 0x80 else ''}{family}:{address}/{bits}"
 
 

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _SECONDS = re.compile(rb"([0-9]{1,2})(?:\.([0-9]{0,3}))?")
-_METRES = re.compile(rb"(-?)([0-9]{1,8})(?:\.([0-9]{0,2}))?[mM]?")
+_METRES = re.compile(rb"(-?)([0-9]{1,8})(?:\.([0-9]{0,2}))?m?")
 _DECIMAL = re.compile(rb"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 _PREFIX = re.compile(rb"(!?)([0-9]{1,5}):([^/]*)/([0-9]{1,3})")
 _PAIRS = re.compile(rb"[0-9a-f]{2}(?:-[0-9a-f]{2})*", re.IGNORECASE)
@@ -51,8 +51,6 @@ _END_SYSTEM = re.compile(rb"(?P<digits>[0-9a-fA-F]++(?:\.[0-9a-fA-F]++)*+)")
 _MAX_NEXT_TYPE = 127
 #: Gateways (RFC 4025 §2.3) and relays (RFC 8777 §4.2.3) are an address or a name.
 _TARGETS = {1: Fields.ipv4, 2: Fields.ipv6, 3: Fields.name}
-#: AFDLENGTH has seven bits (RFC 3123 §4).
-_MAX_PREFIX_OCTETS = 127
 
 
 def read_location(fields: Fields) -> bytes:
@@ -138,9 +136,14 @@ def _prefix(fields: Fields) -> bytes:
     if not found:
         raise fields.wrong("not a prefix, expected family:address/bits, as in 1:192.0.2.0/24")
     family, bits = int(found[2]), int(found[4])
-    if family > 0xFFFF:
-        raise fields.wrong(f"family {family}, expected 0 to 65535", offset=found.start(2))
-    reader, most = _ADDRESS_READERS.get(family, (_hexadecimal, 255))
+    known = _ADDRESS_READERS.get(family)
+    if known is None:
+        raise fields.wrong(
+            f"family {family}, expected 1 or 2",
+            r"write a record with other families as \# length hexadecimal (RFC 3597 §5)",
+            found.start(2),
+        )
+    reader, most = known
     address = reader(found[3])
     if address is None:
         raise fields.wrong(f"not an address of family {family}", offset=found.start(3))
@@ -149,14 +152,6 @@ def _prefix(fields: Fields) -> bytes:
     address = address.rstrip(b"\0")  # RFC 3123 §4: trailing zero octets are left out
     negation = 0x80 if found[1] else 0
     return family.to_bytes(2, "big") + bytes((bits, negation | len(address))) + address
-
-
-def _hexadecimal(token: bytes) -> bytes | None:
-    try:
-        found = binascii.unhexlify(token)
-    except ValueError:
-        return None
-    return found if len(found) <= _MAX_PREFIX_OCTETS else None
 
 
 def read_ipsec_key(fields: Fields) -> bytes:
@@ -221,9 +216,12 @@ def read_network_access_point(fields: Fields) -> bytes:
 def read_host_identity(fields: Fields) -> bytes:
     """Take the fields of a HIP record: identity, key, rendezvous servers (RFC 8005 §6)."""
     algorithm = fields.u8()
-    identity = _hexadecimal(fields.take("a host identity tag"))
-    if not identity:
-        raise fields.wrong("bad host identity tag, expected hexadecimal digits")
+    try:
+        identity = binascii.unhexlify(fields.take("a host identity tag"))
+    except ValueError:
+        identity = b""
+    if not 0 < len(identity) < 256:
+        raise fields.wrong("bad host identity tag, expected 1 to 255 pairs of hexadecimal digits")
     key = fields.to_base64(fields.take("a public key"))
     if not key:
         raise fields.wrong("an empty public key")

@@ -56,8 +56,8 @@ def test_every_type_has_a_text_that_reads_back(rtype: str, text: str):
         ("GPOS", '"-32.6882" 116.8652 +10.0', "-32.6882 116.8652 +10.0"),
         (
             "APL",
-            "1:192.0.2.0/24 !2:2001:DB8::/32 3:AB00/9",
-            "1:192.0.2.0/24 !2:2001:db8::/32 3:ab/9",
+            "1:192.0.2.0/24 !2:2001:DB8::/32",
+            "1:192.0.2.0/24 !2:2001:db8::/32",
         ),
         ("IPSECKEY", "10 3 2 gw AAEC", "10 3 2 gw.example. AAEC"),
         ("IPSECKEY", "10 0 0 .", "10 0 0 ."),
@@ -95,6 +95,8 @@ def test_a_type_without_a_mnemonic_is_written_in_hexadecimal():
         ("AMTRELAY", b"\x0a\4\1\2", "RFC 8777 §4.2.3"),
         ("IPSECKEY", b"\x0a\4\2\1\2", "RFC 4025 §2.3"),
         ("ATMA", b"\2\1", "two formats are defined"),
+        ("APL", b"\0\3\x09\1\xab", "RFC 3123 §5: text for IPv4 and IPv6"),
+        ("APL", b"\0\1\x18\1\xc0\0\0\0\x82\1\1", "likewise"),
     ],
 )
 def test_what_is_yet_to_be_defined_is_written_in_hexadecimal(

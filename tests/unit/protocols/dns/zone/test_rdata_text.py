@@ -280,6 +280,13 @@ def test_an_apl_record_may_be_empty():
     assert format_rdata(iana.type_number("APL"), b"") == ""
 
 
+@pytest.mark.rfc("8005", "5")
+@pytest.mark.parametrize("size", [1, 127, 128, 255])
+def test_a_host_identity_tag_has_up_to_255_octets(size: int):
+    rdata = read("HIP", f"2 {'ab' * size} AAEC")
+    assert rdata == bytes((size, 2, 0, 3)) + b"\xab" * size + b"\0\1\2"
+
+
 @pytest.mark.rfc("4025", "2.4")
 @pytest.mark.parametrize(
     ("text", "rdata"),
@@ -308,7 +315,7 @@ def test_an_ipseckey_record_of_algorithm_0_has_no_key(text: str, rdata: str):
         ("0.29m", 29),
         ("-0.29", -29),
         ("8.2m", 820),
-        ("4.35M", 435),
+        ("4.35m", 435),
         ("1001.13m", 100113),
         ("-100000.00m", -10_000_000),
         ("42849672.95m", 4_284_967_295),
@@ -516,7 +523,10 @@ def test_hexadecimal_rdata_must_fit_its_length_and_its_type(text: bytes, rtype: 
         ("APL 1:192.0.2.0/2_4", "not a prefix"),
         ("APL 1:192.0.2.0/33", "33 bits, expected at most 32"),
         ("APL 1:192.0.2/24", "not an address of family 1"),
-        ("APL 65536:aa/1", "family 65536"),
+        ("APL 65536:aa/1", "family 65536, expected 1 or 2"),
+        ("APL 3:aa/1", "family 3, expected 1 or 2"),
+        ("LOC 1 N 1 E 1M", "not an altitude"),
+        ("HIP 2 " + "aa" * 256 + " AAEC", "expected 1 to 255 pairs"),
         ("IPSECKEY 10 4 0 .", "not a type of gateway"),
         ("IPSECKEY 10 0 2 .", "ends too early"),
         ("IPSECKEY 10 0 0 gw", "expected ."),
