@@ -50,6 +50,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("middleware",),
     ("net",),
     ("listener",),
+    ("connection",),
     ("server", "client"),
     ("testing",),
     ("protocols", "adapters"),
@@ -114,12 +115,12 @@ LATE: dict[tuple[str, str], str] = {
 #: Names with an underscore that belong to another library, and what watches that they stay what
 #: they are: (module, the expression as it is written).
 FOREIGN: dict[tuple[str, str], str] = {
-    ("server.worker", "_enter_task"): "asyncio has it for those who implement tasks; "
+    ("connection.worker", "_enter_task"): "asyncio has it for those who implement tasks; "
     "tests/unit/server/test_tasks.py, on Python 3.11 alone",
-    ("server.worker", "_leave_task"): "likewise",
-    ("server.worker", "worker.task._must_cancel"): "likewise",
-    ("server.worker", "waits_for._asyncio_future_blocking"): "likewise",
-    ("server.worker", "self.parked._asyncio_future_blocking"): "likewise",
+    ("connection.worker", "_leave_task"): "likewise",
+    ("connection.worker", "worker.task._must_cancel"): "likewise",
+    ("connection.worker", "waits_for._asyncio_future_blocking"): "likewise",
+    ("connection.worker", "self.parked._asyncio_future_blocking"): "likewise",
     ("adapters.aiohttp_site", "server._kwargs"): "tests/unit/adapters/test_aiohttp.py",
     ("adapters.granian_server", "super()._spawn_worker"): "tests/interop/test_granian.py",
     ("adapters.grpclib_connection", "self._server._protocol_factory"): "tests/unit/adapters",

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from pierhead.admission import Admission
 from pierhead.clock import Clock
+from pierhead.connection.tasks import EagerTasks
 from pierhead.context import Peer, Via
 from pierhead.errors import TimedOut
 from pierhead.failure_log import FailureLog
@@ -22,7 +23,6 @@ from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
 from pierhead.server.read_buffer import ReadBuffer
-from pierhead.server.tasks import EagerTasks
 
 __all__ = ["ConnectionScope", "ServedConnection", "Standing"]
 

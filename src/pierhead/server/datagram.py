@@ -1,8 +1,8 @@
 """The datagram server: drains a listener in batches, answers each datagram, sends in batches.
 
-    readable ─▶ receive_batch ─▶ admission ─▶ answer_now ─▶ a task each ─▶ service
-                                     │            │                          │
-    send_batch ◀── one flush per turn of the loop ┴──────────────────────────┘
+    readable ─▶ receive_batch ─▶ respond ───────────▶ send_batch, once per turn of the loop
+                                    │ waits                 ▲
+                                    └─▶ InFlight ─ settle ──┘
 
 It knows bytes only. Work in flight is bounded by ``max_requests``; what comes above it is shed
 with the protocol's own refusal, if it has one, and counted.
@@ -17,10 +17,12 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pierhead.admission import Admission, Answer, Drop
+from pierhead.admission import Admission
 from pierhead.clock import Clock
+from pierhead.connection.in_flight import InFlight, Request
+from pierhead.connection.tasks import EagerTasks
 from pierhead.context import Context, Peer, Transport, Via
-from pierhead.errors import Overloaded, RequestLost, UsageError
+from pierhead.errors import RequestLost, UsageError
 from pierhead.failure_log import FailureLog, OnError
 from pierhead.listener.base import Claiming, Datagram, DatagramListener, ReplyTo
 from pierhead.listener.wrap import unwrapped
@@ -30,10 +32,10 @@ from pierhead.server.loops import OWN_ADDRESSES, Reflections
 from pierhead.server.lost import Lost
 from pierhead.server.metered import watch_load
 from pierhead.server.options import ServerOptions
-from pierhead.server.request import Request, RequestCounters, Requests
-from pierhead.server.tasks import EagerTasks
 from pierhead.server.unsent import Unsent, is_full
 from pierhead.service import FrameHandler
+from pierhead.service.counters import RequestCounters
+from pierhead.service.respond import Outcome, Responder
 
 __all__ = ["DatagramServer"]
 
@@ -47,10 +49,12 @@ _SEND_REASONS = {
 }
 
 
+# A member's look-up is slow on Python 3.11.
+_ANSWERED, _READY = Outcome.ANSWERED, Outcome.READY
+_SUSPENDED, _MANY = Outcome.SUSPENDED, Outcome.MANY
+
 _log = logging.getLogger("pierhead.server")
 
-#: Reasons whose counters are at hand; a check of the program's own may make up any number.
-_REASONS = 64
 #: Receiving pauses this long after an error, doubled up to the longest.
 _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
@@ -60,10 +64,14 @@ class _DatagramRequest(Request):
     """One datagram, who sent it and where its replies go."""
 
     def __init__(self, frame: bytes, deadline: float, peer: Peer, reply_to: ReplyTo) -> None:
-        self.frame = frame
-        self.deadline = deadline
-        self.peer = peer
+        super().__init__(frame, deadline)
+        self._peer = peer
         self.reply_to = reply_to
+
+    @property
+    def peer(self) -> Peer:
+        """Who asked."""
+        return self._peer
 
 
 class DatagramServer:
@@ -78,6 +86,12 @@ class DatagramServer:
         wake_sweep: called when work begins, so that the owner sweeps deadlines.
         on_error: told of everything that goes wrong here.
     """
+
+    _is_started = False
+    _flush_due = False
+    _truncated_so_far = 0
+    _resuming: asyncio.TimerHandle | None = None
+    _log_errors_after = float("-inf")
 
     def __init__(
         self,
@@ -96,15 +110,12 @@ class DatagramServer:
         self.listener = listener
         self._at = ListenerOptions.of(listener.spec)
         self.options = self._at.apply(options)
-        self._admission = admission
-        self._answer_now = handler.answer_now
         self._clock = clock
         self._on_lost = on_lost
         self._wake_sweep = wake_sweep
         self._loop = asyncio.get_running_loop()
         self._name = self._at.name
         local = self._own = unwrapped(listener).local
-        self._is_started = False
         self._reflections = Reflections() if handler.reflects else None
         self._via = Via(
             transport=Transport.DATAGRAM,
@@ -114,7 +125,6 @@ class DatagramServer:
         )
         self._outgoing: list[Datagram] = []
         self._unsent = Unsent(clock, self._send_again, self._give_up)
-        self._flush_due = False
         self._metrics = metrics
         self._received = self._count("datagrams_received_total")
         self._sent = self._count("datagrams_sent_total")
@@ -123,21 +133,23 @@ class DatagramServer:
         self._batches = self._count("batches_total")
         self._ready = self._count("ready_answers_total")
         self._truncated = self._count("dropped_total", reason="truncated")
-        self._truncated_so_far = 0
         self._refused_so_far: dict[str, int] = {}
-        self._dropped: dict[str, Metric] = {}  # a flood of them has to be cheap
         self._claiming = listener if isinstance(listener, Claiming) else None
         self._counters = RequestCounters(self._count)
         self._failures = FailureLog(clock, self._name, on_error)
-        self.requests: Requests[_DatagramRequest] = Requests(
-            handler, self, tasks, self._counters, self._failures
+        self._responder = Responder(
+            handler,
+            admission=admission,
+            first_step=tasks.first_step,
+            counters=self._counters,
+            failures=self._failures,
+            where=self._name,
         )
+        self._in_flight: InFlight[_DatagramRequest] = InFlight(self._responder, self, tasks)
         self._unwatch = watch_load(metrics, self._name, self, lambda: self._unsent.octets)
         self._idle = asyncio.Event()
         self._idle.set()
         self._pause_s = _SHORTEST_PAUSE_S
-        self._resuming: asyncio.TimerHandle | None = None
-        self._log_errors_after = float("-inf")
 
     def start(self) -> None:
         """Begin to receive."""
@@ -152,8 +164,8 @@ class DatagramServer:
 
     def sweep(self, now: float) -> Iterator[bool]:
         """Enforce deadlines, in one step; yield whether there is anything left to sweep."""
-        self.requests.sweep(now)
-        yield len(self.requests) > 0
+        self._in_flight.sweep(now)
+        yield len(self._in_flight.running) > 0
 
     def drain(self) -> None:
         """Receive no more; what has been accepted is still answered."""
@@ -163,7 +175,7 @@ class DatagramServer:
 
     async def wait_drained(self) -> None:
         """Return once nothing is in flight and every reply has been handed to the system."""
-        while self.requests or self._outgoing or self._unsent:
+        while self._in_flight.running or self._outgoing or self._unsent:
             self._idle.clear()
             await self._idle.wait()
 
@@ -174,11 +186,11 @@ class DatagramServer:
     @property
     def in_flight(self) -> int:
         """How many requests are being worked on."""
-        return len(self.requests)
+        return len(self._in_flight.running)
 
     def abort(self, reason: str) -> None:
         """Give up what is in flight; each request is reported lost for this reason."""
-        self.requests.cancel_all(reason)
+        self._in_flight.give_up(reason)
         self._unsent.give_up()
         self._idle.set()
 
@@ -216,60 +228,55 @@ class DatagramServer:
         self._batches.value += 1
         received_at = self._clock.monotonic()
         deadline = received_at + options.request_timeout
-        peer_of, via, requests = self.listener.peer, self._via, self.requests
-        requests.max_replies = options.max_replies_per_datagram
+        peer_of, via, outgoing = self.listener.peer, self._via, self._outgoing
+        respond = self._responder.respond
+        self._responder.max_running = options.max_requests
+        self._in_flight.max_replies = options.max_replies_per_datagram
         claiming, suspects = self._claiming, OWN_ADDRESSES.suspects
         self._flush_due = True  # at the end, for all that is answered in place
-        admission, answer_now = self._admission, self._answer_now
-        reflections = self._reflections
-        for frame, reply_to in batch:
-            peer = peer_of(reply_to)
-            if claiming is not None:
-                via = claiming.via(reply_to, self._via)
-                if self._is_loop(via.socket_peer):
+        reflections, answered, ready = self._reflections, 0, 0
+        try:
+            for frame, reply_to in batch:
+                peer = peer_of(reply_to)
+                if claiming is not None:
+                    via = claiming.via(reply_to, self._via)
+                    if self._is_loop(via.socket_peer):
+                        continue
+                raw = peer.raw
+                if type(raw) is bytes:
+                    glance: Any = raw[2:4]  # the port, or the start of a name
+                else:
+                    glance = raw[1] if type(raw) is tuple else raw
+                if glance in suspects and self._is_loop(peer):
                     continue
-            raw = peer.raw
-            if type(raw) is bytes:
-                glance: Any = raw[2:4]  # the port, or the start of a name
-            else:
-                glance = raw[1] if type(raw) is tuple else raw
-            if glance in suspects and self._is_loop(peer):
-                continue
-            if reflections is not None and self._is_reflected(frame, peer, received_at):
-                continue
-            try:
-                if admission is not None:
-                    verdict = admission(frame, peer, via)
-                    if verdict is not None:
-                        self._refuse_admission(verdict, peer, reply_to)
-                        continue
-                if answer_now is not None:
-                    ready = answer_now(frame, peer, via)
-                    if ready is not None:
-                        self._ready.value += 1
-                        self._outgoing.append((ready, reply_to))
-                        continue
-            except Exception as mistake:  # of a check, or in a ready answer: not the peer's
-                self._failures.report(f"{self._name}: admission", mistake, "admission", peer)
-                self._drop("admission_error")
-                continue
-            if len(requests) >= options.max_requests:
-                self._shed(frame, peer, reply_to)
-                continue
-            request = _DatagramRequest(frame, deadline, peer, reply_to)
-            reply = requests.start(request, Context(peer, received_at, via))
-            if reply is not None:
-                self._counters.answered.value += 1
-                self._outgoing.append((reply, reply_to))
+                if reflections is not None and self._is_reflected(frame, peer, received_at):
+                    continue
+                outcome, reply = respond(frame, Context(peer, received_at, via))
+                if outcome is _READY:
+                    ready += 1
+                elif outcome is _ANSWERED:
+                    answered += 1
+                elif outcome is _SUSPENDED or outcome is _MANY:
+                    request = _DatagramRequest(frame, deadline, peer, reply_to)
+                    self._in_flight.go_on(request, reply)
+                    continue
+                if reply is not None:
+                    outgoing.append((reply, reply_to))
+        except KeyboardInterrupt:
+            self._on_lost(Lost(self._name, str(peer), "cancelled"))
+            self._loop.call_soon(self._flush)
+            raise
+        self._ready.value += ready
+        self._counters.answered.value += answered
         self._flush()
-        if requests:
+        if self._in_flight.running:
             self._wake_sweep()
 
     def _is_loop(self, peer: Peer | None) -> bool:
         """Tell whether an answer would come back to this process, or can arrive nowhere."""
         reason = None if peer is None else OWN_ADDRESSES.why_silent(peer)
         if reason is not None:
-            self._drop(reason)
+            self._counters.dropped(reason)
         return reason is not None
 
     def _is_reflected(self, frame: bytes, peer: Peer, now: float) -> bool:
@@ -277,7 +284,7 @@ class DatagramServer:
         assert self._reflections is not None
         reason = self._reflections.why_silent(frame, peer, now)
         if reason is not None:
-            self._drop(reason)
+            self._counters.dropped(reason)
         return reason is not None
 
     def _pause(self, error: OSError) -> None:
@@ -306,52 +313,34 @@ class DatagramServer:
         self._truncated.value += now - self._truncated_so_far
         self._truncated_so_far = now
 
-    def _refuse_admission(self, verdict: Drop | Answer, peer: Peer, reply_to: ReplyTo) -> None:
-        self._drop(verdict.reason)
-        if isinstance(verdict, Answer) and not self.requests.withholds(peer, None):
-            self._outgoing.append((verdict.frame, reply_to))
+    def settle(self, request: _DatagramRequest, outcome: Outcome, frame: bytes | None) -> None:
+        """Take what became of a request that had to wait."""
+        self._counters.answered.value += outcome is _ANSWERED
+        if frame is not None:
+            self._add(request, frame)
+        if not self._idle.is_set():
+            self._idle.set()
 
-    def _shed(self, frame: bytes, peer: Peer, reply_to: ReplyTo) -> None:
-        self._counters.shed.value += 1
-        refusal = self.requests.refusal(Overloaded("max_requests"), frame, peer)
-        if refusal is not None:
-            self._outgoing.append((refusal, reply_to))
+    async def send(self, request: _DatagramRequest, frame: bytes) -> None:
+        """Send one of many replies."""
+        if not isinstance(frame, bytes):
+            raise UsageError(f"a reply is {type(frame).__name__}, expected bytes")
+        self._add(request, frame)
+        # A sender of many replies gives way after each, so that a flush comes between and what
+        # waits here never grows past one datagram per request.
+        await asyncio.sleep(0)
 
-    @property
-    def where(self) -> str:
-        """The listener, for the log."""
-        return self._name
-
-    def deliver(self, request: _DatagramRequest, frame: bytes) -> None:
+    def _add(self, request: _DatagramRequest, frame: bytes) -> None:
         """Send a reply with the others of this turn."""
         self._outgoing.append((frame, request.reply_to))
         if not self._flush_due:
             self._flush_due = True
             self._loop.call_soon(self._flush)
 
-    async def deliver_one(self, request: _DatagramRequest, frame: bytes) -> None:
-        """Send one of many replies."""
-        if not isinstance(frame, bytes):
-            raise UsageError(f"a reply is {type(frame).__name__}, expected bytes")
-        self.deliver(request, frame)
-        # A sender of many replies gives way after each, so that a flush comes between and what
-        # waits here never grows past one datagram per request.
-        await asyncio.sleep(0)
-
-    def finished(self, request: _DatagramRequest) -> None:
-        """A request has had its last reply."""
-        if request.is_answered:
-            self._counters.answered.value += 1
-        if not self._idle.is_set():
-            self._idle.set()
-
     def lost(self, request: _DatagramRequest, reason: str) -> None:
         """A request will not be answered."""
         self._on_lost(Lost(self._name, str(request.peer), reason))
         self._failures.note(RequestLost(reason), "lost", request.peer)
-
-    def unanswered(self, request: _DatagramRequest) -> None:
-        """A request has failed, and there is no refusal: silence."""
 
     def _flush(self) -> None:
         self._flush_due = False
@@ -372,7 +361,9 @@ class DatagramServer:
         refused = self.listener.send_batch(datagrams)
         self._sent.value += len(datagrams) - len(refused)
         octets = sum([len(frame) for frame, _ in datagrams])
-        self._bytes_sent.value += octets - sum([len(datagrams[index][0]) for index, _ in refused])
+        if refused:
+            octets -= sum([len(datagrams[index][0]) for index, _ in refused])
+        self._bytes_sent.value += octets
         return refused
 
     def _send_again(self, datagrams: Sequence[Datagram]) -> list[tuple[int, int]]:
@@ -381,17 +372,9 @@ class DatagramServer:
         return refused
 
     def _give_up(self, datagram: Datagram, number: int) -> None:
-        self._drop(_SEND_REASONS.get(number, "send_error"))
+        self._counters.dropped(_SEND_REASONS.get(number, "send_error"))
         peer = self.listener.peer(datagram[1])
         self._failures.note(OSError(number, os.strerror(number)), "write", peer)
-
-    def _drop(self, reason: str) -> None:
-        counter = self._dropped.get(reason)
-        if counter is None:
-            counter = self._count("dropped_total", reason=reason)
-            if len(self._dropped) < _REASONS:
-                self._dropped[reason] = counter
-        counter.value += 1
 
     def _count(self, name: str, **labels: str) -> Metric:
         return self._metrics.counter(name, listener=self._name, **labels)

@@ -14,11 +14,12 @@ import asyncio
 from collections.abc import Callable, Collection
 from typing import Any, Protocol, cast
 
+from pierhead.connection.ending import end_stream
+from pierhead.connection.life import Event, Life, State, Waits
 from pierhead.net.transport.feed import feed
 from pierhead.server.connection import ConnectionScope, Standing
 from pierhead.server.endpoint import StreamHandler
 from pierhead.server.hosted_transport import HostedTransport
-from pierhead.server.write_deadline import WriteDeadline
 
 __all__ = ["Guest", "HostedConnection", "hosted"]
 
@@ -106,32 +107,26 @@ class HostedConnection(asyncio.Protocol):
         self.guest = guest
         self._scope = scope
         self._transport: asyncio.Transport | None = None
-        self._close_reason = ""
-        self._is_finishing = False
+        self._life = Life(scope.clock.monotonic())
+        self._has_given_up = False  # what was in flight is named
         self._reads_on = False  # though it finishes
-        self._is_gone = False
         self._is_paused = False  # by the guest
-        self._was_aborted = False
         self._has_ended = False  # the peer, its side
         self._left_out = 0  # octets that came while the connection finishes
-        self._linger_until: float | None = None
-        self._write_deadline = WriteDeadline()
+        self._handed_over = 0  # octets, to the transport
         self._is_to_wait = False  # the guest, with what it writes
         self._has_been_to_wait = False  # since before this turn of the loop
-        self._heard = False
-        self._partial_since: float | None = None
-        self._last_active = scope.clock.monotonic()
 
     # -- asyncio's side ------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Hand the guest its connection."""
         self._transport = cast(asyncio.Transport, transport)
-        if self._close_reason:  # given up during the handshake
+        if not self._life.happens(Event.MADE):  # given up during the handshake
             self._transport.abort()
             return
         self._transport.set_write_buffer_limits(high=self._scope.options.max_write_buffer_bytes)
-        self._last_active = self._scope.clock.monotonic()
+        self._life.last_active = self._scope.clock.monotonic()
         guest_transport = HostedTransport(self, self._transport, self._scope)
         self._guest_transport: HostedTransport | None = guest_transport
         self._call(self.guest.protocol.connection_made, guest_transport)
@@ -144,18 +139,18 @@ class HostedConnection(asyncio.Protocol):
         if self._is_deaf:
             self._leave_out(len(data))
             return
-        now = self._scope.clock.monotonic()
-        if self._partial_since is None and self.guest.awaits_request:
-            self._partial_since = now
-        self._heard = True
-        self._last_active = now
+        now, life = self._scope.clock.monotonic(), self._life
+        if self.guest.awaits_request:
+            life.note_message(True, now)
+        life.has_heard = True
+        life.last_active = now
         if isinstance(self.guest.protocol, asyncio.BufferedProtocol):
             with memoryview(data) as octets:
                 self._call(feed, self.guest.protocol, octets)
         else:
             self._call(cast(asyncio.Protocol, self.guest.protocol).data_received, data)
         if not self.guest.awaits_request:
-            self._partial_since = None
+            life.message_began = None
 
     def eof_received(self) -> bool:
         """Pass the end of input on; what is being answered keeps the connection open."""
@@ -164,7 +159,7 @@ class HostedConnection(asyncio.Protocol):
             return False
         stays_open = bool(self._call(self.guest.end_of_input, self._guest_transport))
         if not stays_open:
-            self._close_reason = self._close_reason or "eof"
+            self._life.reason = self._life.reason or "eof"
             if self.guest.in_flight:
                 self._finish("eof")
                 return True
@@ -187,11 +182,11 @@ class HostedConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the guest, and the server once the guest has left."""
-        self._is_gone = True
-        in_flight = 0 if self._was_aborted else self.guest.in_flight
+        in_flight = 0 if self._has_given_up else self.guest.in_flight
+        self._life.happens(Event.LOST)
         if self._transport is not None:
             self._call(self.guest.protocol.connection_lost, exc)
-        self._scope.counters.closed(self._close_reason or ("peer_gone" if exc else "service"))
+        self._scope.counters.closed(self._life.reason or ("peer_gone" if exc else "service"))
         if exc is not None:
             self._lose(in_flight, "peer_gone")
         self._leave()
@@ -212,7 +207,7 @@ class HostedConnection(asyncio.Protocol):
             return method(*arguments)
         except Exception as mistake:  # of the guest's own, not the peer's
             self._scope.failures.report(self._scope.via.listener, mistake)
-            if not self._is_gone:
+            if self._life.state is not State.GONE:
                 self.abort("error")
             return None
 
@@ -238,31 +233,20 @@ class HostedConnection(asyncio.Protocol):
 
     def read_on(self) -> None:
         """Read as before though the connection finishes."""
-        if self._is_finishing and not self._reads_on:
+        if self._life.state is State.FINISHING:
             self._reads_on = True
 
     def close(self) -> None:
         """Close: after the peer where it may still be sending, since the reset that answers what
         nobody reads would overtake what was written.
         """
-        transport, linger = self._transport, self._scope.options.linger_timeout
+        transport, scope, life = self._transport, self._scope, self._life
         if transport is None or transport.is_closing() or self.is_lingering:
             return
-        if (
-            self._has_ended
-            or not linger
-            or not self._write_deadline.handed_over
-            or not transport.can_write_eof()
-        ):
-            transport.close()
-            return
-        try:
-            transport.write_eof()
-        except OSError:  # ENOTCONN: the peer has reset the connection
-            transport.close()
-            return
-        self._linger_until = self._scope.clock.monotonic() + linger
-        if self._is_paused or self._left_out > _MOST_LEFT_OUT:
+        may_be_sending = not self._has_ended and self._handed_over > 0
+        now = scope.clock.monotonic()
+        lingers = end_stream(transport, life, scope.options, now, may_be_sending=may_be_sending)
+        if lingers and (self._is_paused or self._left_out > _MOST_LEFT_OUT):
             transport.resume_reading()
 
     @property
@@ -277,11 +261,11 @@ class HostedConnection(asyncio.Protocol):
     @property
     def is_lingering(self) -> bool:
         """Whether the guest has closed and the peer has not."""
-        return self._linger_until is not None
+        return self._life.state is State.LINGERING
 
     @property
     def _is_deaf(self) -> bool:
-        return self._is_finishing and not self._reads_on
+        return self._life.state is State.FINISHING and not self._reads_on
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send octets of the guest's, unless it has closed or its peer has to be cut off.
@@ -309,10 +293,10 @@ class HostedConnection(asyncio.Protocol):
 
     def note_written(self, size: int) -> None:
         """Count octets that the guest has written."""
-        self._write_deadline.handed_over += size
+        self._handed_over += size
         self._scope.counters.bytes_sent.value += size
-        self._last_active = self._scope.clock.monotonic()
-        self._partial_since = None  # whatever it answers, it has understood
+        self._life.last_active = self._scope.clock.monotonic()
+        self._life.message_began = None  # whatever it answers, it has understood
 
     # -- the server's side ---------------------------------------------------------------------
 
@@ -328,66 +312,50 @@ class HostedConnection(asyncio.Protocol):
 
     def standing(self) -> tuple[Standing, float]:
         """Return what the connection is doing, and when it last had something to do."""
-        if self._is_finishing or self.is_lingering:
-            return Standing.BUSY, self._last_active
+        life = self._life
+        if life.state is State.FINISHING or self.is_lingering:
+            return Standing.BUSY, life.last_active
         # A guest that has been told nothing and says nothing has nothing to lose, even where it
         # calls the whole connection one request.
-        if not self._heard and not self._write_deadline.handed_over:
-            return Standing.HALF_DONE, self._last_active
+        if not life.has_heard and not self._handed_over:
+            return Standing.HALF_DONE, life.last_active
         if self.guest.in_flight or not self.guest.waits_for_peer:
-            return Standing.BUSY, self._last_active
-        is_half_done = self._partial_since is not None
-        return Standing.HALF_DONE if is_half_done else Standing.IDLE, self._last_active
+            return Standing.BUSY, life.last_active
+        is_half_done = life.message_began is not None
+        return Standing.HALF_DONE if is_half_done else Standing.IDLE, life.last_active
 
     def sweep(self, now: float) -> None:
         """Enforce this connection's deadlines."""
-        transport, options = self._transport, self._scope.options
-        if transport is None or self._is_gone:
+        transport, options, life = self._transport, self._scope.options, self._life
+        if transport is None or life.state is State.GONE:
             return
-        if self._write_deadline.is_late(now, transport, options.write_timeout):
+        unsent = transport.get_write_buffer_size()
+        if life.is_write_late(now, self._handed_over, unsent, options):
             self._scope.note_late_write()
             self.abort("write")
-        elif self._linger_until is not None:
-            if now >= self._linger_until:
-                transport.close()
-        elif self.guest.awaits_request and not self._is_paused:
-            self._sweep_request(now)
-        elif self.guest.waits_for_peer and now - self._last_active >= options.idle_timeout:
-            self._give_up("idle")
+        elif life.is_over(now, self._waits(), options, options.idle_timeout):
+            life.close()
+            transport.close()
 
-    def _sweep_request(self, now: float) -> None:
-        options = self._scope.options
-        if self._partial_since is not None:
-            if now - self._partial_since >= options.message_timeout:
-                self._give_up("message")
-        elif not self._heard:
-            if now - self._last_active >= options.first_byte_timeout:
-                self._give_up("first_byte")
-        elif now - self._last_active >= options.idle_timeout:
-            self._give_up("idle")
-
-    def _give_up(self, reason: str) -> None:
-        assert self._transport is not None
-        self._close_reason = self._close_reason or reason
-        self._transport.close()
+    def _waits(self) -> Waits:
+        if self.guest.awaits_request and not self._is_paused:
+            return Waits.A_MESSAGE
+        return Waits.ACTIVITY if self.guest.waits_for_peer else Waits.NOTHING
 
     def drain(self) -> None:
         """Read no more; let the guest answer what it has accepted; then close."""
         self._finish("drain")
 
     def _finish(self, reason: str) -> None:
-        if self._is_finishing or self._is_gone or self.is_lingering:
-            return
-        self._close_reason = self._close_reason or reason
-        if self._transport is not None and not self._transport.is_closing():
-            self._is_finishing = True
+        transport = self._transport
+        if transport is not None and not transport.is_closing() and self._life.finish(reason):
             self._call(self.guest.finish, self._guest_transport)
 
     def abort(self, reason: str) -> None:
         """Close at once; what the guest was working on is lost for this reason."""
-        self._close_reason = reason
-        if not self._was_aborted:
-            self._was_aborted = True
+        self._life.abort(reason)
+        if not self._has_given_up:  # also after its end: what it has begun may still run
+            self._has_given_up = True
             self._lose(self.guest.in_flight, reason)
         for future in self.guest.unfinished():
             future.cancel()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pierhead.metrics import Metric, Metrics
-from pierhead.server.request import RequestCounters
+from pierhead.service.counters import RequestCounters
 
 __all__ = ["ConnectionCounters", "watch_load"]
 
@@ -20,9 +20,9 @@ class ConnectionCounters:
     def __init__(self, metrics: Metrics, listener: str) -> None:
         self._metrics = metrics
         self._listener = listener
-        self._dropped: dict[str, Metric] = {}  # a flood of them has to be cheap
-        self._closed: dict[str, Metric] = {}  # likewise
+        self._closed: dict[str, Metric] = {}  # a flood of them has to be cheap
         self.requests = RequestCounters(self.count)
+        self.dropped = self.requests.dropped
         self.accepted = self.count("connections_accepted_total")
         self.open = metrics.gauge("connections_open", listener=listener)
         self.frames_received = self.count("frames_received_total")
@@ -36,15 +36,6 @@ class ConnectionCounters:
     def count(self, name: str, **labels: str) -> Metric:
         """Return a counter of this listener."""
         return self._metrics.counter(name, listener=self._listener, **labels)
-
-    def dropped(self, reason: str) -> None:
-        """Count one frame or connection that gets no service."""
-        counter = self._dropped.get(reason)
-        if counter is None:
-            counter = self.count("dropped_total", reason=reason)
-            if len(self._dropped) < _REASONS:
-                self._dropped[reason] = counter
-        counter.value += 1
 
     def closed(self, reason: str) -> None:
         """Count one connection that ended, and why."""

@@ -75,5 +75,5 @@ class PacketConnection(FramedConnection):
         """Stop serving."""
         if isinstance(exc, OSError) and exc.errno == errno.EMSGSIZE:
             # A reply that no packet can hold: a peer that waits for it must not wait for ever.
-            self._close_reason = self._close_reason or "reply_too_large"
+            self._life.reason = self._life.reason or "reply_too_large"
         super().connection_lost(exc)

@@ -21,6 +21,7 @@ from pierhead.address.views import AdmissionOptions
 from pierhead.admission import ConnectionAdmission, allow_accounts, in_order
 from pierhead.buffer import BufferPool, BufferSource
 from pierhead.clock import Clock, SystemClock
+from pierhead.connection.tasks import EagerTasks
 from pierhead.context import Transport
 from pierhead.errors import ListenError, PierheadError, UsageError
 from pierhead.failure_log import OnError
@@ -47,7 +48,6 @@ from pierhead.server.options import ServerLimits, ServerOptions
 from pierhead.server.seqpacket import packets
 from pierhead.server.stream import OnAccept, StreamServer
 from pierhead.server.sweep import Sweep
-from pierhead.server.tasks import EagerTasks
 
 __all__ = ["Server"]
 

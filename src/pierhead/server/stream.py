@@ -20,6 +20,7 @@ from typing import TypeAlias, cast
 from pierhead.admission import Admission, ConnectionAdmission
 from pierhead.buffer import BufferSource
 from pierhead.clock import Clock
+from pierhead.connection.tasks import EagerTasks
 from pierhead.context import Credentials, Peer, Via
 from pierhead.errors import HandshakeError, RequestLost, TimedOut
 from pierhead.failure_log import FailureLog, OnError
@@ -45,7 +46,6 @@ from pierhead.server.occupancy import Network, Occupancy, network_of
 from pierhead.server.options import ServerOptions
 from pierhead.server.pace import Pace
 from pierhead.server.read_buffer import ReadBuffer
-from pierhead.server.tasks import EagerTasks
 
 __all__ = ["OnAccept", "StreamServer"]
 

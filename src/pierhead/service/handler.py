@@ -1,24 +1,28 @@
-"""How one frame is answered: all that servers know of a protocol."""
+"""How one request is answered: all that servers know of a protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from pierhead.context import Peer, Via
 from pierhead.errors import PierheadError
 from pierhead.service.base import Service
 
-__all__ = ["FrameHandler"]
+__all__ = ["FrameHandler", "Handler"]
+
+Q = TypeVar("Q")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class FrameHandler:
-    """How one frame is answered.
+class Handler(Generic[Q, R]):
+    """How one request is answered.
 
     Attributes:
-        service: takes a frame, gives a frame, silence or many frames.
-        reject: the protocol's own refusal of a frame, asked after decoding, the service, a
+        service: takes a request, gives a reply, silence or many replies.
+        reject: the protocol's own refusal of a request, asked after decoding, the service, a
             deadline or a limit failed; None for silence.
         answer_now: a ready answer, asked after admission and before decoding; None where there
             is none. It must be quick, never block, and agree with the service.
@@ -27,10 +31,19 @@ class FrameHandler:
         withholds: asked, with the peer and the failure, before ``reject`` and before the answer of
             an admission check (then there is no failure): whether nothing is sent, since this
             peer has had enough of them; None where everything is.
+        reply_type: what the service gives; anything else is its failure.
     """
 
-    service: Service[bytes, bytes]
-    reject: Callable[[PierheadError, bytes], bytes | None] | None = None
-    answer_now: Callable[[bytes, Peer, Via], bytes | None] | None = None
+    service: Service[Q, R]
+    reject: Callable[[PierheadError, Q], R | None] | None = None
+    answer_now: Callable[[Q, Peer, Via], R | None] | None = None
     reflects: bool = False
     withholds: Callable[[Peer, PierheadError | None], bool] | None = None
+    reply_type: type[Any] = object
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHandler(Handler[bytes, bytes]):
+    """How one frame is answered, with frames."""
+
+    reply_type: type[Any] = bytes

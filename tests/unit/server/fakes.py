@@ -9,6 +9,7 @@ from typing import Any
 
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferPool
+from pierhead.connection.tasks import EagerTasks
 from pierhead.context import Peer, Transport, Via
 from pierhead.failure_log import FailureLog
 from pierhead.metrics import Metrics
@@ -18,7 +19,6 @@ from pierhead.server.framed import FramedConnection
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
 from pierhead.server.read_buffer import ReadBuffer
-from pierhead.server.tasks import EagerTasks
 
 VIA = Via(transport=Transport.STREAM, scheme="mem", local="mem:test", listener="mem:test")
 

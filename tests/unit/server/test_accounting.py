@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pierhead.codec import Lines
 from pierhead.codec.base import Order, WireFormat
+from pierhead.connection.tasks import EagerTasks
 from pierhead.errors import DecodeError, PierheadError
 from pierhead.metrics import Metrics
 from pierhead.server.datagram import DatagramServer
@@ -23,7 +24,6 @@ from pierhead.server.options import ServerOptions
 from pierhead.server.seqpacket import packets
 from pierhead.server.serve import serve
 from pierhead.server.server import Server
-from pierhead.server.tasks import EagerTasks
 from pierhead.service import FrameHandler
 
 

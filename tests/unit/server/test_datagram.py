@@ -10,11 +10,11 @@ import pytest
 from fakes import FakeDatagramListener, HandClock, settle  # type: ignore[import-not-found]
 
 from pierhead.admission import Answer, Drop
+from pierhead.connection.tasks import EagerTasks
 from pierhead.metrics import Metrics
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
-from pierhead.server.tasks import EagerTasks
 from pierhead.service import FrameHandler
 
 

@@ -548,7 +548,7 @@ async def test_an_interrupt_inside_a_service_leaves_no_request_behind(is_many: b
         it.feed(b"a\nb\n")
     await settle()
     assert it.connection.in_flight == 0
-    assert it.lost == ["cancelled"]
+    assert it.lost == ["cancelled", "unanswered"]
     assert it.close_reasons() == ["unanswered"]
 
 
@@ -677,11 +677,13 @@ async def test_a_check_that_raises_is_reported_and_the_connection_goes_on_or_end
     assert "KeyError" in caplog.text
 
 
-async def test_a_ready_answer_that_cannot_be_framed_is_reported() -> None:
+async def test_a_ready_answer_that_cannot_be_framed_is_a_failure_and_refused() -> None:
     it = bench(upper, Order.ANY, answer_now=lambda f, p, v: b"two\nlines" if f == b"b" else None)
     it.feed(b"a\nb\nc\n")
     await settle()
-    assert it.output == b"A\nC\n"
+    assert it.output == b"A\nServiceFailed\nC\n"
+    assert it.metrics.total("requests_failed_total") == 1
+    assert it.metrics.total("ready_answers_total") == 0
 
 
 async def test_who_broke_the_connection_is_named_even_after_the_end_of_input() -> None:

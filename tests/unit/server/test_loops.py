@@ -14,6 +14,7 @@ from fakes import FakeDatagramListener, HandClock, settle  # type: ignore[import
 from pierhead import Server, raw
 from pierhead.client.dial import dial_datagram
 from pierhead.codec.proxy_header import ProxyHeader, encode_v2
+from pierhead.connection.tasks import EagerTasks
 from pierhead.context import Peer
 from pierhead.metrics import Metrics
 from pierhead.net.memory import Network
@@ -21,7 +22,6 @@ from pierhead.protocols import lines
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.loops import OwnAddresses, Reflections
 from pierhead.server.options import ServerOptions
-from pierhead.server.tasks import EagerTasks
 from pierhead.service import FrameHandler
 
 

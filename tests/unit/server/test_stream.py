@@ -13,6 +13,7 @@ from pierhead.address import ListenSpec
 from pierhead.admission import Drop
 from pierhead.buffer import BufferPool
 from pierhead.codec import Lines
+from pierhead.connection.tasks import EagerTasks
 from pierhead.context import Peer, Transport
 from pierhead.listener.base import Arrival, OutOfDescriptors
 from pierhead.metrics import Metrics
@@ -21,7 +22,6 @@ from pierhead.server.framed import framed
 from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
 from pierhead.server.stream import StreamServer
-from pierhead.server.tasks import EagerTasks
 from pierhead.service import FrameHandler
 
 

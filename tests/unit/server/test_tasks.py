@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pierhead.server.suspended import Suspended
-from pierhead.server.tasks import EagerTasks
+from pierhead.connection.tasks import EagerTasks
+from pierhead.service.suspended import Suspended
 
 NOTE: contextvars.ContextVar[str] = contextvars.ContextVar("NOTE", default="")
 

@@ -30,8 +30,7 @@ BOUND = 2 * (LIMIT + len(ANSWER) + 1)
 
 
 def held(it: Bench) -> int:
-    outgoing = it.connection._outgoing
-    return it.transport.get_write_buffer_size() + outgoing.size_bytes + outgoing.held_bytes
+    return it.connection.unsent_bytes
 
 
 async def in_place(frame: bytes, context: Any) -> bytes:

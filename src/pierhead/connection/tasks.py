@@ -4,7 +4,7 @@
 
 A task of its own gives each request its context variables, its cancellation, and no stall behind
 a slow neighbour; one that begins in the next turn of the loop would cost more than most services.
-Python 3.12 and later can begin a task at once; 3.11 has `pierhead.server.worker` for it.
+Python 3.12 and later can begin a task at once; 3.11 has `pierhead.connection.worker` for it.
 
 The loop's task factory is not asked: it may wrap what it is given in a coroutine that awaits it,
 and only the task itself can begin at once. Tasks that a service makes do go through it.
@@ -18,7 +18,7 @@ from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any
 
-from pierhead.server.suspended import Suspended
+from pierhead.service.suspended import Suspended
 
 __all__ = ["EagerTasks"]
 
@@ -45,10 +45,10 @@ if sys.version_info >= (3, 12):
             task = asyncio.Task(
                 coroutine, loop=self._loop, name=name, context=context, eager_start=True
             )
-            return task.result() if task.done() else Suspended(task)
+            return task.result() if task.done() else Suspended(task, context)
 
         async def close(self) -> None:
             """End what is kept for the next request: nothing here."""
 
 else:
-    from pierhead.server.worker import Workers as EagerTasks
+    from pierhead.connection.worker import Workers as EagerTasks

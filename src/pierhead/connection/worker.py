@@ -22,7 +22,7 @@ from contextvars import Context
 from types import FrameType
 from typing import Any
 
-from pierhead.server.suspended import Suspended
+from pierhead.service.suspended import Suspended
 
 __all__ = ["Workers"]
 
@@ -70,7 +70,7 @@ class Workers:
             _leave_task(loop, task)
             task.set_name(name)
             worker.take_over(coroutine, waits_for, context)
-            return Suspended(task)
+            return Suspended(task, context)
         _leave_task(loop, task)
         if len(self._free) < _KEPT:
             self._free.append(worker)

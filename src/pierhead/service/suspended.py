@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
+from contextvars import Context
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Suspended"]
 
@@ -13,9 +16,11 @@ class Suspended:
 
     Attributes:
         task: named after the service, whose stack it shows.
+        variables: the context variables it runs with.
     """
 
-    __slots__ = ("task",)
+    __slots__ = ("task", "variables")
 
-    def __init__(self, task: asyncio.Task[Any]) -> None:
+    def __init__(self, task: asyncio.Task[Any], variables: Context) -> None:
         self.task = task
+        self.variables = variables

@@ -1,17 +1,16 @@
-"""The place of one request among those of its connection."""
+"""One request of a connection of frames."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
 from typing import Protocol
 
+from pierhead.connection.exchange import Place
+from pierhead.connection.in_flight import Request
 from pierhead.context import Peer
 from pierhead.errors import UsageError
 from pierhead.server.connection import ConnectionScope
-from pierhead.server.request import Request
 
-__all__ = ["Turn"]
+__all__ = ["StreamRequest"]
 
 
 class _Connection(Protocol):
@@ -23,30 +22,11 @@ class _Connection(Protocol):
     def current_idle_timeout(self) -> float: ...
 
 
-class Turn(Request):
+class StreamRequest(Request, Place):
     """A request of a connection: its place in the order of replies, its say in the connection.
 
     It is the `ConnectionControl` that the service sees as ``context.connection``.
-
-    Attributes:
-        frames: replies held back while older ones are due.
-        done: whether it has had its last reply.
-        ready: what a sender of many replies waits for while older replies are due.
-        has_commands: whether the service has given one of the two commands.
-        new_idle_timeout: in force after this request's last reply; None for the one that is.
-        close_for: why the connection closes after this request's last reply; "" where it does not.
-        is_unanswered: whether it failed without a refusal.
-        is_ready: whether it holds a ready answer, and no service was asked.
     """
-
-    frames: Sequence[bytes] = ()
-    done = False
-    ready: asyncio.Future[None] | None = None
-    has_commands = False
-    is_unanswered = False
-    is_ready = False
-    close_for = ""
-    new_idle_timeout: float | None = None
 
     def __init__(self, frame: bytes, deadline: float, connection: _Connection) -> None:
         self.frame = frame
@@ -75,7 +55,3 @@ class Turn(Request):
         """Close once everything accepted up to this request's last reply is answered."""
         self.close_for = "service"
         self.has_commands = True
-
-    def close_unanswered(self) -> None:
-        """Close: the request has failed, and the peer could take the next reply for its own."""
-        self.is_unanswered = True

@@ -1,0 +1,1 @@
+"""One connection, from either side: requests in flight, the exchange, its life."""

@@ -1,0 +1,278 @@
+"""What is in flight: requests whose service waits, swept for deadlines, each ending told apart.
+
+    respond ─▶ SUSPENDED, MANY ─▶ go_on: the task ends, the replies are delivered
+                                     │ raised, timed out, cancelled, given up
+                                     ▼
+                                 settle(request, outcome, reply), once for each
+
+Datagram servers and connections use it; where a reply goes is the business of the sink. Each
+request has a task (`pierhead.connection.tasks`). One sweep over what is in flight replaces a
+timer each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
+
+from pierhead.connection.tasks import EagerTasks
+from pierhead.context import Peer
+from pierhead.errors import Overloaded, ServiceFailed, TimedOut
+from pierhead.service.respond import Many, Outcome, Responder
+from pierhead.service.suspended import Suspended
+
+__all__ = ["InFlight", "ReplySink", "Request"]
+
+Q = TypeVar("Q", bound="Request")
+Q_contra = TypeVar("Q_contra", bound="Request", contravariant=True)
+
+
+class Request:
+    """One accepted frame that is worked on; owners add what they need.
+
+    Attributes:
+        frame: what was asked.
+        deadline: when it is given up, on the server's monotonic clock.
+        cancelled_for: why it was cancelled; None where it was not.
+        given_up_for: why it was given up with everything in flight; None where it was not.
+        is_lost: whether it was named lost while its service did not let go.
+        task: what works on it.
+    """
+
+    # Made once per request: what most requests never change is an attribute of the class.
+    cancelled_for: str | None = None
+    given_up_for: str | None = None
+    is_lost = False
+    task: asyncio.Task[None] | None = None
+
+    def __init__(self, frame: bytes, deadline: float) -> None:
+        self.frame = frame
+        self.deadline = deadline
+
+    @property
+    def peer(self) -> Peer:
+        """Who asked."""
+        raise NotImplementedError
+
+
+class ReplySink(Protocol[Q_contra]):
+    """Where replies go."""
+
+    def settle(self, request: Q_contra, outcome: Outcome, frame: bytes | None, /) -> None:
+        """Take what became of a request, and its last reply where there is one; once for each.
+
+        Raises:
+            Exception: the reply cannot be sent; it is settled again, with a refusal.
+        """
+        ...
+
+    async def send(self, request: Q_contra, frame: bytes, /) -> None:
+        """Take one of many replies; wait while the peer is slow."""
+        ...
+
+    def lost(self, request: Q_contra, reason: str, /) -> None:
+        """Hear that a request will not be answered, before it is settled."""
+        ...
+
+
+class InFlight(Generic[Q]):
+    """The requests in flight of one datagram listener or one connection.
+
+    Args:
+        responder: answers; told of what is running.
+        sink: told what becomes of each.
+        tasks: begin the delivery of many replies at once.
+
+    Attributes:
+        max_replies: how many replies one request may have; None for as many as it likes.
+        running: the requests that are worked on; never another set.
+        given_up_for: why nothing is worked on any more; None while it is.
+    """
+
+    __slots__ = ("_sink", "_tasks", "given_up_for", "max_replies", "responder", "running")
+
+    def __init__(
+        self, responder: Responder[bytes, bytes], sink: ReplySink[Q], tasks: EagerTasks
+    ) -> None:
+        self.responder = responder
+        self._sink = sink
+        self._tasks = tasks
+        self.max_replies: int | None = None
+        self.running: set[Q] = set()
+        self.given_up_for: str | None = None
+        responder.running = self.running
+
+    def go_on(self, request: Q, value: Any) -> None:
+        """Work on what `respond` has left undone: SUSPENDED or MANY."""
+        self.running.add(request)
+        if type(value) is not Suspended:
+            self._deliver(request, value)
+            return
+        task, variables = value.task, value.variables
+        request.task = task
+        task.add_done_callback(partial(self._ended, request, variables), context=variables)
+        if self.given_up_for is not None:  # in its own first step
+            request.cancelled_for = request.given_up_for = self.given_up_for
+            task.cancel()
+
+    def close(self) -> None:
+        """Let go of the sink, who has this object: nothing is in flight, and nothing will be."""
+        del self._sink
+
+    def sweep(self, now: float) -> None:
+        """Cancel what is past its deadline.
+
+        A service that swallows its cancellation is cancelled again at every sweep.
+        """
+        for request in [r for r in self.running if r.deadline <= now]:
+            _cancel(request, "deadline")
+
+    def give_up(self, reason: str) -> None:
+        """Cancel everything in flight; each request is reported lost for this reason.
+
+        It is reported once its service has let go. What has not by the next call is reported by
+        that one: a service may swallow its cancellation.
+        """
+        self.given_up_for = reason
+        for request in list(self.running):
+            if request.given_up_for is None:
+                first = request.cancelled_for
+                request.given_up_for = first if first not in (None, "deadline") else reason
+            elif not request.is_lost:
+                self._lose(request, request.given_up_for)
+                request.is_lost = True
+            _cancel(request, reason)
+
+    # -- a service that waits ------------------------------------------------------------------
+
+    def _ended(self, request: Q, variables: contextvars.Context, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            self._raised(request, asyncio.CancelledError(), from_outside=task.cancelling() > 0)
+        elif (error := task.exception()) is not None:
+            self._raised(request, error)
+        else:
+            self._returned(request, task.result(), variables)
+
+    def _returned(self, request: Q, reply: Any, variables: contextvars.Context) -> None:
+        if type(reply) is bytes and request.given_up_for is None:
+            self.settle(request, Outcome.ANSWERED, reply)
+        elif request.given_up_for is not None and not request.is_lost:
+            self._lose(request, request.given_up_for)  # its service returned all the same
+            self.settle(request, Outcome.LOST, None)
+        elif request.is_lost:
+            self.settle(request, Outcome.LOST, None)
+        elif reply is _ALL_SENT:
+            self.settle(request, Outcome.ANSWERED, None)
+        else:
+            responder = self.responder
+            outcome, value = responder.outcome(request.frame, reply, variables, request.peer)
+            if outcome is Outcome.MANY:
+                self._deliver(request, value)
+            else:
+                self.settle(request, outcome, value)
+
+    def _raised(self, request: Q, error: BaseException, *, from_outside: bool = False) -> None:
+        """Refuse what failed or was late; name lost what was given up."""
+        reason = request.cancelled_for
+        if request.is_lost:
+            self.settle(request, Outcome.LOST, None)
+        elif isinstance(error, KeyboardInterrupt):  # the user
+            self._give_up_one(request, "cancelled")
+        elif not isinstance(error, asyncio.CancelledError):
+            self.refuse(request, error, "deadline" if reason == "deadline" else "")
+        elif reason == "deadline":
+            self.refuse(request, TimedOut("the request's deadline passed"), "deadline")
+        elif reason is None and not from_outside:
+            self.refuse(request, ServiceFailed("the service cancelled itself"))
+        else:
+            self._give_up_one(request, reason or "cancelled")
+
+    # -- many replies --------------------------------------------------------------------------
+
+    def _deliver(self, request: Q, many: Many) -> None:
+        """Send many replies, in a task that goes on while the peer takes them."""
+        try:
+            coroutine = self._send_all(request, many.replies)
+            sent = self._tasks.first_step(coroutine, many.variables, self.responder.service_name)
+        except KeyboardInterrupt as error:
+            self._raised(request, error)
+            raise
+        except BaseException as error:
+            self._raised(request, error)
+            return
+        if type(sent) is Suspended:
+            self.go_on(request, sent)
+        else:
+            self._returned(request, sent, many.variables)
+
+    async def _send_all(self, request: Q, replies: AsyncIterator[bytes]) -> object:
+        async with aclosing(_closable(replies)) as one_by_one:
+            count = 0
+            async for frame in one_by_one:
+                count += 1
+                if self.max_replies is not None and count > self.max_replies:
+                    raise Overloaded("max_replies_per_datagram")
+                await self._sink.send(request, frame)
+        return _ALL_SENT
+
+    # -- the end of a request ------------------------------------------------------------------
+
+    def refuse(self, request: Q, error: BaseException, reason: str = "") -> None:
+        """Settle a request that got no answer with its refusal, where it has one."""
+        self.running.discard(request)
+        responder = self.responder
+        outcome, refusal = responder.refuse(request.frame, error, request.peer, reason)
+        try:
+            self._sink.settle(request, outcome, refusal)
+        except Exception as mistake:  # the refusal itself cannot be framed
+            responder.failures.report(f"{responder.where}: reject", mistake)
+            self._sink.settle(request, Outcome.FAILED, None)
+
+    def _give_up_one(self, request: Q, reason: str) -> None:
+        self._lose(request, reason)
+        self.settle(request, Outcome.LOST, None)
+
+    def _lose(self, request: Q, reason: str) -> None:
+        """Name a request that will not be answered."""
+        self.responder.counters.lost(reason)
+        self._sink.lost(request, reason)
+
+    def settle(self, request: Q, outcome: Outcome, frame: bytes | None) -> None:
+        """Give the sink what became of a request; where it cannot send the reply, the refusal."""
+        self.running.discard(request)
+        try:
+            self._sink.settle(request, outcome, frame)
+        except Exception as error:  # a reply that cannot be framed
+            self.refuse(request, error)
+
+
+def _cancel(request: Request, reason: str) -> None:
+    if request.cancelled_for is None:
+        request.cancelled_for = reason
+    if request.task is not None:
+        request.task.cancel()
+
+
+#: What the delivery of many replies ends with.
+_ALL_SENT = object()
+
+
+def _closable(replies: AsyncIterator[bytes]) -> Any:
+    return replies if hasattr(replies, "aclose") else _WithClose(replies)
+
+
+class _WithClose:
+    """Gives an async iterator that is no generator the `aclose` it lacks."""
+
+    def __init__(self, replies: AsyncIterator[bytes]) -> None:
+        self._replies = replies
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._replies
+
+    async def aclose(self) -> None:
+        """There is nothing to close."""
