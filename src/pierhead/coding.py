@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, overload
+from typing import Any, Protocol, TypeVar, overload
 
 from pierhead.codec.base import Codec, Decoder, Encoder, check_decoder, check_encoder
 from pierhead.context import Context, Peer, Via
@@ -19,26 +19,53 @@ from pierhead.service import (
     stack,
 )
 
-__all__ = ["blamed_on_service", "coded", "in_frame_layers"]
+__all__ = ["ReadyReplies", "coded", "in_frame_layers"]
 
 #: Not worth asking whether they are many.
 _SINGLE = (str, bytes)
 
 M = TypeVar("M")
+R_contra = TypeVar("R_contra", contravariant=True)
 Q = TypeVar("Q")
 R = TypeVar("R")
+
+
+class ReadyReplies(Protocol[R_contra]):
+    """Answers that were given once and are given again: a `FrameHandler.answer_now` that learns."""
+
+    def __call__(self, frame: bytes, peer: Peer, via: Via, /) -> bytes | None:
+        """Return the answer to this frame, if it is ready and may be sent."""
+        ...
+
+    def snapshot(self) -> object:
+        """Return what answers are made from now; another object makes all of them stale."""
+        ...
+
+    def keep(self, made_from: object, frame: bytes, reply: R_contra, answer: bytes, /) -> None:
+        """Keep an answer ready, if it is one that everybody gets.
+
+        Args:
+            made_from: the snapshot before the service was asked.
+        """
+        ...
 
 
 @overload
 def coded(service: ServiceFunction[M, M], requests: Codec[M]) -> FrameHandler: ...
 @overload
 def coded(
-    service: ServiceFunction[Q, R], requests: Decoder[Q], replies: Encoder[R]
+    service: ServiceFunction[Q, R],
+    requests: Decoder[Q],
+    replies: Encoder[R],
+    ready: ReadyReplies[R] | None = None,
 ) -> FrameHandler: ...
 
 
 def coded(
-    service: ServiceFunction[Any, Any], requests: Decoder[Any], replies: Encoder[Any] | None = None
+    service: ServiceFunction[Any, Any],
+    requests: Decoder[Any],
+    replies: Encoder[Any] | None = None,
+    ready: ReadyReplies[Any] | None = None,
 ) -> FrameHandler:
     """Return the service as a handler of frames.
 
@@ -56,6 +83,7 @@ def coded(
         service: answers one request.
         requests: decodes what is asked.
         replies: encodes what is answered; the same codec as for requests unless given.
+        ready: learns the single answers of the service, and is asked before it.
     """
     answer_message = as_service(service)
     encoder: Any = requests if replies is None else replies
@@ -64,24 +92,30 @@ def coded(
     decode, encode = requests.decode, encoder.encode
 
     async def answer_frame(frame: bytes, context: Context) -> Reply[bytes]:
+        made_from = None if ready is None else ready.snapshot()
         request = decode(frame)
         if request is None:
             raise _gave_none(decode, "the request, or raise DecodeError")
         try:
             reply = await answer_message(request, context)
         except PeerError as error:
-            raise blamed_on_service(error) from error
+            raise _blamed_on_service(error) from error
         if reply is None:
             return None
         if type(reply) in _SINGLE or not is_many(reply):
             answer: bytes | None = encode(reply)
             if answer is None:
                 raise _gave_none(encode, "bytes")
+            if ready is not None:
+                ready.keep(made_from, frame, reply, answer)
             return answer
         return _encoded(reply, encode)
 
+    # Tasks and stacks show whose request they work on.
+    name = getattr(service, "__qualname__", type(service).__qualname__)
+    answer_frame.__qualname__ = name
     known = getattr(service, "answer_now", None)
-    answer_now = None if known is None else _answer_now(known, decode, encode)
+    answer_now = ready if known is None else _answer_now(known, decode, encode)
     reflects = bool(getattr(service, "reflects", False))
     return FrameHandler(answer_frame, getattr(encoder, "reject", None), answer_now, reflects)
 
@@ -118,7 +152,7 @@ def _gave_none(method: Callable[..., object], expected: str) -> UsageError:
     return UsageError(f"{name} returned None, expected {expected}")
 
 
-def blamed_on_service(error: PeerError) -> ServiceFailed:
+def _blamed_on_service(error: PeerError) -> ServiceFailed:
     """Return the failure that an error about some other peer is, when a service lets it pass.
 
     The one who asked has sent nothing wrong: that was found out before the service was asked.
@@ -131,7 +165,7 @@ async def _encoded(replies: Any, encode: Callable[[R], bytes]) -> AsyncIterator[
         async for reply in replies:
             yield encode(reply)
     except PeerError as error:
-        raise blamed_on_service(error) from error
+        raise _blamed_on_service(error) from error
     finally:
         close = getattr(replies, "aclose", None)
         if close is not None:

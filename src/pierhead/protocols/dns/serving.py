@@ -6,9 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from pierhead.admission import Admission
-from pierhead.coding import blamed_on_service, coded, in_frame_layers
-from pierhead.context import Context
-from pierhead.errors import PeerError
+from pierhead.coding import coded, in_frame_layers
 from pierhead.protocols.dns.admission import check_header
 from pierhead.protocols.dns.codec import (
     MAX_UDP_PAYLOAD,
@@ -24,7 +22,6 @@ from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.framed import framed
 from pierhead.service import FrameHandler, Middleware, ServiceFunction
-from pierhead.service import Reply as AnyReply
 
 __all__ = ["serve"]
 
@@ -87,27 +84,8 @@ def _handler(layered: Stack, replies: ReplyCodec, bounds: tuple[int, int]) -> Fr
     withholds = None
     if limit is not None and isinstance(replies, DatagramReplyCodec):
         withholds = limit.withholds_refusal
-    if layered.snapshot is None or not all(bounds):
-        return dataclasses.replace(
-            coded(layered.service, QueryCodec(), replies), withholds=withholds
-        )
-    ready = ReadyAnswers(layered.snapshot, limit, *bounds)
-    answer_query, snapshot = layered.service, layered.snapshot
-    decode, encode = QueryCodec.decode, replies.encode
-
-    async def answer_frame(frame: bytes, context: Context) -> AnyReply[bytes]:
-        made_from = snapshot()
-        query = decode(frame)
-        # A service with a snapshot gives one reply; rate limiting may withhold it.
-        try:
-            reply = await answer_query(query, context)
-        except PeerError as error:
-            raise blamed_on_service(error) from error
-        if reply is None:
-            return None
-        assert isinstance(reply, Reply)
-        answer = encode(reply)
-        ready.keep(made_from, frame, reply, answer)
-        return answer
-
-    return FrameHandler(answer_frame, replies.reject, ready, withholds=withholds)
+    ready = None
+    if layered.snapshot is not None and all(bounds):
+        ready = ReadyAnswers(layered.snapshot, limit, *bounds)
+    handler = coded(layered.service, QueryCodec(), replies, ready)
+    return dataclasses.replace(handler, withholds=withholds)
