@@ -19,6 +19,7 @@ from typing import NamedTuple
 from tokio_listener_features import FEATURES, Feature
 
 from pierhead.address import OPTIONS, SCHEMES, WRAPPERS, ListenSpec, Option
+from pierhead.address.option import Effect
 from pierhead.address.schemes import LINUX, POSIX
 from pierhead.errors import PierheadError
 
@@ -222,7 +223,15 @@ def _forms(forms: tuple[Form, ...]) -> Iterator[str]:
 
 def _row(option: Option) -> str:
     layers = ", and ".join(layer.value for layer in option.applied_by)
-    return f"| {_title(option)} | {layers} | {option.effect.value} |"
+    effect = option.effect.value
+    is_for_datagrams = bool(option.schemes & _DATAGRAMS)
+    if option.effect is Effect.NEW_CONNECTIONS and is_for_datagrams:
+        effect += ", on datagrams at once"
+    return f"| {_title(option)} | {layers} | {effect} |"
+
+
+#: Schemes of datagrams that this version opens.
+_DATAGRAMS = frozenset(s.name for s in SCHEMES.values() if s.kind == "datagram" and s.is_opened)
 
 
 def _title(option: Option) -> str:

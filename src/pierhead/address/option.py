@@ -28,10 +28,13 @@ class AppliedBy(Enum):
 
 
 class Effect(Enum):
-    """When a change of an option takes effect while the server runs, the earliest first."""
+    """When a change of an option takes effect while the server runs, the earliest first.
+
+    A socket of datagrams has no new connections: what waits for one there takes effect at once.
+    """
 
     AT_ONCE = "at once"
-    NEW_CONNECTIONS = "for new connections; on datagrams at once"
+    NEW_CONNECTIONS = "for new connections"
     NEW_LISTENER = "with a new listener"
 
 
