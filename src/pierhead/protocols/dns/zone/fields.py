@@ -233,20 +233,18 @@ class Fields:
 
     # Text
 
-    def string(self) -> bytes:
+    def string(self, remedy: str = "") -> bytes:
         """Take a character-string: its length octet and up to 255 octets."""
         text = self.text()
         if len(text) > 255:
-            raise self.wrong(
-                f"string of {len(text)} octets, expected at most 255", "split it into several"
-            )
+            raise self.wrong(f"string of {len(text)} octets, expected at most 255", remedy)
         return _LENGTHS[len(text)] + text
 
     def strings(self) -> bytes:
         """Take all that is left as character-strings, at least one."""
-        found = [self.string()]
-        while self.position < len(self.tokens):
-            found.append(self.string())
+        found: list[bytes] = []
+        while not found or self.position < len(self.tokens):
+            found.append(self.string("split it into several"))
         return b"".join(found)
 
     def text(self) -> bytes:

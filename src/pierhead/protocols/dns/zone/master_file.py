@@ -25,7 +25,7 @@ from pierhead.protocols.dns.zone.draft import Draft
 from pierhead.protocols.dns.zone.faults import Faults, Place, TooManyFaults
 from pierhead.protocols.dns.zone.fields import FieldError, Fields, read_period
 from pierhead.protocols.dns.zone.generate import count_generated, generate
-from pierhead.protocols.dns.zone.lookalikes import describe, find_lookalikes
+from pierhead.protocols.dns.zone.lookalikes import describe, find_lookalikes, plain
 from pierhead.protocols.dns.zone.no_zone import foreign_kind
 from pierhead.protocols.dns.zone.rdata_text import RdataReader, rdata_reader, read_unknown
 from pierhead.protocols.dns.zone.signatures import check_signatures
@@ -247,12 +247,12 @@ class _Reader:
                 position = blank.end()
                 continue
             position = end + 1
-        for offset, what in find_lookalikes(text):
+        for offset, what, remedy in find_lookalikes(text):
             self.faults.warning(
                 base + offset,
                 f"{what} is part of this field",
-                "type a plain blank or quotation mark; in a name or a string that is to have it, "
-                "write it in quotes or as \\DDD",
+                f"{remedy}; in a name or a string that is to have it, write it in quotes or as "
+                "\\DDD",
             )
 
     def _refuse_mark(self, place: Place) -> None:
@@ -324,11 +324,25 @@ class _Reader:
         remedy = error.remedy
         for token in entry.tokens:
             found = describe(token)
-            if found is not None:
+            if found is not None and self._is_good(plain(text[position : entry.end])):
                 shown = token.decode("utf-8", "replace")
-                remedy = f"there is {found[1]} in {shown!r}; type a plain blank or quotation mark"
+                remedy = f"there is {found.what} in {shown!r}; {found.remedy}"
                 break
         self.faults.error(base + offset, error.message, remedy)
+
+    def _is_good(self, line: bytes) -> bool:
+        """Tell whether a line would do in place of the one that has just been read."""
+        faults = Faults()
+        trial = _Reader(
+            self._fields.origin, None, self._rclass, faults, bounds=self._bounds, confined=True
+        )
+        trial._owner, trial._last_ttl = self._owner, self._last_ttl
+        trial._default_ttl = self._default_ttl
+        try:
+            trial._read_entry(Entries(line), 0, faults.open_file("", line))
+        except (_UnnamedError, TooManyFaults):
+            return False
+        return not faults.count
 
     # Records
 
@@ -424,7 +438,8 @@ class _Reader:
             rclass = iana.class_number(text)
         except UsageError:
             blank = "a line that begins with a blank belongs to the name above; "
-            remedy = f"{blank}take it away if {text!r} is a name" if fields.position == 1 else ""
+            is_owner = fields.position == 1 and self._is_good(b" ".join(fields.tokens))
+            remedy = f"{blank}take it away if {text!r} is a name" if is_owner else ""
             raise fields.wrong(f"{no_type}; TTL and class stand before it", remedy) from None
         if rclass != self._rclass:
             raise fields.wrong(f"class {text}, but the zone has {iana.class_text(self._rclass)}")

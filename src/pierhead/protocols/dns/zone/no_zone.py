@@ -13,7 +13,7 @@ __all__ = ["foreign_kind"]
 
 _HEAD = 4096
 
-_DECOMPRESS = "decompress it: {} FILE | pierhead zone check NAME=-"
+_DECOMPRESS = "decompress it, and name what comes out: {} FILE > TEXT"
 
 #: How it begins, what it is, what to do.
 _BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
@@ -37,7 +37,7 @@ _BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
     (
         b"\0\0\0\2",
         "a zone in BIND's raw format",
-        "convert it: named-compilezone -f raw -F text -o OUT NAME FILE",
+        "convert it, and name what comes out: named-compilezone -f raw -F text -o TEXT NAME FILE",
     ),
     (b"-----BEGIN ", "a key or certificate in PEM form", "name the zone file"),
     (b"<?xml", "XML", "export the zone as a master file (RFC 1035)"),
@@ -61,7 +61,8 @@ def foreign_kind(text: bytes) -> tuple[str, str] | None:
     head = text[:_HEAD]
     wide = _wide(head)
     if wide:
-        return f"{wide} text", f"save it as UTF-8: iconv -f {wide} -t UTF-8 FILE"
+        remedy = f"save it as UTF-8, and name that: iconv -f {wide} -t UTF-8 FILE > TEXT"
+        return f"{wide} text", remedy
     for beginning, kind, remedy in _BEGINNINGS:
         if head.startswith(beginning):
             return kind, remedy
