@@ -26,13 +26,13 @@ class Feature(NamedTuple):
 _UNIT = "tests/unit"
 _GRAMMAR = f"{_UNIT}/address/test_grammar.py"
 _OPEN = f"{_UNIT}/listener/test_open.py"
-_UNIX = f"{_UNIT}/listener/test_unix.py"
-_SYSTEMD = f"{_UNIT}/listener/test_systemd.py"
-_ADOPTED = f"{_UNIT}/listener/test_adopted.py"
+_UNIX = f"{_UNIT}/listener/bind/test_unix.py"
+_SYSTEMD = f"{_UNIT}/listener/adopt/test_systemd.py"
+_ADOPTED = f"{_UNIT}/listener/adopt/test_descriptors.py"
 _LISTENER_OPTIONS = f"{_UNIT}/server/test_listener_options.py"
 _UNUSUAL = f"{_UNIT}/listener/test_unusual.py"
 _STREAM = f"{_UNIT}/listener/test_stream.py"
-_INETD = f"{_UNIT}/listener/test_inetd.py"
+_INETD = f"{_UNIT}/listener/adopt/test_inetd.py"
 _CLICK = f"{_UNIT}/arguments/test_click.py"
 _ACTIVATION = "tests/interop/test_socket_activation.py"
 _TABLE = f"{_UNIT}/address/test_table.py::test_a_table_reads_as_the_address_that_says_the_same"
@@ -157,13 +157,13 @@ FEATURES = {
             "`--tcp-only-v6`",
             "tcp:[::]:80?v6only",
             "refused on an IPv4 address",
-            f"{_UNIT}/listener/test_listen_flags.py::test_v6only_is_set_as_the_address_says",
+            f"{_UNIT}/listener/bind/test_inet.py::test_v6only_is_set_as_the_address_says",
         ),
         Feature(
             "`--tcp-listen-backlog`",
             "tcp::80?backlog=512",
             "1024 where it is not given, for Unix sockets as well",
-            f"{_UNIT}/listener/test_listen_flags.py::test_the_backlog_is_what_the_address_says",
+            f"{_UNIT}/listener/bind/test_inet.py::test_the_backlog_is_what_the_address_says",
         ),
         Feature(
             "`--recv-buffer-size`, `--send-buffer-size`",
@@ -469,13 +469,13 @@ FEATURES = {
             "TLS",
             "tls+tcp::853?cert=dns.pem",
             "on any stream",
-            f"{_UNIT}/listener/test_tls.py::test_a_stream_of_any_kind_carries_tls",
+            f"{_UNIT}/listener/wrap/test_tls.py::test_a_stream_of_any_kind_carries_tls",
         ),
         Feature(
             "PROXY protocol",
             "proxy+tcp::80?proxy.from=10.0.0.0/8",
             "versions 1 and 2, from whom you say",
-            f"{_UNIT}/listener/test_proxy.py"
+            f"{_UNIT}/listener/wrap/test_proxy.py"
             "::test_the_client_is_whom_the_header_names_and_the_proxy_is_kept_apart",
         ),
         Feature(
@@ -527,7 +527,7 @@ FEATURES = {
             "launchd",
             "launchd:Listeners",
             "",
-            f"{_UNIT}/listener/test_launchd.py"
+            f"{_UNIT}/listener/adopt/test_launchd.py"
             "::test_every_descriptor_of_a_name_is_taken_and_the_array_freed",
         ),
     ),

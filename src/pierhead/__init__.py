@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pierhead.coding import coded
     from pierhead.context import Context, Peer, Via
     from pierhead.errors import DecodeError, PierheadError
-    from pierhead.listener.sockets import listening_sockets
+    from pierhead.listener.listening_sockets import listening_sockets
     from pierhead.metrics import Metrics
     from pierhead.runtime.run import run
     from pierhead.server.endpoint import Application, Endpoint

@@ -87,9 +87,9 @@ OF_FILES = frozenset({"glob", "shutil", "tempfile"})
 
 #: What looks like one and is none: (module, call), and what it is.
 NO_PATH = {
-    ("listener.inet", ".bind"): "an IP address",
-    ("listener.vsock", ".bind"): "a number",
-    ("listener.tls", ".open"): "a transport",
+    ("listener.bind.inet", ".bind"): "an IP address",
+    ("listener.bind.vsock", ".bind"): "a number",
+    ("listener.wrap.tls", ".open"): "a transport",
     ("listener.open", ".open"): "a listener",
     ("listener.bind.memory", ".open"): "a transport",
     ("net.memory.network", ".open"): "a transport",

@@ -29,7 +29,7 @@ from pierhead.adapters.refusal import ADDRESSES, replaced, unknown
 from pierhead.address import ListenSpec
 from pierhead.address.registry import BACKLOG
 from pierhead.errors import ListenError, UsageError
-from pierhead.listener.sockets import ListeningSockets, listening_sockets
+from pierhead.listener.listening_sockets import ListeningSockets, listening_sockets
 
 __all__ = ["SocketsServer", "serve"]
 

@@ -26,19 +26,19 @@ from pierhead.address import (
 from pierhead.address.views import MemoryOptions
 from pierhead.buffer import BufferPool, BufferSource
 from pierhead.errors import ListenError, Overloaded, UsageError
-from pierhead.listener.adopted import open_descriptors
+from pierhead.listener.adopt.descriptors import open_descriptors
+from pierhead.listener.adopt.inetd import open_inetd
+from pierhead.listener.adopt.launchd import open_launchd
+from pierhead.listener.adopt.systemd import open_passed
 from pierhead.listener.base import Listener
+from pierhead.listener.bind.inet import InetSocket, plan_inet
 from pierhead.listener.bind.memory import MemoryStreamListener
+from pierhead.listener.bind.unix import open_unix
+from pierhead.listener.bind.vsock import open_vsock
 from pierhead.listener.datagram import SocketDatagramListener
-from pierhead.listener.inet import InetSocket, plan_inet
-from pierhead.listener.inetd import open_inetd
-from pierhead.listener.launchd import open_launchd
-from pierhead.listener.listener_set import ListenerSet, abandon
+from pierhead.listener.set import ListenerSet, abandon
 from pierhead.listener.stream import SocketStreamListener
-from pierhead.listener.systemd import open_passed
-from pierhead.listener.unix import open_unix
-from pierhead.listener.vsock import open_vsock
-from pierhead.listener.wrap import wrap_all
+from pierhead.listener.wrap.wrappers import wrap_all
 from pierhead.net.memory import MemoryDatagramEnd, Network
 
 __all__ = ["Group", "open_all", "open_listeners"]

@@ -12,7 +12,7 @@ from typing import Any, Self
 from pierhead.address import ListenSpec
 from pierhead.context import Credentials, Peer, Transport
 from pierhead.listener.base import OutOfDescriptors
-from pierhead.listener.reserve import ReserveDescriptor
+from pierhead.listener.spare_descriptor import SpareDescriptor
 from pierhead.net.credentials import peer_credentials
 from pierhead.net.transport.channel import Channel, PacketChannel, StreamChannel
 from pierhead.net.transport.channel_transport import ChannelTransport
@@ -90,7 +90,7 @@ class SocketStreamListener:
         self._waiter: asyncio.Future[None] | None = None
         self._watched_by: asyncio.AbstractEventLoop | None = None
         self._closed = False
-        self._reserve = ReserveDescriptor()
+        self._reserve = SpareDescriptor()
         # Asked here once: looking a socket's family up is dear.
         self._is_familiar = sock.family in _FAMILIAR and transport is Transport.STREAM
         self._is_unix = sock.family == getattr(socket, "AF_UNIX", None)

@@ -25,7 +25,7 @@ from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import RequestLost, UsageError
 from pierhead.failure_log import FailureLog, OnError
 from pierhead.listener.base import Claiming, Datagram, DatagramListener, ReplyTo
-from pierhead.listener.wrap import unwrapped
+from pierhead.listener.wrap.wrappers import unwrapped
 from pierhead.metrics import Metric, Metrics
 from pierhead.server.listener_options import ListenerOptions
 from pierhead.server.loops import OWN_ADDRESSES, Reflections

@@ -25,6 +25,7 @@ from pierhead.connection.tasks import EagerTasks
 from pierhead.context import Transport
 from pierhead.errors import ListenError, PierheadError, UsageError
 from pierhead.failure_log import OnError
+from pierhead.listener.adopt.systemd import report_unused
 from pierhead.listener.base import (
     DatagramListener,
     HasSocket,
@@ -32,10 +33,9 @@ from pierhead.listener.base import (
     StreamListener,
     check_listener,
 )
-from pierhead.listener.listener_set import ListenerSet
 from pierhead.listener.open import Group, open_all
-from pierhead.listener.systemd import report_unclaimed
-from pierhead.listener.wrap import certificate_reader, unwrapped
+from pierhead.listener.set import ListenerSet
+from pierhead.listener.wrap.wrappers import certificate_reader, unwrapped
 from pierhead.metrics import Metrics
 from pierhead.reload import Reloaded
 from pierhead.server.callback import plain
@@ -315,7 +315,7 @@ class Server:
             for listeners in opened:
                 listeners.abandon()
             raise
-        report_unclaimed()
+        report_unused()
 
     def _nothing_left(self) -> ListenError:
         asked = ", ".join(str(_specs(group)[0]) for groups in self._groups for group in groups)

@@ -16,7 +16,7 @@ from granian.server import Server
 from pierhead.adapters import granian_server
 from pierhead.adapters.granian_server import SocketsServer
 from pierhead.errors import UsageError
-from pierhead.listener.sockets import listening_sockets
+from pierhead.listener.listening_sockets import listening_sockets
 
 
 @pytest.fixture

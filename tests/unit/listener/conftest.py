@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pierhead.address import ListenSpec
-from pierhead.listener import systemd
+from pierhead.listener.adopt import systemd
 from pierhead.listener.open import open_all
 
 sys.path.insert(0, str(Path(__file__).parent))

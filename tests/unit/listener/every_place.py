@@ -11,10 +11,10 @@ import inheriting
 import pytest
 
 from pierhead.address import ListenSpec
-from pierhead.listener import claim, inetd, launchd
 from pierhead.listener import open as opening
-from pierhead.listener.listener_set import ListenerSet
+from pierhead.listener.adopt import inetd, launchd, reserved
 from pierhead.listener.open import open_all
+from pierhead.listener.set import ListenerSet
 
 UNIX_KINDS = {
     "unix": socket.SOCK_STREAM,
@@ -73,7 +73,7 @@ class Places:
         self._standard_input = self.stack.enter_context(client)
         number = ours.detach()
         self.stack.callback(os.close, number)
-        self.stack.callback(claim.release_descriptor, number)
+        self.stack.callback(reserved.release_descriptor, number)
         streams = inetd.StandardStreams(number, None, None)
         self._monkeypatch.setattr(inetd.StandardStreams, "of_process", lambda: streams)
         return "inetd"

@@ -23,7 +23,8 @@ from every_place import UNIX_KINDS
 from pierhead.address import ListenSpec
 from pierhead.address.registry import OPTIONS, AppliedBy, Effect
 from pierhead.errors import ListenError
-from pierhead.listener import inet, socket_option, vsock
+from pierhead.listener import socket_option
+from pierhead.listener.bind import inet, vsock
 from pierhead.listener.open import open_all
 from pierhead.net.datagram import ancillary
 from pierhead.protocols import lines
@@ -49,30 +50,42 @@ ELSEWHERE = {
     ("ecn", "udp"): "listener/test_ancillary_datagram.py::"
     "test_every_mark_is_seen_and_replies_find_back",
     ("gro", "udp"): "listener/test_ancillary_datagram.py::test_the_kernel_does_coalesce_here",
-    ("force", "fd"): "listener/test_adopted.py::test_standard_input_is_not_taken_by_accident",
-    ("pid", "sd"): "listener/test_systemd.py::test_pid_ignore_takes_sockets_meant_for_a_parent",
-    ("optional", "sd"): "listener/test_systemd.py::"
+    (
+        "force",
+        "fd",
+    ): "listener/adopt/test_descriptors.py::test_standard_input_is_not_taken_by_accident",
+    (
+        "pid",
+        "sd",
+    ): "listener/adopt/test_systemd.py::test_pid_ignore_takes_sockets_meant_for_a_parent",
+    ("optional", "sd"): "listener/adopt/test_systemd.py::"
     "test_optional_takes_nothing_where_there_is_nothing",
-    ("mode", "inetd"): "listener/test_inetd.py::test_waiting_serves_a_socket_that_has_no_peer_yet",
+    (
+        "mode",
+        "inetd",
+    ): "listener/adopt/test_inetd.py::test_waiting_serves_a_socket_that_has_no_peer_yet",
     ("loss", "memgram"): "net/memory/test_link.py::test_a_listener_may_lose_by_its_address",
-    ("cert", "tls+"): "listener/test_tls.py::"
+    ("cert", "tls+"): "listener/wrap/test_tls.py::"
     "test_the_certificate_is_chosen_by_the_name_that_is_asked_for",
-    ("key", "tls+"): "listener/test_tls_context.py::"
+    ("key", "tls+"): "listener/wrap/test_tls_context.py::"
     "test_a_certificate_and_its_key_may_stand_in_one_file_or_in_two",
-    ("alpn", "tls+"): "listener/test_tls.py::"
+    ("alpn", "tls+"): "listener/wrap/test_tls.py::"
     "test_a_protocol_is_agreed_on_by_alpn_or_refused_by_alert",
-    ("client-ca", "tls+"): "listener/test_tls.py::"
+    ("client-ca", "tls+"): "listener/wrap/test_tls.py::"
     "test_clients_show_a_certificate_of_the_authority_or_are_refused",
-    ("min", "tls+"): "listener/test_tls.py::test_older_versions_are_refused_as_the_address_says",
-    ("strict-permissions", "tls+"): "listener/test_tls_context.py::"
+    (
+        "min",
+        "tls+",
+    ): "listener/wrap/test_tls.py::test_older_versions_are_refused_as_the_address_says",
+    ("strict-permissions", "tls+"): "listener/wrap/test_tls_context.py::"
     "test_a_key_that_others_may_read_is_a_warning_or_an_error",
-    ("handshake-timeout", "tls+"): "listener/test_tls.py::"
+    ("handshake-timeout", "tls+"): "listener/wrap/test_tls.py::"
     "test_an_address_may_have_a_shorter_deadline_of_its_own",
-    ("proxy.from", "proxy+"): "listener/test_proxy.py::"
+    ("proxy.from", "proxy+"): "listener/wrap/test_proxy.py::"
     "test_a_stranger_is_refused_before_anything_is_read",
-    ("proxy.version", "proxy+"): "listener/test_proxy.py::"
+    ("proxy.version", "proxy+"): "listener/wrap/test_proxy.py::"
     "test_the_version_that_is_not_asked_for_is_refused",
-    ("proxy.timeout", "proxy+"): "listener/test_proxy.py::"
+    ("proxy.timeout", "proxy+"): "listener/wrap/test_proxy.py::"
     "test_a_header_that_does_not_come_in_time_ends_the_connection",
 }
 

@@ -18,7 +18,8 @@ from tls_client import Certificates
 
 from pierhead.address import ListenSpec
 from pierhead.errors import ListenError, UsageError
-from pierhead.listener import inetd, unix, vsock
+from pierhead.listener.adopt import inetd
+from pierhead.listener.bind import unix, vsock
 from pierhead.listener.open import open_all
 from pierhead.protocols import lines
 from pierhead.server.server import Server
@@ -81,7 +82,7 @@ def _(it):
 
 @case(7, "may-not-write", step="lock", reason="Permission denied", remedy="may not write to")
 def _(it):
-    it.patch.setattr("pierhead.listener.unix_path.os.open", it.refuse_with(errno.EACCES))
+    it.patch.setattr("pierhead.listener.bind.locked_path.os.open", it.refuse_with(errno.EACCES))
     return [f"unix:{it.path}"]
 
 
@@ -89,7 +90,7 @@ def _(it):
 def _(it):
     lock = it.folder / "s.lock"
     lock.touch(0o000)
-    it.patch.setattr("pierhead.listener.unix_path.Place.open", it.refuse_with(errno.EACCES))
+    it.patch.setattr("pierhead.listener.bind.locked_path.Place.open", it.refuse_with(errno.EACCES))
     return [f"unix:{it.path}"]
 
 

@@ -13,9 +13,9 @@ import pytest
 from pierhead.address import ListenSpec
 from pierhead.context import Transport
 from pierhead.errors import ListenError
-from pierhead.listener import vsock
 from pierhead.listener.base import OutOfDescriptors
-from pierhead.listener.reserve import ReserveDescriptor
+from pierhead.listener.bind import vsock
+from pierhead.listener.spare_descriptor import SpareDescriptor
 from pierhead.net import credentials
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's sockets")
@@ -150,7 +150,7 @@ async def test_with_descriptors_again_connections_are_accepted(opened, no_descri
 
 
 def test_a_reserve_that_was_lost_is_no_fault(monkeypatch):
-    reserve = ReserveDescriptor()
+    reserve = SpareDescriptor()
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
 

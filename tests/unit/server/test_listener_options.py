@@ -574,7 +574,7 @@ async def test_a_check_that_raises_closes_that_connection_alone(caplog) -> None:
 
 
 async def test_a_set_of_nothing_is_an_error(monkeypatch) -> None:
-    from pierhead.listener import systemd
+    from pierhead.listener.adopt import systemd
 
     monkeypatch.setattr(systemd, "_process", systemd.PassedSockets({}))
     with pytest.raises(ListenError, match="nothing is left to serve") as caught:

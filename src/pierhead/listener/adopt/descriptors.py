@@ -1,0 +1,247 @@
+"""``fd:``, ``sd:`` and the like: from an inherited descriptor to a listener that owns it.
+
+Adoption is a check first: what the address promises (``type=``), what the socket is, and that
+no other listener has it. What is refused stays open and as it was.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from pierhead.address import (
+    AbstractAddress,
+    DescriptorAddress,
+    ListenSpec,
+    UnixAddress,
+    VsockAddress,
+)
+from pierhead.address.schemes import PASSED_SCHEMES
+from pierhead.address.views import AdoptOptions, SocketOptions
+from pierhead.buffer import BufferSource
+from pierhead.context import Transport
+from pierhead.errors import ListenError, Overloaded
+from pierhead.listener.adopt.inspection import AdoptedSocket, inspect_descriptor
+from pierhead.listener.adopt.reserved import release_descriptor, reserve_descriptor
+from pierhead.listener.datagram import SocketDatagramListener
+from pierhead.listener.os_errors import adoption_refused
+from pierhead.listener.socket_option import apply_options, for_accepted
+from pierhead.listener.stream import SocketStreamListener, StreamSettings
+from pierhead.net.datagram.ancillary import enable_packet_info
+from pierhead.net.resolve import inet_text
+from pierhead.net.unix import SUN_PATH_BYTES
+
+__all__ = [
+    "Adopted",
+    "adopt",
+    "adopt_all",
+    "open_descriptors",
+    "refuse_ineffective_options",
+    "socket_text",
+]
+
+Adopted = SocketStreamListener | SocketDatagramListener
+
+_TYPES = {
+    "stream": Transport.STREAM,
+    "dgram": Transport.DATAGRAM,
+    "seqpacket": Transport.SEQPACKET,
+}
+_UNIX_SCHEMES = {
+    Transport.STREAM: "unix",
+    Transport.DATAGRAM: "unixgram",
+    Transport.SEQPACKET: "unixseq",
+}
+#: The schemes of what is taken over, whose own options are obeyed before the socket is seen.
+_ADOPTING = PASSED_SCHEMES | {"inetd"}
+_AF_VSOCK: int = getattr(socket, "AF_VSOCK", -1)
+
+
+def open_descriptors(
+    spec: ListenSpec, buffers: BufferSource, batched: bool | None
+) -> list[Adopted]:
+    """Adopt the descriptors of an ``fd:`` address, all or none.
+
+    Raises:
+        ListenError: which one, what it is, and what was expected.
+    """
+    assert isinstance(spec.address, DescriptorAddress)
+    named = [(number, f"descriptor {number}") for number in spec.address.numbers]
+    return adopt_all(spec, named, buffers, batched)
+
+
+def adopt_all(
+    spec: ListenSpec,
+    named: Sequence[tuple[int, str]],
+    buffers: BufferSource,
+    batched: bool | None,
+) -> list[Adopted]:
+    """Adopt descriptors, each with what a message calls it, all or none.
+
+    Raises:
+        ListenError: which one, what it is, and what was expected; all of them stay open.
+    """
+    adopted: list[Adopted] = []
+    try:
+        for number, called in named:
+            adopted.append(adopt(spec, number, called, buffers, batched=batched))
+    except BaseException:
+        for listener in adopted:
+            listener.abandon()
+        raise
+    return adopted
+
+
+def adopt(
+    spec: ListenSpec,
+    number: int,
+    called: str,
+    buffers: BufferSource,
+    *,
+    batched: bool | None = None,
+) -> Adopted:
+    """Return a listener that owns this descriptor.
+
+    Args:
+        called: the descriptor as a message names it.
+
+    Raises:
+        ListenError: it cannot be served; it stays open then.
+    """
+    address = str(spec)
+    found = inspect_descriptor(number, address, called)
+    _check(spec, found, called)
+    refuse_ineffective_options(spec, found, called)
+    reserve_descriptor(number, address, called)
+    sock = socket.socket(fileno=number)
+    try:
+        return _listener(spec, sock, found, buffers, batched)
+    except BaseException as error:
+        sock.detach()
+        release_descriptor(number)
+        if isinstance(error, OSError):
+            raise adoption_refused(address, called, error) from error
+        raise
+
+
+def _check(spec: ListenSpec, found: AdoptedSocket, called: str) -> None:
+    address = str(spec)
+    wanted = AdoptOptions.of(spec.options).type
+    if wanted and _TYPES[wanted] is not found.transport:
+        reason = f"{called} is {found}, expected type {wanted}"
+        raise ListenError(address, "adopt", reason, "name another descriptor, or correct type=")
+    if found.is_connected:
+        reason = f"{called} is {found}, expected one that anybody can reach"
+        remedy = (
+            "a connection that is accepted already is served as inetd, on standard input; "
+            "in a .socket unit, write Accept=no"
+        )
+        raise ListenError(address, "adopt", reason, remedy)
+    if found.transport is Transport.DATAGRAM:
+        if not found.is_bound:
+            reason = f"{called} is {found}: nobody can send to it"
+            raise ListenError(address, "adopt", reason, "bind() it before it is passed on")
+        if found.family == _AF_VSOCK:
+            reason = f"{called} is {found}, which cannot be served"
+            raise ListenError(address, "adopt", reason, "use a stream or seqpacket socket")
+    elif not found.is_listening:
+        reason = f"{called} is {found}, expected a listening one"
+        raise ListenError(address, "adopt", reason, "listen() on it before it is passed on")
+
+
+def refuse_ineffective_options(spec: ListenSpec, found: AdoptedSocket, called: str) -> None:
+    """Refuse an address with an option that has no effect on what was found.
+
+    Args:
+        called: the descriptor as a message names it.
+
+    Raises:
+        ListenError: there is one.
+    """
+    scheme = _scheme(found.family, found.transport)
+    for row, _ in spec.options.rows():
+        is_wrappers = row.wrappers & set(spec.wrappers)
+        is_for_adopting = row.schemes <= _ADOPTING
+        if not (is_wrappers or is_for_adopting or scheme in row.schemes):
+            reason = f"{row.key} has no effect on {called}, {found}"
+            remedy = "leave it out, or keep the sockets of each type apart with type="
+            raise ListenError(str(spec), f"option {row.key}", reason, remedy)
+
+
+def _scheme(family: int, transport: Transport) -> str:
+    """Return the scheme that would open such a socket."""
+    if family in (socket.AF_INET, socket.AF_INET6):
+        return "udp" if transport is Transport.DATAGRAM else "tcp"
+    if family == _AF_VSOCK:
+        return "vsockseq" if transport is Transport.SEQPACKET else "vsock"
+    return _UNIX_SCHEMES[transport]
+
+
+def _listener(
+    spec: ListenSpec,
+    sock: socket.socket,
+    found: AdoptedSocket,
+    buffers: BufferSource,
+    batched: bool | None,
+) -> Adopted:
+    # Before anything else: a program started meanwhile must not hold the socket open.
+    sock.set_inheritable(False)
+    sock.setblocking(False)
+    apply_options(sock, spec)
+    local = socket_text(sock, found.transport)
+    on_close = partial(release_descriptor, found.number)
+    if found.transport is not Transport.DATAGRAM:
+        settings = StreamSettings(
+            _reached(sock), SocketOptions.of(spec.options).nodelay, for_accepted(sock, spec)
+        )
+        return SocketStreamListener(
+            spec, local, sock, settings, transport=found.transport, on_close=on_close
+        )
+    packet_info = _is_wildcard(sock) and enable_packet_info(sock)
+    try:
+        return SocketDatagramListener(
+            spec,
+            local,
+            sock,
+            buffers,
+            packet_info=packet_info,
+            batched=batched,
+            on_close=on_close,
+        )
+    except Overloaded as error:
+        remedy = "give the server a larger buffer source, or listen on fewer datagram addresses"
+        raise ListenError(str(spec), "buffers", str(error), remedy) from error
+
+
+def _reached(sock: socket.socket) -> Callable[[Any], str] | None:
+    return partial(inet_text, "tcp") if _is_wildcard(sock) else None
+
+
+def _is_wildcard(sock: socket.socket) -> bool:
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    host = str(sock.getsockname()[0]).partition("%")[0]
+    return ipaddress.ip_address(host).is_unspecified
+
+
+def socket_text(sock: socket.socket, transport: Transport) -> str:
+    """Return the address a socket is bound to, in the grammar."""
+    name, scheme = sock.getsockname(), _scheme(sock.family, transport)
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        return inet_text(scheme, name)
+    if sock.family == _AF_VSOCK:
+        return str(VsockAddress(scheme, *name))
+    return _unix_text(scheme, name)
+
+
+def _unix_text(scheme: str, name: str | bytes) -> str:
+    if not name:
+        return f"{scheme}:"  # it never had a name: one end of a pair
+    if isinstance(name, str):
+        return str(UnixAddress(scheme, os.fsencode(name)))
+    padded = len(name) == SUN_PATH_BYTES and name.endswith(b"\0")
+    return str(AbstractAddress(scheme, name[1:].rstrip(b"\0") if padded else name[1:], padded))

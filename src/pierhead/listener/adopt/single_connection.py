@@ -1,0 +1,56 @@
+"""A listener with one connection to give, and then no more."""
+
+from __future__ import annotations
+
+from pierhead.address import ListenSpec
+from pierhead.context import Transport
+from pierhead.listener.base import Accepted, ListenerEnded
+
+__all__ = ["SingleConnection"]
+
+
+class SingleConnection:
+    """Yields a connection that somebody else has accepted; a `StreamListener`.
+
+    Args:
+        spec: the address as asked.
+        accepted: closed by `close` as long as nobody has taken it.
+        transport: stream or seqpacket.
+    """
+
+    def __init__(
+        self, spec: ListenSpec, accepted: Accepted, transport: Transport = Transport.STREAM
+    ) -> None:
+        self.transport = transport
+        self._spec = spec
+        self._accepted: Accepted | None = accepted
+
+    @property
+    def spec(self) -> ListenSpec:
+        """The address as asked."""
+        return self._spec
+
+    @property
+    def local(self) -> str:
+        """The address as asked, without options: nothing was bound."""
+        return str(self._spec.address)
+
+    async def accept(self) -> Accepted:
+        """Return the connection.
+
+        Raises:
+            ListenerEnded: it was taken, or closed.
+        """
+        if self._accepted is None:
+            raise ListenerEnded(f"the one connection of {self.local} was taken")
+        accepted, self._accepted = self._accepted, None
+        return accepted
+
+    def close(self) -> None:
+        """Close the connection if nobody has taken it."""
+        if self._accepted is not None:
+            self._accepted.close()
+            self._accepted = None
+
+    def __repr__(self) -> str:
+        return f"<SingleConnection {self.local}>"

@@ -1,0 +1,290 @@
+"""Sockets that systemd passes: the ``LISTEN_*`` variables, checked as libsystemd checks them.
+
+    LISTEN_PID      whom they are for          LISTEN_FDS       how many, from descriptor 3 on
+    LISTEN_PIDFDID  the same, never reused     LISTEN_FDNAMES   their names, with : between
+
+The variables are taken out of the environment the first time an address asks for them, so that
+no child takes them for its own; what they said is kept for the addresses to come.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections import Counter
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+
+from pierhead.address import ListenSpec, SystemdAddress
+from pierhead.address.views import AdoptOptions
+from pierhead.buffer import BufferSource
+from pierhead.errors import ListenError
+from pierhead.listener.adopt.descriptors import Adopted, adopt_all
+from pierhead.listener.adopt.reserved import reserved_descriptors
+from pierhead.net.pidfd import pidfd_id
+
+__all__ = [
+    "PassedSocket",
+    "PassedSockets",
+    "for_another_process",
+    "open_passed",
+    "read_passed",
+    "report_unused",
+    "select_passed",
+]
+
+_log = logging.getLogger("pierhead.listener")
+
+_VARIABLES = ("LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES")
+#: SD_LISTEN_FDS_START, and the largest count libsystemd takes: INT_MAX less that.
+_FIRST = 3
+_MOST = 2**31 - 1 - _FIRST
+
+_START = "let a .socket unit start it, or try systemd-socket-activate -l ADDRESS PROGRAM"
+_EXEC = (
+    "what starts Pierhead must end in exec, so that it keeps the number of its process; "
+    "?pid=ignore takes the sockets all the same"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PassedSocket:
+    """One descriptor that systemd passed, and the name it gave it, which need not be unique."""
+
+    number: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"descriptor {self.number} ({self.name or 'unnamed'})"
+
+
+class PassedSockets:
+    """What systemd passed to this process, however many addresses ask for it.
+
+    Args:
+        environment: where the variables are, until the first address asks.
+        first: the number of the first descriptor.
+    """
+
+    def __init__(self, environment: MutableMapping[str, str], first: int = _FIRST) -> None:
+        self._environment = environment
+        self._first = first
+        self._variables: Mapping[str, str] | None = None
+        self._passed: tuple[PassedSocket, ...] = ()  # as far as an address has asked
+        self._identities: dict[int, tuple[int, int] | None] = {}
+
+    def ask(self, spec: ListenSpec) -> list[PassedSocket]:
+        """Return the sockets that an address means.
+
+        Raises:
+            ListenError: nothing was passed, or not to us, or not what is asked for.
+        """
+        address, options = str(spec), AdoptOptions.of(spec.options)
+        variables = self._take()
+        if options.pid == "check" and "LISTEN_FDS" in variables:
+            stranger = for_another_process(variables)
+            if stranger and options.optional:
+                return []
+            if stranger:
+                raise ListenError(address, "adopt", stranger, _EXEC)
+        passed = self._read(spec, variables)
+        self._passed = passed or self._passed
+        for one in passed:
+            self._remember(one.number)
+        chosen = select_passed(spec, passed)
+        for one in chosen:
+            self._check_still_open(address, one)
+        return chosen
+
+    def unused(self) -> list[PassedSocket]:
+        """Return what no address has asked for so far; [] while none has asked for anything."""
+        return [
+            one
+            for one in self._passed
+            if one.number not in reserved_descriptors() and self._is_as_passed(one.number)
+        ]
+
+    def _take(self) -> Mapping[str, str]:
+        if self._variables is None:
+            found = {n: self._environment.pop(n) for n in _VARIABLES if n in self._environment}
+            self._variables = found
+        return self._variables
+
+    def _read(self, spec: ListenSpec, variables: Mapping[str, str]) -> tuple[PassedSocket, ...]:
+        """Return what was passed; with ``pid=ignore`` the first descriptor at least."""
+        options = AdoptOptions.of(spec.options)
+        if options.pid == "check" or options.optional:
+            return read_passed(str(spec), variables, self._first)
+        try:
+            passed = read_passed(str(spec), variables, self._first)
+        except ListenError:  # the variables make no sense, and the address says not to mind
+            passed = ()
+        return passed or (PassedSocket(self._first, "unknown"),)
+
+    def _remember(self, number: int) -> None:
+        if number in self._identities:
+            return
+        self._identities[number] = _identity(number)
+        if self._identities[number] is not None:
+            os.set_inheritable(number, False)
+
+    def _is_as_passed(self, number: int) -> bool:
+        identity = _identity(number)
+        return identity is not None and identity == self._identities[number]
+
+    def _check_still_open(self, address: str, one: PassedSocket) -> None:
+        if self._is_as_passed(one.number):
+            return
+        # Its number may be another file's by now: never to be served in its place.
+        was_open = self._identities[one.number] is not None
+        reason = f"{one} {'was served before and is closed' if was_open else 'is not open'}"
+        remedy = "restart the service to get it again" if was_open else _START
+        raise ListenError(address, "adopt", reason, remedy)
+
+
+def _identity(number: int) -> tuple[int, int] | None:
+    try:
+        found = os.fstat(number)
+    except OSError as error:
+        if error.errno == errno.EBADF:  # `inspect_descriptor` says so, if anybody asks for this one
+            return None
+        raise
+    return found.st_dev, found.st_ino
+
+
+#: The one that the process has.
+_process = PassedSockets(os.environ)
+
+
+def open_passed(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -> list[Adopted]:
+    """Adopt what an ``sd:`` address means, all or none.
+
+    Raises:
+        ListenError: nothing was passed, or not to us, or not what is asked for.
+    """
+    named = [(one.number, str(one)) for one in _process.ask(spec)]
+    return adopt_all(spec, named, buffers, batched)
+
+
+def report_unused() -> None:
+    """Log which passed sockets no address has asked for; their peers would wait for ever."""
+    left = ", ".join(map(str, _process.unused()))
+    if left:
+        _log.warning("systemd passed sockets that no address serves: %s", left)
+
+
+def read_passed(
+    address: str, variables: Mapping[str, str], first: int = _FIRST
+) -> tuple[PassedSocket, ...]:
+    """Return what the variables say was passed; () where they are not there.
+
+    Raises:
+        ListenError: they make no sense.
+    """
+    if "LISTEN_FDS" not in variables:
+        return ()
+    count = _count(address, variables["LISTEN_FDS"])
+    names = _names(address, variables.get("LISTEN_FDNAMES"), count)
+    return tuple(PassedSocket(first + i, name) for i, name in enumerate(names))
+
+
+def for_another_process(variables: Mapping[str, str]) -> str:
+    """Return why the sockets are not for this process; "" where they are."""
+    text, own = variables.get("LISTEN_PID", ""), os.getpid()
+    if _number(text) != own:
+        found = f"LISTEN_PID is {text}" if text else "LISTEN_PID is not set"
+        return f"the sockets are for another process: {found}, and this is {own}"
+    text, own_id = variables.get("LISTEN_PIDFDID", ""), pidfd_id(own)
+    if text and own_id is not None and _number(text) != own_id:
+        return (
+            f"the sockets are for an earlier process of the same number: LISTEN_PIDFDID is {text}, "
+            f"and this is {own_id}"
+        )
+    return ""
+
+
+def _count(address: str, text: str) -> int:
+    count = _number(text)
+    if count is None or not 1 <= count <= _MOST:
+        reason = f"LISTEN_FDS is {text!r}, expected a number from 1 to {_MOST}"
+        raise ListenError(address, "adopt", reason, _START)
+    # A forged number must not make us build a list of two thousand million names.
+    limit = os.sysconf("SC_OPEN_MAX")
+    if 0 < limit < count:
+        reason = f"LISTEN_FDS is {count}, and a process has at most {limit} descriptors"
+        raise ListenError(address, "adopt", reason, _START)
+    return count
+
+
+def _names(address: str, text: str | None, count: int) -> list[str]:
+    if text is None:
+        return ["unknown"] * count  # as sd_listen_fds_with_names(3) calls them
+    names = text.split(":")
+    if len(names) != count:
+        reason = f"LISTEN_FDNAMES has {len(names)} names ({text}) for {count} sockets"
+        raise ListenError(address, "adopt", reason, "give one name for each, with : between")
+    return names
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 20 else None
+
+
+def select_passed(spec: ListenSpec, passed: Sequence[PassedSocket]) -> list[PassedSocket]:
+    """Return the sockets that an address means.
+
+    Raises:
+        ListenError: there is none, or more than the address allows.
+    """
+    address, options = spec.address, AdoptOptions.of(spec.options)
+    assert isinstance(address, SystemdAddress)
+    if not passed and options.optional:
+        return []
+    if not passed:
+        reason = "no socket was passed to this process: LISTEN_FDS is not set"
+        raise ListenError(str(spec), "adopt", reason, _START)
+    named = [one for one in passed if address.matches(one.name)]
+    if not named and options.optional:
+        return []
+    if not named:
+        reason = f"no passed socket is called {address.name}{'…' if address.prefix else ''}"
+        remedy = f"there are {_list(passed)}; FileDescriptorName= in the .socket unit names them"
+        raise ListenError(str(spec), "adopt", reason, remedy)
+    if address.index is not None:
+        return _at(spec, named, address.index)
+    if address.name is None and len(named) > 1 and options.pid == "ignore":
+        return named[:1]
+    if address.name is None and len(named) > 1:
+        reason = f"{len(named)} sockets were passed, and one is asked for"
+        remedy = f"write {_suggest(named)} or sd:* for all of them"
+        raise ListenError(str(spec), "adopt", reason, remedy)
+    return named
+
+
+def _at(spec: ListenSpec, named: Sequence[PassedSocket], index: int) -> list[PassedSocket]:
+    if index < len(named):
+        return [named[index]]
+    if AdoptOptions.of(spec.options).optional:
+        return []
+    reason = f"there is no socket #{index}: they are counted from 0 to {len(named) - 1}"
+    raise ListenError(str(spec), "adopt", reason, f"there are {_list(named)}")
+
+
+def _list(passed: Sequence[PassedSocket]) -> str:
+    return ", ".join(map(str, passed))
+
+
+def _suggest(passed: Sequence[PassedSocket]) -> str:
+    count = Counter(one.name for one in passed)
+    seen: Counter[str] = Counter()
+    words = []
+    for index, one in enumerate(passed):
+        position = seen[one.name]
+        seen[one.name] += 1
+        if not one.name or one.name == "unknown":
+            words.append(str(SystemdAddress(index=index)))
+        else:
+            index_or_all = position if count[one.name] > 1 else None
+            words.append(str(SystemdAddress(one.name, index_or_all)))
+    return ", ".join(words)

@@ -1,0 +1,74 @@
+"""The listeners of one service, however many addresses it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
+
+from pierhead.address import DescriptorAddress, LaunchdAddress, SystemdAddress
+from pierhead.listener.base import Listener
+from pierhead.listener.datagram import SocketDatagramListener
+from pierhead.listener.stream import SocketStreamListener
+from pierhead.listener.wrap.wrappers import unwrapped
+
+__all__ = ["ListenerSet", "abandon"]
+
+#: Addresses whose sockets are adopted and not opened.
+_ADOPTED = (DescriptorAddress, SystemdAddress, LaunchdAddress)
+
+
+class ListenerSet(Sequence[Listener]):
+    """Listeners that were opened together, in the order of their addresses.
+
+    Args:
+        members: each with its wrappers around it.
+        given: those below the wrappers that somebody else has opened; theirs to close as long
+            as nobody serves them.
+    """
+
+    def __init__(self, members: Iterable[Listener], given: Iterable[Listener] = ()) -> None:
+        self._members = tuple(members)
+        self._given = tuple(given)
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses as bound, in the grammar."""
+        return [member.local for member in self._members]
+
+    def close(self) -> None:
+        """Close every member."""
+        for member in self._members:
+            member.close()
+
+    def abandon(self) -> None:
+        """Take the opening back, so that another attempt finds everything as this one did."""
+        abandon(one for one in self._members if unwrapped(one) not in self._given)
+
+    @overload
+    def __getitem__(self, index: int) -> Listener: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Listener, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Listener | tuple[Listener, ...]:
+        return self._members[index]
+
+    def __iter__(self) -> Iterator[Listener]:
+        return iter(self._members)
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __repr__(self) -> str:
+        return f"<ListenerSet {' '.join(self.addresses)}>"
+
+
+def abandon(listeners: Iterable[Listener]) -> None:
+    """Close what was opened; leave what was adopted open as it was found."""
+    for one in listeners:
+        listener = unwrapped(one)
+        adopted = isinstance(listener.spec.address, _ADOPTED)
+        if adopted and isinstance(listener, (SocketStreamListener, SocketDatagramListener)):
+            listener.abandon()
+        else:
+            one.close()

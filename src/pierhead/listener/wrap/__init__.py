@@ -1,0 +1,1 @@
+"""Listeners around other listeners: TLS and PROXY headers."""

@@ -1,0 +1,201 @@
+"""The wrapper ``proxy+`` on streams: a PROXY header comes first and names the client.
+
+    proxy+tls+tcp:[::]:443?proxy.from=10.0.0.0/8&cert=a.pem
+
+Required, never guessed: a connection without a header is closed. The header is read like
+anything else, within its own deadline; what comes behind it in the same read is kept for the
+protocol.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import errno
+import socket
+from typing import cast
+
+from pierhead.address import ListenSpec
+from pierhead.codec.proxy_header import ProxyHeader, ProxyHeaderReader
+from pierhead.context import Credentials, Peer, Transport
+from pierhead.errors import FramingError, HandshakeError
+from pierhead.listener.base import (
+    Accepted,
+    Arrival,
+    StreamListener,
+    arrive,
+    credentials_of,
+    socket_of,
+)
+from pierhead.listener.wrap.name import wrapped_name
+from pierhead.listener.wrap.proxy_trust import ProxyRules, header_peer
+from pierhead.net.transport.feed import feed
+
+__all__ = ["ProxyAccepted", "ProxyListener"]
+
+
+class ProxyListener:
+    """Yields the connections of another listener, less their PROXY header; a `StreamListener`.
+
+    Args:
+        base: closed by `close`.
+        rules: whom to believe.
+
+    Attributes:
+        base: the listener below.
+    """
+
+    transport = Transport.STREAM
+
+    def __init__(self, base: StreamListener, rules: ProxyRules) -> None:
+        self.base = base
+        self._rules = rules
+
+    @property
+    def spec(self) -> ListenSpec:
+        """The address as asked."""
+        return self.base.spec
+
+    @property
+    def local(self) -> str:
+        """The address as bound, in the grammar."""
+        return wrapped_name("proxy", self.base.local)
+
+    async def accept(self) -> ProxyAccepted:
+        """Wait for the next connection; safe to cancel; raises what the base raises."""
+        return ProxyAccepted(await self.base.accept(), self._rules)
+
+    def close(self) -> None:
+        """Close the listener below; later calls do nothing."""
+        self.base.close()
+
+    def __repr__(self) -> str:
+        return f"<ProxyListener {self.local}>"
+
+
+class ProxyAccepted:
+    """A connection whose PROXY header is yet to come; an `Accepted` and `Handshaking`."""
+
+    names_peer = True
+
+    def __init__(self, base: Accepted, rules: ProxyRules) -> None:
+        self._base = base
+        self._rules = rules
+        self._reading = _HeaderReading(rules.version)
+        self._is_attached = False
+
+    @property
+    def peer(self) -> Peer:
+        """The other end of the socket: the proxy."""
+        return self._base.peer
+
+    @property
+    def local(self) -> str:
+        """The address that was reached, in the grammar."""
+        return self._base.local
+
+    @property
+    def socket(self) -> socket.socket | None:
+        """The socket below, which stays the connection's to close; None where there is none."""
+        return socket_of(self._base)
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """Who the process at the other end of the socket is, where the system says."""
+        return credentials_of(self._base)
+
+    async def handshake(self) -> Arrival:
+        """Go through what is below, then read the header; closes the connection when it raises.
+
+        Raises:
+            HandshakeError: the peer is not trusted, or sends no header that is taken.
+            OSError: the connection broke, or the header did not come in time.
+        """
+        if not self._rules.trusts(self.peer):
+            self._base.close()
+            raise HandshakeError("proxy_untrusted", f"{self.peer} is in no network of proxy.from")
+        arrival = await arrive(self._base)
+        try:
+            async with asyncio.timeout(self._rules.timeout_s):
+                await self._base.attach(self._reading)
+                header = await self._reading.header
+        except BaseException:
+            self._reading.abort()
+            raise
+        return dataclasses.replace(arrival, peer=header_peer(header, arrival.peer), proxy=header)
+
+    async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
+        """Hand the connection to a protocol, with what came behind the header."""
+        self._is_attached = True
+        return self._reading.pass_on(protocol)
+
+    def close(self) -> None:
+        """Close the connection without serving it; does nothing once attached."""
+        if not self._is_attached:
+            self._base.close()
+            self._reading.abort()
+
+
+class _HeaderReading(asyncio.Protocol):
+    """The protocol in charge of a connection until its header is there."""
+
+    def __init__(self, version: int | None) -> None:
+        self.header: asyncio.Future[ProxyHeader] = asyncio.get_running_loop().create_future()
+        self._reader = ProxyHeaderReader(version)
+        self._transport: asyncio.Transport | None = None
+        self._is_lost = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.header.done():  # refused already
+            return
+        try:
+            self._reader.feed(data)
+        except FramingError as error:
+            self._fail(HandshakeError("proxy_header", str(error)))
+            return
+        if self._reader.header is not None:
+            if self._transport is not None:
+                self._transport.pause_reading()  # until somebody takes what comes
+            self.header.set_result(self._reader.header)
+
+    def eof_received(self) -> bool:
+        self._fail(_gone())
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
+        self._fail(_gone())
+
+    def _fail(self, error: Exception) -> None:
+        if not self.header.done():
+            self.header.set_exception(error)
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.header.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pass_on(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
+        """Put the protocol in charge."""
+        transport = self._transport
+        if transport is None or self._is_lost:
+            raise _gone()
+        transport.set_protocol(protocol)
+        # Before the protocol has its say: it may well ask for a pause. Nothing is read meanwhile.
+        transport.resume_reading()
+        try:
+            protocol.connection_made(transport)
+            if self._reader.rest:
+                feed(protocol, self._reader.rest)
+        except BaseException:
+            transport.abort()
+            raise
+        return transport
+
+
+def _gone() -> OSError:
+    return ConnectionAbortedError(errno.ECONNABORTED, "the proxy left before its header was whole")

@@ -1,0 +1,121 @@
+"""The wrapper ``proxy+`` on datagrams: each begins with a PROXY header of version 2.
+
+Replies go back the way the datagram came, to the proxy, and without header.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from pierhead.address import ListenSpec
+from pierhead.codec.proxy_header import ProxyHeader, decode_datagram
+from pierhead.context import Peer, Transport, Via
+from pierhead.errors import FramingError
+from pierhead.listener.base import Claiming, Datagram, DatagramListener, ReplyTo
+from pierhead.listener.wrap.name import wrapped_name
+from pierhead.listener.wrap.proxy_trust import ProxyRules, header_peer
+
+__all__ = ["ProxyDatagramListener"]
+
+
+class _WayBack:
+    """Where a reply goes, with the header of its request; equal by proxy and client."""
+
+    __slots__ = ("header", "reply_to")
+
+    def __init__(self, reply_to: ReplyTo, header: ProxyHeader) -> None:
+        self.reply_to = reply_to
+        self.header = header
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _WayBack)
+            and self.reply_to == other.reply_to
+            and self.header.source == other.header.source
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.reply_to, self.header.source))
+
+
+class ProxyDatagramListener:
+    """Yields the datagrams of another listener, less their PROXY header; a `DatagramListener`.
+
+    Args:
+        base: closed by `close`.
+        rules: whom to believe.
+
+    Attributes:
+        base: the listener below.
+        refused: how many datagrams were left out so far, by reason.
+    """
+
+    transport = Transport.DATAGRAM
+
+    def __init__(self, base: DatagramListener, rules: ProxyRules) -> None:
+        self.base = base
+        self.refused = {"proxy_untrusted": 0, "proxy_header": 0}
+        self._rules = rules
+        self._claiming = base if isinstance(base, Claiming) else None
+
+    @property
+    def spec(self) -> ListenSpec:
+        """The address as asked."""
+        return self.base.spec
+
+    @property
+    def local(self) -> str:
+        """The address as bound, in the grammar."""
+        return wrapped_name("proxy", self.base.local)
+
+    @property
+    def truncated(self) -> int:
+        """How many datagrams were too large for the receive buffer so far."""
+        return self.base.truncated
+
+    def start(self, on_readable: Callable[[], None]) -> None:
+        """Call this function in the event loop whenever datagrams may be waiting."""
+        self.base.start(on_readable)
+
+    def stop(self) -> None:
+        """Call no more; datagrams can still be sent."""
+        self.base.stop()
+
+    def receive_batch(self, limit: int) -> list[Datagram]:
+        """Take up to this many waiting datagrams; those from others than proxies are left out."""
+        batch: list[Datagram] = []
+        for data, reply_to in self.base.receive_batch(limit):
+            if not self._rules.trusts(self.base.peer(reply_to)):
+                self.refused["proxy_untrusted"] += 1
+                continue
+            try:
+                header, payload = decode_datagram(data)
+            except FramingError:
+                self.refused["proxy_header"] += 1
+                continue
+            batch.append((payload, _WayBack(reply_to, header)))
+        return batch
+
+    def send_batch(self, datagrams: Sequence[Datagram]) -> list[tuple[int, int]]:
+        """Send all of them to the proxies they came by."""
+        return self.base.send_batch([(payload, way.reply_to) for payload, way in datagrams])
+
+    def peer(self, reply_to: ReplyTo) -> Peer:
+        """Return the client that the header names, or the proxy where it names nobody."""
+        return header_peer(reply_to.header, self.base.peer(reply_to.reply_to))
+
+    def via(self, reply_to: ReplyTo, via: Via) -> Via:
+        """Return the way that this datagram came, with its header and the proxy."""
+        header: ProxyHeader = reply_to.header
+        if self._claiming is not None:
+            via = self._claiming.via(reply_to.reply_to, via)
+        proxy = None if header.source is None else self.base.peer(reply_to.reply_to)
+        return dataclasses.replace(via, proxy=header, socket_peer=proxy)
+
+    def close(self) -> None:
+        """Close the listener below; later calls do nothing."""
+        self.base.close()
+
+    def __repr__(self) -> str:
+        return f"<ProxyDatagramListener {self.local}>"

@@ -1,0 +1,77 @@
+"""The wrappers of an address around an open listener: ``tls+``, ``proxy+``, in wire order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import cast
+
+from pierhead.address import ListenSpec
+from pierhead.context import Transport
+from pierhead.errors import ListenError
+from pierhead.listener.base import DatagramListener, Listener, StreamListener
+from pierhead.listener.wrap.proxy import ProxyListener
+from pierhead.listener.wrap.proxy_datagram import ProxyDatagramListener
+from pierhead.listener.wrap.proxy_trust import rules_for
+from pierhead.listener.wrap.tls import TlsListener
+from pierhead.listener.wrap.tls_context import TlsContexts, load_contexts
+from pierhead.reload import Reloaded
+
+__all__ = ["certificate_reader", "unwrapped", "wrap_all"]
+
+
+def wrap_all(listeners: Iterable[Listener], protocols: tuple[str, ...] = ()) -> list[Listener]:
+    """Put each listener's wrappers around it, first the one that is outermost on the wire.
+
+    Args:
+        listeners: as opened; they stay the caller's where this raises.
+        protocols: what ALPN agrees on where the address does not say.
+
+    Raises:
+        ListenError: a certificate is wrong, or a wrapper does not go with what was opened.
+    """
+    contexts: dict[ListenSpec, TlsContexts] = {}  # read once for each address
+
+    def wrap(listener: Listener) -> Listener:
+        spec = listener.spec
+        for wrapper in spec.wrappers:
+            if wrapper == "proxy":
+                listener = _proxy(listener)
+                continue
+            if spec not in contexts:
+                contexts[spec] = load_contexts(spec, protocols)
+            stream = _stream(listener, wrapper)
+            listener = TlsListener(stream, contexts[spec], protocols)
+        return listener
+
+    return [wrap(listener) for listener in listeners]
+
+
+def unwrapped(listener: Listener) -> Listener:
+    """Return what was opened or adopted, below all wrappers."""
+    while isinstance(listener, (TlsListener, ProxyListener, ProxyDatagramListener)):
+        listener = listener.base
+    return listener
+
+
+def certificate_reader(listener: Listener) -> Callable[[], Reloaded] | None:
+    """Return `TlsListener.read_certificates` where TLS is among the wrappers, else None."""
+    while isinstance(listener, ProxyListener):
+        listener = listener.base
+    return listener.read_certificates if isinstance(listener, TlsListener) else None
+
+
+def _proxy(listener: Listener) -> Listener:
+    rules = rules_for(listener)
+    if listener.transport is not Transport.DATAGRAM:
+        return ProxyListener(_stream(listener, "proxy"), rules)
+    if rules.version == 1:
+        reason = "version 1 of the PROXY protocol has no datagrams"
+        raise ListenError(str(listener.spec), "proxy", reason, "write proxy.version=2")
+    return ProxyDatagramListener(cast(DatagramListener, listener), rules)
+
+
+def _stream(listener: Listener, wrapper: str) -> StreamListener:
+    if listener.transport is Transport.STREAM:
+        return cast(StreamListener, listener)
+    reason = f"{wrapper}+ needs a stream, and {listener.local} is {listener.transport.value}"
+    raise ListenError(str(listener.spec), wrapper, reason, f"leave {wrapper}+ out")
