@@ -5,13 +5,16 @@
         check_memory(MyFraming(max_length_bytes=512), b"x" * 64, longest=513)
         check_time(MyFraming())
         check_growth(my_parser, lambda size: b"(" * size)
+        check_codec(MyCodec(), [b"", b"ahoy"], messages=[MyMessage(7)])
+        check_wire_format(my_protocol, [MyRequest(1), MyRequest(2)], my_answer)
 
     split     how the input is cut into pieces never changes the frames
     return    what `Framing.frame` writes, a framer reads
     memory    an endless input, valid or not, is never held
     time      work grows as the input does, counted in octets touched and not by a clock
     growth    a parser of anything takes twice the steps for twice the input, and no more
-    decoding  any bytes decode or raise `DecodeError`, and nothing else
+    decoding  any bytes decode or raise `DecodeError`, and nothing else; messages come back equal
+    matching  a client finds the request that a reply or a refusal belongs to
 
 A broken law raises `LawBroken`. Everything here is deterministic; let hypothesis or another
 source of inputs choose payloads, streams and cut points where more variety is wanted.
@@ -22,14 +25,23 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import operator
 import random
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pierhead.codec import Codec, Framer, Framing
-from pierhead.errors import DecodeError, FramingError, PierheadError
+from pierhead.codec import Codec, Framer, Framing, Order, WireFormat
+from pierhead.errors import (
+    DecodeError,
+    FramingError,
+    Overloaded,
+    PierheadError,
+    ServiceFailed,
+    TimedOut,
+    UsageError,
+)
 from pierhead.testing.counted import Work, steps
 
 __all__ = [
@@ -41,6 +53,7 @@ __all__ = [
     "check_memory",
     "check_splits",
     "check_time",
+    "check_wire_format",
     "read",
 ]
 
@@ -54,6 +67,9 @@ _STEPS_FOR_NOTHING = 200
 
 _ALL = 2**31
 
+M = TypeVar("M")
+Q = TypeVar("Q")
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -248,10 +264,11 @@ def _read_or_refuse(read: Callable[[T], object], given: T) -> None:
 
 
 def check_codec(
-    codec: Codec[Any],
+    codec: Codec[M],
     frames: Iterable[bytes] = (),
     *,
-    messages: Iterable[Any] = (),
+    messages: Iterable[M] = (),
+    same: Callable[[M, M], bool] = operator.eq,
     seed: int = 0,
 ) -> None:
     """Check that any bytes decode or raise `DecodeError`, and that messages come back equal.
@@ -259,13 +276,14 @@ def check_codec(
     Args:
         codec: the codec to check, its ``reject`` included if it has one.
         frames: valid or not; each is also cut short everywhere and damaged at random.
-        messages: requests that are replies too: encoded and decoded they must be equal.
+        messages: encoded and decoded they must be equal.
+        same: tells whether two messages are equal, where ``==`` does not.
         seed: chooses the damage.
     """
     chance = random.Random(seed)
     for message in messages:
         frame = codec.encode(message)
-        if (again := _decode(codec, frame)) != message:
+        if not same(again := _decode(codec, frame), message):
             raise LawBroken(f"{codec} encodes {message!r} as {frame!r} and decodes {again!r}")
         _check_decoding(codec, frame, chance)
     for frame in frames:
@@ -277,13 +295,108 @@ def _check_decoding(codec: Codec[Any], frame: bytes, chance: random.Random) -> N
         try:
             _decode(codec, damaged)
         except DecodeError as error:
-            reject = getattr(codec, "reject", None)
-            refusal = reject(error, damaged) if reject else None
-            if refusal is not None and not isinstance(refusal, bytes):
-                raise LawBroken(f"{codec} rejects {damaged!r} with {refusal!r}") from error
+            _refuse(codec, error, damaged)
 
 
-def _decode(codec: Codec[Any], frame: bytes) -> Any:
+def _refuse(codec: Codec[Any], error: PierheadError, frame: bytes) -> bytes | None:
+    reject: Any = getattr(codec, "reject", None)
+    refusal = reject(error, frame) if reject else None
+    if refusal is not None and not isinstance(refusal, bytes):
+        raise LawBroken(f"{codec} rejects {frame!r} with {refusal!r}") from error
+    return refusal
+
+
+# -- wire formats --------------------------------------------------------------------------------
+
+
+def check_wire_format(
+    wire_format: WireFormat[Q, R],
+    requests: Sequence[Q],
+    answer: Callable[[Q], R],
+    *,
+    same_requests: Callable[[Q, Q], bool] = operator.eq,
+    same_replies: Callable[[R, R], bool] = operator.eq,
+    seed: int = 0,
+) -> None:
+    """Check that a server and a client of this wire format understand each other.
+
+    Both codecs obey the laws of `check_codec`, and the framing carries what they make. The client
+    can decode every refusal. Where all requests wait at once, it finds out which of them a reply
+    belongs to, or the refusal of a request that the service failed to answer.
+
+    Args:
+        wire_format: the wire format to check.
+        requests: what is asked.
+        answer: gives the reply to a request, as the service does; of many replies, the last one.
+        same_requests: tells whether two requests are equal, where ``==`` does not.
+        same_replies: likewise, for replies.
+        seed: chooses the damage.
+    """
+    framing, codecs = wire_format.framing, (wire_format.requests, wire_format.replies)
+    replies = [answer(request) for request in requests]
+    check_codec(codecs[0], messages=requests, same=same_requests, seed=seed)
+    check_codec(codecs[1], messages=replies, same=same_replies, seed=seed)
+    frames = [codecs[0].encode(request) for request in requests]
+    refusals = list(_refusals(wire_format, frames, random.Random(seed)))
+    try:
+        check_framing(framing, [*frames, *map(codecs[1].encode, replies), *refusals], seed=seed)
+    except UsageError as error:
+        raise LawBroken(f"{framing} cannot carry a message: {error}") from error
+    _check_matching(wire_format, requests, lambda asked: codecs[1].encode(answer(asked)))
+    if hasattr(codecs[1], "reject") and refusals:
+        _check_matching(wire_format, requests, None)
+
+
+def _refusals(
+    wire_format: WireFormat[Any, Any], frames: Sequence[bytes], chance: random.Random
+) -> Iterator[bytes]:
+    """Yield the refusals of these requests, and of damaged ones; a client can decode each."""
+    replies = wire_format.replies
+    asked: list[tuple[PierheadError, bytes]] = []
+    for frame in frames:
+        asked += [(ServiceFailed("x"), frame), (TimedOut("x"), frame), (Overloaded("x"), frame)]
+        for damaged in _damaged(frame, chance):
+            try:
+                _decode(wire_format.requests, damaged)
+            except DecodeError as error:
+                asked.append((error, damaged))
+    for reason, frame in asked:
+        refusal = _refuse(replies, reason, frame)
+        if refusal is None:
+            continue
+        try:
+            _decode(replies, refusal)
+        except DecodeError as mistake:
+            raise LawBroken(
+                f"{replies} refuses {frame!r} with {refusal!r}, which it cannot decode: {mistake}"
+            ) from mistake
+        yield refusal
+
+
+def _check_matching(
+    wire_format: WireFormat[Q, R], requests: Sequence[Q], answer: Callable[[Q], bytes] | None
+) -> None:
+    """Check that each reply, or each refusal, finds its request while all of them wait."""
+    codecs, matcher = (wire_format.requests, wire_format.replies), wire_format.matcher()
+    waiting = [matcher.ask(request, None) for request in requests]
+    for asked in waiting if wire_format.order is Order.IN_ORDER else reversed(waiting):
+        frame = codecs[0].encode(asked.request)
+        if answer is None:
+            reply = _refuse(codecs[1], ServiceFailed("x"), frame)
+        else:
+            reply = answer(_decode(codecs[0], frame))
+        if reply is None:
+            continue
+        try:
+            found = matcher.take(_decode(codecs[1], reply))
+        except DecodeError as error:
+            raise LawBroken(f"{reply!r} does not fit {asked.request!r}: {error}") from error
+        if found is not asked:
+            whose = "no request" if found is None else repr(found.request)
+            raise LawBroken(f"{reply!r} answers {asked.request!r} and is taken for {whose}'s")
+
+
+def _decode(codec: Codec[M], frame: bytes) -> M:
     try:
         return codec.decode(frame)
     except DecodeError:

@@ -9,15 +9,18 @@ import pytest
 from pierhead.codec import (
     ById,
     InOrder,
+    LengthPrefixed,
     Lines,
     Octets,
     Order,
+    Packed,
     WireFormat,
     check_one_reply,
 )
 from pierhead.codec.base import Framing
 from pierhead.coding import coded
 from pierhead.errors import DecodeError, UsageError
+from pierhead.testing.laws import LawBroken, check_wire_format
 
 
 class Asking(NamedTuple):
@@ -206,3 +209,79 @@ def test_a_matching_of_ones_own_is_taken() -> None:
     assert wire.matcher() == "matcher"
     framing: Framing = wire.framing
     assert framing.frame(b"x") == b"x\n"
+
+
+# -- the law -------------------------------------------------------------------------------------
+
+
+class Told(Questions):
+    def reject(self, error: Exception, frame: bytes) -> bytes:
+        ident = frame.partition(b" ")[0]
+        return b"%d no" % (int(ident) if ident.isdigit() else 0)
+
+
+ASKED = [Asking(0, "a"), Asking(0, "b"), Asking(0, "")]
+
+
+def reply_to(asking: Asking) -> Asking:
+    return Asking(asking.ident, asking.what.upper())
+
+
+def test_a_wire_format_that_both_sides_understand_obeys_the_law() -> None:
+    check_wire_format(WireFormat(Lines(), Questions(), Told(), matching=BY_ID), ASKED, reply_to)
+    check_wire_format(WireFormat(Lines(), Questions(), Numbers()), ASKED, lambda asking: 7)
+    check_wire_format(
+        WireFormat(LengthPrefixed(2), Packed("!H"), Packed("!I")), [1, 2], lambda number: number**2
+    )
+
+
+class RefusesTheFirst(Told):
+    def reject(self, error: Exception, frame: bytes) -> bytes:
+        return b"1 no"
+
+
+class RefusesInOtherWords(Told):
+    def reject(self, error: Exception, frame: bytes) -> bytes:
+        return b"no"
+
+
+BREAKING: list[tuple[Any, Any, str]] = [
+    (
+        WireFormat(Lines(), Questions(), matching=ById(get=BY_ID.get, put=lambda q, i: q,
+                   range=BY_ID.range)),
+        reply_to,
+        "is taken for no request's",
+    ),
+    (
+        WireFormat(Lines(), Questions(), matching=BY_ID),
+        lambda asking: Asking(1, "x"),
+        r"answers Asking\(ident=3, what=''\) and is taken for Asking\(ident=1",
+    ),
+    (
+        WireFormat(Lines(), Questions(), RefusesTheFirst(), matching=BY_ID),
+        reply_to,
+        "b'1 no' answers Asking.ident=3",
+    ),
+    (
+        WireFormat(Lines(), Questions(), RefusesInOtherWords(), matching=BY_ID),
+        reply_to,
+        "with b'no', which it cannot decode: no identifier",
+    ),
+    (
+        WireFormat(Lines(max_length_bytes=3), Questions(), matching=BY_ID),
+        lambda asking: Asking(asking.ident, "much longer"),
+        "cannot carry a message",
+    ),
+    (
+        WireFormat(Lines(), Questions(), matching=ById(get=BY_ID.get, put=BY_ID.put,
+                   range=BY_ID.range, fits=lambda q, r: q.what == r.what)),
+        reply_to,
+        "does not fit Asking.*answers something else",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("wire", "service", "why"), BREAKING)
+def test_a_wire_format_that_breaks_the_law_is_caught(wire: Any, service: Any, why: str) -> None:
+    with pytest.raises(LawBroken, match=why):
+        check_wire_format(wire, ASKED, service)

@@ -12,7 +12,7 @@ from pierhead.client.dial import dial_datagram
 from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols import lines
 from pierhead.protocols.lines.wire import Bytes, Text
-from pierhead.testing.laws import check_codec
+from pierhead.testing.laws import check_codec, check_wire_format
 
 
 async def upper(line: str, context: Any) -> str:
@@ -120,3 +120,12 @@ async def test_a_service_that_takes_two_seconds_delays_nobody_else(clock: Any) -
         for client in clients:
             client.close()
     assert answered == {b"slow": 2.0, b"quick": 0.0, b"other": 0.0}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "shift_jis"])
+def test_a_server_and_a_client_of_lines_understand_each_other(encoding):
+    check_wire_format(lines.wire_format(encoding), ["", "ahoy", "a b"], str.upper)
+
+
+def test_a_server_and_a_client_of_octets_in_lines_understand_each_other():
+    check_wire_format(lines.wire_format(None), [b"", b"ahoy", b"\xff\r\x00"], bytes.upper)

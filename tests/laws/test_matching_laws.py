@@ -1,0 +1,144 @@
+"""Whose a reply is: any interleaving of requests, replies, silence and giving up."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from pierhead.codec import Asked, ById, InOrder
+from pierhead.errors import UsageError
+
+
+class Request(NamedTuple):
+    ident: int
+    subject: int
+
+
+class Reply(NamedTuple):
+    ident: int
+    subject: int
+    is_last: bool
+
+
+def is_last(reply: Reply) -> bool:
+    return reply.is_last
+
+
+class Connection(RuleBasedStateMachine):
+    """A client and a server that answers what it was sent, in the order the matching allows."""
+
+    #: Requests that the client has not given up, and others.
+    asked: Bundle[Asked[Request, int]] = Bundle("asked")
+    matching: Any
+
+    @initialize(many=st.booleans(), seed=st.none() | st.integers(0, 1000))
+    def connect(self, many: bool, seed: int | None) -> None:
+        self.many, self.count = many, 0
+        # The same one every time: chance is never worse.
+        choose = None if seed is None else lambda size: seed % size
+        self.matcher = self.matching.new(is_last if many else None, choose)
+        #: What the server has not answered yet, as it came.
+        self.at_server: deque[Request] = deque()
+        self.waiting: dict[int, Asked[Request, int]] = {}
+
+    @rule(target=asked)
+    def ask(self) -> Any:
+        self.count += 1
+        try:
+            asked = self.matcher.ask(Request(0, self.count), self.count)
+        except UsageError:
+            # Only where each identifier is that of a request that waits.
+            assert len(self.waiting) == len(self.matching.range)
+            return Asked(Request(-1, self.count), self.count, -1)
+        if isinstance(self.matching, ById):
+            assert asked.request.ident in self.matching.range
+            self.check_identifier(asked.request.ident)
+        self.waiting[self.count] = asked
+        self.at_server.append(asked.request)
+        return asked
+
+    @rule(asked=consumes(asked))
+    def give_up(self, asked: Asked[Request, int]) -> None:
+        if asked.ident >= 0:
+            self.matcher.give_up(asked)
+            self.waiting.pop(asked.token, None)
+
+    @precondition(lambda self: self.at_server)
+    @rule(which=st.integers(0, 100), is_over=st.booleans())
+    def answer(self, which: int, is_over: bool) -> None:
+        index = 0 if isinstance(self.matching, InOrder) else which % len(self.at_server)
+        request = self.at_server[index]
+        is_over = is_over or not self.many
+        if is_over:
+            del self.at_server[index]
+        found = self.matcher.take(Reply(request.ident, request.subject, is_over))
+        if request.subject in self.waiting:
+            assert found is self.waiting[request.subject]
+            assert found.request == request
+            assert (found.is_answered, found.is_given_up) == (is_over, False)
+            if is_over:
+                del self.waiting[request.subject]
+        else:  # it was given up: late, and never somebody else's
+            assert found is None or found.is_given_up
+
+    def check_identifier(self, ident: int) -> None:
+        """Check that an identifier is free, or was given up so long ago that it may be used."""
+        assert ident not in {each.request.ident for each in self.waiting.values()}
+        size = len(self.matching.range)
+        late = [each for each in self.at_server if each.subject not in self.waiting]
+        if ident in {each.ident for each in late}:
+            assert len(late) > size // 2 or len(late) + len(self.waiting) >= size
+        # The server stays silent about it: otherwise nobody could tell the two apart.
+        self.at_server = deque(each for each in self.at_server if each.ident != ident)
+
+    @precondition(lambda self: not self.at_server and isinstance(self.matching, InOrder))
+    @rule()
+    def say_something_unasked(self) -> None:
+        assert self.matcher.take(Reply(0, 0, True)) is None
+
+    @precondition(lambda self: isinstance(self.matching, ById))
+    @rule()
+    def answer_nobody(self) -> None:
+        assert self.matcher.take(Reply(-5, 0, True)) is None
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        if isinstance(getattr(self, "matching", None), ById) and hasattr(self, "waiting"):
+            late = len(self.matcher) - len(self.waiting)
+            assert 0 <= late <= len(self.matching.range) // 2
+
+    @rule()
+    def lose_the_connection(self) -> None:
+        assert {each.token for each in self.matcher.end()} == set(self.waiting)
+        assert len(self.matcher) == 0
+        self.waiting.clear()
+        self.at_server.clear()
+
+
+def by_id(identifiers: range) -> ById[Request, Reply]:
+    return ById(
+        get=lambda reply: reply.ident,
+        put=lambda request, ident: request._replace(ident=ident),
+        range=identifiers,
+    )
+
+
+@pytest.mark.parametrize(
+    "matching", [InOrder(), by_id(range(1)), by_id(range(10, 2, -2)), by_id(range(1 << 16))]
+)
+def test_a_reply_goes_to_the_request_it_answers_whatever_the_order(matching: Any) -> None:
+    machine = type("Machine", (Connection,), {"matching": matching})
+    run_state_machine_as_test(machine)
