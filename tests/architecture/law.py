@@ -67,6 +67,9 @@ PURE = (
     "address",
     "codec",
     "rate",
+    "service",
+    "connection.exchange",
+    "connection.life",
     "protocols.*.wire",
     "protocols.dns.zone",
 )
@@ -116,7 +119,7 @@ LATE: dict[tuple[str, str], str] = {
 #: they are: (module, the expression as it is written).
 FOREIGN: dict[tuple[str, str], str] = {
     ("connection.worker", "_enter_task"): "asyncio has it for those who implement tasks; "
-    "tests/unit/server/test_tasks.py, on Python 3.11 alone",
+    "tests/unit/connection/test_tasks.py, on Python 3.11 alone",
     ("connection.worker", "_leave_task"): "likewise",
     ("connection.worker", "worker.task._must_cancel"): "likewise",
     ("connection.worker", "waits_for._asyncio_future_blocking"): "likewise",

@@ -11,10 +11,11 @@ from pierhead.service.base import (
     is_many,
     stack,
 )
-from pierhead.service.handler import FrameHandler
+from pierhead.service.handler import FrameHandler, Handler
 
 __all__ = [
     "FrameHandler",
+    "Handler",
     "Middleware",
     "Reply",
     "Service",
