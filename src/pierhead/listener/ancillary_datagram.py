@@ -21,7 +21,7 @@ __all__ = ["AncillaryDatagramListener"]
 
 
 class AncillaryDatagramListener(SocketDatagramListener):
-    """A `SocketDatagramListener` that is `Claiming`: each datagram has its congestion mark.
+    """A `SocketDatagramListener` that is `PerDatagramVia`: each datagram has its congestion mark.
 
     What the kernel has coalesced reaches the server as the datagrams that were sent. Those above
     the limit of one call wait for the next turn of the event loop, and come before what is left

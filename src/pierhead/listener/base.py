@@ -6,7 +6,8 @@ spec and the bound address that both have:
 - `StreamListener.accept` yields an `Accepted` connection: not yet attached to anything, so that
   a handshake runs under the connection's deadline and not in the accept loop. Attaching it to
   an `asyncio.Protocol` gives an `asyncio.Transport`; that pair is the contract of streams. What
-  has a handshake (TLS, a PROXY header) is `Handshaking` too; `arrive` runs it where there is one.
+  has a handshake (TLS, a PROXY header) is `Handshaking` too; `complete_handshake` runs it where
+  there is one.
 - `DatagramListener` is drained in batches, and tells when there may be something to drain.
 
 Memory networks and a user's own objects come through the same door.
@@ -28,20 +29,20 @@ from pierhead.net.datagram.base import Datagram, ReplyTo
 
 __all__ = [
     "Accepted",
-    "Arrival",
-    "Claiming",
     "Datagram",
     "DatagramListener",
+    "HandshakeResult",
     "Handshaking",
+    "HasCredentials",
     "HasSocket",
-    "Identified",
     "Listener",
     "ListenerEnded",
     "OutOfDescriptors",
+    "PerDatagramVia",
     "ReplyTo",
     "StreamListener",
-    "arrive",
     "check_listener",
+    "complete_handshake",
     "credentials_of",
     "is_handshaking",
     "names_peer",
@@ -89,7 +90,7 @@ class Accepted(Protocol):
         ...
 
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
-        """Hand the connection to a protocol, after its handshake if it has one (`arrive`).
+        """Hand the connection to a protocol, after its handshake if it has one.
 
         The protocol gets ``connection_made`` before this returns. When it raises or is
         cancelled, the connection is closed.
@@ -102,7 +103,7 @@ class Accepted(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class HandshakeResult:
     """What is known of a connection once its handshakes are through.
 
     Attributes:
@@ -124,7 +125,7 @@ class Handshaking(Accepted, Protocol):
         """Whether the handshake may name another peer than the other end of the socket."""
         ...
 
-    async def handshake(self) -> Arrival:
+    async def handshake(self) -> HandshakeResult:
         """Go through it, once; nothing is read for the protocol before `Accepted.attach`.
 
         When it raises or is cancelled, the connection is closed.
@@ -136,7 +137,7 @@ class Handshaking(Accepted, Protocol):
         ...
 
 
-class Identified(Accepted, Protocol):
+class HasCredentials(Accepted, Protocol):
     """A connection whose other end the system vouches for."""
 
     @property
@@ -158,7 +159,7 @@ def names_peer(accepted: object) -> bool:
 
 def credentials_of(accepted: Accepted) -> Credentials | None:
     """Return who the process at the other end is, where the connection knows."""
-    return cast(Identified, accepted).credentials if hasattr(accepted, "credentials") else None
+    return cast(HasCredentials, accepted).credentials if hasattr(accepted, "credentials") else None
 
 
 def socket_of(accepted: object) -> socket.socket | None:
@@ -192,11 +193,11 @@ class OutOfDescriptors(OSError):
         self.shed = shed
 
 
-async def arrive(accepted: Accepted) -> Arrival:
+async def complete_handshake(accepted: Accepted) -> HandshakeResult:
     """Go through the handshakes of a connection, if it has any; raises what they raise."""
     if is_handshaking(accepted):
         return await accepted.handshake()
-    return Arrival(peer=accepted.peer)
+    return HandshakeResult(peer=accepted.peer)
 
 
 class StreamListener(Listener, Protocol):
@@ -254,7 +255,7 @@ class DatagramListener(Listener, Protocol):
 
 
 @runtime_checkable
-class Claiming(Protocol):
+class PerDatagramVia(Protocol):
     """A `DatagramListener` whose datagrams themselves say whom they are from."""
 
     @property

@@ -217,7 +217,7 @@ def _credentials(sock: socket.socket) -> Credentials | None:
 
 
 class AcceptedSocket:
-    """One accepted connection; an `Accepted`, and `Identified`."""
+    """One accepted connection; an `Accepted`, and `HasCredentials`."""
 
     def __init__(
         self,
@@ -266,7 +266,7 @@ class AcceptedSocket:
 
 
 class AcceptedChannel:
-    """One accepted connection that needs a transport of our own; `Accepted`, `Identified`."""
+    """One accepted connection that needs a transport of our own; `Accepted`, `HasCredentials`."""
 
     def __init__(
         self, channel: Channel, peer: Peer, local: str, credentials: Credentials | None = None

@@ -24,7 +24,7 @@ from pierhead.connection.tasks import EagerTasks
 from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import RequestLost, UsageError
 from pierhead.failure_log import FailureLog, OnError
-from pierhead.listener.base import Claiming, Datagram, DatagramListener, ReplyTo
+from pierhead.listener.base import Datagram, DatagramListener, PerDatagramVia, ReplyTo
 from pierhead.listener.wrap.wrappers import unwrapped
 from pierhead.metrics import Metric, Metrics
 from pierhead.server.listener_options import ListenerOptions
@@ -134,7 +134,7 @@ class DatagramServer:
         self._ready = self._count("ready_answers_total")
         self._truncated = self._count("dropped_total", reason="truncated")
         self._refused_so_far: dict[str, int] = {}
-        self._claiming = listener if isinstance(listener, Claiming) else None
+        self._per_datagram = listener if isinstance(listener, PerDatagramVia) else None
         self._counters = RequestCounters(self._count)
         self._failures = FailureLog(clock, self._name, on_error)
         self._responder = Responder(
@@ -214,8 +214,8 @@ class DatagramServer:
         self._pause_s = _SHORTEST_PAUSE_S
         if self.listener.truncated != self._truncated_so_far:
             self._count_truncated()
-        if self._claiming is not None:
-            self._count_refused(self._claiming)
+        if self._per_datagram is not None:
+            self._count_refused(self._per_datagram)
         self._received.value += len(batch)
         self._bytes_received.value += sum([len(frame) for frame, _ in batch])
         return batch
@@ -232,14 +232,14 @@ class DatagramServer:
         respond = self._responder.respond
         self._responder.max_running = options.max_requests
         self._in_flight.max_replies = options.max_replies_per_datagram
-        claiming, suspects = self._claiming, OWN_ADDRESSES.suspects
+        per_datagram, suspects = self._per_datagram, OWN_ADDRESSES.suspects
         self._flush_due = True  # at the end, for all that is answered in place
         reflections, answered, ready = self._reflections, 0, 0
         try:
             for frame, reply_to in batch:
                 peer = peer_of(reply_to)
-                if claiming is not None:
-                    via = claiming.via(reply_to, self._via)
+                if per_datagram is not None:
+                    via = per_datagram.via(reply_to, self._via)
                     if self._is_loop(via.socket_peer):
                         continue
                 raw = peer.raw
@@ -300,9 +300,9 @@ class DatagramServer:
         self._resuming = self._loop.call_later(self._pause_s, self.start)
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
-    def _count_refused(self, claiming: Claiming) -> None:
+    def _count_refused(self, per_datagram: PerDatagramVia) -> None:
         # Another listener of the same name may count here too (both halves of a wildcard).
-        for reason, number in claiming.refused.items():
+        for reason, number in per_datagram.refused.items():
             before = self._refused_so_far.get(reason, 0)
             if number != before:
                 self._count("dropped_total", reason=reason).value += number - before

@@ -26,7 +26,7 @@ from pierhead.errors import HandshakeError, RequestLost, TimedOut
 from pierhead.failure_log import FailureLog, OnError
 from pierhead.listener.base import (
     Accepted,
-    Arrival,
+    HandshakeResult,
     ListenerEnded,
     OutOfDescriptors,
     StreamListener,
@@ -484,7 +484,7 @@ class StreamServer:
             connection.drain()
 
     async def _serve(
-        self, arriving: _Arriving, via: Via, arrival: Arrival | None
+        self, arriving: _Arriving, via: Via, arrival: HandshakeResult | None
     ) -> ConnectionScope | None:
         """Make what serves the connection, now that its handshakes are through, and attach it."""
         accepted = arriving.accepted
@@ -542,7 +542,7 @@ def _has_ended() -> None:
     """Do nothing: the end of a connection has been told."""
 
 
-def _arrived(via: Via, socket_peer: Peer, arrival: Arrival) -> Via:
+def _arrived(via: Via, socket_peer: Peer, arrival: HandshakeResult) -> Via:
     """Add what the handshakes have brought to light."""
     if arrival.tls is None and arrival.proxy is None:
         return via

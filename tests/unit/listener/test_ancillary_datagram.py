@@ -14,7 +14,7 @@ from pierhead import Context, Server
 from pierhead.address import ListenSpec
 from pierhead.context import Ecn, Transport, Via
 from pierhead.errors import ListenError
-from pierhead.listener.base import Claiming
+from pierhead.listener.base import PerDatagramVia
 from pierhead.listener.open import open_listeners
 from pierhead.net.datagram import ancillary
 from pierhead.net.datagram.batch import has_batch_io
@@ -145,14 +145,14 @@ async def test_without_the_option_there_is_no_mark(opened, sender, batched, opti
     client.send(b"q")
     ((payload, back),) = listener.receive_batch(16)
     assert payload == b"q"
-    if isinstance(listener, Claiming):
+    if isinstance(listener, PerDatagramVia):
         assert listener.via(back, VIA) is VIA
 
 
 async def test_listeners_without_the_options_are_as_they_were(opened):
     (plain,) = await opened("udp:127.0.0.1:0?ecn=off&gro=off")
     assert type(plain).__name__ == "SocketDatagramListener"
-    assert not isinstance(plain, Claiming)
+    assert not isinstance(plain, PerDatagramVia)
 
 
 async def test_a_service_sees_the_mark():

@@ -15,7 +15,7 @@ from pierhead.buffer import BufferPool
 from pierhead.codec import Lines
 from pierhead.connection.tasks import EagerTasks
 from pierhead.context import Peer, Transport
-from pierhead.listener.base import Arrival, OutOfDescriptors
+from pierhead.listener.base import HandshakeResult, OutOfDescriptors
 from pierhead.metrics import Metrics
 from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.framed import framed
@@ -53,13 +53,13 @@ class FakeHandshaking(FakeAccepted):
         super().__init__(name)
         self.through = through
 
-    async def handshake(self) -> Arrival:
+    async def handshake(self) -> HandshakeResult:
         try:
             await self.through
         except BaseException:
             self.closed = True
             raise
-        return Arrival(peer=self.peer)
+        return HandshakeResult(peer=self.peer)
 
 
 class FakeListener:

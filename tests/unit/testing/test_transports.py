@@ -19,7 +19,7 @@ from pierhead.adapters import protocol as protocols
 from pierhead.address import ListenSpec
 from pierhead.client.dial import dial_stream
 from pierhead.errors import UsageError
-from pierhead.listener.base import StreamListener, arrive
+from pierhead.listener.base import StreamListener, complete_handshake
 from pierhead.listener.open import open_listeners
 from pierhead.net.memory import Link, MemoryTransport
 from pierhead.net.transport.channel import PipeChannel, StreamChannel
@@ -136,7 +136,7 @@ async def tls_connections(
 
         async def server() -> asyncio.Transport:
             accepted = await stream_listener.accept()
-            await arrive(accepted)
+            await complete_handshake(accepted)
             return await accepted.attach(near)
 
         transport, _ = await asyncio.gather(server(), client.handshake())

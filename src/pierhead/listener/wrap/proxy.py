@@ -21,9 +21,9 @@ from pierhead.context import Credentials, Peer, Transport
 from pierhead.errors import FramingError, HandshakeError
 from pierhead.listener.base import (
     Accepted,
-    Arrival,
+    HandshakeResult,
     StreamListener,
-    arrive,
+    complete_handshake,
     credentials_of,
     socket_of,
 )
@@ -104,7 +104,7 @@ class ProxyAccepted:
         """Who the process at the other end of the socket is, where the system says."""
         return credentials_of(self._base)
 
-    async def handshake(self) -> Arrival:
+    async def handshake(self) -> HandshakeResult:
         """Go through what is below, then read the header; closes the connection when it raises.
 
         Raises:
@@ -114,7 +114,7 @@ class ProxyAccepted:
         if not self._rules.trusts(self.peer):
             self._base.close()
             raise HandshakeError("proxy_untrusted", f"{self.peer} is in no network of proxy.from")
-        arrival = await arrive(self._base)
+        arrival = await complete_handshake(self._base)
         try:
             async with asyncio.timeout(self._rules.timeout_s):
                 await self._base.attach(self._reading)

@@ -12,7 +12,7 @@ from pierhead.address import ListenSpec
 from pierhead.codec.proxy_header import ProxyHeader, decode_datagram
 from pierhead.context import Peer, Transport, Via
 from pierhead.errors import FramingError
-from pierhead.listener.base import Claiming, Datagram, DatagramListener, ReplyTo
+from pierhead.listener.base import Datagram, DatagramListener, PerDatagramVia, ReplyTo
 from pierhead.listener.wrap.name import wrapped_name
 from pierhead.listener.wrap.proxy_trust import ProxyRules, header_peer
 
@@ -57,7 +57,7 @@ class ProxyDatagramListener:
         self.base = base
         self.refused = {"proxy_untrusted": 0, "proxy_header": 0}
         self._rules = rules
-        self._claiming = base if isinstance(base, Claiming) else None
+        self._per_datagram = base if isinstance(base, PerDatagramVia) else None
 
     @property
     def spec(self) -> ListenSpec:
@@ -108,8 +108,8 @@ class ProxyDatagramListener:
     def via(self, reply_to: ReplyTo, via: Via) -> Via:
         """Return the way that this datagram came, with its header and the proxy."""
         header: ProxyHeader = reply_to.header
-        if self._claiming is not None:
-            via = self._claiming.via(reply_to.reply_to, via)
+        if self._per_datagram is not None:
+            via = self._per_datagram.via(reply_to.reply_to, via)
         proxy = None if header.source is None else self.base.peer(reply_to.reply_to)
         return dataclasses.replace(via, proxy=header, socket_peer=proxy)
 

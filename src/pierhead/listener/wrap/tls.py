@@ -14,9 +14,9 @@ from pierhead.address.views import TlsOptions
 from pierhead.context import Credentials, Peer, Transport
 from pierhead.listener.base import (
     Accepted,
-    Arrival,
+    HandshakeResult,
     StreamListener,
-    arrive,
+    complete_handshake,
     credentials_of,
     names_peer,
     socket_of,
@@ -130,14 +130,14 @@ class TlsAccepted:
         """Whether a handshake below names another peer."""
         return names_peer(self._base)
 
-    async def handshake(self) -> Arrival:
+    async def handshake(self) -> HandshakeResult:
         """Go through what is below, then TLS; the connection is closed when this raises.
 
         Raises:
             HandshakeError: the client did it wrong.
             OSError: the connection broke, or the address's own deadline passed.
         """
-        arrival = await arrive(self._base)
+        arrival = await complete_handshake(self._base)
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._base.attach(self._tls.below)

@@ -227,7 +227,8 @@ class TlsTransport(asyncio.Transport):
         self._flush()
         if size:
             taken = feed(self._protocol, self._plaintext[:size], self.is_reading)
-            self._engine.put_back(self._plaintext[taken:size])
+            if taken < size:
+                self._engine.put_back(self._plaintext[taken:size])
         if size == len(self._plaintext):
             return True
         if self.is_reading() and (self._engine.has_ended or self._eof_arrived):
