@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from pierhead.coding import coded
     from pierhead.context import Context, Peer, Via
     from pierhead.errors import DecodeError, PierheadError
+    from pierhead.listener.custom import (
+        CustomConnection,
+        CustomDatagramListener,
+        CustomStreamListener,
+    )
     from pierhead.listener.listening_sockets import listening_sockets
     from pierhead.metrics import Metrics
     from pierhead.runtime.run import run
@@ -55,6 +60,9 @@ __all__ = [
     "ById",
     "Codec",
     "Context",
+    "CustomConnection",
+    "CustomDatagramListener",
+    "CustomStreamListener",
     "DecodeError",
     "Delimited",
     "Endpoint",
@@ -93,6 +101,9 @@ _HOMES = {
     "ById": "codec",
     "Codec": "codec.base",
     "Context": "context",
+    "CustomConnection": "listener.custom",
+    "CustomDatagramListener": "listener.custom",
+    "CustomStreamListener": "listener.custom",
     "DecodeError": "errors",
     "Delimited": "codec",
     "Endpoint": "server.endpoint",

@@ -159,3 +159,16 @@ class TestProgramsThatReadTheirCommandLine:
         said = "\n".join(running.err)
         assert found in said
         assert "Traceback" not in said
+
+
+def test_own_transport_serves_a_program_and_a_queue_beside_an_address(tmp_path: Path) -> None:
+    text = PORT.sub("127.0.0.1:0", (ROOT / "examples" / "own_transport.py").read_text())
+    (tmp_path / "own_transport.py").write_text(text)
+    command = [sys.executable, "-W", "error", "own_transport.py"]
+    with Running(command, cwd=tmp_path, env={"PYTHONPATH": str(ROOT / "examples")}) as running:
+        addresses = running.line("ready").split()[1:]
+        assert addresses[:2] == ["mem:programs", "memgram:queue"]
+        assert running.line("program: ") == "program: AHOY"
+        assert running.line("ann: ") == "ann: HELLO"
+        assert tcp(addresses[2].removeprefix("tcp:"), b"hello\n") == b"HELLO\n"
+        assert running.stop() == 0

@@ -86,7 +86,7 @@ class Accepted(Protocol):
 
     @property
     def local(self) -> str:
-        """The address that was reached, in the grammar."""
+        """The address that was reached, in the grammar; empty for the listener's own."""
         ...
 
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:

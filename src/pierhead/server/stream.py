@@ -331,12 +331,13 @@ class StreamServer:
 
     def _via(self, accepted: Accepted) -> Via:
         credentials = credentials_of(accepted)
-        if credentials is None and accepted.local == self._usual_via.local:
+        local = accepted.local or self._usual_via.local
+        if credentials is None and local == self._usual_via.local:
             return self._usual_via
         return Via(
             transport=self.listener.transport,
-            scheme=accepted.local.partition(":")[0],
-            local=accepted.local,
+            scheme=local.partition(":")[0],
+            local=local,
             listener=self._name,
             credentials=credentials,
         )

@@ -24,6 +24,7 @@ from pierhead.listener.open import open_listeners
 from pierhead.net.memory import Link, MemoryTransport
 from pierhead.net.transport.channel import PipeChannel, StreamChannel
 from pierhead.net.transport.channel_transport import ChannelTransport
+from pierhead.net.transport.coroutine_transport import ByteStream, CoroutineTransport
 from pierhead.net.transport.tls_engine import TlsEngine
 from pierhead.net.transport.tls_transport import Scratch, TlsTransport
 from pierhead.server.server import Server
@@ -67,6 +68,64 @@ async def pipes(near: Any, far: Any) -> Ends:
     )
 
 
+class Pipe:
+    """One way of a stream of coroutines, which holds so many octets."""
+
+    def __init__(self, room: int = 4096) -> None:
+        self._octets, self._room, self._ended = bytearray(), room, False
+        self._changed = asyncio.Event()
+
+    async def _until(self, is_so: Callable[[], Any]) -> None:
+        while not is_so():
+            self._changed.clear()
+            await self._changed.wait()
+
+    async def read(self) -> bytes:
+        await self._until(lambda: self._octets or self._ended)
+        octets = bytes(self._octets)
+        self._octets.clear()
+        self._changed.set()
+        return octets
+
+    async def write(self, octets: bytes) -> None:
+        for start in range(0, len(octets), self._room):
+            await self._until(lambda: self._ended or len(self._octets) < self._room)
+            if self._ended:
+                raise BrokenPipeError
+            self._octets += octets[start : start + self._room]
+            self._changed.set()
+
+    async def write_eof(self) -> None:
+        self.end()
+
+    def end(self) -> None:
+        self._ended = True
+        self._changed.set()
+
+
+def coroutines(near: Any, far: Any, *, ends_alone: bool = True) -> Ends:
+    there, back = Pipe(), Pipe()
+
+    def close() -> None:
+        there.end()
+        back.end()
+
+    facts = {"peername": "b"}
+    write_eof = there.write_eof if ends_alone else None
+    return (
+        CoroutineTransport(ByteStream(back.read, there.write, write_eof, close, facts), near),
+        CoroutineTransport(ByteStream(there.read, back.write, back.write_eof, close), far),
+    )
+
+
+async def functions(near: Any, far: Any) -> Ends:
+    return coroutines(near, far)
+
+
+async def functions_without_half_close(near: Any, far: Any) -> Ends:
+    return coroutines(near, far, ends_alone=False)
+
+
 async def loopback(near: Any, far: Any) -> Ends:
     """Connect two of asyncio's own transports through a real socket."""
     loop = asyncio.get_running_loop()
@@ -91,6 +150,8 @@ async def made(protocol: Any) -> asyncio.Transport:
         pytest.param(delayed_memory, ["peername", "sockname"], id="memory-delayed"),
         pytest.param(sockets, ["socket", "sockname"], id="channel-socket"),
         pytest.param(pipes, ["pipe"], id="channel-pipes"),
+        pytest.param(functions, ["peername"], id="coroutines"),
+        pytest.param(functions_without_half_close, ["peername"], id="coroutines-no-half-close"),
         pytest.param(loopback, ["peername", "sockname", "socket"], id="asyncio"),
     ],
 )

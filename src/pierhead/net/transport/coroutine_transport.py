@@ -1,0 +1,224 @@
+"""An asyncio transport over two coroutine functions: one reads octets, the other writes them.
+
+read() ─▶ a task, as long as the protocol reads ─▶ protocol
+write ─▶ what waits, with flow control ─▶ a task ─▶ write()
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from pierhead.net.transport.feed import feed, report
+from pierhead.net.transport.flow import FlowControl
+
+__all__ = ["ByteStream", "CoroutineTransport"]
+
+
+@dataclass(frozen=True, slots=True)
+class ByteStream:
+    """One connection, as whatever carries it reads and writes.
+
+    Attributes:
+        read: waits for octets and returns some; ``b""`` at the end of the input. It is cancelled
+            when the connection closes.
+        write: takes octets, and returns once there is room for more.
+        write_eof: says that nothing more is written; None where one end cannot end alone.
+        close: lets the connection go; called once, None where there is nothing to do.
+        facts: what ``get_extra_info`` knows.
+    """
+
+    read: Callable[[], Awaitable[bytes]]
+    write: Callable[[bytes], Awaitable[object]]
+    write_eof: Callable[[], Awaitable[object]] | None = None
+    close: Callable[[], object] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class CoroutineTransport(asyncio.Transport):
+    """Joins a `ByteStream` to a protocol, which has ``connection_made`` when this returns."""
+
+    def __init__(self, stream: ByteStream, protocol: asyncio.BaseProtocol) -> None:
+        super().__init__(dict(stream.facts))
+        self._loop = asyncio.get_running_loop()
+        self._stream = stream
+        self._protocol = protocol
+        self._waiting = bytearray()
+        self._being_written = 0
+        self._flow = FlowControl()
+        self._unread = b""  # what was read while the protocol paused
+        self._may_read = asyncio.Event()
+        self._may_read.set()
+        self._reader: asyncio.Task[None] | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._eof_asked = False
+        self._closing = self._lost = False
+        protocol.connection_made(self)
+        if not self._closing:
+            self._reader = self._loop.create_task(self._read_on())
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def is_reading(self) -> bool:
+        """Tell whether the protocol gets what arrives."""
+        return self._may_read.is_set() and not self._closing
+
+    def pause_reading(self) -> None:
+        """Let what arrives wait."""
+        self._may_read.clear()
+
+    def resume_reading(self) -> None:
+        """Hand on what waits, and what arrives from now on."""
+        self._may_read.set()
+
+    async def _read_on(self) -> None:
+        try:
+            while await self._reads_more():
+                pass
+        except OSError as error:
+            self._fail(error)
+        except Exception as error:  # a mistake: of the protocol's, or of what reads
+            report(self, self._protocol, error)
+            self._fail(error)
+
+    async def _reads_more(self) -> bool:
+        """Take one piece; return whether there may be another."""
+        await self._may_read.wait()
+        self._unread = self._unread or await self._stream.read()
+        await self._may_read.wait()
+        if self._unread:
+            taken = feed(self._protocol, self._unread, self.is_reading)
+            self._unread = self._unread[taken:]
+            return not self._closing
+        if not cast(asyncio.Protocol, self._protocol).eof_received():
+            self.close()
+        return False
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        """Send these octets; copies them."""
+        octets = memoryview(data)
+        if self._closing:
+            return
+        if self._eof_asked:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if octets:
+            self._waiting += octets
+            self._write_soon()
+            self._flow.update(self)
+
+    def _write_soon(self) -> None:
+        if self._writer is None:
+            self._writer = self._loop.create_task(self._write_on())
+
+    async def _write_on(self) -> None:
+        try:
+            while self._waiting:
+                octets = bytes(self._waiting)
+                self._waiting.clear()
+                self._being_written = len(octets)
+                await self._stream.write(octets)
+                self._being_written = 0
+                self._flow.update(self)
+            if self._eof_asked and not self._closing and self._stream.write_eof is not None:
+                await self._stream.write_eof()
+        except OSError as error:
+            self._fail(error)
+        except Exception as error:  # a mistake of what writes
+            report(self, self._protocol, error)
+            self._fail(error)
+        else:
+            self._written()
+
+    def _written(self) -> None:
+        self._writer = None
+        if self._waiting:  # since
+            self._write_soon()
+        elif self._closing:
+            self._lose(None)
+
+    def write_eof(self) -> None:
+        """Say that nothing more is written; reading goes on."""
+        if self._stream.write_eof is None:
+            raise NotImplementedError("one end of this connection cannot end alone")
+        if not self._eof_asked and not self._closing:
+            self._eof_asked = True
+            self._write_soon()
+
+    def can_write_eof(self) -> bool:
+        """Tell whether one end can end alone."""
+        return self._stream.write_eof is not None
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many octets have not been taken."""
+        return len(self._waiting) + self._being_written
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Return the low-water and high-water marks."""
+        return self._flow.low, self._flow.high
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the marks at which the protocol is asked to pause and to resume."""
+        self._flow.set_limits(high, low)
+        self._flow.update(self)
+
+    # -- ending --------------------------------------------------------------------------------
+
+    def is_closing(self) -> bool:
+        """Tell whether the transport is closed or about to be."""
+        return self._closing
+
+    def close(self) -> None:
+        """Read no more, send what has been written, then close."""
+        if self._closing:
+            return
+        self._closing = True
+        self._stop_reading()
+        if self._writer is None:
+            self._lose(None)
+
+    def abort(self) -> None:
+        """Close at once; what waits is lost."""
+        self._fail(None)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol in charge."""
+        return self._protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Put another protocol in charge."""
+        self._protocol = protocol
+
+    def _fail(self, error: Exception | None) -> None:
+        if self._lost:
+            return
+        self._closing = True
+        self._stop_reading()
+        if self._writer is not None and self._writer is not asyncio.current_task():
+            self._writer.cancel()
+        self._writer = None
+        self._waiting.clear()
+        self._being_written = 0
+        self._lose(error)
+
+    def _stop_reading(self) -> None:
+        if self._reader is not None and self._reader is not asyncio.current_task():
+            self._reader.cancel()
+        self._reader = None
+
+    def _lose(self, error: Exception | None) -> None:
+        if not self._lost:
+            self._lost = True
+            self._loop.call_soon(self._end, error)
+
+    def _end(self, error: Exception | None) -> None:
+        try:
+            self._protocol.connection_lost(error)
+        finally:
+            if self._stream.close is not None:
+                self._stream.close()
+            # The protocol has this transport, and a cycle would live on until it is collected.
+            self._protocol = asyncio.Protocol()
