@@ -127,7 +127,7 @@ def _without_fragment(span: Span) -> Span:
     at = str(span).find("#")
     if at >= 0:
         reason = "# means nothing here"
-        raise span.error(reason, "write %23 where a path or name has it", at=at)
+        raise span.error(reason, "leave it out; where a path or name has it, write %23", at=at)
     return span
 
 
@@ -204,11 +204,23 @@ def _unknown_scheme(span: Span, name: Span, target: Span) -> AddressError:
             return error
     if word in WRAPPERS:
         reason = f"{word} is a wrapper, which stands in front of an address"
-        return name.error(reason, f"did you mean {word}+tcp:{target}?")
-    near = _FAMILIAR.get(word) or nearest(word, SCHEMES)
+        scheme = str(target).partition(":")[0]
+        inner = "" if scheme in SCHEMES else "unix:" if _is_path(target) else "tcp:"
+        return name.error(reason, f"did you mean {word}+{inner}{target}?")
+    near = _FAMILIAR.get(word, "")
+    if _is_path(target):
+        near = near.replace("tcp", "unix")
+    if not near or _is_path(target) is not ("unix" in near):
+        fitting = [one for one in SCHEMES if one.startswith("unix") is _is_path(target)]
+        near = nearest(word, fitting) or ("unix" if _is_path(target) else "")
     known = f"schemes are {', '.join(SCHEMES)}"
     remedy = f"did you mean {near}:?" if near else known
     return name.error(f"unknown scheme {str(name)!r}", remedy)
+
+
+def _is_path(target: Span) -> bool:
+    """Tell whether what stands behind a scheme is for a Unix socket; ``//`` begins a host."""
+    return str(target)[:1] in ("/", ".", "@") and not str(target).startswith("//")
 
 
 def _no_colon(span: Span) -> AddressError:

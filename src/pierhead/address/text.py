@@ -56,11 +56,10 @@ class Span:
             # UTF-8: those are wanted, in paths.
             if not (character.isprintable() or "\udc80" <= character <= "\udcff"):
                 escaped = escape(character.encode("utf-8", "surrogatepass"))
-                raise self.error(
-                    f"unprintable character U+{ord(character):04X}",
-                    f"take it out; where a path or name has it, write {escaped}",
-                    at=at,
-                )
+                # No path has a NUL.
+                written = f"; where a path has it, write {escaped}" if character != "\0" else ""
+                reason = f"unprintable character U+{ord(character):04X}"
+                raise self.error(reason, f"take it out{written}", at=at)
 
     def __str__(self) -> str:
         return self.whole[self.start : self.end]

@@ -23,6 +23,16 @@ from pierhead.address.views import AddressOptions, AdoptOptions, ProxyOptions, T
 __all__ = ["Conflict", "conflicts", "kind_of", "lacking", "why_not"]
 
 
+#: Which scheme has streams to the same kind of address.
+_STREAM_SCHEMES = {
+    "udp": "tcp",
+    "unixgram": "unix",
+    "unixseq": "unix",
+    "vsockseq": "vsock",
+    "memgram": "mem",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Conflict:
     """Two parts that do not go together.
@@ -100,17 +110,24 @@ def _tls_conflict(address: ListenAddress, options: ListenOptions) -> tuple[str, 
         return "quic has TLS inside", "write quic: without tls+"
     kind = kind_of(address, options)
     if kind == "datagram":
-        return "TLS needs a stream, and this is datagrams; DTLS is not offered", "write tls+tcp:"
+        reason = "TLS needs a stream, and this is datagrams; DTLS is not offered"
+        return reason, _as_stream("tls", address)
     if kind == "seqpacket":
-        return "TLS needs a stream, and this keeps message borders", "use a stream scheme"
+        return "TLS needs a stream, and this keeps message borders", _as_stream("tls", address)
     return None
+
+
+def _as_stream(wrapper: str, address: ListenAddress) -> str:
+    """Return how to write the same with a stream; adopted sockets are what ``type=`` says."""
+    scheme = _STREAM_SCHEMES.get(address.scheme or "")
+    return f"write {wrapper}+{scheme}:" if scheme else "write type=stream"
 
 
 def _proxy_conflict(address: ListenAddress, options: ListenOptions) -> tuple[str, str] | None:
     kind = kind_of(address, options)
     version = ProxyOptions.of(options).proxy_version
     if kind == "seqpacket":
-        return "the PROXY protocol is for streams and datagrams", "use a stream scheme"
+        return "the PROXY protocol is for streams and datagrams", _as_stream("proxy", address)
     if address.scheme == "quic" and version != 2:
         return "only version 2 of the PROXY protocol has datagrams", "add proxy.version=2"
     if kind == "datagram" and version == 1:
@@ -131,7 +148,8 @@ def _option_conflicts(address: ListenAddress, options: ListenOptions) -> Iterato
         low = [number for number in address.numbers if number <= 2]
         if low:
             reason = f"descriptor {low[0]} is standard input, output or error"
-            yield Conflict("", reason, "add force to take it all the same, or write inetd")
+            instead = ", or write inetd" if low[0] == 0 else ""
+            yield Conflict("", reason, f"add force to take it all the same{instead}")
 
 
 def lacking(
