@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import trustme
+import uvloop
 
 from pierhead.adapters import protocol as protocols
 from pierhead.address import ListenSpec
@@ -143,6 +144,16 @@ async def made(protocol: Any) -> asyncio.Transport:
     return protocol.transport  # type: ignore[no-any-return]
 
 
+LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+both_loops = pytest.mark.parametrize("factory", LOOPS, ids=["asyncio", "uvloop"])
+
+
+def run(factory: Any, main: Any) -> None:
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main)
+
+
+@both_loops
 @pytest.mark.parametrize(
     ("connect", "facts"),
     [
@@ -152,12 +163,15 @@ async def made(protocol: Any) -> asyncio.Transport:
         pytest.param(pipes, ["pipe"], id="channel-pipes"),
         pytest.param(functions, ["peername"], id="coroutines"),
         pytest.param(functions_without_half_close, ["peername"], id="coroutines-no-half-close"),
-        pytest.param(loopback, ["peername", "sockname", "socket"], id="asyncio"),
     ],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="needs Unix sockets and pipes")
-async def test_it_holds_for(connect, facts) -> None:
-    await check_transport(connect, facts=facts)
+def test_it_holds_for(factory, connect, facts) -> None:
+    run(factory, check_transport(connect, facts=facts))
+
+
+async def test_it_holds_for_asyncios_own() -> None:
+    await check_transport(loopback, facts=["peername", "sockname", "socket"])
 
 
 # -- TLS -----------------------------------------------------------------------------------------
@@ -188,7 +202,6 @@ async def tls_connections(
     address: str, context: ssl.SSLContext
 ) -> AsyncIterator[Callable[[Any, Any], Awaitable[Ends]]]:
     (listener,) = await open_listeners(ListenSpec.parse(address))
-    assert isinstance(listener, object)
 
     async def connect(near: Any, far: Any) -> Ends:
         client = TlsTransport(ClientEngine(context), Scratch())
@@ -209,12 +222,17 @@ async def tls_connections(
     listener.close()
 
 
+@both_loops
 @pytest.mark.parametrize("address", ["tls+mem:a", "tls+tcp:127.0.0.1:0", "tls+unix:{folder}/s"])
-async def test_it_holds_for_tls_over(address, tls, tmp_path) -> None:
+def test_it_holds_for_tls_over(factory, address, tls, tmp_path) -> None:
     options, context = tls
-    address = f"{address.format(folder=tmp_path)}?{options}"
-    async with tls_connections(address, context) as connect:
-        await check_transport(connect, facts=["ssl_object", "cipher"])
+
+    async def main() -> None:
+        asked = f"{address.format(folder=tmp_path)}?{options}"
+        async with tls_connections(asked, context) as connect:
+            await check_transport(connect, facts=["ssl_object", "cipher"])
+
+    run(factory, main())
 
 
 # -- hosted --------------------------------------------------------------------------------------
