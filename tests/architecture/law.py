@@ -106,6 +106,11 @@ LATE: dict[tuple[str, str], str] = {
     ("codec.json", "msgspec"): "for those alone who use JSON",
     ("protocols.dns.response", "pierhead.protocols.dns.zone.rdata_format"): "a server, which has "
     "the codec of replies, makes no text of data",
+    (
+        "protocols.dns.wire.record",
+        "pierhead.protocols.dns.zone",
+    ): "who writes records as text, or as "
+    "octets of a type that has no class, needs the readers of zone files; a packet does not",
     ("cli.*", "*"): "--help and completion must not wait for what a command needs",
     ("adapters.*", "pierhead.adapters"): "the part that needs an extra, once it is asked for",
     ("testing.plugin", "*"): "pytest loads it in every project that has Pierhead installed",

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from pierhead.protocols.dns.wire.iana import (
         FORMERR,
         NOERROR,
+        NOTAUTH,
         NOTIMP,
         NXDOMAIN,
         REFUSED,
@@ -82,6 +83,16 @@ if TYPE_CHECKING:
         type_text,
     )
     from pierhead.protocols.dns.wire.message import Query, Reply
+    from pierhead.protocols.dns.wire.rcode_error import (
+        FormErr,
+        NotAuth,
+        NotImp,
+        NXDomain,
+        RcodeError,
+        Refused,
+        ServFail,
+    )
+    from pierhead.protocols.dns.wire.record import Placement
 
 __all__ = [
     "AAAA",
@@ -90,6 +101,7 @@ __all__ = [
     "FORMERR",
     "MX",
     "NOERROR",
+    "NOTAUTH",
     "NOTIMP",
     "NS",
     "NXDOMAIN",
@@ -103,14 +115,22 @@ __all__ = [
     "Client",
     "Edns",
     "Explanation",
+    "FormErr",
     "Layer",
+    "NXDomain",
+    "NotAuth",
+    "NotImp",
+    "Placement",
     "Query",
     "Question",
+    "RcodeError",
     "Record",
+    "Refused",
     "Reply",
     "ResourceRecord",
     "Response",
     "Router",
+    "ServFail",
     "Stack",
     "Step",
     "Trace",
@@ -159,12 +179,15 @@ _LAYERS = (
     "query_log",
     "rate_limit",
 )
-_NUMBERS = ("FORMERR", "NOERROR", "NOTIMP", "NXDOMAIN", "REFUSED", "SERVFAIL")
+_NUMBERS = ("FORMERR", "NOERROR", "NOTAUTH", "NOTIMP", "NXDOMAIN", "REFUSED", "SERVFAIL")
+_RCODE_ERRORS = ("FormErr", "NXDomain", "NotAuth", "NotImp", "RcodeError", "Refused", "ServFail")
 _HOMES = {
     **dict.fromkeys(_RECORDS, "records"),
     **dict.fromkeys((*_NUMBERS, "rcode_text", "type_number", "type_text"), "wire.iana"),
     **dict.fromkeys(("ResourceRecord", "Response"), "response"),
     **dict.fromkeys(("Query", "Reply"), "wire.message"),
+    **dict.fromkeys(_RCODE_ERRORS, "wire.rcode_error"),
+    "Placement": "wire.record",
     **dict.fromkeys(("Explanation", "explain"), "explanation"),
     **dict.fromkeys(("Step", "Trace"), "trace"),
     "Client": "client",

@@ -30,6 +30,7 @@ from pierhead.protocols.dns.wire.edns import MIN_PAYLOAD, PAYLOAD, extended_erro
 from pierhead.protocols.dns.wire.encode import MAX_MESSAGE, encode_refusal, encode_reply
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.query import BadQuery, encode_query, parse_query
+from pierhead.protocols.dns.wire.rcode_error import RcodeError
 
 __all__ = [
     "LIMITS",
@@ -117,10 +118,10 @@ class ReplyCodec:
         if prepared is WITHHELD:
             return None
         try:
-            reply = prepared if isinstance(prepared, Reply) else _failure(frame)
+            reply = prepared if isinstance(prepared, Reply) else _failure(error, frame)
         except BadQuery as bad:
             return self._refuse(bad, frame)
-        if not self._tells_why:
+        if not self._tells_why or isinstance(error, RcodeError):
             return self.encode(reply)
         explained = self.encode(reply.having(*extended_error(iana.EDE_OTHER, _reason(error))))
         # As in `_refuse`: where no layer has prepared it, no rate limit has seen it.
@@ -138,8 +139,11 @@ class ReplyCodec:
         return explained if len(explained) <= 2 * len(frame) else refusal
 
 
-def _failure(frame: bytes) -> Reply:
-    return Reply(parse_query(frame), iana.SERVFAIL)
+def _failure(error: PierheadError, frame: bytes) -> Reply:
+    query = parse_query(frame)
+    if isinstance(error, RcodeError):  # raised outside all layers, around frames
+        return error.to_reply(query)
+    return Reply(query, iana.SERVFAIL)
 
 
 def _reason(error: PierheadError) -> str:

@@ -24,6 +24,7 @@ from pierhead.protocols.dns.wire.edns import Edns
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.name import label_count, to_text
 from pierhead.protocols.dns.wire.query import parse_query
+from pierhead.protocols.dns.wire.rcode_error import RcodeError
 from pierhead.service import ServiceFunction, as_service, is_many
 
 __all__ = ["Explanation", "conclude", "explain"]
@@ -105,7 +106,10 @@ async def explain(
     if context is None:
         context = Context(Peer("explain"), asyncio.get_running_loop().time(), _VIA)
     trace = Trace()
-    reply = await as_service(service)(query, context.having(trace))
+    try:
+        reply = await as_service(service)(query, context.having(trace))
+    except RcodeError as error:
+        reply = error.to_reply(query)
     if is_many(reply):
         trace.note("service", "many replies follow each other; the first one is shown")
         replies, reply = reply, await anext(reply, None)

@@ -1,18 +1,20 @@
 """Record data as a user writes it: ``dns.A("192.0.2.1")``, ``dns.MX(10, "mail.example.")``.
 
 Names are absolute, with or without their last dot. A type that is not here is written as
-``dns.Record(dns.type_number("TLSA"), rdata)``.
+``dns.Record("TLSA", "3 1 1 …")``. Each takes the keywords of `Placement`: ``name``, ``ttl`` and
+``rclass`` say where it stands, if it is not under the name that was asked.
 """
 
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 from struct import pack
+from typing import Unpack
 
 from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.name import ROOT, from_text
-from pierhead.protocols.dns.wire.record import MAX_TTL, Record
+from pierhead.protocols.dns.wire.record import MAX_TTL, Placement, Record
 from pierhead.protocols.dns.wire.rrset import Name
 
 __all__ = ["AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT", "A", "Record"]
@@ -23,12 +25,12 @@ class A(Record):
 
     __slots__ = ()
 
-    def __init__(self, address: str | IPv4Address) -> None:
+    def __init__(self, address: str | IPv4Address, **where: Unpack[Placement]) -> None:
         try:
             packed = IPv4Address(address).packed
         except ValueError as error:
             raise UsageError(f"no IPv4 address for an A record: {error}") from None
-        super().__init__(iana.A, packed)
+        super().__init__(iana.A, packed, **where)
 
 
 class AAAA(Record):
@@ -36,12 +38,12 @@ class AAAA(Record):
 
     __slots__ = ()
 
-    def __init__(self, address: str | IPv6Address) -> None:
+    def __init__(self, address: str | IPv6Address, **where: Unpack[Placement]) -> None:
         try:
             packed = IPv6Address(address).packed
         except ValueError as error:
             raise UsageError(f"no IPv6 address for an AAAA record: {error}") from None
-        super().__init__(iana.AAAA, packed)
+        super().__init__(iana.AAAA, packed, **where)
 
 
 class TXT(Record):
@@ -52,7 +54,7 @@ class TXT(Record):
 
     __slots__ = ()
 
-    def __init__(self, *strings: str | bytes) -> None:
+    def __init__(self, *strings: str | bytes, **where: Unpack[Placement]) -> None:
         if not strings:
             raise UsageError("a TXT record has at least one string, which may be empty")
         pieces = []
@@ -63,7 +65,7 @@ class TXT(Record):
         rdata = b"".join(pieces)
         if len(rdata) > 0xFFFF:
             raise UsageError(f"a TXT record of {len(rdata)} octets, expected at most 65535")
-        super().__init__(iana.TXT, rdata)
+        super().__init__(iana.TXT, rdata, **where)
 
 
 class CNAME(Record):
@@ -71,8 +73,8 @@ class CNAME(Record):
 
     __slots__ = ()
 
-    def __init__(self, target: str) -> None:
-        super().__init__(iana.CNAME, _name(target))
+    def __init__(self, target: str, **where: Unpack[Placement]) -> None:
+        super().__init__(iana.CNAME, _name(target), **where)
 
 
 class NS(Record):
@@ -80,8 +82,8 @@ class NS(Record):
 
     __slots__ = ()
 
-    def __init__(self, host: str) -> None:
-        super().__init__(iana.NS, _name(host))
+    def __init__(self, host: str, **where: Unpack[Placement]) -> None:
+        super().__init__(iana.NS, _name(host), **where)
 
 
 class PTR(Record):
@@ -89,8 +91,8 @@ class PTR(Record):
 
     __slots__ = ()
 
-    def __init__(self, target: str) -> None:
-        super().__init__(iana.PTR, _name(target))
+    def __init__(self, target: str, **where: Unpack[Placement]) -> None:
+        super().__init__(iana.PTR, _name(target), **where)
 
 
 class MX(Record):
@@ -98,8 +100,8 @@ class MX(Record):
 
     __slots__ = ()
 
-    def __init__(self, preference: int, exchange: str) -> None:
-        super().__init__(iana.MX, _word("preference", preference) + _name(exchange))
+    def __init__(self, preference: int, exchange: str, **where: Unpack[Placement]) -> None:
+        super().__init__(iana.MX, _word("preference", preference) + _name(exchange), **where)
 
 
 class SRV(Record):
@@ -107,9 +109,11 @@ class SRV(Record):
 
     __slots__ = ()
 
-    def __init__(self, priority: int, weight: int, port: int, target: str) -> None:
+    def __init__(
+        self, priority: int, weight: int, port: int, target: str, **where: Unpack[Placement]
+    ) -> None:
         numbers = _word("priority", priority) + _word("weight", weight) + _word("port", port)
-        super().__init__(iana.SRV, numbers + _name(target))
+        super().__init__(iana.SRV, numbers + _name(target), **where)
 
 
 class CAA(Record):
@@ -117,12 +121,14 @@ class CAA(Record):
 
     __slots__ = ()
 
-    def __init__(self, flags: int, tag: str, value: str) -> None:
+    def __init__(self, flags: int, tag: str, value: str, **where: Unpack[Placement]) -> None:
         if not 0 <= flags <= 255:
             raise UsageError(f"CAA flags {flags}, expected 0 to 255")
         if not (tag.isascii() and tag.isalnum() and len(tag) <= 255):
             raise UsageError(f"CAA tag {tag!r}, expected 1 to 255 ASCII letters and digits")
-        super().__init__(iana.CAA, bytes((flags,)) + _counted(tag.encode()) + value.encode())
+        super().__init__(
+            iana.CAA, bytes((flags,)) + _counted(tag.encode()) + value.encode(), **where
+        )
 
 
 class SOA(Record):
@@ -143,6 +149,7 @@ class SOA(Record):
         retry: int = 7200,
         expire: int = 3600000,
         minimum: int = 300,
+        **where: Unpack[Placement],
     ) -> None:
         if not 0 <= serial < 2**32:
             raise UsageError(f"serial {serial}, expected 0 to {2**32 - 1}")
@@ -150,7 +157,7 @@ class SOA(Record):
         if not all(0 <= seconds <= MAX_TTL for seconds in times):
             raise UsageError(f"SOA times {times}, expected 0 to {MAX_TTL} seconds each")
         numbers = pack("!IIIII", serial, *times)
-        super().__init__(iana.SOA, _name(primary) + _name(mailbox) + numbers)
+        super().__init__(iana.SOA, _name(primary) + _name(mailbox) + numbers, **where)
 
 
 def _name(text: str) -> Name:

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from struct import Struct
 from typing import NamedTuple
 
-from pierhead.errors import DecodeError
+from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.canonical import uncompressed_rdata
 from pierhead.protocols.dns.wire.edns import Edns, parse_options
-from pierhead.protocols.dns.wire.message import AA, AD, HEADER, QR, QUESTION, RCODE_MASK, TC
-from pierhead.protocols.dns.wire.name import to_text
+from pierhead.protocols.dns.wire.message import (
+    AA,
+    AD,
+    CD,
+    HEADER,
+    QR,
+    QUESTION,
+    RA,
+    RCODE_MASK,
+    TC,
+    Query,
+    Reply,
+)
+from pierhead.protocols.dns.wire.name import key, to_text
 from pierhead.protocols.dns.wire.reader import read_name
-from pierhead.protocols.dns.wire.rrset import Name
+from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
 
 __all__ = ["Head", "ResourceRecord", "Response", "parse_head", "parse_response"]
 
 _RECORD = Struct("!HHIH")
-_RA = 0x0080
 _DO = 0x8000
+_SIG = iana.type_number("SIG")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +128,108 @@ class Response:
     @property
     def recursion_available(self) -> bool:
         """The RA bit."""
-        return bool(self.flags & _RA)
+        return bool(self.flags & RA)
 
     @property
     def authentic_data(self) -> bool:
         """The AD bit."""
         return bool(self.flags & AD)
 
+    def to_reply(
+        self, query: Query, *, options: Collection[int] = (iana.OPTION_EXTENDED_ERROR,)
+    ) -> Reply:
+        """Return the reply that passes this response on to who sent a query to us.
+
+        It has the query's identifier and question, and of the response: the RCODE, the bits AA, RA
+        and CD, AD where the query asks for it (RFC 6840 §5.8), TC, and every record of the three
+        sections in its order, with its letter case and TTL. What is between two neighbours stays
+        between them: signatures over the message (TSIG, SIG(0)), EDNS options that are not
+        listed, and codes above 15, which speak of the exchange and become SERVFAIL.
+
+        Args:
+            query: asks the same; its name may differ in letter case.
+            options: codes of the EDNS options that travel. Of all there are, only the reasons of
+                RFC 8914 are about the answer alone.
+
+        Raises:
+            UsageError: the response answers another question.
+            DecodeError: the data of a record is not laid out as its type wants.
+
+        Example:
+            >>> async def forward(query, context):
+            ...     async with dns.Client("192.0.2.1") as upstream:
+            ...         response = await upstream.query(query.name, query.rtype)
+            ...     return response.to_reply(query)
+        """
+        self._check_answers(query)
+        asks_ad = query.dnssec_ok or query.authentic_data
+        flags = self.flags & (RA | CD | (AD if asks_ad else 0))
+        edns = self.edns.options if self.edns is not None else ()
+        reply = Reply(
+            query,
+            self.rcode if self.rcode <= RCODE_MASK else iana.SERVFAIL,
+            self.authoritative,
+            options=tuple(option for option in edns if option[0] in options),
+            truncated=self.truncated,
+            flags=flags,
+            is_exact=True,
+        )
+        if not self.truncated:
+            reply.answer = _section(self.answer, query.qname)
+            reply.authority = _section(self.authority, query.qname)
+            additional = _section(self.additional, query.qname)
+            # RFC 9471 §3: a referral without its glue is of no use, and says TC.
+            if self._is_referral:
+                reply.glue = additional
+            else:
+                reply.additional = additional
+        return reply
+
+    def _check_answers(self, query: Query) -> None:
+        """Refuse to pass an answer on to who has asked something else."""
+        if self.question is None:
+            return
+        qname, *kind = self.question
+        if kind != [query.qtype, query.qclass] or key(qname) != key(query.qname):
+            asked = f"{to_text(qname)} {iana.class_text(kind[1])} {iana.type_text(kind[0])}"
+            raise UsageError(f"the response answers {asked}, expected an answer to {query!r}")
+
+    @property
+    def _is_referral(self) -> bool:
+        types = {record.rtype for record in self.authority}
+        no_answer = self.rcode == iana.NOERROR and not self.answer
+        return no_answer and iana.NS in types and iana.SOA not in types
+
     def __repr__(self) -> str:
         counts = f"{len(self.answer)}+{len(self.authority)}+{len(self.additional)}"
         return f"<Response {self.id} {iana.rcode_text(self.rcode)} {counts} records>"
+
+
+def _section(records: Iterable[ResourceRecord], qname: Name) -> Section:
+    """Return records as sets of neighbours, so that their order stays as it is."""
+    asked = key(qname)
+    sets: list[tuple[Name, int, int, int, list[bytes]]] = []
+    last: object = None
+    for record in records:
+        if _is_of_the_message(record):
+            continue
+        rdata = uncompressed_rdata(record.rtype, record.frame, record.start, record.length)
+        covered = rdata[:2] if record.rtype == iana.RRSIG else b""
+        kind = record.owner, record.rtype, record.rclass, record.ttl, covered
+        if kind != last:
+            shown = qname if key(record.owner) == asked else record.owner
+            sets.append((shown, record.rtype, record.rclass, record.ttl, []))
+            last = kind
+        sets[-1][4].append(rdata)
+    return tuple(
+        (shown, RRset(shown, rtype, ttl, tuple(rdatas), rclass))
+        for shown, rtype, rclass, ttl, rdatas in sets
+    )
+
+
+def _is_of_the_message(record: ResourceRecord) -> bool:
+    """Tell whether a record signs the message it is in: TSIG (RFC 8945), SIG(0) (RFC 2931)."""
+    return record.rtype == iana.TSIG or (record.rtype == _SIG and record.octets[:2] == b"\0\0")
 
 
 class Head(NamedTuple):

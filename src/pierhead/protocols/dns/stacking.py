@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pierhead.context import Context
 from pierhead.errors import UsageError
 from pierhead.protocols.dns import middleware
-from pierhead.protocols.dns.middleware.layer import Layer, combine
+from pierhead.protocols.dns.middleware.layer import Layer, answering, combine
 from pierhead.protocols.dns.services.chaos import Chaos
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.reload import Reloaded
@@ -88,7 +88,7 @@ def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
         wrapped = from_layer(layer, combine(wrapped, run) if run else wrapped)
         run = []
     return Stack(
-        combine(wrapped, run) if run else wrapped,
+        combine(wrapped, run) if run else answering(wrapped),
         layers,
         _snapshot(service, layers),
         getattr(service, "reload", None),

@@ -22,10 +22,11 @@ from pierhead.middleware.replies import Replies
 from pierhead.protocols.dns.codec import WITHHELD
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.protocols.dns.wire.rcode_error import RcodeError
 from pierhead.service import Reply as AnyReply
 from pierhead.service import Service, ServiceFunction, as_service, is_many
 
-__all__ = ["Layer", "combine"]
+__all__ = ["Layer", "answering", "combine"]
 
 #: What `Layer.before` gives: the context to go on with, or the reply.
 Verdict: TypeAlias = Context | Reply
@@ -82,7 +83,8 @@ def combine(
 ) -> Service[Query, Reply]:
     """Return the service with these layers around it, the first of them outermost.
 
-    What the service raises goes on as a failure, with a refusal that has passed the layers
+    An `RcodeError` of the service or of a layer is the reply that it stands for. What else the
+    service raises goes on as a failure, with a refusal that has passed the layers
     (`ServiceError.reply`).
     """
     inner = as_service(service)
@@ -95,17 +97,19 @@ def combine(
             codes = [code for code, _ in query.options]
             concerned = [pair for option, pair in hooks if option is None or option in codes]
         afters: _Passed = []
-        for before, after in concerned:
-            if before is not None:
-                verdict = before(query, context)
-                if verdict is not context:
-                    if isinstance(verdict, Reply):
-                        return _rest(verdict, afters, query)
-                    context = verdict
-            if after is not None:
-                afters.append((after, context))
         try:
+            for before, after in concerned:
+                if before is not None:
+                    verdict = before(query, context)
+                    if verdict is not context:
+                        if isinstance(verdict, Reply):
+                            return _rest(verdict, afters, query)
+                        context = verdict
+                if after is not None:
+                    afters.append((after, context))
             reply: Any = await inner(query, context)
+        except RcodeError as error:
+            reply = error.to_reply(query)
         except Exception as error:
             failure = _failure(error)
             _prepare_refusal(failure, afters, query)
@@ -113,6 +117,18 @@ def combine(
                 raise
             raise failure.with_traceback(error.__traceback__) from error
         return _rest(reply, afters, query)
+
+    return answer
+
+
+def answering(service: Service[Query, Reply]) -> Service[Query, Reply]:
+    """Return the service that replies where this one raises an `RcodeError`; as `combine` does."""
+
+    async def answer(query: Query, context: Context) -> AnyReply[Reply]:
+        try:
+            return await service(query, context)
+        except RcodeError as error:
+            return error.to_reply(query)
 
     return answer
 
@@ -154,26 +170,39 @@ def _rest(reply: Any, afters: _Passed, query: Query) -> AnyReply[Reply]:
             raise ServiceFailed(
                 f"the service answered {query!r} with {found}, expected query.reply(…)"
             )
-    for after, context in reversed(afters):
-        reply = after(query, context, reply)
-        if reply is None:
-            return None
-    return reply  # type: ignore[no-any-return]
+    outward = reversed(afters)
+    while True:
+        try:
+            for after, context in outward:
+                reply = after(query, context, reply)
+                if reply is None:
+                    return None
+        except RcodeError as error:
+            reply = error.to_reply(query)  # for the layers that are left
+        else:
+            return reply  # type: ignore[no-any-return]
 
 
 class _ManyReplies(Replies[Reply]):
     """Each of many replies, taken outward."""
 
-    __slots__ = ("_afters", "_query")
+    __slots__ = ("_afters", "_is_over", "_query")
 
     def __init__(self, inner: AsyncIterator[Reply], afters: _Passed, query: Query) -> None:
         super().__init__(inner)
         self._afters = afters
         self._query = query
+        self._is_over = False
 
     async def _step(self) -> Reply:
         while True:
-            reply: Any = await self._inner.__anext__()
+            if self._is_over:
+                raise StopAsyncIteration
+            try:
+                reply: Any = await self._inner.__anext__()
+            except RcodeError as error:
+                self._is_over = True
+                reply = error.to_reply(self._query)
             changed: Any = _rest(reply, self._afters, self._query)
             if changed is not None:
                 return changed  # type: ignore[no-any-return]

@@ -22,6 +22,7 @@ from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.name import ROOT, from_text, key, to_text
+from pierhead.protocols.dns.wire.rcode_error import RcodeError
 from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
 from pierhead.reload import Reloaded
 from pierhead.service import Service, ServiceFunction, as_service
@@ -144,7 +145,10 @@ class Router:
         if function is None:
             answer: Answer = Reply(query, authoritative=True)
         else:
-            answer = await function(query, context)
+            try:
+                answer = await function(query, context)
+            except RcodeError as error:
+                answer = error.to_reply(query)
         if functions.wildcard and isinstance(answer, Reply) and not answer.made_by:
             answer = answer.made_from(functions.wildcard)
         if service is None or not isinstance(answer, Reply) or not _is_negative(answer):
@@ -161,6 +165,7 @@ class Router:
             authority=soa,
             options=answer.options,
             made_by=answer.made_by,
+            flags=answer.flags,
         )
 
     def _find(self, name: Name) -> tuple[_Functions | None, Service[Query, Reply] | None, Name]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from pierhead.errors import DecodeError
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.name import MAX_LABEL, MAX_NAME
+from pierhead.protocols.dns.wire.reader import read_name
 
-__all__ = ["canonical_rdata", "names_problem", "unique_rdatas"]
+__all__ = ["canonical_rdata", "names_problem", "uncompressed_rdata", "unique_rdatas"]
 
 #: Octets in front of the names, or how to find out; how many names; octets behind, None for any.
 _Layout: TypeAlias = tuple[int, int, int | None]
@@ -82,6 +84,35 @@ def names_problem(rtype: int, rdata: bytes) -> str:
     if rest is not None and len(rdata) - end != rest:
         return f"{len(rdata) - end} octets behind the names, expected {rest}"
     return ""
+
+
+def uncompressed_rdata(rtype: int, frame: bytes, start: int, length: int) -> bytes:
+    """Return RDATA in a message with its names spelt out (RFC 3597 §4).
+
+    Names of other types than those of RFC 4034 §6.2 are never compressed.
+
+    Raises:
+        DecodeError: the names are not where the type has them.
+    """
+    layout = _LAYOUTS.get(rtype)
+    end = start + length
+    rdata = frame[start:end]
+    if layout is None:
+        return rdata
+    skip, count, rest = layout
+    if skip < 0:
+        skip = _skipped(rtype, rdata)
+        if rtype == _A6 and skip == length:
+            return rdata
+    position = start + skip
+    parts = [frame[start:position]]
+    for _ in range(count):
+        found, position = read_name(frame, position)
+        parts.append(found)
+    left = end - position
+    if left < 0 or (rest is not None and left != rest):
+        raise DecodeError(f"not RDATA of type {iana.type_text(rtype)}", start)
+    return b"".join(parts) + frame[position:end]
 
 
 def _plural(count: int) -> str:

@@ -70,7 +70,7 @@ def encode_reply(reply: Reply, limit: int, payload: int) -> bytes:
     query = reply.query
     if reply.padding:
         return _encode_padded(reply, limit, payload)
-    flags = QR | query.flags & RD | reply.rcode & 15
+    flags = QR | query.flags & RD | reply.flags | reply.rcode & 15
     if reply.authoritative:
         flags |= AA
     if query.udp_payload < 0 and reply.rcode <= 15:
@@ -81,7 +81,7 @@ def encode_reply(reply: Reply, limit: int, payload: int) -> bytes:
         opt = _build_opt(reply, payload)
     if reply.truncated or not query.question:
         return _encode_empty(reply, flags, limit, opt)
-    if not (reply.glue or reply.additional):
+    if not (reply.glue or reply.additional or reply.is_exact):
         qname, question = query.qname, query.question
         answer = _join_ready(reply.answer, qname)
         authority = _join_ready(reply.authority, qname) if answer is not None else None
@@ -242,7 +242,7 @@ def _name_end(rdata: bytes, start: int) -> int:
 
 def _encode_sections(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:
     query = reply.query
-    writer = _Writer(query, limit - len(opt))
+    writer = _Writer(query, limit - len(opt), reply.is_exact)
     required = (reply.answer, reply.authority, reply.glue)
     counts = [writer.write(section) for section in required]
     if -1 in counts:
@@ -280,13 +280,14 @@ def _join_signatures(section: Section) -> Iterator[Section]:
 class _Writer:
     """A message under construction."""
 
-    __slots__ = ("_places", "buf", "limit")
+    __slots__ = ("_is_exact", "_places", "buf", "limit")
 
-    def __init__(self, query: Query, limit: int) -> None:
+    def __init__(self, query: Query, limit: int, is_exact: bool = False) -> None:
         self.limit = limit
+        self._is_exact = is_exact
         self.buf = bytearray(12) + query.question
-        #: Every name and suffix in the message so far, in lower case: where it is, and how many
-        #: pointers its reader has to follow from there.
+        #: Every name and suffix in the message so far, in lower case unless case is kept: where
+        #: it is, and how many pointers its reader has to follow from there.
         self._places: dict[Name, tuple[int, int]] = {}
         self._compress(query.qname, 12)
 
@@ -334,7 +335,7 @@ class _Writer:
     def _compress(self, name: Name, position: int) -> bytes:
         """Return the name as written at this position, and note its suffixes."""
         places = self._places
-        lower = name.lower()
+        lower = name if self._is_exact else name.lower()
         noted: list[tuple[Name, int]] = []
         written = name
         hops = start = 0

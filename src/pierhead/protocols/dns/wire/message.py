@@ -6,6 +6,7 @@ until somebody asks for text.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from struct import Struct
 from typing import Final
 
@@ -29,6 +30,7 @@ OPCODE_MASK = 0x7800
 AA = 0x0400
 TC = 0x0200
 RD = 0x0100
+RA = 0x0080
 AD = 0x0020
 CD = 0x0010
 RCODE_MASK = 0x000F
@@ -163,33 +165,66 @@ class Query:
     def reply(
         self,
         *records: Record,
+        authority: Iterable[Record] = (),
+        additional: Iterable[Record] = (),
         ttl: int = 300,
         rcode: int = iana.NOERROR,
         authoritative: bool = True,
+        recursion_available: bool = False,
+        authentic_data: bool = False,
     ) -> Reply:
-        """Return the reply with these records under the name that was asked.
+        """Return the reply with these records.
 
-        Records of a type that was not asked for are left out, so that one function can give an
-        A and an AAAA record to both questions; a CNAME is an answer to any. ANY, AXFR and IXFR
-        ask for all types.
+        A record stands under the name that was asked unless it has a name of its own, and then it
+        is kept whatever was asked. Of the others, those of a type that was not asked for are left
+        out, so that one function can give an A and an AAAA record to both questions; a CNAME is an
+        answer to any. ANY, AXFR and IXFR ask for all types.
 
         Args:
-            records: their data; owner and class are the question's.
-            ttl: for how many seconds they may be cached.
+            records: the answer section.
+            authority: that section: an SOA record beside an absence (RFC 2308 §3), NS records of
+                a delegation.
+            additional: what is left out where it does not fit.
+            ttl: for how many seconds a record may be cached that does not say so itself.
             rcode: NOERROR, NXDOMAIN, REFUSED …
             authoritative: the AA bit; never set with other codes than NOERROR and NXDOMAIN.
+            recursion_available, authentic_data: the RA and AD bits.
+
+        Raises:
+            UsageError: one of these is no record, a TTL is out of range, or records of one set
+                have different TTLs.
+
+        Example:
+            >>> from pierhead.protocols import dns
+            >>> async def alias(query, context):
+            ...     return query.reply(
+            ...         dns.CNAME("www.example.net."),
+            ...         dns.A("192.0.2.1", name="www.example.net.", ttl=60),
+            ...     )
         """
         for record in records:
             if not isinstance(record, Record):
-                raise UsageError(
-                    f"a record is {type(record).__name__}, expected one such as dns.A('192.0.2.1')"
-                )
+                raise _no_record(record)
         if self.qtype not in _ALL_TYPES:
             wanted = (*_MAIL_TYPES.get(self.qtype, (self.qtype,)), iana.CNAME)
-            records = tuple(record for record in records if record.rtype in wanted)
-        answer = rrsets(self.qname, records, ttl, self.qclass)
+            records = tuple(record for record in records if record.rtype in wanted or record.owner)
+        answer = rrsets(records, self.qname, ttl, self.qclass)
         claim = authoritative and rcode in (iana.NOERROR, iana.NXDOMAIN)
-        return Reply(self, rcode, claim, answer)
+        reply = Reply(self, rcode, claim, answer)
+        if authority:
+            reply.authority = self._section(authority, ttl)
+        if additional:
+            reply.additional = self._section(additional, ttl)
+        if recursion_available or authentic_data:
+            reply.flags = (RA if recursion_available else 0) | (AD if authentic_data else 0)
+        return reply
+
+    def _section(self, records: Iterable[Record], ttl: int) -> Section:
+        taken = tuple(records)
+        for record in taken:
+            if not isinstance(record, Record):
+                raise _no_record(record)
+        return rrsets(taken, self.qname, ttl, self.qclass)
 
     def asking(self, qname: Name, qtype: int) -> Query:
         """Return the same query about another name and type."""
@@ -224,6 +259,12 @@ class Query:
         return f"<Query {self.id} {self.name} {iana.class_text(self.qclass)} {self.rtype}>"
 
 
+def _no_record(found: object) -> UsageError:
+    return UsageError(
+        f"a record is {type(found).__name__}, expected one such as dns.A('192.0.2.1')"
+    )
+
+
 class Reply:
     """The answer to one query; treat it as immutable.
 
@@ -242,6 +283,9 @@ class Reply:
         made_by: the name that stands for all names that are answered alike, such as the owner of
             a wildcard; empty where the reply is this name's alone, or its first set tells. Response
             rate limiting counts by it.
+        flags: more bits of the header's second word: RA, AD, CD.
+        is_exact: keep the letter case of every name but the question's, as a message that is
+            passed on needs it; names are shortened less.
     """
 
     __slots__ = (
@@ -249,7 +293,9 @@ class Reply:
         "answer",
         "authoritative",
         "authority",
+        "flags",
         "glue",
+        "is_exact",
         "made_by",
         "options",
         "padding",
@@ -272,6 +318,8 @@ class Reply:
         truncated: bool = False,
         padding: int = 0,
         made_by: Name = b"",
+        flags: int = 0,
+        is_exact: bool = False,
     ) -> None:
         self.query = query
         self.rcode = rcode
@@ -284,6 +332,8 @@ class Reply:
         self.truncated = truncated
         self.padding = padding
         self.made_by = made_by
+        self.flags = flags
+        self.is_exact = is_exact
 
     def having(self, code: int, data: bytes) -> Reply:
         """Return a copy with this EDNS option, in place of any with the same code."""
@@ -307,7 +357,11 @@ class Reply:
 
     def cut(self) -> Reply:
         """Return a copy that says TC and has no records: ask again over a stream."""
-        return Reply(self.query, self.rcode, options=self.options, truncated=True)
+        copy = self._copy()
+        copy.truncated = True
+        copy.authoritative = False
+        copy.answer = copy.authority = copy.glue = copy.additional = ()
+        return copy
 
     def reduced(self, authority: Section) -> Reply:
         """Return a copy with this authority section and without additional sets."""
@@ -330,6 +384,8 @@ class Reply:
         copy.truncated = self.truncated
         copy.padding = self.padding
         copy.made_by = self.made_by
+        copy.flags = self.flags
+        copy.is_exact = self.is_exact
         return copy
 
     def __repr__(self) -> str:

@@ -13,14 +13,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from pierhead.protocols.dns.wire import iana
+from pierhead.errors import DecodeError
+from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.zone import rare_text
-from pierhead.protocols.dns.zone.fields import Fields
+from pierhead.protocols.dns.zone.fields import FieldError, Fields
 from pierhead.protocols.dns.zone.known_values import value_problem
 from pierhead.protocols.dns.zone.rdata_format import layout_problem
 from pierhead.protocols.dns.zone.svcb_text import read_service_binding
+from pierhead.protocols.dns.zone.tokenizer import EntryError, read_entry
 
-__all__ = ["RdataReader", "rdata_reader", "read_unknown"]
+__all__ = ["RdataReader", "parse_rdata", "rdata_reader", "read_unknown"]
 
 #: Takes all fields of one RDATA and returns its wire form, names uncompressed.
 RdataReader: TypeAlias = Callable[[Fields], bytes]
@@ -87,6 +89,43 @@ def read_unknown(fields: Fields, rtype: int, rclass: int = 1) -> bytes:
     if problem:
         raise fields.wrong(f"not RDATA of type {iana.type_text(rtype)}: {problem}")
     return rdata
+
+
+def parse_rdata(text: str, rtype: int, rclass: int = 1) -> bytes:
+    r"""Return the RDATA that a text stands for, names absolute with or without their last dot.
+
+    Raises:
+        DecodeError: it stands for none; ``offset`` counts octets of the text.
+    """
+    raw = text.encode()
+    try:
+        entry = read_entry(raw, 0)
+    except EntryError as error:
+        raise DecodeError(_with_remedy(error.message, error.remedy), error.offset) from None
+    if raw[entry.end :].strip():
+        raise DecodeError("a second line, expected one record", entry.end)
+    fields = Fields(entry.tokens, origin=name.ROOT)
+    fields.offsets = entry.offsets
+    try:
+        is_unknown = entry.tokens[:1] == [b"\\#"]
+        rdata = (
+            read_unknown(fields, rtype, rclass)
+            if is_unknown
+            else rdata_reader(rtype, rclass)(fields)
+        )
+    except FieldError as error:
+        is_there = error.index < len(entry.offsets)
+        offset = entry.offsets[error.index] + error.offset if is_there else len(raw)
+        raise DecodeError(_with_remedy(error.message, error.remedy), offset) from None
+    if not fields.at_end():
+        raise DecodeError(
+            "the record is complete, this is too much", entry.offsets[fields.position]
+        )
+    return rdata
+
+
+def _with_remedy(message: str, remedy: str) -> str:
+    return f"{message}; {remedy}" if remedy else message
 
 
 def _refuse(fields: Fields, *, rtype: int) -> bytes:

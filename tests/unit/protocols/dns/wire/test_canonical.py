@@ -79,5 +79,5 @@ def test_any_octets_have_a_canonical_form_of_the_same_length(rtype: int, rdata: 
 
 def test_the_records_of_a_reply_that_differ_in_case_are_one():
     one, other = Record(iana.NS, UPPER), Record(iana.NS, LOWER)
-    ((_, rrset),) = rrsets(LOWER, [one, other], 60)
+    ((_, rrset),) = rrsets([one, other], LOWER, 60)
     assert rrset.rdatas == (UPPER,)

@@ -1,0 +1,108 @@
+"""Replies that say no, as exceptions: ``raise dns.Refused``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from pierhead.errors import ServiceError, UsageError
+from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.edns import extended_error
+from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.protocols.dns.wire.record import Record
+
+__all__ = ["FormErr", "NXDomain", "NotAuth", "NotImp", "RcodeError", "Refused", "ServFail"]
+
+#: RFC 6891 §6.1.3: an RCODE has twelve bits with EDNS.
+_MAX_RCODE = 0xFFF
+
+
+class RcodeError(ServiceError):
+    """Ends a query with the reply of an RCODE; services and layers raise it.
+
+    It is an answer, not a failure: layers further out see the reply, it is counted as answered, and
+    nothing is logged.
+
+    Attributes:
+        rcode: NXDOMAIN, REFUSED …
+
+    Args:
+        reason: told to clients that speak EDNS (RFC 8914); keep it short.
+        rcode: another than that of the class.
+        extended_error: the code that the reason comes with; the class has one that fits.
+        authority: the authority section, such as the zone's SOA record beside NXDOMAIN, without
+            which nobody caches an absence (RFC 2308 §5). Functions of a `Router` need none: it
+            takes the SOA record from the zone around them.
+
+    Example:
+        >>> from pierhead.protocols import dns
+        >>> async def locked(query, context):
+        ...     raise dns.Refused("only for the office")
+    """
+
+    rcode: int = iana.SERVFAIL
+    #: The extended error of the class (RFC 8914 §4).
+    code: ClassVar[int] = iana.EDE_OTHER
+
+    def __init__(
+        self,
+        reason: str = "",
+        *,
+        rcode: int | None = None,
+        extended_error: int | None = None,
+        authority: Sequence[Record] = (),
+    ) -> None:
+        if rcode is not None:
+            if not 0 < rcode <= _MAX_RCODE:
+                raise UsageError(f"rcode is {rcode!r}, expected 1 to {_MAX_RCODE}")
+            self.rcode = rcode
+        self._reason = reason
+        self._code = type(self).code if extended_error is None else extended_error
+        self._says_why = bool(reason) or extended_error is not None
+        self._authority = authority
+        super().__init__(reason or iana.rcode_text(self.rcode))
+
+    def to_reply(self, query: Query) -> Reply:
+        """Return the reply to a query."""
+        reply = query.reply(rcode=self.rcode, authority=self._authority)
+        if self._says_why:
+            reply.options = (extended_error(self._code, self._reason),)
+        return reply
+
+
+class FormErr(RcodeError):
+    """The query is malformed (RFC 1035 §4.1.1)."""
+
+    rcode = iana.FORMERR
+
+
+class ServFail(RcodeError):
+    """There is an answer, but it cannot be had now (RFC 1035 §4.1.1)."""
+
+    rcode = iana.SERVFAIL
+
+
+class NXDomain(RcodeError):
+    """The name does not exist (RFC 1035 §4.1.1, RFC 2308 §2.1)."""
+
+    rcode = iana.NXDOMAIN
+
+
+class NotImp(RcodeError):
+    """This kind of query is not supported (RFC 1035 §4.1.1)."""
+
+    rcode = iana.NOTIMP
+    code = iana.EDE_NOT_SUPPORTED
+
+
+class Refused(RcodeError):
+    """The answer is refused by policy (RFC 1035 §4.1.1)."""
+
+    rcode = iana.REFUSED
+    code = iana.EDE_PROHIBITED
+
+
+class NotAuth(RcodeError):
+    """The server is not authoritative, or a signature is wrong (RFC 2136 §2.2, RFC 8945 §5.2)."""
+
+    rcode = iana.NOTAUTH
