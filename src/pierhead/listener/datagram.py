@@ -11,6 +11,7 @@ from pierhead.address import ListenSpec
 from pierhead.buffer import BufferSource
 from pierhead.context import Peer, Transport
 from pierhead.listener.base import Datagram, ReplyTo
+from pierhead.listener.socket_listener import SocketListener
 from pierhead.net.datagram.batch import BatchIO, has_batch_io
 from pierhead.net.datagram.recvmsg import RecvmsgIO
 
@@ -42,7 +43,7 @@ class DatagramIO(Protocol):
         ...
 
 
-class SocketDatagramListener:
+class SocketDatagramListener(SocketListener):
     """Owns a bound, non-blocking datagram socket; a `DatagramListener`.
 
     Args:
@@ -71,12 +72,8 @@ class SocketDatagramListener:
         batched: bool | None = None,
         on_close: Callable[[], None] | None = None,
     ) -> None:
-        self._spec = spec
-        self._local = local
-        self._sock = sock
-        self._on_close = on_close
+        super().__init__(spec, local, sock, on_close)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
         use_batches = has_batch_io() if batched is None else batched
         self._io = self._make_io(use_batches, packet_info, buffers)
         # The hot path: no call in between.
@@ -86,16 +83,6 @@ class SocketDatagramListener:
     def _make_io(self, use_batches: bool, packet_info: bool, buffers: BufferSource) -> DatagramIO:
         io = BatchIO if use_batches else RecvmsgIO
         return io(self._sock, packet_info, buffers)
-
-    @property
-    def spec(self) -> ListenSpec:
-        """The address as asked."""
-        return self._spec
-
-    @property
-    def local(self) -> str:
-        """The address as bound, in the grammar."""
-        return self._local
 
     @property
     def truncated(self) -> int:
@@ -117,31 +104,10 @@ class SocketDatagramListener:
         """Return the sender of a datagram."""
         return self._io.peer(reply_to)
 
-    @property
-    def socket(self) -> socket.socket:
-        """The socket, for options that no address has; it stays this object's to close."""
-        return self._sock
-
-    def fileno(self) -> int:
-        """Return the descriptor of the socket; it stays this object's."""
-        return self._sock.fileno()
-
-    def close(self) -> None:
-        """Close the socket and give the receive buffer back; later calls do nothing."""
-        if self._closed:
-            return
-        self._closed = True
+    def unwatch(self) -> None:
+        """As `stop`."""
         self.stop()
+
+    def release(self) -> None:
+        """Give the receive buffer back."""
         self._io.close()
-        self._sock.close()
-        if self._on_close is not None:
-            self._on_close()
-
-    def abandon(self) -> None:
-        """Undo an adoption: as `close`, but the descriptor stays open for another attempt."""
-        self.stop()
-        self._sock.detach()
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<SocketDatagramListener {self._local}>"

@@ -7,8 +7,7 @@ from typing import overload
 
 from pierhead.address import DescriptorAddress, LaunchdAddress, SystemdAddress
 from pierhead.listener.base import Listener
-from pierhead.listener.datagram import SocketDatagramListener
-from pierhead.listener.stream import SocketStreamListener
+from pierhead.listener.socket_listener import SocketListener
 from pierhead.listener.wrap.wrappers import unwrapped
 
 __all__ = ["ListenerSet", "abandon"]
@@ -68,7 +67,7 @@ def abandon(listeners: Iterable[Listener]) -> None:
     for one in listeners:
         listener = unwrapped(one)
         adopted = isinstance(listener.spec.address, _ADOPTED)
-        if adopted and isinstance(listener, (SocketStreamListener, SocketDatagramListener)):
+        if adopted and isinstance(listener, SocketListener):
             listener.abandon()
         else:
             one.close()

@@ -12,6 +12,7 @@ from typing import Any, Self
 from pierhead.address import ListenSpec
 from pierhead.context import Credentials, Peer, Transport
 from pierhead.listener.base import OutOfDescriptors
+from pierhead.listener.socket_listener import SocketListener
 from pierhead.listener.spare_descriptor import SpareDescriptor
 from pierhead.net.credentials import peer_credentials
 from pierhead.net.transport.channel import Channel, PacketChannel, StreamChannel
@@ -59,7 +60,7 @@ class StreamSettings:
     prepare: Callable[[socket.socket], None] | None = None
 
 
-class SocketStreamListener:
+class SocketStreamListener(SocketListener):
     """Owns a listening, non-blocking socket; a `StreamListener`.
 
     Args:
@@ -81,29 +82,15 @@ class SocketStreamListener:
         transport: Transport = Transport.STREAM,
         on_close: Callable[[], None] | None = None,
     ) -> None:
+        super().__init__(spec, local, sock, on_close)
         self.transport = transport
-        self._spec = spec
-        self._local = local
-        self._sock = sock
         self._settings = settings
-        self._on_close = on_close
         self._waiter: asyncio.Future[None] | None = None
         self._watched_by: asyncio.AbstractEventLoop | None = None
-        self._closed = False
         self._reserve = SpareDescriptor()
         # Asked here once: looking a socket's family up is dear.
         self._is_familiar = sock.family in _FAMILIAR and transport is Transport.STREAM
         self._is_unix = sock.family == getattr(socket, "AF_UNIX", None)
-
-    @property
-    def spec(self) -> ListenSpec:
-        """The address as asked."""
-        return self._spec
-
-    @property
-    def local(self) -> str:
-        """The address as bound, in the grammar."""
-        return self._local
 
     async def accept(self) -> AcceptedSocket | AcceptedChannel:
         """Wait for the next connection; safe to cancel.
@@ -160,43 +147,19 @@ class SocketStreamListener:
         if self._waiter is not None:
             _wake(self._waiter)
         else:
-            self._watch_no_more()
+            self.unwatch()
 
-    def _watch_no_more(self) -> None:
+    def unwatch(self) -> None:
+        """Let the event loop watch the socket no more; later calls do nothing."""
         if self._watched_by is not None:
             self._watched_by.remove_reader(self._sock.fileno())
             self._watched_by = None
 
-    @property
-    def socket(self) -> socket.socket:
-        """The socket, for options that no address has; it stays this object's to close."""
-        return self._sock
-
-    def fileno(self) -> int:
-        """Return the descriptor of the socket; it stays this object's."""
-        return self._sock.fileno()
-
-    def close(self) -> None:
-        """Close the socket; a waiting `accept` raises; later calls do nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        self._watch_no_more()
+    def release(self) -> None:
+        """Wake a waiting `accept`, which raises then."""
         if self._waiter is not None:
             _wake(self._waiter)
         self._reserve.close()
-        self._sock.close()
-        if self._on_close is not None:
-            self._on_close()
-
-    def abandon(self) -> None:
-        """Undo an adoption: as `close`, but the descriptor stays open for another attempt."""
-        self._watch_no_more()
-        self._sock.detach()
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<SocketStreamListener {self._local}>"
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -15,7 +15,6 @@ import errno
 import socket
 from typing import cast
 
-from pierhead.address import ListenSpec
 from pierhead.codec.proxy_header import ProxyHeader, ProxyHeaderReader
 from pierhead.context import Credentials, Peer, Transport
 from pierhead.errors import FramingError, HandshakeError
@@ -27,50 +26,31 @@ from pierhead.listener.base import (
     credentials_of,
     socket_of,
 )
-from pierhead.listener.wrap.name import wrapped_name
+from pierhead.listener.wrap.base import WrapperListener
 from pierhead.listener.wrap.proxy_trust import ProxyRules, header_peer
 from pierhead.net.transport.feed import feed
 
 __all__ = ["ProxyAccepted", "ProxyListener"]
 
 
-class ProxyListener:
+class ProxyListener(WrapperListener[StreamListener]):
     """Yields the connections of another listener, less their PROXY header; a `StreamListener`.
 
     Args:
         base: closed by `close`.
         rules: whom to believe.
-
-    Attributes:
-        base: the listener below.
     """
 
     transport = Transport.STREAM
+    wrapper = "proxy"
 
     def __init__(self, base: StreamListener, rules: ProxyRules) -> None:
-        self.base = base
+        super().__init__(base)
         self._rules = rules
-
-    @property
-    def spec(self) -> ListenSpec:
-        """The address as asked."""
-        return self.base.spec
-
-    @property
-    def local(self) -> str:
-        """The address as bound, in the grammar."""
-        return wrapped_name("proxy", self.base.local)
 
     async def accept(self) -> ProxyAccepted:
         """Wait for the next connection; safe to cancel; raises what the base raises."""
         return ProxyAccepted(await self.base.accept(), self._rules)
-
-    def close(self) -> None:
-        """Close the listener below; later calls do nothing."""
-        self.base.close()
-
-    def __repr__(self) -> str:
-        return f"<ProxyListener {self.local}>"
 
 
 class ProxyAccepted:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from pierhead.address import ListenSpec
 from pierhead.codec.proxy_header import ProxyHeader, decode_datagram
 from pierhead.context import Peer, Transport, Via
 from pierhead.errors import FramingError
 from pierhead.listener.base import Datagram, DatagramListener, PerDatagramVia, ReplyTo
-from pierhead.listener.wrap.name import wrapped_name
+from pierhead.listener.wrap.base import WrapperListener
 from pierhead.listener.wrap.proxy_trust import ProxyRules, header_peer
 
 __all__ = ["ProxyDatagramListener"]
@@ -39,7 +38,7 @@ class _WayBack:
         return hash((self.reply_to, self.header.source))
 
 
-class ProxyDatagramListener:
+class ProxyDatagramListener(WrapperListener[DatagramListener]):
     """Yields the datagrams of another listener, less their PROXY header; a `DatagramListener`.
 
     Args:
@@ -47,27 +46,17 @@ class ProxyDatagramListener:
         rules: whom to believe.
 
     Attributes:
-        base: the listener below.
         refused: how many datagrams were left out so far, by reason.
     """
 
     transport = Transport.DATAGRAM
+    wrapper = "proxy"
 
     def __init__(self, base: DatagramListener, rules: ProxyRules) -> None:
-        self.base = base
+        super().__init__(base)
         self.refused = {"proxy_untrusted": 0, "proxy_header": 0}
         self._rules = rules
         self._per_datagram = base if isinstance(base, PerDatagramVia) else None
-
-    @property
-    def spec(self) -> ListenSpec:
-        """The address as asked."""
-        return self.base.spec
-
-    @property
-    def local(self) -> str:
-        """The address as bound, in the grammar."""
-        return wrapped_name("proxy", self.base.local)
 
     @property
     def truncated(self) -> int:
@@ -112,10 +101,3 @@ class ProxyDatagramListener:
             via = self._per_datagram.via(reply_to.reply_to, via)
         proxy = None if header.source is None else self.base.peer(reply_to.reply_to)
         return dataclasses.replace(via, proxy=header, socket_peer=proxy)
-
-    def close(self) -> None:
-        """Close the listener below; later calls do nothing."""
-        self.base.close()
-
-    def __repr__(self) -> str:
-        return f"<ProxyDatagramListener {self.local}>"

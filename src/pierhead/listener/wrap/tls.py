@@ -9,7 +9,6 @@ import asyncio
 import dataclasses
 import socket
 
-from pierhead.address import ListenSpec
 from pierhead.address.views import TlsOptions
 from pierhead.context import Credentials, Peer, Transport
 from pierhead.listener.base import (
@@ -21,7 +20,7 @@ from pierhead.listener.base import (
     names_peer,
     socket_of,
 )
-from pierhead.listener.wrap.name import wrapped_name
+from pierhead.listener.wrap.base import WrapperListener
 from pierhead.listener.wrap.tls_context import TlsContexts, load_contexts
 from pierhead.net.transport.tls_engine import TlsEngine
 from pierhead.net.transport.tls_transport import Scratch, TlsTransport
@@ -30,38 +29,26 @@ from pierhead.reload import Reloaded
 __all__ = ["TlsAccepted", "TlsListener"]
 
 
-class TlsListener:
+class TlsListener(WrapperListener[StreamListener]):
     """Yields the connections of another listener, with TLS; a `StreamListener`.
 
     Args:
         base: closed by `close`.
         contexts: what to present, from `load_contexts`.
         default_protocols: what ALPN agrees on where the address does not say.
-
-    Attributes:
-        base: the listener below.
     """
 
     transport = Transport.STREAM
+    wrapper = "tls"
 
     def __init__(
         self, base: StreamListener, contexts: TlsContexts, default_protocols: tuple[str, ...] = ()
     ) -> None:
-        self.base = base
+        super().__init__(base)
         self._contexts = contexts
         self._default_protocols = default_protocols
         self._timeout_s = TlsOptions.of(base.spec.options).handshake_timeout
         self._scratch = Scratch()
-
-    @property
-    def spec(self) -> ListenSpec:
-        """The address as asked."""
-        return self.base.spec
-
-    @property
-    def local(self) -> str:
-        """The address as bound, in the grammar."""
-        return wrapped_name("tls", self.base.local)
 
     async def accept(self) -> TlsAccepted:
         """Wait for the next connection; safe to cancel; raises what the base raises."""
@@ -80,13 +67,6 @@ class TlsListener:
             self._contexts = contexts
 
         return Reloaded(commit=put_in_force, changes=contexts.changes_since(self._contexts))
-
-    def close(self) -> None:
-        """Close the listener below; later calls do nothing."""
-        self.base.close()
-
-    def __repr__(self) -> str:
-        return f"<TlsListener {self.local}>"
 
 
 class TlsAccepted:

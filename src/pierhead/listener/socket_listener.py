@@ -1,0 +1,79 @@
+"""What listeners over a socket have, be it of streams or of datagrams."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from pierhead.address import ListenSpec
+
+__all__ = ["SocketListener"]
+
+
+class SocketListener:
+    """Owns a socket.
+
+    Args:
+        spec: the address as asked.
+        local: the address as bound, in the grammar.
+        sock: closed by `close`.
+        on_close: called once after the socket is closed.
+    """
+
+    def __init__(
+        self,
+        spec: ListenSpec,
+        local: str,
+        sock: socket.socket,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self._spec = spec
+        self._local = local
+        self._sock = sock
+        self._on_close = on_close
+        self._closed = False
+
+    @property
+    def spec(self) -> ListenSpec:
+        """The address as asked."""
+        return self._spec
+
+    @property
+    def local(self) -> str:
+        """The address as bound, in the grammar."""
+        return self._local
+
+    @property
+    def socket(self) -> socket.socket:
+        """The socket, for options that no address has; it stays this object's to close."""
+        return self._sock
+
+    def fileno(self) -> int:
+        """Return the descriptor of the socket; it stays this object's."""
+        return self._sock.fileno()
+
+    def unwatch(self) -> None:
+        """Let the event loop watch the socket no more; later calls do nothing."""
+
+    def release(self) -> None:
+        """Give back what else it owns; called once, before the socket is closed."""
+
+    def close(self) -> None:
+        """Close the socket and give back what goes with it; later calls do nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self.unwatch()
+        self.release()
+        self._sock.close()
+        if self._on_close is not None:
+            self._on_close()
+
+    def abandon(self) -> None:
+        """Undo an adoption: as `close`, but the descriptor stays open for another attempt."""
+        self.unwatch()
+        self._sock.detach()
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._local}>"
