@@ -10,10 +10,11 @@ over a stream they may come at any time.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from pierhead.errors import DecodeError, UsageError
@@ -143,6 +144,7 @@ class ById(Generic[Q, R]):
         ... )
         >>> matching.new().ask({"what": "time"}, None).request
         {'what': 'time', 'id': 1}
+        >>> matching = ById.field("id", range(1, 256))  # the same, and for other types, too
     """
 
     get: Callable[[R], int]
@@ -156,11 +158,52 @@ class ById(Generic[Q, R]):
                 f"the range of identifiers is {self.range!r}, expected one such as range(65536)"
             )
 
+    @staticmethod
+    def field(name: str, identifiers: Sequence[int]) -> ById[Any, Any]:
+        """Return the matching by a field that requests and replies have.
+
+        Args:
+            name: of the attribute, in a NamedTuple, a dataclass, a ``msgspec.Struct`` or anything
+                that `copy.copy` can copy, or of the key, in a dict.
+            identifiers: all of them.
+        """
+        return ById(get=_Get(name), put=_Put(name), range=identifiers)
+
     def new(
         self, last: Callable[[R], bool] | None = None, choose: Callable[[int], int] | None = None
     ) -> ByIdMatcher[Q, R, Any]:
         """Return the state for one new connection."""
         return ByIdMatcher(self, last, choose)
+
+
+@dataclass(frozen=True, slots=True)
+class _Get:
+    """Reads a field of a message."""
+
+    name: str
+
+    def __call__(self, message: Any) -> int:
+        value: int = message[self.name] if type(message) is dict else getattr(message, self.name)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    """Returns a message with another value in a field."""
+
+    name: str
+
+    def __call__(self, message: Any, ident: int) -> Any:
+        if type(message) is dict:
+            return message | {self.name: ident}
+        for method in ("__replace__", "_replace"):  # Python 3.13's own, and a NamedTuple's
+            if hasattr(message, method):
+                return getattr(message, method)(**{self.name: ident})
+        if is_dataclass(message):
+            return replace(message, **{self.name: ident})  # type: ignore[type-var]
+        again = copy.copy(message)
+        setattr(again, self.name, ident)
+        return again
 
 
 class _Queue(Matcher[Q, R, T]):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from pierhead.codec import (
@@ -209,6 +211,45 @@ def test_a_matching_of_ones_own_is_taken() -> None:
     assert wire.matcher() == "matcher"
     framing: Framing = wire.framing
     assert framing.frame(b"x") == b"x\n"
+
+
+class Struct(msgspec.Struct):
+    ident: int
+    what: str
+
+
+class Frozen(msgspec.Struct, frozen=True):
+    ident: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Value:
+    ident: int
+    what: str
+
+
+@dataclass
+class Plain:
+    ident: int
+    what: str
+
+
+MESSAGES = [kind(0, "x") for kind in (Asking, Struct, Frozen, Value, Plain)]
+
+
+@pytest.mark.parametrize("message", [*MESSAGES, {"ident": 0, "what": "x"}, {"what": "x"}], ids=repr)
+def test_an_identifier_may_be_a_field_of_any_kind_of_message(message: Any) -> None:
+    matching = ById.field("ident", range(7, 9))
+    assert matching == ById.field("ident", range(7, 9))
+    before = repr(message)
+    matcher = matching.new()
+    asked = matcher.ask(message, None)
+    assert repr(message) == before
+    assert type(asked.request) is type(message)
+    assert "x" in repr(asked.request)
+    assert "7" in repr(asked.request)
+    assert matcher.take(asked.request) is asked
 
 
 # -- the law -------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ class ReplyCodec:
 
     def encode(self, reply: Reply | Response, /) -> bytes:
         """Return the reply as a message; a response octet for octet, as it was received."""
-        if isinstance(reply, Response):
+        if type(reply) is Response:
             return reply.frame
         return encode_reply(reply, MAX_MESSAGE, self._payload)
 
@@ -167,7 +167,7 @@ class DatagramReplyCodec(ReplyCodec):
         Raises:
             UsageError: it is the response of another server, which says nothing of its receiver.
         """
-        if isinstance(reply, Response):
+        if type(reply) is Response:
             raise UsageError(
                 "a Response does not say how large a datagram its receiver can take; a Reply does"
             )

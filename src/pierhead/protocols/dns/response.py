@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols.dns.wire import iana
@@ -89,6 +89,7 @@ class ResourceRecord:
         return f"{self.name} {self.ttl} {iana.class_text(self.rclass)} {self.type} {self.data}"
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Response:
     """One answer.
