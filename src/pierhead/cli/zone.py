@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass, replace
 import click
 
 from pierhead.errors import ConfigError, Fault, UsageError
+from pierhead.extra import missing_extra
 from pierhead.protocols.dns.services.zones import ZoneFile, find_zone_files
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.zone.format import format_zone
+from pierhead.protocols.dns.zone.signatures import Verify
 from pierhead.protocols.dns.zone.targets import Reference, inspect_references
 from pierhead.protocols.dns.zone.zone import Zone, Zones
 
@@ -44,12 +46,16 @@ def zone() -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What became of reading one file: a zone or faults."""
+    """What became of reading one file: a zone or faults.
+
+    ``is_unverified`` says that there are signatures which nothing has verified.
+    """
 
     file: str
     zone: Zone | None
     faults: tuple[Fault, ...]
     references: tuple[Reference, ...] = ()
+    is_unverified: bool = False
 
 
 @zone.command("check", epilog=_CHECK_EPILOG)
@@ -62,13 +68,22 @@ class _Verdict:
     help="Folder that $INCLUDE may read from, besides the zone's own; repeat it for more. "
     "[default: none; example: /etc/zones/common]",
 )
+@click.option(
+    "--verify/--no-verify",
+    "verify",
+    default=None,
+    help="Compute whether signatures match the records; needs the extra 'dnssec'. "
+    "[default: where it is installed]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON. [default: text]")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors alone. [default: off]")
 @click.pass_context
 def check_zones(
     ctx: click.Context,
     paths: Sequence[str],
+    *,
     include_dirs: Sequence[str],
+    verify: bool | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -77,7 +92,7 @@ def check_zones(
     [NAME=]FILE is a master file. The file's name without '.zone' is the zone's name, unless NAME=
     says another. A folder stands for its *.zone files, - for standard input.
     """
-    verdicts = _judge(paths, include_dirs)
+    verdicts = _judge(paths, include_dirs, _verify(verify))
     if as_json:
         click.echo(json.dumps([_as_json(verdict) for verdict in verdicts], indent=2))
     else:
@@ -124,9 +139,25 @@ def _canonical(file: ZoneFile) -> bytes:
     return "".join(f"{line}\n" for line in format_zone(file.load())).encode("ascii")
 
 
-def _judge(paths: Sequence[str], include_dirs: Sequence[str]) -> list[_Verdict]:
+def _verify(wanted: bool | None) -> Verify | None:
+    """Return what computes whether signatures match; None where that is left open."""
+    if wanted is False:
+        return None
+    try:
+        from pierhead.protocols.dns.zone.verify import verify
+    except ModuleNotFoundError as error:
+        missing = missing_extra("dnssec", error)
+        if wanted:
+            raise missing from None
+        return None
+    return verify
+
+
+def _judge(
+    paths: Sequence[str], include_dirs: Sequence[str], verify: Verify | None
+) -> list[_Verdict]:
     """Read every file; then let the zones answer for each other's names."""
-    verdicts = list(_read(paths, include_dirs))
+    verdicts = list(_read(paths, include_dirs, verify))
     # Of two files for one zone, the first one answers.
     zones = {each.zone.key: each.zone for each in reversed(verdicts) if each.zone is not None}
     together = Zones(zones.values())
@@ -136,7 +167,9 @@ def _judge(paths: Sequence[str], include_dirs: Sequence[str]) -> list[_Verdict]:
     ]
 
 
-def _read(paths: Sequence[str], include_dirs: Sequence[str]) -> Iterator[_Verdict]:
+def _read(
+    paths: Sequence[str], include_dirs: Sequence[str], verify: Verify | None
+) -> Iterator[_Verdict]:
     for path in paths:
         try:
             files = list(find_zone_files(path, include_dirs=include_dirs))
@@ -146,11 +179,12 @@ def _read(paths: Sequence[str], include_dirs: Sequence[str]) -> Iterator[_Verdic
         for file in files:
             references: list[Reference] = []
             try:
-                found = file.load(references)
+                found = file.load(references, verify)
             except ConfigError as error:
                 yield _Verdict(file.name, None, error.faults)
             else:
-                yield _Verdict(file.name, found, found.warnings, tuple(references))
+                is_open = found.is_signed and verify is None
+                yield _Verdict(file.name, found, found.warnings, tuple(references), is_open)
 
 
 def _report(verdict: _Verdict, quiet: bool) -> None:
@@ -164,14 +198,14 @@ def _report(verdict: _Verdict, quiet: bool) -> None:
         return
     for fault in verdict.faults:
         click.echo(f"warning: {fault}", err=True)
-    click.echo(_summary(verdict.zone, len(verdict.faults)))
+    click.echo(_summary(verdict.zone, len(verdict.faults), verdict.is_unverified))
 
 
-def _summary(found: Zone, warnings: int) -> str:
+def _summary(found: Zone, warnings: int, is_unverified: bool) -> str:
     records = _count(found)
     parts = [f"{records} records", f"serial {found.serial}"]
     if found.is_signed:
-        parts.append("signed")
+        parts.append("signed (not verified)" if is_unverified else "signed")
     if warnings:
         parts.append(f"{warnings} {'warning' if warnings == 1 else 'warnings'}")
     return f"zone {name.to_text(found.origin)}: {', '.join(parts)}"
@@ -191,6 +225,8 @@ def _as_json(verdict: _Verdict) -> dict[str, object]:
         "class": found and iana.class_text(found.rclass),
         "serial": found and found.serial,
         "records": found and _count(found),
+        "signed": found and found.is_signed,
+        "verified": found and found.is_signed and not verdict.is_unverified,
         "errors": [] if found else faults,
         "warnings": faults if found else [],
     }

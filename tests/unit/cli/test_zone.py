@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_signatures_are_judged_by_the_time_of_now(tmp_path: Path) -> None:
 
 def test_a_signed_zone_is_said_to_be_signed(tmp_path: Path) -> None:
     path = tmp_path / "db"
-    signature = "13 1 3600 20300101000000 20200101000000 1 example. AQID"
+    signature = "13 1 3600 20300101000000 20200101000000 2063 example. AQID"
     path.write_text(
         f"{GOOD}@ NSEC ns NS SOA RRSIG NSEC DNSKEY\n@ RRSIG SOA {signature}\n"
         f"@ RRSIG NSEC {signature}\nns NSEC @ A RRSIG NSEC\nns RRSIG NSEC {signature}\n"
@@ -104,7 +105,25 @@ def test_a_signed_zone_is_said_to_be_signed(tmp_path: Path) -> None:
         f"ns RRSIG A {signature}\n"
     )
     result = invoke("check", f"example={path}")
-    assert ", signed" in result.stdout, result.output
+    assert ", signed, " in result.stdout, result.output
+    assert "does not match the records, or the key that made it" in result.stderr
+    unverified = invoke("check", "--no-verify", f"example={path}")
+    assert ", signed (not verified)" in unverified.stdout
+    assert "does not match" not in unverified.stderr
+    (verdict,) = json.loads(invoke("check", "--json", "--no-verify", f"example={path}").stdout)
+    assert (verdict["signed"], verdict["verified"]) == (True, False)
+
+
+def test_without_the_extra_nothing_is_verified_and_that_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pierhead.protocols.dns.zone.verify", None)
+    monkeypatch.delitem(sys.modules, "pierhead.protocols.dns.zone.verify")
+    monkeypatch.setitem(sys.modules, "cryptography.exceptions", None)
+    assert invoke("check", folder / "good.example.zone").exit_code == 0
+    refused = invoke("check", "--verify", folder / "good.example.zone")
+    assert isinstance(refused.exception, UsageError)
+    assert "pip install 'pierhead[dnssec]'" in str(refused.exception)
 
 
 def test_json_has_every_zone_and_every_fault(folder: Path) -> None:
@@ -118,6 +137,8 @@ def test_json_has_every_zone_and_every_fault(folder: Path) -> None:
         "class": "IN",
         "serial": 7,
         "records": 3,
+        "signed": False,
+        "verified": False,
         "errors": [],
         "warnings": [],
     }

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import errno
+import json
 from pathlib import Path
 
 import dns.message
 import pytest
+from click.testing import CliRunner
 
+from pierhead.cli.zone import zone as zone_command
 from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import ConfigError, UsageError
 from pierhead.protocols import dns as ours
 from pierhead.protocols.dns.services.zones import load_zones
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import Edns
-from pierhead.protocols.dns.wire.name import from_text
+from pierhead.protocols.dns.wire.name import from_text, to_text
 from pierhead.protocols.dns.wire.query import build_query, parse_query
 
 CONTEXT = Context(
@@ -345,3 +348,22 @@ def test_a_file_whose_name_is_no_zone_says_what_to_do(tmp_path):
     (tmp_path / "a..b.zone").write_text(ZONE)
     with pytest.raises(ConfigError, match=f"give it as NAME={tmp_path}/a..b.zone"):
         load_zones(tmp_path)
+
+
+def test_zones_that_are_served_together_are_warned_of_as_when_they_are_checked(tmp_path):
+    head = "$TTL 300\n@ SOA ns h 1 2 3 4 5\n@ NS ns\nns A 192.0.2.53\n"
+    (tmp_path / "one.zone").write_text(f"{head}m MX 1 none.two.\nm MX 2 ns.two.\n")
+    (tmp_path / "two.zone").write_text(f"{head}w SRV 0 0 1 ns.one.\nw SRV 0 0 2 x.one.\n")
+    checked = json.loads(
+        CliRunner().invoke(zone_command, ["check", "--json", str(tmp_path)]).stdout
+    )
+    service = ours.zones(tmp_path)
+    for _ in range(2):
+        served = {to_text(each.origin): each.warnings for each in service.zones}
+        assert [fault.message for fault in served["one."]] == [
+            "the mail exchange none.two. of m.one. has no address in the zone two."
+        ]
+        for each in checked:
+            shown = [fault["message"] for fault in each["warnings"]]
+            assert shown == [fault.message for fault in served[each["zone"]]] != []
+        service.reload().commit()

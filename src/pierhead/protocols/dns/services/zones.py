@@ -28,7 +28,8 @@ from pierhead.protocols.dns.wire.name import ROOT, from_text, to_text
 from pierhead.protocols.dns.zone.bounds import DEFAULT_BOUNDS, ZoneBounds
 from pierhead.protocols.dns.zone.lookup import lookup
 from pierhead.protocols.dns.zone.master_file import parse_zone
-from pierhead.protocols.dns.zone.targets import Reference
+from pierhead.protocols.dns.zone.signatures import Verify
+from pierhead.protocols.dns.zone.targets import Reference, inspect_references
 from pierhead.protocols.dns.zone.zone import Zone, Zones
 from pierhead.reload import Reloaded
 
@@ -206,23 +207,30 @@ def load_zones(
     if not sources:
         raise UsageError("no zone is given; name a file, NAME=FILE, or a folder of *.zone files")
     loaded: dict[bytes, tuple[Zone, str]] = {}
+    leads: dict[bytes, list[Reference]] = {}
     faults: list[Fault] = []
     for source in sources:
         try:
             for file in find_zone_files(source, include_dirs=include_dirs, bounds=bounds):
+                references: list[Reference] = []
                 try:
-                    zone = file.load()
+                    zone = file.load(references)
                 except ConfigError as error:
                     faults += error.faults
                     continue
                 first = loaded.setdefault(zone.key, (zone, file.name))
+                leads.setdefault(zone.key, references)
                 if first[0] is not zone:
                     faults.append(_twice(zone, file, first[1]))
         except ConfigError as error:
             faults += error.faults
     if faults:
         raise ConfigError(faults)
-    return Zones(zone for zone, _ in loaded.values())
+    together = Zones(zone for zone, _ in loaded.values())
+    for zone in together:
+        # What one zone says of another can be judged when all of them are there.
+        zone.warnings += tuple(inspect_references(together, leads[zone.key]))
+    return together
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,12 +268,13 @@ class ZoneFile:
     def _place(self) -> Path | None:
         return None if self.is_standard_input else self.path
 
-    def load(self, references: list[Reference] | None = None) -> Zone:
+    def load(self, references: list[Reference] | None = None, verify: Verify | None = None) -> Zone:
         """Return the zone; whether its signatures are valid is judged by the time of now.
 
         Args:
             references: takes in which names of other zones the records lead to, for
                 `targets.inspect_references`.
+            verify: computes whether signatures match the records; None leaves that open.
 
         Raises:
             ConfigError: the file cannot be read or served; has all of its faults.
@@ -282,6 +291,7 @@ class ZoneFile:
                 references=references,
                 bounds=self.bounds,
                 confined=not self.include_dirs,
+                verify=verify,
             )
         except UsageError as error:
             remedy = f"rename the file, or give it as NAME={name}"

@@ -14,6 +14,7 @@ import codecs
 import gc
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
 
 from pierhead.errors import ConfigError, Fault, PierheadError, UsageError
@@ -28,7 +29,7 @@ from pierhead.protocols.dns.zone.generate import count_generated, generate
 from pierhead.protocols.dns.zone.lookalikes import describe, find_lookalikes, plain
 from pierhead.protocols.dns.zone.no_zone import foreign_kind
 from pierhead.protocols.dns.zone.rdata_text import RdataReader, rdata_reader, read_unknown
-from pierhead.protocols.dns.zone.signatures import check_signatures
+from pierhead.protocols.dns.zone.signatures import Verify, check_signatures
 from pierhead.protocols.dns.zone.targets import Reference
 from pierhead.protocols.dns.zone.tokenizer import Entries, Entry, EntryError, read_entry
 from pierhead.protocols.dns.zone.zone import Zone
@@ -67,6 +68,7 @@ def parse_zone(
     references: list[Reference] | None = None,
     bounds: ZoneBounds = DEFAULT_BOUNDS,
     confined: bool = True,
+    verify: Verify | None = None,
 ) -> Zone:
     """Return the zone written in a master file.
 
@@ -80,11 +82,10 @@ def parse_zone(
             the root never reach it; that no symbolic link leads out of the folder is its care.
         rclass: the zone's class.
         now: seconds since 1970, to tell whether signatures are valid; None leaves that open.
-        references: takes in which names of other zones the records lead to, for
-            `targets.inspect_references`.
+        references: takes in what other zones must answer for; see `targets.inspect_references`.
         bounds: how large the zone may be.
-        confined: False gives ``include`` the names with ``..`` and from the root as well, which
-            then are its care.
+        confined: False gives ``include`` the names with ``..`` and from the root as well.
+        verify: computes whether signatures match, as `verify.verify` does; None leaves it open.
 
     Raises:
         ConfigError: the zone cannot be served; all faults are in it.
@@ -101,7 +102,8 @@ def parse_zone(
     gc.disable()
     try:
         reader = _Reader(origin, include, rclass, Faults(), bounds=bounds, confined=confined)
-        return _build(reader, text, file_name, now, references)
+        signatures = partial(check_signatures, now=now, verify=verify)
+        return _build(reader, text, file_name, signatures, references)
     finally:
         if collecting:
             gc.enable()
@@ -111,7 +113,7 @@ def _build(
     reader: _Reader,
     text: bytes,
     file_name: str,
-    now: int | None,
+    signatures: Callable[[Draft, Faults], None],
     references: list[Reference] | None,
 ) -> Zone:
     faults = reader.faults
@@ -125,7 +127,7 @@ def _build(
                 faults.whole("there is no record in the file", remedy, "soa")
             raise ConfigError(faults.errors())
         check(draft, faults, reader.broken, references)
-        check_signatures(draft, faults, now)
+        signatures(draft, faults)
     except TooManyFaults:
         raise ConfigError(faults.errors()) from None
     except _UnnamedError as error:

@@ -1,5 +1,7 @@
 """Whether the signatures of a zone can be valid: what is seen without cryptography.
 
+Whether they match the records is computed by a `Verify`, where one is given.
+
     RRSIG  covered(2) algorithm(1) labels(1) TTL(4) expiration(4) inception(4) tag(2) signer
     DNSKEY flags(2) protocol(1) algorithm(1) public key
 
@@ -8,9 +10,10 @@ All of it warnings: a resolver that validates refuses the answers, and everybody
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from struct import Struct
+from typing import TypeAlias
 
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.wire.rrset import Name
@@ -25,14 +28,23 @@ from pierhead.protocols.dns.zone.draft import (
 )
 from pierhead.protocols.dns.zone.faults import Faults, Place
 
-__all__ = ["check_signatures", "key_tag"]
+__all__ = ["Verify", "check_signatures", "key_tag"]
+
+#: Takes RDATA of a signature, of its key and of the set, and the set's owner and class; says
+#: whether they match, and None where the algorithm is not known.
+Verify: TypeAlias = Callable[[bytes, bytes, Sequence[bytes], Name, int], bool | None]
+
+#: By algorithm and tag; two keys may share them.
+_Keys: TypeAlias = dict[tuple[int, int], list[bytes]]
 
 _HEAD = Struct("!HBBIIIH")
 _RSAMD5 = 1
 _ZONE_KEY, _PROTOCOL = 0x0100, 3
 
 
-def check_signatures(draft: Draft, faults: Faults, now: int | None) -> None:
+def check_signatures(
+    draft: Draft, faults: Faults, now: int | None, verify: Verify | None = None
+) -> None:
     """Warn of signatures that no resolver can find valid; nothing where the zone has no key.
 
     What is wrong with many, as after a night without the signer, is said once.
@@ -41,12 +53,13 @@ def check_signatures(draft: Draft, faults: Faults, now: int | None) -> None:
         draft: the records of the zone.
         faults: where warnings go.
         now: seconds since 1970; None leaves open what has expired.
+        verify: computes whether signatures match; None leaves that open.
     """
     apex = name.key(draft.origin)
     keys = draft.nodes[apex].get(iana.DNSKEY)
     if keys is None:
         return
-    checker = _Checker(apex, frozenset(_usable_keys(keys)), now)
+    checker = _Checker(apex, _usable_keys(keys), draft.rclass, now, verify)
     for nodes in (draft.nodes, draft.hashed):
         for sets in nodes.values():
             for set_key, signatures in sets.items():
@@ -66,11 +79,13 @@ def key_tag(rdata: bytes) -> int:
     return (total + (total >> 16)) & 0xFFFF
 
 
-def _usable_keys(keys: DraftSet) -> Iterator[tuple[int, int]]:
-    """Give algorithm and tag of each key that may sign a zone (RFC 4034 §2.1)."""
+def _usable_keys(keys: DraftSet) -> _Keys:
+    """Return the keys that may sign a zone (RFC 4034 §2.1)."""
+    found: _Keys = {}
     for rdata in keys[RDATAS:]:
         if int.from_bytes(rdata[:2], "big") & _ZONE_KEY and rdata[2] == _PROTOCOL:
-            yield rdata[3], key_tag(rdata)
+            found.setdefault((rdata[3], key_tag(rdata)), []).append(rdata)
+    return found
 
 
 class _Checker:
@@ -80,10 +95,14 @@ class _Checker:
         found: by kind, how many are wrong, where the first one stands, and what is wrong with it.
     """
 
-    def __init__(self, apex: Name, usable: frozenset[tuple[int, int]], now: int | None) -> None:
+    def __init__(
+        self, apex: Name, usable: _Keys, rclass: int, now: int | None, verify: Verify | None
+    ) -> None:
         self._apex = apex
         self._usable = usable
+        self._rclass = rclass
         self._now = now
+        self._verify = verify
         self.found: dict[str, tuple[int, Place, str]] = {}
 
     def check(self, set_key: int, signatures: DraftSet, covered: DraftSet | None) -> None:
@@ -103,14 +122,17 @@ class _Checker:
     ) -> Iterator[tuple[str, str]]:
         """Say what a resolver would find wrong with one signature (RFC 4035 §5.3.1)."""
         _, algorithm, labels, original_ttl, expires, begins, tag = _HEAD.unpack_from(rdata)
+        keys = self._usable.get((algorithm, tag))
         signer = rdata[_HEAD.size : _HEAD.size + len(self._apex)]
         if covered is None:
             yield "covered", "covers nothing: there is no such record (RFC 4035 §2.2)"
             return
         if signer.lower() != self._apex:
             yield "signer", f"names another signer than {name.to_text(self._apex)}"
-        elif (algorithm, tag) not in self._usable:
+        elif keys is None:
             yield "key", f"was made by key {tag} of algorithm {algorithm}, which the zone lacks"
+        elif self._verify is not None:
+            yield from self._mismatch(rdata, keys, owner, covered[RDATAS:])
         signed = _signed_labels(owner)
         if labels != signed:
             yield "labels", f"counts {labels} labels, expected {signed} (RFC 4034 §3.1.3)"
@@ -125,6 +147,23 @@ class _Checker:
             yield "expired", f"expired at {_date(expires, self._now)}"
         elif self._now is not None and _after(begins, self._now):
             yield "early", f"is not valid before {_date(begins, self._now)}"
+
+    def _mismatch(
+        self, rdata: bytes, keys: list[bytes], owner: Name, rdatas: Sequence[bytes]
+    ) -> Iterator[tuple[str, str]]:
+        """Say that no key has made a signature of these records (RFC 4035 §5.3.3)."""
+        assert self._verify is not None
+        matches = [self._verify(rdata, key, rdatas, owner, self._rclass) for key in keys]
+        if any(matches):
+            return
+        if None in matches:
+            yield (
+                "algorithm",
+                f"is of algorithm {rdata[2]}, which cannot be verified here; 13 is for signing now "
+                "(RFC 8624 §3.1)",
+            )
+            return
+        yield "match", "does not match the records, or the key that made it (RFC 4035 §5.3.3)"
 
 
 def _signed_labels(owner: Name) -> int:
