@@ -127,7 +127,7 @@ _HOMES = {
     "WireFormat": "codec.base",
     "coded": "coding",
     "framed": "server.framed",
-    "listening_sockets": "listener.sockets",
+    "listening_sockets": "listener.listening_sockets",
     "raw": "server.serve",
     "run": "runtime.run",
     "serve": "server.serve",
