@@ -18,8 +18,8 @@ divided by what it answered; rates say more about the machine. The servers:
     service         the same with an async function of one's own: each line is a request, with a
                     deadline, a context and cancellation of its own
     start_server    asyncio.start_server with readline, write, drain: what people write by hand
-    streams         the same callback by adapters.streams: on our listeners, with our limits
-    protocol        the bare protocol (below) by adapters.protocol, likewise
+    streams         the same callback by hosting.streams: on our listeners, with our limits
+    protocol        the bare protocol (below) by hosting.protocol, likewise
     datagrams       a DatagramProtocol by loop.create_datagram_endpoint, likewise
     bare            a Protocol that writes back what it reads, without framing, limits or
                     deadlines: not a server to run, but the floor under this event loop
@@ -46,8 +46,7 @@ from pathlib import Path
 
 import uvloop
 
-from pierhead import Context, Server
-from pierhead.adapters import protocol, streams
+from pierhead import Context, Server, hosting
 from pierhead.protocols import lines
 
 LINE = b"x" * 63 + b"\n"
@@ -125,9 +124,9 @@ def serve(name: str, loop: str, network: str, path: str) -> None:
     elif name == "service":
         main = serve_pierhead(lines.serve(answer, encoding=None), network, path)
     elif name == "streams":
-        main = serve_pierhead(streams.serve(echo_lines), network, path)
+        main = serve_pierhead(hosting.streams.serve(echo_lines), network, path)
     elif name == "protocol":
-        main = serve_pierhead(protocol.serve(BareEcho), network, path)
+        main = serve_pierhead(hosting.protocol.serve(BareEcho), network, path)
     else:
         main = serve_asyncio(name, network, path)
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:

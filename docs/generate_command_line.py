@@ -14,8 +14,8 @@ from pathlib import Path
 
 import click
 
-from pierhead.arguments.click import FlagOption
-from pierhead.arguments.parameter import FLAGS_TITLE
+from pierhead.integrations.click import FlagOption
+from pierhead.integrations.parameter import FLAGS_TITLE
 from pierhead.cli.main import cli
 
 PAGE = Path(__file__).parent / "reference" / "command-line.md"

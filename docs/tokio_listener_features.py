@@ -33,7 +33,7 @@ _LISTENER_OPTIONS = f"{_UNIT}/server/test_listener_options.py"
 _UNUSUAL = f"{_UNIT}/listener/test_unusual.py"
 _STREAM = f"{_UNIT}/listener/test_stream.py"
 _INETD = f"{_UNIT}/listener/adopt/test_inetd.py"
-_CLICK = f"{_UNIT}/arguments/test_click.py"
+_CLICK = f"{_UNIT}/integrations/test_click.py"
 _ACTIVATION = "tests/interop/test_socket_activation.py"
 _TABLE = f"{_UNIT}/address/test_table.py::test_a_table_reads_as_the_address_that_says_the_same"
 _CONFIGURED = "tests/examples/test_configuration.py"
@@ -237,7 +237,7 @@ FEATURES = {
             "a connection knows of which kind it is",
             "",
             "`context.via.scheme`; `get_extra_info` of a transport has the socket",
-            "tests/unit/adapters/test_streams.py"
+            "tests/unit/hosting/test_streams.py"
             "::test_facts_of_the_connection_are_known_to_the_writer",
         ),
         Feature(
@@ -350,7 +350,7 @@ FEATURES = {
             "another reader of command lines (`argh`)",
             "",
             "argparse, and `ListenSpec.parse` for any other",
-            f"{_UNIT}/arguments/test_argparse.py"
+            f"{_UNIT}/integrations/test_argparse.py"
             "::test_flags_are_filled_into_the_addresses_and_leave_the_namespace",
         ),
         Feature(
@@ -365,7 +365,7 @@ FEATURES = {
             "",
             "[msgspec, pydantic](../howto/configuration.md), or `ListenSpec.from_table` on what "
             "`tomllib` gives; options may stand in the string",
-            f"{_UNIT}/config/test_msgspec.py"
+            f"{_UNIT}/integrations/test_msgspec.py"
             "::test_text_and_table_are_read_wherever_a_field_has_an_address",
         ),
         Feature(
@@ -409,14 +409,14 @@ FEATURES = {
             "axum, hyper, tonic",
             "",
             "[uvicorn, hypercorn, aiohttp, granian, grpclib](../howto/other-servers.md)",
-            "tests/interop/test_adapters_asgi.py"
+            "tests/interop/test_hosting_asgi.py"
             "::test_over_a_unix_socket_and_an_abstract_one_of_one_server",
         ),
         Feature(
             "tokio-util: its `Listener`",
             "",
             "callbacks and protocols of asyncio, likewise; `listening_sockets` for other servers",
-            "tests/interop/test_adapters_asyncio.py"
+            "tests/interop/test_hosting_asyncio.py"
             "::test_over_a_unix_socket_and_an_abstract_one_of_one_server",
         ),
         Feature(

@@ -4,8 +4,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import WSMsgType, web
 
-from pierhead import run
-from pierhead.adapters import aiohttp
+from pierhead import hosting, run
 
 VISITS = web.AppKey("visits", dict[str, int])
 
@@ -37,4 +36,4 @@ app.router.add_get("/hello/{name}", count)
 app.router.add_get("/shout", shout)
 app.cleanup_ctx.append(visits)
 
-run(aiohttp.serve(app), "127.0.0.1:8000", "unix:./app.sock?mode=0660")
+run(hosting.aiohttp.serve(app), "127.0.0.1:8000", "unix:./app.sock?mode=0660")

@@ -8,7 +8,7 @@ import argparse
 from services import shout
 
 from pierhead import run
-from pierhead.arguments.argparse import add_listen_argument
+from pierhead.integrations.argparse import add_listen_argument
 from pierhead.protocols import lines
 
 parser = argparse.ArgumentParser(description="Answer each line in capital letters.")

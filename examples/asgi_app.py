@@ -5,8 +5,7 @@ python asgi_app.py 127.0.0.1:8000 unix:./app.sock @app
 
 import sys
 
-from pierhead import run
-from pierhead.adapters import uvicorn
+from pierhead import hosting, run
 
 
 async def app(scope, receive, send):
@@ -31,4 +30,4 @@ async def answer(text, send):
     await send({"type": "http.response.body", "body": text.encode()})
 
 
-run(uvicorn.serve(app), *(sys.argv[1:] or ["127.0.0.1:8000", "unix:./app.sock"]))
+run(hosting.uvicorn.serve(app), *(sys.argv[1:] or ["127.0.0.1:8000", "unix:./app.sock"]))

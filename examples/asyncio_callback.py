@@ -7,8 +7,7 @@ python examples/asyncio_callback.py protocol tls+tcp:127.0.0.1:7001?cert=server.
 import asyncio
 import sys
 
-from pierhead import run
-from pierhead.adapters import protocol, streams
+from pierhead import hosting, run
 
 
 async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -27,5 +26,5 @@ class Shout(asyncio.Protocol):
 
 if __name__ == "__main__":
     kind, *addresses = sys.argv[1:] or ["callback", "tcp:127.0.0.1:7000", "unix:./shout.sock"]
-    served = streams.serve(shout) if kind == "callback" else protocol.serve(Shout)
+    served = hosting.streams.serve(shout) if kind == "callback" else hosting.protocol.serve(Shout)
     run(served, *addresses)

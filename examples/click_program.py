@@ -7,7 +7,7 @@ import click
 from services import shout
 
 from pierhead import run
-from pierhead.arguments.click import listen_option
+from pierhead.integrations.click import listen_option
 from pierhead.protocols import lines
 
 

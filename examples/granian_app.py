@@ -1,6 +1,6 @@
 """granian serves this application on our addresses, with worker processes of its own."""
 
-from pierhead.adapters import granian
+from pierhead import hosting
 
 
 async def app(scope, receive, send):
@@ -10,6 +10,6 @@ async def app(scope, receive, send):
 
 
 if __name__ == "__main__":  # the workers import this file as well
-    granian.run(
+    hosting.granian.run(
         "granian_app:app", "127.0.0.1:8000", "unix:./granian.sock?mode=0660", interface="asginl"
     )

@@ -10,8 +10,7 @@ import tempfile
 
 import grpc
 
-from pierhead import Application, run
-from pierhead.adapters import streams
+from pierhead import Application, hosting, run
 
 folder = tempfile.TemporaryDirectory()  # for nobody but this user
 inside = f"unix:{folder.name}/grpc.sock"
@@ -52,7 +51,7 @@ async def relay(reader, writer):
             both.create_task(copy(inner_reader, writer))
 
 
-front = streams.serve(relay, name="grpc", alpn=("h2",))
+front = hosting.streams.serve(relay, name="grpc", alpn=("h2",))
 with folder:
     run(
         Application(

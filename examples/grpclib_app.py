@@ -3,8 +3,7 @@
 from grpclib.const import Cardinality, Handler
 from grpclib.encoding.base import CodecBase
 
-from pierhead import run
-from pierhead.adapters import grpclib
+from pierhead import hosting, run
 
 
 class Octets(CodecBase):
@@ -29,4 +28,4 @@ class Shouter:
         return {"/example.Shouter/Shout": Handler(self.shout, kind, bytes, bytes)}
 
 
-run(grpclib.serve([Shouter()], codec=Octets()), "127.0.0.1:50051", "unix:./shouter.sock")
+run(hosting.grpclib.serve([Shouter()], codec=Octets()), "127.0.0.1:50051", "unix:./shouter.sock")

@@ -2,8 +2,7 @@
 
 import sys
 
-from pierhead import run
-from pierhead.adapters import hypercorn
+from pierhead import hosting, run
 
 
 async def app(scope, receive, send):
@@ -15,4 +14,4 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": text})
 
 
-run(hypercorn.serve(app), *(sys.argv[1:] or ["127.0.0.1:8000", "unix:./http2.sock"]))
+run(hosting.hypercorn.serve(app), *(sys.argv[1:] or ["127.0.0.1:8000", "unix:./http2.sock"]))

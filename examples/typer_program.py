@@ -7,7 +7,7 @@ import typer
 from services import shout
 
 from pierhead import run
-from pierhead.arguments.typer import listen_option
+from pierhead.integrations.typer import listen_option
 from pierhead.protocols import lines
 
 app = typer.Typer(add_completion=False)

@@ -12,8 +12,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from pierhead import Server
-from pierhead.adapters import streams
+from pierhead import Server, hosting
 
 OFFERED = 300 * 10**6
 PIECE = bytes(100_000)
@@ -43,7 +42,7 @@ async def main() -> None:
         arrived.release()
         await reader.read()
 
-    async with Server(streams.serve(member), "tcp:127.0.0.1:0", write_timeout=60) as server:
+    async with Server(hosting.streams.serve(member), "tcp:127.0.0.1:0", write_timeout=60) as server:
         (address,) = server.addresses
         port = int(str(address).rpartition(":")[2])
         well = await asyncio.open_connection("127.0.0.1", port)

@@ -7,9 +7,8 @@ import argparse
 
 from aiohttp import web
 
-from pierhead import run
-from pierhead.adapters import aiohttp
-from pierhead.arguments.argparse import add_listen_argument
+from pierhead import hosting, run
+from pierhead.integrations.argparse import add_listen_argument
 
 parser = argparse.ArgumentParser(description="Answer every request with the same text.")
 add_listen_argument(parser, dest="listen_address", many=False)
@@ -24,4 +23,4 @@ async def hello(request: web.Request) -> web.Response:
 app = web.Application()
 app.router.add_get("/{path:.*}", hello)
 
-run(aiohttp.serve(app), args.listen_address)
+run(hosting.aiohttp.serve(app), args.listen_address)

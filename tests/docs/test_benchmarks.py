@@ -9,6 +9,8 @@ import sys
 import pytest
 from tests.processes import ROOT
 
+pytestmark = pytest.mark.timeout(180)  # many processes, beside whatever else runs
+
 SERVERS = {
     "echo": {"pierhead", "service", "start_server", "streams", "protocol", "bare"},
     "pipelined": {"pierhead", "service", "start_server", "streams", "protocol", "bare"},
@@ -20,7 +22,7 @@ def measured(*arguments: str) -> list[dict[str, object]]:
     script = str(ROOT / "benchmarks" / "echo_and_accept.py")
     few = ["--rounds", "1", "--count", "640", "--json"]
     done = subprocess.run(
-        [sys.executable, script, *few, *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, script, *few, *arguments], capture_output=True, text=True, timeout=170
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

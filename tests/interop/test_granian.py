@@ -19,7 +19,7 @@ ACTIVATOR = Path(__file__).with_name("activator.py")
 
 PROGRAM = """
 import asyncio, multiprocessing, os, sys
-from pierhead.adapters import granian
+from pierhead import hosting
 
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
@@ -41,14 +41,14 @@ def wsgi(environ, start_response):
 
 if __name__ == "__main__":
     if "--wsgi" in sys.argv:
-        granian.run(wsgi, *sys.argv[2:], interface="wsgi")
+        hosting.granian.run(wsgi, *sys.argv[2:], interface="wsgi")
         sys.exit()
     if "--spawn" in sys.argv:
         sys.argv.remove("--spawn")
         multiprocessing.set_start_method("spawn")
     target = "served:app" if "--by-name" in sys.argv else app
     addresses = [one for one in sys.argv[1:] if one != "--by-name"]
-    granian.run(target, *addresses, interface="asgi", respawn_interval=0.1)
+    hosting.granian.run(target, *addresses, interface="asgi", respawn_interval=0.1)
 """
 
 
@@ -164,8 +164,8 @@ def test_a_worker_that_cannot_load_the_application_ends_it_and_leaves_nothing(
     tmp_path: Path,
 ) -> None:
     code = (
-        "from pierhead.adapters import granian\n"
-        f"granian.run('nowhere:app', 'unix:{tmp_path}/s', interface='asgi')\n"
+        "from pierhead.hosting import granian\n"
+        f"hosting.granian.run('nowhere:app', 'unix:{tmp_path}/s', interface='asgi')\n"
     )
     with Running([sys.executable, "-c", code], cwd=tmp_path) as running:
         assert running.process.wait(PATIENCE_S) == 1

@@ -68,7 +68,8 @@ PACKAGES = sorted(
 )
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+# What `pierhead.hosting` exports are its modules, each named after a library.
+@pytest.mark.parametrize("package", sorted({*PACKAGES} - {"pierhead.hosting"}))
 def test_what_a_package_exports_is_never_one_of_its_modules(package: str) -> None:
     # A name may be that of a file; then the file has to be imported before its name is taken.
     code = (

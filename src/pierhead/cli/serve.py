@@ -14,10 +14,10 @@ from typing import Any
 import click
 
 from pierhead.address import ListenSpec
-from pierhead.arguments.click import ListenCommand
 from pierhead.cli.serve_dns import serve_dns
 from pierhead.cli.serving import EXIT_CODES, listens, serve_endpoint
 from pierhead.errors import UsageError
+from pierhead.integrations.click import ListenCommand
 from pierhead.runtime.say import say
 from pierhead.runtime.signals import Signals
 from pierhead.service import as_service

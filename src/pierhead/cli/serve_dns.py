@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from pierhead.address import ListenSpec
-from pierhead.arguments.click import ListenCommand
 from pierhead.cli.serving import EXIT_CODES, listens, note_exposure, serve_endpoint
 from pierhead.errors import UsageError
 from pierhead.files import read_secret
+from pierhead.integrations.click import ListenCommand
 from pierhead.runtime.say import say
 
 if TYPE_CHECKING:

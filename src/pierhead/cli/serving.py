@@ -10,10 +10,10 @@ import click
 
 from pierhead.address import ListenOptions, ListenSpec
 from pierhead.address.registry import STRICT_PERMISSIONS
-from pierhead.arguments.click import listen_option
 from pierhead.cli.limits import limits_given, takes_limits
 from pierhead.errors import UsageError
 from pierhead.files import Exposure
+from pierhead.integrations.click import listen_option
 from pierhead.runtime.log import log_to_standard_error
 from pierhead.runtime.say import say
 from pierhead.runtime.signals import Signals

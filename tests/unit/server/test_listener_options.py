@@ -605,7 +605,7 @@ async def test_two_addresses_that_overlap_are_named() -> None:
 
 
 def _by_streams() -> Any:
-    from pierhead.adapters import streams
+    from pierhead import hosting
 
     async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while line := await reader.readline():
@@ -613,11 +613,11 @@ def _by_streams() -> Any:
             await writer.drain()
         writer.close()
 
-    return streams.serve(shout)
+    return hosting.streams.serve(shout)
 
 
 def _by_protocol() -> Any:
-    from pierhead.adapters import protocol
+    from pierhead import hosting
 
     class Shout(asyncio.Protocol):
         def connection_made(self, transport: Any) -> None:
@@ -626,7 +626,7 @@ def _by_protocol() -> Any:
         def data_received(self, data: bytes) -> None:
             self.transport.write(data.upper())
 
-    return protocol.serve(Shout)
+    return hosting.protocol.serve(Shout)
 
 
 KINDS = {

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import trustme
 
-from pierhead.adapters import protocol, streams
+from pierhead import hosting
 from pierhead.client.dial import dial_stream
 from pierhead.protocols import lines
 from pierhead.server.endpoint import Endpoint
@@ -50,8 +50,8 @@ class Shouting(asyncio.Protocol):
 ENDPOINTS: dict[str, Callable[[], Endpoint]] = {
     "framed": lambda: lines.serve(shout),
     "framed, waiting": lambda: lines.serve(shout_slowly),
-    "callback": lambda: streams.serve(shout_back),
-    "protocol": lambda: protocol.serve(Shouting),
+    "callback": lambda: hosting.streams.serve(shout_back),
+    "protocol": lambda: hosting.protocol.serve(Shouting),
 }
 ADDRESSES = {
     "tcp": "tcp:127.0.0.1:0",

@@ -16,10 +16,10 @@ import pytest
 import trustme
 import uvloop
 
-from pierhead.adapters import protocol as protocols
 from pierhead.address import ListenSpec
 from pierhead.client.dial import dial_stream
 from pierhead.errors import UsageError
+from pierhead.hosting import protocol as protocols
 from pierhead.listener.base import StreamListener, complete_handshake
 from pierhead.listener.open import open_listeners
 from pierhead.net.memory import Link, MemoryTransport

@@ -1,0 +1,1 @@
+"""What hosts of ASGI applications share."""

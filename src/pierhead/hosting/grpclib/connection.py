@@ -1,0 +1,145 @@
+"""One gRPC connection: grpclib's protocol, and what its host has to know of it; needs grpclib.
+
+grpclib lists neither the calls of a connection nor a way to end it without cancelling them. Both
+are had by standing between its protocol and its handler of calls, which is a class of its own
+(`AbstractHandler`); beside that, `Server._protocol_factory` and `Handler._tasks` are relied on.
+`tests/unit/hosting/test_grpclib.py` has a test for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, cast
+
+from grpclib.events import listen
+from grpclib.protocol import AbstractHandler, H2Protocol, Stream
+from grpclib.server import Handler, Server
+from h2.errors import ErrorCodes
+from hyperframe.frame import GoAwayFrame
+
+from pierhead.server.hosted_transport import HostedTransport
+
+__all__ = ["Calls", "GrpcServer"]
+
+#: Clients by this library (0.4.9) take GOAWAY for the end of every call, where RFC 9113 §6.8 has
+#: them wait for those that were taken. They are not told.
+_HANGS_UP_AT_GOAWAY = "grpc-python-grpclib/"
+
+
+class GrpcServer:
+    """Makes the protocols of connections, all by one server of grpclib's that never listens.
+
+    Args:
+        handlers: of calls, as grpclib takes them.
+        listening: functions for events.
+        options: of ``grpclib.server.Server``.
+    """
+
+    def __init__(
+        self,
+        handlers: Collection[Any],
+        listening: Mapping[type[Any], Callable[[Any], Any]],
+        options: Mapping[str, Any],
+    ) -> None:
+        self._handlers = handlers
+        self._listening = listening
+        self._options = options
+        self._server: Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def new_connection(self) -> H2Protocol:
+        """Return the protocol of one connection of the running event loop."""
+        loop = asyncio.get_running_loop()
+        if self._server is None or self._loop is not loop:
+            self._server, self._loop = Server(self._handlers, **self._options), loop
+            for event, callback in self._listening.items():
+                listen(self._server, event, callback)
+        return self._server._protocol_factory()
+
+
+class Calls(AbstractHandler):
+    """The calls of one connection; a `Guest` (`pierhead.server.hosted`).
+
+    Args:
+        protocol: not yet connected.
+    """
+
+    #: A client may connect long before its first call, and be silent between two.
+    awaits_request = False
+
+    def __init__(self, protocol: H2Protocol) -> None:
+        self.protocol: asyncio.BaseProtocol = protocol
+        self._handler = cast(Handler, protocol.handler)
+        protocol.handler = self
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._last_stream = 0
+        self._hangs_up = False
+        self._closing: HostedTransport | None = None
+
+    # -- grpclib's side ------------------------------------------------------------------------
+
+    def accept(
+        self, stream: Stream, headers: list[tuple[str, str]], release_stream: Callable[[], None]
+    ) -> None:
+        """Begin a call; one that crosses our GOAWAY is refused, and its client may repeat it."""
+        if self._closing is not None:
+            stream.reset_nowait(ErrorCodes.REFUSED_STREAM)
+            release_stream()
+            return
+        self._handler.accept(stream, headers, release_stream)
+        self._last_stream = stream.id or 0
+        self._hangs_up = _user_agent(headers).startswith(_HANGS_UP_AT_GOAWAY)
+        task = self._handler._tasks[stream]
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def cancel(self, stream: Stream) -> None:
+        """Cancel a call that its client has given up."""
+        self._handler.cancel(stream)
+
+    def close(self) -> None:
+        """Cancel every call: the connection has gone."""
+        self._handler.close()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._closing is not None and not self._tasks:
+            self._closing.close()
+
+    # -- the host's side -----------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are being worked on."""
+        return len(self._tasks)
+
+    @property
+    def waits_for_peer(self) -> bool:
+        """Whether there is no call; within one, either side may be silent for long."""
+        return not self._tasks
+
+    def end_of_input(self, transport: HostedTransport) -> bool:
+        """Close, which cancels the calls: a client of HTTP/2 speaks as long as it is served."""
+        transport.close()
+        return False
+
+    def finish(self, transport: HostedTransport) -> None:
+        """Take no further call, answer those that were taken, then close the transport."""
+        self._closing = transport
+        if not self._hangs_up:
+            # The state machine of h2 would refuse to answer after a GOAWAY of its own.
+            frame = GoAwayFrame(last_stream_id=self._last_stream)
+            transport.write(frame.serialize())
+        if self._tasks:
+            transport.read_on()  # windows for long answers, and what their calls are yet to say
+        else:
+            transport.close()
+
+    def unfinished(self) -> Collection[asyncio.Future[Any]]:
+        """Return the calls that still run."""
+        return list(self._tasks)
+
+
+def _user_agent(headers: list[tuple[str, str]]) -> str:
+    return next((value for name, value in headers if name == "user-agent"), "")

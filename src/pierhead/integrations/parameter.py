@@ -1,0 +1,123 @@
+"""What the option, the argument and the flags are in every library: names, texts, meaning."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from pierhead.address import ListenSpec, Value
+from pierhead.address.flags import FLAGS, fill_in
+
+__all__ = [
+    "BRIEF_HELP_TEXT",
+    "EXAMPLE",
+    "FLAGS_TEXT",
+    "FLAGS_TITLE",
+    "FORMS",
+    "FORMS_TITLE",
+    "METAVAR",
+    "NAMES",
+    "OPTION_TEXT",
+    "TEXT",
+    "brief_text",
+    "fill_flags",
+    "long_text",
+    "remark",
+]
+
+_log = logging.getLogger("pierhead.integrations")
+
+#: The option, as tokio-listener spells it and shorter.
+NAMES = ("-l", "--listen", "--listen-address")
+METAVAR = "ADDR"
+EXAMPLE = "127.0.0.1:8080"
+TEXT = "Address to listen on."
+OPTION_TEXT = "Address to listen on; repeat it for more."
+FORMS_TITLE = "Addresses"
+#: The kinds of address, one a line; short enough for the columns that libraries leave.
+FORMS = (
+    "host and port: 127.0.0.1:8080, [::1]:80, :8080",
+    "Unix socket: /run/a.sock, ./a.sock, @abstract",
+    "from systemd: sd-listen, sd-listen:NAME",
+    "standard input and output: inetd",
+    "any other: SCHEME:TARGET, as udp:[::1]:53",
+    "with options: ADDR?KEY=VALUE&KEY=VALUE",
+)
+FLAGS_TITLE = "Flags for addresses"
+FLAGS_TEXT = "Each goes to every address that it is for and that does not say otherwise."
+BRIEF_HELP_TEXT = "Show a line for each option; --help tells more."
+
+
+#: The kinds of address, for libraries that leave a ``\\b`` block as it is.
+_FORMS_BLOCK = "\n".join(["", "", "\b", *FORMS])
+
+
+def long_text(brief: str) -> str:
+    """Return the long help of an address."""
+    return f"{brief}{_FORMS_BLOCK}"
+
+
+def brief_text(long: str) -> str:
+    """Return the short help of what has this long one."""
+    return long.partition(_FORMS_BLOCK)[0]
+
+
+def remark(
+    default: Sequence[str], envvar: str | None, otherwise: str, example: str = EXAMPLE
+) -> str:
+    """Return what stands in brackets behind the help of an address.
+
+    ``otherwise`` says what holds where there is no default.
+    """
+    shown = f"default: {' '.join(default)}" if default else otherwise
+    variable = f"variable: {envvar}" if envvar else ""
+    return "; ".join(filter(None, ["address", shown, variable, f"example: {example}"]))
+
+
+def fill_flags(values: Mapping[str, Any], *, lenient: bool = False) -> dict[str, Any]:
+    """Return the parameters of a command without flags, these filled into its addresses.
+
+    Args:
+        values: parameters by name; an address, or a list or tuple of addresses, is filled in.
+        lenient: log a warning for a flag that is for none of the addresses.
+
+    Raises:
+        UsageError: a flag is for none of the addresses, and ``lenient`` is false.
+    """
+    result = dict(values)
+    given = _take(result)
+    several = {name: _addresses(value) for name, value in result.items()}
+    specs = list(chain.from_iterable(several.values()))
+    filled = iter(fill_in(specs, given, on_unused=_log.warning if lenient else None))
+    for name, addresses in several.items():
+        if addresses:
+            result[name] = _like(result[name], [next(filled) for _ in addresses])
+    return result
+
+
+def _take(values: dict[str, Any]) -> dict[str, Value]:
+    """Take the parameters of flags out of the values; return those that were given, by name."""
+    given: dict[str, Value] = {}
+    for name, flag in FLAGS.items():
+        value = values.pop(flag.parameter, None)
+        if value is None or value is False:
+            continue
+        fixed = flag.option.flag_value
+        given[name] = value if fixed is None else fixed
+    return given
+
+
+def _addresses(value: object) -> list[ListenSpec]:
+    if isinstance(value, ListenSpec):
+        return [value]
+    if isinstance(value, list | tuple) and all(isinstance(one, ListenSpec) for one in value):
+        return list(value)
+    return []
+
+
+def _like(before: object, found: list[ListenSpec]) -> object:
+    if isinstance(before, ListenSpec):
+        return found[0]
+    return tuple(found) if isinstance(before, tuple) else found

@@ -1,0 +1,140 @@
+"""The lifespan of an ASGI application, whatever the application does with it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from pierhead.errors import StartupError
+from pierhead.hosting.asgi.lifespan import asgi_lifespan
+
+
+async def obedient(receive, send):
+    for _ in range(2):
+        event = await receive()
+        await send({"type": f"{event['type']}.complete"})
+
+
+async def test_it_is_told_of_both_ends_and_awaited(clock):
+    told = []
+
+    async def app(receive, send):
+        for _ in range(2):
+            event = await receive()
+            told.append(event["type"])
+            await send({"type": f"{event['type']}.complete"})
+        told.append("returned")
+
+    async with asgi_lifespan(app):
+        assert told == ["lifespan.startup"]
+    assert told == ["lifespan.startup", "lifespan.shutdown", "returned"]
+
+
+async def test_one_that_returns_takes_no_part(clock, caplog):
+    async def app(receive, send):
+        pass
+
+    caplog.set_level(logging.INFO)
+    async with asgi_lifespan(app):
+        pass
+    assert [record.getMessage() for record in caplog.records] == [
+        "the application takes no part in the lifespan: it returned"
+    ]
+    with pytest.raises(StartupError, match="did not start: it returned"):
+        async with asgi_lifespan(app, is_required=True):
+            pass
+
+
+async def test_a_failure_without_a_message_is_named_as_such(clock):
+    async def app(receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.failed"})
+
+    with pytest.raises(StartupError, match=r"failed and gave no reason$"):
+        async with asgi_lifespan(app):
+            raise AssertionError("never served")
+
+
+@pytest.mark.parametrize("message", ["lifespan.shutdown.complete", "http.response.start"])
+async def test_an_answer_to_another_question_is_the_applications_mistake(clock, message):
+    async def app(receive, send):
+        await receive()
+        await send({"type": message})
+
+    with pytest.raises(StartupError, match=f"the application sent '{message}' during its startup"):
+        async with asgi_lifespan(app, is_required=True):
+            pass
+
+
+async def test_one_that_ends_while_it_is_served_is_named(clock, caplog):
+    async def app(receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await asyncio.sleep(1)
+        raise OSError("the database left")
+
+    async with asgi_lifespan(app):
+        await asyncio.sleep(2)
+    assert "lifespan ended while it was served: OSError: the database left" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+async def test_one_that_raises_at_its_shutdown_is_named(clock, caplog):
+    async def app(receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        raise OSError("disk full")
+
+    async with asgi_lifespan(app):
+        pass
+    assert "the application did not stop well: OSError: disk full" in caplog.text
+
+
+async def test_one_that_does_not_return_is_cancelled(clock):
+    undone = []
+
+    async def app(receive, send):
+        try:
+            await obedient(receive, send)
+            await asyncio.sleep(3600)
+        finally:
+            undone.append(clock.monotonic())
+
+    async with asgi_lifespan(app):
+        stopped = clock.monotonic()
+    assert undone == [stopped + 1.0]
+
+
+async def test_a_start_that_is_given_up_leaves_nothing_behind(clock):
+    undone = []
+
+    async def app(receive, send):
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            undone.append(True)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1), asgi_lifespan(app):
+            pass
+    assert undone == [True]
+
+
+async def test_what_fails_in_between_ends_it_all_the_same(clock):
+    told = []
+
+    async def app(receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        try:
+            told.append((await receive())["type"])
+        finally:
+            told.append("ended")
+
+    with pytest.raises(ZeroDivisionError):
+        async with asgi_lifespan(app):
+            raise ZeroDivisionError
+    assert told == ["lifespan.shutdown", "ended"]
