@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         CustomStreamListener,
     )
     from pierhead.listener.listening_sockets import listening_sockets
+    from pierhead.listener.process_sockets import ProcessSockets
     from pierhead.metrics import Metrics
     from pierhead.runtime.run import run
     from pierhead.server.endpoint import Application, Endpoint
@@ -79,6 +80,7 @@ __all__ = [
     "Packed",
     "Peer",
     "PierheadError",
+    "ProcessSockets",
     "Server",
     "ServerLimits",
     "Service",
@@ -120,6 +122,7 @@ _HOMES = {
     "Packed": "codec",
     "Peer": "context",
     "PierheadError": "errors",
+    "ProcessSockets": "listener.process_sockets",
     "Server": "server.server",
     "ServerLimits": "server.options",
     "Service": "service",

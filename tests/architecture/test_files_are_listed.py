@@ -94,7 +94,7 @@ NO_PATH = {
     ("listener.bind.memory", ".open"): "a transport",
     ("net.memory.network", ".open"): "a transport",
     ("protocols.dns.client", ".open"): "a connection",
-    ("server.loops", ".connect"): "an IP address",
+    ("listener.own_addresses", ".connect"): "an IP address",
     ("service.base", ".bind"): "arguments",
 }
 

@@ -23,8 +23,8 @@ from pierhead.address.option import AppliedBy
 from pierhead.address.views import AdoptOptions
 from pierhead.context import Transport
 from pierhead.errors import ListenError, UsageError
-from pierhead.listener.adopt.systemd import report_unused
 from pierhead.listener.open import open_all
+from pierhead.listener.process_sockets import ProcessSockets
 from pierhead.listener.set import ListenerSet
 from pierhead.listener.stream import SocketStreamListener
 
@@ -64,7 +64,9 @@ class ListeningSockets:
 
 
 @contextmanager
-def listening_sockets(*addresses: str | ListenSpec) -> Iterator[ListeningSockets]:
+def listening_sockets(
+    *addresses: str | ListenSpec, process_sockets: ProcessSockets | None = None
+) -> Iterator[ListeningSockets]:
     """Listen on every address, or on none, while the block runs.
 
     Afterwards nothing listens any more, and what was put on disk is gone if it is still ours; in
@@ -73,6 +75,7 @@ def listening_sockets(*addresses: str | ListenSpec) -> Iterator[ListeningSockets
 
     Args:
         addresses: of streams; ``host:port`` is TCP.
+        process_sockets: what the servers of this process share, as of `Server`.
 
     Raises:
         UsageError: no address.
@@ -81,7 +84,8 @@ def listening_sockets(*addresses: str | ListenSpec) -> Iterator[ListeningSockets
     """
     if not addresses:
         raise UsageError("no address to listen on; give one such as '127.0.0.1:0'")
-    listeners = _open([_group(address) for address in addresses])
+    process = process_sockets or ProcessSockets.of_this_process()
+    listeners = _open([_group(address) for address in addresses], process)
     with ExitStack() as closing:
         closing.callback(listeners.close)
         sockets = [closing.enter_context(_second(one)) for one in listeners]
@@ -130,13 +134,13 @@ def _check_transport(spec: ListenSpec, local: str, transport: Transport) -> None
         raise ListenError(str(spec), "open", reason, remedy)
 
 
-def _open(groups: Sequence[tuple[ListenSpec, ...]]) -> ListenerSet:
+def _open(groups: Sequence[tuple[ListenSpec, ...]], process: ProcessSockets) -> ListenerSet:
     """Open in a thread with an event loop of its own.
 
     So the caller may have one running, and keeps the one it has set.
     """
     with ThreadPoolExecutor(1, "pierhead-open") as thread:
-        opening = thread.submit(lambda: asyncio.run(_opened(groups)))
+        opening = thread.submit(lambda: asyncio.run(_opened(groups, process)))
         try:
             return opening.result()
         except BaseException:
@@ -145,8 +149,8 @@ def _open(groups: Sequence[tuple[ListenSpec, ...]]) -> ListenerSet:
             raise
 
 
-async def _opened(groups: Sequence[tuple[ListenSpec, ...]]) -> ListenerSet:
-    listeners = await open_all(groups)
+async def _opened(groups: Sequence[tuple[ListenSpec, ...]], process: ProcessSockets) -> ListenerSet:
+    listeners = await open_all(groups, process_sockets=process)
     try:
         for one in listeners:
             _check_transport(one.spec, one.local, one.transport)
@@ -158,7 +162,7 @@ async def _opened(groups: Sequence[tuple[ListenSpec, ...]]) -> ListenerSet:
     except BaseException:
         listeners.abandon()
         raise
-    report_unused()
+    process.passed.report_unused()
     return listeners
 
 

@@ -10,6 +10,7 @@ import asyncio
 import errno
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from pierhead.address import (
@@ -36,6 +37,7 @@ from pierhead.listener.bind.memory import MemoryStreamListener
 from pierhead.listener.bind.unix import open_unix
 from pierhead.listener.bind.vsock import open_vsock
 from pierhead.listener.datagram import SocketDatagramListener
+from pierhead.listener.process_sockets import ProcessSockets
 from pierhead.listener.set import ListenerSet, abandon
 from pierhead.listener.stream import SocketStreamListener
 from pierhead.listener.wrap.wrappers import wrap_all
@@ -50,12 +52,22 @@ Group: TypeAlias = tuple[ListenSpec, ...] | Listener
 _PORT_ATTEMPTS = 32
 
 
+@dataclass(frozen=True, slots=True)
+class _Means:
+    """What listeners are opened with."""
+
+    buffers: BufferSource
+    batched: bool | None
+    process: ProcessSockets
+
+
 async def open_listeners(
     spec: ListenSpec,
     *,
     buffers: BufferSource | None = None,
     batched: bool | None = None,
     protocols: tuple[str, ...] = (),
+    process_sockets: ProcessSockets | None = None,
 ) -> ListenerSet:
     """Open one address; a name or a range of ports may give several listeners.
 
@@ -65,11 +77,19 @@ async def open_listeners(
             where None.
         batched: False to receive datagrams one by one even where the system has batches.
         protocols: what TLS agrees on by ALPN where the address does not say.
+        process_sockets: what the servers of this process share; that of all which are handed none
+            where None.
 
     Raises:
         ListenError: which address, which step, why, and what to do; nothing stays open.
     """
-    return await open_all([(spec,)], buffers=buffers, batched=batched, protocols=protocols)
+    return await open_all(
+        [(spec,)],
+        buffers=buffers,
+        batched=batched,
+        protocols=protocols,
+        process_sockets=process_sockets,
+    )
 
 
 async def open_all(
@@ -78,6 +98,7 @@ async def open_all(
     buffers: BufferSource | None = None,
     batched: bool | None = None,
     protocols: tuple[str, ...] = (),
+    process_sockets: ProcessSockets | None = None,
 ) -> ListenerSet:
     """Open every address, or none.
 
@@ -88,14 +109,18 @@ async def open_all(
     Raises:
         ListenError: which address, which step, why, and what to do; nothing stays open.
     """
-    source = BufferPool() if buffers is None else buffers
+    means = _Means(
+        BufferPool() if buffers is None else buffers,
+        batched,
+        process_sockets or ProcessSockets.of_this_process(),
+    )
     given = [group for group in groups if not isinstance(group, tuple)]
     opened: list[Listener] = []
     try:
         for group in groups:
             if isinstance(group, tuple):
                 start = len(opened)
-                opened += await _open_group(group, source, batched, opened)
+                opened += await _open_group(group, means, opened)
                 opened[start:] = wrap_all(opened[start:], protocols)
             else:
                 opened.append(group)
@@ -106,10 +131,7 @@ async def open_all(
 
 
 async def _open_group(
-    group: tuple[ListenSpec, ...],
-    buffers: BufferSource,
-    batched: bool | None,
-    beside: Sequence[Listener],
+    group: tuple[ListenSpec, ...], means: _Means, beside: Sequence[Listener]
 ) -> list[Listener]:
     opened: list[Listener] = []
     free_port: list[InetSocket] = []
@@ -117,25 +139,23 @@ async def _open_group(
         for spec in group:
             _check_form(spec)
             if not isinstance(spec.address, InetAddress):
-                opened += _open_local(spec, buffers, batched)
+                opened += _open_local(spec, means)
                 continue
             planned = await plan_inet(spec)
             free_port += [one for one in planned if not one.port]
             for one in planned:
                 if one.port:
-                    opened.append(_open_beside([*beside, *opened], one, buffers, batched))
-        opened += _share_port(free_port, buffers, batched)
+                    opened.append(_open_beside([*beside, *opened], one, means))
+        opened += _share_port(free_port, means)
     except BaseException:
         abandon(opened)
         raise
     return opened
 
 
-def _open_beside(
-    others: Sequence[Listener], one: InetSocket, buffers: BufferSource, batched: bool | None
-) -> Listener:
+def _open_beside(others: Sequence[Listener], one: InetSocket, means: _Means) -> Listener:
     try:
-        return _open_inet(one, buffers, batched)
+        return _open_inet(one, means)
     except ListenError as error:
         ours = [other.local for other in others if one.collides(other.spec, other.local)]
         if error.errno != errno.EADDRINUSE or not ours:
@@ -152,28 +172,37 @@ def _check_form(spec: ListenSpec) -> None:
         raise ListenError(str(spec), "open", reason, "leave it out, or write another address")
 
 
-def _open_local(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -> list[Listener]:
+def _open_local(spec: ListenSpec, means: _Means) -> list[Listener]:
+    buffers, batched, process = means.buffers, means.batched, means.process
     match spec.address:
         case MemoryAddress():
             return [_open_memory(spec, spec.address)]
         case DescriptorAddress():
-            return _all_watched(open_descriptors(spec, buffers, batched))
+            return _all_watched(open_descriptors(spec, buffers, batched, process.reserved))
         case InetdAddress():
-            return [_taken_over(spec, buffers, batched)]
+            return [_taken_over(spec, means)]
         case VsockAddress():
             return [_watched(open_vsock(spec))]
         case LaunchdAddress():
-            return _all_watched(open_launchd(spec, buffers, batched))
+            return _all_watched(open_launchd(spec, buffers, batched, process.reserved))
         case SystemdAddress():
-            return _all_watched(open_passed(spec, buffers, batched))
+            return _all_watched(open_passed(spec, buffers, batched, process.passed))
     try:
         return [_watched(open_unix(spec, buffers, batched))]
     except Overloaded as error:
         raise _no_buffers(spec, error) from error
 
 
-def _taken_over(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -> Listener:
-    listener = open_inetd(spec, buffers, batched)
+def _taken_over(spec: ListenSpec, means: _Means) -> Listener:
+    process = means.process
+    listener = open_inetd(
+        spec,
+        means.buffers,
+        means.batched,
+        process.reserved,
+        process.streams,
+        environment=process.environment,
+    )
     if isinstance(listener, (SocketStreamListener, SocketDatagramListener)):
         return _watched(listener)
     return listener
@@ -187,23 +216,21 @@ def _open_memory(spec: ListenSpec, address: MemoryAddress) -> Listener:
     return MemoryDatagramEnd(spec, address.name, Network.current(), loss=options.loss, seed=seed)
 
 
-def _open_inet(one: InetSocket, buffers: BufferSource, batched: bool | None) -> Listener:
+def _open_inet(one: InetSocket, means: _Means) -> Listener:
     try:
-        return _watched(one.open(buffers, batched))
+        return _watched(one.open(means.buffers, means.batched))
     except Overloaded as error:
         raise _no_buffers(one.spec, error) from error
 
 
-def _share_port(
-    sockets: Sequence[InetSocket], buffers: BufferSource, batched: bool | None
-) -> list[Listener]:
+def _share_port(sockets: Sequence[InetSocket], means: _Means) -> list[Listener]:
     """Open sockets that leave the port to the system, all on the same one."""
     for attempt in range(1, _PORT_ATTEMPTS + 1):
         opened: list[Listener] = []
         try:
             for one in sockets:
                 port = int(opened[0].local.rpartition(":")[2]) if opened else 0
-                opened.append(_open_inet(one.with_port(port), buffers, batched))
+                opened.append(_open_inet(one.with_port(port), means))
         except BaseException as error:
             abandon(opened)
             taken = isinstance(error, ListenError) and error.errno == errno.EADDRINUSE

@@ -25,6 +25,7 @@ from pierhead.clock import Clock
 from pierhead.errors import PierheadError, UsageError
 from pierhead.failure_log import OnError
 from pierhead.listener.base import Listener
+from pierhead.listener.process_sockets import ProcessSockets
 from pierhead.metrics import Metrics
 from pierhead.runtime.early import StoppedEarly
 from pierhead.runtime.say import say
@@ -53,6 +54,7 @@ def run(
     buffers: BufferSource | None = None,
     on_error: OnError | None = None,
     on_accept: OnAccept | None = None,
+    process_sockets: ProcessSockets | None = None,
     **limits: Unpack[ServerLimits],
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain; blocks the calling thread, the main one.
@@ -65,7 +67,7 @@ def run(
         what: an endpoint, or an application, which brings its own addresses.
         addresses: where to serve the endpoint.
         clock, metrics, buffers: as of `Server`; give `Metrics()` to read what is counted.
-        on_error, on_accept: as of `Server`.
+        on_error, on_accept, process_sockets: as of `Server`.
         limits: by name; see `pierhead.server.options.LIMITS`.
 
     Any mistake but those below ends the program with a message and no traceback: exit code 2 for
@@ -88,6 +90,7 @@ def run(
                 buffers=buffers,
                 on_error=on_error,
                 on_accept=on_accept,
+                process_sockets=process_sockets,
                 **limits,
             )
             lost_nothing = event_loop_runner(serve_until_signal(server, signals), signals)

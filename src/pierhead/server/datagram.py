@@ -25,10 +25,11 @@ from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import RequestLost, UsageError
 from pierhead.failure_log import FailureLog, OnError
 from pierhead.listener.base import Datagram, DatagramListener, PerDatagramVia, ReplyTo
+from pierhead.listener.own_addresses import OwnAddresses
 from pierhead.listener.wrap.wrappers import unwrapped
 from pierhead.metrics import Metric, Metrics
 from pierhead.server.listener_options import ListenerOptions
-from pierhead.server.loops import OWN_ADDRESSES, Reflections
+from pierhead.server.loops import Reflections
 from pierhead.server.lost import Lost
 from pierhead.server.metered import watch_load
 from pierhead.server.options import ServerOptions
@@ -84,6 +85,7 @@ class DatagramServer:
             with `reconfigure`.
         on_lost: told of every accepted request that will not be answered.
         wake_sweep: called when work begins, so that the owner sweeps deadlines.
+        own_addresses: of all servers of this process; what claims to be from there is not answered.
         on_error: told of everything that goes wrong here.
     """
 
@@ -105,6 +107,7 @@ class DatagramServer:
         tasks: EagerTasks,
         on_lost: Callable[[Lost], None],
         wake_sweep: Callable[[], None],
+        own_addresses: OwnAddresses,
         on_error: OnError | None = None,
     ) -> None:
         self.listener = listener
@@ -113,6 +116,7 @@ class DatagramServer:
         self._clock = clock
         self._on_lost = on_lost
         self._wake_sweep = wake_sweep
+        self._own_addresses = own_addresses
         self._loop = asyncio.get_running_loop()
         self._name = self._at.name
         local = self._own = unwrapped(listener).local
@@ -155,7 +159,7 @@ class DatagramServer:
         """Begin to receive."""
         if not self._is_started:
             self._is_started = True
-            OWN_ADDRESSES.add(self._own)
+            self._own_addresses.add(self._own)
         self.listener.start(self._on_readable)
 
     def reconfigure(self, options: ServerOptions) -> None:
@@ -203,7 +207,7 @@ class DatagramServer:
         self.listener.close()
         if self._is_started:
             self._is_started = False
-            OWN_ADDRESSES.remove(self._own)
+            self._own_addresses.remove(self._own)
 
     def _receive(self) -> list[Datagram]:
         try:
@@ -232,7 +236,7 @@ class DatagramServer:
         respond = self._responder.respond
         self._responder.max_running = options.max_requests
         self._in_flight.max_replies = options.max_replies_per_datagram
-        per_datagram, suspects = self._per_datagram, OWN_ADDRESSES.suspects
+        per_datagram, suspects = self._per_datagram, self._own_addresses.suspects
         self._flush_due = True  # at the end, for all that is answered in place
         reflections, answered, ready = self._reflections, 0, 0
         try:
@@ -274,7 +278,7 @@ class DatagramServer:
 
     def _is_loop(self, peer: Peer | None) -> bool:
         """Tell whether an answer would come back to this process, or can arrive nowhere."""
-        reason = None if peer is None else OWN_ADDRESSES.why_silent(peer)
+        reason = None if peer is None else self._own_addresses.why_silent(peer)
         if reason is not None:
             self._counters.dropped(reason)
         return reason is not None

@@ -25,7 +25,6 @@ from pierhead.connection.tasks import EagerTasks
 from pierhead.context import Transport
 from pierhead.errors import ListenError, PierheadError, UsageError
 from pierhead.failure_log import OnError
-from pierhead.listener.adopt.systemd import report_unused
 from pierhead.listener.base import (
     DatagramListener,
     HasSocket,
@@ -34,6 +33,7 @@ from pierhead.listener.base import (
     check_listener,
 )
 from pierhead.listener.open import Group, open_all
+from pierhead.listener.process_sockets import ProcessSockets
 from pierhead.listener.set import ListenerSet
 from pierhead.listener.wrap.wrappers import certificate_reader, unwrapped
 from pierhead.metrics import Metrics
@@ -82,6 +82,8 @@ class Server:
             block. What it raises goes to ``on_error`` and closes the connection; one that it
             closes itself is not served. A connection without a socket (in memory, by pipes) is
             not told. The peer of a socket that a PROXY header is to come on is the proxy.
+        process_sockets: what the servers of this process have to know of each other; that of all
+            which are handed none where None.
         limits: by name; see `pierhead.server.options.LIMITS`.
 
     Raises:
@@ -103,6 +105,7 @@ class Server:
         buffers: BufferSource | None = None,
         on_error: OnError | None = None,
         on_accept: OnAccept | None = None,
+        process_sockets: ProcessSockets | None = None,
         **limits: Unpack[ServerLimits],
     ) -> None:
         self._application = _application(what, addresses)
@@ -112,6 +115,7 @@ class Server:
         self._buffers: BufferSource = buffers or BufferPool()
         self._on_error = plain("on_error", on_error)
         self._on_accept = plain("on_accept", on_accept)
+        self._process = process_sockets or ProcessSockets.of_this_process()
         self._groups = [
             [_group(address, endpoint) for address in addresses]
             for endpoint, addresses in self._application.endpoints
@@ -304,7 +308,12 @@ class Server:
         try:
             for owner, groups in enumerate(self._groups):
                 alpn = self._application.endpoints[owner][0].alpn
-                listeners = await open_all(groups, buffers=self._buffers, protocols=alpn)
+                listeners = await open_all(
+                    groups,
+                    buffers=self._buffers,
+                    protocols=alpn,
+                    process_sockets=self._process,
+                )
                 opened.append(listeners)
                 for listener in listeners:
                     self._servers.append((owner, self._serve(owner, listener)))
@@ -315,7 +324,7 @@ class Server:
             for listeners in opened:
                 listeners.abandon()
             raise
-        report_unused()
+        self._process.passed.report_unused()
 
     def _nothing_left(self) -> ListenError:
         asked = ", ".join(str(_specs(group)[0]) for groups in self._groups for group in groups)
@@ -375,6 +384,7 @@ class Server:
             tasks=self._tasks,
             on_lost=self.lost.add,
             wake_sweep=self._sweep.wake,
+            own_addresses=self._process.own_addresses,
             on_error=self._on_error,
         )
 

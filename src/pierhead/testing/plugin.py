@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pierhead.clock import Clock
     from pierhead.failure_log import OnError
     from pierhead.listener.base import Listener
+    from pierhead.listener.process_sockets import ProcessSockets
     from pierhead.metrics import Metrics
     from pierhead.net.memory import Network
     from pierhead.server.endpoint import Application, Endpoint
@@ -58,6 +59,7 @@ class ServerFixture:
         buffers: BufferSource | None = None,
         on_error: OnError | None = None,
         on_accept: OnAccept | None = None,
+        process_sockets: ProcessSockets | None = None,
         **limits: Unpack[ServerLimits],
     ) -> Server:
         """Start a server; the arguments are those of `Server`, the clock is the test's."""
@@ -72,6 +74,7 @@ class ServerFixture:
             buffers=buffers,
             on_error=on_error,
             on_accept=on_accept,
+            process_sockets=process_sockets,
             **limits,
         )
         return await self._started.enter_async_context(made)

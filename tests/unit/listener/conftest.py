@@ -11,28 +11,51 @@ from pathlib import Path
 import pytest
 
 from pierhead.address import ListenSpec
-from pierhead.listener.adopt import systemd
+from pierhead.errors import ListenError
+from pierhead.listener.adopt.systemd import PassedSockets
 from pierhead.listener.open import open_all
+from pierhead.listener.process_sockets import ProcessSockets
 
 sys.path.insert(0, str(Path(__file__).parent))
 import inheriting
 from every_place import Places
 
+FIRST_PASSED = 700  # far above the descriptors of the test process
+
 
 @pytest.fixture
-def opened(leave, passed):  # these two come first, so that they clean up last
+def process():
+    """What the servers of the test share; nothing is passed to it."""
+    return ProcessSockets({}, first_passed=FIRST_PASSED)
+
+
+@pytest.fixture
+def opened(leave, passed, process):  # these two come first, so that they clean up last
     """A function that opens addresses as one group; a str gives a list of listeners."""
     listeners = []
 
     async def open_them(*addresses, **arguments):
         group = tuple(ListenSpec.parse(address) for address in addresses)
-        new = await open_all([group], **arguments)
+        new = await open_all([group], process_sockets=process, **arguments)
         listeners.extend(new)
         return new
 
     yield open_them
     for listener in listeners:
         listener.close()
+
+
+@pytest.fixture
+def refusal(process):
+    """A function that opens addresses, each by itself, and returns the error."""
+
+    async def refused(*addresses, **arguments):
+        specs = [(ListenSpec.parse(address),) for address in addresses]
+        with pytest.raises(ListenError) as caught:
+            await open_all(specs, process_sockets=process, **arguments)
+        return caught.value
+
+    return refused
 
 
 @pytest.fixture
@@ -59,9 +82,9 @@ def leave():
 
 
 @pytest.fixture
-def passed(monkeypatch):
-    """Pass sockets as systemd does, from a descriptor far above those of the test process."""
-    first, numbers = 700, []
+def passed(process):
+    """Pass sockets as systemd does."""
+    first, numbers = FIRST_PASSED, []
 
     def pass_them(*sockets, names=None, **variables):
         for number, sock in enumerate(sockets, first):
@@ -73,7 +96,7 @@ def passed(monkeypatch):
             environment["LISTEN_FDNAMES"] = names
         environment.update(variables)
         environment = {key: value for key, value in environment.items() if value is not None}
-        monkeypatch.setattr(systemd, "_process", systemd.PassedSockets(environment, first))
+        process.passed = PassedSockets(environment, process.reserved, first)
         return environment
 
     yield pass_them
@@ -83,9 +106,9 @@ def passed(monkeypatch):
 
 
 @pytest.fixture
-async def places(leave, passed, monkeypatch, tmp_path):
+async def places(leave, passed, process, monkeypatch, tmp_path):
     """Addresses of every scheme, with what they need around them."""
     with ExitStack() as stack:
-        yield Places(leave, passed, monkeypatch, tmp_path, stack)
+        yield Places(leave, passed, process, monkeypatch, tmp_path, stack)
     await asyncio.sleep(0)  # a transport closes its socket a turn later
     await asyncio.sleep(0)

@@ -12,7 +12,7 @@ import pytest
 
 from pierhead.address import ListenSpec
 from pierhead.listener import open as opening
-from pierhead.listener.adopt import inetd, launchd, reserved
+from pierhead.listener.adopt import inetd, launchd
 from pierhead.listener.open import open_all
 from pierhead.listener.set import ListenerSet
 
@@ -26,8 +26,9 @@ UNIX_KINDS = {
 class Places:
     """Makes addresses; what they need goes when the test ends."""
 
-    def __init__(self, leave, passed, monkeypatch, folder, stack: ExitStack) -> None:
+    def __init__(self, leave, passed, process, monkeypatch, folder, stack: ExitStack) -> None:
         self._leave, self._passed, self._monkeypatch = leave, passed, monkeypatch
+        self.process = process
         self._folder = folder
         self.stack = stack
         self._standard_input = None  # the other end of it
@@ -73,16 +74,14 @@ class Places:
         self._standard_input = self.stack.enter_context(client)
         number = ours.detach()
         self.stack.callback(os.close, number)
-        self.stack.callback(reserved.release_descriptor, number)
-        streams = inetd.StandardStreams(number, None, None)
-        self._monkeypatch.setattr(inetd.StandardStreams, "of_process", lambda: streams)
+        self.process.streams = inetd.StandardStreams(number, None, None)
         return "inetd"
 
     async def open(self, place: str, options: str, **passed) -> ListenerSet:
         """Open an address of this scheme with these options."""
         spec = ListenSpec.parse(f"{self.address(place, **passed)}?{options}")
         try:
-            listeners = await open_all([(spec,)])
+            listeners = await open_all([(spec,)], process_sockets=self.process)
         except OSError as error:
             if place.startswith("vsock") and error.step == "socket":
                 pytest.skip(str(error))

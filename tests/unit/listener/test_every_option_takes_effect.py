@@ -132,7 +132,8 @@ async def test_the_server_does_as_the_address_says(places, key, place):
     """What comes of it: test_listener_options.py and test_pace.py in tests/unit/server."""
     option, read, expected = IN_FORCE[key]
     try:
-        async with Server(lines.serve(_upper), f"{places.address(place)}?{option}") as server:
+        address = f"{places.address(place)}?{option}"
+        async with Server(lines.serve(_upper), address, process_sockets=places.process) as server:
             ((_, one),) = server._servers
             assert read(one) == expected
             if key == "name":
@@ -557,7 +558,9 @@ async def test_others_are_closed_unread(places, key, place):
             address = places.address(place, family=socket.AF_UNIX)
         else:
             address = places.address(place)
-        async with Server(lines.serve(_upper), f"{address}?{key}={wanted}") as server:
+        async with Server(
+            lines.serve(_upper), f"{address}?{key}={wanted}", process_sockets=places.process
+        ) as server:
             client = places.client(server.addresses[0])
             client.setblocking(False)
             client.send(b"a\n") if is_let_in else None

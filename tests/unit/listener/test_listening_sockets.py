@@ -16,6 +16,7 @@ from pierhead.address.registry import OPTIONS
 from pierhead.errors import AddressError, ListenError, UsageError
 from pierhead.listener import listening_sockets as opening
 from pierhead.listener.listening_sockets import listening_sockets
+from pierhead.listener.process_sockets import ProcessSockets
 from pierhead.listener.set import ListenerSet
 
 
@@ -129,25 +130,25 @@ def test_an_inherited_descriptor_is_adopted_and_closed(leave):
     assert not inheriting.is_open(number)
 
 
-def test_sockets_that_systemd_passed_are_found_by_name(passed):
+def test_sockets_that_systemd_passed_are_found_by_name(passed, process):
     passed(inheriting.bound(), inheriting.bound(family=socket.AF_UNIX), names="web:local")
-    with listening_sockets("sd-listen:web", "sd:local") as listening:
+    with listening_sockets("sd-listen:web", "sd:local", process_sockets=process) as listening:
         assert [sock.family for sock in listening.sockets] == [socket.AF_INET, socket.AF_UNIX]
         assert all(is_served(sock) for sock in listening.sockets)
 
 
-def test_passed_sockets_that_nobody_asked_for_are_reported(passed, caplog):
+def test_passed_sockets_that_nobody_asked_for_are_reported(passed, process, caplog):
     passed(inheriting.bound(), inheriting.bound(), names="web:other")
-    with listening_sockets("sd-listen:web"):
+    with listening_sockets("sd-listen:web", process_sockets=process):
         assert "no address serves" in caplog.text
         assert "(other)" in caplog.text
 
 
-def test_optional_may_give_nothing_but_not_nothing_at_all(passed):
-    with listening_sockets("sd:?optional", "127.0.0.1:0") as listening:
+def test_optional_may_give_nothing_but_not_nothing_at_all(process):
+    with listening_sockets("sd:?optional", "127.0.0.1:0", process_sockets=process) as listening:
         assert len(listening.sockets) == 1
     with pytest.raises(ListenError, match="none of the addresses gave a socket"):
-        with listening_sockets("sd:?optional"):
+        with listening_sockets("sd:?optional", process_sockets=process):
             pass
 
 
@@ -302,11 +303,11 @@ def test_an_interrupt_while_names_resolve_leaves_nothing_open(monkeypatch, tmp_p
 
     monkeypatch.setattr(Future, "result", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        opening._open([(spec,)])
+        opening._open([(spec,)], ProcessSockets({}))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_set_is_what_the_server_would_open():
-    listeners = opening._open([(ListenSpec.parse("tcp:127.0.0.1:0"),)])
+    listeners = opening._open([(ListenSpec.parse("tcp:127.0.0.1:0"),)], ProcessSockets({}))
     assert isinstance(listeners, ListenerSet)
     listeners.close()

@@ -42,8 +42,9 @@ def case(group, what, *, step, reason, remedy):
 class Around:
     """What a case may need."""
 
-    def __init__(self, leave, passed, monkeypatch, folder, stack) -> None:
+    def __init__(self, leave, passed, process, monkeypatch, folder, stack) -> None:
         self.leave, self.passed, self.patch, self.folder = leave, passed, monkeypatch, folder
+        self.process = process
         self.stack = stack  # closes what is put on it
         self.path = folder / "s"
         self.port = 0
@@ -56,8 +57,8 @@ class Around:
 
 
 @pytest.fixture
-def around(leave, passed, monkeypatch, tmp_path, stack):
-    return Around(leave, passed, monkeypatch, tmp_path, stack)
+def around(leave, passed, process, monkeypatch, tmp_path, stack):
+    return Around(leave, passed, process, monkeypatch, tmp_path, stack)
 
 
 # -- 7: paths ----------------------------------------------------------------------------------
@@ -233,8 +234,7 @@ def _(it):
 
 
 def standard_input(it, number):
-    streams = inetd.StandardStreams(number, None, None)
-    it.patch.setattr(inetd.StandardStreams, "of_process", lambda: streams)
+    it.process.streams = inetd.StandardStreams(number, None, None)
     return "inetd"
 
 
@@ -257,7 +257,6 @@ def _(it):
     it.stack.enter_context(client)
     number = it.leave(ours)
     it.stack.callback(os.close, number)
-    it.stack.callback(inetd.release_descriptor, number)
     return [standard_input(it, number), "inetd?name=again"]
 
 
@@ -386,7 +385,10 @@ async def test_a_refusal_names_address_step_reason_and_remedy(
 ):
     addresses = prepare(around)
     with pytest.raises(ListenError) as caught:
-        await open_all([(ListenSpec.parse(address),) for address in addresses])
+        await open_all(
+            [(ListenSpec.parse(address),) for address in addresses],
+            process_sockets=around.process,
+        )
     around.patch.undo()
     error = caught.value
     assert error.address.startswith(addresses[-1])
@@ -404,10 +406,11 @@ async def test_tls_on_standard_input_is_allowed_and_quic_is_not(around):
     around.stack.enter_context(client)
     number = around.leave(ours)
     around.stack.callback(os.close, number)
-    around.stack.callback(inetd.release_descriptor, number)
     cert = Certificates(around.folder).issue("a.example")
     standard_input(around, number)
-    (listener,) = await open_all([(ListenSpec.parse(f"tls+inetd?cert={cert}"),)])
+    (listener,) = await open_all(
+        [(ListenSpec.parse(f"tls+inetd?cert={cert}"),)], process_sockets=around.process
+    )
     assert listener.local == "tls+inetd"
     listener.close()
     with pytest.raises(UsageError, match="quic is a scheme, not a wrapper"):

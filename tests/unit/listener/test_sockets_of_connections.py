@@ -40,8 +40,8 @@ class Told:
         self.calls.append((sock, peer, waiting))
 
 
-def serving(address: str, told: Told) -> Server:
-    return Server(lines.serve(upper), address, on_accept=told)
+def serving(address: str, told: Told, process=None) -> Server:
+    return Server(lines.serve(upper), address, on_accept=told, process_sockets=process)
 
 
 async def answer_of(client: socket.socket) -> bytes:
@@ -53,7 +53,7 @@ async def answer_of(client: socket.socket) -> bytes:
 @pytest.mark.parametrize("place", PLACES)
 async def test_every_connection_with_a_socket_is_told_before_anything_is_read(places, place):
     told = Told()
-    async with serving(places.address(place), told) as server:
+    async with serving(places.address(place), told, places.process) as server:
         client = places.client(server.addresses[0])
         client.send(b"ahoy\n")
         assert (await answer_of(client)).strip() == b"AHOY"

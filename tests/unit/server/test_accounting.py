@@ -15,6 +15,7 @@ from pierhead.codec import Lines
 from pierhead.codec.base import Order, WireFormat
 from pierhead.connection.tasks import EagerTasks
 from pierhead.errors import DecodeError, PierheadError
+from pierhead.listener.own_addresses import OwnAddresses
 from pierhead.metrics import Metrics
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.framed import framed
@@ -235,6 +236,7 @@ def test_requests_of_datagrams(batches: list[list[bytes]], steps: list[str], end
             tasks=EagerTasks(),
             on_lost=lost.add,
             wake_sweep=lambda: None,
+            own_addresses=OwnAddresses(),
         )
         server.start()
         for number, batch in enumerate(batches):

@@ -11,6 +11,7 @@ from fakes import FakeDatagramListener, HandClock, settle  # type: ignore[import
 
 from pierhead.admission import Answer, Drop
 from pierhead.connection.tasks import EagerTasks
+from pierhead.listener.own_addresses import OwnAddresses
 from pierhead.metrics import Metrics
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.lost import Lost
@@ -37,6 +38,7 @@ class Bench:
             tasks=EagerTasks(),
             on_lost=self.lost.append,
             wake_sweep=self._wake,
+            own_addresses=OwnAddresses(),
         )
         self.server.start()
 

@@ -17,6 +17,7 @@ from pierhead import Application, Context, ListenSpec, Server
 from pierhead.context import Peer, Transport
 from pierhead.errors import ListenError, UsageError
 from pierhead.listener.base import ListenerEnded, OutOfDescriptors
+from pierhead.listener.process_sockets import ProcessSockets
 from pierhead.net.memory import connect_memory
 from pierhead.protocols import lines
 from pierhead.server.listener_options import ListenerOptions
@@ -573,12 +574,10 @@ async def test_a_check_that_raises_closes_that_connection_alone(caplog) -> None:
     assert "mistake" in caplog.text
 
 
-async def test_a_set_of_nothing_is_an_error(monkeypatch) -> None:
-    from pierhead.listener.adopt import systemd
-
-    monkeypatch.setattr(systemd, "_process", systemd.PassedSockets({}))
+async def test_a_set_of_nothing_is_an_error() -> None:
+    addresses = ("sd:web?optional", "sd:*?optional")
     with pytest.raises(ListenError, match="nothing is left to serve") as caught:
-        async with Server(lines.serve(upper), "sd:web?optional", "sd:*?optional"):
+        async with Server(lines.serve(upper), *addresses, process_sockets=ProcessSockets({})):
             pass
     assert caught.value.address == "sd:web?optional, sd:*?optional"
     assert "optional" in caught.value.remedy

@@ -16,11 +16,13 @@ from pierhead.client.dial import dial_datagram
 from pierhead.codec.proxy_header import ProxyHeader, encode_v2
 from pierhead.connection.tasks import EagerTasks
 from pierhead.context import Peer
+from pierhead.listener.own_addresses import OwnAddresses
+from pierhead.listener.process_sockets import ProcessSockets
 from pierhead.metrics import Metrics
 from pierhead.net.memory import Network
 from pierhead.protocols import lines
 from pierhead.server.datagram import DatagramServer
-from pierhead.server.loops import OwnAddresses, Reflections
+from pierhead.server.loops import Reflections
 from pierhead.server.options import ServerOptions
 from pierhead.service import FrameHandler
 
@@ -150,6 +152,7 @@ class Bench:
             tasks=EagerTasks(),
             on_lost=lambda lost: None,
             wake_sweep=lambda: None,
+            own_addresses=OwnAddresses(),
         )
         self.server.start()
 
@@ -184,18 +187,20 @@ async def test_every_reason_is_counted_by_name() -> None:
     assert it.metrics.total("datagrams_sent_total") == 1
 
 
-async def test_a_server_that_could_not_start_claims_no_address() -> None:
+async def test_a_server_that_could_not_start_has_no_address() -> None:
     from pierhead.errors import ListenError
-    from pierhead.server.loops import OWN_ADDRESSES
 
-    before = dict(OWN_ADDRESSES.suspects)
+    shared = ProcessSockets({})
+    before = dict(shared.own_addresses.suspects)
     with pytest.raises(ListenError):
-        async with Server(raw(lines.echo), "udp:127.0.0.1:0", "udp:203.0.113.9:9"):
+        async with Server(
+            raw(lines.echo), "udp:127.0.0.1:0", "udp:203.0.113.9:9", process_sockets=shared
+        ):
             pass
-    assert OWN_ADDRESSES.suspects == before
-    async with Server(raw(lines.echo), "udp:127.0.0.1:0"):
-        assert OWN_ADDRESSES.suspects != before
-    assert OWN_ADDRESSES.suspects == before
+    assert shared.own_addresses.suspects == before
+    async with Server(raw(lines.echo), "udp:127.0.0.1:0", process_sockets=shared):
+        assert shared.own_addresses.suspects != before
+    assert shared.own_addresses.suspects == before
 
 
 async def test_two_endpoints_of_one_process_do_not_answer_each_other() -> None:

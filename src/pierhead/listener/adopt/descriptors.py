@@ -26,7 +26,7 @@ from pierhead.buffer import BufferSource
 from pierhead.context import Transport
 from pierhead.errors import ListenError, Overloaded
 from pierhead.listener.adopt.inspection import AdoptedSocket, inspect_descriptor
-from pierhead.listener.adopt.reserved import release_descriptor, reserve_descriptor
+from pierhead.listener.adopt.reserved import ReservedDescriptors
 from pierhead.listener.datagram import SocketDatagramListener
 from pierhead.listener.os_errors import adoption_refused
 from pierhead.listener.socket_option import apply_options, for_accepted
@@ -62,7 +62,7 @@ _AF_VSOCK: int = getattr(socket, "AF_VSOCK", -1)
 
 
 def open_descriptors(
-    spec: ListenSpec, buffers: BufferSource, batched: bool | None
+    spec: ListenSpec, buffers: BufferSource, batched: bool | None, reserved: ReservedDescriptors
 ) -> list[Adopted]:
     """Adopt the descriptors of an ``fd:`` address, all or none.
 
@@ -71,7 +71,7 @@ def open_descriptors(
     """
     assert isinstance(spec.address, DescriptorAddress)
     named = [(number, f"descriptor {number}") for number in spec.address.numbers]
-    return adopt_all(spec, named, buffers, batched)
+    return adopt_all(spec, named, buffers, batched, reserved)
 
 
 def adopt_all(
@@ -79,6 +79,7 @@ def adopt_all(
     named: Sequence[tuple[int, str]],
     buffers: BufferSource,
     batched: bool | None,
+    reserved: ReservedDescriptors,
 ) -> list[Adopted]:
     """Adopt descriptors, each with what a message calls it, all or none.
 
@@ -88,7 +89,7 @@ def adopt_all(
     adopted: list[Adopted] = []
     try:
         for number, called in named:
-            adopted.append(adopt(spec, number, called, buffers, batched=batched))
+            adopted.append(adopt(spec, number, called, buffers, reserved, batched=batched))
     except BaseException:
         for listener in adopted:
             listener.abandon()
@@ -101,6 +102,7 @@ def adopt(
     number: int,
     called: str,
     buffers: BufferSource,
+    reserved: ReservedDescriptors,
     *,
     batched: bool | None = None,
 ) -> Adopted:
@@ -108,6 +110,7 @@ def adopt(
 
     Args:
         called: the descriptor as a message names it.
+        reserved: which descriptors are served; this one is from then on, until it is closed.
 
     Raises:
         ListenError: it cannot be served; it stays open then.
@@ -116,13 +119,15 @@ def adopt(
     found = inspect_descriptor(number, address, called)
     _check(spec, found, called)
     refuse_ineffective_options(spec, found, called)
-    reserve_descriptor(number, address, called)
+    reserved.reserve(number, address, called)
     sock = socket.socket(fileno=number)
     try:
-        return _listener(spec, sock, found, buffers, batched)
+        return _listener(
+            spec, sock, found, buffers, batched=batched, on_close=partial(reserved.release, number)
+        )
     except BaseException as error:
         sock.detach()
-        release_descriptor(number)
+        reserved.release(number)
         if isinstance(error, OSError):
             raise adoption_refused(address, called, error) from error
         raise
@@ -186,14 +191,15 @@ def _listener(
     sock: socket.socket,
     found: AdoptedSocket,
     buffers: BufferSource,
+    *,
     batched: bool | None,
+    on_close: Callable[[], None],
 ) -> Adopted:
     # Before anything else: a program started meanwhile must not hold the socket open.
     sock.set_inheritable(False)
     sock.setblocking(False)
     apply_options(sock, spec)
     local = socket_text(sock, found.transport)
-    on_close = partial(release_descriptor, found.number)
     if found.transport is not Transport.DATAGRAM:
         settings = StreamSettings(
             _reached(sock), SocketOptions.of(spec.options).nodelay, for_accepted(sock, spec)

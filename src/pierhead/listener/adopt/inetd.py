@@ -24,7 +24,7 @@ from pierhead.context import Credentials, Peer, Transport
 from pierhead.errors import ListenError
 from pierhead.listener.adopt.descriptors import adopt, refuse_ineffective_options, socket_text
 from pierhead.listener.adopt.inspection import AdoptedSocket, inspect_descriptor, kind_of_file
-from pierhead.listener.adopt.reserved import release_descriptor, reserve_descriptor
+from pierhead.listener.adopt.reserved import ReservedDescriptors
 from pierhead.listener.adopt.single_connection import SingleConnection
 from pierhead.listener.base import Accepted, Listener
 from pierhead.listener.socket_option import apply_options
@@ -91,14 +91,16 @@ def open_inetd(
     spec: ListenSpec,
     buffers: BufferSource,
     batched: bool | None,
+    reserved: ReservedDescriptors,
+    streams: StandardStreams,
     *,
-    streams: StandardStreams | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> Listener:
     """Take standard input and output over.
 
     Args:
-        streams: those of this process where None.
+        reserved: which descriptors are served; standard input is from then on.
+        streams: those of this process.
         environment: where a super-server says who the peer is.
 
     Raises:
@@ -106,7 +108,6 @@ def open_inetd(
     """
     assert isinstance(spec.address, InetdAddress)
     address = str(spec)
-    streams = streams or StandardStreams.of_process()
     number = streams.input
     kind = None if number is None else kind_of_file(number)
     if number is None or kind in (None, "a terminal", "a directory"):
@@ -116,16 +117,16 @@ def open_inetd(
             "PORT PROGRAM, or a pipe"
         )
         raise ListenError(address, "adopt", reason, remedy)
-    reserve_descriptor(number, address, _INPUT)
+    reserved.reserve(number, address, _INPUT)
     try:
         if AdoptOptions.of(spec.options).mode == "wait":
-            listener = _wait(spec, number, buffers, batched)
+            listener = _wait(spec, number, buffers, batched, reserved)
         elif kind == "a socket":
             listener = _take_socket(spec, number, environment)
         else:
             listener = _take_pipes(spec, (number, streams.output), environment)
     except BaseException:
-        release_descriptor(number)
+        reserved.release(number)
         raise
     streams.redirect()
     # Standard input stays reserved: there is none any more.
@@ -138,11 +139,15 @@ def _moved(number: int) -> int:
 
 
 def _wait(
-    spec: ListenSpec, standard_input: int, buffers: BufferSource, batched: bool | None
+    spec: ListenSpec,
+    standard_input: int,
+    buffers: BufferSource,
+    batched: bool | None,
+    reserved: ReservedDescriptors,
 ) -> Listener:
     number = _moved(standard_input)
     try:
-        return adopt(spec, number, _INPUT, buffers, batched=batched)
+        return adopt(spec, number, _INPUT, buffers, reserved, batched=batched)
     except BaseException:
         os.close(number)
         raise

@@ -11,6 +11,7 @@ from pierhead.address import LaunchdAddress, ListenSpec
 from pierhead.buffer import BufferSource
 from pierhead.errors import ListenError
 from pierhead.listener.adopt.descriptors import Adopted, adopt_all
+from pierhead.listener.adopt.reserved import ReservedDescriptors
 
 __all__ = ["activate", "open_launchd"]
 
@@ -24,7 +25,9 @@ _REASONS = {
 }
 
 
-def open_launchd(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -> list[Adopted]:
+def open_launchd(
+    spec: ListenSpec, buffers: BufferSource, batched: bool | None, reserved: ReservedDescriptors
+) -> list[Adopted]:
     """Adopt the sockets of a name; often two, one for IPv4 and one for IPv6.
 
     Raises:
@@ -34,7 +37,7 @@ def open_launchd(spec: ListenSpec, buffers: BufferSource, batched: bool | None) 
     name = spec.address.name
     numbers = activate(str(spec), name, ctypes.CDLL(None))
     named = [(number, f"descriptor {number} ({name})") for number in numbers]
-    return adopt_all(spec, named, buffers, batched)
+    return adopt_all(spec, named, buffers, batched, reserved)
 
 
 def activate(address: str, name: str, library: Any) -> list[int]:

@@ -21,7 +21,7 @@ from pierhead.address.views import AdoptOptions
 from pierhead.buffer import BufferSource
 from pierhead.errors import ListenError
 from pierhead.listener.adopt.descriptors import Adopted, adopt_all
-from pierhead.listener.adopt.reserved import reserved_descriptors
+from pierhead.listener.adopt.reserved import ReservedDescriptors
 from pierhead.net.pidfd import pidfd_id
 
 __all__ = [
@@ -30,7 +30,6 @@ __all__ = [
     "for_another_process",
     "open_passed",
     "read_passed",
-    "report_unused",
     "select_passed",
 ]
 
@@ -64,10 +63,17 @@ class PassedSockets:
 
     Args:
         environment: where the variables are, until the first address asks.
+        reserved: which descriptors are served.
         first: the number of the first descriptor.
     """
 
-    def __init__(self, environment: MutableMapping[str, str], first: int = _FIRST) -> None:
+    def __init__(
+        self,
+        environment: MutableMapping[str, str],
+        reserved: ReservedDescriptors,
+        first: int = _FIRST,
+    ) -> None:
+        self.reserved = reserved
         self._environment = environment
         self._first = first
         self._variables: Mapping[str, str] | None = None
@@ -102,8 +108,14 @@ class PassedSockets:
         return [
             one
             for one in self._passed
-            if one.number not in reserved_descriptors() and self._is_as_passed(one.number)
+            if one.number not in self.reserved and self._is_as_passed(one.number)
         ]
+
+    def report_unused(self) -> None:
+        """Log which of them no address has asked for; their peers would wait for ever."""
+        left = ", ".join(map(str, self.unused()))
+        if left:
+            _log.warning("systemd passed sockets that no address serves: %s", left)
 
     def _take(self) -> Mapping[str, str]:
         if self._variables is None:
@@ -153,25 +165,16 @@ def _identity(number: int) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-#: The one that the process has.
-_process = PassedSockets(os.environ)
-
-
-def open_passed(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -> list[Adopted]:
+def open_passed(
+    spec: ListenSpec, buffers: BufferSource, batched: bool | None, passed: PassedSockets
+) -> list[Adopted]:
     """Adopt what an ``sd:`` address means, all or none.
 
     Raises:
         ListenError: nothing was passed, or not to us, or not what is asked for.
     """
-    named = [(one.number, str(one)) for one in _process.ask(spec)]
-    return adopt_all(spec, named, buffers, batched)
-
-
-def report_unused() -> None:
-    """Log which passed sockets no address has asked for; their peers would wait for ever."""
-    left = ", ".join(map(str, _process.unused()))
-    if left:
-        _log.warning("systemd passed sockets that no address serves: %s", left)
+    named = [(one.number, str(one)) for one in passed.ask(spec)]
+    return adopt_all(spec, named, buffers, batched, passed.reserved)
 
 
 def read_passed(

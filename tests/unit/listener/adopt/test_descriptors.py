@@ -13,18 +13,9 @@ from inheriting import bound, is_open
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferPool
 from pierhead.context import Transport
-from pierhead.errors import ListenError, UsageError
-from pierhead.listener.adopt import reserved
-from pierhead.listener.open import open_all
+from pierhead.errors import UsageError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no inherited sockets")
-
-
-async def refusal(*addresses, **arguments):
-    specs = [(ListenSpec.parse(address),) for address in addresses]
-    with pytest.raises(ListenError) as caught:
-        await open_all(specs, **arguments)
-    return caught.value
 
 
 async def test_a_listening_socket_is_served_under_its_own_address(opened, leave):
@@ -120,7 +111,7 @@ async def test_options_reach_an_adopted_socket(opened, leave):
         assert same.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
 
 
-async def test_an_option_of_tcp_is_not_for_another_socket(leave):
+async def test_an_option_of_tcp_is_not_for_another_socket(leave, refusal):
     number = leave(bound(socket.SOCK_DGRAM))
     error = await refusal(f"fd:{number}?nodelay")
     assert error.step == "option nodelay"
@@ -138,7 +129,9 @@ async def test_an_option_of_tcp_is_not_for_another_socket(leave):
     ],
 )
 @pytest.mark.filterwarnings("ignore:unclosed <socket")  # the other end of the pair
-async def test_a_socket_of_the_wrong_kind_is_refused_and_left_alone(leave, make, options, words):
+async def test_a_socket_of_the_wrong_kind_is_refused_and_left_alone(
+    leave, make, options, words, refusal
+):
     number = leave(make())
     error = await refusal(f"fd:{number}{options}")
     assert f"descriptor {number}" in error.reason
@@ -148,27 +141,27 @@ async def test_a_socket_of_the_wrong_kind_is_refused_and_left_alone(leave, make,
     assert os.get_blocking(number)
 
 
-async def test_a_socket_bound_but_not_listening_says_so(leave):
+async def test_a_socket_bound_but_not_listening_says_so(leave, refusal):
     sock = socket.socket()
     sock.bind(("127.0.0.1", 0))
     error = await refusal(f"fd:{leave(sock)}")
     assert "a bound IPv4 stream socket, expected a listening one" in error.reason
 
 
-async def test_a_connected_datagram_socket_hears_one_peer_only(leave):
+async def test_a_connected_datagram_socket_hears_one_peer_only(leave, refusal):
     sock = bound(socket.SOCK_DGRAM)
     sock.connect(("127.0.0.1", 9))
     error = await refusal(f"fd:{leave(sock)}")
     assert "anybody can reach" in error.reason
 
 
-async def test_a_closed_descriptor_is_refused():
+async def test_a_closed_descriptor_is_refused(refusal):
     error = await refusal("fd:65000")
     assert (error.step, error.errno) == ("adopt", errno.EBADF)
     assert "descriptor 65000 is not open" in error.reason
 
 
-async def test_what_is_no_socket_is_named():
+async def test_what_is_no_socket_is_named(refusal):
     read, write = os.pipe()
     try:
         error = await refusal(f"fd:{read}")
@@ -179,21 +172,21 @@ async def test_what_is_no_socket_is_named():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux's netlink")
-async def test_a_family_that_nothing_serves_is_refused(leave):
+async def test_a_family_that_nothing_serves_is_refused(leave, refusal):
     error = await refusal(f"fd:{leave(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW))}")
     assert "is a socket of family 16" in error.reason
 
 
-async def test_a_descriptor_is_served_once(opened, leave):
+async def test_a_descriptor_is_served_once(opened, leave, refusal, process):
     number = leave(bound())
     (listener,) = await opened(f"fd:{number}")
     error = await refusal(f"fd:{number}?rcvbuf=4KiB")
     assert f"is served already, as fd:{number}" in error.reason
     listener.close()
-    assert number not in reserved.reserved_descriptors()
+    assert number not in process.reserved
 
 
-async def test_after_a_failure_every_descriptor_is_as_it_was(leave, opened):
+async def test_after_a_failure_every_descriptor_is_as_it_was(leave, opened, refusal, process):
     stream, datagram = bound(), bound(socket.SOCK_DGRAM)
     port = stream.getsockname()[1]
     numbers = [leave(stream), leave(datagram)]
@@ -201,17 +194,17 @@ async def test_after_a_failure_every_descriptor_is_as_it_was(leave, opened):
     assert "65000" in error.reason
     error = await refusal(f"fd:{numbers[0]},65001")
     assert "65001" in error.reason
-    assert not reserved.reserved_descriptors().intersection(numbers)
+    assert not any(number in process.reserved for number in numbers)
     (listener,) = await opened(f"fd:{numbers[0]}")  # another attempt
     assert listener.local == f"tcp:127.0.0.1:{port}"
 
 
-async def test_without_buffers_a_descriptor_is_left_alone(leave):
+async def test_without_buffers_a_descriptor_is_left_alone(leave, refusal, process):
     number = leave(bound(socket.SOCK_DGRAM))
     error = await refusal(f"fd:{number}", buffers=BufferPool(max_bytes=1000))
     assert error.step == "buffers"
     assert is_open(number)
-    assert number not in reserved.reserved_descriptors()
+    assert number not in process.reserved
 
 
 def test_standard_input_is_not_taken_by_accident():

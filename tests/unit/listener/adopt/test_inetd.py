@@ -15,8 +15,9 @@ from pierhead.address import ListenSpec
 from pierhead.buffer import BufferPool
 from pierhead.context import Credentials, Transport
 from pierhead.errors import ListenError
-from pierhead.listener.adopt import inetd, reserved
+from pierhead.listener.adopt import inetd
 from pierhead.listener.adopt.inspection import kind_of_file
+from pierhead.listener.adopt.reserved import ReservedDescriptors
 from pierhead.listener.base import ListenerEnded, credentials_of
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no super-servers")
@@ -29,6 +30,7 @@ class Streams:
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
+        self.reserved = ReservedDescriptors()
         self.error_read, error = os.pipe()
         self._stack.callback(os.close, self.error_read)
         self.error = self.keep(error)
@@ -37,7 +39,6 @@ class Streams:
         def close() -> None:
             if is_open(number):
                 os.close(number)
-            reserved.release_descriptor(number)
 
         self._stack.callback(close)
         return number
@@ -45,7 +46,9 @@ class Streams:
     def take(self, standard_input, standard_output=None, address="inetd", facts=NO_FACTS, **given):
         streams = inetd.StandardStreams(standard_input, standard_output, given.get("error"))
         spec = ListenSpec.parse(address)
-        listener = inetd.open_inetd(spec, BufferPool(), None, streams=streams, environment=facts)
+        listener = inetd.open_inetd(
+            spec, BufferPool(), None, self.reserved, streams, environment=facts
+        )
         self._stack.callback(listener.close)
         return listener
 
@@ -211,7 +214,7 @@ async def test_the_wrong_socket_is_refused_and_left_as_it_was(streams, make, add
         streams.take(number, address=address)
     assert words in f"{caught.value.reason} {caught.value.remedy}"
     assert os.fstat(number).st_ino == before
-    assert number not in reserved.reserved_descriptors()
+    assert number not in streams.reserved
 
 
 async def test_a_terminal_is_nobody_s_connection(streams):

@@ -10,20 +10,11 @@ import sys
 import pytest
 from inheriting import bound, is_open
 
-from pierhead.address import ListenSpec
 from pierhead.context import Transport
-from pierhead.errors import ListenError
 from pierhead.listener.adopt import systemd
-from pierhead.listener.open import open_all
 from pierhead.net import pidfd
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no systemd")
-
-
-async def refusal(*addresses):
-    with pytest.raises(ListenError) as caught:
-        await open_all([(ListenSpec.parse(address),) for address in addresses])
-    return caught.value
 
 
 async def locals_of(opened, address):
@@ -70,7 +61,7 @@ async def test_sockets_are_chosen_by_name_index_and_pattern(opened, passed, addr
     assert await locals_of(opened, address) == [f"tcp:127.0.0.1:{ports[n]}" for n in numbers]
 
 
-async def test_kinds_may_be_mixed_and_are_checked(opened, passed):
+async def test_kinds_may_be_mixed_and_are_checked(opened, passed, refusal):
     passed(bound(), bound(socket.SOCK_DGRAM), names="dns:dns")
     error = await refusal("sd:dns?type=stream")
     assert "descriptor 701 (dns) is a bound IPv4 datagram socket" in error.reason
@@ -109,7 +100,7 @@ async def test_without_names_all_are_unknown(opened, passed):
     ],
 )
 async def test_a_wrong_environment_is_told_with_the_remedy(
-    passed, address, names, variables, words
+    passed, address, names, variables, words, refusal
 ):
     passed(bound(), bound(), names=names, **variables)
     error = await refusal(address)
@@ -119,7 +110,7 @@ async def test_a_wrong_environment_is_told_with_the_remedy(
     assert str(error).startswith(f"cannot listen on {address.removesuffix(':')}: adopt: ")
 
 
-async def test_an_earlier_process_of_the_same_number_is_found_out(passed):
+async def test_an_earlier_process_of_the_same_number_is_found_out(passed, refusal):
     if own_id() is None:
         pytest.skip("this system gives processes no number that is never used again")
     passed(bound(), LISTEN_PIDFDID="12345678901234567890")
@@ -141,7 +132,7 @@ def test_the_number_of_a_process_is_unknown_where_pidfds_share_one():
         os.close(shared)
 
 
-async def test_pid_ignore_takes_sockets_meant_for_a_parent(opened, passed):
+async def test_pid_ignore_takes_sockets_meant_for_a_parent(opened, passed, refusal):
     passed(bound(), LISTEN_PID="1")
     assert "LISTEN_PID is 1" in (await refusal("sd:")).reason
     assert len(await opened("sd:?pid=ignore")) == 1
@@ -163,24 +154,24 @@ async def test_pid_ignore_takes_sockets_meant_for_a_parent(opened, passed):
 )
 @pytest.mark.parametrize("address", ["sd:", "sd:*", "sd:#0"])
 async def test_pid_ignore_takes_the_first_descriptor_whatever_is_said(
-    opened, passed, address, variables
+    opened, passed, address, variables, process
 ):
     sock = bound()
     port = sock.getsockname()[1]
     passed(sock, **variables)
     assert await locals_of(opened, f"{address}?pid=ignore") == [f"tcp:127.0.0.1:{port}"]
-    assert systemd._process.unused() == []
+    assert process.passed.unused() == []
 
 
-async def test_pid_ignore_takes_the_first_of_several(opened, passed):
+async def test_pid_ignore_takes_the_first_of_several(opened, passed, process):
     sockets = [bound(), bound()]
     port = sockets[0].getsockname()[1]
     passed(*sockets)
     assert await locals_of(opened, "sd:?pid=ignore") == [f"tcp:127.0.0.1:{port}"]
-    assert [one.number for one in systemd._process.unused()] == [701]
+    assert [one.number for one in process.passed.unused()] == [701]
 
 
-async def test_pid_ignore_tells_what_the_first_descriptor_is_if_it_is_no_listener(passed):
+async def test_pid_ignore_tells_what_the_first_descriptor_is_if_it_is_no_listener(passed, refusal):
     passed(LISTEN_FDS=None)
     assert "descriptor 700 (unknown) is not open" in (await refusal("sd:?pid=ignore")).reason
     ours, theirs = socket.socketpair()
@@ -202,7 +193,7 @@ async def test_optional_takes_nothing_where_there_is_nothing(opened, passed):
     assert len(await opened("sd:?optional")) == 0
 
 
-async def test_an_accepted_connection_is_no_listener(passed):
+async def test_an_accepted_connection_is_no_listener(passed, refusal):
     ours, theirs = socket.socketpair()
     with theirs:
         passed(ours, names="connection")
@@ -211,14 +202,16 @@ async def test_an_accepted_connection_is_no_listener(passed):
     assert "Accept=no" in error.remedy
 
 
-async def test_a_socket_is_claimed_once(opened, passed):
+async def test_a_socket_is_claimed_once(opened, passed, refusal):
     passed(bound(), bound(), names="a:b")
     await opened("sd:a")
     error = await refusal("sd:*")
     assert "descriptor 700 (a) is served already, as sd:a" in error.reason
 
 
-async def test_what_a_number_means_after_the_socket_was_closed_is_not_served(opened, passed):
+async def test_what_a_number_means_after_the_socket_was_closed_is_not_served(
+    opened, passed, refusal
+):
     passed(bound())
     (listener,) = await opened("sd:")
     listener.close()
@@ -233,22 +226,22 @@ async def test_what_a_number_means_after_the_socket_was_closed_is_not_served(ope
     assert "was served before and is closed" in error.reason
 
 
-async def test_a_failure_leaves_every_socket_for_another_attempt(opened, passed):
+async def test_a_failure_leaves_every_socket_for_another_attempt(opened, passed, refusal):
     passed(bound(), bound(), names="a:b")
     await refusal("sd:a", "sd:nobody")
     assert is_open(700)
     assert len(await opened("sd:*")) == 2
 
 
-async def test_unused_sockets_are_reported(opened, passed, caplog):
+async def test_unused_sockets_are_reported(opened, passed, caplog, process):
     caplog.set_level(logging.WARNING, "pierhead.listener")
     passed(bound(), bound(), bound(), names="a:b:")
-    systemd.report_unused()
+    process.passed.report_unused()
     assert caplog.messages == []
     (listener,) = await opened("sd:a")
-    systemd.report_unused()
+    process.passed.report_unused()
     listener.close()
-    systemd.report_unused()  # one that was served and closed is not left over
+    process.passed.report_unused()  # one that was served and closed is not left over
     line = "systemd passed sockets that no address serves: descriptor 701 (b), 702"
     assert [m.startswith(line[:60]) and "702 (unnamed)" in m for m in caplog.messages] == [True] * 2
     assert "700" not in caplog.text

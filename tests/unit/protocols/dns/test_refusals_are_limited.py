@@ -15,6 +15,7 @@ from pierhead.admission import Answer, in_order
 from pierhead.codec import LengthPrefixed
 from pierhead.connection.tasks import EagerTasks
 from pierhead.errors import Overloaded
+from pierhead.listener.own_addresses import OwnAddresses
 from pierhead.metrics import Metrics
 from pierhead.protocols import dns
 from pierhead.protocols.dns.services.zones import ZoneService
@@ -84,6 +85,7 @@ class Flood:
             tasks=EagerTasks(),
             on_lost=lambda lost: None,
             wake_sweep=lambda: None,
+            own_addresses=OwnAddresses(),
         )
         self.server.start()
 
