@@ -15,6 +15,11 @@ PIECE = bytes(30_000)
 PIECES = 100
 
 
+def settled():
+    """Wait until nothing happens any more; the clock is held, and no time passes."""
+    return asyncio.get_running_loop().settle()
+
+
 class Members(list):
     """Those who are written to, whether or not they read; the most that ever waited for one."""
 
@@ -62,7 +67,7 @@ async def test_a_guest_that_never_waits_has_its_peer_cut_off(network, make, capl
     async with server:
         async with dialled("mem:chat") as client:
             client.writer.transport.pause_reading()
-            await asyncio.sleep(1)
+            await settled()
             reason = {"reason": "max_unsent_bytes"}
             assert server.metrics.total("connections_closed_total", **reason) == 1
     assert LIMIT < members.most <= LIMIT + 2 * len(PIECE)
@@ -86,7 +91,7 @@ async def test_a_callback_that_awaits_drain_waits_and_is_not_cut(network, server
     started = await server(hosting.streams.serve(member), "mem:chat", max_unsent_bytes=LIMIT)
     async with dialled("mem:chat") as client:
         client.writer.transport.pause_reading()
-        await asyncio.sleep(1)
+        await settled()
         assert len(written) < PIECES
         client.writer.transport.resume_reading()
         assert await client.reader.readexactly(PIECES * len(PIECE)) == PIECES * PIECE
@@ -127,7 +132,7 @@ async def test_an_asgi_application_waits_for_its_peer(server, serve):
     async with dialled("mem:web") as client:
         client.writer.transport.pause_reading()
         client.get()
-        await asyncio.sleep(2)
+        await settled()
         assert len(sent) < 20
         client.writer.transport.resume_reading()
         assert (await client.response())[2] == PIECES * PIECE
@@ -151,7 +156,7 @@ async def test_a_websocket_written_to_by_many_waits_for_its_peer(server, serve):
     async with dialled("mem:web") as client:
         await opened(client)
         client.writer.transport.pause_reading()
-        await asyncio.sleep(2)
+        await settled()
         assert len(sent) < 20
 
 
@@ -174,7 +179,7 @@ async def test_an_aiohttp_handler_waits_for_its_peer(server):
     async with dialled("mem:web") as client:
         client.writer.transport.pause_reading()
         client.get()
-        await asyncio.sleep(2)
+        await settled()
         assert len(sent) < 20
         client.writer.transport.resume_reading()
         assert (await client.response())[2] == PIECES * PIECE
@@ -201,7 +206,7 @@ async def test_an_aiohttp_websocket_waits_for_its_peer(server):
     async with dialled("mem:web") as client:
         await opened(client)
         client.writer.transport.pause_reading()
-        await asyncio.sleep(2)
+        await settled()
         assert 0 < len(sent) < 20
         reason = {"reason": "max_unsent_bytes"}
         assert started.metrics.total("connections_closed_total", **reason) == 0

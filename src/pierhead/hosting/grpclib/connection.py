@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from grpclib.events import listen
 from grpclib.protocol import AbstractHandler, H2Protocol, Stream
@@ -87,6 +87,9 @@ class Calls(AbstractHandler):
             stream.reset_nowait(ErrorCodes.REFUSED_STREAM)
             release_stream()
             return
+        connection = stream.connection
+        if not isinstance(connection.write_ready, _Gate):
+            connection.write_ready = _Gate(connection.write_ready.is_set())
         self._handler.accept(stream, headers, release_stream)
         self._last_stream = stream.id or 0
         self._hangs_up = _user_agent(headers).startswith(_HANGS_UP_AT_GOAWAY)
@@ -139,6 +142,24 @@ class Calls(AbstractHandler):
     def unfinished(self) -> Collection[asyncio.Future[Any]]:
         """Return the calls that still run."""
         return list(self._tasks)
+
+
+class _Gate(asyncio.Event):
+    """Lets calls write one after another; an event lets all that wait write at once.
+
+    Each has a frame to write, which is its whole message where the client allows such frames.
+    """
+
+    def __init__(self, is_open: bool) -> None:
+        super().__init__()
+        if is_open:
+            self.set()
+
+    async def wait(self) -> Literal[True]:
+        """Wait until it is open, and still is when this call goes on."""
+        while not self.is_set():
+            await super().wait()
+        return True
 
 
 def _user_agent(headers: list[tuple[str, str]]) -> str:

@@ -98,6 +98,11 @@ class HypercornPipe(asyncio.Protocol):
     # -- hypercorn's side ----------------------------------------------------------------------
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the connection has ended."""
+        return self._is_lost
+
+    @property
     def is_paused(self) -> bool:
         """Whether the peer is made to wait."""
         return self._is_paused

@@ -33,6 +33,7 @@ from pierhead.hosting.asgi.disconnect import Attention
 from pierhead.hosting.asgi.lifespan import Receive, Send, asgi_lifespan
 from pierhead.hosting.hypercorn.config import loaded
 from pierhead.hosting.hypercorn.pipe import HypercornPipe
+from pierhead.hosting.hypercorn.waiting import Inbox, bound, release
 from pierhead.hosting.refusal import served_already
 from pierhead.server.connection import ConnectionScope
 from pierhead.server.hosted_transport import HostedTransport
@@ -41,6 +42,9 @@ __all__ = ["HypercornSite"]
 
 #: RFC 6455 §7.4 and IANA's registry: the service restarts.
 _SERVICE_RESTART = 1012
+
+#: With one of these an application is through, unless it says that there is more.
+_LAST = ("http.response.body", "http.response.trailers", "websocket.close")
 
 
 class HypercornSite:
@@ -119,8 +123,30 @@ class _Server(TCPServer):
         """Do what hypercorn's protocol asks, and note what it says of itself."""
         if isinstance(event, Updated | Closed):
             self.is_idle = isinstance(event, Closed) or event.idle
-        await super().protocol_send(event)
+        if isinstance(self.engine, H2Protocol):
+            bound(self.engine)
+        # Of a lost connection the group of tasks may be ending, and a timer of it would fail.
+        if not (isinstance(event, Updated) and cast(HypercornPipe, self.reader).is_lost):
+            await super().protocol_send(event)
         self.on_event()
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        await self.let_go()
+
+    @property
+    def waits_for_windows(self) -> bool:
+        """Whether every stream has something that its peer has to let through."""
+        engine = self.engine
+        if not isinstance(engine, H2Protocol):
+            return False
+        waiting = engine.stream_buffers
+        return all(stream in waiting and waiting[stream].buffer for stream in engine.streams)
+
+    async def let_go(self) -> None:
+        """Let go what waits for a peer that takes nothing any more."""
+        if isinstance(self.engine, H2Protocol):
+            await release(self.engine)
 
     @property
     def engine(self) -> H11Protocol | H2Protocol | None:
@@ -151,6 +177,7 @@ class _Guest:
         self._is_finishing = False
         self._is_lost = False
         self._attention = Attention()
+        self._inboxes: set[Inbox] = set()
         self._was_conversation = False  # a WebSocket was told to end
 
     # -- the pipe's side -----------------------------------------------------------------------
@@ -170,6 +197,10 @@ class _Guest:
         """Let hypercorn's server end, which would wait for its keep-alive timer even now."""
         self._is_lost = True
         self._terminate()
+        for inbox in self._inboxes:
+            inbox.take_all()
+        if self._server is not None:
+            self._spawn(self._server.let_go())
 
     def has_gone(self) -> bool:
         """Tell whether the end of input means that the peer does not wait for an answer."""
@@ -189,9 +220,17 @@ class _Guest:
         hypercorn would write a traceback, and a peer can bring that about (by an upgrade to h2c
         that makes no sense).
         """
+        inbox = Inbox.of(receive)
+        self._inboxes.add(inbox)
+
+        async def send_and_note(message: Any) -> None:
+            if _is_last(message):
+                inbox.leave_out_input()
+            await send(message)
+
         try:
             _, has_heard = await self._attention.call(
-                self._served.app, scope, receive, send, *others
+                self._served.app, scope, receive, send_and_note, *others
             )
             stream = send.__self__
             if has_heard and stream.state is not ASGIHTTPState.CLOSED:
@@ -201,6 +240,9 @@ class _Guest:
             self._scope.counters.requests.failed("protocol")
             self._scope.failures.report(self._scope.via.listener, error)
             self._pipe.close()
+        finally:
+            inbox.leave_out_input()
+            self._inboxes.discard(inbox)
 
     def _spawn(self, running: Any) -> None:
         task = asyncio.get_running_loop().create_task(self._report(running))
@@ -268,7 +310,8 @@ class _Guest:
         if self._has_websocket and self._served.config.websocket_ping_interval:
             return False
         if self.in_flight:
-            return self._is_reading_a_request and not self._pipe.is_paused
+            reads = self._is_reading_a_request and not self._pipe.is_paused
+            return reads or (self._server is not None and self._server.waits_for_windows)
         return True
 
     @property
@@ -325,6 +368,12 @@ class _Guest:
     def unfinished(self) -> Collection[asyncio.Future[Any]]:
         """Return the tasks of this connection, those of the application within them."""
         return tuple(self._tasks)
+
+
+def _is_last(message: Any) -> bool:
+    """Tell whether this ends a response, or a WebSocket."""
+    has_more = message.get("more_body", False) or message.get("more_trailers", False)
+    return message["type"] in _LAST and not has_more
 
 
 def _is_request(stream: HTTPStream | WSStream) -> bool:

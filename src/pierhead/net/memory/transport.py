@@ -129,11 +129,8 @@ class MemoryTransport(asyncio.Transport):
             return
         self._end_output()
         self._closing = True
-        if self._inbox:  # as in TCP: what arrived and is never read is answered with a reset
-            self._inbox.clear()
-            self._direction.carry_chunk(self._other._arrive_reset)
         if not self._waiting:
-            self._lose(None)
+            self._end()
 
     def abort(self) -> None:
         """Close at once: what is under way is lost, and the other side sees a reset."""
@@ -160,7 +157,7 @@ class MemoryTransport(asyncio.Transport):
     # What the other side does.
 
     def _arrive(self, chunk: bytes) -> None:
-        if self._closing:  # nobody reads here any more
+        if self._lost:  # nobody reads here any more
             self._direction.carry_chunk(self._other._arrive_reset)
             return
         self._inbox.append(chunk)
@@ -175,7 +172,7 @@ class MemoryTransport(asyncio.Transport):
         if self._waiting:
             self._send()
         if self._closing and not self._waiting:
-            self._lose(None)
+            self._end()
         elif self._flow.is_paused and not self._lost:
             self._pause_or_resume()
 
@@ -262,6 +259,13 @@ class MemoryTransport(asyncio.Transport):
     def _pause_or_resume(self) -> None:
         if self._protocol is not None and not self._closing:
             self._flow.update(self)
+
+    def _end(self) -> None:
+        """End after the last octet was sent."""
+        if self._inbox and not self._lost:
+            # As in TCP: what arrived and is never read is answered with a reset.
+            self._direction.carry_chunk(self._other._arrive_reset)
+        self._lose(None)
 
     def _lose(self, error: Exception | None) -> None:
         if self._lost:

@@ -157,6 +157,34 @@ async def test_writing_to_a_side_that_has_closed_is_answered_with_a_reset(pair, 
     assert near.events == ["made", "eof", "lost ConnectionResetError"]
 
 
+async def test_a_side_that_closes_sends_the_rest_before_it_resets_what_it_has_not_read(pair, clock):
+    much = bytes(300_000)
+    near, far = await pair()
+    for side in (near, far):
+        side.transport.pause_reading()
+        side.transport.write(much)
+    near.transport.close()
+    await clock.advance(0)
+    assert far.events == ["made", "pause"]  # alive: there is more to come
+    far.transport.resume_reading()
+    await clock.advance(0)
+    assert far.data == much
+    assert far.events == ["made", "pause", "lost ConnectionResetError"]
+    assert near.events == ["made", "pause", "lost"]
+
+
+async def test_a_side_that_waits_to_send_its_rest_hears_of_a_reset(pair, clock):
+    near, far = await pair()
+    for side in (near, far):
+        side.transport.pause_reading()
+        side.transport.write(bytes(300_000))
+    near.transport.close()
+    await clock.advance(0)
+    far.transport.abort()
+    await clock.advance(0)
+    assert near.events == ["made", "pause", "lost ConnectionResetError"]
+
+
 async def test_a_reader_that_pauses_makes_the_writer_pause(pair, clock):
     near, far = await pair()
     far.transport.pause_reading()
