@@ -112,6 +112,7 @@ class HostedConnection(asyncio.Protocol):
         self._reads_on = False  # though it finishes
         self._is_paused = False  # by the guest
         self._has_ended = False  # the peer, its side
+        self._rest = b""  # what came while the guest was pausing
         self._left_out = 0  # octets that came while the connection finishes
         self._handed_over = 0  # octets, to the transport
         self._is_to_wait = False  # the guest, with what it writes
@@ -144,19 +145,54 @@ class HostedConnection(asyncio.Protocol):
             life.note_message(True, now)
         life.has_heard = True
         life.last_active = now
-        if isinstance(self.guest.protocol, asyncio.BufferedProtocol):
-            with memoryview(data) as octets:
-                self._call(feed, self.guest.protocol, octets)
+        if self._is_paused:  # uvloop forgets a pause that is asked for in `connection_made`
+            assert self._transport is not None
+            self._transport.pause_reading()
+            self._rest += data
+        elif isinstance(self.guest.protocol, asyncio.BufferedProtocol):
+            self._feed(data)
         else:
             self._call(cast(asyncio.Protocol, self.guest.protocol).data_received, data)
         if not self.guest.awaits_request:
             life.message_began = None
+
+    def _feed(self, data: bytes) -> None:
+        """Give the guest what arrived, as far as it reads; the rest waits until it reads again."""
+        while data and self._takes_input():
+            protocol = self.guest.protocol
+
+            def is_reading(protocol: asyncio.BaseProtocol = protocol) -> bool:
+                return self._takes_input() and self.guest.protocol is protocol
+
+            taken = self._call(feed, protocol, data, is_reading)
+            if taken is None:  # it failed
+                return
+            data = data[taken:]
+        self._rest = data
+
+    def _takes_input(self) -> bool:
+        transport = self._transport
+        is_over = transport is None or transport.is_closing() or self.is_lingering
+        return not (is_over or self._is_paused)
+
+    def _feed_rest(self) -> None:
+        """The guest reads again: first what it left, then what comes."""
+        rest, self._rest = self._rest, b""
+        self._feed(rest)
+        if self._rest or self._is_paused or self._transport is None:
+            return
+        if not self._has_ended:
+            self._transport.resume_reading()
+        elif not self.eof_received():
+            self._transport.close()
 
     def eof_received(self) -> bool:
         """Pass the end of input on; what is being answered keeps the connection open."""
         self._has_ended = True
         if self.is_lingering:
             return False
+        if self._rest:  # comes first
+            return True
         stays_open = bool(self._call(self.guest.end_of_input, self._guest_transport))
         if not stays_open:
             self._life.reason = self._life.reason or "eof"
@@ -222,6 +258,8 @@ class HostedConnection(asyncio.Protocol):
             if is_paused:
                 self._scope.counters.reads_paused.value += 1
                 self._transport.pause_reading()
+            elif self._rest:
+                asyncio.get_running_loop().call_soon(self._feed_rest)
             elif self._left_out <= _MOST_LEFT_OUT:
                 self._transport.resume_reading()
 

@@ -237,14 +237,9 @@ def test_it_holds_for_tls_over(factory, address, tls, tmp_path) -> None:
 
 # -- hosted --------------------------------------------------------------------------------------
 
-#: What a host hands on in pieces of its own does not wait for a pause between two of them.
-IN_PIECES = pytest.mark.xfail(raises=LawBroken, strict=True, reason="pause reading, between pieces")
-
 
 @pytest.mark.parametrize("address", ["mem:a", "tcp:127.0.0.1:0"])
-@pytest.mark.parametrize(
-    "kind", [asyncio.Protocol, pytest.param(asyncio.BufferedProtocol, marks=IN_PIECES)]
-)
+@pytest.mark.parametrize("kind", [asyncio.Protocol, asyncio.BufferedProtocol])
 async def test_it_holds_for_a_guest_on(address, kind) -> None:
     waiting: list[Any] = []
     endpoint = protocols.serve(lambda: waiting.pop())
