@@ -325,7 +325,9 @@ def _(it):
     return [f"tls+tcp:127.0.0.1:0?cert={cert}"]
 
 
-@case(13, "key-without-key", step="key", reason="has no private key", remedy="openssl pkey")
+@case(
+    13, "key-without-key", step="key", reason="has no private key", remedy="name the file that has"
+)
 def _(it):
     made = Certificates(it.folder)
     return [f"tls+tcp:127.0.0.1:0?cert={made.issue('a.example')}&key={made.authority_file}"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import shlex
 import ssl
 import time
 from collections.abc import Mapping
@@ -133,15 +134,16 @@ def _examine(spec: ListenSpec, cert: str, key: str) -> Mapping[str, Any]:
     leaf = _CERTIFICATE.search(text)
     if leaf is None:
         reason = f"{cert} has no certificate in PEM form"
-        raise ListenError(str(spec), "certificate", reason, "convert it: openssl x509 -outform PEM")
+        raise ListenError(str(spec), "certificate", reason, _as_pem("x509", cert, text))
     if _KEY.search(key_text) is None:
-        raise _keyless(spec, cert, key)
+        raise _keyless(spec, cert, key, key_text)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(cert, key, password=_refuse_password)
         facts = _presented(context, leaf.group())
     except _Encrypted:
-        reason, remedy = f"the key in {key} is encrypted", f"decrypt it: openssl pkey -in {key}"
+        reason = f"the key in {key} is encrypted"
+        remedy = f"decrypt it, and name what comes out: {_openssl('pkey', key)}"
         raise ListenError(str(spec), "key", reason, remedy) from None
     except ssl.SSLError as error:
         raise _refused(spec, cert, key, error) from error
@@ -149,14 +151,26 @@ def _examine(spec: ListenSpec, cert: str, key: str) -> Mapping[str, Any]:
     return facts
 
 
-def _keyless(spec: ListenSpec, cert: str, key: str) -> ListenError:
+def _openssl(command: str, path: str) -> str:
+    return shlex.join(["openssl", command, "-in", path, "-out", f"{path}.pem"])
+
+
+def _as_pem(command: str, path: str, text: str) -> str:
+    """Return what to do about a file that lacks what this command of openssl reads."""
+    if text.startswith("0") and "-----BEGIN" not in text:  # DER: 0x30 begins a sequence
+        return f"convert it, and name what comes out: {_openssl(command, path)}"
+    what = "certificate" if command == "x509" else "private key"
+    return f"name the file that has the {what}: it begins with -----BEGIN"
+
+
+def _keyless(spec: ListenSpec, cert: str, key: str, text: str) -> ListenError:
     if key == cert:
         reason = f"{cert} has a certificate and no private key, and no key= names another file"
         return ListenError(
             str(spec), "key", reason, "add key=FILE, one for each cert= in their order"
         )
     reason = f"{key} has no private key in PEM form"
-    return ListenError(str(spec), "key", reason, "convert it: openssl pkey -outform PEM")
+    return ListenError(str(spec), "key", reason, _as_pem("pkey", key, text))
 
 
 def _read(spec: ListenSpec, step: str, path: str) -> str:
