@@ -95,6 +95,13 @@ def serve_echo(specs: Sequence[ListenSpec]) -> None:
     serve_endpoint(endpoint, specs)
 
 
+def _no_module(name: str) -> UsageError:
+    return UsageError(
+        f"{name!r} is no module's name; write shout:shout for the function shout in shout.py of "
+        "this folder"
+    )
+
+
 def _load(reference: str) -> Any:
     """Import ``module:function`` from the current directory or the import path."""
     module_name, colon, attribute = reference.partition(":")
@@ -103,10 +110,7 @@ def _load(reference: str) -> Any:
             f"{reference!r} names no function; expected MODULE:FUNCTION, as shout:shout"
         )
     if not all(part.isidentifier() for part in module_name.split(".")):
-        raise UsageError(
-            f"{module_name!r} is no module's name; write shout:shout for the function shout in "
-            "shout.py of this folder"
-        )
+        raise _no_module(module_name)
     if (here := os.getcwd()) not in sys.path:
         sys.path.insert(0, here)
     from pierhead.runtime.run import importing
@@ -117,6 +121,8 @@ def _load(reference: str) -> Any:
     except UsageError:
         raise
     except ModuleNotFoundError as error:
+        if module_name.endswith(".py"):
+            raise _no_module(module_name) from None
         raise UsageError(f"cannot import {module_name!r}: {error}") from None
     except SystemExit as error:
         raise UsageError(
