@@ -24,7 +24,7 @@ SECTIONS = {
         "`--limit request-timeout=5s`; [how to change limits](../howto/limits.md) has examples.",
     ),
     "pierhead.blocking": ("Functions that block", "Given to `threaded`."),
-    "pierhead.admission.rate": ("A rate for each source", "Given to `per_source_rate`."),
+    "pierhead.service.admission.rate": ("A rate for each source", "Given to `per_source_rate`."),
     "pierhead.middleware.limit": ("Requests in a service at once", "Given to `limit`."),
     "pierhead.middleware.timeout": ("The time of a whole answer", "Given to `timeout`."),
     "pierhead.codec.lines": ("Lines", "Given to `Lines`."),

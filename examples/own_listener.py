@@ -12,9 +12,9 @@ import socket
 from services import shout
 
 from pierhead import ListenSpec, Peer, run
-from pierhead.context import Transport
 from pierhead.listener.stream import AcceptedSocket
 from pierhead.protocols import lines
+from pierhead.service.context import Transport
 
 
 class Passed:

@@ -6,10 +6,10 @@ import os
 import socket
 
 from pierhead import Context, ListenSpec, Peer, Server
-from pierhead.context import Transport
 from pierhead.listener.base import ListenerEnded
 from pierhead.listener.stream import AcceptedSocket
 from pierhead.protocols import lines
+from pierhead.service.context import Transport
 
 
 class Scripted:

@@ -12,8 +12,8 @@ from __future__ import annotations
 import sys
 import time
 
-from pierhead.admission import per_source_rate
-from pierhead.context import Peer, Transport, Via
+from pierhead.service.admission import per_source_rate
+from pierhead.service.context import Peer, Transport, Via
 
 FRAMES = 50_000
 SIZES = (100, 400_000)

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
         Packed,
     )
     from pierhead.codec.base import Codec, Order, WireFormat
-    from pierhead.coding import coded
-    from pierhead.context import Context, Peer, Via
     from pierhead.errors import DecodeError, PierheadError
     from pierhead.listener.custom import (
         CustomConnection,
@@ -51,6 +49,8 @@ if TYPE_CHECKING:
     from pierhead.server.serve import raw, serve
     from pierhead.server.server import Server
     from pierhead.service import Middleware, Service, stack
+    from pierhead.service.coding import coded
+    from pierhead.service.context import Context, Peer, Via
 
 __version__ = "0.1.0"
 
@@ -102,7 +102,7 @@ _HOMES = {
     "BufferSource": "buffer",
     "ById": "codec",
     "Codec": "codec.base",
-    "Context": "context",
+    "Context": "service.context",
     "CustomConnection": "listener.custom",
     "CustomDatagramListener": "listener.custom",
     "CustomStreamListener": "listener.custom",
@@ -120,15 +120,15 @@ _HOMES = {
     "Octets": "codec",
     "Order": "codec.base",
     "Packed": "codec",
-    "Peer": "context",
+    "Peer": "service.context",
     "PierheadError": "errors",
     "ProcessSockets": "listener.process_sockets",
     "Server": "server.server",
     "ServerLimits": "server.options",
     "Service": "service",
-    "Via": "context",
+    "Via": "service.context",
     "WireFormat": "codec.base",
-    "coded": "coding",
+    "coded": "service.coding",
     "framed": "server.framed",
     "listening_sockets": "listener.listening_sockets",
     "raw": "server.serve",

@@ -18,10 +18,10 @@ from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, TypeAlias, TypeVar
 
-from pierhead.context import Context
 from pierhead.errors import Overloaded
 from pierhead.limits import Limit
 from pierhead.service import Service, blocking
+from pierhead.service.context import Context
 
 __all__ = ["LIMITS", "threaded"]
 

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from pierhead.clock import Clock
-from pierhead.context import Peer
 from pierhead.printable import printable
 from pierhead.rate import Rate
+from pierhead.service.context import Peer
 
 __all__ = ["FailureLog", "OnError", "Where", "one_line"]
 

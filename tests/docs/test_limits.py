@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 from tests.processes import ROOT
 
-from pierhead.admission.rate import per_source_rate
+from pierhead.service.admission.rate import per_source_rate
 from pierhead.middleware.limit import limit
 from pierhead.middleware.timeout import timeout
 from pierhead.protocols.dns.middleware.rate_limit import rate_limit

@@ -41,12 +41,12 @@ from tests.interop.random_zones import (
 )
 from tests.interop.signing import new_key
 
-from pierhead.coding import coded
-from pierhead.context import Context, Transport, Via
-from pierhead.context import Peer as Client
 from pierhead.errors import ConfigError
 from pierhead.protocols.dns import zones as zone_service
 from pierhead.protocols.dns.codec import DatagramReplyCodec, QueryCodec, ReplyCodec
+from pierhead.service.coding import coded
+from pierhead.service.context import Context, Transport, Via
+from pierhead.service.context import Peer as Client
 
 __all__ = ["ACCEPTED", "Difference", "differences", "smallest"]
 

@@ -17,7 +17,6 @@ from pierhead.cli.query_words import parse_words
 from pierhead.codec import Delimited, LengthPrefixed, Lines, Netstring
 from pierhead.codec.client_hello import read_client_hello
 from pierhead.codec.proxy_header import ProxyHeader, ProxyHeaderReader, decode_datagram, encode_v2
-from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import PierheadError
 from pierhead.protocols import dns
 from pierhead.protocols.dns.codec import DatagramReplyCodec
@@ -26,6 +25,7 @@ from pierhead.protocols.dns.response import parse_head, parse_response
 from pierhead.protocols.dns.wire.name import from_text
 from pierhead.protocols.dns.wire.query import parse_query
 from pierhead.protocols.dns.zone.master_file import parse_zone
+from pierhead.service.context import Context, Peer, Transport, Via
 
 __all__ = ["SHAPES", "Shape", "hello", "octetwise"]
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pierhead.context import Ecn
 from pierhead.net.datagram.ancillary import (
     pack_control_message,
     read_ancillary,
     split_coalesced,
     unpack_control_messages,
 )
+from pierhead.service.context import Ecn
 
 numbers = st.integers(0, 2**32 - 1)
 messages = st.tuples(numbers, numbers, st.binary(max_size=40))

@@ -15,10 +15,7 @@ from hypothesis import strategies as st
 
 import pierhead
 from pierhead import Lines, Server, WireFormat, serve
-from pierhead.admission import Drop, in_order
 from pierhead.buffer import BufferPool
-from pierhead.coding import coded
-from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import (
     AddressError,
     ConfigError,
@@ -33,6 +30,9 @@ from pierhead.limits import Limit
 from pierhead.metrics import Metrics
 from pierhead.protocols.lines.wire import Bytes
 from pierhead.service import as_service, is_many, stack
+from pierhead.service.admission import Drop, in_order
+from pierhead.service.coding import coded
+from pierhead.service.context import Context, Peer, Transport, Via
 
 SOURCE = Path(pierhead.__file__).parent
 

@@ -13,7 +13,6 @@ import pytest
 
 from pierhead import Server
 from pierhead.clock import SystemClock
-from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import DecodeError, HandshakeError
 from pierhead.failure_log import FailureLog, one_line
 from pierhead.metrics import Metrics
@@ -25,6 +24,7 @@ from pierhead.protocols.dns.wire import iana
 from pierhead.runtime.stop import lost_lines
 from pierhead.server.lost import Lost, LostRequests
 from pierhead.service import FrameHandler
+from pierhead.service.context import Context, Peer, Transport, Via
 
 VIA = Via(transport=Transport.STREAM, scheme="mem", local="mem:a", listener="mem:a")
 

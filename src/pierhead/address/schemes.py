@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 #: How bytes travel: a stream has no borders, the other two keep them. The words are those of
-#: `pierhead.context.Transport`.
+#: `pierhead.service.context.Transport`.
 Kind: TypeAlias = Literal["stream", "datagram", "seqpacket"]
 
 #: Beginnings of ``sys.platform``.

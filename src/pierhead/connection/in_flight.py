@@ -20,8 +20,8 @@ from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from pierhead.connection.tasks import EagerTasks
-from pierhead.context import Peer
 from pierhead.errors import Overloaded, ServiceFailed, TimedOut
+from pierhead.service.context import Peer
 from pierhead.service.respond import Many, Outcome, Responder
 from pierhead.service.suspended import Suspended
 

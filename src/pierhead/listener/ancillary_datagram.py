@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from pierhead.buffer import BufferSource
-from pierhead.context import Ecn, Via
 from pierhead.listener.datagram import SocketDatagramListener
 from pierhead.net.datagram.ancillary_io import (
     AncillaryBatchIO,
@@ -16,6 +15,7 @@ from pierhead.net.datagram.ancillary_io import (
     AncillaryRecvmsgIO,
     ReplyToWithEcn,
 )
+from pierhead.service.context import Ecn, Via
 
 __all__ = ["AncillaryDatagramListener"]
 

@@ -23,9 +23,9 @@ from typing import Protocol, TypeGuard, cast, runtime_checkable
 
 from pierhead.address import ListenSpec
 from pierhead.codec.proxy_header import ProxyHeader
-from pierhead.context import Credentials, Peer, TlsFacts, Transport, Via
 from pierhead.errors import UsageError
 from pierhead.net.datagram.base import Datagram, ReplyTo
+from pierhead.service.context import Credentials, Peer, TlsFacts, Transport, Via
 
 __all__ = [
     "Accepted",

@@ -23,11 +23,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from pierhead.address import ListenSpec
-from pierhead.context import Peer, Transport
 from pierhead.errors import UsageError
 from pierhead.listener.base import Accepted, ListenerEnded
 from pierhead.net.datagram.base import Datagram, ReplyTo
 from pierhead.net.transport.coroutine_transport import ByteStream, CoroutineTransport
+from pierhead.service.context import Peer, Transport
 
 __all__ = ["CustomConnection", "CustomDatagramListener", "CustomStreamListener"]
 

@@ -9,11 +9,11 @@ from typing import Protocol
 
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferSource
-from pierhead.context import Peer, Transport
 from pierhead.listener.base import Datagram, ReplyTo
 from pierhead.listener.socket_listener import SocketListener
 from pierhead.net.datagram.batch import BatchIO, has_batch_io
 from pierhead.net.datagram.recvmsg import RecvmsgIO
+from pierhead.service.context import Peer, Transport
 
 __all__ = ["DatagramIO", "SocketDatagramListener"]
 

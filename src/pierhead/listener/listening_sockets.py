@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pierhead.address import InetdAddress, ListenSpec, MemoryAddress
 from pierhead.address.option import AppliedBy
 from pierhead.address.views import AdoptOptions
-from pierhead.context import Transport
 from pierhead.errors import ListenError, UsageError
 from pierhead.listener.open import open_all
 from pierhead.listener.process_sockets import ProcessSockets
 from pierhead.listener.set import ListenerSet
 from pierhead.listener.stream import SocketStreamListener
+from pierhead.service.context import Transport
 
 __all__ = ["ListeningSockets", "listening_sockets"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from pierhead.address import ListenSpec
 from pierhead.address.addresses import AbstractAddress, InetAddress, MemoryAddress, UnixAddress
-from pierhead.context import Peer
 from pierhead.errors import AddressError
+from pierhead.service.context import Peer
 
 __all__ = ["OwnAddresses"]
 

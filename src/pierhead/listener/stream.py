@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from pierhead.address import ListenSpec
-from pierhead.context import Credentials, Peer, Transport
 from pierhead.listener.base import OutOfDescriptors
 from pierhead.listener.socket_listener import SocketListener
 from pierhead.listener.spare_descriptor import SpareDescriptor
 from pierhead.net.credentials import peer_credentials
 from pierhead.net.transport.channel import Channel, PacketChannel, StreamChannel
 from pierhead.net.transport.channel_transport import ChannelTransport
+from pierhead.service.context import Credentials, Peer, Transport
 
 __all__ = ["AcceptedChannel", "AcceptedSocket", "SocketStreamListener", "StreamSettings", "peer_of"]
 

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 from pierhead.clock import Clock, SystemClock
-from pierhead.context import Context
 from pierhead.middleware.replies import Replies
 from pierhead.service import Middleware, Reply, Service, as_service, is_many
+from pierhead.service.context import Context
 
 __all__ = ["access_log"]
 

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
 from pierhead.clock import Clock, SystemClock
-from pierhead.context import Context
 from pierhead.errors import ServiceError
 from pierhead.failure_log import FailureLog
 from pierhead.middleware.replies import Replies
 from pierhead.service import Middleware, Reply, Service, as_service, is_many
+from pierhead.service.context import Context
 
 __all__ = ["catch"]
 

@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeVar
 
-from pierhead.context import Context
 from pierhead.errors import Overloaded
 from pierhead.limits import Limit
 from pierhead.middleware.replies import Replies
 from pierhead.service import Middleware, Reply, Service, as_service, is_many
+from pierhead.service.context import Context
 
 __all__ = ["LIMITS", "limit"]
 

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
-from pierhead.context import Context
 from pierhead.errors import TimedOut
 from pierhead.limits import Limit
 from pierhead.middleware.replies import Replies
 from pierhead.service import Middleware, Reply, Service, as_service, is_many
+from pierhead.service.context import Context
 
 __all__ = ["LIMITS", "timeout"]
 

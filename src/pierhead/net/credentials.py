@@ -8,8 +8,8 @@ import struct
 import sys
 from array import array
 
-from pierhead.context import Credentials
 from pierhead.net.pidfd import identity_of_pidfd
+from pierhead.service.context import Credentials
 
 __all__ = ["peer_credentials"]
 

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from pierhead.admission import Admission
 from pierhead.clock import Clock
 from pierhead.connection.tasks import EagerTasks
-from pierhead.context import Peer, Via
 from pierhead.errors import TimedOut
 from pierhead.failure_log import FailureLog
 from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
 from pierhead.server.read_buffer import ReadBuffer
+from pierhead.service.admission import Admission
+from pierhead.service.context import Peer, Via
 
 __all__ = ["ConnectionScope", "ServedConnection", "Standing"]
 

@@ -17,11 +17,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from pierhead.admission import Admission
 from pierhead.clock import Clock
 from pierhead.connection.in_flight import InFlight, Request
 from pierhead.connection.tasks import EagerTasks
-from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import RequestLost, UsageError
 from pierhead.failure_log import FailureLog, OnError
 from pierhead.listener.base import Datagram, DatagramListener, PerDatagramVia, ReplyTo
@@ -35,6 +33,8 @@ from pierhead.server.metered import watch_load
 from pierhead.server.options import ServerOptions
 from pierhead.server.unsent import Unsent, is_full
 from pierhead.service import FrameHandler
+from pierhead.service.admission import Admission
+from pierhead.service.context import Context, Peer, Transport, Via
 from pierhead.service.counters import RequestCounters
 from pierhead.service.respond import Outcome, Responder
 

@@ -12,10 +12,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from pierhead.admission import Admission
 from pierhead.reload import Reloaded
 from pierhead.server.connection import ConnectionScope, ServedConnection
 from pierhead.service import FrameHandler
+from pierhead.service.admission import Admission
 
 __all__ = ["Application", "Endpoint", "StreamHandler"]
 

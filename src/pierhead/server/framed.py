@@ -29,13 +29,13 @@ from pierhead.connection.ending import end_stream
 from pierhead.connection.exchange import Exchange, Phase
 from pierhead.connection.in_flight import InFlight
 from pierhead.connection.life import Event, Life, State, Waits
-from pierhead.context import Context
 from pierhead.errors import FramingError, Overloaded, UsageError
 from pierhead.server.connection import ConnectionScope, Standing
 from pierhead.server.endpoint import StreamHandler
 from pierhead.server.incoming import Incoming
 from pierhead.server.stream_request import StreamRequest
 from pierhead.service import FrameHandler
+from pierhead.service.context import Context
 from pierhead.service.respond import Outcome, Responder
 
 __all__ = ["FramedConnection", "framed"]

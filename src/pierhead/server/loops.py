@@ -10,7 +10,7 @@ only once in a while.
 
 from __future__ import annotations
 
-from pierhead.context import Peer
+from pierhead.service.context import Peer
 
 __all__ = ["Reflections"]
 

@@ -17,8 +17,8 @@ from collections.abc import Hashable, Iterable
 from itertools import islice
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from pierhead.context import Credentials, Peer
 from pierhead.server.connection import Standing
+from pierhead.service.context import Credentials, Peer
 
 __all__ = ["Network", "Occupancy", "Occupant", "network_of"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from pierhead.admission import Admission
 from pierhead.codec.base import WireFormat
 from pierhead.codec.octets import Octets
-from pierhead.coding import coded, in_frame_layers
 from pierhead.errors import UsageError
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.framed import framed
 from pierhead.service import Middleware, ServiceFunction
+from pierhead.service.admission import Admission
+from pierhead.service.coding import coded, in_frame_layers
 
 __all__ = ["raw", "serve"]
 

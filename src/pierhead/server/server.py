@@ -18,11 +18,9 @@ from typing import Any, Self, Unpack, cast
 
 from pierhead.address import ListenSpec
 from pierhead.address.views import AdmissionOptions
-from pierhead.admission import ConnectionAdmission, allow_accounts, in_order
 from pierhead.buffer import BufferPool, BufferSource
 from pierhead.clock import Clock, SystemClock
 from pierhead.connection.tasks import EagerTasks
-from pierhead.context import Transport
 from pierhead.errors import ListenError, PierheadError, UsageError
 from pierhead.failure_log import OnError
 from pierhead.listener.base import (
@@ -48,6 +46,8 @@ from pierhead.server.options import ServerLimits, ServerOptions
 from pierhead.server.seqpacket import packets
 from pierhead.server.stream import OnAccept, StreamServer
 from pierhead.server.sweep import Sweep
+from pierhead.service.admission import ConnectionAdmission, allow_accounts, in_order
+from pierhead.service.context import Transport
 
 __all__ = ["Server"]
 

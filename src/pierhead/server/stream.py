@@ -17,11 +17,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TypeAlias, cast
 
-from pierhead.admission import Admission, ConnectionAdmission
 from pierhead.buffer import BufferSource
 from pierhead.clock import Clock
 from pierhead.connection.tasks import EagerTasks
-from pierhead.context import Credentials, Peer, Via
 from pierhead.errors import HandshakeError, RequestLost, TimedOut
 from pierhead.failure_log import FailureLog, OnError
 from pierhead.listener.base import (
@@ -46,6 +44,8 @@ from pierhead.server.occupancy import Network, Occupancy, network_of
 from pierhead.server.options import ServerOptions
 from pierhead.server.pace import Pace
 from pierhead.server.read_buffer import ReadBuffer
+from pierhead.service.admission import Admission, ConnectionAdmission
+from pierhead.service.context import Credentials, Peer, Via
 
 __all__ = ["OnAccept", "StreamServer"]
 

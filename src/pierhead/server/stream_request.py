@@ -6,9 +6,9 @@ from typing import Protocol
 
 from pierhead.connection.exchange import Place
 from pierhead.connection.in_flight import Request
-from pierhead.context import Peer
 from pierhead.errors import UsageError
 from pierhead.server.connection import ConnectionScope
+from pierhead.service.context import Peer
 
 __all__ = ["StreamRequest"]
 

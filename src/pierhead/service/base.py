@@ -34,8 +34,8 @@ from typing import (
     get_type_hints,
 )
 
-from pierhead.context import Context
 from pierhead.errors import UsageError
+from pierhead.service.context import Context
 
 __all__ = [
     "Middleware",

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pierhead.context import Peer, Via
 from pierhead.errors import PierheadError
 from pierhead.service.base import Service
+from pierhead.service.context import Peer, Via
 
 __all__ = ["FrameHandler", "Handler"]
 

@@ -19,11 +19,11 @@ from enum import Enum
 from types import CoroutineType
 from typing import Any, Generic, TypeVar
 
-from pierhead.admission import Admission, Answer, Drop
-from pierhead.context import Context, Peer
 from pierhead.errors import DecodeError, Overloaded, PierheadError, ServiceError, ServiceFailed
 from pierhead.failure_log import FailureLog
+from pierhead.service.admission import Admission, Answer, Drop
 from pierhead.service.base import is_many
+from pierhead.service.context import Context, Peer
 from pierhead.service.counters import RequestCounters
 from pierhead.service.handler import Handler
 from pierhead.service.suspended import Suspended

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pierhead.context import Context, Peer, Transport, Via
 from pierhead.service import ServiceFunction, as_service, is_many
+from pierhead.service.context import Context, Peer, Transport, Via
 
 __all__ = ["call"]
 

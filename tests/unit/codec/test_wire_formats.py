@@ -20,8 +20,8 @@ from pierhead.codec import (
     check_one_reply,
 )
 from pierhead.codec.base import Framing
-from pierhead.coding import coded
 from pierhead.errors import DecodeError, UsageError
+from pierhead.service.coding import coded
 from pierhead.testing.laws import LawBroken, check_wire_format
 
 

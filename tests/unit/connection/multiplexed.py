@@ -13,7 +13,7 @@ from typing import Any
 
 from pierhead.connection.exchange import Exchange, Phase, Place
 from pierhead.connection.life import Event, Life, State, Timeouts, Waits
-from pierhead.context import Context
+from pierhead.service.context import Context
 from pierhead.service.respond import Outcome, Responder
 
 __all__ = ["Chunk", "Goodbye", "Multiplexed", "Window"]

@@ -11,8 +11,8 @@ from tests.unit.connection.multiplexed import Chunk, Goodbye, Multiplexed, Windo
 from tests.unit.service.test_respond import CONTEXT, Bench, Waiting
 
 from pierhead.connection.life import State
-from pierhead.context import Context
 from pierhead.service import FrameHandler
+from pierhead.service.context import Context
 from pierhead.service.respond import Outcome
 
 TIMEOUTS: Any = SimpleNamespace(

@@ -12,13 +12,13 @@ import pytest
 
 from pierhead import Context, Server
 from pierhead.address import ListenSpec
-from pierhead.context import Ecn, Transport, Via
 from pierhead.errors import ListenError
 from pierhead.listener.base import PerDatagramVia
 from pierhead.listener.open import open_listeners
 from pierhead.net.datagram import ancillary
 from pierhead.net.datagram.batch import has_batch_io
 from pierhead.protocols import lines
+from pierhead.service.context import Ecn, Transport, Via
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's numbers")
 

@@ -9,11 +9,11 @@ import pytest
 
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferPool
-from pierhead.context import Transport
 from pierhead.errors import ListenError, UsageError
 from pierhead.listener import open as opening
 from pierhead.listener.bind import inet
 from pierhead.listener.open import open_all, open_listeners
+from pierhead.service.context import Transport
 
 
 def port_of(listener):

@@ -11,12 +11,12 @@ import sys
 import pytest
 
 from pierhead.address import ListenSpec
-from pierhead.context import Transport
 from pierhead.errors import ListenError
 from pierhead.listener.base import OutOfDescriptors
 from pierhead.listener.bind import vsock
 from pierhead.listener.spare_descriptor import SpareDescriptor
 from pierhead.net import credentials
+from pierhead.service.context import Transport
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux's sockets")
 

@@ -8,9 +8,9 @@ import logging
 
 import pytest
 
-from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import Overloaded, TimedOut, UsageError
 from pierhead.middleware import access_log, catch, limit, timeout
+from pierhead.service.context import Context, Peer, Transport, Via
 
 VIA = Via(transport=Transport.STREAM, scheme="mem", local="mem:a", listener="mem:a")
 CONTEXT = Context(Peer("b"), 0.0, VIA)

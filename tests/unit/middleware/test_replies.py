@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from pierhead.context import Context, Peer, Transport, Via
 from pierhead.middleware import access_log, catch, limit, timeout
 from pierhead.service import is_many, stack
+from pierhead.service.context import Context, Peer, Transport, Via
 
 VIA = Via(transport=Transport.STREAM, scheme="mem", local="mem:a", listener="mem:a")
 CONTEXT = Context(Peer("b"), 0.0, VIA)

@@ -10,7 +10,6 @@ from typing import Any
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferPool
 from pierhead.connection.tasks import EagerTasks
-from pierhead.context import Peer, Transport, Via
 from pierhead.failure_log import FailureLog
 from pierhead.metrics import Metrics
 from pierhead.server.connection import ConnectionScope
@@ -19,6 +18,7 @@ from pierhead.server.framed import FramedConnection
 from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
 from pierhead.server.read_buffer import ReadBuffer
+from pierhead.service.context import Peer, Transport, Via
 
 VIA = Via(transport=Transport.STREAM, scheme="mem", local="mem:test", listener="mem:test")
 

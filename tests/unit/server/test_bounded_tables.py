@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from pierhead.clock import SystemClock
-from pierhead.context import Peer
 from pierhead.server.connection import Standing
 from pierhead.server.loops import Reflections
 from pierhead.server.lost import Lost, LostRequests
 from pierhead.server.occupancy import Occupancy
 from pierhead.server.unsent import Unsent
+from pierhead.service.context import Peer
 
 
 class Holder:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from fakes import FakeDatagramListener, HandClock, settle  # type: ignore[import-not-found]
 
-from pierhead.admission import Answer, Drop
 from pierhead.connection.tasks import EagerTasks
 from pierhead.listener.own_addresses import OwnAddresses
 from pierhead.metrics import Metrics
@@ -17,6 +16,7 @@ from pierhead.server.datagram import DatagramServer
 from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
 from pierhead.service import FrameHandler
+from pierhead.service.admission import Answer, Drop
 
 
 class Bench:

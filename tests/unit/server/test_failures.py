@@ -13,13 +13,13 @@ import pytest
 from fakes import FakeDatagramListener, HandClock, settle  # type: ignore[import-not-found]
 
 from pierhead import Lines, Server, WireFormat, serve
-from pierhead.admission import allow
 from pierhead.client.dial import dial_datagram
 from pierhead.errors import DecodeError, Overloaded, RequestLost
 from pierhead.failure_log import FailureLog, Where
 from pierhead.net.memory import connect_memory
 from pierhead.protocols import lines
 from pierhead.protocols.lines.wire import Text
+from pierhead.service.admission import allow
 
 
 class Heard:

@@ -14,12 +14,12 @@ from fakes import Bench, settle
 from pierhead.address import ListenSpec
 from pierhead.client.dial import dial_stream
 from pierhead.codec import Lines
-from pierhead.context import Context
 from pierhead.protocols import lines
 from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.framed import framed
 from pierhead.server.server import Server
 from pierhead.service import FrameHandler
+from pierhead.service.context import Context
 
 PER_TURN, SHARE = 128, 32
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from fakes import Bench, settle  # type: ignore[import-not-found]
 
-from pierhead.admission import Answer, Drop
 from pierhead.buffer import BufferPool
 from pierhead.codec import LengthPrefixed, Lines
 from pierhead.codec.base import Order
@@ -16,6 +15,7 @@ from pierhead.errors import DecodeError, FramingError, Overloaded, ServiceFailed
 from pierhead.server.framed import framed
 from pierhead.server.read_buffer import ReadBuffer
 from pierhead.service import FrameHandler
+from pierhead.service.admission import Answer, Drop
 
 
 def refuse(error: Exception, frame: bytes) -> bytes:

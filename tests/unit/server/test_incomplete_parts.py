@@ -11,10 +11,10 @@ import pytest
 from pierhead import ById, Lines, Server, WireFormat, coded, serve
 from pierhead.client.dial import dial_datagram
 from pierhead.codec.octets import Octets
-from pierhead.context import Transport
 from pierhead.errors import UsageError
 from pierhead.protocols import lines
 from pierhead.server.framed import framed
+from pierhead.service.context import Transport
 
 
 async def echo(request: bytes, context: Any) -> bytes:

@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from pierhead import Application, Context, ListenSpec, Server
-from pierhead.context import Peer, Transport
 from pierhead.errors import ListenError, UsageError
 from pierhead.listener.base import ListenerEnded, OutOfDescriptors
 from pierhead.listener.process_sockets import ProcessSockets
@@ -22,6 +21,7 @@ from pierhead.net.memory import connect_memory
 from pierhead.protocols import lines
 from pierhead.server.listener_options import ListenerOptions
 from pierhead.server.options import ServerOptions
+from pierhead.service.context import Peer, Transport
 
 
 async def upper(line: str, context: Context) -> str:

@@ -15,7 +15,6 @@ from pierhead import Server, raw
 from pierhead.client.dial import dial_datagram
 from pierhead.codec.proxy_header import ProxyHeader, encode_v2
 from pierhead.connection.tasks import EagerTasks
-from pierhead.context import Peer
 from pierhead.listener.own_addresses import OwnAddresses
 from pierhead.listener.process_sockets import ProcessSockets
 from pierhead.metrics import Metrics
@@ -25,6 +24,7 @@ from pierhead.server.datagram import DatagramServer
 from pierhead.server.loops import Reflections
 from pierhead.server.options import ServerOptions
 from pierhead.service import FrameHandler
+from pierhead.service.context import Peer
 
 
 def sockaddr(host: str, port: int) -> bytes:

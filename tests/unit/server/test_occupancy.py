@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pierhead.context import Credentials, Peer
 from pierhead.server.connection import Standing
 from pierhead.server.occupancy import Occupancy, network_of
+from pierhead.service.context import Credentials, Peer
 
 HALF, IDLE, BUSY = Standing
 

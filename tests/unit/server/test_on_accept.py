@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from pierhead import Lines, Server, WireFormat, run, serve
-from pierhead.admission import allow
 from pierhead.errors import UsageError
 from pierhead.failure_log import Where
 from pierhead.net.memory import connect_memory
 from pierhead.protocols import lines
 from pierhead.protocols.lines.wire import Text
+from pierhead.service.admission import allow
 
 HERE = "tcp:127.0.0.1:0"
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from pierhead import Context, Endpoint, Server
-from pierhead.context import Transport
 from pierhead.errors import ListenError
 from pierhead.protocols import lines
+from pierhead.service.context import Transport
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs seqpacket")
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from pierhead import Application, Endpoint, LengthPrefixed, Server, WireFormat, serve
-from pierhead.admission import allow
 from pierhead.clock import SystemClock
 from pierhead.codec import Lines
 from pierhead.errors import AddressError, ListenError, UsageError
 from pierhead.protocols import lines
 from pierhead.server.options import CHOICES, LIMITS, ServerOptions
 from pierhead.server.sweep import Sweep
+from pierhead.service.admission import allow
 
 
 async def upper(line: str, context: Any) -> str:

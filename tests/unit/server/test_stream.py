@@ -10,11 +10,9 @@ import pytest
 from fakes import FakeTransport, HandClock, settle  # type: ignore[import-not-found]
 
 from pierhead.address import ListenSpec
-from pierhead.admission import Drop
 from pierhead.buffer import BufferPool
 from pierhead.codec import Lines
 from pierhead.connection.tasks import EagerTasks
-from pierhead.context import Peer, Transport
 from pierhead.listener.base import HandshakeResult, OutOfDescriptors
 from pierhead.metrics import Metrics
 from pierhead.server.frame_budget import FrameBudget
@@ -23,6 +21,8 @@ from pierhead.server.lost import Lost
 from pierhead.server.options import ServerOptions
 from pierhead.server.stream import StreamServer
 from pierhead.service import FrameHandler
+from pierhead.service.admission import Drop
+from pierhead.service.context import Peer, Transport
 
 
 class FakeAccepted:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from pierhead.admission import Answer, Drop
 from pierhead.clock import SystemClock
-from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import DecodeError, Overloaded, PierheadError, ServiceFailed, TimedOut
 from pierhead.failure_log import FailureLog
 from pierhead.metrics import Metrics
 from pierhead.service import FrameHandler, Handler
+from pierhead.service.admission import Answer, Drop
+from pierhead.service.context import Context, Peer, Transport, Via
 from pierhead.service.counters import RequestCounters
 from pierhead.service.respond import Many, Outcome, Responder
 from pierhead.service.suspended import Suspended

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from pierhead.context import Transport
 from pierhead.errors import UsageError
 from pierhead.service import stack
+from pierhead.service.context import Transport
 from pierhead.testing import call
 
 

@@ -23,7 +23,6 @@ from pierhead.address import (
 from pierhead.address.schemes import PASSED_SCHEMES
 from pierhead.address.views import AdoptOptions, SocketOptions
 from pierhead.buffer import BufferSource
-from pierhead.context import Transport
 from pierhead.errors import ListenError, Overloaded
 from pierhead.listener.adopt.inspection import AdoptedSocket, inspect_descriptor
 from pierhead.listener.adopt.reserved import ReservedDescriptors
@@ -34,6 +33,7 @@ from pierhead.listener.stream import SocketStreamListener, StreamSettings
 from pierhead.net.datagram.ancillary import enable_packet_info
 from pierhead.net.resolve import inet_text
 from pierhead.net.unix import SUN_PATH_BYTES
+from pierhead.service.context import Transport
 
 __all__ = [
     "Adopted",

@@ -20,7 +20,6 @@ from pierhead.address import InetdAddress, ListenSpec
 from pierhead.address.option import AppliedBy
 from pierhead.address.views import AdoptOptions, SocketOptions
 from pierhead.buffer import BufferSource
-from pierhead.context import Credentials, Peer, Transport
 from pierhead.errors import ListenError
 from pierhead.listener.adopt.descriptors import adopt, refuse_ineffective_options, socket_text
 from pierhead.listener.adopt.inspection import AdoptedSocket, inspect_descriptor, kind_of_file
@@ -31,6 +30,7 @@ from pierhead.listener.socket_option import apply_options
 from pierhead.listener.stream import AcceptedChannel, AcceptedSocket, peer_of
 from pierhead.net.resolve import inet_text
 from pierhead.net.transport.channel import PipeChannel
+from pierhead.service.context import Credentials, Peer, Transport
 
 if sys.platform != "win32":
     import fcntl

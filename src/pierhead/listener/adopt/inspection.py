@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pierhead.context import Transport
 from pierhead.errors import ListenError
+from pierhead.service.context import Transport
 
 __all__ = ["AdoptedSocket", "borrowed", "inspect_descriptor", "kind_of_file"]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pierhead.address import ListenSpec
-from pierhead.context import Transport
 from pierhead.listener.base import Accepted, ListenerEnded
+from pierhead.service.context import Transport
 
 __all__ = ["SingleConnection"]
 

@@ -7,9 +7,9 @@ import errno
 from collections import deque
 
 from pierhead.address import ListenSpec
-from pierhead.context import Peer, Transport
 from pierhead.net.memory.network import Network, register
 from pierhead.net.memory.transport import MemoryTransport
+from pierhead.service.context import Peer, Transport
 
 __all__ = ["MemoryAccepted", "MemoryStreamListener"]
 

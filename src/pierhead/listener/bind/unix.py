@@ -13,7 +13,6 @@ import sys
 from pierhead.address import AbstractAddress, ListenSpec, UnixAddress
 from pierhead.address.views import BindOptions, PathOptions
 from pierhead.buffer import BufferSource
-from pierhead.context import Transport
 from pierhead.errors import ListenError
 from pierhead.listener.bind.locked_path import LockedPath
 from pierhead.listener.datagram import SocketDatagramListener
@@ -21,6 +20,7 @@ from pierhead.listener.os_errors import unix_refused
 from pierhead.listener.socket_option import apply_options, for_accepted
 from pierhead.listener.stream import SocketStreamListener, StreamSettings
 from pierhead.net.unix import SUN_PATH_BYTES, abstract_name
+from pierhead.service.context import Transport
 
 if sys.platform != "win32":
     import grp

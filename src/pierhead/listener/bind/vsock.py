@@ -6,11 +6,11 @@ import socket
 
 from pierhead.address import ListenSpec, VsockAddress
 from pierhead.address.views import BindOptions
-from pierhead.context import Transport
 from pierhead.errors import ListenError
 from pierhead.listener.os_errors import vsock_refused
 from pierhead.listener.socket_option import apply_options
 from pierhead.listener.stream import SocketStreamListener, StreamSettings
+from pierhead.service.context import Transport
 
 __all__ = ["open_vsock"]
 

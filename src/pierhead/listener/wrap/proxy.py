@@ -16,7 +16,6 @@ import socket
 from typing import cast
 
 from pierhead.codec.proxy_header import ProxyHeader, ProxyHeaderReader
-from pierhead.context import Credentials, Peer, Transport
 from pierhead.errors import FramingError, HandshakeError
 from pierhead.listener.base import (
     Accepted,
@@ -29,6 +28,7 @@ from pierhead.listener.base import (
 from pierhead.listener.wrap.base import WrapperListener
 from pierhead.listener.wrap.proxy_trust import ProxyRules, header_peer
 from pierhead.net.transport.feed import feed
+from pierhead.service.context import Credentials, Peer, Transport
 
 __all__ = ["ProxyAccepted", "ProxyListener"]
 

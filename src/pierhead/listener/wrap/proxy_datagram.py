@@ -9,11 +9,11 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 from pierhead.codec.proxy_header import ProxyHeader, decode_datagram
-from pierhead.context import Peer, Transport, Via
 from pierhead.errors import FramingError
 from pierhead.listener.base import Datagram, DatagramListener, PerDatagramVia, ReplyTo
 from pierhead.listener.wrap.base import WrapperListener
 from pierhead.listener.wrap.proxy_trust import ProxyRules, header_peer
+from pierhead.service.context import Peer, Transport, Via
 
 __all__ = ["ProxyDatagramListener"]
 

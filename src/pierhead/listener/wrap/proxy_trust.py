@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from pierhead.address import ListenSpec
 from pierhead.address.views import ProxyOptions
 from pierhead.codec.proxy_header import ProxyHeader
-from pierhead.context import Peer
 from pierhead.errors import ListenError
 from pierhead.listener.base import Listener
+from pierhead.service.context import Peer
 
 __all__ = ["ProxyRules", "header_peer", "rules_for"]
 

@@ -10,7 +10,6 @@ import dataclasses
 import socket
 
 from pierhead.address.views import TlsOptions
-from pierhead.context import Credentials, Peer, Transport
 from pierhead.listener.base import (
     Accepted,
     HandshakeResult,
@@ -25,6 +24,7 @@ from pierhead.listener.wrap.tls_context import TlsContexts, load_contexts
 from pierhead.net.transport.tls_engine import TlsEngine
 from pierhead.net.transport.tls_transport import Scratch, TlsTransport
 from pierhead.reload import Reloaded
+from pierhead.service.context import Credentials, Peer, Transport
 
 __all__ = ["TlsAccepted", "TlsListener"]
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 from pierhead.address import ListenSpec
-from pierhead.context import Transport
 from pierhead.errors import ListenError
 from pierhead.listener.base import DatagramListener, Listener, StreamListener
 from pierhead.listener.wrap.proxy import ProxyListener
@@ -15,6 +14,7 @@ from pierhead.listener.wrap.proxy_trust import rules_for
 from pierhead.listener.wrap.tls import TlsListener
 from pierhead.listener.wrap.tls_context import TlsContexts, load_contexts
 from pierhead.reload import Reloaded
+from pierhead.service.context import Transport
 
 __all__ = ["certificate_reader", "unwrapped", "wrap_all"]
 

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
-from pierhead.context import Ecn
+from pierhead.service.context import Ecn
 
 __all__ = [
     "IP_PKTINFO",

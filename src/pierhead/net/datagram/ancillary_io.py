@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from pierhead.buffer import BufferSource
-from pierhead.context import Ecn, Peer
 from pierhead.net.datagram.ancillary import (
     Ancillary,
     Message,
@@ -28,6 +27,7 @@ from pierhead.net.datagram.ancillary import (
 from pierhead.net.datagram.base import Datagram, ReplyTo
 from pierhead.net.datagram.batch import MAX_BATCH, BatchIO, Layout
 from pierhead.net.datagram.recvmsg import CONTROL_BYTES, Control, RecvmsgIO, source_of
+from pierhead.service.context import Ecn, Peer
 
 __all__ = ["AncillaryBatchIO", "AncillaryIO", "AncillaryRecvmsgIO", "ReplyToWithEcn"]
 

@@ -28,8 +28,8 @@ from itertools import accumulate
 from typing import Any
 
 from pierhead.buffer import BufferSource
-from pierhead.context import Peer
 from pierhead.net.datagram.base import Datagram
+from pierhead.service.context import Peer
 
 __all__ = ["MAX_BATCH", "PENDING_ERRORS", "BatchIO", "Layout", "has_batch_io"]
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from pierhead.buffer import BufferSource
-from pierhead.context import Peer
 from pierhead.net.datagram.ancillary import Message, is_packet_info, reply_info
 from pierhead.net.datagram.base import Datagram
 from pierhead.net.datagram.batch import PENDING_ERRORS
+from pierhead.service.context import Peer
 
 __all__ = ["CONTROL_BYTES", "Control", "RecvmsgIO", "source_of"]
 

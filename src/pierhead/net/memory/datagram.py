@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from pierhead.address import ListenSpec
-from pierhead.context import Peer, Transport
 from pierhead.net.datagram.base import Datagram, ReplyTo
 from pierhead.net.memory.link import Impairments
 from pierhead.net.memory.network import Network, register
+from pierhead.service.context import Peer, Transport
 
 __all__ = ["MemoryDatagramEnd"]
 

@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from pierhead.codec.client_hello import ClientHello, read_client_hello
-from pierhead.context import TlsFacts
 from pierhead.errors import HandshakeError
+from pierhead.service.context import TlsFacts
 
 __all__ = ["ServerContexts", "TlsEngine"]
 

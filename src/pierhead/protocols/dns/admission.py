@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pierhead.admission import Drop
-from pierhead.context import Peer, Via
+from pierhead.service.admission import Drop
+from pierhead.service.context import Peer, Via
 
 __all__ = ["check_header"]
 

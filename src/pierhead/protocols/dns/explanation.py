@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import DecodeError
 from pierhead.protocols.dns.codec import DatagramReplyCodec
 from pierhead.protocols.dns.option_text import option_words
@@ -26,6 +25,7 @@ from pierhead.protocols.dns.wire.name import label_count, to_text
 from pierhead.protocols.dns.wire.query import parse_query
 from pierhead.protocols.dns.wire.rcode_error import RcodeError
 from pierhead.service import ServiceFunction, as_service, is_many
+from pierhead.service.context import Context, Peer, Transport, Via
 
 __all__ = ["Explanation", "conclude", "explain"]
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from pierhead.context import Peer, Via
 from pierhead.limits import Limit
 from pierhead.protocols.dns.middleware.rate_limit import Kind, RateLimit, kind_of, tokens_for
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.service.context import Peer, Via
 
 __all__ = ["LIMITS", "MAX_READY_ANSWERS", "ReadyAnswers"]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from pierhead.admission import Admission
-from pierhead.coding import coded, in_frame_layers
 from pierhead.protocols.dns.admission import check_header
 from pierhead.protocols.dns.codec import (
     MAX_UDP_PAYLOAD,
@@ -22,6 +20,8 @@ from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.framed import framed
 from pierhead.service import FrameHandler, Middleware, ServiceFunction
+from pierhead.service.admission import Admission
+from pierhead.service.coding import coded, in_frame_layers
 
 __all__ = ["serve"]
 

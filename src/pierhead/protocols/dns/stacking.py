@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from pierhead.context import Context
 from pierhead.errors import UsageError
 from pierhead.protocols.dns import middleware
 from pierhead.protocols.dns.middleware.layer import Layer, answering, combine
@@ -19,6 +18,7 @@ from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.reload import Reloaded
 from pierhead.service import Middleware, Service, ServiceFunction, as_service, from_layer
 from pierhead.service import Reply as AnyReply
+from pierhead.service.context import Context
 
 __all__ = ["Stack", "stack", "standard"]
 

@@ -6,9 +6,9 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from pierhead.context import Context
 from pierhead.errors import Overloaded
 from pierhead.service import FrameHandler, Reply, is_many
+from pierhead.service.context import Context
 
 __all__ = ["each_line"]
 

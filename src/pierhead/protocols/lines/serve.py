@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, overload
 
-from pierhead.admission import Admission
 from pierhead.codec import Lines
 from pierhead.codec.base import WireFormat
-from pierhead.coding import coded, in_frame_layers
-from pierhead.context import Context, Peer, Via
 from pierhead.protocols.lines.datagram import each_line
 from pierhead.protocols.lines.wire import Bytes, Text
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.serve import serve as serve_format
 from pierhead.service import Middleware, ServiceFunction
+from pierhead.service.admission import Admission
+from pierhead.service.coding import coded, in_frame_layers
+from pierhead.service.context import Context, Peer, Via
 
 __all__ = ["echo", "serve", "wire_format"]
 

@@ -12,8 +12,8 @@ from inheriting import bound, is_open
 
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferPool
-from pierhead.context import Transport
 from pierhead.errors import UsageError
+from pierhead.service.context import Transport
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no inherited sockets")
 

@@ -13,12 +13,12 @@ from inheriting import bound, is_open
 
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferPool
-from pierhead.context import Credentials, Transport
 from pierhead.errors import ListenError
 from pierhead.listener.adopt import inetd
 from pierhead.listener.adopt.inspection import kind_of_file
 from pierhead.listener.adopt.reserved import ReservedDescriptors
 from pierhead.listener.base import ListenerEnded, credentials_of
+from pierhead.service.context import Credentials, Transport
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no super-servers")
 

@@ -10,9 +10,9 @@ import sys
 import pytest
 from inheriting import bound, is_open
 
-from pierhead.context import Transport
 from pierhead.listener.adopt import systemd
 from pierhead.net import pidfd
+from pierhead.service.context import Transport
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no systemd")
 

@@ -11,14 +11,14 @@ import pytest
 import uvloop
 from tls_client import PATIENCE_S, Certificates, TlsClient
 
-from pierhead.admission import Drop
 from pierhead.client.dial import dial_datagram, dial_stream
 from pierhead.codec.proxy_header import ProxyHeader, encode_v1, encode_v2
-from pierhead.context import Peer
 from pierhead.errors import ListenError
 from pierhead.listener.wrap.proxy_trust import ProxyRules, header_peer
 from pierhead.protocols import lines
 from pierhead.server.server import Server
+from pierhead.service.admission import Drop
+from pierhead.service.context import Peer
 
 CLIENT, REACHED = ("192.0.2.1", 4000), ("198.51.100.9", 853)
 V1 = encode_v1(CLIENT, REACHED)

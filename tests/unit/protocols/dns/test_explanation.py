@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import UsageError
 from pierhead.protocols import dns
 from pierhead.protocols.dns.codec import ReplyCodec
@@ -19,6 +18,7 @@ from pierhead.protocols.dns.wire.query import build_query, parse_query
 from pierhead.protocols.dns.wire.rrset import RRset
 from pierhead.protocols.dns.zone.master_file import parse_zone
 from pierhead.protocols.dns.zone.zone import Zones
+from pierhead.service.context import Context, Peer, Transport, Via
 
 ZONE = b"""\
 @ 3600 SOA ns hm 1 7200 900 1209600 300

@@ -8,13 +8,13 @@ import pytest
 from tests.unit.protocols.dns.message_table import ROWS, STREAM_ROWS, Row, Told, told
 from tests.unit.protocols.dns.middleware.asking import answer, context
 
-from pierhead.coding import coded
-from pierhead.context import Context
 from pierhead.errors import PierheadError
 from pierhead.protocols import dns
 from pierhead.protocols.dns.admission import check_header
 from pierhead.protocols.dns.codec import DatagramReplyCodec, QueryCodec, ReplyCodec
 from pierhead.service import FrameHandler
+from pierhead.service.coding import coded
+from pierhead.service.context import Context
 
 
 async def reply_to(frame: bytes, handler: FrameHandler, where: Context) -> bytes | None:

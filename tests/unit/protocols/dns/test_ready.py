@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from pierhead import Server
 from pierhead.client.dial import dial_datagram
-from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import DecodeError
 from pierhead.middleware import limit
 from pierhead.protocols import dns
@@ -21,6 +20,7 @@ from pierhead.protocols.dns.wire.name import from_text
 from pierhead.protocols.dns.zone.master_file import parse_zone
 from pierhead.protocols.dns.zone.zone import Zones
 from pierhead.service import FrameHandler
+from pierhead.service.context import Context, Peer, Transport, Via
 
 ZONE = b"""$ORIGIN example.
 $TTL 300

@@ -11,7 +11,6 @@ import pytest
 from tests.unit.server.fakes import FakeDatagramListener, HandClock, settle
 
 from pierhead import Server
-from pierhead.admission import Answer, in_order
 from pierhead.codec import LengthPrefixed
 from pierhead.connection.tasks import EagerTasks
 from pierhead.errors import Overloaded
@@ -26,6 +25,7 @@ from pierhead.protocols.dns.zone.master_file import parse_zone
 from pierhead.protocols.dns.zone.zone import Zones
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.options import ServerOptions
+from pierhead.service.admission import Answer, in_order
 
 QUERIES = 2000
 VICTIM = ("192.0.2.77", 53)

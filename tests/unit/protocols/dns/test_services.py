@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner
 
 from pierhead.cli.zone import zone as zone_command
-from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import ConfigError, UsageError
 from pierhead.protocols import dns as ours
 from pierhead.protocols.dns.services.zones import load_zones
@@ -17,6 +16,7 @@ from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import Edns
 from pierhead.protocols.dns.wire.name import from_text, to_text
 from pierhead.protocols.dns.wire.query import build_query, parse_query
+from pierhead.service.context import Context, Peer, Transport, Via
 
 CONTEXT = Context(
     Peer("test"),

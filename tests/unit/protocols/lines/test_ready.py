@@ -8,10 +8,10 @@ from pierhead import serve
 from pierhead.client.dial import dial_stream
 from pierhead.codec import Lines
 from pierhead.codec.base import WireFormat
-from pierhead.coding import coded
 from pierhead.protocols import lines
 from pierhead.protocols.lines.wire import Text
 from pierhead.service import stack
+from pierhead.service.coding import coded
 
 
 class Greeter:

@@ -12,10 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from pierhead.admission import allow
-from pierhead.admission.networks import NetworkList
 from pierhead.clock import Clock, SystemClock
-from pierhead.context import Context, Transport
 from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols.dns.middleware.layer import Layer, Verdict
 from pierhead.protocols.dns.trace import Trace
@@ -28,6 +25,9 @@ from pierhead.protocols.dns.wire.cookie import (
     make_cookie,
 )
 from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.service.admission import allow
+from pierhead.service.admission.networks import NetworkList
+from pierhead.service.context import Context, Transport
 
 __all__ = ["Cookies", "ValidCookie", "cookies"]
 

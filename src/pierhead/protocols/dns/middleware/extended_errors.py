@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pierhead.context import Context
 from pierhead.protocols.dns.middleware.layer import Layer
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import extended_error
 from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.service.context import Context
 
 __all__ = ["ExtendedErrors", "extended_errors"]
 

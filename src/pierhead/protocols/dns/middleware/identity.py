@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pierhead.context import Context
 from pierhead.protocols.dns.middleware.layer import Layer, Verdict
 from pierhead.protocols.dns.services.chaos import Chaos
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query
+from pierhead.service.context import Context
 
 __all__ = ["Identity", "identity"]
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
-from pierhead.context import Context
 from pierhead.errors import ServiceError, ServiceFailed
 from pierhead.middleware.replies import Replies
 from pierhead.protocols.dns.codec import WITHHELD
@@ -25,6 +24,7 @@ from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.rcode_error import RcodeError
 from pierhead.service import Reply as AnyReply
 from pierhead.service import Service, ServiceFunction, as_service, is_many
+from pierhead.service.context import Context
 
 __all__ = ["Layer", "answering", "combine"]
 

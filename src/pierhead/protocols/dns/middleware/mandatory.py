@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pierhead.context import Context
 from pierhead.errors import ServiceFailed
 from pierhead.protocols.dns.middleware.layer import Layer, Verdict
 from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.service.context import Context
 
 __all__ = ["Mandatory", "mandatory"]
 

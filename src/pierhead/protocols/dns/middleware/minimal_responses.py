@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pierhead.context import Context
 from pierhead.protocols.dns.middleware.layer import Layer
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.rrset import RRset
+from pierhead.service.context import Context
 
 __all__ = ["MinimalResponses", "minimal_responses"]
 

@@ -6,12 +6,12 @@ import json
 import logging
 from typing import Any, ClassVar
 
-from pierhead.context import Context
 from pierhead.protocols.dns.middleware.layer import Layer
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.service import Reply as AnyReply
 from pierhead.service import Service, ServiceFunction, as_service
+from pierhead.service.context import Context
 
 __all__ = ["QueryLog", "query_log"]
 

@@ -21,10 +21,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import ClassVar, TypeAlias
 
-from pierhead.admission import allow
-from pierhead.admission.networks import NetworkList
 from pierhead.clock import Clock, SystemClock
-from pierhead.context import Context, Peer, Transport, Via
 from pierhead.errors import PierheadError, ServiceError
 from pierhead.limits import Limit
 from pierhead.metrics import Metrics
@@ -34,6 +31,9 @@ from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.rate import Rate
+from pierhead.service.admission import allow
+from pierhead.service.admission.networks import NetworkList
+from pierhead.service.context import Context, Peer, Transport, Via
 
 __all__ = ["LIMITS", "Kind", "RateLimit", "kind_of", "rate_limit", "tokens_for"]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pierhead.context import Context
 from pierhead.errors import UsageError
 from pierhead.protocols.dns.records import TXT
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.name import from_text, key
 from pierhead.protocols.dns.wire.record import Record
+from pierhead.service.context import Context
 
 __all__ = ["Chaos", "chaos"]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pierhead.context import Context
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import extended_error
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.service import Service
+from pierhead.service.context import Context
 
 __all__ = ["refuse"]
 

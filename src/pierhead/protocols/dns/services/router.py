@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeAlias, TypeVar
 
-from pierhead.context import Context
 from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
@@ -26,6 +25,7 @@ from pierhead.protocols.dns.wire.rcode_error import RcodeError
 from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
 from pierhead.reload import Reloaded
 from pierhead.service import Service, ServiceFunction, as_service
+from pierhead.service.context import Context
 
 __all__ = ["Router"]
 

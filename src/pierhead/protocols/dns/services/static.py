@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from pierhead.context import Context
 from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.name import ROOT, from_text, key
 from pierhead.protocols.dns.wire.record import MAX_TTL, Record
 from pierhead.service import Service
+from pierhead.service.context import Context
 
 __all__ = ["static"]
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from pierhead.context import Context
 from pierhead.errors import ConfigError, Fault, PierheadError, UsageError
 from pierhead.protocols.dns.services.zone_reading import (
     STANDARD_INPUT,
@@ -32,6 +31,7 @@ from pierhead.protocols.dns.zone.signatures import Verify
 from pierhead.protocols.dns.zone.targets import Reference, inspect_references
 from pierhead.protocols.dns.zone.zone import Zone, Zones
 from pierhead.reload import Reloaded
+from pierhead.service.context import Context
 
 __all__ = ["ZoneFile", "ZoneService", "find_zone_files", "load_zones", "zones"]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pierhead.context import Context, Peer, Transport, Via
 from pierhead.protocols import dns
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import Edns
 from pierhead.protocols.dns.wire.message import Query
 from pierhead.protocols.dns.wire.name import from_text
 from pierhead.protocols.dns.wire.query import build_query, parse_query
+from pierhead.service.context import Context, Peer, Transport, Via
 
 __all__ = ["Connection", "HeldClock", "answer", "ask", "context", "option"]
 

@@ -6,7 +6,6 @@ import tracemalloc
 import pytest
 from tests.unit.protocols.dns.middleware.asking import HeldClock, answer, ask, context
 
-from pierhead.context import Peer
 from pierhead.errors import ServiceFailed, UsageError
 from pierhead.metrics import Metrics
 from pierhead.protocols import dns
@@ -22,6 +21,7 @@ from pierhead.protocols.dns.wire.query import BadQuery, build_query
 from pierhead.protocols.dns.wire.rrset import RRset
 from pierhead.protocols.dns.zone.master_file import parse_zone
 from pierhead.protocols.dns.zone.zone import Zones
+from pierhead.service.context import Peer
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pierhead.admission import Drop, per_source_rate
-from pierhead.context import Peer, Transport, Via
 from pierhead.errors import UsageError
+from pierhead.service.admission import Drop, per_source_rate
+from pierhead.service.context import Peer, Transport, Via
 
 VIA = Via(transport=Transport.DATAGRAM, scheme="udp", local="udp:[::]:53", listener="udp:[::]:53")
 

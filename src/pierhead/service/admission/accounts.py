@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from pierhead.admission.base import Drop, Verdict
-from pierhead.context import Credentials, Peer, Via
 from pierhead.errors import UsageError
+from pierhead.service.admission.base import Drop, Verdict
+from pierhead.service.context import Credentials, Peer, Via
 
 if sys.platform != "win32":
     import grp

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, Protocol, TypeVar, overload
 
 from pierhead.codec.base import Codec, Decoder, Encoder, check_decoder, check_encoder
-from pierhead.context import Context, Peer, Via
 from pierhead.errors import DecodeError, PeerError, ServiceFailed, UsageError
 from pierhead.service import (
     FrameHandler,
@@ -18,6 +17,7 @@ from pierhead.service import (
     is_many,
     stack,
 )
+from pierhead.service.context import Context, Peer, Via
 
 __all__ = ["ReadyReplies", "coded", "in_frame_layers"]
 

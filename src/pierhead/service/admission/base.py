@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from pierhead.context import Peer, Via
+from pierhead.service.context import Peer, Via
 
 __all__ = ["Admission", "Answer", "ConnectionAdmission", "Drop", "Verdict", "in_order"]
 

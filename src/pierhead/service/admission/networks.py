@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping
 
-from pierhead.admission.base import Drop, Verdict
-from pierhead.context import Peer, Via
 from pierhead.errors import UsageError
+from pierhead.service.admission.base import Drop, Verdict
+from pierhead.service.context import Peer, Via
 
 __all__ = ["NetworkList", "allow", "deny"]
 

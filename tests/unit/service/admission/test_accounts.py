@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from pierhead.admission import ConnectionAdmission, Drop, allow_accounts
-from pierhead.context import Credentials, Peer, Transport, Via
 from pierhead.errors import UsageError
+from pierhead.service.admission import ConnectionAdmission, Drop, allow_accounts
+from pierhead.service.context import Credentials, Peer, Transport, Via
 
 PEER = Peer("")
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from pierhead.admission.base import Drop, Verdict
 from pierhead.clock import Clock, SystemClock
-from pierhead.context import Peer, Via
 from pierhead.limits import Limit
 from pierhead.rate import Rate
+from pierhead.service.admission.base import Drop, Verdict
+from pierhead.service.context import Peer, Via
 
 __all__ = ["LIMITS", "SourceRate", "per_source_rate"]
 

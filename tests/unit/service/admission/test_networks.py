@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pierhead.admission import ConnectionAdmission, Drop, allow, deny
-from pierhead.context import Peer, Transport, Via
 from pierhead.errors import UsageError
+from pierhead.service.admission import ConnectionAdmission, Drop, allow, deny
+from pierhead.service.context import Peer, Transport, Via
 
 VIA = Via(transport=Transport.STREAM, scheme="tcp", local="tcp:[::]:53", listener="tcp:[::]:53")
 

@@ -1,0 +1,26 @@
+"""Admission: cheap checks on every frame before anything is parsed, one file each."""
+
+from pierhead.service.admission.accounts import allow_accounts
+from pierhead.service.admission.base import (
+    Admission,
+    Answer,
+    ConnectionAdmission,
+    Drop,
+    Verdict,
+    in_order,
+)
+from pierhead.service.admission.networks import allow, deny
+from pierhead.service.admission.rate import per_source_rate
+
+__all__ = [
+    "Admission",
+    "Answer",
+    "ConnectionAdmission",
+    "Drop",
+    "Verdict",
+    "allow",
+    "allow_accounts",
+    "deny",
+    "in_order",
+    "per_source_rate",
+]
