@@ -276,10 +276,12 @@ class Exchange(Generic[P]):
         if self.phase is not _OVER:
             self.phase = _OVER
             self._lost += self._answered + self._ready + self._taken_answered + self._taken_ready
-            self._lost += sum(answered + ready for _, answered, ready in self._unsent or ())
             self._answered = self._ready = self._taken_answered = self._taken_ready = 0
+            for _, answered, ready in self._unsent or ():
+                self._lost += answered + ready
             self._unsent, self.due, self.due_bytes = None, [], 0
-            self._lose_queue()
+            if self.queue:
+                self._lose_queue()
 
     def _lose_queue(self) -> None:
         """Forget those in the queue; those that are still open will be settled as lost."""

@@ -163,8 +163,9 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._end_exchange(reason)
         self.scope.counters.closed(reason)
         # What `abort` gave up has its reason already.
-        self._in_flight.give_up("peer_gone")
-        if not self._in_flight.running:
+        if self._in_flight.running:
+            self._in_flight.give_up("peer_gone")
+        else:
             self._leave()
 
     def _leave(self) -> None:

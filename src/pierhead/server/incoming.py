@@ -69,6 +69,8 @@ class Incoming:
 
     def give_up(self) -> int:
         """Forget everything; return how many whole frames there were."""
+        if not (self._put_back or self.framer.buffered):
+            return 0
         try:
             whole = self.framer.frames(_ALL)
         except FramingError:
