@@ -106,8 +106,10 @@ LATE: dict[tuple[str, str], str] = {
     ("protocols.lines", "*"): "a protocol's front door, likewise",
     ("hosting", "*"): "the front door of what it hosts, likewise",
     ("codec.json", "msgspec"): "for those alone who use JSON",
-    ("protocols.dns.response", "pierhead.protocols.dns.zone.rdata_format"): "a server, which has "
-    "the codec of replies, makes no text of data",
+    (
+        "protocols.dns.wire.received",
+        "pierhead.protocols.dns.zone.rdata_format",
+    ): "a server, which has the codec of replies, makes no text of data",
     (
         "protocols.dns.wire.record",
         "pierhead.protocols.dns.zone",

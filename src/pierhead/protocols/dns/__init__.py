@@ -76,6 +76,8 @@ if TYPE_CHECKING:
         NOTAUTH,
         NOTIMP,
         NXDOMAIN,
+        OPCODE_NOTIFY,
+        OPCODE_UPDATE,
         REFUSED,
         SERVFAIL,
         rcode_text,
@@ -105,6 +107,8 @@ __all__ = [
     "NOTIMP",
     "NS",
     "NXDOMAIN",
+    "OPCODE_NOTIFY",
+    "OPCODE_UPDATE",
     "PTR",
     "REFUSED",
     "SERVFAIL",
@@ -180,10 +184,11 @@ _LAYERS = (
     "rate_limit",
 )
 _NUMBERS = ("FORMERR", "NOERROR", "NOTAUTH", "NOTIMP", "NXDOMAIN", "REFUSED", "SERVFAIL")
+_OPCODES = ("OPCODE_NOTIFY", "OPCODE_UPDATE")
 _RCODE_ERRORS = ("FormErr", "NXDomain", "NotAuth", "NotImp", "RcodeError", "Refused", "ServFail")
 _HOMES = {
     **dict.fromkeys(_RECORDS, "records"),
-    **dict.fromkeys((*_NUMBERS, "rcode_text", "type_number", "type_text"), "wire.iana"),
+    **dict.fromkeys((*_NUMBERS, *_OPCODES, "rcode_text", "type_number", "type_text"), "wire.iana"),
     **dict.fromkeys(("ResourceRecord", "Response"), "response"),
     **dict.fromkeys(("Query", "Reply"), "wire.message"),
     **dict.fromkeys(_RCODE_ERRORS, "wire.rcode_error"),

@@ -10,6 +10,8 @@ How large a message may be is all that datagrams and streams differ in.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from functools import partial
 from operator import attrgetter
 from typing import Final
 
@@ -26,10 +28,11 @@ from pierhead.limits import Limit
 from pierhead.protocols.dns.question import Question, answers, with_id
 from pierhead.protocols.dns.response import Response, parse_response
 from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.bad_query import BadQuery
 from pierhead.protocols.dns.wire.edns import MIN_PAYLOAD, PAYLOAD, extended_error
 from pierhead.protocols.dns.wire.encode import MAX_MESSAGE, encode_refusal, encode_reply
-from pierhead.protocols.dns.wire.message import Query, Reply
-from pierhead.protocols.dns.wire.query import BadQuery, encode_query, parse_query
+from pierhead.protocols.dns.wire.message import QR, Query, Reply
+from pierhead.protocols.dns.wire.query import encode_query, parse_query
 from pierhead.protocols.dns.wire.rcode_error import RcodeError
 
 __all__ = [
@@ -67,13 +70,28 @@ MATCHING: Final[ById[Query | Question, Response]] = ById(
 
 
 class QueryCodec:
-    """What is asked, over datagrams and streams alike."""
+    """What is asked, over datagrams and streams alike.
 
-    decode = staticmethod(parse_query)
+    Args:
+        opcodes: kinds of messages besides QUERY that are taken; the others are refused (NOTIMP).
+    """
+
+    decode: Callable[[bytes], Query]
+
+    def __init__(self, opcodes: Collection[int] = ()) -> None:
+        taken = frozenset(opcodes) - {iana.OPCODE_QUERY}
+        self.decode = partial(_parse_message, taken) if taken else parse_query
 
     def encode(self, query: Query | Question, /) -> bytes:
         """Return the query as a message."""
         return query.frame() if isinstance(query, Question) else encode_query(query)
+
+
+def _parse_message(opcodes: frozenset[int], frame: bytes) -> Query:
+    """Return a message of one of these opcodes, or a query."""
+    if len(frame) > 2 and frame[2] >> 3 & 15 in opcodes:
+        return parse_query(frame, QR)
+    return parse_query(frame)
 
 
 class ReplyCodec:
@@ -82,9 +100,17 @@ class ReplyCodec:
     Args:
         max_udp_payload: the size we say we can take.
         extended_errors: whether refusals say why (RFC 8914), where the query speaks EDNS.
+        queries: reads what is refused.
     """
 
-    def __init__(self, max_udp_payload: int = PAYLOAD, *, extended_errors: bool = False) -> None:
+    def __init__(
+        self,
+        max_udp_payload: int = PAYLOAD,
+        *,
+        extended_errors: bool = False,
+        queries: QueryCodec | None = None,
+    ) -> None:
+        self._parse = parse_query if queries is None else queries.decode
         self._payload = int(MAX_UDP_PAYLOAD.check(max_udp_payload))
         self._tells_why = extended_errors
 
@@ -118,7 +144,7 @@ class ReplyCodec:
         if prepared is WITHHELD:
             return None
         try:
-            reply = prepared if isinstance(prepared, Reply) else _failure(error, frame)
+            reply = prepared if isinstance(prepared, Reply) else self._failure(error, frame)
         except BadQuery as bad:
             return self._refuse(bad, frame)
         if not self._tells_why or isinstance(error, RcodeError):
@@ -127,6 +153,12 @@ class ReplyCodec:
         # As in `_refuse`: where no layer has prepared it, no rate limit has seen it.
         is_counted = isinstance(prepared, Reply)
         return explained if is_counted or len(explained) <= 2 * len(frame) else self.encode(reply)
+
+    def _failure(self, error: PierheadError, frame: bytes) -> Reply:
+        query = self._parse(frame)
+        if isinstance(error, RcodeError):  # raised outside all layers, around frames
+            return error.to_reply(query)
+        return Reply(query, iana.SERVFAIL)
 
     def _refuse(self, error: BadQuery, frame: bytes) -> bytes:
         refusal = encode_refusal(error, frame, self._payload)
@@ -137,13 +169,6 @@ class ReplyCodec:
         explained = encode_refusal(error, frame, self._payload, reason)
         # No rate limit has seen it: the answer must be of no use to who forges a source.
         return explained if len(explained) <= 2 * len(frame) else refusal
-
-
-def _failure(error: PierheadError, frame: bytes) -> Reply:
-    query = parse_query(frame)
-    if isinstance(error, RcodeError):  # raised outside all layers, around frames
-        return error.to_reply(query)
-    return Reply(query, iana.SERVFAIL)
 
 
 def _reason(error: PierheadError) -> str:

@@ -13,7 +13,7 @@ import asyncio
 from dataclasses import dataclass
 
 from pierhead.errors import DecodeError
-from pierhead.protocols.dns.codec import DatagramReplyCodec
+from pierhead.protocols.dns.codec import DatagramReplyCodec, QueryCodec
 from pierhead.protocols.dns.option_text import option_words
 from pierhead.protocols.dns.question import Question
 from pierhead.protocols.dns.response import ResourceRecord, Response, parse_response
@@ -22,7 +22,6 @@ from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import Edns
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.name import label_count, to_text
-from pierhead.protocols.dns.wire.query import parse_query
 from pierhead.protocols.dns.wire.rcode_error import RcodeError
 from pierhead.service import ServiceFunction, as_service, is_many
 from pierhead.service.context import Context, Peer, Transport, Via
@@ -100,7 +99,7 @@ async def explain(
         question = Question(query, rtype, rclass=rclass, edns=edns, flags=flags)
         frame = question.frame()
         try:
-            query = parse_query(frame)
+            query = QueryCodec(getattr(service, "opcodes", ())).decode(frame)
         except DecodeError as error:
             return _explain_refusal(error, frame)
     if context is None:

@@ -19,7 +19,7 @@ from typing import TypeAlias
 from pierhead.limits import Limit
 from pierhead.protocols.dns.middleware.rate_limit import Kind, RateLimit, kind_of, tokens_for
 from pierhead.protocols.dns.wire import iana
-from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.protocols.dns.wire.message import OPCODE_MASK, Query, Reply
 from pierhead.service.context import Peer, Via
 
 __all__ = ["LIMITS", "MAX_READY_ANSWERS", "ReadyAnswers"]
@@ -167,6 +167,8 @@ def _key(frame: bytes) -> bytes:
 
 def _is_for_all(reply: Reply, frame: bytes, answer: bytes) -> bool:
     query: Query = reply.query
+    if query.flags & OPCODE_MASK:
+        return False  # a NOTIFY or an UPDATE is to be heard each time
     # Nothing but the question, and at most an OPT record without data.
     opt_octets = _OPT_BYTES if query.udp_payload >= 0 else 0
     if len(frame) != 12 + len(query.question) + opt_octets:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from struct import Struct
 from typing import NamedTuple, final
 
 from pierhead.errors import DecodeError, UsageError
@@ -26,67 +25,13 @@ from pierhead.protocols.dns.wire.message import (
 )
 from pierhead.protocols.dns.wire.name import key, to_text
 from pierhead.protocols.dns.wire.reader import read_name
+from pierhead.protocols.dns.wire.received import ResourceRecord, read_sections
 from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
 
 __all__ = ["Head", "ResourceRecord", "Response", "parse_head", "parse_response"]
 
-_RECORD = Struct("!HHIH")
 _DO = 0x8000
 _SIG = iana.type_number("SIG")
-
-
-@dataclass(frozen=True, slots=True)
-class ResourceRecord:
-    """One record of an answer.
-
-    Attributes:
-        owner: the owner name in wire form.
-        rtype, rclass: type and class numbers.
-        ttl: seconds it may be cached.
-        frame, start, length: the message and where RDATA is in it, since names inside may
-            point to other places of the message.
-    """
-
-    owner: Name
-    rtype: int
-    rclass: int
-    ttl: int
-    frame: bytes
-    start: int
-    length: int
-
-    @property
-    def name(self) -> str:
-        """The owner as text."""
-        return to_text(self.owner)
-
-    @property
-    def type(self) -> str:
-        """The type as text."""
-        return iana.type_text(self.rtype)
-
-    @property
-    def data(self) -> str:
-        """RDATA in master-file form.
-
-        Raises:
-            DecodeError: RDATA is not what its type wants.
-        """
-        from pierhead.protocols.dns.zone.rdata_format import format_rdata
-
-        try:
-            return format_rdata(self.rtype, self.frame, self.start, self.length, self.rclass)
-        except DecodeError as error:
-            where = f"RDATA of {self.name} {self.type}"
-            raise DecodeError(f"{where}: {error.reason}", error.offset) from None
-
-    @property
-    def octets(self) -> bytes:
-        """RDATA as it came; a compressed name in it points to elsewhere in the message."""
-        return self.frame[self.start : self.start + self.length]
-
-    def __str__(self) -> str:
-        return f"{self.name} {self.ttl} {iana.class_text(self.rclass)} {self.type} {self.data}"
 
 
 @final
@@ -286,14 +231,8 @@ def parse_response(frame: bytes, server: str = "", *, head: Head | None = None) 
         DecodeError: there is none.
     """
     ident, flags, counts, question, position = head or parse_head(frame)
-    sections = []
-    for count in counts:
-        section = []
-        for _ in range(count):
-            record, position = _read_record(frame, position)
-            section.append(record)
-        sections.append(section)
-    opts = [record for record in sections[2] if record.rtype == iana.OPT]
+    sections = read_sections(frame, position, counts)
+    opts = [record for record in sections.additional if record.rtype == iana.OPT]
     if len(opts) > 1:
         raise DecodeError("more than one OPT record")
     edns = _read_opt(opts[0]) if opts else None
@@ -304,18 +243,6 @@ def parse_response(frame: bytes, server: str = "", *, head: Head | None = None) 
     return Response(
         ident, flags, rcode, question, answer, authority, additional, edns, frame, server
     )
-
-
-def _read_record(frame: bytes, start: int) -> tuple[ResourceRecord, int]:
-    owner, position = read_name(frame, start)
-    if position + 10 > len(frame):
-        raise DecodeError("message ends inside a record", start)
-    rtype, rclass, ttl, length = _RECORD.unpack_from(frame, position)
-    position += 10
-    if position + length > len(frame):
-        raise DecodeError("message ends inside a record's data", position)
-    record = ResourceRecord(owner, rtype, rclass, ttl, frame, position, length)
-    return record, position + length
 
 
 def _read_opt(record: ResourceRecord) -> Edns:

@@ -60,12 +60,13 @@ def serve(
     """
     layered = service if isinstance(service, Stack) else standard(service)
     tells_why = any(isinstance(layer, ExtendedErrors) for layer in layered.layers)
-    stream = ReplyCodec(max_udp_payload, extended_errors=tells_why)
-    datagram = DatagramReplyCodec(max_udp_payload, extended_errors=tells_why)
+    queries = QueryCodec(layered.opcodes)
+    stream = ReplyCodec(max_udp_payload, extended_errors=tells_why, queries=queries)
+    datagram = DatagramReplyCodec(max_udp_payload, extended_errors=tells_why, queries=queries)
     travels = wire_format()
     bounds = (0, 0) if frame_layers else (max_ready_answers, max_ready_bytes)
-    datagrams = in_frame_layers(_handler(layered, datagram, bounds), frame_layers)
-    streams = in_frame_layers(_handler(layered, stream, bounds), frame_layers)
+    datagrams = in_frame_layers(_handler(layered, queries, datagram, bounds), frame_layers)
+    streams = in_frame_layers(_handler(layered, queries, stream, bounds), frame_layers)
     return Endpoint(
         name="dns",
         datagram=datagrams,
@@ -77,7 +78,9 @@ def serve(
     )
 
 
-def _handler(layered: Stack, replies: ReplyCodec, bounds: tuple[int, int]) -> FrameHandler:
+def _handler(
+    layered: Stack, queries: QueryCodec, replies: ReplyCodec, bounds: tuple[int, int]
+) -> FrameHandler:
     """Return the handler of frames, with ready answers where they may be."""
     limits = [layer for layer in layered.layers if isinstance(layer, RateLimit)]
     limit = limits[0] if limits else None
@@ -87,5 +90,5 @@ def _handler(layered: Stack, replies: ReplyCodec, bounds: tuple[int, int]) -> Fr
     ready = None
     if layered.snapshot is not None and all(bounds):
         ready = ReadyAnswers(layered.snapshot, limit, *bounds)
-    handler = coded(layered.service, QueryCodec(), replies, ready)
+    handler = coded(layered.service, queries, replies, ready)
     return dataclasses.replace(handler, withholds=withholds)

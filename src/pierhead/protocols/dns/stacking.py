@@ -14,6 +14,7 @@ from pierhead.errors import UsageError
 from pierhead.protocols.dns import middleware
 from pierhead.protocols.dns.middleware.layer import Layer, answering, combine
 from pierhead.protocols.dns.services.chaos import Chaos
+from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.reload import Reloaded
 from pierhead.service import Middleware, Service, ServiceFunction, as_service, from_layer
@@ -31,10 +32,11 @@ class Stack:
         service: the same as one function, a call less away.
         snapshot: gives the object that every answer to a query without EDNS options is made
             from; None where answers depend on more than that.
+        opcodes: kinds of messages besides QUERY that a layer or the service takes.
         reload: reads again what the service keeps in files; None where it keeps nothing.
     """
 
-    __slots__ = ("layers", "reload", "service", "snapshot")
+    __slots__ = ("layers", "opcodes", "reload", "service", "snapshot")
 
     def __init__(
         self,
@@ -42,7 +44,9 @@ class Stack:
         layers: tuple[Middleware, ...],
         snapshot: Callable[[], object] | None = None,
         reload: Callable[[], Reloaded] | None = None,
+        opcodes: frozenset[int] = frozenset(),
     ) -> None:
+        self.opcodes = opcodes
         self.reload = reload
         self.service = service
         self.layers = layers
@@ -78,7 +82,10 @@ def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
     if not any(isinstance(layer, middleware.Mandatory) for layer in layers):
         layers = (*layers, middleware.mandatory())
     _check_order(layers)
+    taken, served = _opcodes(service, layers)
     wrapped: Service[Query, Reply] = as_service(service)
+    if taken - served:
+        wrapped = _only(wrapped, served)
     run: list[Layer] = []
     for layer in reversed(layers):
         # Neighbours that are hooks and nothing else share one coroutine.
@@ -92,7 +99,42 @@ def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
         layers,
         _snapshot(service, layers),
         getattr(service, "reload", None),
+        taken,
     )
+
+
+def _opcodes(
+    service: ServiceFunction[Query, Reply], layers: Sequence[Middleware]
+) -> tuple[frozenset[int], frozenset[int]]:
+    """Return which opcodes besides QUERY anybody here takes, and which the service does.
+
+    Raises:
+        UsageError: one is no opcode.
+    """
+    served = {*getattr(service, "opcodes", ())}
+    taken = set()
+    for layer in layers:
+        if isinstance(layer, middleware.Mandatory):
+            served |= {*layer.opcodes}
+        elif isinstance(layer, Layer):
+            taken |= {*layer.opcodes}
+    for opcode in taken | served:
+        if opcode not in range(16):
+            raise UsageError(f"opcode {opcode!r}, expected 0 to 15 (RFC 1035 §4.1.1)")
+    query = {iana.OPCODE_QUERY}
+    return frozenset((taken | served) - query), frozenset(served - query)
+
+
+def _only(service: Service[Query, Reply], opcodes: frozenset[int]) -> Service[Query, Reply]:
+    """Return the service for these opcodes and QUERY; a layer has let in others."""
+
+    async def answer(query: Query, context: Context) -> AnyReply[Reply]:
+        opcode = query.opcode
+        if opcode and opcode not in opcodes:
+            return Reply(query, iana.NOTIMP)
+        return await service(query, context)
+
+    return answer
 
 
 def _snapshot(

@@ -86,6 +86,7 @@ class Cookies(Layer):
     """The layer of DNS cookies; made by `cookies`."""
 
     name: ClassVar[str] = "cookies"
+    is_for_every_opcode: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -32,6 +32,7 @@ class EdnsOptions(Layer):
     """The layer of the client-subnet option; made by `edns`."""
 
     name: ClassVar[str] = "edns"
+    is_for_every_opcode: ClassVar[bool] = True
     inside = {  # noqa: RUF012  # the base class says ClassVar
         "cookies": "it refuses by itself, and a client with a cookie discards an answer without"
     }

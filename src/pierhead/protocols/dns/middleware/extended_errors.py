@@ -39,6 +39,7 @@ class ExtendedErrors(Layer):
     """The layer of extended errors; made by `extended_errors`."""
 
     name: ClassVar[str] = "extended_errors"
+    is_for_every_opcode: ClassVar[bool] = True
     is_constant = True
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply:

@@ -25,6 +25,7 @@ class Keepalive(Layer):
     """The layer of the keepalive option; made by `keepalive`."""
 
     name: ClassVar[str] = "keepalive"
+    is_for_every_opcode: ClassVar[bool] = True
     inside = {  # noqa: RUF012  # the base class says ClassVar
         "cookies": "it refuses by itself, and a client with a cookie discards an answer without"
     }

@@ -13,14 +13,16 @@ Layers that must stand in a certain order say so themselves, with the reason (`L
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from pierhead.errors import ServiceError, ServiceFailed
 from pierhead.middleware.replies import Replies
 from pierhead.protocols.dns.codec import WITHHELD
 from pierhead.protocols.dns.wire import iana
-from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.protocols.dns.wire.bad_query import BadQuery
+from pierhead.protocols.dns.wire.edns import extended_error
+from pierhead.protocols.dns.wire.message import OPCODE_MASK, Query, Reply
 from pierhead.protocols.dns.wire.rcode_error import RcodeError
 from pierhead.service import Reply as AnyReply
 from pierhead.service import Service, ServiceFunction, as_service, is_many
@@ -45,6 +47,10 @@ class Layer:
         name: how messages and the order of layers speak of it; the class's unless it says.
         inside: the layers that must be further out than this one, and why.
         option: the EDNS option it is about; None where it concerns every query.
+        opcodes: kinds of messages besides QUERY that this layer wants to be asked about, such as
+            ``{dns.OPCODE_NOTIFY}``; that it says so lets them in. What no layer answers is
+            answered NOTIMP, unless the service says likewise that it takes them.
+        is_for_every_opcode: whether it is asked about all that others have let in.
         is_constant: whether what it does to a query without EDNS options depends on the query
             alone: then the answer may be kept and sent again without asking the layer.
     """
@@ -52,6 +58,8 @@ class Layer:
     name: ClassVar[str] = "Layer"
     inside: ClassVar[Mapping[str, str]] = {}
     option: int | None = None
+    opcodes: Collection[int] = ()
+    is_for_every_opcode: ClassVar[bool] = False
     is_constant: bool = False
 
     def __init_subclass__(cls) -> None:
@@ -88,14 +96,19 @@ def combine(
     (`ServiceError.reply`).
     """
     inner = as_service(service)
-    hooks = [(layer.option, _hooks(layer)) for layer in layers]
-    plain = [pair for option, pair in hooks if option is None]
+    hooks = [(layer.option, _opcodes(layer), _hooks(layer)) for layer in layers]
+    plain = [pair for option, _, pair in hooks if option is None]
 
     async def answer(query: Query, context: Context) -> AnyReply[Reply]:
         concerned = plain
-        if query.options:
+        if query.options or query.flags & OPCODE_MASK:
             codes = [code for code, _ in query.options]
-            concerned = [pair for option, pair in hooks if option is None or option in codes]
+            kind = query.flags >> 11
+            concerned = [
+                pair
+                for option, opcodes, pair in hooks
+                if (option is None or option in codes) and kind in opcodes
+            ]
         afters: _Passed = []
         try:
             for before, after in concerned:
@@ -110,6 +123,8 @@ def combine(
             reply: Any = await inner(query, context)
         except RcodeError as error:
             reply = error.to_reply(query)
+        except BadQuery as error:
+            reply = _to_reply(error, query)
         except Exception as error:
             failure = _failure(error)
             _prepare_refusal(failure, afters, query)
@@ -129,8 +144,22 @@ def answering(service: Service[Query, Reply]) -> Service[Query, Reply]:
             return await service(query, context)
         except RcodeError as error:
             return error.to_reply(query)
+        except BadQuery as error:
+            return _to_reply(error, query)
 
     return answer
+
+
+def _opcodes(layer: Layer) -> frozenset[int]:
+    """Return the opcodes that a layer is asked about."""
+    if layer.is_for_every_opcode:
+        return frozenset(range(16))
+    return frozenset((iana.OPCODE_QUERY, *layer.opcodes))
+
+
+def _to_reply(error: BadQuery, query: Query) -> Reply:
+    """Return the refusal of a query that a layer or the service could not read to its end."""
+    return Reply(query, error.rcode, options=(extended_error(iana.EDE_OTHER, error.reason),))
 
 
 def _hooks(layer: Layer) -> _Hooks:
@@ -179,6 +208,8 @@ def _rest(reply: Any, afters: _Passed, query: Query) -> AnyReply[Reply]:
                     return None
         except RcodeError as error:
             reply = error.to_reply(query)  # for the layers that are left
+        except BadQuery as error:
+            reply = _to_reply(error, query)
         else:
             return reply  # type: ignore[no-any-return]
 

@@ -6,13 +6,14 @@ those that need a query or a reply as a value.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from pierhead.errors import ServiceFailed
 from pierhead.protocols.dns.middleware.layer import Layer, Verdict
 from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
-from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.protocols.dns.wire.message import OPCODE_MASK, Query, Reply
 from pierhead.service.context import Context
 
 __all__ = ["Mandatory", "mandatory"]
@@ -30,7 +31,7 @@ _META_RCODES = {
 }
 
 
-def mandatory(*, strict: bool = True) -> Mandatory:
+def mandatory(*, strict: bool = True, opcodes: Collection[int] = ()) -> Mandatory:
     """Return the layer of what every DNS server does; `stack` puts it in by itself.
 
     Args:
@@ -38,25 +39,31 @@ def mandatory(*, strict: bool = True) -> Mandatory:
             (TKEY, MAILB, OPT …), and class CH. Without, such a question reaches the service, which
             has to know what it does; replies are held to their question either way, and a message
             with any number of questions but one stays a format error (RFC 9619 §4).
+        opcodes: kinds of messages besides QUERY that the service takes; one that is an object may
+            say so itself, by an attribute of this name.
 
     Example:
         >>> from pierhead.protocols import dns
         >>> relaxed = dns.stack(dns.refuse(), dns.mandatory(strict=False))
     """
-    return Mandatory(strict=strict)
+    return Mandatory(strict=strict, opcodes=opcodes)
 
 
 class Mandatory(Layer):
     """Refuses what no service should see, and holds services to the question."""
 
     name: ClassVar[str] = "mandatory"
+    is_for_every_opcode: ClassVar[bool] = True
     is_constant = True
 
-    def __init__(self, *, strict: bool = True) -> None:
+    def __init__(self, *, strict: bool = True, opcodes: Collection[int] = ()) -> None:
         self._strict = strict
+        self.opcodes = frozenset(opcodes)
 
     def before(self, query: Query, context: Context) -> Verdict:
         """Refuse questions that no service can answer."""
+        if query.flags & OPCODE_MASK:
+            return context  # whoever has let it in knows what is in it
         if not query.has_question:
             # No layer further out has to do with cookies (RFC 9619 §4).
             return _refuse(query, context, iana.FORMERR, "nothing is asked", "RFC 9619 §4")

@@ -39,6 +39,7 @@ class Nsid(Layer):
     """The layer that says who answered; made by `nsid`."""
 
     name: ClassVar[str] = "nsid"
+    is_for_every_opcode: ClassVar[bool] = True
     option = iana.OPTION_NSID
     is_constant = True
 

@@ -43,6 +43,7 @@ class Padding(Layer):
     """The layer of the padding option; made by `padding`."""
 
     name: ClassVar[str] = "padding"
+    is_for_every_opcode: ClassVar[bool] = True
     option = iana.OPTION_PADDING
     is_constant = True
 

@@ -186,6 +186,7 @@ class RateLimit(Layer):
     """
 
     name: ClassVar[str] = "rate_limit"
+    is_for_every_opcode: ClassVar[bool] = True
     inside = {  # noqa: RUF012  # the base class says ClassVar
         "query_log": "the log shows what was sent, not what would have been",
         "cookies": "who shows a good cookie is not limited, and cookies finds that out",

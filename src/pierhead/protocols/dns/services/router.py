@@ -19,7 +19,7 @@ from typing import Any, TypeAlias, TypeVar
 from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
-from pierhead.protocols.dns.wire.message import Query, Reply
+from pierhead.protocols.dns.wire.message import OPCODE_MASK, Query, Reply
 from pierhead.protocols.dns.wire.name import ROOT, from_text, key, to_text
 from pierhead.protocols.dns.wire.rcode_error import RcodeError
 from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
@@ -131,8 +131,16 @@ class Router:
 
         return register
 
+    @property
+    def opcodes(self) -> frozenset[int]:
+        """The kinds of messages besides QUERY that a mounted service takes; functions take none."""
+        mounted = self._mounts.values()
+        return frozenset(opcode for s in mounted for opcode in getattr(s, "opcodes", ()))
+
     async def __call__(self, query: Query, context: Context) -> Answer:
         """Answer the query with the service or function its name belongs to."""
+        if query.flags & OPCODE_MASK:
+            return await self._pass_on(query, context)
         functions, service, mounted_at = self._find(key(query.qname))
         trace = context.get(Trace)
         if trace is not None:
@@ -167,6 +175,15 @@ class Router:
             made_by=answer.made_by,
             flags=answer.flags,
         )
+
+    async def _pass_on(self, query: Query, context: Context) -> Answer:
+        """Give a message of another opcode to the service mounted above, if that takes it."""
+        _, service, _ = self._find(key(query.qname))
+        if service is None:
+            return Reply(query, iana.REFUSED)
+        if query.opcode not in getattr(service, "opcodes", ()):
+            return Reply(query, iana.NOTIMP)
+        return await service(query, context)
 
     def _find(self, name: Name) -> tuple[_Functions | None, Service[Query, Reply] | None, Name]:
         """Return the functions for a name, if any come first, and the nearest mounted service."""

@@ -22,9 +22,19 @@ from struct import Struct
 
 from pierhead.errors import UsageError
 from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.bad_query import BadQuery
 from pierhead.protocols.dns.wire.edns import Edns, Options, build_opt
-from pierhead.protocols.dns.wire.message import AA, HEADER, OPCODE_MASK, QR, RD, TC, Query, Reply
-from pierhead.protocols.dns.wire.query import BadQuery
+from pierhead.protocols.dns.wire.message import (
+    AA,
+    HEADER,
+    OPCODE_MASK,
+    QR,
+    RD,
+    TC,
+    Query,
+    Reply,
+    Seal,
+)
 from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
 
 __all__ = ["MAX_MESSAGE", "encode_refusal", "encode_reply"]
@@ -34,6 +44,8 @@ MAX_MESSAGE = 65535
 
 _FIXED = Struct("!HHI")
 _WORD = Struct("!H")
+#: What a reply has of its query: the opcode, and RD beside QUERY.
+_COPIED = OPCODE_MASK | RD
 #: Code and length of an EDNS option.
 _OPTION_HEAD = 4
 _TO_QUESTION = b"\xc0\x0c"
@@ -68,9 +80,12 @@ def encode_reply(reply: Reply, limit: int, payload: int) -> bytes:
         UsageError: the reply cannot be said: an RCODE above 15 without EDNS.
     """
     query = reply.query
-    if reply.padding:
-        return _encode_padded(reply, limit, payload)
-    flags = QR | query.flags & RD | reply.flags | reply.rcode & 15
+    if reply.padding or reply.seal is not None:
+        return _encode_finished(reply, limit, payload)
+    copied = query.flags & _COPIED
+    if copied > RD:
+        copied &= OPCODE_MASK  # RD is about queries (RFC 1035 §4.1.1)
+    flags = QR | copied | reply.flags | reply.rcode & 15
     if reply.authoritative:
         flags |= AA
     if query.udp_payload < 0 and reply.rcode <= 15:
@@ -123,18 +138,31 @@ def _build_opt(reply: Reply, payload: int) -> bytes:
     return build_opt(Edns(payload, query.dnssec_ok, 0, reply.options), reply.rcode)
 
 
-def _encode_padded(reply: Reply, limit: int, payload: int) -> bytes:
-    """Return the message with a padding option that fills its last block, as far as it may."""
-    bare = reply.padded(0)
-    message = encode_reply(bare, limit, payload)
-    if reply.query.udp_payload < 0:
-        return message  # no OPT record to put it into
-    size = len(message) + _OPTION_HEAD
-    # RFC 8467 §4.1: a multiple of the block, unless the largest message allowed is smaller.
-    octets = min(-size % reply.padding, limit - size)
-    if octets < 0:
-        return message
-    return encode_reply(bare.having(iana.OPTION_PADDING, bytes(octets)), limit, payload)
+def _encode_finished(reply: Reply, limit: int, payload: int) -> bytes:
+    """Return a message that is padded, sealed, or both."""
+    bare, reserve = reply.unsealed(), reply.reserve
+    message = encode_reply(bare, limit - reserve, payload)
+    # Without an OPT record there is nothing to put padding into.
+    if reply.padding and reply.query.udp_payload >= 0:
+        size = len(message) + _OPTION_HEAD + reserve
+        # RFC 8467 §4.1: a multiple of the block, unless the largest message allowed is smaller.
+        octets = min(-size % reply.padding, limit - size)
+        if octets >= 0:
+            padded = bare.having(iana.OPTION_PADDING, bytes(octets))
+            message = encode_reply(padded, limit - reserve, payload)
+    return message if reply.seal is None else _seal(reply.seal, message, limit, reserve)
+
+
+def _seal(seal: Seal, message: bytes, limit: int, reserve: int) -> bytes:
+    sealed = seal(message)
+    if type(sealed) is not bytes:
+        raise UsageError(f"a seal returned {type(sealed).__name__}, expected bytes")
+    if len(sealed) > limit:
+        raise UsageError(
+            f"a seal made {len(sealed)} octets of {len(message)}, {limit} are allowed; "
+            f"{reserve} were reserved for it"
+        )
+    return sealed
 
 
 def _encode_empty(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:

@@ -75,6 +75,11 @@ CLASS_CH: Final = 3
 CLASS_ANY: Final = 255
 
 OPCODE_QUERY: Final = 0
+OPCODE_IQUERY: Final = 1
+OPCODE_STATUS: Final = 2
+OPCODE_NOTIFY: Final = 4
+OPCODE_UPDATE: Final = 5
+OPCODE_DSO: Final = 6
 
 # Response codes; those above 15 need EDNS (RFC 6891 §6.1.3).
 NOERROR: Final = 0

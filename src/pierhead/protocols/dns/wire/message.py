@@ -6,18 +6,20 @@ until somebody asks for text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from struct import Struct
-from typing import Final
+from typing import Final, TypeAlias
 
-from pierhead.errors import UsageError
+from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.bad_query import BadQuery
 from pierhead.protocols.dns.wire.edns import Edns, Options
 from pierhead.protocols.dns.wire.name import to_text
+from pierhead.protocols.dns.wire.received import Sections, read_sections
 from pierhead.protocols.dns.wire.record import Record, rrsets
 from pierhead.protocols.dns.wire.rrset import Name, Section
 
-__all__ = ["Query", "Reply"]
+__all__ = ["Query", "Reply", "Seal"]
 
 #: ID, flags, and the counts of the four sections (RFC 1035 §4.1.1).
 HEADER = Struct("!HHHHHH")
@@ -36,6 +38,11 @@ CD = 0x0010
 RCODE_MASK = 0x000F
 
 
+#: What a reply's octets pass through at last.
+Seal: TypeAlias = Callable[[bytes], bytes]
+#: More than that leaves no room for a header and a name.
+_MAX_RESERVE = 0xFFFF - 12 - 255
+
 #: Question types that ask for records of every type (RFC 1035 §3.2.3, RFC 1995 §3).
 _ALL_TYPES = frozenset([iana.ANY, iana.AXFR, iana.IXFR])
 #: Those that ask for several (RFC 1035 §3.2.3).
@@ -52,7 +59,7 @@ class Query:
         id: the message's identifier.
         flags: the second word of the header: QR, opcode, the other bits, RCODE.
         question: the question section as it came; empty where there is none.
-        opcode: always QUERY (0) in what a server reads.
+        opcode: QUERY (0), unless a layer or the service has asked for others.
         qname: the name asked for, in wire form, letter case as it came.
         qtype, qclass: numbers of the type and the class asked for.
         name: ``qname`` as text: ``www.example.``.
@@ -65,6 +72,7 @@ class Query:
         edns: the OPT record; None where there was none.
         has_question: False for a request about cookies alone (RFC 7873 §5.4), whose name is
             the root and whose type is 0; it never reaches a service.
+        frame: the message as it was received; empty for a query that was not.
     """
 
     # Slots, and `Final` for type checkers: a property would cost four times as much to read
@@ -72,6 +80,7 @@ class Query:
     __slots__ = (
         "dnssec_ok",
         "flags",
+        "frame",
         "id",
         "options",
         "qclass",
@@ -90,6 +99,7 @@ class Query:
     udp_payload: Final[int]
     dnssec_ok: Final[bool]
     options: Final[Options]
+    frame: Final[bytes]
 
     def __init__(
         self,
@@ -102,6 +112,7 @@ class Query:
         payload: int,
         do: bool,
         options: Options,
+        frame: bytes = b"",
     ) -> None:
         self.id = ident
         self.flags = flags
@@ -112,10 +123,11 @@ class Query:
         self.udp_payload = payload
         self.dnssec_ok = do
         self.options = options
+        self.frame = frame
 
     @property
     def opcode(self) -> int:
-        """The kind of message: QUERY (0)."""
+        """The kind of message: QUERY (0), NOTIFY (4), UPDATE (5) …"""
         return (self.flags & OPCODE_MASK) >> 11
 
     @property
@@ -161,6 +173,20 @@ class Query:
         if self.udp_payload < 0:
             return None
         return Edns(self.udp_payload, self.dnssec_ok, 0, self.options)
+
+    def sections(self) -> Sections:
+        """Return the records behind the question, read from `frame` at each call.
+
+        Raises:
+            BadQuery: the owner of one is no name. A service or layer lets it pass: it becomes the
+                refusal that the sender is owed.
+        """
+        _, _, _, *counts = HEADER.unpack_from(self.frame or bytes(12))
+        start = 12 + len(self.question)
+        try:
+            return read_sections(self.frame, start, (counts[0], counts[1], counts[2]))
+        except DecodeError as error:
+            raise BadQuery(error.reason, error.offset, question=self.question) from None
 
     def reply(
         self,
@@ -259,6 +285,10 @@ class Query:
         return f"<Query {self.id} {self.name} {iana.class_text(self.qclass)} {self.rtype}>"
 
 
+def _both(first: Seal, second: Seal) -> Seal:
+    return lambda message: second(first(message))
+
+
 def _no_record(found: object) -> UsageError:
     return UsageError(
         f"a record is {type(found).__name__}, expected one such as dns.A('192.0.2.1')"
@@ -284,6 +314,8 @@ class Reply:
             a wildcard; empty where the reply is this name's alone, or its first set tells. Response
             rate limiting counts by it.
         flags: more bits of the header's second word: RA, AD, CD.
+        reserve: octets that are kept free for `seal`.
+        seal: takes the message, as it would be sent, and returns what is sent; see `sealed`.
         is_exact: keep the letter case of every name but the question's, as a message that is
             passed on needs it; names are shortened less.
     """
@@ -301,6 +333,8 @@ class Reply:
         "padding",
         "query",
         "rcode",
+        "reserve",
+        "seal",
         "truncated",
     )
 
@@ -334,6 +368,8 @@ class Reply:
         self.made_by = made_by
         self.flags = flags
         self.is_exact = is_exact
+        self.reserve = 0
+        self.seal: Seal | None = None
 
     def having(self, code: int, data: bytes) -> Reply:
         """Return a copy with this EDNS option, in place of any with the same code."""
@@ -353,6 +389,34 @@ class Reply:
         """Return a copy whose message is padded to a multiple of this many octets."""
         copy = self._copy()
         copy.padding = block
+        return copy
+
+    def sealed(self, seal: Seal, *, reserve: int) -> Reply:
+        """Return a copy whose octets pass through a function before they are sent.
+
+        It is called once, with the whole message, after records were left out or TC was set; a
+        signature is appended so (RFC 8945 §5.3). What it needs to know of this reply, it brings
+        along: a method, a closure. Of two, that of the layer further out is called last.
+
+        Args:
+            seal: returns what is sent.
+            reserve: how many octets it adds at the most; so much is kept free for it.
+
+        Raises:
+            UsageError: ``reserve`` is out of range.
+        """
+        if not 0 <= reserve <= _MAX_RESERVE:
+            raise UsageError(f"reserve is {reserve}, expected 0 to {_MAX_RESERVE} octets")
+        copy = self._copy()
+        copy.seal = seal if self.seal is None else _both(self.seal, seal)
+        copy.reserve += reserve
+        return copy
+
+    def unsealed(self) -> Reply:
+        """Return a copy that is neither sealed nor padded, and keeps nothing free."""
+        copy = self._copy()
+        copy.seal = None
+        copy.reserve = copy.padding = 0
         return copy
 
     def cut(self) -> Reply:
@@ -386,6 +450,8 @@ class Reply:
         copy.made_by = self.made_by
         copy.flags = self.flags
         copy.is_exact = self.is_exact
+        copy.reserve = self.reserve
+        copy.seal = self.seal
         return copy
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ from struct import error as StructError
 
 from pierhead.errors import DecodeError
 from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.bad_query import BadQuery
 from pierhead.protocols.dns.wire.edns import Edns, Options, build_opt, parse_options
 from pierhead.protocols.dns.wire.message import HEADER, OPCODE_MASK, QR, QUESTION, RD, Query
 from pierhead.protocols.dns.wire.rrset import Name
@@ -21,37 +22,19 @@ __all__ = ["BadQuery", "build_query", "encode_query", "parse_query"]
 _RECORD = Struct("!HHIH")
 _OPT = Struct("!BHHIH")
 _NO_OPTIONS: Options = ()
+_DSO = iana.OPCODE_DSO << 11
 
 _DO = 0x8000
 _VERSION = 0x00FF0000
 
 
-class BadQuery(DecodeError):
-    """A message that gets a refusal instead of an answer.
-
-    Attributes:
-        rcode: what the refusal says.
-        question: the question section to echo; empty where none could be read.
-        do: the DO bit to echo in an OPT record; None for a refusal without one.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        offset: int | None = None,
-        rcode: int = iana.FORMERR,
-        *,
-        question: bytes = b"",
-        do: bool | None = None,
-    ) -> None:
-        super().__init__(reason, offset)
-        self.rcode = rcode
-        self.question = question
-        self.do = do
-
-
-def parse_query(frame: bytes) -> Query:
+def parse_query(frame: bytes, refused: int = QR | OPCODE_MASK) -> Query:
     """Return the query in a message.
+
+    Args:
+        frame: the message.
+        refused: bits of the header's second word that make it no query; without those of the
+            opcode it takes every kind of message that has a question.
 
     Raises:
         BadQuery: there is none that can be answered; says which refusal is due.
@@ -59,11 +42,14 @@ def parse_query(frame: bytes) -> Query:
     if len(frame) < 12:
         raise BadQuery(f"message of {len(frame)} octets, expected 12 or more")
     ident, flags, questions, answers, authorities, additionals = HEADER.unpack_from(frame)
-    if flags & (QR | OPCODE_MASK):
+    if flags & refused:
         raise _no_query(flags, frame)
     # RFC 9619 §4: QDCOUNT is 1 in a query; anything else is FORMERR, but for RFC 7873 §5.4.
     if questions != 1:
-        if questions == 0 and additionals:
+        if flags & OPCODE_MASK == _DSO and frame[4:12] == bytes(8):
+            # RFC 8490 §5.4: no section at all; what follows the header is for who reads DSO.
+            return Query(ident, flags, b"", b"\0", 0, iana.CLASS_IN, -1, False, (), frame)
+        if questions == 0 and additionals and not flags & OPCODE_MASK:
             return _parse_without_question(frame)
         raise _refusal(frame, f"{questions} questions, expected 1", 4, iana.FORMERR)
     position = 12
@@ -84,7 +70,7 @@ def parse_query(frame: bytes) -> Query:
     if not (answers or authorities or additionals):
         if position != len(frame):
             raise _left_over(position, question)
-        return Query(ident, flags, question, qname, qtype, qclass, -1, False, ())
+        return Query(ident, flags, question, qname, qtype, qclass, -1, False, (), frame)
     if additionals == 1 and not (answers or authorities) and len(frame) >= position + 11:
         # One record, nearly always OPT: without data it is read here, and else by itself.
         root, rtype, payload, ttl, length = _OPT.unpack_from(frame, position)
@@ -94,7 +80,7 @@ def parse_query(frame: bytes) -> Query:
                 payload, do, options, end = _parse_opt(frame, position, question)
             if end != len(frame):
                 raise _left_over(end, question, do)
-            return Query(ident, flags, question, qname, qtype, qclass, payload, do, options)
+            return Query(ident, flags, question, qname, qtype, qclass, payload, do, options, frame)
     return _parse_with_records(frame, question, qtype, qclass)
 
 
@@ -187,7 +173,7 @@ def _parse_with_records(frame: bytes, question: bytes, qtype: int, qclass: int) 
     if position != len(frame):
         raise _left_over(position, question, do if payload >= 0 else None)
     qname = question[:-4] or b"\x00"
-    return Query(ident, flags, question, qname, qtype, qclass, payload, do, options)
+    return Query(ident, flags, question, qname, qtype, qclass, payload, do, options, frame)
 
 
 def _skip_record(frame: bytes, start: int, question: bytes) -> tuple[int, int, int]:

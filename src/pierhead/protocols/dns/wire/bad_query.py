@@ -1,0 +1,32 @@
+"""What a query is refused with that cannot be read."""
+
+from __future__ import annotations
+
+from pierhead.errors import DecodeError
+from pierhead.protocols.dns.wire import iana
+
+__all__ = ["BadQuery"]
+
+
+class BadQuery(DecodeError):
+    """A message that gets a refusal instead of an answer.
+
+    Attributes:
+        rcode: what the refusal says.
+        question: the question section to echo; empty where none could be read.
+        do: the DO bit to echo in an OPT record; None for a refusal without one.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        offset: int | None = None,
+        rcode: int = iana.FORMERR,
+        *,
+        question: bytes = b"",
+        do: bool | None = None,
+    ) -> None:
+        super().__init__(reason, offset)
+        self.rcode = rcode
+        self.question = question
+        self.do = do
