@@ -1,11 +1,11 @@
-"""Somebody else's server on our listeners, each named after the library it hosts.
+"""Run another library's server on Pierhead's listeners; each module is named after its library.
 
     from pierhead import hosting, run
 
     run(hosting.uvicorn.serve(app), "127.0.0.1:8000")
 
-A name is imported when it is first used. Say ``hosting.uvicorn``: a bare ``uvicorn`` would hide
-the library itself.
+A library is imported on first use. Write ``hosting.uvicorn``: a bare ``uvicorn`` would shadow the
+library itself.
 """
 
 from __future__ import annotations

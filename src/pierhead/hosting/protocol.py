@@ -5,8 +5,8 @@
 
     run(hosting.protocol.serve(Greeter), "tcp:127.0.0.1:7000", "unix:./greeter.sock")
 
-What `loop.create_server(Greeter, …)` asks of a protocol is all that is asked here. Beside
-``peername`` and the like, ``transport.get_extra_info`` knows ``peer`` and ``via``.
+The protocol needs only what `loop.create_server(Greeter, …)` requires. Beside ``peername`` and the
+like, ``transport.get_extra_info`` knows ``peer`` and ``via``.
 """
 
 from __future__ import annotations
@@ -30,23 +30,24 @@ def serve(
     short_form: tuple[str, ...] = ("tcp",),
     alpn: tuple[str, ...] = (),
 ) -> Endpoint:
-    """Return the protocols that this makes, one for each connection, as an endpoint for streams.
+    """Return an endpoint for streams that creates one protocol for each connection.
 
-    A connection on which nothing moves for ``idle_timeout`` is closed. At the stop of the server
-    a protocol is told the end of its input (``eof_received``); one that keeps the connection open
-    after that has ``drain_timeout``.
+    A connection with no traffic for ``idle_timeout`` is closed. When the server stops, a protocol
+    is told that its input has ended (``eof_received``); one that keeps the connection open after
+    that has ``drain_timeout``.
 
     Args:
-        factory: a class of protocols, or any function that returns one.
+        factory: a protocol class, or any function that returns a protocol.
         name: for logs and messages.
-        short_form: the schemes that an address without a scheme stands for.
-        alpn: what TLS agrees on, best first, where the address does not say.
+        short_form: the schemes that an address without a scheme expands to.
+        alpn: protocols to offer in TLS, best first, where the address does not say.
     """
-    given: Any = factory  # as a caller without a type checker may have it
+    given: Any = factory  # a caller without a type checker may pass anything
     if not callable(given) or inspect.iscoroutinefunction(given):
         hint = "; streams.serve takes an async callback" if callable(given) else ""
         raise UsageError(
-            f"{given!r} makes no protocols; expected a class or a function that returns one{hint}"
+            f"{given!r} does not create protocols; "
+            f"expected a class or a function that returns one{hint}"
         )
     if inspect.isclass(given) and issubclass(given, asyncio.DatagramProtocol):
         raise UsageError(
@@ -62,7 +63,7 @@ def serve(
 
 
 class _Guest:
-    """A protocol of which nothing is known but that it is one."""
+    """A protocol about which nothing else is known."""
 
     in_flight = 0
     waits_for_peer = True
@@ -73,17 +74,17 @@ class _Guest:
         self._was_told = False
 
     def end_of_input(self, _: asyncio.Transport) -> bool:
-        """Tell the end of input; once, whoever brings it about."""
+        """Report the end of input, once, whatever causes it."""
         if not self._was_told:
             self._was_told = True
             return bool(cast(asyncio.Protocol, self.protocol).eof_received())
         return True
 
     def finish(self, transport: asyncio.Transport) -> None:
-        """Tell the end of input, which closes the connection unless the protocol says no."""
+        """Report the end of input, which closes the connection unless the protocol declines."""
         if not self.end_of_input(transport):
             transport.close()
 
     def unfinished(self) -> Collection[asyncio.Future[Any]]:
-        """Return nothing: what a protocol starts is its own."""
+        """Return nothing: tasks that a protocol starts are its own."""
         return ()

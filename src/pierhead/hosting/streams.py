@@ -34,7 +34,7 @@ Callback: TypeAlias = Callable[
     [asyncio.StreamReader, asyncio.StreamWriter], Awaitable[object] | None
 ]
 
-#: How much a reader holds back before the peer is made to wait: the default of asyncio.
+#: How much a reader buffers before reading from the peer pauses: asyncio's default.
 _READER_LIMIT_BYTES = 65_536
 
 
@@ -48,22 +48,24 @@ def serve(
 ) -> Endpoint:
     """Return the callback, called once for each connection, as an endpoint for streams.
 
-    When an async callback returns or raises, its connection is closed. A connection on which
-    nothing moves for ``idle_timeout`` is closed. At the stop of the server the reader comes to
-    its end; a callback that has not returned after ``drain_timeout`` is cancelled and named lost.
+    When an async callback returns or raises, its connection is closed. A connection with no traffic
+    for ``idle_timeout`` is closed. When the server stops, the reader reaches its end; a callback
+    that has not returned after ``drain_timeout`` is cancelled and reported as lost.
 
     Args:
         callback: takes an `asyncio.StreamReader` and an `asyncio.StreamWriter`.
         name: for logs and messages.
-        short_form: the schemes that an address without a scheme stands for.
-        limit: octets of the longest line, and half of what a reader may hold; as in
+        short_form: the schemes that an address without a scheme expands to.
+        limit: octets in the longest line, and half of what a reader may buffer; as in
             `asyncio.start_server`.
-        alpn: what TLS agrees on, best first, where the address does not say.
+        alpn: protocols to offer in TLS, best first, where the address does not say.
     """
-    given: object = callback  # as a caller without a type checker may have it
+    given: object = callback  # a caller without a type checker may pass anything
     if not callable(given) or inspect.isclass(given):
         hint = "; protocol.serve takes a class of protocols" if callable(given) else ""
-        raise UsageError(f"{given!r} is no callback; expected a function of (reader, writer){hint}")
+        raise UsageError(
+            f"{given!r} is not a callback; expected a function of (reader, writer){hint}"
+        )
     return Endpoint(
         name=name,
         stream=hosted(lambda scope: _Guest(scope, callback, limit)),
@@ -73,7 +75,7 @@ def serve(
 
 
 class _Guest:
-    """A callback with its reader and writer; the whole of it is one request."""
+    """A callback with its reader and writer, counted as one request."""
 
     waits_for_peer = True
     awaits_request = False
@@ -83,7 +85,7 @@ class _Guest:
         self._callback = callback
         self._task: asyncio.Task[None] | None = None
         self._reader = asyncio.StreamReader(limit)
-        # asyncio's protocol keeps this callback; with a strong one it would be a cycle.
+        # asyncio's protocol keeps this callback; a strong reference would make a cycle.
         connected = weakref.WeakMethod(self._connected)
 
         def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -102,7 +104,7 @@ class _Guest:
         try:
             await awaited
         except (ConnectionError, asyncio.IncompleteReadError) as broken:  # the peer's doing
-            # The reader keeps it, and it would keep the frames that keep the reader.
+            # The reader keeps the exception, which would keep the frames that keep the reader.
             broken.__traceback__ = None
         except Exception as error:
             self._scope.failures.report(self._scope.via.listener, error)
@@ -119,9 +121,9 @@ class _Guest:
         return bool(cast(asyncio.Protocol, self.protocol).eof_received())
 
     def finish(self, transport: asyncio.Transport) -> None:
-        """End the reader; what has arrived can still be read."""
+        """End the reader; data already received can still be read."""
         self._reader.feed_eof()
-        if self._task is None:  # of a plain function nobody knows when it is through
+        if self._task is None:  # a plain function does not say when it is done
             transport.close()
 
     def unfinished(self) -> Collection[asyncio.Future[Any]]:

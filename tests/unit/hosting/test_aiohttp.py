@@ -682,8 +682,8 @@ async def test_an_end_that_fails_is_reported_after_all_else_is_done(network, ste
 
 async def test_a_function_that_raises_or_makes_something_else_is_reported(network):
     for make, kind, expected in [
-        (lambda: 7, UsageError, "the function made 7; expected an aiohttp.web.Application"),
-        (lambda: 1 // 0, StartupError, "making the application failed: ZeroDivisionError"),
+        (lambda: 7, UsageError, "the function returned 7; expected an aiohttp.web.Application"),
+        (lambda: 1 // 0, StartupError, "creating the application failed: ZeroDivisionError"),
         (lambda: _raise(UsageError("mine")), UsageError, "^mine$"),
     ]:
         with pytest.raises(kind, match=expected):
@@ -694,7 +694,7 @@ async def test_a_function_that_raises_or_makes_something_else_is_reported(networ
 async def test_an_endpoint_is_served_by_one_server_at_a_time(network):
     endpoint = hosting.aiohttp.serve(application)
     async with Server(endpoint, "mem:a"):
-        with pytest.raises(UsageError, match="served already"):
+        with pytest.raises(UsageError, match="already being served"):
             async with Server(endpoint, "mem:b"):
                 pass
     async with Server(endpoint, "mem:b"):

@@ -40,7 +40,7 @@ async def test_one_that_returns_takes_no_part(clock, caplog):
     async with asgi_lifespan(app):
         pass
     assert [record.getMessage() for record in caplog.records] == [
-        "the application takes no part in the lifespan: it returned"
+        "the application does not support the lifespan: it returned"
     ]
     with pytest.raises(StartupError, match="did not start: it returned"):
         async with asgi_lifespan(app, is_required=True):
@@ -52,7 +52,7 @@ async def test_a_failure_without_a_message_is_named_as_such(clock):
         await receive()
         await send({"type": "lifespan.startup.failed"})
 
-    with pytest.raises(StartupError, match=r"failed and gave no reason$"):
+    with pytest.raises(StartupError, match=r"failed without a reason$"):
         async with asgi_lifespan(app):
             raise AssertionError("never served")
 
@@ -77,7 +77,7 @@ async def test_one_that_ends_while_it_is_served_is_named(clock, caplog):
 
     async with asgi_lifespan(app):
         await asyncio.sleep(2)
-    assert "lifespan ended while it was served: OSError: the database left" in caplog.text
+    assert "lifespan ended while it was being served: OSError: the database left" in caplog.text
     assert "Traceback" not in caplog.text
 
 
@@ -90,7 +90,7 @@ async def test_one_that_raises_at_its_shutdown_is_named(clock, caplog):
 
     async with asgi_lifespan(app):
         pass
-    assert "the application did not stop well: OSError: disk full" in caplog.text
+    assert "the application did not stop cleanly: OSError: disk full" in caplog.text
 
 
 async def test_one_that_does_not_return_is_cancelled(clock):

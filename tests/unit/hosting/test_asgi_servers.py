@@ -424,14 +424,14 @@ async def test_of_a_traceback_sent_as_message_the_last_line_is_the_reason(networ
 async def test_a_shutdown_that_fails_is_logged(network, caplog, serve):
     async with Server(serve(failing("shutdown", "disk full")), "mem:web"):
         pass
-    assert "the application did not stop well: disk full" in caplog.text
+    assert "the application did not stop cleanly: disk full" in caplog.text
 
 
 async def test_one_endpoint_is_served_once_at_a_time(network, serve):
     endpoint = serve(Application())
     for _ in range(2):  # one after the other is fine
         async with Server(endpoint, "mem:web"):
-            with pytest.raises(UsageError, match="is being served already"):
+            with pytest.raises(UsageError, match="is already being served"):
                 await Server(endpoint, "mem:other").__aenter__()
 
 

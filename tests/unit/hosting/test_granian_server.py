@@ -121,9 +121,9 @@ def test_options_that_say_where_to_listen_are_refused(name):
 def test_unknown_options_and_interfaces_are_refused_with_the_nearest():
     with pytest.raises(UsageError, match="did you mean workers"):
         granian_server.serve("nowhere:app", ["127.0.0.1:0"], {"worker": 2})
-    with pytest.raises(UsageError, match="known are asgi, asginl, rsgi, wsgi"):
+    with pytest.raises(UsageError, match="expected one of asgi, asginl, rsgi, wsgi"):
         granian_server.serve("nowhere:app", ["127.0.0.1:0"], {"interface": "cgi"})
-    with pytest.raises(UsageError, match=r"known are .*workers"):
+    with pytest.raises(UsageError, match=r"expected one of .*workers"):
         granian_server.serve("nowhere:app", ["127.0.0.1:0"], {"zzz": 2})
 
 

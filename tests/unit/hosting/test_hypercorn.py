@@ -276,7 +276,7 @@ async def test_a_module_that_misses_another_says_so_itself(network, tmp_path, mo
 
 
 def test_what_is_no_application_or_no_configuration_is_refused():
-    with pytest.raises(UsageError, match="7 is no application"):
+    with pytest.raises(UsageError, match="7 is not an application"):
         hosting.hypercorn.serve(7)
     with pytest.raises(UsageError, match=r"expected a hypercorn\.Config"):
         hosting.hypercorn.serve(echo, {"workers": 2})

@@ -66,4 +66,4 @@ def test_an_unknown_option_is_answered_with_the_nearest_or_with_all():
     assert str(unknown("it", "wokers", {"port", "workers"})) == (
         "it has no option 'wokers'; did you mean workers?"
     )
-    assert str(unknown("it", "x", {"workers", "port"})).endswith("; known are port, workers")
+    assert str(unknown("it", "x", {"workers", "port"})).endswith("; expected one of port, workers")

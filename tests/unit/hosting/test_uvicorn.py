@@ -206,7 +206,7 @@ def test_a_ready_configuration_takes_no_options_beside_it():
 
 
 def test_what_is_no_application_is_refused():
-    with pytest.raises(UsageError, match="7 is no ASGI application"):
+    with pytest.raises(UsageError, match="7 is not an ASGI application"):
         hosting.uvicorn.serve(7)
 
 

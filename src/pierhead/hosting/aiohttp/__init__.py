@@ -11,9 +11,9 @@
     app.router.add_get("/", hello)
     run(hosting.aiohttp.serve(app), "127.0.0.1:8000", "unix:/run/app.sock", "sd-listen:web")
 
-It takes the place of `aiohttp.web.run_app`: aiohttp parses, routes and answers; where to listen,
-how long to wait for whom and how to stop is ours. What belongs to the application's life
-(``on_startup``, ``on_shutdown``, ``on_cleanup``, ``cleanup_ctx``) happens when aiohttp says.
+It replaces `aiohttp.web.run_app`: aiohttp parses, routes and answers; Pierhead handles addresses,
+timeouts and shutdown. The application's own hooks (``on_startup``, ``on_shutdown``, ``on_cleanup``,
+``cleanup_ctx``) run when aiohttp runs them.
 
 Only ``serve`` needs aiohttp: ``pip install 'pierhead[aiohttp]'``.
 """
@@ -51,7 +51,7 @@ Source: TypeAlias = (
 
 
 class Settings(TypedDict, total=False):
-    """What aiohttp's own server can be told, beside what is said to ours."""
+    """Settings of aiohttp's own server, beside Pierhead's."""
 
     #: Where requests are logged, at level INFO; None for nowhere.
     access_log: Logger | None
@@ -64,11 +64,11 @@ class Settings(TypedDict, total=False):
     #: In octets: the request line, and one header field.
     max_line_size: int
     max_field_size: int
-    #: In octets: how much of a body is held before its client is made to wait.
+    #: In octets: how much of a body is buffered before reading from its client pauses.
     read_bufsize: int
 
 
-#: What `run_app` and its runners take that is refused, and what does the same here.
+#: Parameters of `run_app` and its runners that are refused, and what to use instead.
 REPLACED: Mapping[str, str] = {
     "host": ADDRESSES,
     "port": ADDRESSES,
@@ -96,23 +96,23 @@ def serve(
 ) -> Endpoint:
     """Return the application as an endpoint for streams.
 
-    A client has ``first_byte_timeout`` to begin, ``message_timeout`` for the head of a request,
-    and ``idle_timeout`` between requests and between two pieces of a body. A WebSocket may be
-    silent for ever: aiohttp's ``heartbeat`` is for that. At the stop of the server, connections
-    without a request are closed, ``on_shutdown`` is called, requests are answered, bodies that
-    are on their way are read; a request that is not answered after ``drain_timeout`` is named
-    lost. One server serves an endpoint at a time.
+    A client has ``first_byte_timeout`` to begin, ``message_timeout`` for the head of a request, and
+    ``idle_timeout`` between requests and between two pieces of a body. A WebSocket may stay silent
+    indefinitely: use aiohttp's ``heartbeat`` to limit that. When the server stops, connections
+    without a request are closed, ``on_shutdown`` is called, pending requests are answered, and
+    bodies in transit are read; a request unanswered after ``drain_timeout`` is reported as lost. An
+    endpoint can be served by one server at a time.
 
     Args:
-        app: an application, or a function, async or not, that makes one when serving begins.
+        app: an application, or a function, async or not, that creates one when serving begins.
         name: for logs and messages.
-        short_form: the schemes that an address without a scheme stands for.
-        alpn: what TLS agrees on, best first, where the address does not say.
-        settings: aiohttp's own; a low-level server has had them when it was made.
+        short_form: the schemes that an address without a scheme expands to.
+        alpn: protocols to offer in TLS, best first, where the address does not say.
+        settings: aiohttp's own; a low-level server was given them when it was created.
 
     Raises:
-        UsageError: aiohttp is not installed, a setting is unknown or not aiohttp's here, or what
-            is to be served is none of these.
+        UsageError: aiohttp is not installed, a setting is unknown or not aiohttp's here, or ``app``
+            is none of the above.
     """
     try:
         from pierhead.hosting.aiohttp.site import AiohttpSite

@@ -1,10 +1,10 @@
-"""An application on aiohttp's protocol: its life, and a guest for each connection.
+"""An application on aiohttp's protocol: its lifespan, and a guest for each connection.
 
     lifespan ─▶ AppRunner.setup ─▶ … connections … ─▶ drain ─▶ on_shutdown ─▶ AppRunner.cleanup
     bytes    ─▶ HostedConnection ─▶ _Handler, which is aiohttp's RequestHandler
 
-aiohttp keeps to itself what it works on, so that the handler counts what came in and what was
-answered. Needs aiohttp; imported by `pierhead.hosting.aiohttp` when it is first used.
+aiohttp does not expose what it is working on, so the handler counts what was received and what was
+answered. Needs aiohttp; imported by `pierhead.hosting.aiohttp` on first use.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 __all__ = ["AiohttpSite"]
 
-#: aiohttp has a timer of its own for idle connections, which must not be before ours: the
-#: longest ``idle_timeout`` there may be.
+#: aiohttp has its own timer for idle connections, which must not fire before ours: the longest
+#: ``idle_timeout`` allowed.
 _KEEPALIVE_S = 2_592_000.0
-#: How long aiohttp waits for what the drain has left; it has been named lost.
+#: How long aiohttp waits for requests left after the drain; they have been reported as lost.
 _SHUTDOWN_S = 1.0
 
 
 class AiohttpSite:
-    """An application that is served once at a time.
+    """An application served by at most one server at a time.
 
     Args:
         name: for messages.
-        source: the application, or what makes it.
+        source: the application, or the function that creates it.
         settings: aiohttp's own, checked.
     """
 
@@ -56,11 +56,11 @@ class AiohttpSite:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """Start the application up; at the end, clean it up, whatever happened.
+        """Start the application, and always clean it up at the end.
 
         Raises:
-            StartupError: it could not be made or did not start.
-            ServiceFailed: it did not end well.
+            StartupError: it could not be created or did not start.
+            ServiceFailed: it did not shut down cleanly.
         """
         if self._runner is not None:
             raise served_already()
@@ -74,7 +74,7 @@ class AiohttpSite:
             await self._clean_up(runner)
 
     def guest(self, scope: ConnectionScope) -> _Guest:
-        """Return what serves a connection."""
+        """Return the guest that serves a connection."""
         assert self._runner is not None
         assert self._runner.server is not None
         return _Guest(_Handler(scope, self._runner.server), self._runner)
@@ -84,16 +84,16 @@ class AiohttpSite:
         if isinstance(made, web.Server):
             if self._settings:
                 given = ", ".join(self._settings)
-                raise UsageError(f"give {given} to aiohttp.web.Server, which is made already")
+                raise UsageError(f"give {given} to aiohttp.web.Server, which exists already")
             return web.ServerRunner(made, shutdown_timeout=_SHUTDOWN_S)
         if isinstance(made, web.Application):
             return _AppRunner(made, shutdown_timeout=_SHUTDOWN_S, **self._settings)
-        raise UsageError(f"the function made {made!r}; expected an aiohttp.web.Application")
+        raise UsageError(f"the function returned {made!r}; expected an aiohttp.web.Application")
 
     async def _made(self) -> object:
         if isinstance(self._source, web.Application | web.Server):
             return self._source
-        with self._naming("making the application", StartupError):
+        with self._naming("creating the application", StartupError):
             made = self._source()
             return await made if inspect.isawaitable(made) else made
 
@@ -106,7 +106,7 @@ class AiohttpSite:
 
     @contextmanager
     def _naming(self, step: str, kind: type[StartupError | ServiceFailed]) -> Iterator[None]:
-        """Say which step has failed; an error of ours says so itself."""
+        """Name the step that failed, unless the error is already one of Pierhead's."""
         try:
             yield
         except PierheadError:
@@ -117,7 +117,7 @@ class AiohttpSite:
 
 
 class _AppRunner(web.AppRunner):
-    """Calls ``on_shutdown`` once: when connections are drained, or else at the end."""
+    """Calls ``on_shutdown`` once: after the connections have drained, or else at the end."""
 
     __slots__ = ("_shutting_down",)
 
@@ -126,14 +126,14 @@ class _AppRunner(web.AppRunner):
         self._shutting_down: asyncio.Task[None] | None = None
 
     def begin_shutdown(self) -> asyncio.Task[None]:
-        """Tell the application that connections are to end, and return who does so."""
+        """Announce to the application that connections will close; return the task doing so."""
         if self._shutting_down is None:
             shutdown = super().shutdown()
             self._shutting_down = asyncio.get_running_loop().create_task(shutdown)
         return self._shutting_down
 
     async def shutdown(self) -> None:
-        """Wait for ``on_shutdown``; cleaning up goes on where it has failed."""
+        """Wait for ``on_shutdown``; cleanup continues even if it failed."""
         await asyncio.wait([self.begin_shutdown()])
 
     def shutdown_failure(self) -> Exception | None:
@@ -144,7 +144,7 @@ class _AppRunner(web.AppRunner):
 
 
 class _Handler(web.RequestHandler):
-    """aiohttp's protocol for one connection, counting what it takes in and answers."""
+    """aiohttp's protocol for one connection, counting requests received and answered."""
 
     __slots__ = (
         "_answered",
@@ -163,7 +163,7 @@ class _Handler(web.RequestHandler):
     def __init__(self, scope: ConnectionScope, server: web.Server) -> None:
         loop = asyncio.get_running_loop()
         settings = {
-            **server._kwargs,  # what the application and the caller want of it
+            **server._kwargs,  # the application's and the caller's settings
             "keepalive_timeout": _KEEPALIVE_S,
             "tcp_keepalive": False,
             "lingering_time": scope.options.linger_timeout,
@@ -174,7 +174,7 @@ class _Handler(web.RequestHandler):
         self._hidden: asyncio.Transport | None = None
         self._has_found_out = False
         self._answered = 0
-        self._body: StreamReader | None = None  # of the newest request
+        self._body: StreamReader | None = None  # the newest request's
         self._is_finishing = False
         self._is_refused = False
         self.input_ended = False
@@ -183,30 +183,30 @@ class _Handler(web.RequestHandler):
 
     @property
     def in_flight(self) -> int:
-        """How many requests have been taken in and not answered, queued ones included."""
+        """How many requests were received and not yet answered, queued ones included."""
         return self._request_count - self._answered
 
     @property
     def expects_more(self) -> bool:
-        """Whether the peer has to send more for what has been taken in."""
+        """Whether the peer still has to send part of a request already received."""
         return self.is_upgraded or (self._body is not None and not self._body.is_eof())
 
     def finish(self) -> None:
-        """Answer what has been taken in and nothing after that."""
+        """Answer the requests already received and accept no more."""
         self._is_finishing = True
 
     # -- what aiohttp calls --------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Serve requests until the connection is to end."""
+        """Serve requests until the connection closes."""
         self.task = asyncio.current_task()
-        if self.connected:  # or it has been lost before this task began to run
+        if self.connected:  # or it was lost before this task started
             await super().start()
-        if self._hidden is not None:  # aiohttp has not seen that there is something to close
+        if self._hidden is not None:  # aiohttp cannot see a transport to close
             self.force_close()
 
     def data_received(self, data: bytes) -> None:
-        """Take in requests and bodies; at the stop, only the rest of a body."""
+        """Accept requests and bodies; while stopping, only the rest of a body."""
         if data and self._is_finishing and not self.expects_more:
             return
         super().data_received(data)
@@ -214,20 +214,20 @@ class _Handler(web.RequestHandler):
             self._replace_body(self._messages[-1][1])
 
     def _replace_body(self, newest: StreamReader) -> None:
-        """Note the newest body; one that a newer one has cut off has no end and gets an error.
+        """Record the newest body; one cut off by a newer one never ends and gets an error.
 
-        aiohttp's parser leaves it as it is where the octets are no chunk, and who reads it would
-        wait for ever.
+        When the octets are not a valid chunk, aiohttp's parser leaves the body as it is, and its
+        reader would wait forever.
         """
         body, self._body = self._body, newest
         if body is not None and body is not newest and not body.is_eof():
-            body.set_exception(web.RequestPayloadError("what follows is no part of a body"))
+            body.set_exception(web.RequestPayloadError("what follows is not part of the body"))
 
     def eof_received(self) -> None:
-        """Note the end; close where something is missing that will not come any more.
+        """Record the end of input; close if part of a request is missing.
 
-        A peer that closes one direction may read the other. What handlers return is sent to it,
-        and for everything else that they do, it has left: that is what aiohttp would tell them.
+        A peer that closes its sending direction may still read. What handlers return is sent to it;
+        otherwise handlers see it as disconnected, as they would under aiohttp's own server.
         """
         self.input_ended = True
         if self.transport is None:
@@ -238,7 +238,7 @@ class _Handler(web.RequestHandler):
             self._hide()
 
     def _hide(self) -> None:
-        """Let handlers find what they find when their client has left: no transport."""
+        """Show handlers what they see after a disconnect: no transport."""
         if self.transport is not None:
             self._hidden, self.transport = self.transport, None
 
@@ -247,7 +247,7 @@ class _Handler(web.RequestHandler):
             self.transport, self._hidden = self._hidden, None
 
     async def _handle_request(self, request: Any, start_time: Any, request_handler: Any) -> Any:
-        """Have a request handled; note that the handler has found out that its client left."""
+        """Handle a request; record whether the handler noticed that its client disconnected."""
 
         async def handle(request: Any) -> Any:
             try:
@@ -276,7 +276,7 @@ class _Handler(web.RequestHandler):
         super().set_parser(*arguments, **named)
 
     async def finish_response(self, request: Any, resp: Any, start_time: Any) -> Any:
-        """Send a response; the last one says so (RFC 9112 §9.6)."""
+        """Send a response, marking the last one as such (RFC 9112 §9.6)."""
         self._show()
         if self._has_found_out:
             self.force_close()
@@ -289,7 +289,7 @@ class _Handler(web.RequestHandler):
             self._scope.counters.requests.answered.value += 1
 
     def log_exception(self, *arguments: Any, **named: Any) -> None:
-        """Report a mistake of the application in one line; say nothing of the peer's."""
+        """Log an application's error in one line; log nothing for the peer's."""
         error = named.get("exc_info") or TypeError(*arguments)
         if self._is_peers(error):
             if not self._is_refused:  # the connection ends with the first
@@ -300,14 +300,14 @@ class _Handler(web.RequestHandler):
             self._scope.failures.report(self._scope.via.listener, error)
 
     def _is_peers(self, error: BaseException) -> bool:
-        """Tell whether what the peer sent is wrong, or it has left while it was served."""
+        """Tell whether the peer sent something invalid, or disconnected while being served."""
         if isinstance(error, ConnectionError):
             return self.transport is None or self.transport.is_closing()
         return isinstance(error, http.HttpProcessingError | web.RequestPayloadError)
 
 
 class _Guest:
-    """A connection in the hands of aiohttp."""
+    """A connection served by aiohttp."""
 
     def __init__(self, handler: _Handler, runner: _AppRunner | web.ServerRunner) -> None:
         self._handler = handler
@@ -316,7 +316,7 @@ class _Guest:
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being answered or wait for their turn; 1 for a WebSocket."""
+        """How many requests are being answered or queued; 1 for a WebSocket."""
         return self._handler.in_flight
 
     @property
@@ -325,7 +325,7 @@ class _Guest:
         handler = self._handler
         if not handler.in_flight:
             return True
-        # What the application does not read yet is not the peer's fault.
+        # Input that the application has not read yet is not the peer's fault.
         is_reading = handler.transport is not None and handler.transport.is_reading()
         return handler.expects_more and not handler.is_upgraded and is_reading
 
@@ -340,7 +340,7 @@ class _Guest:
         return False
 
     def finish(self, transport: HostedTransport) -> None:
-        """Close if nothing is in flight; else answer, and read what that takes."""
+        """Close if nothing is in flight; otherwise answer, reading whatever that takes."""
         handler = self._handler
         handler.finish()
         if not handler.input_ended and isinstance(self._runner, _AppRunner):

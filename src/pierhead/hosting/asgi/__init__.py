@@ -1,1 +1,1 @@
-"""What hosts of ASGI applications share."""
+"""What the hosts of ASGI applications share."""

@@ -1,8 +1,8 @@
-"""Tells an ASGI application at once that its client has ended its side.
+"""Tells an ASGI application immediately that its client has ended its input.
 
-Servers take the end of input for the client's leaving (``http.disconnect``). It may as well be a
-client that has asked all it wants to and waits: so the application hears what it would hear under
-its own server, and whatever it answers all the same is sent.
+Servers treat the end of input as a disconnect (``http.disconnect``). But the client may have sent
+all its requests and be waiting for the answers: so the application sees what it would see under its
+own server, and anything it still sends is delivered.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _DISCONNECT = {"type": "http.disconnect"}
 
 
 class Attention:
-    """What the calls of an application on one connection hear of its end.
+    """What the application calls on one connection are told about its end.
 
     Attributes:
         ended: set by the owner once nothing more will arrive.
@@ -33,23 +33,23 @@ class Attention:
         receive: Callable[[], Awaitable[Any]],
         *others: Any,
     ) -> tuple[Any, bool]:
-        """Call an application; return what it returns, and whether it has heard of the end."""
+        """Call an application; return its result, and whether it was told about the end."""
         ear = _Ear(receive, self.ended)
         return await app(scope, ear.receive, *others), ear.has_heard
 
 
 class _Ear:
-    """One call's ``receive``."""
+    """The ``receive`` of one call."""
 
     def __init__(self, receive: Callable[[], Awaitable[Any]], ended: asyncio.Event) -> None:
         self._receive = receive
         self._ended = ended
-        self._is_whole = False  # the application has got all of its request
-        self._kept: Any = None  # what came while the application gave up waiting
+        self._is_whole = False  # the application has received its whole request
+        self._kept: Any = None  # what arrived while the application stopped waiting
         self.has_heard = False
 
     async def receive(self) -> Any:
-        """Return what the server has to say, or that the client has left."""
+        """Return the server's next message, or that the client has disconnected."""
         if self._kept is not None:
             event, self._kept = self._kept, None
         elif self._is_whole:

@@ -1,10 +1,10 @@
-"""The lifespan of an ASGI application: it is told when serving begins and when it has ended.
+"""The lifespan of an ASGI application: startup before serving begins, shutdown after it ends.
 
     startup ─▶ complete ─▶ … serving … ─▶ shutdown ─▶ complete
             └▶ failed: nothing is opened
 
-An application that raises or returns before it has answered takes no part, as the specification
-of ASGI has it; it is served all the same.
+An application that raises or returns before it has answered does not support the lifespan,
+according to the ASGI specification; it is served all the same.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["asgi_lifespan"]
 
 _log = logging.getLogger("pierhead.server")
 
-#: How long an application may take to return once it has said that it is done, or is cancelled.
+#: How long an application may take to return after it is done or is cancelled.
 _UNWIND_S = 1.0
 
 Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
@@ -38,16 +38,16 @@ async def asgi_lifespan(
 ) -> AsyncIterator[None]:
     """Start an application, and stop it at the end of the block.
 
-    A shutdown that fails is logged: everything has been answered by then.
+    A failed shutdown is only logged: everything has been answered by then.
 
     Args:
         call: calls the application in the scope of its lifespan.
-        is_required: whether an application that takes no part is an error.
-        startup_timeout: seconds; None for as long as it takes.
+        is_required: whether an application without lifespan support is an error.
+        startup_timeout: seconds; None for no limit.
         shutdown_timeout: seconds, likewise.
 
     Raises:
-        StartupError: the application could not start; the message is its own.
+        StartupError: the application could not start; the message is the application's own.
     """
     talk = _Talk(call)
     try:
@@ -61,7 +61,7 @@ async def asgi_lifespan(
 
 
 class _Talk:
-    """The conversation with an application in the scope of its lifespan."""
+    """The lifespan conversation with an application."""
 
     def __init__(self, call: Callable[[Receive, Send], Awaitable[object]]) -> None:
         self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -83,7 +83,7 @@ class _Talk:
         self._answer.set_result(message)
 
     async def start(self, is_required: bool, timeout_s: float | None) -> None:
-        """Tell that serving is about to begin; raise where it must not."""
+        """Announce that serving is about to begin; raise if it must not."""
         answer = await self._ask("startup", timeout_s)
         if answer is not None and answer["type"] == "lifespan.startup.failed":
             raise StartupError(f"the application did not start: {_reason(answer, 'startup')}")
@@ -95,37 +95,37 @@ class _Talk:
         if answer is None and is_required:
             raise StartupError(f"the application did not start: {self._ending()}")
         if answer is None:
-            _log.info("the application takes no part in the lifespan: %s", self._ending())
+            _log.info("the application does not support the lifespan: %s", self._ending())
 
     async def stop(self, timeout_s: float | None) -> None:
-        """Tell that serving has ended."""
+        """Announce that serving has ended."""
         if self._task.done():
-            if self._answer is not None and self._answer.done():  # it did take part
+            if self._answer is not None and self._answer.done():  # it supported the lifespan
                 _log.warning(
-                    "the application's lifespan ended while it was served: %s", self._ending()
+                    "the application's lifespan ended while it was being served: %s", self._ending()
                 )
             return
         answer = await self._ask("shutdown", timeout_s)
         if answer is not None and answer["type"] == "lifespan.shutdown.failed":
-            _log.error("the application did not stop well: %s", _reason(answer, "shutdown"))
+            _log.error("the application did not stop cleanly: %s", _reason(answer, "shutdown"))
         elif answer is None and not self._task.done():
             _log.error("the application did not stop within %g s", timeout_s)
         elif answer is None:
             error = None if self._task.cancelled() else self._task.exception()
-            _log.error("the application did not stop well: %s", self._ending())
+            _log.error("the application did not stop cleanly: %s", self._ending())
             _log.debug("traceback of the failure above", exc_info=error)
 
     async def end(self) -> None:
-        """Wait for the application to return, and make it."""
+        """Wait for the application to return, cancelling it if necessary."""
         if self._stage == "shutdown" and self._answer is not None and self._answer.done():
             await asyncio.wait([self._task], timeout=_UNWIND_S)
         self._task.cancel()
         await asyncio.wait([self._task], timeout=_UNWIND_S)
         if self._task.done() and not self._task.cancelled():
-            self._task.exception()  # it has been told of, or followed its own failed
+            self._task.exception()  # already reported, or a consequence of its failed
 
     async def _ask(self, stage: str, timeout_s: float | None) -> Mapping[str, Any] | None:
-        """Tell of a stage; return the answer, None where the application ends or is late."""
+        """Announce a stage; return the answer, or None if the application ends or is late."""
         self._stage = stage
         answer = self._answer = asyncio.get_running_loop().create_future()
         self._events.put_nowait({"type": f"lifespan.{stage}"})
@@ -134,7 +134,7 @@ class _Talk:
         return answer.result() if answer.done() else None
 
     def _ending(self) -> str:
-        """Say in one line how the application has ended without an answer."""
+        """Describe in one line how the application ended without an answer."""
         if self._task.cancelled():
             return "it was cancelled"
         error = self._task.exception()
@@ -142,9 +142,9 @@ class _Talk:
 
 
 def _reason(answer: Mapping[str, Any], stage: str) -> str:
-    """Return the application's message; of a traceback, which some send, the last line."""
+    """Return the application's message; if it sent a traceback, as some do, its last line."""
     message = str(answer.get("message", "")).strip()
     if message.startswith("Traceback (most recent call last)"):
         _log.debug("the application's %s failed:\n%s", stage, message)
         return message.splitlines()[-1]
-    return message or f"it answered lifespan.{stage}.failed and gave no reason"
+    return message or f"it answered lifespan.{stage}.failed without a reason"

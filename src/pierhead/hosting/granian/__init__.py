@@ -1,12 +1,13 @@
-"""Run an application with granian's server on our addresses.
+"""Run an application with granian's server on Pierhead's addresses.
 
     from pierhead import hosting
 
     hosting.granian.run("shop:app", "127.0.0.1:8000", "unix:/run/shop.sock", interface="asgi")
 
-granian accepts, reads, answers and limits by itself, in processes of its own: one for each
-address, or ``workers`` of them. What an address asks beyond its socket is refused. A worker that
-is replaced (SIGHUP, a crash, its lifetime) leaves the socket open, so that nobody is turned away.
+granian accepts, reads, answers and enforces limits itself, in its own processes: one for each
+address, or ``workers`` of them. Address options beyond those of the socket are refused. When a
+worker is replaced (SIGHUP, a crash, its lifetime), the socket stays open, so that no client is
+turned away.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ __all__ = ["run"]
 def run(target: str | Callable[..., Any], *addresses: str | ListenSpec, **options: Any) -> None:
     """Serve until SIGTERM or SIGINT, then let granian answer what it has accepted.
 
-    When every address listens, a line ``ready`` with each as bound goes to standard error; who
-    connects then waits for the first worker. A mistake ends the program with a message and no
-    traceback, as `pierhead.run` does.
+    Once every address listens, a ``ready`` line with each bound address goes to standard error;
+    clients that connect then wait for the first worker. A usage error ends the program with a
+    message and no traceback, as in `pierhead.run`.
 
     Args:
-        target: the application, as ``"module:name"`` or itself; only the former can be loaded
-            again by a worker that replaces another, and by workers that are not forked.
+        target: the application, as ``"module:name"`` or itself; only the former can be reloaded by
+            a replacement worker, or by workers that are not forked.
         addresses: where to listen; streams.
-        options: granian's own (``interface="asgi"``, ``workers=2``, ``ssl_cert=…``), but for
-            those that say where to listen. ``workers`` counts for each socket; ``backlog`` is for
-            those whose address does not say (``?backlog=``). ``workers_kill_timeout`` is 10 seconds
-            unless it is given: a worker that has not stopped by then is killed.
+        options: granian's own (``interface="asgi"``, ``workers=2``, ``ssl_cert=…``), except those
+            that say where to listen. ``workers`` applies to each socket; ``backlog`` to addresses
+            that do not set it (``?backlog=``). ``workers_kill_timeout`` defaults to 10 seconds: a
+            worker that has not stopped by then is killed.
     """
     try:
         try:

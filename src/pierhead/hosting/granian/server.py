@@ -1,9 +1,9 @@
-"""granian's server with our sockets in the place of its own; needs granian 2.8.
+"""granian's server with our sockets in place of its own; needs granian 2.8.
 
-granian binds by itself and has no word for a socket that is there. What stands between the two
-is here, and nothing else: `_init_shared_socket` would bind, `_spawn_worker` hands a worker its
-socket (`SocketHolder`), `_drop_shared_socket` stops listening, `_bind_addr_fmt` is what it logs;
-a worker that serves runs a task called `_main`.
+granian binds by itself and has no option for an existing socket. The hooks between the two are
+here, and nothing else: `_init_shared_socket` would bind, `_spawn_worker` passes a worker its socket
+(`SocketHolder`), `_drop_shared_socket` stops listening, `_bind_addr_fmt` is what it logs; a serving
+worker runs a task called `_main`.
 `tests/unit/hosting/test_granian_server.py` has a test for each.
 """
 
@@ -33,7 +33,7 @@ from pierhead.listener.listening_sockets import ListeningSockets, listening_sock
 
 __all__ = ["SocketsServer", "serve"]
 
-#: What says where to listen, which the addresses do.
+#: Options that say where to listen, which addresses do here.
 REPLACED = {
     "address": ADDRESSES,
     "port": ADDRESSES,
@@ -43,7 +43,7 @@ REPLACED = {
 _BACKLOG = 1024
 #: How long workers may take to stop: the server's ``drain_timeout``.
 _STOP_S = 10
-#: What a worker of granian's runs for as long as it serves.
+#: The task that a granian worker runs for as long as it serves.
 _SERVING = "_main"
 _LOOK_AGAIN_S = 0.01
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
@@ -59,7 +59,7 @@ def serve(
     """Open the addresses and run granian on them until a signal.
 
     Raises:
-        UsageError: an option that granian does not have, or refuses; an address (see
+        UsageError: an option that granian does not have, or rejects; an address (see
             `listening_sockets`).
         SystemExit: a worker failed; granian has logged why.
     """
@@ -73,11 +73,11 @@ def serve(
         try:
             server.serve(target_loader=loader, wrap_loader=False)
         except FatalError as error:  # it has logged the reason
-            raise UsageError(f"granian does not take this configuration: {error}") from None
+            raise UsageError(f"granian rejects this configuration: {error}") from None
 
 
 class SocketsServer(Server):  # type: ignore[misc, valid-type]  # one of two, by build of Python
-    """granian's server over sockets that listen already, ``workers`` processes for each.
+    """granian's server over sockets that already listen, ``workers`` processes for each.
 
     Args:
         target: the application.
@@ -101,7 +101,7 @@ class SocketsServer(Server):  # type: ignore[misc, valid-type]  # one of two, by
         limits = {
             "backlog": backlog,
             "backpressure": max(1, backlog // each),
-            # granian waits for ever, and its workers were seen to miss the signal.
+            # granian waits forever, and its workers were seen to miss the signal.
             "workers_kill_timeout": _STOP_S,
         }
         workers = each * len(listening.sockets)
@@ -114,16 +114,16 @@ class SocketsServer(Server):  # type: ignore[misc, valid-type]  # one of two, by
         return ", ".join(one.removeprefix("tcp:") for one in self._listening.addresses)
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
-        """Stop; a worker that has heard the same signal and ends first has not failed.
+        """Stop; a worker that received the same signal and exits first has not failed.
 
-        Supervisors and terminals tell all processes of a service at once.
+        Supervisors and terminals signal all processes of a service at once.
         """
         for worker in self.wrks:
             worker.interrupt_by_parent = True
         super().signal_handler_interrupt(*args, **kwargs)
 
     def shutdown(self, exit_code: int = 0) -> None:
-        """End; a worker that had ended before the signal got here has not failed either."""
+        """Exit; a worker that ended before the signal arrived here has not failed either."""
         if self.interrupt_signal:
             self.interrupt_children.clear()
         super().shutdown(exit_code)
@@ -135,10 +135,10 @@ class SocketsServer(Server):  # type: ignore[misc, valid-type]  # one of two, by
     def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> Any:
         place = idx % len(self._listening.sockets)
         sock, spec = self._listening.sockets[place], self._listening.specs[place]
-        # A worker listens once more, with this backlog.
+        # A worker calls listen again, with this backlog.
         backlog = spec.options.get(BACKLOG.key, self.backlog)
         is_unix = sock.family == socket.AF_UNIX
-        # What is not forked gets the descriptor by way of the socket object.
+        # A process that is not forked receives the descriptor through the socket object.
         self._sso = sock
         self._shd = SocketHolder(sock.fileno(), is_unix, backlog)  # type: ignore[call-arg]
         load = partial(_load, callback_loader, self.interface != Interfaces.WSGI)
@@ -151,11 +151,12 @@ class SocketsServer(Server):  # type: ignore[misc, valid-type]  # one of two, by
 
 
 def _start(start: Callable[[], None]) -> None:
-    """Start a worker from which signals are kept back until it can hear them.
+    """Start a worker with signals blocked until it can handle them.
 
-    A worker begins with the handlers of its parent, and would take a signal for its parent's and
-    forget it; granian would wait for its end for ever. To tell it again until it has ended is no
-    way out: granian 2.8 was seen to hang when signals came while it answered its last requests.
+    A worker starts with its parent's handlers: it would take a signal to be meant for its parent
+    and ignore it, and granian would wait forever for it to exit. Repeating the signal until it
+    exits does not work: granian 2.8 was seen to hang when signals arrived during its last
+    responses.
     """
     if _mask is None:
         start()
@@ -168,11 +169,11 @@ def _start(start: Callable[[], None]) -> None:
 
 
 def _load(load: Callable[[], Any], has_loop: bool) -> Any:
-    """Load the application in a worker, and let it have its signals when it can hear them."""
+    """Load the application in a worker, and unblock signals once it can handle them."""
     if _mask is not None and threading.current_thread() is threading.main_thread():
         if has_loop:
             _unblock_when_serving(asyncio.get_event_loop_policy().get_event_loop())
-        else:  # at once, since threads that are started with signals kept back keep them so
+        else:  # at once: threads started with signals blocked keep them blocked
             for number in _STOPPING:
                 signal.signal(number, signal.SIG_DFL)
             _mask(signal.SIG_UNBLOCK, _STOPPING)
@@ -180,9 +181,9 @@ def _load(load: Callable[[], Any], has_loop: bool) -> Any:
 
 
 def _unblock_when_serving(loop: asyncio.AbstractEventLoop) -> None:
-    """Let a worker have its signals once it serves.
+    """Unblock a worker's signals once it serves.
 
-    Before, the loop may run for the application's lifespan, and a signal would be lost as well.
+    Before that, the loop may be running the application's lifespan, and a signal would be lost too.
     """
     assert _mask is not None
     if any(_name_of(task) == _SERVING for task in asyncio.all_tasks(loop)):
@@ -203,7 +204,7 @@ def _check_families(listening: ListeningSockets) -> None:
     known = (socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX", None))
     for sock, spec in zip(listening.sockets, listening.specs, strict=True):
         if sock.family not in known:
-            reason = "granian accepts TCP and Unix connections alone"
+            reason = "granian accepts only TCP and UNIX connections"
             remedy = "write tcp: or unix:, or serve with another server"
             raise ListenError(str(spec), "granian", reason, remedy)
 
@@ -223,7 +224,7 @@ def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
 def _check_interface(name: object) -> None:
     known = [one.value for one in Interfaces]
     if name not in known:
-        raise UsageError(f"granian has no interface {name!r}; known are {', '.join(known)}")
+        raise UsageError(f"granian has no interface {name!r}; expected one of {', '.join(known)}")
 
 
 def _say_ready(listening: ListeningSockets) -> None:

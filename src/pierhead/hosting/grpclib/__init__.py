@@ -5,7 +5,7 @@
 
     run(hosting.grpclib.serve([Greeter()]), "127.0.0.1:50051", "tls+[::]:443?cert=rpc.pem")
 
-grpcio's server binds by itself and takes no socket: docs/decisions/0017-grpc.md.
+grpcio's server binds by itself and cannot use an existing socket: docs/decisions/0017-grpc.md.
 """
 
 from __future__ import annotations
@@ -38,30 +38,30 @@ def serve(
 ) -> Endpoint:
     """Return these handlers as an endpoint for streams.
 
-    A connection without a call is closed after ``idle_timeout``. At the stop of the server a
-    client is told that no further call is taken (GOAWAY, RFC 9113 §6.8), and those that were
-    taken have ``drain_timeout``. How long one call may take is its caller's to say.
+    A connection without a call is closed after ``idle_timeout``. When the server stops, a client is
+    told that no further call is accepted (GOAWAY, RFC 9113 §6.8), and accepted calls have
+    ``drain_timeout`` to finish. How long one call may take is up to its caller.
 
     Args:
-        handlers: as for ``grpclib.server.Server``: objects of generated classes, or any with
-            ``__mapping__()``.
-        codec: turns messages into octets; protocol buffers where None.
-        status_details_codec: likewise for the details of errors.
-        config: windows and pings of HTTP/2.
-        listen: functions for grpclib's events (``{RecvRequest: check}``), as
-            ``grpclib.events.listen`` takes them.
+        handlers: as for ``grpclib.server.Server``: objects of generated classes, or any objects
+            with ``__mapping__()``.
+        codec: turns messages into octets; None for protocol buffers.
+        status_details_codec: the same for the details of errors.
+        config: HTTP/2 windows and pings.
+        listen: functions for grpclib's events (``{RecvRequest: check}``), as in
+            ``grpclib.events.listen``.
         name: for logs and messages.
-        short_form: the schemes that an address without a scheme stands for.
+        short_form: the schemes that an address without a scheme expands to.
 
     Raises:
-        UsageError: grpclib is not installed, or one of these is no handler.
+        UsageError: grpclib is not installed, or an object is not a handler.
     """
     try:
         from pierhead.hosting.grpclib.connection import Calls, GrpcServer
     except ModuleNotFoundError as error:
         raise missing_extra("grpclib", error) from None
     if not isinstance(handlers, Collection):
-        raise UsageError(f"{handlers!r} is no list of handlers; expected objects in [ ]")
+        raise UsageError(f"{handlers!r} is not a list of handlers; expected objects in [ ]")
     for one in handlers:
         if not hasattr(one, "__mapping__"):
             raise UsageError(f"{one!r} handles no calls; expected an object with __mapping__()")

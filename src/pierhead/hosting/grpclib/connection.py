@@ -1,8 +1,8 @@
-"""One gRPC connection: grpclib's protocol, and what its host has to know of it; needs grpclib.
+"""One gRPC connection: grpclib's protocol, and what its host must know about it; needs grpclib.
 
-grpclib lists neither the calls of a connection nor a way to end it without cancelling them. Both
-are had by standing between its protocol and its handler of calls, which is a class of its own
-(`AbstractHandler`); beside that, `Server._protocol_factory` and `Handler._tasks` are relied on.
+grpclib exposes neither the calls of a connection nor a way to end it without cancelling them. Both
+become possible with a class between its protocol and its call handler (an `AbstractHandler`, which
+it lets us supply); beside that, this relies on `Server._protocol_factory` and `Handler._tasks`.
 `tests/unit/hosting/test_grpclib.py` has a test for each.
 """
 
@@ -22,18 +22,18 @@ from pierhead.server.hosted_transport import HostedTransport
 
 __all__ = ["Calls", "GrpcServer"]
 
-#: Clients by this library (0.4.9) take GOAWAY for the end of every call, where RFC 9113 §6.8 has
-#: them wait for those that were taken. They are not told.
+#: Clients by this library (0.4.9) treat GOAWAY as the end of every call, although RFC 9113 §6.8 has
+#: them wait for the accepted ones. They are sent none.
 _HANGS_UP_AT_GOAWAY = "grpc-python-grpclib/"
 
 
 class GrpcServer:
-    """Makes the protocols of connections, all by one server of grpclib's that never listens.
+    """Creates connection protocols, all from one grpclib server that never listens.
 
     Args:
-        handlers: of calls, as grpclib takes them.
+        handlers: of calls, in the form grpclib accepts.
         listening: functions for events.
-        options: of ``grpclib.server.Server``.
+        options: for ``grpclib.server.Server``.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class GrpcServer:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def new_connection(self) -> H2Protocol:
-        """Return the protocol of one connection of the running event loop."""
+        """Return the protocol of one connection on the running event loop."""
         loop = asyncio.get_running_loop()
         if self._server is None or self._loop is not loop:
             self._server, self._loop = Server(self._handlers, **self._options), loop
@@ -65,7 +65,7 @@ class Calls(AbstractHandler):
         protocol: not yet connected.
     """
 
-    #: A client may connect long before its first call, and be silent between two.
+    #: A client may connect long before its first call, and be silent between calls.
     awaits_request = False
 
     def __init__(self, protocol: H2Protocol) -> None:
@@ -82,7 +82,7 @@ class Calls(AbstractHandler):
     def accept(
         self, stream: Stream, headers: list[tuple[str, str]], release_stream: Callable[[], None]
     ) -> None:
-        """Begin a call; one that crosses our GOAWAY is refused, and its client may repeat it."""
+        """Begin a call; refuse one that crosses our GOAWAY, which its client may then repeat."""
         if self._closing is not None:
             stream.reset_nowait(ErrorCodes.REFUSED_STREAM)
             release_stream()
@@ -98,11 +98,11 @@ class Calls(AbstractHandler):
         task.add_done_callback(self._done)
 
     def cancel(self, stream: Stream) -> None:
-        """Cancel a call that its client has given up."""
+        """Cancel a call that its client has cancelled."""
         self._handler.cancel(stream)
 
     def close(self) -> None:
-        """Cancel every call: the connection has gone."""
+        """Cancel every call: the connection is lost."""
         self._handler.close()
 
     def _done(self, task: asyncio.Task[None]) -> None:
@@ -114,40 +114,40 @@ class Calls(AbstractHandler):
 
     @property
     def in_flight(self) -> int:
-        """How many calls are being worked on."""
+        """How many calls are in progress."""
         return len(self._tasks)
 
     @property
     def waits_for_peer(self) -> bool:
-        """Whether there is no call; within one, either side may be silent for long."""
+        """Whether there is no call; during a call, either side may be silent for long."""
         return not self._tasks
 
     def end_of_input(self, transport: HostedTransport) -> bool:
-        """Close, which cancels the calls: a client of HTTP/2 speaks as long as it is served."""
+        """Close, cancelling the calls: a served HTTP/2 client keeps its side open."""
         transport.close()
         return False
 
     def finish(self, transport: HostedTransport) -> None:
-        """Take no further call, answer those that were taken, then close the transport."""
+        """Accept no further call, answer the accepted ones, then close the transport."""
         self._closing = transport
         if not self._hangs_up:
-            # The state machine of h2 would refuse to answer after a GOAWAY of its own.
+            # The state machine of h2 would refuse to answer after sending GOAWAY itself.
             frame = GoAwayFrame(last_stream_id=self._last_stream)
             transport.write(frame.serialize())
         if self._tasks:
-            transport.read_on()  # windows for long answers, and what their calls are yet to say
+            transport.read_on()  # window updates for long answers, and the rest of the calls' input
         else:
             transport.close()
 
     def unfinished(self) -> Collection[asyncio.Future[Any]]:
-        """Return the calls that still run."""
+        """Return the calls still in progress."""
         return list(self._tasks)
 
 
 class _Gate(asyncio.Event):
-    """Lets calls write one after another; an event lets all that wait write at once.
+    """Lets calls write one at a time; a plain event would let all waiting calls write at once.
 
-    Each has a frame to write, which is its whole message where the client allows such frames.
+    Each has a frame to write, which is its whole message if the client allows such frames.
     """
 
     def __init__(self, is_open: bool) -> None:
@@ -156,7 +156,7 @@ class _Gate(asyncio.Event):
             self.set()
 
     async def wait(self) -> Literal[True]:
-        """Wait until it is open, and still is when this call goes on."""
+        """Wait until the gate is open, and still is when this call resumes."""
         while not self.is_set():
             await super().wait()
         return True

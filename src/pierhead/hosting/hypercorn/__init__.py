@@ -1,17 +1,17 @@
-"""Serve an ASGI or WSGI application by hypercorn's HTTP on anything that listens.
+"""Serve an ASGI or WSGI application with hypercorn's HTTP on anything that listens.
 
     from pierhead import run
     from pierhead import hosting
 
     run(hosting.hypercorn.serve(app), "tls+0.0.0.0:8443?cert=web.pem", "unix:/run/app.sock")
 
-hypercorn cuts the stream into requests and talks to the application: HTTP/1.1, HTTP/2 (agreed on
-in TLS, or known to the client) and WebSocket on both. Addresses, TLS, PROXY headers, limits,
-deadlines, metrics and drain are Pierhead's. HTTP/3 is not served: hypercorn has it on sockets of
-its own alone, and listeners of streams have no datagrams.
+hypercorn parses the stream into requests and talks to the application: HTTP/1.1, HTTP/2 (agreed in
+TLS, or by prior knowledge) and WebSocket on both. Addresses, TLS, PROXY headers, limits, deadlines,
+metrics and draining are Pierhead's. HTTP/3 is not served: hypercorn supports it only on its own
+sockets, and stream listeners have no datagrams.
 
-The application starts before the first address opens, and stops when the last connection has
-ended. A request in flight at the stop is answered, its body read to the end; a connection
+The application starts before the first address opens, and stops after the last connection has
+ended. A request in flight at shutdown is answered and its body read to the end; a connection
 without one is closed at once, a WebSocket with code 1012.
 """
 
@@ -39,23 +39,23 @@ def serve(
 ) -> Endpoint:
     """Return an application as an endpoint for streams.
 
-    A client that breaks off within a request, or while it is answered, has gone, and the
-    application is told. One that ends its input after a whole request of HTTP/1.1 still gets its
-    answer. A WebSocket on which nothing moves is closed after ``idle_timeout``, unless
-    ``websocket_ping_interval`` is set.
+    A client that breaks off during a request or its response has disconnected, and the application
+    is told. One that ends its input after a complete HTTP/1.1 request still gets its response. A
+    WebSocket with no traffic is closed after ``idle_timeout``, unless ``websocket_ping_interval``
+    is set.
 
     Args:
         app: the application, or ``"module:name"``.
-        config: hypercorn's configuration. What is Pierhead's to do, such as ``bind`` or
-            ``certfile``, is refused with its remedy; ``alpn_protocols`` is what TLS agrees on.
-            By default, a plain one whose errors go to the logger ``hypercorn.error``.
-        mode: which of the two the application is; None to look at it.
+        config: hypercorn's configuration. Settings that Pierhead replaces, such as ``bind`` or
+            ``certfile``, are refused with a remedy; ``alpn_protocols`` is what TLS offers. The
+            default is a plain one that logs errors to the logger ``hypercorn.error``.
+        mode: which of the two the application is; None to detect it.
         name: for logs and messages.
-        short_form: the schemes that an address without a scheme stands for.
+        short_form: the schemes that an address without a scheme expands to.
 
     Raises:
-        UsageError: an option is not hypercorn's here, or hypercorn is not installed. That an
-            application cannot be found is an error when serving begins.
+        UsageError: an option is not hypercorn's here, or hypercorn is not installed. An application
+            that cannot be found is an error when serving begins.
     """
     try:
         from pierhead.hosting.hypercorn.config import checked

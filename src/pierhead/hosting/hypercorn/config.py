@@ -1,4 +1,4 @@
-"""hypercorn's configuration: what holds here as it does there, and what Pierhead replaces."""
+"""hypercorn's configuration: which settings keep their meaning, and which Pierhead replaces."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from pierhead.hosting.refusal import (
 __all__ = ["checked", "loaded"]
 
 _UNIX = "write it into the address: 'unix:/run/app.sock?mode=0660&user=www'"
-_STATSD = "Server counts by itself: read server.metrics"
+_STATSD = "Server keeps its own metrics: read server.metrics"
 
-#: Attributes of hypercorn's configuration that are refused, and what does the same here.
+#: Attributes of hypercorn's configuration that are refused, and what to use instead.
 REPLACED: Mapping[str, str] = {
-    "application_path": "give the application to serve, as 'module:name'",
+    "application_path": "pass the application to serve, as 'module:name'",
     "bind": ADDRESSES,
     "insecure_bind": ADDRESSES,
-    "quic_bind": "HTTP/3 is not served: hypercorn has it on sockets of its own alone",
+    "quic_bind": "HTTP/3 is not served: hypercorn supports it only on its own sockets",
     "backlog": BACKLOG,
     "ca_certs": CERTIFICATE,
     "certfile": CERTIFICATE,
@@ -55,7 +55,7 @@ REPLACED: Mapping[str, str] = {
     "dogstatsd_tags": _STATSD,
     "statsd_host": _STATSD,
     "statsd_prefix": _STATSD,
-    "use_reloader": "have a watcher of files start the program again",
+    "use_reloader": "have a file watcher restart the program",
     "worker_class": EVENT_LOOP,
     "workers": PROCESSES,
 }
@@ -65,17 +65,17 @@ def checked(app: object, config: Config | None) -> Config:
     """Return the configuration to use.
 
     Raises:
-        UsageError: it asks for what is not hypercorn's to do here, or is none.
+        UsageError: it sets something that is not hypercorn's here, or is not a configuration.
     """
     if not isinstance(app, str) and not callable(app):
-        raise UsageError(f"{app!r} is no application; expected one, or 'module:name'")
+        raise UsageError(f"{app!r} is not an application; expected one, or 'module:name'")
     given: object = config
     if given is None:
         plain = Config()
-        plain.errorlog = logging.getLogger("hypercorn.error")  # as the program has set it up
+        plain.errorlog = logging.getLogger("hypercorn.error")  # as the program configured it
         return plain
     if not isinstance(given, Config):
-        raise UsageError(f"{given!r} is no configuration; expected a hypercorn.Config")
+        raise UsageError(f"{given!r} is not a configuration; expected a hypercorn.Config")
     defaults = Config()
     for option, remedy in REPLACED.items():
         if getattr(given, option, None) != getattr(defaults, option, None):
@@ -84,10 +84,10 @@ def checked(app: object, config: Config | None) -> Config:
 
 
 def loaded(app: Any, config: Config, mode: str | None) -> AppWrapper:
-    """Return the application as hypercorn calls it.
+    """Return the application in the form that hypercorn calls.
 
     Raises:
-        StartupError: there is none of that name.
+        StartupError: there is no application of that name.
     """
     found = _imported(app) if isinstance(app, str) else app
     return wrap_app(found, config.wsgi_max_body_size, cast(Any, mode))
@@ -101,7 +101,7 @@ def _imported(name: str) -> Any:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # it is there, and misses another
+            raise  # it exists, and lacks a module of its own
         raise _not_found(name, f"there is no module {error.name}") from None
     try:
         return operator.attrgetter(path)(module)

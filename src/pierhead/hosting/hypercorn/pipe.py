@@ -1,8 +1,8 @@
 """What hypercorn's server reads from and writes to: a connection as reader and writer in one.
 
-It is what `asyncio.StreamReader` and `asyncio.StreamWriter` are, as far as hypercorn uses them.
-Unlike those it shows what has arrived and was not taken yet, and leaves it to its owner whether
-the end of input is told.
+It offers what hypercorn uses of `asyncio.StreamReader` and `asyncio.StreamWriter`. Unlike those, it
+shows what has arrived and was not read yet, and lets its owner decide whether the end of input is
+reported.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from typing import Any, Protocol, cast
 
 __all__ = ["HypercornPipe", "PipeOwner"]
 
-#: How much may wait to be read before the peer is made to wait.
+#: How much may wait to be read before reading from the peer pauses.
 _HIGH_BYTES = 65_536
 
 
 class PipeOwner(Protocol):
-    """Who is told of a connection, and decides on its end."""
+    """Is notified about a connection, and decides on its end."""
 
     def made(self) -> None:
-        """Begin: the connection is there."""
+        """Begin: the connection is established."""
         ...
 
     def lost(self) -> None:
-        """End: the connection has ended."""
+        """End: the connection is closed or lost."""
         ...
 
     def has_gone(self) -> bool:
-        """Tell whether the end of input, which comes now, is to be told in any case."""
+        """Tell whether the end of input, just received, must be reported in any case."""
         ...
 
     def may_end(self) -> bool:
-        """Tell whether it may be told otherwise; everything that has arrived was read."""
+        """Tell whether it may be reported anyway, now that everything received was read."""
         ...
 
 
@@ -40,8 +40,8 @@ class HypercornPipe(asyncio.Protocol):
     """A connection.
 
     Attributes:
-        waiting: what has arrived and was not read.
-        takes_more: whether what arrives is kept.
+        waiting: received data that was not read yet.
+        takes_more: whether received data is kept.
     """
 
     def __init__(self, owner: PipeOwner) -> None:
@@ -49,7 +49,7 @@ class HypercornPipe(asyncio.Protocol):
         self.takes_more = True
         self._owner = owner
         self._has_ended = False
-        self._is_over = False  # there is nothing more to read, nor an answer to wait for
+        self._is_over = False  # nothing more to read, and no answer to wait for
         self._is_lost = False
         self._is_paused = False
         self._news = asyncio.Event()
@@ -65,7 +65,7 @@ class HypercornPipe(asyncio.Protocol):
         self._owner.made()
 
     def data_received(self, data: bytes) -> None:
-        """Keep what arrived for the reader."""
+        """Keep received data for the reader."""
         if not self.takes_more:
             return
         self.waiting += data
@@ -75,17 +75,17 @@ class HypercornPipe(asyncio.Protocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> None:
-        """Note the end of input."""
+        """Record the end of input."""
         self._has_ended = True
         self._is_over = self._owner.has_gone()
         self._news.set()
 
     def pause_writing(self) -> None:
-        """Let the writer wait."""
+        """Make the writer wait."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        """Let the writer go on."""
+        """Let the writer continue."""
         self._writable.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -104,7 +104,7 @@ class HypercornPipe(asyncio.Protocol):
 
     @property
     def is_paused(self) -> bool:
-        """Whether the peer is made to wait."""
+        """Whether reading from the peer is paused."""
         return self._is_paused
 
     def at_eof(self) -> bool:
@@ -113,7 +113,7 @@ class HypercornPipe(asyncio.Protocol):
         return not self.waiting and (self._is_lost or is_over)
 
     async def read(self, limit: int) -> bytes:
-        """Return what has arrived, at most this much; empty at the end."""
+        """Return what was received, at most this much; empty at the end."""
         while not self.waiting and not self.at_eof():
             self._news.clear()
             await self._news.wait()
@@ -139,7 +139,7 @@ class HypercornPipe(asyncio.Protocol):
             raise ConnectionResetError("the connection has ended")
 
     def write_eof(self) -> None:
-        """Say that nothing more will be written."""
+        """Announce that nothing more will be written."""
         if self._transport.can_write_eof():
             self._transport.write_eof()
 
@@ -152,7 +152,7 @@ class HypercornPipe(asyncio.Protocol):
         await self._closed.wait()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return a fact of the connection; of the socket, what hypercorn asks it."""
+        """Return a property of the connection; for the socket, those hypercorn reads."""
         if name == "socket":
             return _Ends(
                 _address(self._transport.get_extra_info("peername")),
@@ -162,9 +162,9 @@ class HypercornPipe(asyncio.Protocol):
 
 
 class _Ends:
-    """Both ends of a connection, whether or not a socket of that kind is below it.
+    """Both ends of a connection, whether or not there is such a socket below it.
 
-    hypercorn takes addresses of this family as they are, so it stands for IPv6 too.
+    hypercorn uses addresses of this family unchanged, so it stands for IPv6 too.
     """
 
     family = 2  # AF_INET, the same number everywhere
@@ -181,5 +181,5 @@ class _Ends:
 
 
 def _address(name: Any) -> tuple[str, int] | None:
-    """Return host and port; None for an end that has no port."""
+    """Return host and port; None for an end without a port."""
     return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None

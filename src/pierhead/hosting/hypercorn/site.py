@@ -4,8 +4,8 @@
                                                        └─▶ H11Protocol or H2Protocol
                                                                └─▶ the application, in a task
 
-hypercorn's own serving is not used. Each connection has a context of its own, by which hypercorn
-is told to answer what it has begun and to begin nothing more.
+hypercorn's own accept loop is not used. Each connection has its own context, through which
+hypercorn is told to answer what it has begun and to begin nothing more.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ __all__ = ["HypercornSite"]
 #: RFC 6455 §7.4 and IANA's registry: the service restarts.
 _SERVICE_RESTART = 1012
 
-#: With one of these an application is through, unless it says that there is more.
+#: With one of these an application has finished, unless it says that there is more.
 _LAST = ("http.response.body", "http.response.trailers", "websocket.close")
 
 
 class HypercornSite:
-    """An application that is served once at a time.
+    """An application served by at most one server at a time.
 
     Args:
         app: the application or its name.
         config: hypercorn's, checked.
-        mode: ``asgi`` or ``wsgi``; None to look at the application.
+        mode: ``asgi`` or ``wsgi``; None to detect it.
     """
 
     def __init__(self, app: Any, config: Config, mode: str | None) -> None:
@@ -84,13 +84,13 @@ class HypercornSite:
             self._served = None
 
     def guest(self, scope: ConnectionScope) -> _Guest:
-        """Return what serves a connection."""
-        assert self._served is not None  # the lifespan lasts longer than any connection
+        """Return the guest that serves a connection."""
+        assert self._served is not None  # the lifespan outlasts every connection
         return _Guest(scope, self._served)
 
 
 class _Served:
-    """An application while it is served."""
+    """An application while it is being served."""
 
     def __init__(self, app: AppWrapper, config: Config) -> None:
         self.app = app
@@ -114,18 +114,18 @@ def _call_soon(loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
 
 
 class _Server(TCPServer):
-    """hypercorn's server of one connection, which tells whether it has something to do."""
+    """hypercorn's server for one connection, which also tells whether it has work to do."""
 
     is_idle = True
     on_event: Callable[[], None]
 
     async def protocol_send(self, event: Event) -> None:
-        """Do what hypercorn's protocol asks, and note what it says of itself."""
+        """Do what hypercorn's protocol asks, and record what it reports about itself."""
         if isinstance(event, Updated | Closed):
             self.is_idle = isinstance(event, Closed) or event.idle
         if isinstance(self.engine, H2Protocol):
             bound(self.engine)
-        # Of a lost connection the group of tasks may be ending, and a timer of it would fail.
+        # On a lost connection the task group may be ending, and starting a timer in it would fail.
         if not (isinstance(event, Updated) and cast(HypercornPipe, self.reader).is_lost):
             await super().protocol_send(event)
         self.on_event()
@@ -136,7 +136,7 @@ class _Server(TCPServer):
 
     @property
     def waits_for_windows(self) -> bool:
-        """Whether every stream has something that its peer has to let through."""
+        """Whether every stream is blocked on flow control by its peer."""
         engine = self.engine
         if not isinstance(engine, H2Protocol):
             return False
@@ -144,18 +144,18 @@ class _Server(TCPServer):
         return all(stream in waiting and waiting[stream].buffer for stream in engine.streams)
 
     async def let_go(self) -> None:
-        """Let go what waits for a peer that takes nothing any more."""
+        """Release whatever waits for a peer that will read nothing more."""
         if isinstance(self.engine, H2Protocol):
             await release(self.engine)
 
     @property
     def engine(self) -> H11Protocol | H2Protocol | None:
-        """What talks to the peer; None before it has begun."""
+        """What talks to the peer; None before it has started."""
         wrapper = getattr(self, "protocol", None)
         return None if wrapper is None else wrapper.protocol
 
     def streams(self) -> Iterator[HTTPStream | WSStream]:
-        """Give the exchanges that go on."""
+        """Yield the exchanges in progress."""
         engine = self.engine
         if isinstance(engine, H2Protocol):
             yield from engine.streams.values()
@@ -164,7 +164,7 @@ class _Server(TCPServer):
 
 
 class _Guest:
-    """One connection in the hands of hypercorn."""
+    """One connection served by hypercorn."""
 
     def __init__(self, scope: ConnectionScope, served: _Served) -> None:
         self._scope = scope
@@ -183,7 +183,7 @@ class _Guest:
     # -- the pipe's side -----------------------------------------------------------------------
 
     def made(self) -> None:
-        """Put hypercorn's server to work."""
+        """Start hypercorn's server."""
         served, loop = self._served, asyncio.get_running_loop()
         stream = cast(Any, self._pipe)  # reader and writer in one
         self._server = _Server(
@@ -194,7 +194,7 @@ class _Guest:
         self._spawn(self._server.run())
 
     def lost(self) -> None:
-        """Let hypercorn's server end, which would wait for its keep-alive timer even now."""
+        """Let hypercorn's server end; otherwise it would still wait for its keep-alive timer."""
         self._is_lost = True
         self._terminate()
         for inbox in self._inboxes:
@@ -203,22 +203,22 @@ class _Guest:
             self._spawn(self._server.let_go())
 
     def has_gone(self) -> bool:
-        """Tell whether the end of input means that the peer does not wait for an answer."""
+        """Tell whether the end of input means that the peer is not waiting for a response."""
         streams = () if self._server is None else self._server.streams()
         return any(stream.state is not ASGIHTTPState.REQUEST for stream in streams)
 
     def may_end(self) -> bool:
-        """Tell whether hypercorn, which gives up at the end of input, may hear of it.
+        """Tell whether hypercorn, which gives up at the end of input, may be told about it.
 
-        Who ends the input after a whole request may well wait for the answer.
+        A client that ends its input after a whole request may well be waiting for the response.
         """
         return self._h11 is None or self._h11.their_state not in (h11.DONE, h11.MUST_CLOSE)
 
     async def _answer(self, scope: Any, receive: Any, send: Any, *others: Any) -> None:
-        """Call the application; what breaks the protocol meanwhile is one line in the log.
+        """Call the application; log a protocol violation during the call in one line.
 
-        hypercorn would write a traceback, and a peer can bring that about (by an upgrade to h2c
-        that makes no sense).
+        hypercorn would log a traceback, and a peer can provoke that (with an invalid upgrade to
+        h2c).
         """
         inbox = Inbox.of(receive)
         self._inboxes.add(inbox)
@@ -256,7 +256,7 @@ class _Guest:
             self._scope.failures.report(self._scope.via.listener, error)
             self._pipe.close()
 
-    # -- what goes on --------------------------------------------------------------------------
+    # -- what is in progress --------------------------------------------------------------------
 
     @property
     def _h11(self) -> h11.Connection | None:
@@ -272,13 +272,13 @@ class _Guest:
 
     @property
     def _is_reading_a_request(self) -> bool:
-        """Whether the body of a request of HTTP/1.1 is still on its way."""
+        """Whether the body of an HTTP/1.1 request is still arriving."""
         connection = self._h11
         return connection is not None and connection.their_state is h11.SEND_BODY
 
     @property
     def _waiting(self) -> int:
-        """How many requests have arrived and are not begun, by their heads."""
+        """How many requests have arrived and not been started, counted by their heads."""
         if self._speaks_h2 or self._has_websocket or self._is_reading_a_request:
             return 0
         read = b"" if self._h11 is None else self._h11.trailing_data[0]
@@ -291,10 +291,10 @@ class _Guest:
 
     @property
     def in_flight(self) -> int:
-        """Requests without a whole response; of a WebSocket, its handshake.
+        """Requests without a complete response; for a WebSocket, its handshake.
 
-        An open WebSocket is a conversation and no request. It counts when it has been told to
-        end and the application has not come to its end.
+        An open WebSocket is a conversation, not a request. It counts once it has been told to close
+        and the application has not finished.
         """
         if self._was_conversation:
             return int(bool(self._tasks))
@@ -316,13 +316,13 @@ class _Guest:
 
     @property
     def awaits_request(self) -> bool:
-        """Between requests of HTTP/1.1; of HTTP/2, not every frame begins a request."""
+        """Between requests of HTTP/1.1; in HTTP/2, not every frame begins a request."""
         return not (self._speaks_h2 or self._has_websocket or self.in_flight)
 
     # -- the end -------------------------------------------------------------------------------
 
     def end_of_input(self, _: HostedTransport) -> bool:
-        """Tell hypercorn, or the application alone where the peer may wait for its answer."""
+        """Tell hypercorn, or only the application if the peer may be waiting for its response."""
         self._attention.ended.set()
         self._pipe.eof_received()
         return False
@@ -331,13 +331,13 @@ class _Guest:
         """Answer what is in flight, then close; a WebSocket is closed with code 1012."""
         self._is_finishing = True
         if self._speaks_h2 or self._is_reading_a_request:
-            transport.read_on()  # a body, or the peer's leave to go on with an answer
+            transport.read_on()  # for a body, or for window updates that let an answer continue
         self._wind_up()
 
     def _wind_up(self) -> None:
-        """Have hypercorn close after what it does, once nothing else is waiting to be done.
+        """Have hypercorn close after its current work, once nothing else is queued.
 
-        Asked after everything that hypercorn does.
+        Called after everything that hypercorn does.
         """
         if not self._is_finishing:
             return
@@ -366,7 +366,7 @@ class _Guest:
                 await engine.stream_send(StreamClosed(stream_id=stream.stream_id))
 
     def unfinished(self) -> Collection[asyncio.Future[Any]]:
-        """Return the tasks of this connection, those of the application within them."""
+        """Return the tasks of this connection, including those of the application."""
         return tuple(self._tasks)
 
 

@@ -1,13 +1,15 @@
-"""What waits inside hypercorn, for a peer or for the application: bounded, and let go at its end.
+"""Bounds what waits inside hypercorn for the peer or the application, and releases it at the end.
 
-Three waits of hypercorn 0.18 have no end of their own:
+Three waits in hypercorn 0.18 never end by themselves:
 
-- An application writes on though the window of its stream stays closed: all of it is kept.
-- At the end of an HTTP/2 connection, who waits for room in a window is left waiting.
-- An application that answers before it has read ten pieces of a body waits to be told, in its own
-  full queue, that the response is over, and whoever reads the connection waits with it.
+- An application keeps writing although its stream's window stays closed: everything is buffered.
 
-In the latter two the tasks of the connection stay, and so does its place among the connections.
+- At the end of an HTTP/2 connection, tasks that wait for room in a window are left waiting.
+
+- An application that answers before it has read ten pieces of a body waits to be told, through its
+own full queue, that the response is over, and the reader of the connection waits with it.
+
+In the last two cases the tasks of the connection stay, and so does its slot among the connections.
 """
 
 from __future__ import annotations
@@ -19,25 +21,25 @@ from hypercorn.protocol.h2 import BUFFER_HIGH_WATER, BufferCompleteError, H2Prot
 
 __all__ = ["Inbox", "bound", "release"]
 
-#: What an application that has answered does not want to know any more.
+#: Messages that an application which has answered no longer needs.
 _INPUT = ("http.request", "websocket.receive")
 
 
 class Inbox(asyncio.Queue[Any]):
-    """What an application is told; it holds the reader of the connection back while it is full."""
+    """The messages for an application; while it is full, the reader of the connection waits."""
 
     _takes_all = False
     _has_answered = False
 
     @classmethod
     def of(cls, receive: Any) -> Inbox:
-        """Return the queue behind hypercorn's ``receive``, which is this from now on."""
+        """Return the queue behind hypercorn's ``receive``, turned into an `Inbox` in place."""
         queue = receive.__self__
         queue.__class__ = cls
         return cast(Inbox, queue)
 
     def full(self) -> bool:
-        """Tell whether the reader has to wait."""
+        """Tell whether the reader must wait."""
         return not self._takes_all and super().full()
 
     def _put(self, item: Any) -> None:
@@ -45,35 +47,35 @@ class Inbox(asyncio.Queue[Any]):
             super()._put(item)
 
     def take_all(self) -> None:
-        """Let nobody wait any more: what comes now is what had been read already."""
+        """Make no reader wait any more: what arrives now had been read already."""
         self._takes_all = True
         for event in self._taken():
             self.put_nowait(event)
 
     def leave_out_input(self) -> None:
-        """Do the same, and keep nothing but the end."""
+        """Do the same, and keep only the end."""
         self._has_answered = True
         self.take_all()
 
     def _taken(self) -> list[Any]:
-        # To take events is what wakes those who wait to put theirs.
+        # Taking events wakes the tasks that wait to put theirs.
         return [self.get_nowait() for _ in range(self.qsize())]
 
 
 def bound(engine: H2Protocol) -> None:
-    """Bound what waits for each stream that begins from now on; doing it again changes nothing."""
+    """Bound the buffer of every stream that begins from now on; idempotent."""
     if not isinstance(engine.stream_buffers, _Buffers):
         engine.stream_buffers = _Buffers(engine.context.event_class)
 
 
 async def release(engine: H2Protocol) -> None:
-    """Let go everything that waits to be sent, and everybody who waits for that."""
+    """Release everything that waits to be sent, and every task that waits for that."""
     for buffer in list(engine.stream_buffers.values()):
         await buffer.close()
 
 
 class _Buffers(dict[int, StreamBuffer]):
-    """Puts a bounded buffer in place of each that it is given."""
+    """Stores a bounded buffer in place of each one it is given."""
 
     def __init__(self, event_class: Any) -> None:
         super().__init__()
@@ -87,7 +89,7 @@ class _Buffer(StreamBuffer):
     """Makes the application wait until there is room, whatever else wakes it."""
 
     async def push(self, data: bytes) -> None:
-        """Keep octets to be sent; return once fewer than `BUFFER_HIGH_WATER` wait.
+        """Buffer octets to send; return once fewer than `BUFFER_HIGH_WATER` are waiting.
 
         Raises:
             BufferCompleteError: the stream has ended.

@@ -1,16 +1,16 @@
-"""Serve an ASGI application by uvicorn's HTTP on anything that listens.
+"""Serve an ASGI application with uvicorn's HTTP on anything that listens.
 
     from pierhead import run
     from pierhead import hosting
 
     run(hosting.uvicorn.serve(app), "127.0.0.1:8000", "unix:/run/app.sock", "sd-listen:web")
 
-uvicorn cuts the stream into requests and talks ASGI: HTTP/1.1, and WebSocket where `wsproto` or
-`websockets` is installed. Addresses, TLS, PROXY headers, limits, deadlines, metrics and drain are
-Pierhead's. ``scope["client"]`` is the client that a trusted PROXY header names.
+uvicorn parses the stream into requests and speaks ASGI: HTTP/1.1, and WebSocket where `wsproto` or
+`websockets` is installed. Addresses, TLS, PROXY headers, limits, deadlines, metrics and draining
+are Pierhead's. ``scope["client"]`` is the client that a trusted PROXY header names.
 
-The application starts before the first address opens, and stops when the last connection has
-ended. A request in flight at the stop is answered, its body read to the end; a connection
+The application starts before the first address opens, and stops after the last connection has
+ended. A request in flight at shutdown is answered and its body read to the end; a connection
 without one is closed at once, a WebSocket with code 1012.
 """
 
@@ -37,21 +37,21 @@ def serve(
 ) -> Endpoint:
     """Return an ASGI application as an endpoint for streams.
 
-    A client that breaks off within a request, or while it is answered, has gone, and the
-    application is told. One that ends its input after a whole request still gets its answer.
+    A client that breaks off during a request or its response has disconnected, and the application
+    is told. One that ends its input after a complete request still gets its response.
 
     Args:
         app: the application, ``"module:name"``, or a ready `uvicorn.Config`.
         name: for logs and messages.
-        short_form: the schemes that an address without a scheme stands for.
-        options: those of `uvicorn.Config`, but for what is Pierhead's to do, such as ``host``
-            or ``ssl_certfile``, which is refused with its remedy. Two defaults differ:
-            ``proxy_headers`` is off, for anybody can send such headers, and ``log_config`` is
-            None, for a program chooses its own logging.
+        short_form: the schemes that an address without a scheme expands to.
+        options: those of `uvicorn.Config`, except the ones that Pierhead replaces, such as ``host``
+            or ``ssl_certfile``, which are refused with a remedy. Two defaults differ:
+            ``proxy_headers`` is off, since any client can send such headers, and ``log_config`` is
+            None, since the program configures its own logging.
 
     Raises:
-        UsageError: an option that is unknown or not uvicorn's here, or uvicorn is not installed.
-            That an application cannot be found is an error when serving begins.
+        UsageError: an option is unknown or not uvicorn's here, or uvicorn is not installed. An
+            application that cannot be found is an error when serving begins.
     """
     try:
         from pierhead.hosting.uvicorn.config import config_for

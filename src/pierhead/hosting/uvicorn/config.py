@@ -1,4 +1,4 @@
-"""uvicorn's options: those that hold here as they do there, and those that Pierhead replaces."""
+"""uvicorn's options: which keep their meaning, and which Pierhead replaces."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from pierhead.hosting.refusal import (
 
 __all__ = ["config_for", "load"]
 
-_RELOAD = "have a watcher of files start the program again"
+_RELOAD = "have a file watcher restart the program"
 
-#: Options of uvicorn that are refused, and what does the same here.
+#: Options of uvicorn that are refused, and what to use instead.
 REPLACED: Mapping[str, str] = {
     "host": ADDRESSES,
     "port": ADDRESSES,
@@ -59,38 +59,38 @@ REPLACED: Mapping[str, str] = {
     "ssl_context_factory": CERTIFICATE,
 }
 
-#: What is different here where nothing is said.
+#: Defaults that differ from uvicorn's.
 _OUR_DEFAULTS: Mapping[str, Any] = {"log_config": None, "proxy_headers": False, "workers": 1}
 
-#: What a ready configuration keeps where an option was not given, beside the default.
+#: Values of a ready configuration that mean "not given", beside the default.
 _EMPTY: tuple[Any, ...] = (None, [], 0)
 
 _PROTOCOLS: tuple[type, ...] = (H11Protocol,)
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-except ModuleNotFoundError:  # uvicorn does without httptools
+except ModuleNotFoundError:  # uvicorn works without httptools
     pass
 else:
     _PROTOCOLS = (H11Protocol, HttpToolsProtocol)
 
 
 def config_for(app: Any, options: Mapping[str, Any]) -> uvicorn.Config:
-    """Return the configuration for an application, or the ready one once it is checked.
+    """Return the configuration for an application; a ready one is only checked.
 
     Raises:
-        UsageError: an option is unknown, or what it asks for is not uvicorn's to do here.
+        UsageError: an option is unknown, or is not uvicorn's here.
     """
     given: object = app
     if isinstance(given, uvicorn.Config):
         if options:
             raise UsageError(
-                f"a uvicorn.Config brings its own options; set {', '.join(options)} in it"
+                f"a uvicorn.Config has its own options; set {', '.join(options)} in it"
             )
         _check_ready(given)
         return given
     if not isinstance(given, str) and not callable(given):
         raise UsageError(
-            f"{given!r} is no ASGI application; expected one, 'module:name' or a uvicorn.Config"
+            f"{given!r} is not an ASGI application; expected one, 'module:name' or a uvicorn.Config"
         )
     known = inspect.signature(uvicorn.Config).parameters.keys() - {"app"}
     for option in options:
@@ -106,7 +106,7 @@ def load(config: uvicorn.Config) -> None:
 
     Raises:
         StartupError: there is no such application.
-        UsageError: the protocol class is none that can be served here.
+        UsageError: the protocol class cannot be served here.
     """
     if not config.loaded:
         try:
@@ -114,10 +114,10 @@ def load(config: uvicorn.Config) -> None:
             config.load()
         except ImportFromStringError as error:
             raise StartupError(f"the application cannot be loaded: {error}") from None
-        except SystemExit:  # uvicorn's way to say that a factory cannot be called
+        except SystemExit:  # uvicorn exits when a factory cannot be called
             raise StartupError(
                 f"the application cannot be loaded: {config.app!r} cannot be called without "
-                "arguments, as factory=True has it"
+                "arguments, as factory=True requires"
             ) from None
         config.loaded_app = _given_up_quietly(config.loaded_app)
     if not issubclass(config.http_protocol_class, _PROTOCOLS):
@@ -128,9 +128,9 @@ def load(config: uvicorn.Config) -> None:
 
 
 def _given_up_quietly(app: Callable[..., Awaitable[object]]) -> Callable[..., Awaitable[object]]:
-    """Return the application, for which being given up by the server is no failure.
+    """Wrap the application so that cancellation by the server is not logged as a failure.
 
-    uvicorn logs a cancelled request with a traceback; that it is lost has been said by name.
+    uvicorn logs a cancelled request with a traceback; its loss has been reported by name.
     """
 
     async def run(scope: Any, receive: Any, send: Any) -> object:
@@ -139,14 +139,14 @@ def _given_up_quietly(app: Callable[..., Awaitable[object]]) -> Callable[..., Aw
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or not task.cancelling():
-                raise  # the application's own doing
+                raise  # the application cancelled itself
             return None
 
     return run
 
 
 def _check_ready(config: uvicorn.Config) -> None:
-    """Refuse what a ready configuration asks for beyond the defaults."""
+    """Refuse settings of a ready configuration that differ from the defaults."""
     for option, parameter in inspect.signature(uvicorn.Config).parameters.items():
         if option not in REPLACED or option == "workers":
             continue

@@ -3,8 +3,8 @@
     bytes ─▶ HostedConnection ─▶ _Http ─▶ uvicorn's HTTP/1.1 ─▶ the application, in a task
                             └─▶ uvicorn's WebSocket, once upgraded
 
-uvicorn's server is not used: what its protocol classes expect of it is `_ServerState` here, one
-for each connection, so that the tasks of a connection are known.
+uvicorn's server is not used: `_ServerState` provides what its protocol classes expect of one,
+separately for each connection, so that the tasks of a connection are known.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["UvicornSite"]
 
 
 class UvicornSite:
-    """An application that is served once at a time.
+    """An application served by at most one server at a time.
 
     Args:
         config: uvicorn's, checked.
@@ -66,15 +66,15 @@ class UvicornSite:
         await self._config.loaded_app(scope, receive, send)
 
     def guest(self, scope: ConnectionScope) -> _Guest:
-        """Return what serves a connection."""
-        assert self._state is not None  # the lifespan lasts longer than any connection
+        """Return the guest that serves a connection."""
+        assert self._state is not None  # the lifespan outlasts every connection
         state = _ServerState(self._headers)
         make = cast(Any, self._config.http_protocol_class)
         return _Guest(make(self._config, state, self._state), state)
 
 
 class _DefaultHeaders:
-    """The headers of every response: the date, made once a second, and what is configured."""
+    """The headers of every response: the date, formatted once a second, and configured headers."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         self._config = config
@@ -93,7 +93,7 @@ class _DefaultHeaders:
 
 
 class _ServerState:
-    """What uvicorn's protocols share with their server: here, those of one connection."""
+    """What uvicorn's protocols share with their server; here, one for each connection."""
 
     def __init__(self, headers: _DefaultHeaders) -> None:
         self.total_requests = 0
@@ -107,7 +107,7 @@ class _ServerState:
 
 
 class _Guest:
-    """One connection in the hands of uvicorn's protocols."""
+    """One connection served by uvicorn's protocols."""
 
     def __init__(self, protocol: Any, state: _ServerState) -> None:
         self.protocol: asyncio.BaseProtocol = _Http(protocol)
@@ -117,10 +117,10 @@ class _Guest:
 
     @property
     def in_flight(self) -> int:
-        """Requests without a whole response; of a WebSocket, its handshake.
+        """Requests without a complete response; for a WebSocket, its handshake.
 
-        An open WebSocket is a conversation and no request. It counts when it has been told to
-        end and the application has not come to its end.
+        An open WebSocket is a conversation, not a request. It counts once it has been told to close
+        and the application has not finished.
         """
         if isinstance(self.protocol, _Http):
             return self.protocol.in_flight
@@ -129,7 +129,7 @@ class _Guest:
 
     @property
     def waits_for_peer(self) -> bool:
-        """False while the application works, and for a WebSocket, whose peer uvicorn pings."""
+        """False while the application works, and for a WebSocket, which uvicorn pings."""
         if isinstance(self.protocol, _Http):
             return self.protocol.waits_for_peer
         return not self._pings and not self.in_flight
@@ -154,7 +154,7 @@ class _Guest:
         self.protocol.close_when_answered()
 
     def unfinished(self) -> Collection[asyncio.Future[Any]]:
-        """Return the tasks of the application, those in the background of a response too."""
+        """Return the tasks of the application, including background tasks of a response."""
         return tuple(self._state.tasks)
 
 
@@ -176,8 +176,8 @@ class _Http(asyncio.Protocol):
         resume_reading = flow.resume_reading
 
         def resume_when_none_waits() -> None:
-            # uvicorn reads on after each response, though thousands may wait in its pipeline:
-            # a peer could send requests faster than they are answered, without end.
+            # uvicorn resumes reading after each response, though thousands may wait in its
+            # pipeline: a peer could send requests faster than they are answered, without limit.
             if not getattr(self._inner, "pipeline", ()):
                 resume_reading()
 
@@ -187,10 +187,10 @@ class _Http(asyncio.Protocol):
         self._inner.data_received(data)
 
     def eof_received(self) -> None:
-        """Close if the peer has broken off: within a request, or while it was being answered.
+        """Close if the peer has broken off, during a request or its response.
 
-        One that ends its input after a whole request may well wait for the answer. The
-        application hears that it has left, and what it answers all the same is sent.
+        A client that ends its input after a complete request may well be waiting for the response.
+        The application is told that it disconnected, and anything it still sends is delivered.
         """
         self._attention.ended.set()
         last = self._last_in_flight()
@@ -207,7 +207,7 @@ class _Http(asyncio.Protocol):
         self._is_lost = True
         self._inner.connection_lost(exc)
 
-    # -- what goes on --------------------------------------------------------------------------
+    # -- what is in progress --------------------------------------------------------------------
 
     async def _call(self, scope: Any, receive: Any, send: Any) -> Any:
         cycle = receive.__self__
@@ -215,40 +215,40 @@ class _Http(asyncio.Protocol):
         task = asyncio.current_task()
         is_given_up = task is not None and task.cancelling()
         if (has_heard or is_given_up) and not cycle.response_complete:
-            cycle.disconnected = True  # or uvicorn would miss the response, and answer 500 for it
+            cycle.disconnected = True  # or uvicorn would miss the response and send a 500
             self._inner.transport.close()
         return result
 
     def _last_in_flight(self) -> Any:
-        """Return the last request that has no whole response yet, or None.
+        """Return the last request without a complete response, or None.
 
-        While requests wait in a pipeline, it is the last of them.
+        While requests wait in a pipeline, it is the last of those.
         """
         cycle = self._inner.cycle
         return None if cycle is None or cycle.response_complete or self._is_lost else cycle
 
     @property
     def in_flight(self) -> int:
-        """How many requests have no whole response yet, as far as they have been read."""
+        """How many requests have no complete response yet, among those read so far."""
         if self._last_in_flight() is None:
             return 0
         return 1 + len(getattr(self._inner, "pipeline", ()))  # h11 reads one at a time
 
     @property
     def is_reading_a_request(self) -> bool:
-        """Whether the body of the last request is still on its way."""
+        """Whether the body of the last request is still arriving."""
         last = self._last_in_flight()
         return last is not None and last.more_body
 
     @property
     def waits_for_peer(self) -> bool:
-        """Whether it is the peer's turn."""
+        """Whether the peer is expected to send something."""
         if self.in_flight == 0:
             return True
         return self.is_reading_a_request and not self._inner.flow.read_paused
 
     def close_when_answered(self) -> None:
-        """Close after the last response; at once where nothing is in flight."""
+        """Close after the last response; at once if nothing is in flight."""
         if self._inner.transport.is_closing():
             return
         last = self._last_in_flight()
@@ -256,8 +256,8 @@ class _Http(asyncio.Protocol):
         if last is None or connection is None or not connection.trailing_data[0]:
             self._inner.shutdown()
             return
-        # h11 keeps a pipeline as octets. What is in there has been accepted: look again after
-        # this response, by which time the next request is being answered.
+        # h11 keeps pipelined requests as octets. They have been accepted: look again after this
+        # response, by which time the next request is being answered.
         answered = last.on_response
 
         def look_again() -> None:

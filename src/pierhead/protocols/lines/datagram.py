@@ -12,12 +12,12 @@ from pierhead.service.context import Context
 
 __all__ = ["each_line"]
 
-#: Lines of one datagram, and answers to them; its sender may be forged.
+#: The most lines in one datagram, and answers to them; its sender may be forged.
 _MAX_LINES = 100
 
 
 def each_line(handler: FrameHandler) -> FrameHandler:
-    """Return a handler of datagrams that asks this one, which knows one line, for each line."""
+    """Return a handler of datagrams that passes each line to this handler, which expects one."""
     answer_line, known = handler.service, handler.answer_now
 
     async def answer_datagram(frame: bytes, context: Context) -> Reply[bytes]:

@@ -31,11 +31,11 @@ def wire_format(encoding: None, *, max_length_bytes: int = ...) -> WireFormat[by
 def wire_format(
     encoding: str | None = "utf-8", *, max_length_bytes: int = 65_536
 ) -> WireFormat[Any, Any]:
-    """Return how lines travel: a request is a line, and so is a reply.
+    """Return the wire format of lines: a request is a line, and so is a reply.
 
     Args:
         encoding: of the text; None for lines of bytes.
-        max_length_bytes: the longest line, its end not counted.
+        max_length_bytes: the longest line, excluding its line ending.
     """
     codec = Bytes() if encoding is None else Text(encoding)
     return WireFormat(Lines(max_length_bytes=max_length_bytes), codec)
@@ -71,20 +71,20 @@ def serve(
 ) -> Endpoint:
     """Return a service of lines as an endpoint.
 
-    The protocol has no way to say "error": a line that is not text in the encoding, that is too
-    long, or that the service fails to answer, ends its connection; a datagram gets no reply. A
-    reply that holds a newline is an error of the service.
+    The protocol has no way to report an error: a line that is not text in the encoding, that is too
+    long, or that the service fails to answer, closes the connection; a datagram gets no reply. A
+    reply that contains a newline is an error in the service.
 
-    A datagram may hold several lines, one behind the other; the answers to them come back in one
-    datagram, as lines. Where one of them is refused, all are.
+    A datagram may hold several lines; their answers are sent in one datagram, as lines. If one of
+    them is refused, all are.
 
     Args:
-        service: answers one line: with a line, None for silence, or many lines.
-        encoding: of the text; None gives the service bytes and takes bytes.
-        max_length_bytes: the longest line, its end not counted.
+        service: answers one line: with a line, None for no reply, or many lines.
+        encoding: of the text; None passes bytes to the service and expects bytes.
+        max_length_bytes: the longest line, excluding its line ending.
         admission: checks on every line before it is decoded, in order.
-        frame_layers: layers around the octets of every line or datagram, outside the codec, the
-            first of them outermost; they see all that pass admission, so no answer is ready.
+        frame_layers: layers around the octets of every line or datagram, outside the codec,
+            outermost first; they see everything that passes admission, so no answer is ready.
     """
     lines: WireFormat[Any, Any] = wire_format(encoding, max_length_bytes=max_length_bytes)
     endpoint = serve_format(
@@ -97,7 +97,7 @@ def serve(
 
 
 class _Echo:
-    """Answers a line with itself, at once."""
+    """Answers a line with itself, immediately."""
 
     reflects = True
 

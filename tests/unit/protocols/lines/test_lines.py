@@ -54,7 +54,7 @@ def test_what_is_not_text_says_where() -> None:
         (Bytes(), b"two\nlines", "newline at octet 3"),
         (Text(), b"bytes", "expected str"),
         (Bytes(), "text", "expected bytes"),
-        (Text("ascii"), "é", "ascii has no 'é'"),
+        (Text("ascii"), "é", "ascii has no character 'é'"),
     ],
 )
 def test_a_reply_that_is_no_line_is_a_mistake_of_the_service(

@@ -1,5 +1,4 @@
-"""The codecs of the lines protocol, of requests and replies alike: a frame is a line without its
-end."""
+"""The codecs for lines, the same for requests and replies: a frame is a line without its ending."""
 
 from __future__ import annotations
 
@@ -16,10 +15,10 @@ class Bytes:
     __slots__ = ()
 
     def decode(self, frame: bytes) -> bytes:
-        """Return the line, without the end that a datagram may carry.
+        """Return the line, without the line ending that a datagram may carry.
 
         Raises:
-            DecodeError: it is more than one line, as only a datagram can be.
+            DecodeError: it is more than one line, which is possible only in a datagram.
         """
         if b"\n" not in frame:
             return frame
@@ -39,7 +38,7 @@ class Bytes:
             raise UsageError(f"a line is {type(line).__name__}, expected bytes")
         if b"\n" in line:
             raise UsageError(
-                f"a line holds a newline at octet {line.index(10)}; no line can. To reply with "
+                f"a line contains a newline at octet {line.index(10)}; no line may. To reply with "
                 "several lines, yield them one by one"
             )
         return line
@@ -49,10 +48,10 @@ class Text:
     """Lines as text.
 
     Args:
-        encoding: the name of a codec that Python knows and in which LF is one octet.
+        encoding: a codec known to Python in which LF is one octet.
 
     Raises:
-        UsageError: there is no such codec, or it writes LF otherwise (UTF-16 does).
+        UsageError: there is no such codec, or it encodes LF differently (as UTF-16 does).
     """
 
     __slots__ = ("_bytes", "encoding")
@@ -64,7 +63,9 @@ class Text:
         except (LookupError, ValueError):  # a name with NUL; "undefined", which encodes nothing
             raise UsageError(f"no text encoding is named {encoding!r}") from None
         if not carries:
-            raise UsageError(f"{encoding} cannot carry lines: in it LF is not the octet 0A")
+            raise UsageError(
+                f"{encoding} cannot carry lines: it does not encode LF as the octet 0A"
+            )
         self.encoding = encoding
         self._bytes = Bytes()
 
@@ -72,26 +73,26 @@ class Text:
         """Return the line as text.
 
         Raises:
-            DecodeError: the octets are not text in this encoding.
+            DecodeError: the octets are not valid in this encoding.
         """
         try:
             return self._bytes.decode(frame).decode(self.encoding)
         except UnicodeDecodeError as error:
             raise DecodeError(f"not {self.encoding}: {error.reason}", error.start) from None
-        except UnicodeError as error:  # some codecs say no position
+        except UnicodeError as error:  # some codecs give no position
             raise DecodeError(f"not {self.encoding}: {error}") from None
 
     def encode(self, line: str) -> bytes:
         """Return the line as a frame.
 
         Raises:
-            UsageError: it is not text, the encoding lacks a character, or it holds a newline.
+            UsageError: it is not text, the encoding lacks a character, or it contains a newline.
         """
         if not isinstance(line, str):
             raise UsageError(f"a line is {type(line).__name__}, expected str")
         try:
             return self._bytes.encode(line.encode(self.encoding))
         except UnicodeEncodeError as error:
-            raise UsageError(f"{self.encoding} has no {line[error.start]!r}") from None
+            raise UsageError(f"{self.encoding} has no character {line[error.start]!r}") from None
         except UnicodeError as error:
             raise UsageError(f"the line cannot be encoded in {self.encoding}: {error}") from None
