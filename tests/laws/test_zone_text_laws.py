@@ -296,6 +296,8 @@ LENIENT = {
     "HTTPS": "likewise",
     "URI": "an empty target, as BIND, NSD and Knot have it",
     "ISDN": "an empty subaddress",
+    "TLSA": "a digest that matches no certificate, as BIND, NSD, Knot and ldns have it",
+    "SMIMEA": "likewise",
     "ZONEMD": "a private scheme",
 }
 #: Where it is refused, though dnspython takes it: none of this can be written as text.

@@ -158,8 +158,8 @@ CONNECTION_OPTIONS = (
     ),
     Option(
         key="idle-timeout",
-        meaning="how long a connection may be silent",
-        type=Duration(0.01),
+        meaning="how long a connection may be silent; 0s closes it once it is answered",
+        type=Duration(),
         default_note=_SERVER_LIMIT,
         schemes=_CONNECTED,
         applied_by=(AppliedBy.SERVER,),

@@ -16,6 +16,7 @@ from pierhead.protocols.dns.wire.query import build_query, parse_query
 from pierhead.protocols.dns.wire.rrset import Name, RRset
 from pierhead.protocols.dns.zone.draft import OWNER, RDATAS, TTL, Draft, DraftSet, SetKey, place_of
 from pierhead.protocols.dns.zone.faults import Faults
+from pierhead.protocols.dns.zone.known_values import association_problem
 from pierhead.protocols.dns.zone.targets import LEADING, Reference, Targets
 from pierhead.protocols.dns.zone.twice import NAMING, check_owner, check_rdata
 
@@ -61,6 +62,8 @@ def check(
             _warn_of_wildcard(sets[iana.NS], faults)
         if iana.SOA in sets and key != apex:
             _refuse_stray_soa(draft, sets[iana.SOA], faults)
+        for set_key in _ASSOCIATIONS & sets.keys():
+            _warn_of_associations(set_key, sets[set_key], faults)
         if twice and sets and key.endswith(twice):
             check_owner(draft.origin, sets, faults)
         for set_key, rrset in sets.items():
@@ -76,6 +79,8 @@ def check(
         _check_below(draft, frozenset(dnames), faults)
 
 
+#: Certificate associations: RFC 6698 and RFC 8162.
+_ASSOCIATIONS = frozenset({iana.type_number("TLSA"), iana.type_number("SMIMEA")})
 #: Types with names in their data that are looked at.
 _NAMED = LEADING | NAMING
 #: Sets of fewer fields than this are not measured: one RDATA has its own limit.
@@ -152,6 +157,19 @@ def _warn_of_wildcard(servers: DraftSet, faults: Faults) -> None:
         "delegate each name by itself",
         "ns",
     )
+
+
+def _warn_of_associations(set_key: SetKey, rrset: DraftSet, faults: Faults) -> None:
+    for rdata in rrset[RDATAS:]:
+        problem = association_problem(rdata)
+        if problem:
+            faults.warning(
+                place_of(rrset),
+                f"a {iana.type_text(set_key)} record of {name.to_text(rrset[OWNER])} has a "
+                f"{problem}: it matches no certificate",
+                "make the digest anew: openssl x509 -outform DER | openssl sha256",
+                "tlsa",
+            )
 
 
 def _check_size(set_key: SetKey, rrset: DraftSet, faults: Faults) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.zone.svcb_format import service_key
 
-__all__ = ["service_problem", "value_problem"]
+__all__ = ["association_problem", "service_problem", "value_problem"]
 
 
 class _Digests(NamedTuple):
@@ -32,7 +32,7 @@ _SSHFP = _Digests("fingerprint", 1, 2, {1: 20, 2: 32})
 _TLSA = _Digests("digest", 2, 3, {1: 32, 2: 64})
 _DIGESTS = {
     iana.type_number(text): digests
-    for texts, digests in {"DS CDS DLV TA": _DS, "SSHFP": _SSHFP, "TLSA SMIMEA": _TLSA}.items()
+    for texts, digests in {"DS CDS DLV TA": _DS, "SSHFP": _SSHFP}.items()
     for text in texts.split()
 }
 #: A CDS record that asks for the removal of the DS set holds just this (RFC 8078 §4).
@@ -63,6 +63,14 @@ def value_problem(rtype: int, rdata: bytes) -> str:
         return _digest_problem(digests, rdata)
     check = _CHECKS.get(rtype)
     return check(rdata) if check is not None else ""
+
+
+def association_problem(rdata: bytes) -> str:
+    """Say what keeps a TLSA or SMIMEA record from ever matching; nothing where it may.
+
+    Servers load such a record and clients find it unusable (RFC 7671 §4), so it is no fault.
+    """
+    return _digest_problem(_TLSA, rdata)
 
 
 def _digest_problem(digests: _Digests, rdata: bytes) -> str:

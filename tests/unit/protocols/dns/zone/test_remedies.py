@@ -45,6 +45,7 @@ CASES = [
         "give all records of a set the same TTL",
         "w 6 A 192.0.2.1\nw 6 A 192.0.2.2",
     ),
+    ("w TLSA 3 1 1 ab", "make the digest anew", "w TLSA 3 1 1 " + "ab" * 32),
     ("w MX 1 mail", "add an A or AAAA record for mail.example.", "w MX 1 mail\nmail AAAA ::1"),
     ("w MX 1 mail", "or take the MX record out", ""),
     ('w NAPTR 1 1 "s" "" "" ns', "add an SRV record for ns.example.", None),
