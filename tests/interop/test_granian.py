@@ -164,11 +164,12 @@ def test_a_worker_that_cannot_load_the_application_ends_it_and_leaves_nothing(
     tmp_path: Path,
 ) -> None:
     code = (
-        "from pierhead.hosting import granian\n"
+        "from pierhead import hosting\n"
         f"hosting.granian.run('nowhere:app', 'unix:{tmp_path}/s', interface='asgi')\n"
     )
     with Running([sys.executable, "-c", code], cwd=tmp_path) as running:
         assert running.process.wait(PATIENCE_S) == 1
+    assert any("Could not import 'nowhere'" in line for line in said(running)), str(running)
     assert list(tmp_path.iterdir()) == []
 
 

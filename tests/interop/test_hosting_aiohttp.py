@@ -15,7 +15,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 import trustme
-from tests.processes import PATIENCE_S, ROOT, Running, free_port, ready_port
+from tests.interop.activation import activated_over_tcp
+from tests.processes import PATIENCE_S, ROOT, Running, ready_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd is for Linux")
 
@@ -117,7 +118,7 @@ def test_over_tcp(served, curl) -> None:
 
 
 def test_over_a_unix_socket_and_an_abstract_one_of_one_server(served, curl, tmp_path) -> None:
-    path, name = tmp_path / "app.sock", f"pierhead-{tmp_path.name}-{free_port()}"
+    path, name = tmp_path / "app.sock", f"pierhead-{tmp_path.name}-{tmp_path.parent.name}"
     with Running([*served, f"unix:{path}?mode=0660", f"@{name}"]) as running:
         running.line("ready ")
         assert path.stat().st_mode & 0o777 == 0o660
@@ -143,18 +144,16 @@ def test_over_all_sockets_of_the_name_that_the_unit_in_deploy_asks_for(
 
 
 def test_started_by_the_first_client(program, served, curl) -> None:
-    port = free_port()
-    activate = [program("systemd-socket-activate"), "-l", f"127.0.0.1:{port}"]
-    with Running([*activate, *served, "sd-listen"]) as running:
-        running.line("Listening on")
+    activator = program("systemd-socket-activate")
+    running, (_, port) = activated_over_tcp(activator, [], [*served, "sd-listen"])
+    with running:
         assert check_everything(curl, host=f"http://127.0.0.1:{port}")["via"] == "tcp"
 
 
 def test_under_inetd_each_connection_has_a_process_that_ends(program, served, curl) -> None:
-    port = free_port()
-    activate = [program("systemd-socket-activate"), "--inetd", "-al", f"127.0.0.1:{port}"]
-    with Running([*activate, *served, "inetd"]) as running:
-        running.line("Listening on")
+    activator = program("systemd-socket-activate")
+    running, (_, port) = activated_over_tcp(activator, ["--inetd", "-a"], [*served, "inetd"])
+    with running:
         facts = check_everything(curl, host=f"http://127.0.0.1:{port}")
         until = time.monotonic() + PATIENCE_S
         while sum("died with code" in line for line in running.err) < 4:
@@ -228,7 +227,7 @@ def test_a_startup_that_fails_ends_the_program_without_a_traceback(tmp_path: Pat
     (tmp_path / "web.py").write_text(
         "from aiohttp import web\n"
         "from pierhead import run\n"
-        "from pierhead.hosting import aiohttp\n"
+        "from pierhead import hosting\n"
         "async def fail(app):\n"
         "    raise OSError('no database')\n"
         "app = web.Application()\n"

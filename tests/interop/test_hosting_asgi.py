@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import trustme
 import wsproto
-from tests.processes import PATIENCE_S, Running, free_port, may_connect, ready_port, wait_until
+from tests.interop.activation import activated_over_tcp
+from tests.processes import PATIENCE_S, Running, may_connect, ready_port, wait_until
 from wsproto.events import AcceptConnection, Message, Request
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd is for Linux")
@@ -127,7 +128,7 @@ def test_over_tcp_with_keep_alive(served, curl) -> None:
 
 
 def test_over_a_unix_socket_and_an_abstract_one_of_one_server(served, curl, tmp_path) -> None:
-    path, name = tmp_path / "app.sock", f"pierhead-{tmp_path.name}-{free_port()}"
+    path, name = tmp_path / "app.sock", f"pierhead-{tmp_path.name}-{tmp_path.parent.name}"
     with Running([*served, f"unix:{path}?mode=0660", f"@{name}"]) as running:
         running.line("ready ")
         assert path.stat().st_mode & 0o777 == 0o660
@@ -148,19 +149,17 @@ def test_over_all_sockets_of_a_name_that_systemd_passes(served, curl, tmp_path) 
 
 
 def test_started_by_the_first_client(program, served, curl) -> None:
-    port = free_port()
-    activate = [program("systemd-socket-activate"), "-l", f"127.0.0.1:{port}"]
-    with Running([*activate, *served, "sd-listen"]) as running:
-        running.line("Listening on")
+    activator = program("systemd-socket-activate")
+    running, (_, port) = activated_over_tcp(activator, [], [*served, "sd-listen"])
+    with running:
         client, *_ = check_everything(curl, host=f"http://127.0.0.1:{port}")
         assert client[0] == "127.0.0.1"
 
 
 def test_under_inetd_each_connection_has_a_process_that_ends(program, served, curl) -> None:
-    port = free_port()
-    activate = [program("systemd-socket-activate"), "--inetd", "-al", f"127.0.0.1:{port}"]
-    with Running([*activate, *served, "inetd"]) as running:
-        running.line("Listening on")
+    activator = program("systemd-socket-activate")
+    running, (_, port) = activated_over_tcp(activator, ["--inetd", "-a"], [*served, "inetd"])
+    with running:
         client, *_ = check_everything(curl, host=f"http://127.0.0.1:{port}")
         until = time.monotonic() + PATIENCE_S
         while sum("died with code" in line for line in running.err) < 4:

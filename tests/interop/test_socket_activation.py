@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.processes import PATIENCE_S, Running, free_port, may_connect, wait_until
+from tests.interop.activation import activated_over_tcp
+from tests.processes import PATIENCE_S, Running, may_connect, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd is for Linux")
 
@@ -112,10 +113,9 @@ def test_a_passed_socket_that_nobody_asks_for_is_reported(program, tmp_path, ser
 
 def test_over_tcp_the_peer_is_the_client(program, served) -> None:
     activator = program("systemd-socket-activate")
-    port = free_port()
-    with Running([activator, "-l", f"127.0.0.1:{port}", *served, "sd-listen"]) as running:
-        running.line("Listening on")
-        reply = ask(("127.0.0.1", port)).decode().split()
+    running, where = activated_over_tcp(activator, [], [*served, "sd-listen"])
+    with running:
+        reply = ask(where).decode().split()
     assert reply[1].startswith("127.0.0.1:")
     assert reply[2:] == ["tcp", "-"]
 
@@ -152,10 +152,7 @@ def test_inetd_serves_one_connection_and_ends(activate, program, served, over) -
         running, where = activate("--inetd", "-a", *served, "inetd")
     else:
         activator = program("systemd-socket-activate")
-        where = ("127.0.0.1", free_port())
-        address = f"{where[0]}:{where[1]}"
-        running = Running([activator, "-l", address, "--inetd", "-a", *served, "inetd"])
-        running.line("Listening on")
+        running, where = activated_over_tcp(activator, ["--inetd", "-a"], [*served, "inetd"])
     with running:
         for _ in range(2):  # each gets a server of its own
             reply = ask(where).decode().split()

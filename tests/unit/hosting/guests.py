@@ -375,6 +375,45 @@ async def connected(client, port):
     await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
 
 
+# -- clients of TLS ----------------------------------------------------------------------------
+
+
+class TlsClient:
+    """A client of TLS that can leave in every way: the records are ours to send."""
+
+    def __init__(self, sock, authority, protocol):
+        context = ssl.create_default_context()
+        authority.configure_trust(context)
+        context.set_alpn_protocols([protocol])
+        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._in, self._out, server_hostname="127.0.0.1")
+        self._sock = sock
+
+    async def shake_hands(self):
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                self._tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                await self._flush()
+                self._in.write(await loop.sock_recv(self._sock, 65_536))
+        await self._flush()
+
+    async def send(self, octets):
+        self._tls.write(octets)
+        await self._flush()
+
+    async def notify(self):
+        """Say that nothing more is sent."""
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self._tls.unwrap()
+        await self._flush()
+
+    async def _flush(self):
+        await asyncio.get_running_loop().sock_sendall(self._sock, self._out.read())
+
+
 # -- how a client leaves -----------------------------------------------------------------------
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import socket
-import ssl
 
 import pytest
 import trustme
@@ -15,6 +13,7 @@ from guests import (
     GET,
     GUESTS,
     LEAVINGS,
+    TlsClient,
     alone,
     connected,
     end_side,
@@ -185,42 +184,6 @@ def pem(authority, tmp_path):
     path.touch(mode=0o600)
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(path))
     return str(path)
-
-
-class TlsClient:
-    """A client of TLS that can leave in every way: the records are ours to send."""
-
-    def __init__(self, sock, authority, protocol):
-        context = ssl.create_default_context()
-        authority.configure_trust(context)
-        context.set_alpn_protocols([protocol])
-        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._in, self._out, server_hostname="127.0.0.1")
-        self._sock = sock
-
-    async def shake_hands(self):
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                self._tls.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                await self._flush()
-                self._in.write(await loop.sock_recv(self._sock, 65_536))
-        await self._flush()
-
-    async def send(self, octets):
-        self._tls.write(octets)
-        await self._flush()
-
-    async def notify(self):
-        """Say that nothing more is sent."""
-        with contextlib.suppress(ssl.SSLWantReadError):
-            self._tls.unwrap()
-        await self._flush()
-
-    async def _flush(self):
-        await asyncio.get_running_loop().sock_sendall(self._sock, self._out.read())
 
 
 ENDS = {

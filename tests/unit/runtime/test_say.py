@@ -7,10 +7,11 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.processes import free_port, pierhead_command
+from tests.processes import pierhead_command
 
 from pierhead.clock import SystemClock
 from pierhead.failure_log import FailureLog
@@ -28,29 +29,21 @@ async def fails(line, context):
         raise RuntimeError("x")
     return line
 
-run(lines.serve(fails), "tcp:127.0.0.1:{port}")
+run(lines.serve(fails), "fd:{listening}")
 """
 
 
 def ask(port: int, line: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
         client.sendall(line)
         return client.recv(100)
 
 
-def serves(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Ask as soon as it listens, in good times and bad."""
-    for _ in range(400):
-        try:
-            assert ask(port, b"a\n") == b"a\n"
-        except ConnectionRefusedError:
-            try:
-                raise AssertionError(f"ended with {process.wait(0.05)}")
-            except subprocess.TimeoutExpired:
-                continue
-        else:
-            return
-    raise AssertionError("never listened")
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    """A socket that listens already: a server inherits it, and clients need not try again."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield sock
 
 
 def stops(process: subprocess.Popen[bytes]) -> None:
@@ -63,10 +56,10 @@ def stops(process: subprocess.Popen[bytes]) -> None:
 @pytest.mark.parametrize("before", ["", "sys.stderr and sys.stderr.close()", "sys.stderr = None"])
 @pytest.mark.parametrize("where", ["full", "no reader", "closed", "both closed"])
 def test_a_server_serves_and_stops_though_nobody_can_read_it(
-    tmp_path: Path, where: str, before: str
+    tmp_path: Path, listening: socket.socket, where: str, before: str
 ) -> None:
-    port = free_port()
-    (tmp_path / "p.py").write_text(PROGRAM.format(port=port, before=before))
+    port = listening.getsockname()[1]
+    (tmp_path / "p.py").write_text(PROGRAM.format(listening=listening.fileno(), before=before))
     closing = {"full": "2>/dev/full", "closed": "2>&-", "both closed": "0>&- 1>&- 2>&-"}
     read_end, write_end = os.pipe()
     os.close(read_end)
@@ -75,10 +68,11 @@ def test_a_server_serves_and_stops_though_nobody_can_read_it(
         cwd=tmp_path,
         stdout=write_end,
         stderr=write_end,
+        pass_fds=[listening.fileno()],
     )
     os.close(write_end)
     try:
-        serves(port, process)
+        assert ask(port, b"a\n") == b"a\n"
         assert ask(port, b"fail\n") == b""  # which is logged
         assert ask(port, b"b\n") == b"b\n"
         stops(process)
@@ -89,19 +83,19 @@ def test_a_server_serves_and_stops_though_nobody_can_read_it(
 
 @pytest.mark.parametrize("where", ["2>/dev/full", "2>&-", "2>&- >&-", ">/dev/full 2>/dev/full"])
 @pytest.mark.parametrize(
-    ("words", "code"), [("-l tcp:127.0.0.1:{port}", 0), ("-l nonsense:", 2), ("--nonsense", 2)]
+    ("words", "code"), [("-l fd:{listening}", 0), ("-l nonsense:", 2), ("--nonsense", 2)]
 )
 def test_so_does_the_command_line_with_its_own_exit_codes(
-    where: str, words: str, code: int
+    listening: socket.socket, where: str, words: str, code: int
 ) -> None:
-    port = free_port()
-    command = " ".join([*pierhead_command(), "serve echo", words.format(port=port)])
-    process = subprocess.Popen(["sh", "-c", f"exec {command} {where}"])
+    inherited = listening.fileno()
+    command = " ".join([*pierhead_command(), "serve echo", words.format(listening=inherited)])
+    process = subprocess.Popen(["sh", "-c", f"exec {command} {where}"], pass_fds=[inherited])
     try:
         if code:
             assert process.wait(15) == code
         else:
-            serves(port, process)
+            assert ask(listening.getsockname()[1], b"a\n") == b"a\n"
             stops(process)
     finally:
         process.kill()
