@@ -31,6 +31,8 @@ SECTIONS = {
     "pierhead.codec.delimited": ("Delimited frames", "Given to `Delimited`."),
     "pierhead.codec.length_prefixed": ("Length-prefixed frames", "Given to `LengthPrefixed`."),
     "pierhead.codec.netstring": ("Netstrings", "Given to `Netstring`."),
+    "pierhead.codec.cobs": ("COBS packets", "Given to `Cobs`."),
+    "pierhead.codec.slip": ("SLIP packets", "Given to `Slip`."),
     "pierhead.protocols.dns.codec": ("DNS messages", "Given to `dns.serve`."),
     "pierhead.protocols.dns.ready": ("Ready DNS answers", "Given to `dns.serve`."),
     "pierhead.protocols.dns.zone.bounds": (

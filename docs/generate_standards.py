@@ -30,6 +30,7 @@ TITLES = {
     "867": "Daytime Protocol",
     "1034": "Domain names: concepts and facilities",
     "1035": "Domain names: implementation and specification",
+    "1055": "Transmission of IP datagrams over serial lines (SLIP)",
     "1123": "Requirements for Internet hosts: application and support",
     "1183": "New DNS RR definitions",
     "1706": "NSAP resource records",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pierhead.buffer import BufferPool, BufferSource
     from pierhead.codec import (
         ById,
+        Cobs,
         Delimited,
         InOrder,
         Json,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         Netstring,
         Octets,
         Packed,
+        Slip,
     )
     from pierhead.codec.base import Codec, Order, WireFormat
     from pierhead.errors import DecodeError, PierheadError
@@ -59,6 +61,7 @@ __all__ = [
     "BufferPool",
     "BufferSource",
     "ById",
+    "Cobs",
     "Codec",
     "Context",
     "CustomConnection",
@@ -84,6 +87,7 @@ __all__ = [
     "Server",
     "ServerLimits",
     "Service",
+    "Slip",
     "Via",
     "WireFormat",
     "coded",
@@ -101,6 +105,7 @@ _HOMES = {
     "BufferPool": "buffer",
     "BufferSource": "buffer",
     "ById": "codec",
+    "Cobs": "codec",
     "Codec": "codec.base",
     "Context": "service.context",
     "CustomConnection": "listener.custom",
@@ -126,6 +131,7 @@ _HOMES = {
     "Server": "server.server",
     "ServerLimits": "server.options",
     "Service": "service",
+    "Slip": "codec",
     "Via": "service.context",
     "WireFormat": "codec.base",
     "coded": "service.coding",

@@ -14,7 +14,7 @@ from typing import Any
 from pierhead.address import ListenSpec
 from pierhead.address.listen_options import ListenOptions
 from pierhead.cli.query_words import parse_words
-from pierhead.codec import Delimited, LengthPrefixed, Lines, Netstring
+from pierhead.codec import Cobs, Delimited, LengthPrefixed, Lines, Netstring, Slip
 from pierhead.codec.client_hello import read_client_hello
 from pierhead.codec.proxy_header import ProxyHeader, ProxyHeaderReader, decode_datagram, encode_v2
 from pierhead.errors import PierheadError
@@ -101,18 +101,20 @@ def _backlog(framing: Any) -> Callable[[list[bytes]], None]:
 
 
 _LONG = 2**24
-_FRAMINGS: dict[str, tuple[Any, list[bytes]]] = {
+FRAMINGS: dict[str, tuple[Any, list[bytes]]] = {
     "lines": (Lines(max_length_bytes=_LONG), [b"x", b"\r", b"x\r"]),
     "delimited": (Delimited(b"\r\n.\r\n", _LONG), [b"x", b"\r\n.\r", b"\r"]),
     "delimited by 64 octets": (Delimited(b"a" * 63 + b"b", _LONG), [b"a", b"a" * 63 + b"c"]),
     "length-prefixed": (LengthPrefixed(4, max_length_bytes=_LONG), [b"x"]),
     "netstring": (Netstring(_LONG), [b"x", b"1", b","]),
+    "cobs": (Cobs(_LONG), [b"x", b"\0", b"\0x"]),
+    "slip": (Slip(_LONG), [b"x", b"\xc0", b"\xdb", b"x\xc0"]),
 }
 
 
 def _framings() -> list[Shape]:
     shapes = []
-    for name, (framing, fillings) in _FRAMINGS.items():
+    for name, (framing, fillings) in FRAMINGS.items():
         for filling in fillings:
 
             def one(size: int, framing: Any = framing, filling: bytes = filling) -> bytes:

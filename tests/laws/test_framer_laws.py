@@ -7,8 +7,12 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.laws import expensive_shapes
+from tests.unit.codec import test_framings
 
-from pierhead.codec import Delimited, LengthPrefixed, Lines, Netstring
+import pierhead
+from pierhead import codec
+from pierhead.codec import Cobs, Delimited, LengthPrefixed, Lines, Netstring, Slip
 from pierhead.errors import DecodeError, FramingError
 from pierhead.testing.laws import (
     LawBroken,
@@ -34,10 +38,16 @@ FRAMINGS = [
     LengthPrefixed(4, inclusive=True),
     Netstring(),
     Netstring(5),
+    Cobs(),
+    Cobs(5),
+    Slip(),
+    Slip(5),
 ]
 
 # Few octets, so that ends, lengths and digits are met often.
-streams = st.lists(st.sampled_from([*b"\r\n\0\1\2\5-.:,0123x"]), max_size=40).map(bytes)
+streams = st.lists(st.sampled_from([*b"\r\n\0\1\2\5-.:,0123x\xc0\xdb\xdc\xdd"]), max_size=40).map(
+    bytes
+)
 
 
 @pytest.mark.parametrize("framing", FRAMINGS, ids=repr)
@@ -51,40 +61,127 @@ def test_the_cut_of_any_stream_never_changes_its_frames(framing, stream, cuts):
 @settings(max_examples=20, deadline=None)
 @given(payloads=st.lists(st.text("ab,:0", max_size=5).map(str.encode), max_size=8))
 def test_payloads_come_back_as_they_were(framing, payloads):
-    check_framing(framing, payloads)
+    check_framing(framing, carried(framing, payloads))
 
 
-@pytest.mark.parametrize("framing", [LengthPrefixed(2), Netstring()], ids=repr)
+def carried(framing, payloads):
+    return [each for each in payloads if each or type(framing) is not Slip]  # it has no empty ones
+
+
+@pytest.mark.parametrize("framing", [LengthPrefixed(2), Netstring(), Cobs(), Slip()], ids=repr)
 @given(payloads=st.lists(st.binary(max_size=300), max_size=4))
 @settings(max_examples=20, deadline=None)
-def test_any_octets_come_back_where_lengths_are_counted(framing, payloads):
+def test_any_octets_come_back_where_lengths_are_counted_or_octets_stuffed(framing, payloads):
+    payloads = carried(framing, payloads)
     stream = b"".join(map(framing.frame, payloads))
     assert read(framing, [stream]) == Reading(tuple(payloads), fault=False)
 
 
-@pytest.mark.parametrize("piece", [b"x" * 100, b"0", b"\r" * 100, b"1:x,\n\0--", b"\xff" * 100])
+def cobs_octet_by_octet(stream):
+    """Read as the definition says, without any regard for cost."""
+    frames, packet, left, zero = [], None, 0, False
+    for octet in stream:
+        if octet == 0:
+            if left:
+                return Reading(tuple(frames), fault=True)
+            frames += [] if packet is None else [bytes(packet)]
+            packet = None
+        elif left:
+            packet.append(octet)
+            left -= 1
+        else:
+            packet = [] if packet is None else packet + [0] * zero
+            left, zero = octet - 1, octet != 255
+    return Reading(tuple(frames), fault=packet is not None)
+
+
+def slip_octet_by_octet(stream):
+    """Read as the program in RFC 1055 does, but for what it calls a protocol violation."""
+    frames, packet, escaped = [], [], False
+    for octet in stream:
+        if escaped and octet not in (0xDC, 0xDD):
+            return Reading(tuple(frames), fault=True)
+        if octet == 0xC0:
+            frames += [bytes(packet)] if packet else []
+            packet = []
+        elif escaped or octet != 0xDB:
+            packet.append({0xDC: 0xC0, 0xDD: 0xDB}[octet] if escaped else octet)
+        escaped = octet == 0xDB and not escaped
+    return Reading(tuple(frames), fault=bool(packet) or escaped)
+
+
 @pytest.mark.parametrize(
-    ("framing", "longest"),
-    [
-        (Lines(512), 514),
-        (Delimited(b"\r\n.\r\n", 512), 517),
-        (LengthPrefixed(2, max_length_bytes=512), 514),
-        (LengthPrefixed(1), 256),
-        (Netstring(512), 517),
-    ],
-    ids=repr,
+    ("framing", "by_octets"), [(Cobs(), cobs_octet_by_octet), (Slip(), slip_octet_by_octet)]
 )
+@settings(max_examples=300, deadline=None)
+@given(stream=st.lists(st.sampled_from([*b"\0\1\2\3\xc0\xdb\xdc\xdd"]), max_size=40).map(bytes))
+def test_stuffed_packets_read_as_by_the_definition(framing, by_octets, stream):
+    assert read(framing, [stream]) == by_octets(stream)
+
+
+BOUNDED = [
+    (Lines(512), 514),
+    (Delimited(b"\r\n.\r\n", 512), 517),
+    (LengthPrefixed(2, max_length_bytes=512), 514),
+    (LengthPrefixed(1), 256),
+    (Netstring(512), 517),
+    (Cobs(512), 516),
+    (Slip(512), 1025),
+]
+
+
+@pytest.mark.parametrize("piece", [b"x" * 100, b"0", b"\r" * 100, b"1:x,\n\0--", b"\xff" * 100])
+@pytest.mark.parametrize(("framing", "longest"), BOUNDED, ids=repr)
 def test_endless_input_is_not_held(framing, longest, piece):
     check_memory(framing, piece, longest=longest)
 
 
-@pytest.mark.parametrize(
-    "framing",
-    [Lines(), Delimited(b"\0"), Delimited(b"\r\n.\r\n"), LengthPrefixed(2), Netstring()],
-    ids=repr,
-)
+@pytest.mark.parametrize("piece", [b"\0" * 100, b"\xc0" * 100, b"\xdb" * 100, b"\xdb\xdd", b"\1"])
+@pytest.mark.parametrize(("framing", "longest"), BOUNDED[-2:], ids=repr)
+def test_endless_stuffing_is_not_held(framing, longest, piece):
+    check_memory(framing, piece, longest=longest)
+
+
+TIMED = [
+    Lines(),
+    Delimited(b"\0"),
+    Delimited(b"\r\n.\r\n"),
+    LengthPrefixed(2),
+    Netstring(),
+    Cobs(),
+    Slip(),
+]
+
+
+@pytest.mark.parametrize("framing", TIMED, ids=repr)
 def test_work_grows_as_the_input_does(framing):
     check_time(framing)
+
+
+@pytest.mark.parametrize("framing", [Cobs(), Slip()], ids=repr)
+@pytest.mark.parametrize("octet", [b"\0", b"\xc0"])
+def test_work_grows_as_the_input_does_where_every_octet_is_stuffed(framing, octet):
+    check_time(framing, longest=500, payload=octet)
+
+
+def test_every_framing_at_the_front_door_is_under_every_law():
+    """A new framing goes into each table here, and into those of the files it names."""
+    stock = {each for each in map(vars(codec).get, codec.__all__) if is_framing(each)}
+    assert {each.__name__ for each in stock} <= set(pierhead.__all__)
+    for table in (
+        FRAMINGS,
+        [framing for framing, _ in BOUNDED],
+        TIMED,
+        [framing for framing, _ in expensive_shapes.FRAMINGS.values()],
+        [case.values[0] for case in test_framings.ALL],
+    ):
+        assert set(map(type, table)) == stock
+
+
+def is_framing(each):
+    return (
+        hasattr(each, "new") and hasattr(each, "frame") and not getattr(each, "_is_protocol", False)
+    )
 
 
 # --- the laws catch what breaks them -----------------------------------------------------------

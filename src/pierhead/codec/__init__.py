@@ -4,6 +4,8 @@
     Delimited         ends with a delimiter       NUL-terminated and the like
     LengthPrefixed    1, 2 or 4 octets of length  DNS over TCP, many device protocols
     Netstring         decimal length              SCGI, QMTP
+    Cobs              blocks, then a zero         serial lines, packets of any octets
+    Slip              escapes, then 0xC0          OSC, serial lines
 
     Octets            the frame itself
     Packed            fields of fixed size
@@ -23,6 +25,7 @@ from pierhead.codec.base import (
     WireFormat,
     check_one_reply,
 )
+from pierhead.codec.cobs import Cobs
 from pierhead.codec.delimited import Delimited
 from pierhead.codec.json import Json
 from pierhead.codec.length_prefixed import LengthPrefixed
@@ -31,10 +34,12 @@ from pierhead.codec.matching import Asked, ById, InOrder, Matcher, Matching
 from pierhead.codec.netstring import Netstring
 from pierhead.codec.octets import Octets
 from pierhead.codec.packed import Packed
+from pierhead.codec.slip import Slip
 
 __all__ = [
     "Asked",
     "ById",
+    "Cobs",
     "Codec",
     "Decoder",
     "Delimited",
@@ -52,6 +57,7 @@ __all__ = [
     "Order",
     "Packed",
     "Rejecting",
+    "Slip",
     "WireFormat",
     "check_one_reply",
 ]

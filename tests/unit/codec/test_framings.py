@@ -5,15 +5,19 @@ from __future__ import annotations
 import pytest
 
 from pierhead.codec import (
+    Cobs,
     Delimited,
     Framing,
     LengthPrefixed,
     Lines,
     Netstring,
+    Slip,
+    cobs,
     delimited,
     length_prefixed,
     lines,
     netstring,
+    slip,
 )
 from pierhead.errors import FramingError, UsageError
 
@@ -28,11 +32,14 @@ def read(framing: Framing, stream: bytes) -> list[bytes]:
 
 # --- what every framing does -------------------------------------------------------------------
 
+# tests/laws/test_framer_laws.py lists them too.
 ALL = [
     pytest.param(Lines(), b"a\nbc\n", id="lines"),
     pytest.param(Delimited(b"\0"), b"a\0bc\0", id="delimited"),
     pytest.param(LengthPrefixed(2), b"\0\1a\0\2bc", id="length"),
     pytest.param(Netstring(), b"1:a,2:bc,", id="netstring"),
+    pytest.param(Cobs(), b"\2a\0\3bc\0", id="cobs"),
+    pytest.param(Slip(), b"a\xc0bc\xc0", id="slip"),
 ]
 
 
@@ -83,6 +90,10 @@ def test_buffered_counts_what_no_frame_has_taken(framing, stream):
         pytest.param(Delimited(b"\0", 4), b"12345", id="delimited"),
         pytest.param(LengthPrefixed(2, max_length_bytes=4), b"\0\5", id="length"),
         pytest.param(Netstring(4), b"5", id="netstring"),
+        pytest.param(Cobs(4), b"123456", id="cobs"),
+        pytest.param(Cobs(4), b"\6" + b"12345\0", id="cobs, whole"),
+        pytest.param(Slip(4), b"123456789", id="slip"),
+        pytest.param(Slip(4), b"12345\xc0", id="slip, whole"),
     ],
 )
 def test_a_fault_is_raised_after_the_frames_before_it_then_forever(framing, bad):
@@ -106,6 +117,8 @@ def test_a_fault_is_raised_after_the_frames_before_it_then_forever(framing, bad)
         pytest.param(Delimited(b"\0"), b"a\0b", id="delimited"),
         pytest.param(LengthPrefixed(2), b"\0\1a\0", id="length"),
         pytest.param(Netstring(), b"1:a,1:b", id="netstring"),
+        pytest.param(Cobs(), b"\2a\0\2", id="cobs"),
+        pytest.param(Slip(), b"a\xc0b", id="slip"),
     ],
 )
 def test_an_end_of_input_inside_a_frame_is_a_fault(framing, stream):
@@ -118,11 +131,21 @@ def test_an_end_of_input_inside_a_frame_is_a_fault(framing, stream):
 
 @pytest.mark.parametrize(
     ("framing", "longest"),
-    [(Lines(4), 4), (Delimited(b"\0", 4), 4), (LengthPrefixed(1), 255), (Netstring(4), 4)],
+    [
+        (Lines(4), 4),
+        (Delimited(b"\0", 4), 4),
+        (LengthPrefixed(1), 255),
+        (Netstring(4), 4),
+        (Cobs(4), 4),
+        (Cobs(254), 254),
+        (Slip(4), 4),
+    ],
 )
 def test_a_payload_of_the_longest_length_is_carried_and_one_more_refused(framing, longest):
     assert read(framing, framing.frame(b"x" * longest)) == [b"x" * longest]
-    with pytest.raises(UsageError, match=f"{longest + 1} octets, expected at most {longest}"):
+    with pytest.raises(
+        UsageError, match=f"{longest + 1} octets, expected (at most|1 to) {longest}"
+    ):
         framing.frame(b"x" * (longest + 1))
 
 
@@ -136,6 +159,8 @@ def test_the_defaults_are_those_of_the_tables():
     assert Lines().max_length_bytes == lines.MAX_LENGTH_BYTES.default
     assert Delimited(b"\0").max_length_bytes == delimited.MAX_LENGTH_BYTES.default
     assert Netstring().max_length_bytes == netstring.MAX_LENGTH_BYTES.default
+    assert Cobs().max_length_bytes == cobs.MAX_LENGTH_BYTES.default
+    assert Slip().max_length_bytes == slip.MAX_LENGTH_BYTES.default
     assert LengthPrefixed(4).longest == length_prefixed.MAX_LENGTH_BYTES.default
 
 
@@ -315,3 +340,103 @@ def test_a_netstring_that_may_still_become_one_is_waited_for(stream):
     framer = Netstring().new()
     framer.feed(stream)
     assert framer.frames(1) == []
+
+
+# --- COBS --------------------------------------------------------------------------------------
+
+UP_TO_FE = bytes(range(1, 0xFF))
+
+
+@pytest.mark.parametrize(
+    ("payload", "packet"),
+    [
+        (b"", b"\1"),
+        (b"\0", b"\1\1"),
+        (b"\0\0", b"\1\1\1"),
+        (b"\0a\0", b"\1\2a\1"),
+        (b"ab\0c", b"\3ab\2c"),
+        (b"abcd", b"\5abcd"),
+        (b"a\0\0\0", b"\2a\1\1\1"),
+        (UP_TO_FE, b"\xff" + UP_TO_FE),
+        (b"\0" + UP_TO_FE, b"\1\xff" + UP_TO_FE),
+        (UP_TO_FE + b"\xff", b"\xff" + UP_TO_FE + b"\2\xff"),
+        (UP_TO_FE + b"\0", b"\xff" + UP_TO_FE + b"\1\1"),
+        (UP_TO_FE[:-1] + b"\0a", b"\xfe" + UP_TO_FE[:-1] + b"\2a"),
+    ],
+)
+def test_a_cobs_block_says_how_far_the_next_zero_is(payload, packet):
+    assert Cobs().frame(payload) == packet + b"\0"
+    assert read(Cobs(), packet + b"\0") == [payload]
+
+
+def test_an_empty_block_behind_a_last_one_of_full_length_adds_nothing_and_fits_the_limit():
+    # Senders that close a full block before they look for more write one.
+    assert read(Cobs(254), b"\xff" + UP_TO_FE + b"\1\0") == [UP_TO_FE]
+
+
+def test_a_payload_of_the_longest_length_costs_an_octet_for_each_254_and_two_more_at_most():
+    for payload in (b"x" * 2540, b"\0" * 2540, bytes(range(254)) * 10):
+        assert len(Cobs().frame(payload)) <= len(payload) + 10 + 2
+        assert read(Cobs(2540), Cobs().frame(payload)) == [payload]
+
+
+def test_a_block_that_reaches_beyond_its_packet_is_a_fault():
+    framer = Cobs().new()
+    framer.feed(b"\5ab\0")
+    with pytest.raises(FramingError, match="a block of 4 octets, 2 before the zero"):
+        framer.frames(1)
+
+
+# --- SLIP --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("payload", "packet"),
+    [
+        (b"ahoy", b"ahoy"),
+        (b"\xc0", b"\xdb\xdc"),
+        (b"\xdb", b"\xdb\xdd"),
+        (b"\xdb\xdc", b"\xdb\xdd\xdc"),
+        (b"\xdb\xdd", b"\xdb\xdd\xdd"),
+        (b"\xc0\xdb\xdc\xdd", b"\xdb\xdc\xdb\xdd\xdc\xdd"),
+    ],
+)
+@pytest.mark.rfc("1055", "PROTOCOL")
+def test_end_and_esc_in_a_slip_packet_are_two_octets_each(payload, packet):
+    assert Slip().frame(payload) == packet + b"\xc0"
+    assert read(Slip(), packet + b"\xc0") == [payload]
+
+
+@pytest.mark.rfc("1055", "PROTOCOL")
+def test_a_slip_packet_may_begin_with_end_as_well():
+    assert read(Slip(), b"\xc0a\xc0\xc0b\xc0\xc0\xc0") == [b"a", b"b"]
+
+
+def test_an_empty_payload_would_be_no_slip_packet_and_is_refused():
+    with pytest.raises(UsageError, match="0 octets, expected 1 to 65536"):
+        Slip().frame(b"")
+
+
+@pytest.mark.parametrize(
+    ("packet", "reason"),
+    [
+        (b"a\xdbb", "octet 0x62 after ESC, expected 0xdc or 0xdd"),
+        (b"\xdb\xdd\xdb\xdb\xdc", "octet 0xdb after ESC"),
+        (b"a\xdb", "the end of the packet after ESC"),
+    ],
+)
+def test_an_esc_before_any_other_octet_is_a_fault(packet, reason):
+    framer = Slip().new()
+    framer.feed(packet + b"\xc0")
+    with pytest.raises(FramingError, match=reason):
+        framer.frames(1)
+
+
+@pytest.mark.parametrize(("framing", "end"), [(Cobs(), b"\0"), (Slip(), b"\xc0")])
+def test_ends_alone_are_nothing_and_are_not_held(framing, end):
+    framer = framing.new()
+    framer.feed(end * 5 + framing.frame(b"a") + end * 3)
+    assert framer.frames(1) == [b"a"]
+    assert framer.frames(1) == []
+    assert framer.buffered == 0
+    assert framer.finish() == []
