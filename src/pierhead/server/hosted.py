@@ -40,13 +40,8 @@ class Guest(Protocol):
         ...
 
     @property
-    def waits_for_peer(self) -> bool:
-        """Whether silence counts: the idle timeout is for those who wait for their peer."""
-        ...
-
-    @property
-    def awaits_request(self) -> bool:
-        """Whether the peer has the word and owes a whole request, in its time."""
+    def waits(self) -> Waits:
+        """What it waits for from its peer; A_MESSAGE where the peer owes a whole request."""
         ...
 
     def end_of_input(self, transport: HostedTransport) -> bool:
@@ -73,8 +68,7 @@ class _Left:
     """In place of a guest that has left."""
 
     in_flight = 0
-    waits_for_peer = True
-    awaits_request = False
+    waits = Waits.ACTIVITY
 
     def __init__(self) -> None:
         self.protocol: asyncio.BaseProtocol = asyncio.Protocol()
@@ -141,7 +135,7 @@ class HostedConnection(asyncio.Protocol):
             self._leave_out(len(data))
             return
         now, life = self._scope.clock.monotonic(), self._life
-        if self.guest.awaits_request:
+        if self.guest.waits is Waits.A_MESSAGE:
             life.note_message(True, now)
         life.has_heard = True
         life.last_active = now
@@ -153,7 +147,7 @@ class HostedConnection(asyncio.Protocol):
             self._feed(data)
         else:
             self._call(cast(asyncio.Protocol, self.guest.protocol).data_received, data)
-        if not self.guest.awaits_request:
+        if self.guest.waits is not Waits.A_MESSAGE:
             life.message_began = None
 
     def _feed(self, data: bytes) -> None:
@@ -357,7 +351,7 @@ class HostedConnection(asyncio.Protocol):
         # calls the whole connection one request.
         if not life.has_heard and not self._handed_over:
             return Standing.HALF_DONE, life.last_active
-        if self.guest.in_flight or not self.guest.waits_for_peer:
+        if self.guest.in_flight or self.guest.waits is Waits.NOTHING:
             return Standing.BUSY, life.last_active
         is_half_done = life.message_began is not None
         return Standing.HALF_DONE if is_half_done else Standing.IDLE, life.last_active
@@ -376,9 +370,9 @@ class HostedConnection(asyncio.Protocol):
             transport.close()
 
     def _waits(self) -> Waits:
-        if self.guest.awaits_request and not self._is_paused:
-            return Waits.A_MESSAGE
-        return Waits.ACTIVITY if self.guest.waits_for_peer else Waits.NOTHING
+        waits = self.guest.waits
+        # A guest that pauses cannot see the end of a message.
+        return Waits.ACTIVITY if waits is Waits.A_MESSAGE and self._is_paused else waits
 
     def drain(self) -> None:
         """Read no more; let the guest answer what it has accepted; then close."""
