@@ -222,7 +222,6 @@ _UPDATE = "zones are not updated by message: the opcode gets NOTIMP"
 _TSIG = "transactions are not signed: a TSIG record is passed over, as an unknown one"
 _SIGNING = "zones are served as they were signed; Pierhead neither signs nor validates"
 NOT_DONE = {
-    "1982": "serial numbers are compared by secondaries, which Pierhead is not yet",
     "1995": _TRANSFER,
     "1996": _TRANSFER,
     "2136": _UPDATE,

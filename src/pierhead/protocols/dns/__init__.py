@@ -95,6 +95,9 @@ if TYPE_CHECKING:
         ServFail,
     )
     from pierhead.protocols.dns.wire.record import Placement
+    from pierhead.protocols.dns.zone.difference import Difference
+    from pierhead.protocols.dns.zone.transaction import Transaction
+    from pierhead.protocols.dns.zone.zone import Zone, Zones
 
 __all__ = [
     "AAAA",
@@ -117,6 +120,7 @@ __all__ = [
     "TXT",
     "A",
     "Client",
+    "Difference",
     "Edns",
     "Explanation",
     "FormErr",
@@ -138,7 +142,10 @@ __all__ = [
     "Stack",
     "Step",
     "Trace",
+    "Transaction",
     "ValidCookie",
+    "Zone",
+    "Zones",
     "chaos",
     "cookies",
     "edns",
@@ -193,6 +200,9 @@ _HOMES = {
     **dict.fromkeys(("Query", "Reply"), "wire.message"),
     **dict.fromkeys(_RCODE_ERRORS, "wire.rcode_error"),
     "Placement": "wire.record",
+    "Difference": "zone.difference",
+    "Transaction": "zone.transaction",
+    **dict.fromkeys(("Zone", "Zones"), "zone.zone"),
     **dict.fromkeys(("Explanation", "explain"), "explanation"),
     **dict.fromkeys(("Step", "Trace"), "trace"),
     "Client": "client",

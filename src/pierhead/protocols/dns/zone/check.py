@@ -6,7 +6,7 @@ named-checkzone and nsd-checkzone.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.wire.canonical import unique_rdatas
@@ -20,11 +20,11 @@ from pierhead.protocols.dns.zone.known_values import association_problem
 from pierhead.protocols.dns.zone.targets import LEADING, Reference, Targets
 from pierhead.protocols.dns.zone.twice import NAMING, check_owner, check_rdata
 
-__all__ = ["check"]
+__all__ = ["BESIDE_CNAME", "check", "fits"]
 
 _SIG, _KEY, _NXT = 24, 25, 30
 #: RFC 4034 §3 and §4, RFC 4035 §2.5: what may stand beside a CNAME.
-_BESIDE_CNAME = frozenset({iana.CNAME, iana.NSEC, _SIG, _KEY, _NXT})
+BESIDE_CNAME = frozenset({iana.CNAME, iana.NSEC, _SIG, _KEY, _NXT})
 #: A set of so many octets fits whatever its owner: header, question and OPT record leave them.
 _MAX_SURE = MAX_MESSAGE - 12 - 255 - 4 - 11
 #: The TC bit, in the third octet of a message.
@@ -114,7 +114,7 @@ def _check_apex(
 
 
 def _check_alias(sets: dict[SetKey, DraftSet], faults: Faults) -> None:
-    others = [key for key in sets if key not in _BESIDE_CNAME and key <= 0xFFFF]
+    others = [key for key in sets if key not in BESIDE_CNAME and key <= 0xFFFF]
     if not others:
         return
     alias = sets[iana.CNAME]
@@ -173,9 +173,7 @@ def _warn_of_associations(set_key: SetKey, rrset: DraftSet, faults: Faults) -> N
 
 
 def _check_size(set_key: SetKey, rrset: DraftSet, faults: Faults) -> None:
-    # Each record costs its RDATA and a compressed owner, type, class, TTL and length.
-    size = sum(len(rdata) + 12 for rdata in rrset[RDATAS:])
-    if size > _MAX_SURE and not _fits(set_key & 0xFFFF, rrset):
+    if not fits(rrset[OWNER], set_key & 0xFFFF, rrset[TTL], rrset[RDATAS:]):
         faults.error(
             place_of(rrset),
             f"the {iana.type_text(set_key & 0xFFFF)} records of {name.to_text(rrset[OWNER])}, "
@@ -186,10 +184,15 @@ def _check_size(set_key: SetKey, rrset: DraftSet, faults: Faults) -> None:
         )
 
 
-def _fits(rtype: int, rrset: DraftSet) -> bool:
-    """Tell whether the answer with a set, and nothing else, is a message; it is made to see."""
-    owner = rrset[OWNER]
-    answer = RRset(owner, rtype, rrset[TTL], unique_rdatas(rtype, rrset[RDATAS:]))
+def fits(owner: Name, rtype: int, ttl: int, rdatas: Sequence[bytes]) -> bool:
+    """Tell whether the answer with a set, and nothing else, is a message.
+
+    A large one is made to see.
+    """
+    # Each record costs its RDATA and a compressed owner, type, class, TTL and length.
+    if sum(len(rdata) + 12 for rdata in rdatas) <= _MAX_SURE:
+        return True
+    answer = RRset(owner, rtype, ttl, unique_rdatas(rtype, rdatas))
     query = parse_query(build_query(0, owner, rtype, edns=None))
     reply = Reply(query, iana.NOERROR, True, ((owner, answer),))
     return not encode_reply(reply, MAX_MESSAGE, 0)[2] & _TRUNCATED

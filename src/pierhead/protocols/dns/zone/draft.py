@@ -21,6 +21,7 @@ __all__ = [
     "COVERED_SHIFT",
     "OWNER",
     "RDATAS",
+    "SINGLETONS",
     "TTL",
     "Draft",
     "DraftSet",
@@ -41,7 +42,7 @@ OWNER, TTL, _PLACE, RDATAS = 0, 1, 2, 3
 #: In the key of an RRSIG set, the type covered stands above these bits.
 COVERED_SHIFT = 16
 #: Types of which a name has one record at most, and the rule that says so.
-_SINGLETONS = {
+SINGLETONS = {
     iana.CNAME: "RFC 2181 §10.1",
     iana.SOA: "RFC 1035 §5.2",
     iana.DNAME: "RFC 6672 §2.4",
@@ -93,7 +94,7 @@ class Draft:
                 self._check_hashed_owner(owner, rdata, place)
             sets[rtype] = (owner, ttl, place, rdata)
             return
-        if rtype in _SINGLETONS and (
+        if rtype in SINGLETONS and (
             canonical_rdata(rtype, rdata) != canonical_rdata(rtype, known[RDATAS])
         ):
             self._refuse_second(known, rtype, place)
@@ -194,7 +195,7 @@ class Draft:
         )
 
     def _refuse_second(self, known: DraftSet, rtype: int, place: Place) -> None:
-        text, rule = iana.type_text(rtype), _SINGLETONS[rtype]
+        text, rule = iana.type_text(rtype), SINGLETONS[rtype]
         self._faults.error(
             place,
             f"{name.to_text(known[OWNER])} has a second {text} record ({rule})",

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from pierhead.errors import Fault, UsageError
+from pierhead.errors import DecodeError, Fault, UsageError
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
 from pierhead.protocols.dns.zone.denial import Denial
@@ -22,7 +22,7 @@ from pierhead.protocols.dns.zone.node import Node
 from pierhead.protocols.dns.zone.nsec import Nsec
 from pierhead.protocols.dns.zone.nsec3 import Nsec3
 
-__all__ = ["Node", "Zone", "Zones", "canonical_order", "has_zone_key"]
+__all__ = ["Node", "Zone", "Zones", "canonical_order", "cuts", "has_zone_key", "mark_cuts"]
 
 #: Bit 7 of the flags, in their first octet.
 _ZONE_KEY = 0x01
@@ -69,7 +69,14 @@ class Zone:
         soa: RRset,
         nodes: Mapping[Name, Node],
         hashed: Mapping[Name, Node] | None = None,
+        *,
+        is_marked: bool = False,
+        denial: Denial | None = None,
     ) -> None:
+        """Put a zone together; of nodes that are marked, ``cut`` is right already.
+
+        ``denial`` is the chain, where that is known; otherwise it is looked for.
+        """
         self.origin = soa.owner
         self.key = name.key(soa.owner)
         self.rclass = soa.rclass
@@ -83,7 +90,8 @@ class Zone:
         self.negative: Section = (_cap(soa, minimum),)
         self.signed_negative: Section = self.negative
         self.denial: Denial | None = None
-        _mark_cuts(self.key, nodes)
+        if not is_marked:
+            _mark_cuts(self.key, nodes)
         signatures = self.apex.signatures.get(iana.SOA)
         self.is_signed = signatures is not None and has_zone_key(self.apex)
         if signatures is not None and self.is_signed:
@@ -91,7 +99,7 @@ class Zone:
             of_soa = _cap(signatures, self.negative[0][1].ttl)
             self.signed_negative = (*self.negative, of_soa)
             # RFC 5155 §10.4: while a zone has both, NSEC3PARAM says that the NSEC3 chain is whole.
-            self.denial = Nsec3.find(self.key, nodes, self.hashed) or Nsec.find(nodes)
+            self.denial = denial or Nsec3.find(self.key, nodes, self.hashed) or Nsec.find(nodes)
 
     @property
     def serial(self) -> int:
@@ -163,6 +171,18 @@ class Zones:
             zone = by_key.get(key)
         return zone
 
+    def __getitem__(self, text: str) -> Zone:
+        """Return the zone of this name; `KeyError` where there is none."""
+        try:
+            return self._by_key[name.key(name.from_text(text, name.ROOT))]
+        except (DecodeError, KeyError):
+            raise KeyError(f"no zone {text!r}") from None
+
+    def having(self, zone: Zone) -> Zones:
+        """Return the same zones with this one, in the place of one of its name."""
+        kept = [one for one in self if one.key != zone.key]
+        return Zones((*kept, zone))
+
     def __iter__(self) -> Iterator[Zone]:
         return iter(self._by_key.values())
 
@@ -193,10 +213,14 @@ def _mark_cuts(apex: Name, nodes: Mapping[Name, Node]) -> None:
     The topmost wins: below a delegation nothing counts but glue, DNAME or not.
     """
     # The sets that cut are few; a zone without any is done after one pass.
-    if not any(_cuts(key, node, apex) for key, node in nodes.items()):
-        return
+    if any(cuts(key, node, apex) for key, node in nodes.items()):
+        mark_cuts(apex, nodes, nodes)
+
+
+def mark_cuts(apex: Name, nodes: Mapping[Name, Node], keys: Iterable[Name]) -> None:
+    """Set ``cut`` in the nodes of these keys; it is right in those above them, and None here."""
     # A parent's key is shorter than its children's, and every parent is a node.
-    for key in sorted(nodes, key=len):
+    for key in sorted(keys, key=len):
         if key == apex:
             continue
         node = nodes[key]
@@ -209,5 +233,6 @@ def _mark_cuts(apex: Name, nodes: Mapping[Name, Node]) -> None:
             node.cut = node
 
 
-def _cuts(key: Name, node: Node, apex: Name) -> bool:
+def cuts(key: Name, node: Node, apex: Name) -> bool:
+    """Tell whether a node's own NS or DNAME set rules it, or what is below it."""
     return iana.DNAME in node.sets or (iana.NS in node.sets and key != apex)
