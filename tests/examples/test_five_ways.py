@@ -70,6 +70,7 @@ def processes_in(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.timeout(3 * PATIENCE_S)  # eight servers, one after the other
 def test_the_session_prints_what_the_page_says_and_leaves_nothing_behind(tmp_path: Path) -> None:
     for name in ("caddy", "curl", "systemd-socket-activate"):
         require_program(name)

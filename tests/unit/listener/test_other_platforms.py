@@ -28,8 +28,8 @@ sys.platform = platform
 import pierhead
 for module in pkgutil.walk_packages(pierhead.__path__, "pierhead."):
     package, _, name = module.name.rpartition(".")
-    # What somebody else's package is imported by has the parts of its name joined (uvicorn_site).
-    is_theirs = package == "pierhead.hosting" and "_" in name or name in ("typer", "plugin")
+    # These import the library that they host (`hosting.uvicorn.site`).
+    is_theirs = package.startswith("pierhead.hosting.") or name in ("typer", "plugin")
     if name != "__main__" and not is_theirs:
         importlib.import_module(module.name)
 """
