@@ -34,8 +34,8 @@ THREADS = Limit(
     minimum=1,
     maximum=1024,
     unit="threads",
-    meaning="How many requests are in a blocking function at once; the next one is shed.",
-    source="Python's ThreadPoolExecutor has as many on a machine of four processors",
+    meaning="How many requests may be in a blocking function at once; the next one is shed.",
+    source="the default of Python's ThreadPoolExecutor on a machine with four processors",
     metric="requests_failed_total{reason=threads}",
     effect="at construction",
 )
@@ -46,19 +46,19 @@ LIMITS = (THREADS,)
 def threaded(
     function: Callable[[Q, Context], R | None], threads: int = int(THREADS.default)
 ) -> Service[Q, R]:
-    """Return the plain function as a service that runs it in threads of its own.
+    """Return a service that runs this plain function in threads of its own.
 
-    When all threads are taken, the next request is shed with `Overloaded`. A thread cannot be
-    stopped: a request whose deadline passes is answered at once, and its thread is taken until the
-    function returns. What still runs when the program ends is cut off.
+    When all threads are busy, the next request is shed with `Overloaded`. A thread cannot be
+    stopped: a request whose deadline passes is answered at once, but its thread stays busy until
+    the function returns. A call still running when the program ends is cut off.
 
     Args:
         function: called with the request and the context, in the context variables of the
             request; returns one reply, or None for silence.
-        threads: how many requests it works on at once.
+        threads: how many requests may be in the function at once.
 
     Raises:
-        UsageError: the function is async, or no function of a request and a context.
+        UsageError: the function is async, or does not take a request and a context.
 
     Example:
         >>> import asyncio
@@ -84,7 +84,7 @@ def threaded(
                 raise error
             return reply
         finally:
-            del error  # it has this frame in its traceback
+            del error  # its traceback refers to this frame
 
     answer.__qualname__ = name
     return answer
@@ -93,44 +93,44 @@ def threaded(
 def _outcome(
     function: Callable[[Any, Context], Any], request: Any, context: Context
 ) -> tuple[Any, BaseException | None]:
-    """Return the reply or the error: a future cannot hold every error (StopIteration)."""
+    """Return the reply or the error; a future cannot hold every error (StopIteration)."""
     try:
         return function(request, context), None
     except BaseException as error:
         return None, error
 
 
-#: Something to do in a thread; None for nothing ever again.
+#: A job for a thread; None ends the thread.
 _Work: TypeAlias = Callable[[], None] | None
 
 
 class _Pool(Executor):
-    """Threads that are made when they are needed, and that the end of the program does not await.
+    """Threads that are started on demand and not joined when the program ends.
 
-    Those of a `ThreadPoolExecutor` are joined at the end: one function that hangs would keep the
-    process. It also queues without a bound, and counts a request as done when it is cancelled.
+    A `ThreadPoolExecutor` joins its threads at exit, so one function that hangs would keep the
+    process alive. It also queues without a bound, and counts a cancelled request as done.
     """
 
     def __init__(self, threads: int, name: str) -> None:
         self._name = name
         self._free = threading.Semaphore(threads)
-        # Threads know the queue and not the pool, so that they end with it.
+        # Threads refer to the queue and not to the pool, so that they end with it.
         self._idle = threading.Semaphore(0)
         self._queue: SimpleQueue[_Work] = SimpleQueue()
         weakref.finalize(self, self._queue.put, None).atexit = False
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a function in a thread, where one is free.
+        """Run a function in a free thread.
 
         Raises:
-            Overloaded: none is.
+            Overloaded: no thread is free.
         """
         if not self._free.acquire(blocking=False):
             raise Overloaded(THREADS.name)
         try:
             if not self._idle.acquire(blocking=False):
                 self._start_thread()
-        except BaseException:  # the system has no thread to give
+        except BaseException:  # the system cannot start another thread
             self._free.release()
             raise
         future: Future[Any] = Future()
@@ -155,7 +155,7 @@ def _serve(queue: SimpleQueue[_Work]) -> None:
 
 
 def _settle(future: Future[Any], call: Callable[[], Any], leave: Callable[[], None]) -> None:
-    """Do the work, unless it was cancelled before it began; make room, then tell."""
+    """Do the work unless it was cancelled before it began; free the thread, then report."""
     if not future.set_running_or_notify_cancel():
         leave()
         return
@@ -170,6 +170,6 @@ def _settle(future: Future[Any], call: Callable[[], Any], leave: Callable[[], No
 
 
 def _leave(idle: threading.Semaphore, free: threading.Semaphore) -> None:
-    """Give the place back; the thread first, so that whoever gets the place finds it idle."""
+    """Release the slot; the thread first, so that the next request finds it idle."""
     idle.release()
     free.release()

@@ -1,4 +1,4 @@
-"""Where servers get the time from, so that a test can hold it."""
+"""The clock that servers read, so that a test can control it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ __all__ = ["Clock", "SystemClock"]
 
 
 class Clock(Protocol):
-    """Two readings: one that never goes back, one that people read."""
+    """A monotonic clock and a wall clock."""
 
     def monotonic(self) -> float:
-        """Seconds since an arbitrary start; never goes back; on the event loop's scale."""
+        """Seconds since an arbitrary start; monotonic; on the event loop's scale."""
         ...
 
     def wall(self) -> float:

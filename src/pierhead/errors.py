@@ -2,21 +2,21 @@
 
     PierheadError
     ├── UsageError           the calling program or command line is wrong (also a ValueError)
-    │   └── AddressError     a listening address that does not parse: text, position, remedy
-    │       └── TableError   several faults in the table of one such address
+    │   └── AddressError     a listening address does not parse: text, position, remedy
+    │       └── TableError   several faults in the table of one address
     ├── ConfigError          a file is wrong: every fault with file, line and column
     ├── ListenError          an address could not be opened: which, which step, what to do
-    ├── StartupError         what is to be served could not start, by its own account
+    ├── StartupError         an application reported that its start-up failed
     ├── PeerError            what a peer sent is wrong; never logged above debug
     │   ├── DecodeError      a frame is not a message of this protocol
     │   │   └── FramingError the byte stream cannot be split any further: the connection ends
-    │   └── HandshakeError   TLS or the PROXY header did not come about: the connection ends
-    └── ServiceError         a good request got no answer; the protocol is asked for a refusal
+    │   └── HandshakeError   TLS or the PROXY header failed: the connection ends
+    └── ServiceError         a valid request got no answer; the protocol may send a refusal
         ├── ServiceFailed    the service raised
         ├── TimedOut         a deadline passed before the answer was complete
         └── Overloaded       a limit was reached and the request was shed
 
-A message says what was found, what was expected, where, and how to mend it.
+A message says what was found, what was expected, where, and how to fix it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ __all__ = [
 class PierheadError(Exception):
     """The root of every error that Pierhead raises on purpose.
 
-    ``exit_code`` is what the command line ends with: 1 runtime, 2 usage, 3 could not start,
+    ``exit_code`` is the exit status of the command line: 1 runtime, 2 usage, 3 could not start,
     4 configuration or zone invalid.
     """
 
@@ -56,7 +56,7 @@ class PierheadError(Exception):
 
 
 class UsageError(PierheadError, ValueError):
-    """The calling program or the command line asked for something that cannot be."""
+    """The calling program or the command line asked for something invalid."""
 
     exit_code = 2
 
@@ -76,7 +76,7 @@ class AddressError(UsageError):
         super().__init__(text, position, reason, remedy)
 
     def __str__(self) -> str:
-        # A caret below the input only lines up when nothing before it moves the column.
+        # A caret below the input lines up only if nothing before it moves the column.
         shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in self.text)
         if len(shown) > 120:
             start = max(0, min(self.position - 60, len(shown) - 120))
@@ -90,7 +90,7 @@ class AddressError(UsageError):
 
 
 def _blanks(shown: str, count: int) -> str:
-    """Return blanks as wide as so many characters of a text are on a terminal."""
+    """Return blanks as wide on a terminal as the leading characters of a text."""
     before = shown[: max(count, 0)]
     width = max(count, 0)
     if not before.isascii():
@@ -103,9 +103,9 @@ def _blanks(shown: str, count: int) -> str:
 
 
 class TableError(AddressError):
-    """Several things are wrong with the table of one listening address.
+    """The table of one listening address has several faults.
 
-    ``faults`` has all of them; as an `AddressError`, it is the first of them.
+    ``faults`` has all of them; the attributes of `AddressError` describe the first.
     """
 
     def __init__(self, faults: Sequence[AddressError]) -> None:
@@ -120,7 +120,7 @@ class TableError(AddressError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing wrong in a file: where it is, what is wrong, and how to mend it.
+    """One fault in a file: where it is, what is wrong, and how to fix it.
 
     ``line`` and ``column`` count from 1; 0 means that the fault belongs to the whole file.
     ``source`` is the text of the line, shown above a caret; ``code`` names the kind of fault.
@@ -161,8 +161,8 @@ class ConfigError(PierheadError):
 class ListenError(PierheadError):
     """An address could not be opened.
 
-    ``step`` is the system call or check that refused (``bind``, ``listen``, ``resolve`` …);
-    ``errno`` is the system's error number, None where no system call failed.
+    ``step`` is the system call or check that failed (``bind``, ``listen``, ``resolve`` …);
+    ``errno`` is the system's error number, or None if no system call failed.
     """
 
     exit_code = 3
@@ -183,7 +183,7 @@ class ListenError(PierheadError):
 
 
 class StartupError(PierheadError):
-    """What is to be served could not start: an application's own start-up failed."""
+    """The application to be served failed during its own start-up."""
 
     exit_code = 3
 
@@ -195,7 +195,7 @@ class PeerError(PierheadError):
 class DecodeError(PeerError):
     """A frame is not a message of this protocol.
 
-    ``offset`` counts octets from the start of the frame; None where no one octet is to blame.
+    ``offset`` counts octets from the start of the frame; None if no single octet is at fault.
     """
 
     def __init__(self, reason: str, offset: int | None = None) -> None:
@@ -209,9 +209,9 @@ class FramingError(DecodeError):
 
 
 class HandshakeError(PeerError):
-    """What stands between the socket and the protocol did not come about: TLS, a PROXY header.
+    """A step between the socket and the protocol failed: TLS or a PROXY header.
 
-    ``reason`` is the name it is counted under.
+    ``reason`` is the label it is counted under.
     """
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -224,10 +224,10 @@ class HandshakeError(PeerError):
 
 
 class ServiceError(PierheadError):
-    """A good request got no answer from the service.
+    """A valid request got no answer from the service.
 
-    ``reply`` is the refusal that a layer has prepared for the codec to encode, since the codec
-    knows less of the request than a layer does; None where there is none.
+    ``reply`` is a refusal that a layer has prepared for the codec to encode, because a layer knows
+    more about the request than the codec does; None if there is none.
     """
 
     reply: object | None = None
@@ -242,7 +242,7 @@ class TimedOut(ServiceError):
 
 
 class RequestLost(PierheadError):
-    """An accepted request will not be answered; ``reason`` is what it is counted under."""
+    """An accepted request will not be answered; ``reason`` is its label in the metrics."""
 
     def __init__(self, reason: str) -> None:
         self.reason = reason

@@ -1,4 +1,4 @@
-"""What to say when the package that an extra brings is not installed."""
+"""The error for a missing package that belongs to an extra."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["missing_extra"]
 
 
 def missing_extra(extra: str, error: ModuleNotFoundError) -> UsageError:
-    """Return the error with the line that installs it; a missing module of ours is raised on."""
+    """Return an error with the command that installs it; re-raise if the module is our own."""
     name = error.name or extra
     if name.partition(".")[0] == "pierhead":
         raise error

@@ -1,8 +1,9 @@
-"""Says what went wrong: one line for each different failure, never a flood, all of it at DEBUG.
+"""The log of failures: one line per distinct failure, at a bounded rate; everything at DEBUG.
 
-A request that makes a service raise can be sent a million times. Failures are different where
-their class, or the place in the program they come from, is; of each, one line a second is written
-with the number left out since. Nothing in a line is as a peer sent it: text is escaped and short.
+A request that makes a service raise can be sent a million times. Failures are distinct if their
+class or the place in the program that raised them differs; each is logged at most once a second,
+with the number omitted since. Nothing in a line is printed as a peer sent it: text is escaped and
+shortened.
 """
 
 from __future__ import annotations
@@ -23,22 +24,22 @@ __all__ = ["FailureLog", "OnError", "Where", "one_line"]
 
 _log = logging.getLogger("pierhead.server")
 _INTERVAL_S = 1.0
-#: Different failures told apart; the one seen first is forgotten first. About 100 KB of memory.
+#: How many distinct failures are tracked; the oldest is forgotten first. About 100 KB of memory.
 _MOST = 128
-#: Lines in a row, and lines a second after that, whatever the failures are.
+#: Lines in a burst, and lines a second after that, over all failures.
 _LINES = Rate(per_second=10, burst=32)
 _LONGEST = 200
 
 
 class Where(str):
-    """Where a failure happened: the stage, as text, with the rest beside it.
+    """Where a failure happened: a string that names the stage, with attributes for the rest.
 
     The stages are ``accept``, ``handshake``, ``admission``, ``on_accept``, ``framing``, ``decode``,
     ``service``, ``write``, ``lost`` and ``sweep``.
 
     Attributes:
         listener: the listener's name.
-        peer: who was at the other end; None where nobody was, or it is not known.
+        peer: the other end; None if there was none, or it is unknown.
     """
 
     __slots__ = ("listener", "peer")
@@ -47,23 +48,23 @@ class Where(str):
     peer: Peer | None
 
     def __new__(cls, stage: str, listener: str = "", peer: Peer | None = None) -> Where:
-        """Return the stage with what is known beside it."""
+        """Return the stage with its attributes."""
         where = super().__new__(cls, stage)
         where.listener = listener
         where.peer = peer
         return where
 
 
-#: Told of everything that goes wrong.
+#: Called with every failure.
 OnError: TypeAlias = Callable[[BaseException, Where], object]
 
 
 class FailureLog:
-    """Logs what goes wrong at one listener, at a bounded rate, and tells whoever wants to know.
+    """Logs the failures of one listener at a bounded rate, and reports them to a callback.
 
     Args:
-        listener: what it is called.
-        on_error: told of every failure, however many there are; must be quick and never block.
+        listener: its name.
+        on_error: called with every failure, without a bound; must be quick and never block.
     """
 
     def __init__(self, clock: Clock, listener: str = "", on_error: OnError | None = None) -> None:
@@ -80,7 +81,7 @@ class FailureLog:
         stage: str = "service",
         peer: Peer | None = None,
     ) -> None:
-        """Write one line about a failure of the program's own, or count it as left out."""
+        """Log a failure of the program itself, or count it as omitted."""
         self._tell(error, stage, peer)
         now = self._clock.monotonic()
         key = (where, type(error), *_place(error))
@@ -101,7 +102,7 @@ class FailureLog:
             _write(logging.DEBUG, text, where, _traceback(error))
 
     def note(self, error: BaseException, stage: str, peer: Peer | None = None) -> None:
-        """Tell of what went wrong, often by the peer's doing, at DEBUG and to ``on_error``."""
+        """Report a failure, often caused by the peer, at DEBUG and to ``on_error``."""
         if _log.isEnabledFor(logging.DEBUG):
             whom = "" if peer is None else f" {peer}"
             _write(logging.DEBUG, "%s: %s%s: %s", self._listener, stage, whom, one_line(error))
@@ -111,9 +112,9 @@ class FailureLog:
         if self._on_error is not None:
             try:
                 self._on_error(error, Where(stage, self._listener, peer))
-            except Exception as mistake:  # of the program's own: told once, to nobody else
+            except Exception as mistake:  # the program's own: logged once only
                 self._on_error = None
-                text = "on_error failed and is called no more: %s"
+                text = "on_error failed and will not be called again: %s"
                 _write(logging.ERROR, text, _with_place(mistake))
 
     def _may_write(self, now: float) -> bool:
@@ -125,7 +126,7 @@ class FailureLog:
 
 
 def _write(level: int, text: str, *arguments: object) -> None:
-    """Write a line, best effort: a handler of the log that fails is no failure of a request."""
+    """Write a line, best effort: a log handler that fails must not fail a request."""
     with contextlib.suppress(Exception):
         _log.log(level, text, *arguments)
 
@@ -144,7 +145,7 @@ def one_line(error: BaseException) -> str:
     """Return the class and the text of an error, safe to print and short."""
     try:
         text = str(error)
-    except Exception:  # the error's own __str__ may raise, and its class says enough
+    except Exception:  # the error's own __str__ may raise; its class says enough
         text = "(its text is unavailable)"
     cut = "…" if len(text) > _LONGEST else ""
     return f"{type(error).__name__}: {printable(text[:_LONGEST])}{cut}"
@@ -156,7 +157,7 @@ def _with_place(error: BaseException) -> str:
 
 
 def _place(error: BaseException) -> tuple[str, int]:
-    """Return the file and the line that raised; "" where there is no traceback."""
+    """Return the file and line that raised; "" if there is no traceback."""
     trace = error.__traceback__
     if trace is None:
         return "", 0
@@ -166,7 +167,7 @@ def _place(error: BaseException) -> tuple[str, int]:
 
 
 def _traceback(error: BaseException) -> str:
-    """Return the traceback of an error and of those behind it, without their texts as they are."""
+    """Return the traceback of an error and of its causes, with their texts escaped."""
     parts: list[str] = []
     told: set[int] = set()
     behind: BaseException | None = error

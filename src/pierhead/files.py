@@ -1,8 +1,8 @@
-"""Reading files that are named to us: regular files alone, up to a bound.
+"""Reading files that the user names: regular files only, up to a maximum size.
 
-What is only read may be reached through links: the certificates of certbot and the mounted
-folders of Kubernetes are made of them. A pipe, a device or a socket is refused before it can
-block or go on for ever; the check is made of the descriptor that is read from.
+A path may lead through symbolic links: certbot's certificates and the mounted folders of Kubernetes
+consist of them. A pipe, a device or a socket is refused before it can block or never end; the check
+is made on the descriptor that is then read.
 """
 
 from __future__ import annotations
@@ -35,18 +35,19 @@ _KINDS = {
 
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
-#: A pipe without a writer is opened at once, and a terminal does not become ours.
+#: Opening a pipe without a writer does not block, and a terminal does not become the controlling
+#: one.
 _READ = os.O_RDONLY | _CLOEXEC | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 _READ |= getattr(os, "O_BINARY", 0)
 _PIECE = 1 << 20
 
 
 class RefusedFile(OSError):
-    """A file that is not read although the system would: its kind or its size."""
+    """A file that is refused, though the system would read it, because of its type or size."""
 
 
 def kind_of(found: os.stat_result) -> str:
-    """Say what a file is: "a plain file"."""
+    """Return the type of a file in words: "a plain file"."""
     return _KINDS.get(stat.S_IFMT(found.st_mode), "something else")
 
 
@@ -55,13 +56,13 @@ def read_file(path: str | bytes | os.PathLike[str], at_most: int) -> bytes:
 
     Args:
         path: may lead through symbolic links.
-        at_most: so many octets; a larger file is refused before it is read.
+        at_most: the maximum size in octets; a larger file is refused before it is read.
 
     Raises:
-        RefusedFile: it is no regular file, or it is too large.
+        RefusedFile: it is not a regular file, or it is too large.
         OSError: the system refuses.
     """
-    _check_kind(os.stat(path))  # opening a device may do something: look before
+    _check_kind(os.stat(path))  # opening a device may have side effects: check first
     descriptor = os.open(path, _READ)
     try:
         return read_open(descriptor, at_most)
@@ -71,11 +72,11 @@ def read_file(path: str | bytes | os.PathLike[str], at_most: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """That others than its owner may read a secret, or change it.
+    """A secret that users other than its owner can read or change.
 
     Attributes:
-        text: who may, and the mode that lets them.
-        remedy: the command that ends it, for a shell.
+        text: who can, and the mode that allows it.
+        remedy: the shell command that fixes it.
     """
 
     text: str
@@ -85,11 +86,11 @@ class Exposure:
 def read_secret(
     path: str | bytes | os.PathLike[str], at_most: int
 ) -> tuple[bytes, Exposure | None]:
-    """Return the content of a file, and who may read it that should not; None for nobody.
+    """Return the content of a file and who can read it but should not; None if nobody can.
 
-    A secret is for its owner alone; where the owner is root, for the file's group as well: so
-    Debian keeps keys for the group ``ssl-cert``, and PostgreSQL takes them. Access lists are not
-    looked at. On Windows modes say nothing, and the answer is None.
+    Only the owner may read a secret; if the owner is root, so may the file's group: this is how
+    Debian keeps keys for the group ``ssl-cert``, and PostgreSQL accepts it. Access control lists
+    are not checked. On Windows modes mean nothing, and the answer is None.
 
     Raises:
         RefusedFile: as by `read_file`.
@@ -114,25 +115,25 @@ def _exposure(path: str | bytes | os.PathLike[str], found: os.stat_result) -> Ex
         return None
     who = "everybody" if extra & 0o006 else f"the group with number {found.st_gid}"
     name, reader = shlex.quote(os.fsdecode(path)), os.geteuid()
-    # Who reads it by the right that is taken away has to become its owner.
+    # A user who reads it by the permission that is removed has to become its owner.
     owned = "" if reader in (0, found.st_uid) else f"chown {reader} {name} && "
     mode_then = 0o600 if owned or extra & 0o006 else kept
     return Exposure(f"{who} (mode {mode:04o})", f"{owned}chmod {mode_then:03o} {name}")
 
 
 def read_below(folder: str, parts: tuple[str, ...], at_most: int) -> bytes:
-    """Return the content of a regular file below a folder, without following a link there.
+    """Return the content of a regular file below a folder without following links inside it.
 
     Args:
-        folder: may lead through links.
-        parts: the way down, resolved by the caller: no links, no ``..``.
+        folder: may lead through symbolic links.
+        parts: the path below it, already resolved by the caller: no links, no ``..``.
         at_most: as for `read_file`.
 
     Raises:
         RefusedFile: as by `read_file`.
-        OSError: the system refuses; ELOOP or ENOTDIR where a link was put in meanwhile.
+        OSError: the system refuses; ELOOP or ENOTDIR if a link has been put in meanwhile.
     """
-    if os.open not in os.supports_dir_fd:  # Windows, where links take a privilege to make
+    if os.open not in os.supports_dir_fd:  # Windows, where creating links requires a privilege
         return read_file(os.path.join(folder, *parts), at_most)
     at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | _CLOEXEC)
     try:
@@ -152,10 +153,10 @@ def read_below(folder: str, parts: tuple[str, ...], at_most: int) -> bytes:
 
 
 def read_open(descriptor: int, at_most: int) -> bytes:
-    """Return what a descriptor of a regular file gives; it stays open.
+    """Return the content of the regular file behind a descriptor, which stays open.
 
     Raises:
-        RefusedFile: it is no regular file, or larger than ``at_most`` octets.
+        RefusedFile: it is not a regular file, or larger than ``at_most`` octets.
     """
     found = os.fstat(descriptor)
     _check_kind(found)
@@ -164,7 +165,7 @@ def read_open(descriptor: int, at_most: int) -> bytes:
     while piece := os.read(descriptor, min(_PIECE, at_most + 1 - size)):
         pieces.append(piece)
         size += len(piece)
-        _check_size(size, at_most)  # it grows while it is read, or lies about its size (/proc)
+        _check_size(size, at_most)  # it grows while it is read, or reports a wrong size (/proc)
     return b"".join(pieces)
 
 

@@ -1,7 +1,7 @@
-"""How every tunable number is declared: a named limit with its range, unit and source.
+"""The declaration of every tunable number: a named limit with its range, unit and source.
 
-Nothing else lives here. The limits themselves stand beside the code that obeys them, in tables
-that the reference documentation is generated from.
+Nothing else lives here. The limits themselves are beside the code that enforces them, in tables
+from which the reference documentation is generated.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ class Limit:
     """One tunable number.
 
     Args:
-        name: what the caller writes, in snake_case.
-        default: used where the caller says nothing.
-        minimum, maximum: the range, both ends allowed.
+        name: the keyword that the caller writes, in snake_case.
+        default: used unless the caller gives a value.
+        minimum, maximum: the range, inclusive.
         unit: ``s``, ``bytes``, ``connections`` …, as shown in help.
         meaning: one sentence.
         source: the RFC and section, or the daemon or measurement the default comes from.
-        metric: the counter that moves when the limit is reached; or ``none:`` and why.
-        effect: when a change made while running takes effect.
-        may_be_off: whether ``"off"`` is a value too, for no limit.
+        metric: the counter that increases when the limit is reached; or ``none:`` and why.
+        effect: when a change at run time takes effect.
+        may_be_off: whether ``"off"`` (no limit) is allowed.
     """
 
     name: str
@@ -42,10 +42,10 @@ class Limit:
     may_be_off: bool = False
 
     def check(self, value: object) -> float:
-        """Return the value if it lies in the range; infinity for ``"off"`` where that may be.
+        """Return the value if it is in the range; infinity for ``"off"`` where that is allowed.
 
         Raises:
-            UsageError: it does not, or is no number.
+            UsageError: it is out of range, or not a number.
         """
         if value == "off" and self.may_be_off:
             return math.inf

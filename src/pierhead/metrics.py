@@ -1,8 +1,8 @@
 """Counters and gauges: what servers count, and nothing a service could count itself.
 
-A metric is a name and labels; `Metrics.snapshot` gives all of them as plain numbers. Every
-drop is counted in ``dropped_total`` with a ``reason``. What is received adds up to what became of
-it; docs/explanation/the-path.md has the sum.
+A metric is a name and labels; `Metrics.snapshot` returns all of them as plain numbers. Every
+drop is counted in ``dropped_total`` with a ``reason``. What is received equals the sum of its
+outcomes; docs/explanation/the-path.md has the equation.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from pierhead.printable import visible
 
 __all__ = ["Metric", "Metrics"]
 
-#: Metrics of one name and listener that are told apart by their labels. A label may come from
-#: what a peer has sent, by way of a check or a service; what is more is counted together.
+#: How many label sets one name and listener may have. A check or a service may take a label from
+#: what a peer has sent; the excess is counted together.
 _MOST_SERIES = 256
-#: The longest value of a label, in characters.
+#: The maximum length of a label value, in characters.
 _LONGEST_VALUE = 200
 _OTHER = "other"
 
@@ -36,7 +36,7 @@ class Metric:
         self.value: float = 0
 
     def add(self, amount: float = 1) -> None:
-        """Count this many more; a gauge may also go down."""
+        """Add this many; negative for a gauge that falls."""
         self.value += amount
 
     def __repr__(self) -> str:
@@ -44,7 +44,7 @@ class Metric:
 
 
 class _Watched:
-    """A gauge that is asked when somebody looks: the sum of what these functions return."""
+    """A gauge that is read on demand: the sum of what these functions return."""
 
     __slots__ = ("functions", "labels", "name")
 
@@ -69,17 +69,18 @@ class Metrics:
         self._series: dict[tuple[str, str], int] = {}
 
     def counter(self, name: str, **labels: str) -> Metric:
-        """Return the counter of this name and these labels, made at the first call."""
+        """Return the counter with this name and these labels, created at the first call."""
         return self._metric(name, labels, "counter")
 
     def gauge(self, name: str, **labels: str) -> Metric:
-        """Return the gauge of this name and these labels, made at the first call."""
+        """Return the gauge with this name and these labels, created at the first call."""
         return self._metric(name, labels, "gauge")
 
     def watch(self, name: str, function: Callable[[], float], **labels: str) -> Callable[[], None]:
-        """Have a gauge asked for whenever somebody looks; return what ends that.
+        """Register a function that is called whenever the gauge is read; return the function that
+        ends it.
 
-        Several functions of one name and the same labels are added up.
+        The values of several functions with the same name and labels are added.
         """
         key = (name, tuple(sorted(labels.items())))
         watched = self._watched.setdefault(key, _Watched(*key))
@@ -97,7 +98,7 @@ class Metrics:
         return dict(sorted((_key(m.name, m.labels), m.value) for m in everything))
 
     def total(self, name: str, **labels: str) -> float:
-        """Return the sum over every metric of this name that has (at least) these labels."""
+        """Return the sum over all metrics with this name and at least these labels."""
         wanted = set(labels.items())
         everything = self._everything()
         return sum(m.value for m in everything if m.name == name and wanted <= set(m.labels))

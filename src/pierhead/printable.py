@@ -1,7 +1,7 @@
-r"""Text that somebody else has chosen, made safe to print.
+r"""Text from an untrusted source, made safe to print.
 
-What a peer sends may hold line ends, the escape sequences of terminals, and characters that turn
-the direction of writing. Whoever prints it prints ASCII that forges no line and moves no cursor.
+What a peer sends may contain line ends, terminal escape sequences, and characters that reverse the
+writing direction. Escaped as ASCII, it can neither forge a line nor move the cursor.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def printable_octets(octets: bytes) -> str:
 
 
 def visible(text: str) -> str:
-    r"""Return the text with only those characters escaped that cannot be seen.
+    r"""Return the text with only its invisible characters escaped.
 
-    For text that is mostly our own, or the user's, who knows the language.
+    For text that is mostly our own, or written by the user in a language they know.
 
     >>> visible("caf\u00e9\x1b[2J\u202e")
     'caf\u00e9\\x1b[2J\\u202e'

@@ -1,4 +1,4 @@
-"""What is read again while it is in force: prepared by all, then committed by all."""
+"""Reloading in two phases: everything is prepared first, then everything is committed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["Reloaded"]
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """What was read again and is not in force yet.
+    """A prepared reload that is not in effect yet.
 
     Attributes:
-        commit: puts it in force; called in the event loop, must be quick and must not fail.
-        changes: what is different then, a line for each, for people.
+        commit: puts it into effect; called in the event loop, must be quick and must not fail.
+        changes: what will change, one human-readable line each.
     """
 
     commit: Callable[[], None]

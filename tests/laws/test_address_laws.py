@@ -87,7 +87,7 @@ seconds = st.none() | st.integers(1, 32_767).map(float)
 octet_text = st.binary(min_size=1, max_size=30).map(
     lambda octets: octets.replace(b"\0", b"0").decode("utf-8", "surrogateescape")
 )
-# What any of the option types may hold; each row of the table takes what it accepts.
+# Values for any option type; each row of the table picks those it accepts.
 values = st.one_of(
     st.booleans(),
     st.integers(0, 2**32),
@@ -123,7 +123,7 @@ def specs(draw: st.DrawFn) -> ListenSpec:
     wrappers = draw(st.lists(st.sampled_from(["tls", "proxy"]), max_size=2, unique=True))
     address = draw(addresses)
     kept: dict[str, object] = {}
-    for key, value in draw(option_sets()).given:  # those that are for this address
+    for key, value in draw(option_sets()).given:  # those that apply to this address
         try:
             ListenSpec(tuple(wrappers), address, ListenOptions.of({**kept, key: value}))
         except UsageError:
@@ -160,13 +160,13 @@ def test_a_printed_spec_parses_back_and_prints_the_same(spec) -> None:
 @given(specs())
 def test_a_spec_survives_toml_and_json_as_text_and_as_a_table(spec) -> None:
     both = {"text": str(spec), "table": spec.to_table()}
-    toml = tomlkit.dumps(both).encode().decode()  # strictly: nothing that is no UTF-8
+    toml = tomlkit.dumps(both).encode().decode()  # strictly: UTF-8 only
     for read in (tomllib.loads(toml), json.loads(json.dumps(both))):
         assert ListenSpec.from_table(read["text"]) == spec
         assert ListenSpec.from_table(read["table"]) == spec
 
 
-# What stands in a file: any key, any value.
+# The content of a file: any key, any value.
 file_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | values,
     lambda below: (
@@ -183,7 +183,7 @@ file_keys = st.sampled_from([*sorted({row.key for row in OPTIONS}), "tls", "prox
     st.dictionaries(st.just("address"), addresses.map(str) | file_values),
     st.dictionaries(file_keys, file_values, max_size=4),
 )
-def test_any_table_is_an_address_or_an_error_that_points(address, options) -> None:
+def test_any_table_is_an_address_or_an_error_with_a_position(address, options) -> None:
     try:
         spec = ListenSpec.from_table({**address, **options})
     except AddressError as error:
@@ -203,7 +203,7 @@ spans = st.sampled_from([*words.split(), *":+?&=#@*%[]/.-,0", "%25", "%00", "%FF
 @given(st.one_of(st.text(max_size=60), st.lists(spans, max_size=9).map("".join)))
 @example("\ud800")
 @example("[::1%25]:80")
-def test_any_text_is_an_address_or_an_error_that_points_into_it(text) -> None:
+def test_any_text_is_an_address_or_an_error_with_a_position(text) -> None:
     outcome = parsed(text)
     if isinstance(outcome, ListenSpec):
         assert ListenSpec.parse(str(outcome)) == outcome
@@ -231,7 +231,7 @@ def test_escaped_octets_decode_to_themselves(octets) -> None:
 
 @MODEST
 @given(addresses)
-def test_addresses_are_the_same_whatever_their_options(address) -> None:
+def test_options_do_not_affect_the_identity_of_an_address(address) -> None:
     plain = ListenSpec((), address)
     named = ListenSpec((), address, ListenOptions.of({"name": "other"}))
     assert plain != named

@@ -41,7 +41,7 @@ Part = tuple[int, int]  # the number of its request, and its own among that one'
 
 @dataclass
 class Driven:
-    """An exchange, and what it was told."""
+    """An exchange, and the events it was given."""
 
     in_order: bool
     exchange: Exchange[Part] = field(init=False)
@@ -124,7 +124,7 @@ class Driven:
         assert exchange.due_bytes == sum(self.sizes[part] for part in exchange.due)
         longest = max(self.sizes.values(), default=0)
         assert exchange.load <= WINDOW
-        # The limit, and what each request of the window may add that had begun before.
+        # The limit, and what each request in the window that began before may add.
         replies = max(self.parts.values(), default=1)
         assert exchange.waiting_bytes <= LIMIT + (WINDOW + 1) * replies * longest
         for number in {number for number, _ in self.sent}:
@@ -150,7 +150,7 @@ def test_order_and_counts_hold_after_every_step(
 
 
 @given(steps=STEPS, in_order=st.booleans())
-def test_whatever_happens_every_request_has_one_end(
+def test_whatever_happens_every_request_ends_once(
     steps: list[tuple[str, int, int]], in_order: bool
 ) -> None:
     driven = Driven(in_order)
@@ -168,7 +168,7 @@ def test_whatever_happens_every_request_has_one_end(
 
 
 @given(steps=STEPS, in_order=st.booleans())
-def test_nothing_is_dropped_unless_a_reply_is_missing_or_it_ends(
+def test_no_reply_is_dropped_unless_one_is_missing_or_the_exchange_ends(
     steps: list[tuple[str, int, int]], in_order: bool
 ) -> None:
     driven = Driven(in_order)
@@ -183,7 +183,7 @@ def test_nothing_is_dropped_unless_a_reply_is_missing_or_it_ends(
 
 
 @given(steps=STEPS, in_order=st.booleans())
-def test_a_cut_off_connection_loses_what_it_owes_and_no_more(
+def test_an_aborted_connection_loses_what_it_owes_and_no_more(
     steps: list[tuple[str, int, int]], in_order: bool
 ) -> None:
     driven = Driven(in_order)
@@ -219,16 +219,7 @@ def test_commands_take_effect_after_the_last_reply_to_their_request(commands: li
     assert exchange.idle_timeout == last
 
 
-@pytest.mark.parametrize("outcome", [*WITH_A_REPLY, *WITHOUT])
-def test_what_comes_after_a_missing_reply_leaves_nothing_behind(outcome: Outcome) -> None:
-    exchange: Exchange[int] = Exchange(in_order=True)
-    exchange.settle_at_once(Place(), Outcome.FAILED)
-    exchange.settle_at_once(Place(), outcome, 1 if outcome in WITH_A_REPLY else None, 1)
-    assert (exchange.is_idle, exchange.take()) == (True, [])
-    assert exchange.take_lost() == (outcome in REPLIED)
-
-
-def test_in_any_order_a_reply_that_is_missing_holds_up_nobody() -> None:
+def test_in_any_order_a_missing_reply_delays_no_other() -> None:
     exchange: Exchange[int] = Exchange(in_order=False)
     places = [Place(), Place()]
     for place in places:
@@ -274,7 +265,7 @@ def live(life: Life, what: str, now: float) -> None:
 
 
 @given(steps=LIVES)
-def test_states_go_one_way_and_closed_is_for_ever(steps: list[tuple[str, float]]) -> None:
+def test_states_advance_one_way_and_closed_is_final(steps: list[tuple[str, float]]) -> None:
     order = list(State)
     life, now = Life(0.0), 0.0
     for what, pause in steps:
@@ -291,7 +282,7 @@ def test_states_go_one_way_and_closed_is_for_ever(steps: list[tuple[str, float]]
 
 
 @given(steps=LIVES, waits=st.sampled_from([Waits.A_MESSAGE, Waits.ACTIVITY]))
-def test_a_silent_connection_ends_in_time_and_says_why(
+def test_a_silent_connection_ends_in_time_with_a_reason(
     steps: list[tuple[str, float]], waits: Waits
 ) -> None:
     life, now = Life(0.0), 0.0
@@ -308,7 +299,7 @@ def test_a_silent_connection_ends_in_time_and_says_why(
 
 
 @given(steps=LIVES)
-def test_who_has_work_to_do_is_never_idle(steps: list[tuple[str, float]]) -> None:
+def test_a_connection_with_work_to_do_is_never_idle(steps: list[tuple[str, float]]) -> None:
     life, now = Life(0.0), 0.0
     for what, pause in steps:
         now += pause
@@ -318,7 +309,7 @@ def test_who_has_work_to_do_is_never_idle(steps: list[tuple[str, float]]) -> Non
 
 
 @given(pieces=st.lists(st.integers(1, 50), min_size=1, max_size=20), pause=st.floats(0.1, 3.0))
-def test_a_peer_that_takes_something_in_time_is_never_late(pieces: list[int], pause: float) -> None:
+def test_a_peer_that_makes_progress_in_time_is_never_late(pieces: list[int], pause: float) -> None:
     life, now, handed_over, taken = Life(0.0), 0.0, 0, 0
     for piece in pieces:
         handed_over += piece

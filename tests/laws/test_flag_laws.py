@@ -1,4 +1,4 @@
-"""Laws of flags: they say what an option in the address says, and never take anything away."""
+"""Laws of flags: they mean what the option in the address means, and never override it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def value_of(name: str):
 
 
 def written_out(spec: ListenSpec, name: str) -> ListenSpec | None:
-    """Return the address with the option written into it as text; None where it may not be."""
+    """Return the address with the option written into it as text; None if it is not allowed."""
     flag = FLAGS[name]
     if flag.key in spec.options:
         return spec
@@ -81,7 +81,7 @@ def test_a_flag_is_the_option_written_into_every_address_that_takes_it(
 
 @MODEST
 @given(specs, flags)
-def test_the_order_of_flags_means_nothing_and_filling_in_twice_changes_nothing(
+def test_the_order_of_flags_is_irrelevant_and_applying_them_twice_changes_nothing(
     several: list[ListenSpec], names: list[str]
 ) -> None:
     given_flags = {name: value_of(name) for name in names}
@@ -99,7 +99,7 @@ def test_the_order_of_flags_means_nothing_and_filling_in_twice_changes_nothing(
 
 @MODEST
 @given(st.sampled_from(sorted(VALUES)), st.text(max_size=20))
-def test_any_text_is_a_value_or_an_error_of_ours(name: str, text: str) -> None:
+def test_any_text_is_a_value_or_a_pierhead_error(name: str, text: str) -> None:
     try:
         value = FLAGS[name].read(text)
     except AddressError as error:

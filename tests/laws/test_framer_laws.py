@@ -1,4 +1,4 @@
-"""The stock framings obey the laws, and the laws catch what breaks them."""
+"""The stock framings obey the laws, and the laws catch framers that break them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FRAMINGS = [
     Slip(5),
 ]
 
-# Few octets, so that ends, lengths and digits are met often.
+# Few different octets, so that ends, lengths and digits occur often.
 streams = st.lists(st.sampled_from([*b"\r\n\0\1\2\5-.:,0123x\xc0\xdb\xdc\xdd"]), max_size=40).map(
     bytes
 )
@@ -53,14 +53,14 @@ streams = st.lists(st.sampled_from([*b"\r\n\0\1\2\5-.:,0123x\xc0\xdb\xdc\xdd"]),
 @pytest.mark.parametrize("framing", FRAMINGS, ids=repr)
 @settings(max_examples=60, deadline=None)
 @given(stream=streams, cuts=st.lists(st.integers(0, 40), max_size=5))
-def test_the_cut_of_any_stream_never_changes_its_frames(framing, stream, cuts):
+def test_the_split_of_any_stream_never_changes_its_frames(framing, stream, cuts):
     check_splits(framing, stream, [min(cut, len(stream)) for cut in cuts])
 
 
 @pytest.mark.parametrize("framing", FRAMINGS, ids=repr)
 @settings(max_examples=20, deadline=None)
 @given(payloads=st.lists(st.text("ab,:0", max_size=5).map(str.encode), max_size=8))
-def test_payloads_come_back_as_they_were(framing, payloads):
+def test_payloads_survive_the_round_trip(framing, payloads):
     check_framing(framing, carried(framing, payloads))
 
 
@@ -132,7 +132,7 @@ BOUNDED = [
 
 @pytest.mark.parametrize("piece", [b"x" * 100, b"0", b"\r" * 100, b"1:x,\n\0--", b"\xff" * 100])
 @pytest.mark.parametrize(("framing", "longest"), BOUNDED, ids=repr)
-def test_endless_input_is_not_held(framing, longest, piece):
+def test_endless_input_is_not_buffered(framing, longest, piece):
     check_memory(framing, piece, longest=longest)
 
 
@@ -154,7 +154,7 @@ TIMED = [
 
 
 @pytest.mark.parametrize("framing", TIMED, ids=repr)
-def test_work_grows_as_the_input_does(framing):
+def test_framing_takes_linear_time(framing):
     check_time(framing)
 
 
@@ -184,11 +184,12 @@ def is_framing(each):
     )
 
 
-# --- the laws catch what breaks them -----------------------------------------------------------
+# --- the laws catch framers that break them
+# -----------------------------------------------------------
 
 
 class Wrong:
-    """Lines, up to 64 octets, in a way that a subclass makes wrong."""
+    """Lines of up to 64 octets; each subclass breaks something."""
 
     def __init__(self):
         self.held = b""
@@ -259,7 +260,7 @@ class GivesMoreThanAsked(Wrong):
         (GivesMoreThanAsked(), "gave 2 frames, asked for 1"),
     ],
 )
-def test_a_framer_that_depends_on_the_cut_is_caught(framing, why):
+def test_a_framer_that_depends_on_the_split_is_caught(framing, why):
     with pytest.raises(LawBroken, match=re.escape(why)):
         check_framing(framing, [b"a", b"bc"])
 
@@ -273,7 +274,7 @@ class LiesAboutWhatItHolds(Wrong):
     buffered = 0
 
 
-def test_a_framer_that_lies_about_what_it_holds_is_caught():
+def test_a_framer_that_misreports_its_memory_is_caught():
     with pytest.raises(LawBroken, match="says 0 octets and uses"):
         check_memory(LiesAboutWhatItHolds(), b"x" * 64, longest=65, allowance_bytes=512)
 
@@ -293,7 +294,7 @@ class SearchesAgain(Wrong):
 
 
 class JoinsAgain(SearchesAgain):
-    """Builds the whole line anew for each piece, by a literal that cannot count."""
+    """Rebuilds the whole line for each piece, by a literal that calls nothing to count."""
 
     def __init__(self):
         self.held, self.searched = b"", 0
@@ -333,7 +334,7 @@ class SplitsAgain(Wrong):
 
 
 class SearchesOnce(SearchesAgain):
-    """The same, mended: nothing to catch."""
+    """The same, fixed: nothing to catch."""
 
     def __init__(self):
         self.held, self.searched = bytearray(), 0
@@ -362,7 +363,7 @@ def test_a_quadratic_framer_is_caught(framing, where):
         check_time(framing)
 
 
-def test_a_linear_framer_on_a_bytearray_is_not():
+def test_a_linear_framer_on_a_bytearray_passes():
     check_time(SearchesOnce())
     check_framing(SearchesOnce(), [b"a", b"", b"bc"])
 

@@ -1,4 +1,4 @@
-"""Laws of what comes first on a connection: any bytes, any split."""
+"""Laws of PROXY headers and TLS hellos: any bytes, any split."""
 
 from __future__ import annotations
 

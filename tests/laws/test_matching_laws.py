@@ -1,4 +1,4 @@
-"""Whose a reply is: any interleaving of requests, replies, silence and giving up."""
+"""Matching replies to requests: any interleaving of requests, replies, silence and giving up."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def is_last(reply: Reply) -> bool:
 
 
 class Connection(RuleBasedStateMachine):
-    """A client and a server that answers what it was sent, in the order the matching allows."""
+    """A client, and a server that answers in any order the matching allows."""
 
     #: Requests that the client has not given up, and others.
     asked: Bundle[Asked[Request, int]] = Bundle("asked")
@@ -47,10 +47,10 @@ class Connection(RuleBasedStateMachine):
     @initialize(many=st.booleans(), seed=st.none() | st.integers(0, 1000))
     def connect(self, many: bool, seed: int | None) -> None:
         self.many, self.count = many, 0
-        # The same one every time: chance is never worse.
+        # The same one every time: random choice is never worse.
         choose = None if seed is None else lambda size: seed % size
         self.matcher = self.matching.new(is_last if many else None, choose)
-        #: What the server has not answered yet, as it came.
+        #: What the server has not answered yet, in order of arrival.
         self.at_server: deque[Request] = deque()
         self.waiting: dict[int, Asked[Request, int]] = {}
 
@@ -60,7 +60,7 @@ class Connection(RuleBasedStateMachine):
         try:
             asked = self.matcher.ask(Request(0, self.count), self.count)
         except UsageError:
-            # Only where each identifier is that of a request that waits.
+            # Only if each identifier belongs to a waiting request.
             assert len(self.waiting) == len(self.matching.range)
             return Asked(Request(-1, self.count), self.count, -1)
         if isinstance(self.matching, ById):
@@ -91,7 +91,7 @@ class Connection(RuleBasedStateMachine):
             assert (found.is_answered, found.is_given_up) == (is_over, False)
             if is_over:
                 del self.waiting[request.subject]
-        else:  # it was given up: late, and never somebody else's
+        else:  # it was given up: late, and never delivered to another request
             assert found is None or found.is_given_up
 
     def check_identifier(self, ident: int) -> None:
@@ -101,7 +101,7 @@ class Connection(RuleBasedStateMachine):
         late = [each for each in self.at_server if each.subject not in self.waiting]
         if ident in {each.ident for each in late}:
             assert len(late) > size // 2 or len(late) + len(self.waiting) >= size
-        # The server stays silent about it: otherwise nobody could tell the two apart.
+        # The server stays silent about it: otherwise the two could not be told apart.
         self.at_server = deque(each for each in self.at_server if each.ident != ident)
 
     @precondition(lambda self: not self.at_server and isinstance(self.matching, InOrder))
@@ -139,6 +139,6 @@ def by_id(identifiers: range) -> ById[Request, Reply]:
 @pytest.mark.parametrize(
     "matching", [InOrder(), by_id(range(1)), by_id(range(10, 2, -2)), by_id(range(1 << 16))]
 )
-def test_a_reply_goes_to_the_request_it_answers_whatever_the_order(matching: Any) -> None:
+def test_a_reply_reaches_the_request_it_answers_in_any_order(matching: Any) -> None:
     machine = type("Machine", (Connection,), {"matching": matching})
     run_state_machine_as_test(machine)

@@ -1,4 +1,4 @@
-"""Every parser's time grows as its input does, for the most expensive input that is known."""
+"""Every parser takes linear time, for the most expensive input that is known."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from pierhead.testing.laws import LawBroken, check_growth
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_steps_grow_as_the_input_does(shape: Shape) -> None:
+def test_parsing_takes_linear_time(shape: Shape) -> None:
     check_growth(shape.read, shape.make, size=min(shape.size, 1024))
 
 
-def test_every_shape_has_a_name_of_its_own() -> None:
+def test_every_shape_has_a_unique_name() -> None:
     assert len({shape.name for shape in SHAPES}) == len(SHAPES)
 
 
-def test_what_comes_behind_a_proxy_header_is_moved_a_bounded_number_of_times() -> None:
+def test_data_after_a_proxy_header_is_copied_a_bounded_number_of_times() -> None:
     stream = b"PROXY UNKNOWN\r\n" + bytes(4000)
     reader = ProxyHeaderReader()
     work = Work(reader)
@@ -34,7 +34,7 @@ def test_what_comes_behind_a_proxy_header_is_moved_a_bounded_number_of_times() -
 
 
 @pytest.mark.parametrize("records", [1, 2, 4])
-def test_a_hello_that_comes_octet_by_octet_is_joined_once(records: int) -> None:
+def test_a_client_hello_in_single_octets_is_joined_once(records: int) -> None:
     stream = hello(8000, records=records)
     work = Work(object())
     received = work.counting(bytearray())
@@ -43,11 +43,12 @@ def test_a_hello_that_comes_octet_by_octet_is_joined_once(records: int) -> None:
         received += octet
         found = read_client_hello(received)
     assert found == ClientHello()
-    # The heads of four records and of the message are looked at each time, and no more.
+    # Only the headers of four records and of the message are examined each time.
     assert work.octets <= 32 * len(stream)
 
 
-# --- the law catches what breaks it --------------------------------------------------------------
+# --- the law catches parsers that break it
+# --------------------------------------------------------------
 
 
 def squared(data: bytes) -> None:
@@ -72,12 +73,12 @@ def in_one_pass(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("read", [squared, squared_in_a_comprehension, squared_in_a_generator])
-def test_a_parser_that_looks_at_everything_again_breaks_the_law(read: Any) -> None:
+def test_a_parser_that_rescans_everything_breaks_the_law(read: Any) -> None:
     with pytest.raises(LawBroken, match="steps"):
         check_growth(read, bytes, size=64)
 
 
-def test_a_parser_of_one_pass_obeys_it() -> None:
+def test_a_single_pass_parser_obeys_the_law() -> None:
     check_growth(in_one_pass, bytes)
 
 

@@ -1,4 +1,4 @@
-"""A plain function is served in threads where it says so, and refused where it does not."""
+"""A plain function is served from threads if wrapped in `threaded`, and refused otherwise."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shout(line: str, context: Any) -> str:
 
 
 class Gate:
-    """A blocking function that a test lets through, and that says how many are inside."""
+    """A blocking function that a test releases, and that counts the calls inside it."""
 
     def __init__(self) -> None:
         self.entered = threading.Semaphore(0)
@@ -63,7 +63,7 @@ async def test_a_blocking_function_answers_from_a_thread() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), StopIteration("no"), SystemExit("no")])
-async def test_what_a_blocking_function_raises_is_raised(error: BaseException) -> None:
+async def test_an_exception_of_a_blocking_function_is_raised(error: BaseException) -> None:
     def fails(line: str, context: Any) -> str:
         raise error
 
@@ -86,7 +86,7 @@ async def test_a_thread_sees_the_context_variables_of_its_request_and_changes_no
     assert who.get() == "the caller"
 
 
-async def test_full_threads_shed_and_have_room_again_once_one_has_ended(gate: Gate) -> None:
+async def test_busy_threads_shed_until_one_has_finished(gate: Gate) -> None:
     service = threaded(gate, threads=2)
     waiting = [asyncio.ensure_future(call(service, name)) for name in ("a", "b")]
     for _ in waiting:
@@ -97,11 +97,11 @@ async def test_full_threads_shed_and_have_room_again_once_one_has_ended(gate: Ga
     assert shed.value.limit == "threads"
     gate.opened.set()
     assert await asyncio.gather(*waiting) == ["a", "b"]
-    for name in "defghi":  # one after another: each finds the place that the last has left
+    for name in "defghi":  # one after another: each finds the slot that the last has released
         assert await call(service, name) == name
 
 
-async def test_a_cancelled_request_ends_at_once_and_its_thread_counts_until_it_ends(
+async def test_a_cancelled_request_ends_at_once_and_its_thread_stays_busy_until_it_finishes(
     gate: Gate,
 ) -> None:
     service = threaded(gate, threads=1)
@@ -124,7 +124,7 @@ async def test_a_cancelled_request_ends_at_once_and_its_thread_counts_until_it_e
                 return
 
 
-async def test_a_deadline_answers_while_the_thread_goes_on(gate: Gate) -> None:
+async def test_a_deadline_answers_while_the_thread_continues(gate: Gate) -> None:
     def upper(line: str, context: Any) -> str:
         return gate(line, context) if line == "slow" else line.upper()
 
@@ -143,7 +143,7 @@ async def test_a_deadline_answers_while_the_thread_goes_on(gate: Gate) -> None:
     assert not gate.opened.is_set()
 
 
-async def test_threads_end_with_the_service_they_are_for() -> None:
+async def test_threads_end_with_their_service() -> None:
     before = set(threading.enumerate())
     service = threaded(shout)
     assert await call(service, "a") == "A"
@@ -157,7 +157,7 @@ async def test_threads_end_with_the_service_they_are_for() -> None:
     assert not thread.is_alive()
 
 
-async def test_idle_threads_are_used_again() -> None:
+async def test_idle_threads_are_reused() -> None:
     def thread_id(line: str, context: Any) -> int:
         return threading.get_ident()
 
@@ -195,12 +195,13 @@ def generator(line: str, context: Any) -> Any:
         ("shout", "got 'shout'"),
     ],
 )
-def test_what_is_no_blocking_function_is_refused(wrong: Any, message: str) -> None:
+def test_anything_but_a_blocking_function_is_refused(wrong: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         threaded(wrong)
 
 
-# -- what says that it does not block ----------------------------------------------------------
+# -- annotations that promise not to block
+# ----------------------------------------------------------
 
 
 class Plain:
@@ -254,7 +255,7 @@ def not_evaluated(line: str, context: Unknown) -> Awaitable[Unknown]:
 @pytest.mark.parametrize(
     "form", [awaitable, coroutine, task, not_evaluated, functools.partial(awaitable)]
 )
-async def test_a_plain_function_that_says_it_returns_an_awaitable_is_a_service(form: Any) -> None:
+async def test_a_plain_function_annotated_as_returning_an_awaitable_is_a_service(form: Any) -> None:
     assert as_service(form) is form
     assert await call(form, "a") == "a"
 
@@ -263,14 +264,14 @@ def iterator(line: str, context: Unknown) -> AsyncIterator[str]:
     return replies(line, context)
 
 
-async def test_a_plain_function_that_says_it_returns_many_replies_is_a_service() -> None:
+async def test_a_plain_function_annotated_as_returning_many_replies_is_a_service() -> None:
     reply: Any = await as_service(iterator)("a", None)  # type: ignore[arg-type]
     assert is_many(reply)
     assert [one async for one in reply] == ["a"]
 
 
 @pytest.mark.parametrize("annotation", [str, Any, "str | None", Awaitable[str] | str, "Unknown"])
-def test_any_other_annotation_says_nothing(annotation: Any) -> None:
+def test_any_other_annotation_is_not_enough(annotation: Any) -> None:
     def plain(line: str, context: Any) -> Any:
         return line
 
@@ -284,7 +285,7 @@ async def test_a_mocked_service_is_a_service() -> None:
 
 
 def passes_on(service: Any) -> Any:
-    """Return a layer's result as a plain function, which gives what it wraps gives."""
+    """Return a layer's result as a plain function that returns what the wrapped service returns."""
 
     def inner(request: Any, context: Any) -> Any:
         return service(request, context)
@@ -293,7 +294,7 @@ def passes_on(service: Any) -> Any:
 
 
 @pytest.mark.parametrize("layers", [[passes_on], [limit(), passes_on], [passes_on, limit()]])
-async def test_what_a_layer_returns_is_a_service(layers: list[Any]) -> None:
+async def test_a_layer_returns_a_service(layers: list[Any]) -> None:
     assert await call(as_service(stack(already, *layers)), "a") == "a"
 
 
@@ -302,7 +303,7 @@ async def test_a_layer_of_a_dns_stack_may_return_a_plain_function() -> None:
 
 
 @pytest.mark.parametrize("stacked", [stack, dns.stack])
-def test_a_layer_that_returns_no_service_is_refused(stacked: Any) -> None:
+def test_a_layer_that_does_not_return_a_service_is_refused(stacked: Any) -> None:
     def forgetful(service: Any) -> Any:
         return None
 
@@ -310,7 +311,7 @@ def test_a_layer_that_returns_no_service_is_refused(stacked: Any) -> None:
         stacked(already, forgetful)
 
 
-def test_an_async_generator_of_one_argument_is_no_service() -> None:
+def test_an_async_generator_of_one_argument_is_not_a_service() -> None:
     async def one_argument(line: str) -> AsyncIterator[str]:
         yield line
 

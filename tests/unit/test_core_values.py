@@ -1,4 +1,4 @@
-"""The small values that everything stands on: errors, limits, context, metrics, buffers."""
+"""The small values that everything is built on: errors, limits, context, metrics, buffers."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ VIA = Via(transport=Transport.DATAGRAM, scheme="mem", local="mem:a", listener="m
 # -- the front door ----------------------------------------------------------------------------
 
 
-def test_every_name_of_the_front_door_opens() -> None:
+def test_every_exported_name_can_be_imported() -> None:
     for name in pierhead.__all__:
         assert getattr(pierhead, name) is not None
     assert set(pierhead.__all__) <= set(dir(pierhead))
 
 
-def test_the_front_door_has_no_other_names() -> None:
+def test_the_package_exports_no_other_names() -> None:
     with pytest.raises(AttributeError, match="no attribute 'shout'"):
         _ = pierhead.shout
 
@@ -68,10 +68,10 @@ PACKAGES = sorted(
 )
 
 
-# What `pierhead.hosting` exports are its modules, each named after a library.
+# `pierhead.hosting` exports its modules, each named after a library.
 @pytest.mark.parametrize("package", sorted({*PACKAGES} - {"pierhead.hosting"}))
-def test_what_a_package_exports_is_never_one_of_its_modules(package: str) -> None:
-    # A name may be that of a file; then the file has to be imported before its name is taken.
+def test_a_package_never_exports_its_own_modules(package: str) -> None:
+    # A name may be that of a file; then the file must be imported before the name is read.
     code = (
         "import importlib, importlib.util, sys, types\n"
         f"package = importlib.import_module({package!r})\n"
@@ -85,7 +85,7 @@ def test_what_a_package_exports_is_never_one_of_its_modules(package: str) -> Non
     assert shown.stdout.strip() == "[]"
 
 
-def test_no_name_of_the_front_door_is_a_modules() -> None:
+def test_no_exported_name_is_also_a_module() -> None:
     files = {path.stem for path in SOURCE.glob("*.py")} | {one.name for one in SOURCE.iterdir()}
     assert files & set(pierhead.__all__) == set()
 
@@ -98,13 +98,13 @@ def test_an_address_error_points_at_the_position() -> None:
     assert str(error).splitlines() == ["no port", "  tcp:x", "      ^", "  write tcp:x:80"]
 
 
-def test_an_address_error_shows_the_neighbourhood_in_a_long_text() -> None:
+def test_an_address_error_shows_an_excerpt_of_a_long_text() -> None:
     lines = str(AddressError("a" * 1000 + "!" + "b" * 1000, 1000, "bad")).splitlines()
     assert len(lines[1]) == 122
     assert lines[1][len(lines[2]) - 1] == "!"
 
 
-def test_what_cannot_be_printed_is_replaced_and_the_caret_stays() -> None:
+def test_unprintable_characters_are_replaced_and_the_caret_stays_aligned() -> None:
     lines = str(AddressError("a\n\x1b!", 3, "bad")).splitlines()
     assert lines[1] == "  a\ufffd\ufffd!"
     assert lines[2].index("^") == lines[1].index("!")
@@ -114,13 +114,13 @@ def test_what_cannot_be_printed_is_replaced_and_the_caret_stays() -> None:
     ("before", "columns"),
     [("é", 1), ("e\u0301", 1), ("日本", 4), ("\uff21", 2), ("\x01\x02", 2), ("\u200b", 1)],
 )
-def test_carets_stand_right_of_characters_of_any_width(before: str, columns: int) -> None:
+def test_carets_align_after_characters_of_any_width(before: str, columns: int) -> None:
     address = str(AddressError(f"{before}!", len(before), "bad")).splitlines()
     fault = str(Fault("a.zone", 1, len(before) + 1, "bad", f"{before}!")).splitlines()
     assert address[2] == fault[2] == f"  {' ' * columns}^"
 
 
-def test_a_caret_may_stand_behind_its_line() -> None:
+def test_a_caret_may_point_past_the_end_of_its_line() -> None:
     assert str(Fault("a.zone", 1, 6, "bad", "w A")).splitlines()[2] == "       ^"
 
 
@@ -132,7 +132,7 @@ def test_a_config_error_shows_every_fault_with_its_line_and_a_caret() -> None:
 
 
 @pytest.mark.parametrize("offset", [None, 7])
-def test_a_decode_error_says_where(offset: int | None) -> None:
+def test_a_decode_error_names_its_offset(offset: int | None) -> None:
     assert ("octet 7" in str(DecodeError("bad", offset))) == (offset == 7)
 
 
@@ -154,7 +154,7 @@ def test_a_value_out_of_range_is_refused_with_the_range(value: float) -> None:
 
 
 @pytest.mark.parametrize("value", ["5", None, True, 2.5])
-def test_what_is_no_whole_number_is_refused_where_one_is_needed(value: Any) -> None:
+def test_a_fraction_is_refused_for_a_whole_number(value: Any) -> None:
     with pytest.raises(UsageError):
         WHOLE.check(value)
 
@@ -195,7 +195,7 @@ def test_what_is_no_whole_number_is_refused_where_one_is_needed(value: Any) -> N
     ],
 )
 @pytest.mark.skipif(sys.byteorder != "little", reason="raw addresses are written for this order")
-def test_a_peer_is_spelt_out_whatever_form_it_came_in(raw: Any, text: str, source: bytes) -> None:
+def test_a_peer_is_formatted_whatever_form_it_came_in(raw: Any, text: str, source: bytes) -> None:
     peer = Peer(raw)
     assert str(peer) == text
     assert peer.source == source
@@ -223,7 +223,7 @@ def test_the_ip_address_of_a_peer_is_its_octets(raw: Any, octets: bytes | None) 
     assert Peer(raw).ip == octets
 
 
-def test_a_context_is_changed_by_making_another() -> None:
+def test_a_changed_context_is_a_copy() -> None:
     first = Context(Peer("a"), 1.0, VIA)
     second = first.having("fact").having(3)
     assert (first.get(str), second.get(str), second.get(int)) == (None, "fact", 3)
@@ -256,23 +256,23 @@ async def test_an_async_generator_becomes_a_service_of_many_replies(form: Any) -
     assert [item async for item in reply] == ["a"]
 
 
-def test_a_service_stays_what_it_is() -> None:
+def test_as_service_returns_a_service_unchanged() -> None:
     assert as_service(one) is one
 
 
 @pytest.mark.parametrize("wrong", [3, None, "shout"])
-def test_what_cannot_be_called_is_no_service(wrong: Any) -> None:
+def test_an_object_that_is_not_callable_is_not_a_service(wrong: Any) -> None:
     with pytest.raises(UsageError, match="async function"):
         as_service(wrong)
 
 
 @pytest.mark.parametrize("wrong", [Callable_, functools.partial(Callable_), dict, AsyncIterator])
-def test_a_class_is_no_service(wrong: Any) -> None:
+def test_a_class_is_not_a_service(wrong: Any) -> None:
     with pytest.raises(UsageError, match="is a class; write a service with 'async def'"):
         as_service(wrong)
 
 
-def test_a_function_of_one_argument_is_no_service() -> None:
+def test_a_function_of_one_argument_is_not_a_service() -> None:
     async def one_argument(line: str) -> str:
         return line
 
@@ -280,7 +280,7 @@ def test_a_function_of_one_argument_is_no_service() -> None:
         as_service(one_argument)  # type: ignore[arg-type]
 
 
-def test_a_service_in_the_place_of_a_layer_is_a_mistake() -> None:
+def test_a_service_in_place_of_a_layer_is_refused() -> None:
     with pytest.raises(UsageError, match="stack takes the service, then layers"):
         stack(one, one)  # type: ignore[arg-type]
 
@@ -298,14 +298,14 @@ def test_a_wire_format_is_a_framing_then_a_codec(framing: Any, codec: Any, messa
         WireFormat(framing, codec)
 
 
-def test_what_is_no_endpoint_cannot_be_served() -> None:
+def test_an_object_that_is_not_an_endpoint_cannot_be_served() -> None:
     with pytest.raises(UsageError, match=r"one is no endpoint; .*lines\.serve\(service\)"):
         Server(one, "mem:a")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="a wire format is Bytes"):
         serve(one, Bytes())  # type: ignore[arg-type]
 
 
-def test_a_plain_generator_is_no_service() -> None:
+def test_a_plain_generator_is_not_a_service() -> None:
     def generator(request: str, context: Any) -> Any:
         yield request
 
@@ -355,7 +355,7 @@ async def test_a_service_of_messages_becomes_a_handler_of_frames() -> None:
     assert handler.reject(DecodeError("no"), b"x") == b"?"
 
 
-async def test_an_error_of_another_peer_that_a_service_lets_pass_is_the_services() -> None:
+async def test_an_error_about_another_peer_that_a_service_lets_through_is_its_own_failure() -> None:
     async def forwards(number: int, context: Any) -> int:
         raise DecodeError("upstream sent garbage")
 
@@ -383,7 +383,7 @@ async def test_many_messages_become_many_frames_and_the_source_is_closed() -> No
 # -- metrics, admission, buffers, log ----------------------------------------------------------
 
 
-def test_a_metric_is_its_name_and_labels() -> None:
+def test_a_metric_is_identified_by_its_name_and_labels() -> None:
     metrics = Metrics()
     metrics.counter("n_total", listener="a", reason="x").add()
     metrics.counter("n_total", reason="x", listener="a").add(2)
@@ -442,12 +442,12 @@ def test_a_pool_lends_a_released_buffer_again() -> None:
     assert pool.acquire(64) is buffer
 
 
-def test_a_pool_without_room_is_a_mistake() -> None:
+def test_a_pool_without_room_is_refused() -> None:
     with pytest.raises(UsageError):
         BufferPool(0)
 
 
-def test_failures_are_logged_once_a_second_with_the_number_left_out(
+def test_failures_are_logged_once_a_second_with_the_number_omitted(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Clock:

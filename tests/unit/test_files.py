@@ -1,4 +1,4 @@
-"""Files that are named to us: what is read, and who else may read it."""
+"""Files that the user names: what is read, and who else can read them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from pierhead.files import RefusedFile, read_file, read_secret
 
-#: Mode and owner of a secret, and who may read or change it that should not.
+#: Mode and owner of a secret, and who can read or change it but should not.
 MODES = [
     (0o600, "somebody", None),
     (0o400, "somebody", None),
@@ -19,7 +19,7 @@ MODES = [
     (0o640, "root", None),  # Debian's group ssl-cert
     (0o440, "root", None),
     (0o640, "somebody", "group"),
-    (0o660, "root", "group"),  # who may change a key may exchange it
+    (0o660, "root", "group"),  # a user who can write a key can replace it
     (0o620, "somebody", "group"),
     (0o604, "root", "everybody"),
     (0o644, "root", "everybody"),
@@ -29,7 +29,7 @@ MODES = [
 
 
 @pytest.mark.parametrize(("mode", "owner", "expected"), MODES, ids=str)
-def test_who_may_read_a_secret_that_should_not(
+def test_others_who_can_read_a_secret_are_named(
     mode: int, owner: str, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "secret"
@@ -44,7 +44,7 @@ def test_who_may_read_a_secret_that_should_not(
         return os.stat_result(found)
 
     monkeypatch.setattr(os, "fstat", owned)
-    file.chmod(0o600)  # so that it can be read by whoever runs this
+    file.chmod(0o600)  # so that the user running this can read it
     octets, exposure = read_secret(file, 100)
     assert octets == b"shh"
     who = None if exposure is None else exposure.text
@@ -53,17 +53,19 @@ def test_who_may_read_a_secret_that_should_not(
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o660, 0o604, 0o622, 0o777])
-def test_the_remedy_mends_and_the_secret_can_still_be_read(mode: int, tmp_path: Path) -> None:
+def test_the_remedy_works_and_the_secret_can_still_be_read(mode: int, tmp_path: Path) -> None:
     file = tmp_path / "my secret's file"
     file.write_bytes(b"shh")
     file.chmod(mode)
     _, exposure = read_secret(file, 100)
-    if exposure is not None:  # root's 0640 is in order
+    if exposure is not None:  # root's 0640 is fine
         subprocess.run(exposure.remedy, shell=True, check=True, timeout=20)
     assert read_secret(file, 100) == (b"shh", None)
 
 
-def test_who_is_not_the_owner_becomes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_remedy_makes_the_reader_the_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "secret"
     file.write_bytes(b"shh")
     file.chmod(0o644)

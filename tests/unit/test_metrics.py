@@ -1,4 +1,4 @@
-"""Metrics: numbers by name and labels, bounded whatever a label is made of."""
+"""Metrics: numbers by name and labels, bounded whatever the labels contain."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pierhead.metrics import Metrics
 from pierhead.server.metered import ConnectionCounters
 
 
-def test_labels_that_a_peer_can_make_up_do_not_fill_memory() -> None:
+def test_labels_chosen_by_a_peer_do_not_fill_memory() -> None:
     metrics = Metrics()
     metrics.counter("dropped_total", listener="b", reason="own").add()
     tracemalloc.start()
@@ -20,7 +20,7 @@ def test_labels_that_a_peer_can_make_up_do_not_fill_memory() -> None:
     finally:
         tracemalloc.stop()
     assert len(metrics.snapshot()) <= 256 + 2
-    # Nothing goes uncounted, and what was there before is counted by its own name.
+    # Nothing goes uncounted, and existing series keep their own names.
     assert metrics.total("dropped_total", listener="a") == 8000
     assert metrics.total("dropped_total", listener="a", reason="other") > 7000
     metrics.counter("dropped_total", listener="b", reason="own").add()
@@ -35,7 +35,7 @@ def test_a_listener_keeps_its_name_however_many_reasons_it_has() -> None:
     assert [metrics.total("dropped_total", listener=one) for one in "abc"] == [300] * 3
 
 
-def test_counters_at_hand_are_bounded_as_well() -> None:
+def test_cached_counters_are_bounded_as_well() -> None:
     metrics = Metrics()
     counters = ConnectionCounters(metrics, "a")
     for number in range(1000):
@@ -46,7 +46,7 @@ def test_counters_at_hand_are_bounded_as_well() -> None:
     assert metrics.total("dropped_total") == metrics.total("connections_closed_total") == 1000
 
 
-def test_a_watched_gauge_is_asked_whenever_somebody_looks_and_summed() -> None:
+def test_a_watched_gauge_is_read_on_demand_and_summed() -> None:
     metrics, now = Metrics(), [1.0, 2.0]
     ends = [metrics.watch("waiting", lambda i=i: now[i], listener="x") for i in range(2)]
     assert metrics.total("waiting", listener="x") == 3

@@ -1,4 +1,4 @@
-"""Nothing that a peer sends is printed as it is: a table of every place that prints such text."""
+"""Nothing that a peer sends is printed raw: a table of every place that prints such text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pierhead.service.context import Context, Peer, Transport, Via
 
 VIA = Via(transport=Transport.STREAM, scheme="mem", local="mem:a", listener="mem:a")
 
-#: What moves a cursor, ends a line, turns the writing or hides what follows.
+#: Characters that move the cursor, end a line, reverse the writing direction or hide text.
 NASTY = {
     "new lines": "a\nERROR forged\r\nb\x0b\x0c\x85c\u2028d\u2029e",
     "escape sequences": "\x1b]0;title\x07\x1b[2J\x1b[31m",
@@ -42,7 +42,7 @@ _UNIX = (1).to_bytes(2, sys.byteorder)
 
 
 def is_clean(text: str) -> bool:
-    """Tell whether text is one line of what can be seen."""
+    """Return whether text is one line of visible characters."""
     return text.isprintable()
 
 
@@ -61,7 +61,7 @@ PEERS: dict[str, Callable[[str], Peer]] = {
 
 @pytest.mark.parametrize("what", NASTY)
 @pytest.mark.parametrize("form", PEERS)
-def test_the_text_of_a_peer_is_safe_and_its_source_is_exact(form: str, what: str) -> None:
+def test_a_peers_text_is_safe_and_its_source_is_exact(form: str, what: str) -> None:
     peer = PEERS[form](NASTY[what])
     for text in (str(peer), repr(peer), peer.host, repr(Context(peer, 0.0, VIA))):
         assert text.isascii()
@@ -90,7 +90,7 @@ def _fails(text: str) -> BaseException:
 def _report(peer: Peer, text: str) -> None:
     log = FailureLog(SystemClock(), "mem:a")
     log.report("mem:a", _fails(text))
-    log.report("mem:a", _fails(text))  # left out, and at DEBUG all the same
+    log.report("mem:a", _fails(text))  # omitted, but at DEBUG nevertheless
     log.note(HandshakeError("tls", text), "handshake", peer)
     log.note(DecodeError(text), "decode", peer)
 
@@ -157,7 +157,7 @@ PLACES: dict[str, Callable[[Peer, str], Any]] = {
 
 @pytest.mark.parametrize("what", NASTY)
 @pytest.mark.parametrize("place", PLACES)
-def test_a_place_that_prints_prints_nothing_raw(place: str, what: str, caplog: Any) -> None:
+def test_no_place_prints_raw_text_of_a_peer(place: str, what: str, caplog: Any) -> None:
     caplog.set_level(logging.DEBUG)
     text = NASTY[what]
     found = PLACES[place](Peer(text), text)
@@ -168,7 +168,7 @@ def test_a_place_that_prints_prints_nothing_raw(place: str, what: str, caplog: A
     assert printed
     assert all(record.exc_info is None for record in caplog.records)
     for message in printed:
-        # A traceback has lines of its own, of files and code; the text is on one of them.
+        # A traceback has its own lines of files and code; the text is on one of them.
         own = message.split("\n") if "traceback" in message else [message]
         assert all(map(is_clean, own)), message
         assert not any(line.startswith("ERROR forged") for line in own)
@@ -176,7 +176,7 @@ def test_a_place_that_prints_prints_nothing_raw(place: str, what: str, caplog: A
 
 @pytest.mark.skipif(sys.platform != "linux", reason="abstract names")
 @pytest.mark.parametrize("address", ["unix:@nasty-{}", "proxy+unix:@nasty-{}", "unixseq:@nasty-{}"])
-async def test_a_client_with_a_name_of_escape_sequences_forges_no_log(
+async def test_a_client_name_of_escape_sequences_cannot_forge_log_lines(
     address: str, caplog: Any
 ) -> None:
     caplog.set_level(logging.DEBUG)

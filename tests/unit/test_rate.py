@@ -1,4 +1,4 @@
-"""The token bucket that every rate is kept by."""
+"""The token bucket behind every rate limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pierhead.rate import Rate
 SECOND = 1_000_000_000
 
 
-def test_a_burst_then_one_token_an_interval():
+def test_a_burst_is_followed_by_one_token_per_interval():
     rate, full_at = Rate(10, burst=3), 0
     for _ in range(3):
         full_at = rate.take(full_at, SECOND)
@@ -22,7 +22,7 @@ def test_a_burst_then_one_token_an_interval():
 
 
 @pytest.mark.parametrize("per_second", [0.001, 0.3, 1, 7, 333, 1_000_000])
-def test_an_interval_is_never_shorter_than_the_rate_says(per_second):
+def test_an_interval_is_never_shorter_than_the_rate_allows(per_second):
     assert Rate(per_second, burst=1).interval_ns * per_second >= SECOND
 
 
@@ -31,7 +31,7 @@ def test_an_interval_is_never_shorter_than_the_rate_says(per_second):
     burst=st.integers(1, 50),
     steps=st.lists(st.integers(0, 10 * SECOND), min_size=1, max_size=60),
 )
-def test_no_span_of_time_gets_more_than_the_burst_and_the_rate(per_second, burst, steps):
+def test_no_span_of_time_exceeds_burst_and_rate(per_second, burst, steps):
     rate, full_at, now, taken_at = Rate(per_second, burst), 0, SECOND, []
     for step in steps:
         now += step

@@ -1,1 +1,1 @@
-"""One connection, from either side: requests in flight, the exchange, its life."""
+"""One connection, from either side: its requests in flight, its exchange and its life."""

@@ -17,10 +17,10 @@ def end_stream(
     *,
     may_be_sending: bool,
 ) -> bool:
-    """End the stream after the last octet: linger where the peer may still be sending, else close.
+    """End the stream after the last octet: linger if the peer may still be sending, else close.
 
     Returns:
-        Whether the connection lingers: then it is to be read from until the peer's end.
+        Whether the connection lingers: then it must be read until the peer's end of stream.
     """
     if (
         not may_be_sending
@@ -33,7 +33,7 @@ def end_stream(
         return False
     try:
         transport.write_eof()
-    except OSError:  # ENOTCONN: the peer has reset the connection, and it has not been told yet
+    except OSError:  # ENOTCONN: reset by the peer, which the transport has not reported yet
         life.close()
         transport.close()
         return False

@@ -4,14 +4,14 @@
     begin ─▶ [queue] ─▶ settle ─▶ held ─▶ due ─▶ take ─▶ with the system ─▶ taken
                             behind older ones, in order        `note_unsent`
 
-The exchange decides how many requests may begin, in which order replies leave, and what has been
-lost when a connection ends. A *place* stands for a request; a *part* is whatever its owner sends,
-known here by its size alone. Its owner does what waits: it reads, runs services, and writes.
+The exchange decides how many requests may begin, in which order replies leave, and what is lost
+when a connection ends. A *place* stands for a request; a *part* is a piece of a reply, known here
+only by its size. The owner does everything that waits: it reads, runs services, and writes.
 
-In order, a reply waits until everything older is settled; what fails without a refusal breaks the
-exchange off, since the peer would take the next reply for the one that is missing. In any order
-each reply is due at once. A request counts as answered once the system has taken its last part:
-so each is counted once, and what is still on its way when a connection is cut has been lost.
+In order, a reply waits until everything older is settled; a failure without a refusal breaks off
+the exchange, since the peer would take the next reply for the missing one. In any order each reply
+is due at once. A request counts as answered once the system has taken its last part: each is
+counted once, and replies not yet taken when a connection is cut are lost.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Phase(Enum):
 
     OPEN = "requests begin and are answered"
     BROKEN_OFF = "a reply is missing: what was due before it is still sent, nothing else"
-    OVER = "nothing is sent any more"
+    OVER = "nothing more is sent"
 
 
 _OPEN, _BROKEN_OFF, _OVER = Phase
@@ -45,16 +45,16 @@ class Place:
     """The place of one request among those of its connection.
 
     Attributes:
-        parts: what waits for older replies.
-        held_bytes: how long they are.
-        outcome: what became of it; None until it is settled.
-        new_idle_timeout: in force after its last reply, in seconds; None for the one that is.
-        close_for: why the connection closes after its last reply; "" where it does not.
-        has_commands: whether there is either of these.
-        comes_up: the owner's, for whoever waits until `Exchange.may_send`.
+        parts: parts of its reply that wait for older replies.
+        held_bytes: their total size.
+        outcome: its outcome; None until it is settled.
+        new_idle_timeout: the idle timeout after its last reply, in seconds; None for no change.
+        close_for: why the connection closes after its last reply; "" if it does not.
+        has_commands: whether either of these is set.
+        comes_up: for the owner's use: wakes the task that waits until `Exchange.may_send`.
     """
 
-    # Made once per request: what most requests never change is an attribute of the class.
+    # Created once per request: defaults that most requests never change are class attributes.
     parts: Sequence[Any] = ()
     held_bytes = 0
     outcome: Outcome | None = None
@@ -68,18 +68,18 @@ class Exchange(Generic[P]):
     """The requests and replies of one connection.
 
     Args:
-        in_order: whether replies leave as the requests came.
+        in_order: whether replies leave in the order of their requests.
 
     Attributes:
-        phase: how far it has come.
+        phase: its current phase.
         queue: in order only: requests without their last reply, oldest first.
-        due: parts that may leave, oldest first; `take` takes them.
-        due_bytes: how long they are.
-        held_bytes: how long the parts are that wait for older replies.
-        is_writable: whether the peer keeps up, as far as the transport has said.
-        closes_for: why no request is to begin any more; "" while they are.
-        idle_timeout: what a service has asked for, in seconds; None where none has.
-        handed_over: octets that have left in all.
+        due: parts that may leave, oldest first; `take` returns them.
+        due_bytes: their total size.
+        held_bytes: the total size of parts that wait for older replies.
+        is_writable: whether the peer keeps up, according to the transport.
+        closes_for: why no more requests may begin; "" while they may.
+        idle_timeout: what a service has requested, in seconds; None if none has.
+        handed_over: how many octets have left in total.
     """
 
     __slots__ = (
@@ -109,7 +109,7 @@ class Exchange(Generic[P]):
         self._open = 0  # begun and not settled
         self.due: list[P] = []
         self.due_bytes = self.held_bytes = self.handed_over = 0
-        self._answered = self._ready = 0  # among what is due
+        self._answered = self._ready = 0  # among the due parts
         self._taken_answered = self._taken_ready = 0  # since `note_unsent`
         self._lost = 0
         # (octets handed over when it was, requests, ready answers)
@@ -124,8 +124,8 @@ class Exchange(Generic[P]):
         """Return how many requests may begin.
 
         Args:
-            window: as many may be without their last reply.
-            limit_bytes: none begins while more waits for the peer.
+            window: how many may be without their last reply.
+            limit_bytes: none begins while more octets wait for the peer.
         """
         if self.phase is not _OPEN or not self.is_writable:
             return 0
@@ -149,15 +149,15 @@ class Exchange(Generic[P]):
         return not (self._open or self.queue or self.due)
 
     def begin(self, place: Place) -> None:
-        """Note a request that waits; `settle` follows, once."""
+        """Record a request that waits; `settle` follows, once."""
         self._open += 1
-        if self._in_order and self.phase is _OPEN:
+        if self._in_order:
             if self.queue is _EMPTY:
                 self.queue = deque()
             self.queue.append(place)
 
     def may_send(self, place: Place) -> bool:
-        """Tell whether a reply to this request would leave at once, and not wait for others."""
+        """Return whether a reply to this request would leave at once, not wait for others."""
         return not self._in_order or not self.queue or self.queue[0] is place
 
     def send(self, place: Place, part: P, size: int) -> None:
@@ -175,12 +175,12 @@ class Exchange(Generic[P]):
     def settle_at_once(
         self, place: Place, outcome: Outcome, part: P | None = None, size: int = 0
     ) -> None:
-        """Take what became of a request that has not begun: `begin` and `settle` in one."""
+        """Take the outcome of a request that has not begun: `begin` and `settle` in one."""
         if part is None or self.queue or place.has_commands or self.phase is not _OPEN:
             self.begin(place)
             self.settle(place, outcome, part, size)
             return
-        # The usual case, and nothing more than it takes.
+        # The fast path of the usual case.
         self.due.append(part)
         self.due_bytes += size
         if outcome is _ANSWERED:
@@ -189,9 +189,9 @@ class Exchange(Generic[P]):
             self._ready += 1
 
     def settle(self, place: Place, outcome: Outcome, part: P | None = None, size: int = 0) -> None:
-        """Take what became of a request that has begun, with the last part of its reply, if any.
+        """Take the outcome of a request that has begun, with the last part of its reply, if any.
 
-        Everything that it held up becomes due.
+        Everything that was waiting for it becomes due.
         """
         self._open -= 1
         place.outcome = outcome
@@ -219,14 +219,15 @@ class Exchange(Generic[P]):
             ended = queue[0].outcome
 
     def _release(self, place: Place) -> None:
-        """Let out what a request holds; it is the oldest now."""
-        self.due += place.parts
-        self.due_bytes += place.held_bytes
-        self.held_bytes -= place.held_bytes
-        place.parts, place.held_bytes = (), 0
+        """Release the parts that a request holds; it is the oldest now."""
+        if place.parts:
+            self.due += place.parts
+            self.due_bytes += place.held_bytes
+            self.held_bytes -= place.held_bytes
+            place.parts, place.held_bytes = (), 0
 
     def _note_end(self, place: Place, outcome: Outcome) -> None:
-        """Everything of this request is due."""
+        """Note that every part of this request is due."""
         self._answered += outcome is _ANSWERED
         self._ready += outcome is _READY
         if outcome in _MISSING and self._in_order:
@@ -249,10 +250,11 @@ class Exchange(Generic[P]):
         return parts
 
     def note_unsent(self, waiting_bytes: int) -> tuple[int, int]:
-        """Hear how much of what was taken the system has not; called after `take` and later.
+        """Note how many of the taken octets the system has not accepted; called after `take` and
+        later.
 
         Returns:
-            How many requests and how many ready answers have been sent in full since.
+            How many requests and how many ready answers have been fully sent since the last call.
         """
         answered, ready = self._taken_answered, self._taken_ready
         if answered or ready:
@@ -271,7 +273,7 @@ class Exchange(Generic[P]):
         return answered, ready
 
     def end(self) -> None:
-        """Send nothing any more: what was answered and has not been taken is lost."""
+        """Send nothing more: replies that have not been taken are lost."""
         if self.phase is not _OVER:
             self.phase = _OVER
             self._lost += self._answered + self._ready + self._taken_answered + self._taken_ready
@@ -283,21 +285,21 @@ class Exchange(Generic[P]):
                 self._lose_queue()
 
     def _lose_queue(self) -> None:
-        """Forget those in the queue; those that are still open will be settled as lost."""
+        """Forget the requests in the queue; those still open will be settled as lost."""
         self._lost += sum(place.outcome in _REPLIED for place in self.queue)
         self.queue, self.held_bytes = _EMPTY, 0
 
     def take_lost(self) -> int:
-        """Return how many replies, made already, have been lost since the last call."""
+        """Return how many finished replies have been lost since the last call."""
         lost, self._lost = self._lost, 0
         return lost
 
 
-#: Outcomes that were replies to a request.
+#: Outcomes that are replies to a request.
 _REPLIED = (_ANSWERED, _READY)
 
 #: Outcomes that leave a peer waiting for a reply.
 _MISSING = (Outcome.FAILED, Outcome.LOST)
 
-#: The queue of those that have none; nothing is ever put in.
+#: A shared empty queue, for exchanges without one; nothing is ever put in.
 _EMPTY: deque[Place] = deque()

@@ -1,13 +1,13 @@
-"""What is in flight: requests whose service waits, swept for deadlines, each ending told apart.
+"""Requests in flight: their services wait, a sweep enforces deadlines, each outcome is settled
+once.
 
     respond ─▶ SUSPENDED, MANY ─▶ go_on: the task ends, the replies are delivered
                                      │ raised, timed out, cancelled, given up
                                      ▼
                                  settle(request, outcome, reply), once for each
 
-Datagram servers and connections use it; where a reply goes is the business of the sink. Each
-request has a task (`pierhead.connection.tasks`). One sweep over what is in flight replaces a
-timer each.
+Datagram servers and connections use it; the sink decides where a reply goes. Each request has a
+task (`pierhead.connection.tasks`). One sweep over all requests in flight replaces a timer for each.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ Q_contra = TypeVar("Q_contra", bound="Request", contravariant=True)
 
 
 class Request:
-    """One accepted frame that is worked on; owners add what they need.
+    """One accepted frame that is being answered; owners add what they need.
 
     Attributes:
-        frame: what was asked.
+        frame: the request.
         deadline: when it is given up, on the server's monotonic clock.
-        cancelled_for: why it was cancelled; None where it was not.
-        given_up_for: why it was given up with everything in flight; None where it was not.
-        is_lost: whether it was named lost while its service did not let go.
-        task: what works on it.
+        cancelled_for: why it was cancelled; None if it was not.
+        given_up_for: why it was given up with everything in flight; None if it was not.
+        is_lost: whether it was reported lost although its service has not ended.
+        task: the task that answers it.
     """
 
-    # Made once per request: what most requests never change is an attribute of the class.
+    # Created once per request: defaults that most requests never change are class attributes.
     cancelled_for: str | None = None
     given_up_for: str | None = None
     is_lost = False
@@ -55,7 +55,7 @@ class Request:
 
     @property
     def peer(self) -> Peer:
-        """Who asked."""
+        """The client."""
         raise NotImplementedError
 
 
@@ -63,10 +63,10 @@ class ReplySink(Protocol[Q_contra]):
     """Where replies go."""
 
     def settle(self, request: Q_contra, outcome: Outcome, frame: bytes | None, /) -> None:
-        """Take what became of a request, and its last reply where there is one; once for each.
+        """Take the outcome of a request, and its last reply if there is one; once per request.
 
         Raises:
-            Exception: the reply cannot be sent; it is settled again, with a refusal.
+            Exception: the reply cannot be sent; the request is settled again, with a refusal.
         """
         ...
 
@@ -75,7 +75,7 @@ class ReplySink(Protocol[Q_contra]):
         ...
 
     def lost(self, request: Q_contra, reason: str, /) -> None:
-        """Hear that a request will not be answered, before it is settled."""
+        """Be notified that a request will not be answered, before it is settled."""
         ...
 
 
@@ -83,14 +83,14 @@ class InFlight(Generic[Q]):
     """The requests in flight of one datagram listener or one connection.
 
     Args:
-        responder: answers; told of what is running.
-        sink: told what becomes of each.
-        tasks: begin the delivery of many replies at once.
+        responder: answers requests; its ``running`` is set to the requests in flight.
+        sink: receives the outcome of each.
+        tasks: starts the delivery of many replies at once.
 
     Attributes:
-        max_replies: how many replies one request may have; None for as many as it likes.
-        running: the requests that are worked on; never another set.
-        given_up_for: why nothing is worked on any more; None while it is.
+        max_replies: how many replies one request may have; None for no limit.
+        running: the requests in flight; always the same set object.
+        given_up_for: why everything was given up; None while requests are served.
     """
 
     __slots__ = ("_sink", "_tasks", "given_up_for", "max_replies", "responder", "running")
@@ -107,7 +107,7 @@ class InFlight(Generic[Q]):
         responder.running = self.running
 
     def go_on(self, request: Q, value: Any) -> None:
-        """Work on what `respond` has left undone: SUSPENDED or MANY."""
+        """Continue what `respond` could not finish: SUSPENDED or MANY."""
         self.running.add(request)
         if type(value) is not Suspended:
             self._deliver(request, value)
@@ -115,16 +115,16 @@ class InFlight(Generic[Q]):
         task, variables = value.task, value.variables
         request.task = task
         task.add_done_callback(partial(self._ended, request, variables), context=variables)
-        if self.given_up_for is not None:  # in its own first step
+        if self.given_up_for is not None:  # during its own first step
             request.cancelled_for = request.given_up_for = self.given_up_for
             task.cancel()
 
     def close(self) -> None:
-        """Let go of the sink, who has this object: nothing is in flight, and nothing will be."""
+        """Release the sink, which refers to this object: nothing is or will be in flight."""
         del self._sink
 
     def sweep(self, now: float) -> None:
-        """Cancel what is past its deadline.
+        """Cancel requests past their deadline.
 
         A service that swallows its cancellation is cancelled again at every sweep.
         """
@@ -134,8 +134,8 @@ class InFlight(Generic[Q]):
     def give_up(self, reason: str) -> None:
         """Cancel everything in flight; each request is reported lost for this reason.
 
-        It is reported once its service has let go. What has not by the next call is reported by
-        that one: a service may swallow its cancellation.
+        A request is reported when its service has ended. If it has not by the next call, that call
+        reports it: a service may swallow its cancellation.
         """
         self.given_up_for = reason
         for request in list(self.running):
@@ -161,7 +161,7 @@ class InFlight(Generic[Q]):
         if type(reply) is bytes and request.given_up_for is None:
             self.settle(request, Outcome.ANSWERED, reply)
         elif request.given_up_for is not None and not request.is_lost:
-            self._lose(request, request.given_up_for)  # its service returned all the same
+            self._lose(request, request.given_up_for)  # its service returned nevertheless
             self.settle(request, Outcome.LOST, None)
         elif request.is_lost:
             self.settle(request, Outcome.LOST, None)
@@ -176,11 +176,11 @@ class InFlight(Generic[Q]):
                 self.settle(request, outcome, value)
 
     def _raised(self, request: Q, error: BaseException, *, from_outside: bool = False) -> None:
-        """Refuse what failed or was late; name lost what was given up."""
+        """Refuse a request that failed or was late; report as lost one that was given up."""
         reason = request.cancelled_for
         if request.is_lost:
             self.settle(request, Outcome.LOST, None)
-        elif isinstance(error, KeyboardInterrupt):  # the user
+        elif isinstance(error, KeyboardInterrupt):  # by the user
             self._give_up_one(request, "cancelled")
         elif not isinstance(error, asyncio.CancelledError):
             self.refuse(request, error, "deadline" if reason == "deadline" else "")
@@ -194,7 +194,7 @@ class InFlight(Generic[Q]):
     # -- many replies --------------------------------------------------------------------------
 
     def _deliver(self, request: Q, many: Many) -> None:
-        """Send many replies, in a task that goes on while the peer takes them."""
+        """Send many replies, in a task that continues while the peer takes them."""
         try:
             coroutine = self._send_all(request, many.replies)
             sent = self._tasks.first_step(coroutine, many.variables, self.responder.service_name)
@@ -222,7 +222,7 @@ class InFlight(Generic[Q]):
     # -- the end of a request ------------------------------------------------------------------
 
     def refuse(self, request: Q, error: BaseException, reason: str = "") -> None:
-        """Settle a request that got no answer with its refusal, where it has one."""
+        """Settle a request that got no answer with its refusal, if it has one."""
         self.running.discard(request)
         responder = self.responder
         outcome, refusal = responder.refuse(request.frame, error, request.peer, reason)
@@ -237,12 +237,12 @@ class InFlight(Generic[Q]):
         self.settle(request, Outcome.LOST, None)
 
     def _lose(self, request: Q, reason: str) -> None:
-        """Name a request that will not be answered."""
+        """Report a request that will not be answered."""
         self.responder.counters.lost(reason)
         self._sink.lost(request, reason)
 
     def settle(self, request: Q, outcome: Outcome, frame: bytes | None) -> None:
-        """Give the sink what became of a request; where it cannot send the reply, the refusal."""
+        """Pass the outcome of a request to the sink; if it cannot send the reply, the refusal."""
         self.running.discard(request)
         try:
             self._sink.settle(request, outcome, frame)
@@ -257,7 +257,7 @@ def _cancel(request: Request, reason: str) -> None:
         request.task.cancel()
 
 
-#: What the delivery of many replies ends with.
+#: The results with which the delivery of many replies ends.
 _ALL_SENT = object()
 
 
@@ -266,7 +266,7 @@ def _closable(replies: AsyncIterator[bytes]) -> Any:
 
 
 class _WithClose:
-    """Gives an async iterator that is no generator the `aclose` it lacks."""
+    """Adds the missing `aclose` to an async iterator that is not a generator."""
 
     def __init__(self, replies: AsyncIterator[bytes]) -> None:
         self._replies = replies
@@ -275,4 +275,4 @@ class _WithClose:
         return self._replies
 
     async def aclose(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is nothing to close."""

@@ -5,14 +5,14 @@
                     └───── close ──────┴─────────────▶ CLOSED ◀────────────────────┘
                                                           │ abort, as from everywhere else
                                                           ▼
-                  GONE ◀── told by the transport ────  ABORTED
+                  GONE ◀── transport's last call ────  ABORTED
 
-It never waits and asks no clock: whoever owns a connection tells it what happens and when, and
-asks at every sweep what is to be done. It is the same for connections of frames, of somebody
-else's protocol, and of conversations.
+It never waits and reads no clock: the owner of a connection reports what happens and when, and asks
+at every sweep what to do. It is the same for framed connections, connections of a hosted protocol,
+and conversations.
 
-After the last octet the stream is ended, and the peer's end waited for: closing on unread input
-would send a reset that can overtake the reply.
+After the last octet the stream is ended, and the peer's end of stream is awaited: closing with
+unread input would send a reset that can overtake the reply.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ __all__ = ["Event", "Life", "State", "Timeouts", "Waits"]
 class State(Enum):
     """What a connection is doing."""
 
-    NEW = "it has no transport yet"
+    NEW = "no transport yet"
     OPEN = "reading and answering"
-    FINISHING = "accepting nothing more; answers are due"
-    LINGERING = "all is sent; waiting for the peer to close"
-    CLOSED = "the system takes the last octets, then tells"
-    ABORTED = "nothing is sent any more"
-    GONE = "the transport has said so"
+    FINISHING = "accepting nothing more; replies are due"
+    LINGERING = "everything is sent; waiting for the peer to close"
+    CLOSED = "the system takes the last octets, then reports the end"
+    ABORTED = "nothing more is sent"
+    GONE = "the transport has reported its end"
 
 
 class Event(Enum):
-    """What changes it."""
+    """An event that changes the state."""
 
-    MADE = "the transport is there"
+    MADE = "the transport is connected"
     FINISH = "nothing more is accepted"
-    LINGER = "the last octet is written, and the stream ended"
+    LINGER = "the last octet is written and the stream ended"
     CLOSE = "the transport is closed"
     ABORT = "the transport is aborted"
     LOST = "the transport has ended"
@@ -48,7 +48,7 @@ class Event(Enum):
 
 _NEW, _OPEN, _FINISHING, _LINGERING, _CLOSED, _ABORTED, _GONE = State
 
-#: Whatever stands here happens; everything else is without effect.
+#: Every transition; an event without an entry has no effect.
 _NEXT: dict[tuple[State, Event], State] = {
     (_NEW, Event.MADE): _OPEN,
     (_OPEN, Event.FINISH): _FINISHING,
@@ -61,11 +61,11 @@ _NEXT: dict[tuple[State, Event], State] = {
 
 
 class Waits(Enum):
-    """What a connection waits for from its peer."""
+    """What a connection is waiting for from its peer."""
 
-    NOTHING = "it has work to do"
+    NOTHING = "nothing: it has work to do"
     A_MESSAGE = "the next whole message"
-    ACTIVITY = "a sign of life; its owner does not know what a message is"
+    ACTIVITY = "any input; its owner cannot recognise messages"
 
 
 class Timeouts(Protocol):
@@ -83,7 +83,7 @@ class Timeouts(Protocol):
 
     @property
     def write_timeout(self) -> float:
-        """For the peer to take what it is sent."""
+        """For the peer to accept what it is sent."""
         ...
 
     @property
@@ -96,14 +96,14 @@ class Life:
     """The state and the deadlines of one connection.
 
     Args:
-        now: seconds on the owner's monotonic clock, as everywhere here.
+        now: seconds on the owner's monotonic clock, as for every method.
 
     Attributes:
         state: what it is doing.
-        reason: why it ends; "" while it does not.
-        last_active: when it last had something to do.
-        has_heard: whether an octet has come.
-        message_began: when the message that is not whole began; None between messages.
+        reason: why it ends; "" while it is not ending.
+        last_active: when it was last busy.
+        has_heard: whether any octet has arrived.
+        message_began: when the incomplete message began; None between messages.
     """
 
     __slots__ = (
@@ -128,7 +128,7 @@ class Life:
         self._write_deadline: float | None = None
 
     def happens(self, event: Event) -> bool:
-        """Go on to the next state; tell whether that has changed it."""
+        """Move to the next state; return whether it has changed."""
         state = _NEXT.get((self.state, event))
         if state is None:
             return False
@@ -136,21 +136,21 @@ class Life:
         return True
 
     def finish(self, reason: str) -> bool:
-        """Accept nothing more, for this reason; true where that is new."""
+        """Accept nothing more, for this reason; return whether the state has changed."""
         if not self.happens(Event.FINISH):
             return False
         self.reason = self.reason or reason
         return True
 
     def close(self, reason: str = "") -> bool:
-        """Note that the transport is closed; true where that is new."""
+        """Note that the transport is closed; return whether the state has changed."""
         if not self.happens(Event.CLOSE):
             return False
         self.reason = self.reason or reason
         return True
 
     def abort(self, reason: str) -> bool:
-        """Note that the transport is aborted, for this reason whatever was before; as `close`."""
+        """Note that the transport is aborted; as `close`, but this reason wins."""
         if not self.happens(Event.ABORT):
             return False
         self.reason = reason
@@ -162,12 +162,12 @@ class Life:
         return self.state not in _ENDED
 
     def linger(self, now: float, timeouts: Timeouts) -> None:
-        """Wait for the peer's end of a stream whose own end is written."""
+        """Wait for the peer to end its stream, after our own end is written."""
         if self.happens(Event.LINGER):
             self._linger_until = now + timeouts.linger_timeout
 
     def note_message(self, is_partial: bool, now: float) -> None:
-        """Start or stop the clock of a message that has begun and is not whole."""
+        """Start or stop the clock of a message that has begun and is not complete."""
         if not is_partial:
             self.message_began = None
         elif self.message_began is None:
@@ -176,14 +176,14 @@ class Life:
     def is_write_late(
         self, now: float, handed_over: int, unsent_bytes: int, timeouts: Timeouts
     ) -> bool:
-        """Tell whether the peer has missed its goal; asked at every sweep.
+        """Return whether the peer has missed its goal; called at every sweep.
 
-        The goal is everything handed over when the deadline was set: a peer that takes its
-        replies slowly but steadily reaches it and gets a new one.
+        The goal is everything handed over when the deadline was set: a peer that takes its replies
+        slowly but steadily reaches it and gets a new one.
 
         Args:
-            handed_over: octets given to the transport so far.
-            unsent_bytes: of these, what the system has not taken.
+            handed_over: octets written to the transport so far.
+            unsent_bytes: of these, how many the system has not taken.
         """
         if not unsent_bytes:
             self._write_deadline = None
@@ -193,7 +193,7 @@ class Life:
         return self._write_deadline is not None and now >= self._write_deadline
 
     def is_over(self, now: float, waits: Waits, timeouts: Timeouts, idle_timeout: float) -> bool:
-        """Tell whether it is time to close; asked at every sweep. Its reason says why."""
+        """Return whether it is time to close; called at every sweep. `reason` then says why."""
         if self.state is _LINGERING:
             return now >= self._linger_until
         if waits is Waits.NOTHING or not self.is_open:

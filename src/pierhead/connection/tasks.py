@@ -1,13 +1,14 @@
-"""A task per request that begins at once: in the read that brought it, up to its first wait.
+"""A task per request that starts at once: in the read that delivered it, up to its first wait.
 
     started = tasks.first_step(service(frame, context), variables, "shout")
 
-A task of its own gives each request its context variables, its cancellation, and no stall behind
-a slow neighbour; one that begins in the next turn of the loop would cost more than most services.
-Python 3.12 and later can begin a task at once; 3.11 has `pierhead.connection.worker` for it.
+A task of its own gives each request its context variables and its cancellation, and keeps it from
+stalling behind a slow neighbour. Starting it in the next iteration of the loop would cost more than
+most services. Python 3.12 and later can start a task at once; for 3.11 there is
+`pierhead.connection.worker`.
 
-The loop's task factory is not asked: it may wrap what it is given in a coroutine that awaits it,
-and only the task itself can begin at once. Tasks that a service makes do go through it.
+The loop's task factory is bypassed: it may wrap its argument in a coroutine that awaits it, and
+only the task itself can start at once. Tasks that a service creates do go through it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ __all__ = ["EagerTasks"]
 if sys.version_info >= (3, 12):
 
     class EagerTasks:
-        """Begins tasks at once; made in the event loop of one server."""
+        """Starts tasks at once; created in the event loop of one server."""
 
         def __init__(self) -> None:
             self._loop = asyncio.get_running_loop()
@@ -36,11 +37,10 @@ if sys.version_info >= (3, 12):
             """Run a coroutine in a context of its own, up to its first wait.
 
             Returns:
-                What it returns where it waits for nothing; else a `Suspended`, whose task has this
-                name.
+                What it returns if it never waits; else a `Suspended`, whose task has this name.
 
             Raises:
-                BaseException: what it raises before its first wait.
+                BaseException: whatever it raises before its first wait.
             """
             task = asyncio.Task(
                 coroutine, loop=self._loop, name=name, context=context, eager_start=True
@@ -48,7 +48,7 @@ if sys.version_info >= (3, 12):
             return task.result() if task.done() else Suspended(task, context)
 
         async def close(self) -> None:
-            """End what is kept for the next request: nothing here."""
+            """Release what is kept for the next request: nothing here."""
 
 else:
     from pierhead.connection.worker import Workers as EagerTasks

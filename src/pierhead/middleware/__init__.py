@@ -1,9 +1,9 @@
-"""Layers that know no protocol, one file each: a service in, a service out.
+"""Protocol-independent layers, one file each: a service in, a service out.
 
     service = stack(shout, access_log(), limit(100), timeout(2.0))
 
-The first listed is the outermost. Every layer here covers the whole of many replies: it is done
-when the last reply has been taken, the iteration failed, or the consumer closed it.
+The first listed is the outermost. Every layer here covers all of many replies: it ends when the
+last reply has been taken, the iteration has failed, or the consumer has closed it.
 """
 
 from pierhead.middleware.access_log import access_log

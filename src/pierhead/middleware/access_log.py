@@ -1,4 +1,4 @@
-"""One line in a log for each request, after its last reply."""
+"""One log line per request, after its last reply."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["access_log"]
 
 R = TypeVar("R")
 
-# What a path, a name or an address may hold and still be told apart from the next field.
+# Characters that a path, a name or an address may contain without being quoted.
 _PLAIN = re.compile(r"[\w.:/@%\[\]+?&,-]+", re.ASCII)
 
 
@@ -28,9 +28,9 @@ def access_log(logger: logging.Logger | None = None, clock: Clock | None = None)
         peer=192.0.2.1:5353 via=udp:127.0.0.1:5300 outcome=answered replies=1 ms=0.214
 
     The outcome is ``answered``, ``silent``, ``cancelled``, ``abandoned`` (the consumer closed
-    many replies before their end) or the name of the exception. Text that a peer chose, such as
-    the path of its socket, is quoted unless it is harmless. What goes wrong in formatting or in
-    a handler goes where `logging` puts its own errors, and never to the request.
+    many replies before their end) or the name of the exception. Text chosen by a peer, such as the
+    path of its socket, is quoted unless it is harmless. Errors in formatting or in a handler are
+    handled by `logging`, and never affect the request.
 
     Args:
         logger: None for ``pierhead.access``.
@@ -84,7 +84,7 @@ class _LoggedReplies(Replies[R]):
 
 
 class _Line:
-    """The line of one request, begun when the request came."""
+    """The log line of one request, created when the request arrives."""
 
     __slots__ = ("_context", "_log", "_now", "_started")
 
@@ -97,7 +97,7 @@ class _Line:
     def write(self, error: BaseException | None, replies: int) -> None:
         self._log.info(
             "peer=%s via=%s outcome=%s replies=%d ms=%.3f",
-            # Spelt out by the handler, inside its own guard against errors.
+            # Formatted by the handler, which catches errors of its own.
             _Quoted(self._context.peer),
             _Quoted(self._context.via.listener),
             _outcome(error, replies),

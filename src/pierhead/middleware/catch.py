@@ -21,16 +21,16 @@ R = TypeVar("R")
 def catch(
     answer: Callable[[Exception, Q, Context], R | None], *, clock: Clock | None = None
 ) -> Middleware:
-    """Return a layer that answers with this function when the service raises.
+    """Return a layer that answers by calling this function when the service raises.
 
-    The exception is logged in one line, at most one a second, and its traceback at debug level.
-    In the middle of many replies the answer becomes the last of them. A `ServiceError` (a
-    deadline, a limit) passes: it has a refusal of its own.
+    The exception is logged in one line, at most one a second, and its traceback at DEBUG. In the
+    middle of many replies the answer becomes the last of them. A `ServiceError` (a deadline, a
+    limit) passes through: it has its own refusal.
 
     Args:
-        answer: gets the exception, the request and the context; returns the reply, or None to
-            stay silent.
-        clock: what the rate of the log goes by.
+        answer: called with the exception, the request and the context; returns the reply, or None
+            to stay silent.
+        clock: measures the rate of log lines.
     """
     failures = FailureLog(clock or SystemClock())
 

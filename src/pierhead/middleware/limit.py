@@ -24,7 +24,7 @@ INSIDE = Limit(
     minimum=1,
     maximum=1_000_000,
     unit="requests",
-    meaning="How many requests are in the service at once.",
+    meaning="How many requests may be in the service at once.",
     source="NSD's tcp-count, 100",
     metric="requests_failed_total{reason=limit}",
     effect="at construction",
@@ -36,8 +36,8 @@ WAITING = Limit(
     minimum=0,
     maximum=1_000_000,
     unit="requests",
-    meaning="How many requests wait for a place before the next is shed.",
-    source="a service of 1 ms and 100 places works this queue off in 10 ms",
+    meaning="How many requests may wait for a slot before the next is shed.",
+    source="a service of 1 ms with 100 slots clears this queue in 10 ms",
     metric="requests_failed_total{reason=limit}",
     effect="at construction",
 )
@@ -46,11 +46,11 @@ LIMITS = (INSIDE, WAITING)
 
 
 def limit(n: int = int(INSIDE.default), *, max_waiting: int = int(WAITING.default)) -> Middleware:
-    """Return a layer that lets this many requests into the service at once.
+    """Return a layer that admits this many requests into the service at once.
 
-    The others wait, first come first served; when ``max_waiting`` of them do, the next is shed
+    The others wait, first come, first served; when ``max_waiting`` are waiting, the next is shed
     with `Overloaded`. A request leaves when its last reply has been taken. Each service that the
-    layer is put around has places of its own.
+    layer wraps has its own slots.
     """
     INSIDE.check(n)
     WAITING.check(max_waiting)
@@ -80,11 +80,11 @@ def limit(n: int = int(INSIDE.default), *, max_waiting: int = int(WAITING.defaul
 
 
 class _Places:
-    """Places in a service, and the queue for them.
+    """The slots of a service, and the queue for them.
 
-    A place that is given back goes straight to the first in the queue, so one is free only when
-    nobody waits: a request that has just come cannot overtake. (asyncio's Semaphore promises the
-    same; asking it costs twice what the rest of the layer does.)
+    A released slot goes straight to the first request in the queue, so one is free only when none
+    is waiting: a request that has just arrived cannot overtake. (asyncio's Semaphore promises the
+    same, but costs twice as much as the rest of the layer.)
     """
 
     __slots__ = ("_max_waiting", "_queue", "free")
@@ -95,7 +95,7 @@ class _Places:
         self._queue: deque[asyncio.Future[None]] = deque()
 
     async def wait(self) -> None:
-        """Wait for a place that another gives back."""
+        """Wait for a slot that another request releases."""
         if len(self._queue) >= self._max_waiting:
             raise Overloaded("limit")
         place = asyncio.get_running_loop().create_future()
@@ -104,15 +104,15 @@ class _Places:
             await place
         except asyncio.CancelledError:
             if place.cancelled():
-                # leave() may have met it in between and passed it over.
+                # leave() may have seen it in between and skipped it.
                 with contextlib.suppress(ValueError):
                     self._queue.remove(place)
             else:
-                self.leave()  # it was ours already
+                self.leave()  # the slot was already ours
             raise
 
     def leave(self) -> None:
-        """Give a place back."""
+        """Release a slot."""
         while self._queue:
             place = self._queue.popleft()
             if not place.done():

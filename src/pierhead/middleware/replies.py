@@ -1,11 +1,11 @@
-"""How a layer covers the whole of many replies.
+"""How a layer covers all of many replies.
 
-A layer wraps the iterator that a service returned in a subclass of `Replies` and overrides what
-it cares for: each step, or the end. Whatever happens there is one end, and the inner iterator is
+A layer wraps the iterator that a service returned in a subclass of `Replies` and overrides what it
+needs: each step, or the end. Whatever happens, there is exactly one end, and the inner iterator is
 closed once: after its last reply, a failure, a cancellation, or when the consumer stops early.
 
-A class and not an async generator: closing a generator that was never started runs none of its
-code, and a request that is cancelled before its first reply would never be ended.
+It is a class and not an async generator: closing a generator that was never started runs none of
+its code, and a request cancelled before its first reply would never end.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 class Replies(Generic[R]):
-    """Many replies, seen by a layer; the consumer closes it, or iterates to its end."""
+    """Many replies, seen by a layer; the consumer iterates to the end or closes it."""
 
     __slots__ = ("_inner", "_over")
 
@@ -43,7 +43,7 @@ class Replies(Generic[R]):
             raise
 
     async def aclose(self) -> None:
-        """Stop here; the second call does nothing."""
+        """Stop here; a second call does nothing."""
         await self._end(GeneratorExit())
 
     async def _step(self) -> R:
@@ -51,15 +51,15 @@ class Replies(Generic[R]):
         return await self._inner.__anext__()
 
     def _ended(self, error: BaseException | None) -> None:
-        """Take note of the end, once: after the last reply (None), by a failure or a
-        cancellation, or by `aclose` before either (GeneratorExit)."""
+        """Called once at the end: after the last reply (None), on a failure or a cancellation, or
+        on `aclose` before either (GeneratorExit)."""
 
     async def _end(self, error: BaseException | None) -> None:
         if self._over:
             return
         self._over = True
         try:
-            # An iterator need not have aclose(); an async generator does.
+            # An iterator need not have aclose(); an async generator has it.
             close = getattr(self._inner, "aclose", None)
             if close is not None:
                 await close()

@@ -1,4 +1,4 @@
-"""A deadline for the whole answer, all of its replies included."""
+"""A deadline for the whole answer, including all of its replies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECONDS = Limit(
     maximum=86400.0,
     unit="s",
     meaning="How long a service may take until its last reply has been taken.",
-    source="stub resolvers ask again after 2 to 5 s, so a later answer is for nobody",
+    source="stub resolvers retry after 2 to 5 s, so a later answer is useless",
     metric="requests_failed_total{reason=timeout}",
     effect="at construction",
 )
@@ -32,11 +32,11 @@ LIMITS = (SECONDS,)
 
 
 def timeout(seconds: float = SECONDS.default) -> Middleware:
-    """Return a layer that gives the service this long, then raises `TimedOut`.
+    """Return a layer that raises `TimedOut` if the service takes longer than this.
 
-    The time starts when the layer is called and ends when the last reply has been taken, so a
-    consumer that is slow to take replies uses it up as well. The service is cancelled where it
-    awaits; a TimeoutError of its own stays the service's failure.
+    The time starts when the layer is called and ends when the last reply has been taken, so a slow
+    consumer of replies uses it up as well. The service is cancelled where it awaits; a TimeoutError
+    that it raises itself remains its own failure.
     """
     SECONDS.check(seconds)
 
@@ -75,8 +75,8 @@ class _TimedReplies(Replies[R]):
     async def _step(self) -> R:
         if self._is_late():  # the scope below would not stop a step that never awaits
             raise _timed_out(self._seconds)
-        # One scope for each step: between two, the consumer runs in the same task, and its own
-        # awaits must not be cancelled by us. The deadline is the same for all.
+        # One scope per step: between steps the consumer runs in the same task, and its own awaits
+        # must not be cancelled here. The deadline is the same for all steps.
         try:
             async with asyncio.timeout_at(self._deadline) as scope:
                 return await self._inner.__anext__()

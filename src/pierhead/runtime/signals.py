@@ -1,13 +1,13 @@
-"""Signal handling while a server runs: every signal has an action, none kills it unprepared.
+"""Signals while a server runs: each has a decision, and none ends the process unprepared.
 
     SIGTERM, SIGINT, SIGQUIT   the first stops, any later one forces
-    SIGXCPU, SIGPWR            stop: what would follow is worse
-    SIGHUP                     reloads; stops if the controlling terminal is gone
-    `LEFT`                     their usual effect
-    every other                logged and ignored, unless the program has a handler
+    SIGXCPU, SIGPWR            stop: what follows would be worse
+    SIGHUP                     reloads; where the controlling terminal has gone, stops
+    `LEFT`                     what they do in any program
+    every other                named in the log and ignored, unless the program has a handler
 
-The handlers are Python's own, not the event loop's, which a service could block by blocking the
-loop. `Watchdog` is the thread that ends the process if the loop does not react.
+The handlers are Python's own, not the event loop's: a service that blocks the loop would block
+those as well. `Watchdog` is the thread that ends the process where the loop does not react.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["LEFT", "Action", "Hearer", "Signals", "Watchdog", "action"]
 #: How long the event loop may take to react to the second signal.
 _BLOCKED_S = 0.8
 
-#: Signals that keep their usual effect, and why.
+#: Signals that keep their meaning, and why.
 LEFT = {
     **dict.fromkeys(("SIGKILL", "SIGSTOP"), "cannot be handled"),
     **dict.fromkeys(("SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGCONT"), "job control of a shell"),
@@ -50,17 +50,17 @@ _STOP_ONCE = ("SIGXCPU", "SIGPWR")
 
 
 class Action(Enum):
-    """What a signal does."""
+    """What is done at a signal."""
 
     STOP = "the first stops, later ones force"
     STOP_ONCE = "stops"
-    RELOAD = "reloads; stops if the controlling terminal is gone"
-    IGNORE = "logged and ignored"
-    LEAVE = "keeps its usual effect"
+    RELOAD = "reloads; stops where the controlling terminal has gone"
+    IGNORE = "named and ignored"
+    LEAVE = "left as it is"
 
 
 def action(number: int) -> Action:
-    """Return what a signal does."""
+    """Return what is done at a signal."""
     name = _name(number)
     if name in _STOP:
         return Action.STOP
@@ -72,30 +72,29 @@ def action(number: int) -> Action:
 
 
 class Hearer(Protocol):
-    """Receives signals, in the event loop."""
+    """Who is told of signals, in the event loop."""
 
     def stop(self, name: str, /) -> None:
-        """The first signal to stop."""
+        """The first signal that says to stop."""
         ...
 
     def force(self) -> None:
-        """A later signal to stop."""
+        """A further signal that says to stop."""
         ...
 
     def reload(self) -> None:
-        """Reload files."""
+        """Read files again."""
         ...
 
     def ignored(self, name: str, /) -> None:
-        """A signal without a meaning here."""
+        """A signal that means nothing here."""
         ...
 
 
 class Signals:
-    """Handlers of all signals, from entering to leaving; only in the main thread.
+    """Handlers of all signals, from entering to leaving; in the main thread alone.
 
-    A signal to stop raises `StoppedEarly` until `hold`; after that, signals are kept until a
-    `Hearer` listens.
+    A signal to stop raises `StoppedEarly` until `hold`; then all wait until a `Hearer` listens.
     """
 
     def __init__(self) -> None:
@@ -112,7 +111,7 @@ class Signals:
 
     def __enter__(self) -> Self:
         self._has_terminal = _has_terminal()
-        # nohup and the like have ignored it for us, so that the program outlives the terminal.
+        # nohup and its kin have ignored it for us, so that the program outlives the terminal.
         hangup = getattr(signal, "SIGHUP", None)
         self._survives_terminal = hangup is not None and signal.getsignal(hangup) is signal.SIG_IGN
         self.watchdog.start()
@@ -120,41 +119,41 @@ class Signals:
         for number in signal.valid_signals():
             if action(number) is Action.LEAVE or self._is_the_program_s(number, foreign):
                 continue
-            with contextlib.suppress(OSError, ValueError):  # the C library reserves some
+            with contextlib.suppress(OSError, ValueError):  # the C library keeps some to itself
                 self._before[number] = signal.signal(number, self._received)
         return self
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
-            # None: installed other than by Python, which cannot restore it.
+            # None: installed by other means than Python's, which cannot put it back.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before.clear()
         self.watchdog.end()
 
     def _is_the_program_s(self, number: int, foreign: frozenset[int]) -> bool:
-        """Tell whether the program has its own handler, which it keeps."""
+        """Tell whether the program has a handler of its own, which it keeps."""
         if _name(number) in ("SIGTERM", "SIGINT"):
             return False
         before = signal.getsignal(number)
         if before is signal.SIG_IGN:
-            return action(number) is Action.IGNORE  # as if it did not exist
+            return action(number) is Action.IGNORE  # as if it were not there
         return before is not signal.SIG_DFL or number in foreign
 
     def hold(self) -> None:
         """Raise no more: an event loop runs from here on, or is about to.
 
-        An exception between two instructions of an event loop leaves it neither running nor closed;
-        so nothing is raised while it starts or stops, either.
+        What is raised between two instructions of an event loop leaves it neither running nor
+        closed; so nothing is raised while it begins or ends either.
         """
         self._holds = True
 
     @contextlib.contextmanager
     def heard_by(self, hearer: Hearer, grace: Callable[[], float]) -> Iterator[None]:
-        """Pass signals to the hearer, in the running event loop, beginning with those kept.
+        """Tell the hearer of signals, in the running event loop, those that wait first.
 
         Args:
-            hearer: called for each signal.
-            grace: how long the event loop may take to react to the first stop signal, in seconds.
+            hearer: told of each.
+            grace: how long the event loop may take to react to the first that stops, in seconds.
         """
         self._loop, self._hearer, self._grace = asyncio.get_running_loop(), hearer, grace
         waiting, self._waiting = self._waiting, []
@@ -202,20 +201,20 @@ class Signals:
 
 
 class Watchdog:
-    """Ends the process unless it is told in time that all is well.
+    """Ends the process where it is not told in time that all is well.
 
     Attributes:
-        last_words: returns what is printed before the end, after the reason.
+        last_words: gives what is said before the end, after the reason.
     """
 
     def __init__(self) -> None:
         self.last_words: Callable[[], list[str]] = list
-        # Signal handlers may use it: the queue is reentrant, and starting a thread is not.
+        # A handler of signals may use it: the queue is reentrant, and starting a thread is not.
         self._orders: queue.SimpleQueue[tuple[float, str] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._watch, name="pierhead watchdog", daemon=True)
 
     def start(self) -> None:
-        """Start watching; nothing is expected yet."""
+        """Watch; nothing is expected yet."""
         self._thread.start()
 
     def expect(self, seconds: float, reason: str) -> None:
@@ -227,7 +226,7 @@ class Watchdog:
         self._orders.put((float("inf"), ""))
 
     def end(self) -> None:
-        """Stop watching."""
+        """Watch no more."""
         self._orders.put(None)
         self._thread.join()
 
@@ -270,9 +269,9 @@ def _has_terminal() -> bool:
 
 
 def _handled_elsewhere() -> frozenset[int]:
-    """Return the signals with a handler unknown to Python (`faulthandler` installs such).
+    """Return the signals with a handler that Python does not know of (`faulthandler` has such).
 
-    Only Linux reports them; elsewhere the set is empty.
+    Linux says; elsewhere none is known.
     """
     try:
         status = Path("/proc/self/status").read_text("ascii", "replace")

@@ -1,9 +1,9 @@
-"""One server from start to stop, controlled by signals; every wait while stopping is bounded.
+"""One server from its start to its stop, told of signals; every wait of the stop has an end.
 
     start ─▶ ready ─▶ (reload …) ─▶ stop ─▶ drain ─▶ leave the resources ─▶ let go of tasks
                                                                             and threads
 
-What does not end in time is reported, and the process exits all the same.
+What does not end in time is named, and the process ends all the same.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ __all__ = ["Serving", "lost_lines"]
 
 #: How long a service may take to unwind once the second signal has cancelled it.
 _UNWIND_S = 0.5
-#: How long the event loop may take beyond the time it was granted.
+#: How long the event loop may take beyond what it has been granted.
 _MARGIN_S = 3.0
-#: How often threads are checked while the stop waits for them.
+#: How often threads are looked at while the stop waits for them.
 _LOOK_S = 0.05
-#: How many lost requests are listed at the end; all of them are counted.
+#: How many lost requests are named at the end; all of them are counted.
 _NAMED = 20
 
 
@@ -42,7 +42,7 @@ class Serving:
     Args:
         server: not yet entered.
         watchdog: ends the process where the event loop cannot.
-        say: prints lines for people.
+        say: takes the lines for people.
     """
 
     def __init__(self, server: Server, watchdog: Watchdog, say: Callable[[str], None]) -> None:
@@ -58,7 +58,7 @@ class Serving:
     # -- what signals say ----------------------------------------------------------------------
 
     def stop(self, name: str) -> None:
-        """Stop serving, or abandon the start."""
+        """Stop serving, or give up the start."""
         self._stopped_by = name
         self._expect(2 * self._server.longest_drain)
         self._stop.set()
@@ -66,18 +66,18 @@ class Serving:
             self._starting.reschedule(0)
 
     def force(self) -> None:
-        """Give up the requests in flight."""
+        """Give up what is in flight."""
         self._expect(_UNWIND_S)
         self._force.set()
 
     def reload(self) -> None:
-        """Reload files, unless already stopping."""
+        """Read files again, unless it stops anyway."""
         if self._stop.is_set():
-            self._say("SIGHUP while stopping: nothing is reloaded")
+            self._say("SIGHUP while stopping: nothing is read again")
         self._reload.set()
 
     def ignored(self, name: str) -> None:
-        """Report a signal without a meaning here."""
+        """Name a signal that means nothing here."""
         self._say(f"{name} ignored: SIGTERM stops, SIGHUP reloads")
 
     def grace(self) -> float:
@@ -86,9 +86,7 @@ class Serving:
 
     def _expect(self, seconds: float) -> None:
         what = "SIGTERM" if self._stopped_by == "" else self._stopped_by
-        self._watchdog.expect(
-            seconds + _MARGIN_S, f"{what} was received, and the stop does not complete"
-        )
+        self._watchdog.expect(seconds + _MARGIN_S, f"{what} came, and the stop does not end")
 
     # -- from start to stop --------------------------------------------------------------------
 
@@ -111,7 +109,7 @@ class Serving:
         return not self._server.lost.in_stop
 
     async def _start(self) -> bool:
-        """Enter the server; return false if it was told to stop before it was ready."""
+        """Enter the server; false where it was told to stop before it was ready."""
         if self._stop.is_set():
             return False
         try:
@@ -126,7 +124,7 @@ class Serving:
         return True
 
     async def _is_told_to_stop(self) -> bool:
-        """Wait for the first signal; return false if every listener ends first (as inetd does)."""
+        """Wait for the first signal; false where every listener ends before (inetd does)."""
         waiting = [
             asyncio.ensure_future(self._stop.wait()),
             asyncio.ensure_future(self._server.wait_ended()),
@@ -148,13 +146,13 @@ class Serving:
             except PierheadError as error:
                 notes = getattr(error, "__notes__", ())
                 self._say("\n".join([f"error: {error}", *notes]))
-                self._say("not reloaded: everything stays as it was")
-            except Exception as mistake:  # in a reload hook of the program's
+                self._say("not reloaded: all that was in force stays so")
+            except Exception as mistake:  # of a reload that is not ours
                 self._say(f"not reloaded: {type(mistake).__name__}: {str(mistake)!a}")
             else:
                 for line in changes:
                     self._say(line)
-                self._say("reloaded" if changes else "reloaded: nothing changed")
+                self._say("reloaded" if changes else "reloaded: nothing has changed")
 
     # -- the stop ------------------------------------------------------------------------------
 
@@ -169,12 +167,12 @@ class Serving:
             await asyncio.wait([draining], timeout=_UNWIND_S)
             if not draining.done():
                 in_flight = self._server.in_flight
-                self._say(f"forced: {in_flight} requests did not stop when cancelled")
-                draining.cancel()  # which reports them
+                self._say(f"forced: {in_flight} requests do not let go")
+                draining.cancel()  # which names them
         await asyncio.wait([draining])
 
     async def _let_go(self) -> None:
-        """Wait for what services left running; end the process if it does not stop."""
+        """Wait for what services have left behind; end the process where it does not end."""
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
@@ -186,7 +184,7 @@ class Serving:
             self._end_process(left)
 
     async def _busy_threads(self) -> list[tuple[threading.Thread, str]]:
-        """Wait until the threads of services are done; return those that are not done in time."""
+        """Wait until the threads of services are done; return those that are not in time."""
         loop = asyncio.get_running_loop()
         until = loop.time() + max(self._server.longest_drain, _UNWIND_S)
         while busy := self._threads_at_work():
@@ -196,10 +194,10 @@ class Serving:
         return []
 
     def _threads_at_work(self) -> list[tuple[threading.Thread, str]]:
-        """Return executor threads started meanwhile that are working, and where.
+        """Return the threads of executors that were started meanwhile and work, and where.
 
-        Python waits for these at exit, however long they take; threads that the program starts
-        itself are its own business.
+        Python waits for these at its end, however long they take; a thread that the program has
+        started itself is the program's.
         """
         frames = sys._current_frames()
         found = []
@@ -210,14 +208,14 @@ class Serving:
         return found
 
     def _end_process(self, left: list[str]) -> NoReturn:
-        for line in (f"left running: {len(left)} that did not end in time", *left):
+        for line in (f"left behind: {len(left)} that did not end in time", *left):
             self._say(line)
         with contextlib.suppress(Exception):
             sys.stdout.flush()
         os._exit(1)
 
     def _last_words(self) -> list[str]:
-        """Return the last output when the event loop is stuck; called in another thread."""
+        """Return what is said where the event loop cannot go on; called in another thread."""
         frame = sys._current_frames().get(threading.main_thread().ident or 0)
         where = [] if frame is None else [f"  at {_line_of(frame)}"]
         in_flight = self._server.in_flight
@@ -225,19 +223,19 @@ class Serving:
 
 
 def lost_lines(lost: LostRequests) -> list[str]:
-    """Return what was accepted and not answered, as lines for people; none if nothing was."""
+    """Return what was accepted and not answered, for people; no line where that is nothing."""
     if not lost:
         return []
     named = list(lost)[-_NAMED:]
     lines = [f"lost {lost.count} accepted {'request' if lost.count == 1 else 'requests'}"]
     lines += [f"  {one.listener} from {one.peer}: {one.reason}" for one in named]
     if lost.count > len(named):
-        lines.append(f"  and {lost.count - len(named)} more before these")
+        lines.append(f"  and {lost.count - len(named)} before these")
     return lines
 
 
 def _is_at_work(frame: FrameType) -> bool:
-    """Tell whether an executor's thread is doing anything but wait for work."""
+    """Tell whether an executor's thread does something else than wait for work."""
     if frame.f_code.co_filename == concurrent.futures.thread.__file__:
         return False
     outer: FrameType | None = frame

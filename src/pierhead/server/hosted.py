@@ -40,8 +40,13 @@ class Guest(Protocol):
         ...
 
     @property
-    def waits(self) -> Waits:
-        """What it waits for from its peer; A_MESSAGE where the peer owes a whole request."""
+    def waits_for_peer(self) -> bool:
+        """Whether silence counts: the idle timeout is for those who wait for their peer."""
+        ...
+
+    @property
+    def awaits_request(self) -> bool:
+        """Whether the peer has the word and owes a whole request, in its time."""
         ...
 
     def end_of_input(self, transport: HostedTransport) -> bool:
@@ -68,7 +73,8 @@ class _Left:
     """In place of a guest that has left."""
 
     in_flight = 0
-    waits = Waits.ACTIVITY
+    waits_for_peer = True
+    awaits_request = False
 
     def __init__(self) -> None:
         self.protocol: asyncio.BaseProtocol = asyncio.Protocol()
@@ -135,7 +141,7 @@ class HostedConnection(asyncio.Protocol):
             self._leave_out(len(data))
             return
         now, life = self._scope.clock.monotonic(), self._life
-        if self.guest.waits is Waits.A_MESSAGE:
+        if self.guest.awaits_request:
             life.note_message(True, now)
         life.has_heard = True
         life.last_active = now
@@ -147,7 +153,7 @@ class HostedConnection(asyncio.Protocol):
             self._feed(data)
         else:
             self._call(cast(asyncio.Protocol, self.guest.protocol).data_received, data)
-        if self.guest.waits is not Waits.A_MESSAGE:
+        if not self.guest.awaits_request:
             life.message_began = None
 
     def _feed(self, data: bytes) -> None:
@@ -351,7 +357,7 @@ class HostedConnection(asyncio.Protocol):
         # calls the whole connection one request.
         if not life.has_heard and not self._handed_over:
             return Standing.HALF_DONE, life.last_active
-        if self.guest.in_flight or self.guest.waits is Waits.NOTHING:
+        if self.guest.in_flight or not self.guest.waits_for_peer:
             return Standing.BUSY, life.last_active
         is_half_done = life.message_began is not None
         return Standing.HALF_DONE if is_half_done else Standing.IDLE, life.last_active
@@ -370,9 +376,9 @@ class HostedConnection(asyncio.Protocol):
             transport.close()
 
     def _waits(self) -> Waits:
-        waits = self.guest.waits
-        # A guest that pauses cannot see the end of a message.
-        return Waits.ACTIVITY if waits is Waits.A_MESSAGE and self._is_paused else waits
+        if self.guest.awaits_request and not self._is_paused:
+            return Waits.A_MESSAGE
+        return Waits.ACTIVITY if self.guest.waits_for_peer else Waits.NOTHING
 
     def drain(self) -> None:
         """Read no more; let the guest answer what it has accepted; then close."""

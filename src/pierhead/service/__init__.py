@@ -1,4 +1,4 @@
-"""What answers: a service of messages or of frames, and what may be put around it."""
+"""Services, of messages or of frames, and what can be put around them."""
 
 from pierhead.service.base import (
     Middleware,

@@ -3,15 +3,15 @@
     async def shout(line: str, context: Context) -> str:
         return line.upper()
 
-A service returns one reply, None (deliberately silent), or an async iterator of replies. An
-async generator function is a service as well: `as_service` brings every form to the first one,
-and everything that takes a service calls it, so that a layer has one form to deal with:
+A service returns one reply, None (deliberately silent), or an async iterator of replies. An async
+generator function is a service as well: `as_service` converts every form to the first. Everything
+that takes a service calls it, so that a layer deals with one form only:
 
     reply = await service(request, context)
 
-A function that blocks says so, by `pierhead.threaded`; any other plain function is refused.
+A function that blocks is wrapped in `pierhead.threaded`; any other plain function is refused.
 
-Here is no I/O and no clock: what a layer may be made of, not the layers.
+There is no I/O and no clock here: only what layers are built from, not the layers.
 """
 
 from __future__ import annotations
@@ -61,18 +61,19 @@ Service: TypeAlias = Callable[[Q, Context], Awaitable[Reply[R]]]
 #: What a user may write: a service, or an async generator function.
 ServiceFunction: TypeAlias = Callable[[Q, Context], Awaitable[Reply[R]] | AsyncIterator[R]]
 
-#: A layer: takes the service it wraps, returns the service it is.
+#: A layer: takes the service it wraps and returns a service.
 Middleware: TypeAlias = Callable[[Service[Any, Any]], Service[Any, Any]]
 
 
 def as_service(function: ServiceFunction[Q, R]) -> Service[Q, R]:
-    """Return the function as a service: called and awaited, it gives a reply.
+    """Return the function as a service: calling and awaiting it returns a reply.
 
-    A plain function is one only where its annotation says that it returns an awaitable or an async
-    iterator: any other would block the event loop, and fail at its first request.
+    A plain function qualifies only if its annotation says that it returns an awaitable or an async
+    iterator: any other would block the event loop and fail at its first request.
 
     Raises:
-        UsageError: it is no async function, generator function or object with such a call.
+        UsageError: it is not an async function, async generator function or object with such a
+            call.
     """
     kind = _kind(function)
     if kind is _Kind.MANY:
@@ -87,15 +88,15 @@ def as_service(function: ServiceFunction[Q, R]) -> Service[Q, R]:
 
 
 def from_layer(layer: Middleware, service: Service[Any, Any]) -> Service[Any, Any]:
-    """Return the service that a layer makes of another.
+    """Return the service that a layer makes from another.
 
-    It may be a plain function, which returns what the service it wraps returns.
+    It may be a plain function that returns what the service it wraps returns.
 
     Raises:
         UsageError: the layer does not return a service.
     """
     if inspect.iscoroutinefunction(layer):
-        raise UsageError(f"{_name(layer)} is no layer; stack takes the service, then layers")
+        raise UsageError(f"{_name(layer)} is not a layer; stack takes the service, then layers")
     wrapped: Any = layer(service)
     if not callable(wrapped):
         raise UsageError(f"{_name(layer)} returned {wrapped!r}, expected a service")
@@ -103,10 +104,10 @@ def from_layer(layer: Middleware, service: Service[Any, Any]) -> Service[Any, An
 
 
 def blocking(function: Any) -> Any:
-    """Return a function that answers without awaiting anything, which is not checked further.
+    """Return a plain function after checking that it is neither async nor a generator.
 
     Raises:
-        UsageError: it is async, or a generator, or does not take a request and a context.
+        UsageError: it is async, a generator, or does not take a request and a context.
     """
     if _kind(function) is not _Kind.PLAIN:
         raise UsageError(f"{_name(function)} is async; serve it as it is")
@@ -114,13 +115,13 @@ def blocking(function: Any) -> Any:
 
 
 class _Kind(Enum):
-    SERVICE = "gives an awaitable"
-    MANY = "gives an async iterator"
-    PLAIN = "gives what it likes, and may block"
+    SERVICE = "returns an awaitable"
+    MANY = "returns an async iterator"
+    PLAIN = "may return anything, and may block"
 
 
 def _kind(function: Any) -> _Kind:
-    """Tell what calling a function gives, without calling it."""
+    """Determine what kind of function it is, without calling it."""
     if not callable(function):
         raise UsageError(f"a service is an async function (request, context); got {function!r}")
     call: Any = function
@@ -149,17 +150,17 @@ def _kind(function: Any) -> _Kind:
 
 
 def _is_marked(call: Any) -> bool:
-    """Tell whether asyncio takes it for a coroutine function, whatever it is written in."""
-    # Whoever sets the mark has imported asyncio, which this module does not need.
+    """Return whether asyncio treats it as a coroutine function, whatever it is written in."""
+    # Code that sets the mark has imported asyncio, which this module does not need.
     coroutines = sys.modules.get("asyncio.coroutines")
     mark = getattr(coroutines, "_is_coroutine", None)
     return mark is not None and getattr(call, "_is_coroutine", None) is mark
 
 
 def _promised(call: Any) -> _Kind:
-    """Tell what a plain function gives by the annotation of its result."""
+    """Determine what a plain function returns from its return annotation."""
     given = _result_type(call)
-    if isinstance(given, str):  # it names what is there for type checkers alone
+    if isinstance(given, str):  # it refers to a name that only type checkers see
         name = given.partition("[")[0].rpartition(".")[2].strip()
         given = next((one for one in _BY_NAME if one.__name__ == name), None)
     kinds = {_kind_of_type(one) for one in _members(given)}
@@ -169,7 +170,7 @@ def _promised(call: Any) -> _Kind:
 def _result_type(call: Any) -> Any:
     given = getattr(call, "__annotations__", {}).get("return")
     if isinstance(given, str):
-        # The result alone: another annotation may name what is there for type checkers alone.
+        # Only the return annotation: another may refer to a name that only type checkers see.
         result = SimpleNamespace(__annotations__={"return": given})
         with contextlib.suppress(Exception):
             return get_type_hints(result, getattr(call, "__globals__", {}))["return"]
@@ -177,7 +178,7 @@ def _result_type(call: Any) -> Any:
 
 
 def _members(given: Any) -> tuple[Any, ...]:
-    given = getattr(given, "__value__", given)  # an alias by a type statement
+    given = getattr(given, "__value__", given)  # an alias made by a type statement
     return get_args(given) if get_origin(given) in (Union, UnionType) else (given,)
 
 
@@ -191,7 +192,7 @@ def _kind_of_type(given: Any) -> _Kind:
     return _Kind.PLAIN
 
 
-#: What an annotation that cannot be evaluated is compared with.
+#: Names that an annotation is compared with if it cannot be evaluated.
 _BY_NAME = (Awaitable, Coroutine, AsyncIterator, AsyncGenerator)
 
 
@@ -228,7 +229,7 @@ def _generator_service(function: Any) -> Service[Any, Any]:
 
 
 def is_many(reply: Reply[R]) -> TypeGuard[AsyncIterator[R]]:
-    """Tell whether a reply is an async iterator of replies."""
+    """Return whether a reply is an async iterator of replies."""
     return hasattr(type(reply), "__anext__")
 
 

@@ -21,7 +21,7 @@ from pierhead.service.context import Context, Peer, Via
 
 __all__ = ["ReadyReplies", "coded", "in_frame_layers"]
 
-#: Not worth asking whether they are many.
+#: Types that are never many replies.
 _SINGLE = (str, bytes)
 
 M = TypeVar("M")
@@ -31,21 +31,21 @@ R = TypeVar("R")
 
 
 class ReadyReplies(Protocol[R_contra]):
-    """Answers that were given once and are given again: a `FrameHandler.answer_now` that learns."""
+    """A store of answers that are sent again: a `FrameHandler.answer_now` that learns."""
 
     def __call__(self, frame: bytes, peer: Peer, via: Via, /) -> bytes | None:
-        """Return the answer to this frame, if it is ready and may be sent."""
+        """Return the answer to this frame if it is ready and may be sent."""
         ...
 
     def snapshot(self) -> object:
-        """Return what answers are made from now; another object makes all of them stale."""
+        """Return the snapshot that answers are made from; when it changes, all are stale."""
         ...
 
     def keep(self, made_from: object, frame: bytes, reply: R_contra, answer: bytes, /) -> None:
-        """Keep an answer ready, if it is one that everybody gets.
+        """Keep an answer ready if it is the same for every client.
 
         Args:
-            made_from: the snapshot before the service was asked.
+            made_from: the snapshot taken before the service was called.
         """
         ...
 
@@ -69,21 +69,21 @@ def coded(
 ) -> FrameHandler:
     """Return the service as a handler of frames.
 
-    What `decode`, the service or `encode` raises passes through to the server, which counts it
-    and asks the ``reject`` of the codec of replies, where it has one, for the refusal.
+    Exceptions of `decode`, the service or `encode` pass through to the server, which counts them
+    and calls ``reject`` of the reply codec, if it has one, for the refusal.
 
-    A service may have an ``answer_now(request, peer, via)``, a plain function that returns the
-    reply where it is known at once, else None: it is asked first, and saves making a request. A
-    layer around the service hides it, since a layer has to see every request.
+    A service may have an ``answer_now(request, peer, via)``: a plain function that returns the
+    reply if it is known at once, else None. It is called first and saves the cost of a full
+    request. A layer around the service hides it, because a layer has to see every request.
 
-    A service whose reply is its request, such as an echo, says so by an attribute ``reflects``
-    that is true; then datagrams that would make two of its kind talk for ever are dropped.
+    A service whose reply is its request, such as an echo, sets an attribute ``reflects`` to true;
+    then datagrams that would make two such services answer each other for ever are dropped.
 
     Args:
         service: answers one request.
-        requests: decodes what is asked.
-        replies: encodes what is answered; the same codec as for requests unless given.
-        ready: learns the single answers of the service, and is asked before it.
+        requests: decodes requests.
+        replies: encodes replies; the request codec by default.
+        ready: learns the service's single answers, and is asked before it.
     """
     answer_message = as_service(service)
     encoder: Any = requests if replies is None else replies
@@ -111,7 +111,7 @@ def coded(
             return answer
         return _encoded(reply, encode)
 
-    # Tasks and stacks show whose request they work on.
+    # Tasks and stacks show the service's name.
     name = getattr(service, "__qualname__", type(service).__qualname__)
     answer_frame.__qualname__ = name
     known = getattr(service, "answer_now", None)
@@ -121,10 +121,10 @@ def coded(
 
 
 def in_frame_layers(handler: FrameHandler, layers: Sequence[Middleware]) -> FrameHandler:
-    """Return the handler with layers around its frames, the first of them outermost.
+    """Return the handler with layers around its frames; the first is the outermost.
 
-    They are the layers of any service, of one that takes and gives octets: outside the codec, as
-    the frames were received and will be sent. Ready answers would pass them by, so there are none.
+    They are ordinary layers, of a service whose requests and replies are octets: outside the codec,
+    they see frames as received and as sent. Ready answers would bypass them, so there are none.
     """
     if not layers:
         return handler
@@ -139,7 +139,7 @@ def _answer_now(
     def answer_now(frame: bytes, peer: Peer, via: Via) -> bytes | None:
         try:
             request = decode(frame)
-        except DecodeError:  # refused the long way
+        except DecodeError:  # refused by the general path
             return None
         reply = known(request, peer, via)
         return None if reply is None else encode(reply)
@@ -153,9 +153,9 @@ def _gave_none(method: Callable[..., object], expected: str) -> UsageError:
 
 
 def _blamed_on_service(error: PeerError) -> ServiceFailed:
-    """Return the failure that an error about some other peer is, when a service lets it pass.
+    """Return the service's failure for an error about another peer that the service let through.
 
-    The one who asked has sent nothing wrong: that was found out before the service was asked.
+    The client sent nothing wrong: its request was decoded before the service was called.
     """
     return ServiceFailed(f"{type(error).__name__}: {error}")
 

@@ -1,8 +1,8 @@
-"""The circumstances of a request: who asked, when, and by which way it came.
+"""The context of a request: who sent it, when, and over what.
 
 `Via` is made once per listener or connection and shared; `Context` once per request. Both are
-immutable: a layer that knows more passes a changed copy forward. What may flow back is in
-`ConnectionControl`, and nothing else.
+immutable: a layer that adds a fact passes a changed copy forward. Nothing flows back except through
+`ConnectionControl`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Transport(Enum):
-    """How bytes travel: borders kept (datagram, seqpacket) or not (stream)."""
+    """How bytes travel: with message boundaries (datagram, seqpacket) or without (stream)."""
 
     DATAGRAM = "datagram"
     STREAM = "stream"
@@ -43,13 +43,13 @@ class Ecn(Enum):
     """The congestion mark of a datagram: two bits of its IP header (RFC 3168 §5)."""
 
     NOT_ECT = 0
-    """The sender does not react to marks."""
+    """The sender does not react to congestion marks."""
     ECT_1 = 1
-    """The sender reacts to marks, in the way of RFC 9331."""
+    """The sender reacts to congestion marks as RFC 9331 specifies."""
     ECT_0 = 2
-    """The sender reacts to marks."""
+    """The sender reacts to congestion marks."""
     CE = 3
-    """A router on the way was congested."""
+    """A router on the path was congested."""
 
 
 # The first octets of a raw address, AF_INET and AF_INET6 of Linux, where raw addresses come from.
@@ -61,12 +61,12 @@ _MAPPED = bytes(10) + b"\xff\xff"
 
 
 class Peer:
-    """The other end, kept as the system gave it and spelt out only when asked.
+    """The other end, kept in the system's form and formatted only on demand.
 
     Made from a raw ``sockaddr`` (the batch path), from the tuple or string that Python's socket
-    module gives, or from the name of an end in a memory network.
+    module returns, or from the name of an end in a memory network.
 
-    Its text is safe to print, whatever a peer calls itself: printable ASCII, all else escaped.
+    Its text is safe to print, whatever a peer's name: printable ASCII, everything else escaped.
     """
 
     __slots__ = ("_parsed", "raw")
@@ -77,30 +77,30 @@ class Peer:
 
     @property
     def host(self) -> str:
-        """The address without port; the path or name of an end that has no IP address.
+        """The address without port; the path or name for an end without an IP address.
 
-        An IPv4 address mapped into IPv6 is shown as IPv4, whichever socket it came through.
+        An IPv4-mapped IPv6 address is shown as IPv4, whichever socket it came through.
         """
         return self._parse()[0]
 
     @property
     def port(self) -> int | None:
-        """The port; None for an end that has none."""
+        """The port; None for an end without one."""
         return self._parse()[1]
 
     @property
     def source(self) -> bytes:
-        """What limits per source are keyed by: 4 or 16 octets of IP address, or the name."""
+        """The key of limits per source: the 4 or 16 octets of the IP address, or the name."""
         return self._parse()[2]
 
     @property
     def ip(self) -> bytes | None:
-        """The 4 or 16 octets of the IP address; None for an end that has none.
+        """The 4 or 16 octets of the IP address; None for an end without one.
 
-        An IPv4 address mapped into IPv6 is IPv4, whichever socket it came through.
+        An IPv4-mapped IPv6 address counts as IPv4, whichever socket it came through.
         """
         raw = self.raw
-        if type(raw) is bytes:  # once per packet: nothing is spelt out
+        if type(raw) is bytes:  # once per packet: nothing is formatted
             family = raw[:2]
             if family == _RAW_INET:
                 return raw[4:8]
@@ -110,14 +110,14 @@ class Peer:
         else:
             host, _, octets = self._parse()
             if type(raw) is str or (len(octets) == 4 and "." not in host):
-                return None  # a name, or vsock's number, which may well have 4 octets
+                return None  # a name, or a vsock number, which may be 4 octets long
         if len(octets) == 16:
             return octets[12:] if octets.startswith(_MAPPED) else octets
         return octets if len(octets) == 4 else None
 
     @classmethod
     def abstract(cls, name: bytes) -> Peer:
-        """Return the peer of a name in Linux's abstract namespace, with its leading NUL."""
+        """Return the peer with this abstract name of Linux, which begins with NUL."""
         return cls(_RAW_UNIX + name)
 
     def _parse(self) -> tuple[str, int | None, bytes]:
@@ -145,7 +145,7 @@ def _parse_peer(raw: bytes | tuple[Any, ...] | str) -> tuple[str, int | None, by
     if isinstance(raw, tuple):  # ("192.0.2.1", 53) or ("fe80::1%eth0", 53, flow, scope)
         host = str(raw[0])
         try:
-            # Asked once per connection: ipaddress takes ten times as long.
+            # Called once per connection: ipaddress takes ten times as long.
             family = int(socket.AF_INET6 if ":" in host else socket.AF_INET)
             octets = socket.inet_pton(family, host.partition("%")[0])
         except (OSError, ValueError):  # vsock: (cid, port)
@@ -158,7 +158,7 @@ def _parse_peer(raw: bytes | tuple[Any, ...] | str) -> tuple[str, int | None, by
         name = raw.encode("utf-8", "surrogateescape")
         return printable_octets(name) or "unnamed", None, name
     family = int.from_bytes(raw[:2], sys.byteorder)
-    if family == 2:  # AF_INET, the same number everywhere
+    if family == 2:  # AF_INET, the same number on every system
         return str(ipaddress.IPv4Address(raw[4:8])), int.from_bytes(raw[2:4], "big"), raw[4:8]
     if family == 10 and len(raw) >= 28:  # AF_INET6 on Linux, where raw addresses come from
         if raw.startswith(_MAPPED, 8):
@@ -178,16 +178,16 @@ def _parse_peer(raw: bytes | tuple[Any, ...] | str) -> tuple[str, int | None, by
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFacts:
-    """What TLS has settled for a connection.
+    """What TLS has negotiated for a connection.
 
     Attributes:
         version: ``TLSv1.3`` or ``TLSv1.2``.
         cipher: the cipher suite, by OpenSSL's name.
-        server_name: the host name that the client asked for (SNI), in lower case.
-        alpn: the protocol agreed on, if any (RFC 7301).
-        client_subject: names and values of the client certificate's subject, in its order:
-            ``(("commonName", "sensor 7"),)``; empty without one.
-        client_certificate: the client's verified certificate in DER, None without one.
+        server_name: the host name that the client requested (SNI), in lower case.
+        alpn: the negotiated protocol, if any (RFC 7301).
+        client_subject: names and values of the client certificate's subject, in order:
+            ``(("commonName", "sensor 7"),)``; empty without a certificate.
+        client_certificate: the client's verified certificate in DER; None without one.
     """
 
     version: str
@@ -200,14 +200,14 @@ class TlsFacts:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who the process at the other end of a Unix socket is, as the system vouches for it.
+    """The identity of the process at the other end of a Unix socket, vouched for by the system.
 
     Attributes:
-        pid: its number; 0 where it is in a namespace that cannot be seen from here.
+        pid: its process ID; 0 if it is in a namespace that is not visible from here.
         uid, gid: its user and group when it connected.
-        groups: its further groups.
-        pidfd_id: the number of the process that is never used again (the inode of its pidfd);
-            None where the system has none (Linux before 6.9).
+        groups: its supplementary groups.
+        pidfd_id: a process number that is never reused (the inode of its pidfd); None if the system
+            has none (Linux before 6.9).
     """
 
     pid: int
@@ -219,20 +219,20 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Via:
-    """The way a request came: facts of the listener or the connection.
+    """How a request arrived: facts about the listener or the connection.
 
     Attributes:
         transport: datagram, stream or seqpacket.
         scheme: the address scheme without wrappers: ``udp``, ``tcp``, ``unix``, ``mem`` …
-        local: the address that was reached, as text.
-        listener: the listener's name in logs and metrics: its address as asked.
-        encrypted: whether the peer's bytes travelled encrypted.
-        tls: what TLS has settled; None without TLS.
-        proxy: the PROXY header, as the trusted proxy sent it; None without one.
-        socket_peer: the other end of the socket where a PROXY header names the client: the
-            proxy. None where the peer of the request is that end itself.
-        credentials: who the process at the other end of a Unix socket is; None elsewhere.
-        ecn: the congestion mark of this datagram; None where the address does not ask (``ecn``).
+        local: the local address that the peer reached, as text.
+        listener: the listener's name in logs and metrics: its address as configured.
+        encrypted: whether the peer's bytes were encrypted in transit.
+        tls: what TLS has negotiated; None without TLS.
+        proxy: the PROXY header from the trusted proxy; None without one.
+        socket_peer: the proxy at the other end of the socket, if a PROXY header names the client;
+            None if the request's peer is the other end itself.
+        credentials: the process at the other end of a Unix socket; None for other sockets.
+        ecn: the congestion mark of this datagram; None unless the address has the option ``ecn``.
     """
 
     transport: Transport
@@ -248,14 +248,14 @@ class Via:
 
 
 class ConnectionControl(Protocol):
-    """The two things a service may ask of the connection its request came on.
+    """The two commands a service may give to the connection its request came on.
 
     Both take effect after the last reply to this request.
     """
 
     @property
     def idle_timeout(self) -> float:
-        """The idle timeout after this request's last reply, in seconds."""
+        """The idle timeout in effect after this request's last reply, in seconds."""
         ...
 
     def set_idle_timeout(self, seconds: float) -> None:
@@ -268,17 +268,17 @@ class ConnectionControl(Protocol):
 
 
 class Context:
-    """The circumstances of one request; immutable.
+    """The context of one request; immutable.
 
     Attributes:
-        peer: who asked.
-        received_at: when the request was complete, seconds on the server's monotonic clock.
-        via: the listener or connection it came by.
-        connection: commands to the connection; None where there is none (datagrams).
+        peer: the client.
+        received_at: when the request was complete, in seconds on the server's monotonic clock.
+        via: the listener or connection it came through.
+        connection: commands to the connection; None if there is none (datagrams).
     """
 
-    # Slots, and `Final` for type checkers: what is made once per packet is no frozen dataclass,
-    # and a property costs four times as much to read
+    # Slots, and `Final` for type checkers: an object made once per packet is not a frozen
+    # dataclass, and a property costs four times as much to read
     # (docs/decisions/0009-objects-on-the-packet-path.md).
     __slots__ = ("_extras", "connection", "peer", "received_at", "via")
 
@@ -302,14 +302,14 @@ class Context:
         self._extras = extras
 
     def get(self, kind: type[T]) -> T | None:
-        """Return the fact of this class that a layer in front has added, or None."""
+        """Return the fact of this class that an outer layer has added, or None."""
         for extra in reversed(self._extras):
             if type(extra) is kind:
                 return extra
         return None
 
     def having(self, fact: object) -> Context:
-        """Return a copy that also carries this fact, found again by its class."""
+        """Return a copy that also carries this fact, keyed by its class."""
         return Context(
             self.peer, self.received_at, self.via, self.connection, (*self._extras, fact)
         )

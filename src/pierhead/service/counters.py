@@ -1,4 +1,4 @@
-"""How the requests of one listener ended, in numbers."""
+"""Counters of how the requests of one listener ended."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ from pierhead.metrics import Metric
 
 __all__ = ["RequestCounters"]
 
-#: Reasons whose counters are at hand; a check of the program's own may make up any number.
+#: How many reasons have a cached counter; a user's check may invent any number of reasons.
 _REASONS = 64
 
 
 class RequestCounters:
-    """How requests of one listener ended.
-
-    Args:
-        count: returns the counter of a name and labels.
+    """Counts how the requests of one listener ended. Args:
+    count: returns the counter with a name and labels.
     """
 
     def __init__(self, count: Callable[..., Metric]) -> None:
         self._count = count
-        self._dropped: dict[str, Metric] = {}  # a flood of them has to be cheap
+        self._dropped: dict[str, Metric] = {}  # a flood of them must be cheap
         self.answered = count("requests_answered_total")
         self.silent = count("requests_silent_total")
         self.shed = count("dropped_total", reason="max_requests")
@@ -31,7 +29,7 @@ class RequestCounters:
         self._count("requests_failed_total", reason=reason).value += 1
 
     def undecodable(self) -> None:
-        """Count one frame that is no message."""
+        """Count one frame that is not a message."""
         self.dropped("undecodable")
 
     def lost(self, reason: str) -> None:
@@ -39,7 +37,7 @@ class RequestCounters:
         self._count("requests_lost_total", reason=reason).value += 1
 
     def dropped(self, reason: str) -> None:
-        """Count one frame or connection that gets no service."""
+        """Count one frame or connection that is turned away."""
         counter = self._dropped.get(reason)
         if counter is None:
             counter = self._count("dropped_total", reason=reason)

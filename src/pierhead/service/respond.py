@@ -1,13 +1,13 @@
-"""From a request to what becomes of it: the one way, whatever it came by.
+"""The one path from a request to its outcome, whatever transport it came by.
 
     request ─▶ admission ─▶ ready answer ─▶ room ─▶ service, up to its first wait ─▶ outcome
                    │                          │        │ raised                         ▲
                    └──────────────────────────┴────────┴─▶ refusal, where there is one ─┘
 
 `Responder.respond` is a plain function: it never waits, opens nothing and knows no transport. A
-datagram server calls it for each datagram, a connection for each frame of a stream; what else
-listens can do the same with requests of its own kind. A service that has to wait gives SUSPENDED
-with the task that goes on; its end is settled by whoever keeps what is in flight.
+datagram server calls it for each datagram, a connection for each frame of a stream; any other
+server can do the same with requests of its own kind. A service that has to wait returns SUSPENDED
+with the task that continues it; the owner of the requests in flight settles its outcome.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ __all__ = ["FirstStep", "Many", "Outcome", "Responder"]
 Q = TypeVar("Q")
 R = TypeVar("R")
 
-#: Runs a coroutine up to its first wait, in these variables, by this name: returns what it
-#: returns, or a `Suspended`; raises what it raises.
+#: Runs a coroutine up to its first wait, in these context variables and under this name. Returns
+#: what it returns, or a `Suspended`; raises what it raises.
 FirstStep = Callable[[Coroutine[Any, Any, Any], Variables, str], Any]
 
 
 class Outcome(Enum):
-    """What became of a request, and what comes with it."""
+    """The outcome of a request; each comment says what value comes with it."""
 
     ANSWERED = "the reply of its service"
-    READY = "a ready answer: no service was asked"
-    REFUSED = "a refusal; why has been counted"
-    SILENT = "no reply, and that is right; counted"
-    FAILED = "no reply, though one was due: whoever waits in order waits in vain; counted"
-    LOST = "no reply, since it was given up; counted"
+    READY = "a ready answer: no service was called"
+    REFUSED = "a refusal; its reason has been counted"
+    SILENT = "no reply, intentionally; counted"
+    FAILED = "no reply, though one was due: an in-order peer would wait in vain; counted"
+    LOST = "no reply, since the request was given up; counted"
     MANY = "many replies: a `Many`"
-    SUSPENDED = "its service waits: a `Suspended`"
+    SUSPENDED = "the service is waiting: a `Suspended`"
 
 
-# A member's look-up is slow on Python 3.11.
+# Looking up an enum member is slow on Python 3.11.
 _ANSWERED, _READY, _REFUSED, _SILENT = (
     Outcome.ANSWERED,
     Outcome.READY,
@@ -66,7 +66,7 @@ class Many:
 
     Attributes:
         replies: an async iterator of them.
-        variables: the context variables of the service, in which it is to be iterated.
+        variables: the context variables of the service, in which they must be iterated.
     """
 
     __slots__ = ("replies", "variables")
@@ -80,16 +80,16 @@ class Responder(Generic[Q, R]):
     """Answers the requests of one listener or connection.
 
     Args:
-        handler: the service, and what stands before and behind it.
-        admission: asked about every request; None where nothing is.
-        first_step: begins the work on a request.
-        failures: told of every failure.
+        handler: the service, with its ready answers and refusals.
+        admission: the check made on every request; None for no check.
+        first_step: starts work on a request.
+        failures: receives every failure.
         where: the listener, for the log.
 
     Attributes:
-        service_name: of the tasks that work for it.
-        running: what is in flight; only its size is looked at.
-        max_running: at most so many are, more are refused; None where its owner sees to that.
+        service_name: the name of the tasks that work for it.
+        running: the requests in flight; only its size is used.
+        max_running: how many may be in flight, more are refused; None if the owner enforces it.
     """
 
     __slots__ = (
@@ -133,10 +133,10 @@ class Responder(Generic[Q, R]):
         self.max_running: float | None = None
 
     def respond(self, request: Q, context: Context) -> tuple[Outcome, Any]:
-        """Return what becomes of a request, and what comes with it.
+        """Return the outcome of a request, and the value that comes with it.
 
         Raises:
-            KeyboardInterrupt: the user's; the request is counted as lost.
+            KeyboardInterrupt: by the user; the request is counted as lost.
         """
         try:
             if self._admission is not None:
@@ -147,14 +147,14 @@ class Responder(Generic[Q, R]):
                 ready = self._answer_now(request, context.peer, context.via)
                 if ready is not None:
                     return _READY, ready
-        except Exception as mistake:  # of a check, or in a ready answer: not the peer's
+        except Exception as mistake:  # from a check or a ready answer: not the peer's fault
             where = f"{self.where}: admission"
             self.failures.report(where, mistake, "admission", context.peer)
             self.counters.dropped("admission_error")
             return _FAILED, None
         if self.max_running is not None and len(self.running) >= self.max_running:
             return self._shed(request, context.peer)
-        variables = copy_context()  # one for the service and for whatever it returns
+        variables = copy_context()  # shared by the service and the iterator it returns
         try:
             coroutine: Any = self._service(request, context)
             if type(coroutine) is not CoroutineType:
@@ -163,7 +163,7 @@ class Responder(Generic[Q, R]):
         except KeyboardInterrupt:
             self.counters.lost("cancelled")
             raise
-        except BaseException as error:  # also SystemExit: others are using the server
+        except BaseException as error:  # also SystemExit: other clients are using the server
             return self.refuse(request, error, context.peer)
         if type(reply) is self._reply_type:
             return _ANSWERED, reply
@@ -174,7 +174,7 @@ class Responder(Generic[Q, R]):
     def outcome(
         self, request: Q, reply: Any, variables: Variables, peer: Peer
     ) -> tuple[Outcome, Any]:
-        """Return what a request came to whose service has returned this."""
+        """Return the outcome of a request whose service has returned this."""
         if isinstance(reply, self._reply_type):
             return _ANSWERED, reply
         if reply is None:
@@ -192,10 +192,10 @@ class Responder(Generic[Q, R]):
     def refuse(
         self, request: Q, error: BaseException, peer: Peer, reason: str = ""
     ) -> tuple[Outcome, Any]:
-        """Count a request that got no answer; return its refusal, where the protocol has one.
+        """Count a request that got no answer; return its refusal, if the protocol has one.
 
         Args:
-            reason: what a late answer is counted under, instead of ``timeout``.
+            reason: the label for a late answer, instead of ``timeout``.
         """
         if isinstance(error, DecodeError):
             self.counters.undecodable()
@@ -211,7 +211,7 @@ class Responder(Generic[Q, R]):
         return self._refused(request, error, peer)
 
     def refusal(self, error: PierheadError, request: Q, peer: Peer) -> R | None:
-        """Return the protocol's refusal of a request from this peer, None for silence."""
+        """Return the protocol's refusal of a request from this peer; None for silence."""
         if self._reject is None:
             return None
         try:

@@ -1,4 +1,4 @@
-"""What the first step of a request gives where the request has to wait."""
+"""The result of the first step of a request that has to wait."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["Suspended"]
 
 
 class Suspended:
-    """A coroutine that waits: its task runs the rest, and ends with what it returns or raises.
+    """A waiting coroutine: its task runs the rest, and returns or raises what the coroutine does.
 
     Attributes:
-        task: named after the service, whose stack it shows.
-        variables: the context variables it runs with.
+        task: named after the service; its stack is the service's.
+        variables: the context variables it runs in.
     """
 
     __slots__ = ("task", "variables")

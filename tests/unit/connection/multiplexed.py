@@ -1,8 +1,8 @@
-"""A toy protocol of many streams on one connection: the shape of HTTP/2, in a page.
+"""A toy protocol with many streams on one connection: the shape of HTTP/2 on one page.
 
-Streams have ids, bodies come and go in chunks, each stream and the connection have a window, and
-either side may say goodbye. It is here to show that `Exchange`, `Life` and `Responder` are enough
-for such a protocol, unchanged: octets, streams and windows are its own business.
+Streams have ids, bodies are sent in chunks both ways, each stream and the connection have a window,
+and either side may say goodbye. It shows that `Exchange`, `Life` and `Responder` suffice for such a
+protocol unchanged: octets, streams and windows are handled here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Window:
-    """So much more may be sent on a stream; 0 is the connection."""
+    """Credit to send more on a stream; stream 0 is the connection."""
 
     stream: int
     octets: int
@@ -48,7 +48,7 @@ class Goodbye:
 
 
 class Stream(Place):
-    """One request, its reply, and how much of it the peer wants."""
+    """One request, its reply, and how much of it the peer accepts."""
 
     def __init__(self, number: int, window: int) -> None:
         self.number = number
@@ -99,7 +99,7 @@ class Multiplexed:
     def _begin(self, number: int) -> Stream | None:
         is_open = self.life.state is State.OPEN
         if number <= self.last or not is_open or not self.exchange.room(MAX_STREAMS, LIMIT_BYTES):
-            return None  # closed, or refused; the peer asks again elsewhere
+            return None  # closed, or refused; the peer retries elsewhere
         self.last = number
         stream = self.streams[number] = Stream(number, self.stream_window)
         self.exchange.begin(stream)
@@ -113,7 +113,7 @@ class Multiplexed:
             self.answer(stream, outcome, value)
 
     def answer(self, stream: Stream, outcome: Outcome, body: bytes | None) -> None:
-        """Send the reply of a stream, as far as the windows are open; the rest follows."""
+        """Send as much of a stream's reply as the windows allow; the rest follows."""
         self.suspended.pop(stream.number, None)
         body = body or b""
         starts = range(0, len(body) or 1, CHUNK_BYTES)
@@ -142,7 +142,7 @@ class Multiplexed:
             self.exchange.settle_at_once(place, Outcome.REFUSED, Goodbye(self.last), 1)
 
     def to_send(self, now: float) -> list[Any]:
-        """Return what is due, and end where everything is said."""
+        """Return what is due, and end once everything is sent."""
         parts = self.exchange.take()
         if parts:
             self.life.last_active = now
@@ -151,7 +151,7 @@ class Multiplexed:
         return parts
 
     def sweep(self, now: float) -> bool:
-        """Enforce the deadlines; tell whether the connection has to be closed."""
+        """Enforce the deadlines; return whether the connection must be closed."""
         waits = Waits.NOTHING if self.suspended or self.exchange.due else Waits.A_MESSAGE
         if self.life.is_over(now, waits, self.timeouts, 10.0):
             self.exchange.end()

@@ -1,6 +1,6 @@
-"""A conversation (both sides talk when they like) runs on the exchange and the life as they are.
+"""A conversation (both sides send at will) runs on the exchange and the life unchanged.
 
-It has one place that is never settled while it lasts; everything said is a part of it.
+It has one place that is not settled while it lasts; every message is a part of it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ IDLE_S = 8.0
 
 
 class Conversation:
-    """Says and hears; nothing waits here, so that a full peer is told by False."""
+    """Sends and receives; nothing waits here, so False reports a peer that is full."""
 
     def __init__(self) -> None:
         self.exchange: Exchange[bytes] = Exchange(in_order=True)
@@ -62,7 +62,7 @@ class Conversation:
 
 
 @given(said=st.lists(st.binary(min_size=1, max_size=6), max_size=30), writable=st.booleans())
-def test_what_is_said_arrives_in_order_or_is_refused(said: Sequence[bytes], writable: bool) -> None:
+def test_messages_arrive_in_order_or_are_refused(said: Sequence[bytes], writable: bool) -> None:
     it = Conversation()
     it.exchange.is_writable = writable
     taken, sent = [], []
@@ -77,7 +77,7 @@ def test_what_is_said_arrives_in_order_or_is_refused(said: Sequence[bytes], writ
         assert taken == []
 
 
-def test_leaving_says_what_was_said_then_waits_for_the_peer() -> None:
+def test_leaving_flushes_messages_then_waits_for_the_peer() -> None:
     it = Conversation()
     assert it.say(b"bye")
     it.leave()
@@ -89,7 +89,7 @@ def test_leaving_says_what_was_said_then_waits_for_the_peer() -> None:
     assert it.exchange.note_unsent(0) == (1, 0)
 
 
-def test_silence_ends_a_conversation_and_any_sign_of_life_keeps_it() -> None:
+def test_silence_ends_a_conversation_and_any_input_keeps_it_open() -> None:
     it = Conversation()
     it.hear(b"a", 5.0)
     assert not it.is_over(12.9)
@@ -99,7 +99,7 @@ def test_silence_ends_a_conversation_and_any_sign_of_life_keeps_it() -> None:
     assert (it.heard, it.life.reason) == ([b"a", b"b"], "idle")
 
 
-def test_what_was_not_taken_when_it_is_cut_off_is_lost_once() -> None:
+def test_messages_not_taken_before_an_abort_are_lost_once() -> None:
     it = Conversation()
     it.say(b"a")
     it.leave()

@@ -1,4 +1,4 @@
-"""Streams with windows, bodies in chunks and a goodbye need no other exchange and no other life."""
+"""Multiplexed streams with windows, chunked bodies and a goodbye run on Exchange and Life."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_body_in_chunks_is_answered_in_chunks() -> None:
     assert it.to_send(0.0) == [Chunk(1, b"ABCD"), Chunk(1, b"EF", is_last=True)]
 
 
-def test_a_slow_stream_holds_up_no_other() -> None:
+def test_a_slow_stream_delays_no_other() -> None:
     it = served()
     it.receive(Chunk(1, b"slow", is_last=True), 0.0)
     it.receive(Chunk(3, b"fast", is_last=True), 0.0)
@@ -46,7 +46,7 @@ def test_a_slow_stream_holds_up_no_other() -> None:
     assert it.to_send(0.0) == [Chunk(1, b"SLOW", is_last=True)]
 
 
-def test_a_closed_window_holds_its_stream_and_the_connections_holds_all() -> None:
+def test_a_closed_window_stops_its_stream_and_the_connection_window_stops_all() -> None:
     it = served(window=9, stream_window=4)
     it.receive(Chunk(1, b"abcdef", is_last=True), 0.0)
     it.receive(Chunk(3, b"gh", is_last=True), 0.0)
@@ -73,7 +73,7 @@ def test_after_a_goodbye_open_streams_are_answered_and_new_ones_are_not() -> Non
     assert it.sweep(3.0)
 
 
-def test_a_body_that_never_ends_is_given_up() -> None:
+def test_a_body_that_never_ends_times_out() -> None:
     it = served()
     it.receive(Chunk(1, b"ab"), 0.0)
     assert not it.sweep(4.9)
@@ -86,7 +86,7 @@ OPENED = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 5)), max_size=40)
 
 
 @given(bodies=BODIES, order=st.randoms(use_true_random=False), opened=OPENED)
-def test_whatever_the_order_bodies_arrive_whole_and_windows_are_kept(
+def test_in_any_order_bodies_arrive_whole_and_windows_are_respected(
     bodies: list[bytes], order: Any, opened: list[tuple[int, int]]
 ) -> None:
     it = served(window=0, stream_window=0)

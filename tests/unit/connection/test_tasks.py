@@ -1,4 +1,4 @@
-"""Coroutines that begin in place, and go on as a task where they have to wait."""
+"""Coroutines that start in place, and continue as a task if they have to wait."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ NOTE: contextvars.ContextVar[str] = contextvars.ContextVar("NOTE", default="")
 
 
 class Bench:
-    """Runs coroutines the way servers do, and keeps how each of them ended."""
+    """Runs coroutines the way servers do, and records how each of them ended."""
 
     def __init__(self) -> None:
         self.tasks = EagerTasks()
         self.ended: list[Any] = []
 
     def begin(self, coroutine: Any) -> asyncio.Task[None] | None:
-        """Begin in a callback of the loop, as a server does; None where it is through."""
+        """Start in a callback of the loop, as a server does; None if it has finished."""
         step = self.tasks.first_step(coroutine, contextvars.copy_context(), "the service")
         if not isinstance(step, Suspended):
             self.ended.append(step)
@@ -41,7 +41,7 @@ class Bench:
             self.ended.append(task.result() if error is None else type(error))
 
     async def in_callback(self, coroutine: Any) -> asyncio.Task[None] | None:
-        """Begin outside of any task."""
+        """Start outside any task."""
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
         def begin() -> None:
@@ -66,7 +66,7 @@ async def now(value: Any) -> Any:
 
 
 async def soon(value: Any) -> Any:
-    await asyncio.sleep(0)  # else an eager task has ended before anybody waits for it
+    await asyncio.sleep(0)  # otherwise an eager task has ended before it is awaited
     return value
 
 
@@ -78,12 +78,12 @@ def future() -> asyncio.Future[Any]:
     return asyncio.get_running_loop().create_future()
 
 
-async def test_a_coroutine_that_waits_for_nothing_is_through_at_once(bench: Bench) -> None:
+async def test_a_coroutine_that_never_waits_finishes_at_once(bench: Bench) -> None:
     assert bench.begin(now("x")) is None
     assert bench.ended == ["x"]
 
 
-async def test_one_that_waits_goes_on_as_a_task(bench: Bench) -> None:
+async def test_a_coroutine_that_waits_continues_as_a_task(bench: Bench) -> None:
     gate = future()
     task = await bench.in_callback(later(gate))
     assert isinstance(task, asyncio.Task)
@@ -93,7 +93,7 @@ async def test_one_that_waits_goes_on_as_a_task(bench: Bench) -> None:
     assert bench.ended == ["y"]
 
 
-async def test_it_goes_on_through_any_number_of_waits(bench: Bench) -> None:
+async def test_a_coroutine_continues_through_any_number_of_waits(bench: Bench) -> None:
     async def steps() -> list[int]:
         seen = []
         for number in range(5):
@@ -107,10 +107,10 @@ async def test_it_goes_on_through_any_number_of_waits(bench: Bench) -> None:
     assert bench.ended == [[0, 1, 2, 3, 4]]
 
 
-async def test_many_may_wait_for_the_same_future(bench: Bench) -> None:
+async def test_many_coroutines_may_wait_for_the_same_future(bench: Bench) -> None:
     gate = future()
     tasks = [await bench.in_callback(later(gate)) for _ in range(5)]
-    waiting = asyncio.ensure_future(later(gate))  # somebody else's task as well
+    waiting = asyncio.ensure_future(later(gate))  # an unrelated task as well
     await asyncio.sleep(0)
     gate.set_result("z")
     await asyncio.gather(waiting, *filter(None, tasks))
@@ -133,7 +133,7 @@ async def test_the_task_is_the_same_from_the_first_step_to_the_last(bench: Bench
     assert seen == [task, task]
 
 
-async def test_inside_another_task_that_is_put_back(bench: Bench) -> None:
+async def test_a_first_step_inside_another_task_restores_the_current_task(bench: Bench) -> None:
     mine = asyncio.current_task()
     seen = []
 
@@ -145,7 +145,7 @@ async def test_inside_another_task_that_is_put_back(bench: Bench) -> None:
     assert asyncio.current_task() is mine
 
 
-async def test_context_variables_are_each_coroutines_own(bench: Bench) -> None:
+async def test_each_coroutine_has_its_own_context_variables(bench: Bench) -> None:
     async def write(text: str, gate: asyncio.Future[None] | None = None) -> tuple[str, str]:
         before = NOTE.get()
         NOTE.set(text)
@@ -163,7 +163,7 @@ async def test_context_variables_are_each_coroutines_own(bench: Bench) -> None:
     assert NOTE.get() == ""
 
 
-async def test_what_it_raises_at_once_goes_to_the_caller(bench: Bench) -> None:
+async def test_an_exception_before_the_first_wait_goes_to_the_caller(bench: Bench) -> None:
     async def fail() -> None:
         raise LookupError("no")
 
@@ -172,7 +172,7 @@ async def test_what_it_raises_at_once_goes_to_the_caller(bench: Bench) -> None:
     assert bench.begin(now("next")) is None
 
 
-async def test_what_it_raises_later_reaches_the_rest(bench: Bench) -> None:
+async def test_an_exception_after_the_first_wait_ends_the_task(bench: Bench) -> None:
     gate = future()
     task = await bench.in_callback(later(gate))
     gate.set_exception(LookupError("no"))
@@ -183,7 +183,9 @@ async def test_what_it_raises_later_reaches_the_rest(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("turns", range(4))
-async def test_cancelling_cancels_what_it_waits_for(bench: Bench, turns: int) -> None:
+async def test_cancelling_the_task_cancels_the_future_it_waits_for(
+    bench: Bench, turns: int
+) -> None:
     gate = future()
     task = await bench.in_callback(later(gate))
     assert task is not None
@@ -206,7 +208,7 @@ async def test_a_timeout_inside_works_as_in_any_task(bench: Bench, turns: int) -
             return "late"
         return "in time"
 
-    for _ in range(turns):  # workers that were used before
+    for _ in range(turns):  # workers that have been used before
         bench.begin(now(None))
     task = await bench.in_callback(give_up())
     assert task is not None
@@ -242,7 +244,7 @@ async def test_a_coroutine_may_cancel_itself_before_it_waits(bench: Bench) -> No
     assert bench.ended == [asyncio.CancelledError, "others are not touched"]
 
 
-async def test_cancelling_the_task_of_one_that_is_through_touches_nobody(bench: Bench) -> None:
+async def test_cancelling_the_task_of_a_finished_coroutine_affects_no_other(bench: Bench) -> None:
     kept = []
 
     async def keep() -> None:
@@ -258,7 +260,7 @@ async def test_cancelling_the_task_of_one_that_is_through_touches_nobody(bench: 
     assert bench.ended == [None, "fine"]
 
 
-async def test_one_that_cancels_itself_and_thinks_better_of_it_spoils_nobody(bench: Bench) -> None:
+async def test_a_coroutine_that_cancels_and_uncancels_itself_affects_no_other(bench: Bench) -> None:
     async def waver() -> str:
         task = asyncio.current_task()
         assert task is not None
@@ -267,7 +269,7 @@ async def test_one_that_cancels_itself_and_thinks_better_of_it_spoils_nobody(ben
         return "stayed"
 
     for turns in range(3):
-        with contextlib.suppress(asyncio.CancelledError):  # Python 3.12 does not take it back
+        with contextlib.suppress(asyncio.CancelledError):  # Python 3.12 does not withdraw it
             await bench.in_callback(waver())
         gate = future()
         next_one = await bench.in_callback(later(gate))
@@ -279,7 +281,7 @@ async def test_one_that_cancels_itself_and_thinks_better_of_it_spoils_nobody(ben
     assert [one for one in bench.ended if one != "stayed"] == ["fine"] * 3
 
 
-async def test_a_cancellation_taken_back_before_the_first_wait_is_none(bench: Bench) -> None:
+async def test_a_cancellation_withdrawn_before_the_first_wait_has_no_effect(bench: Bench) -> None:
     async def waver() -> str:
         task = asyncio.current_task()
         assert task is not None
@@ -299,7 +301,7 @@ async def test_a_cancellation_taken_back_before_the_first_wait_is_none(bench: Be
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2])
-async def test_a_generator_exit_that_a_coroutine_raises_is_its_error(
+async def test_a_generator_exit_raised_by_a_coroutine_is_its_own_error(
     bench: Bench, turns: int
 ) -> None:
     async def mistaken() -> None:
@@ -324,7 +326,7 @@ async def test_a_generator_exit_that_a_coroutine_raises_is_its_error(
     assert isinstance(raised[0], GeneratorExit)
 
 
-async def test_one_may_begin_inside_another(bench: Bench) -> None:
+async def test_a_coroutine_may_start_inside_another(bench: Bench) -> None:
     async def outer() -> str:
         bench.begin(now("inner"))
         return "outer"

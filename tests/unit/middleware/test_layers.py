@@ -38,7 +38,7 @@ async def test_an_answer_that_takes_too_long_is_timed_out():
         await timeout(0.001)(never)("request", CONTEXT)
 
 
-async def test_a_timeout_error_of_the_service_is_the_services_own():
+async def test_a_timeout_error_that_the_service_raises_is_its_own_failure():
     async def service(request, context):
         raise TimeoutError("database")
 
@@ -80,7 +80,7 @@ async def test_the_deadline_is_one_for_all_replies():
     assert closed == [True]
 
 
-async def test_a_consumer_that_is_slow_uses_the_time_up_and_is_not_cancelled(monkeypatch):
+async def test_a_slow_consumer_uses_up_the_time_and_is_not_cancelled(monkeypatch):
     async def service(request, context):
         yield 1
         yield 2
@@ -94,7 +94,7 @@ async def test_a_consumer_that_is_slow_uses_the_time_up_and_is_not_cancelled(mon
         await anext(many)
 
 
-async def test_the_inner_of_two_deadlines_is_told_apart():
+async def test_the_inner_of_two_deadlines_is_distinguished():
     inner = timeout(0.001)(never)
 
     async def service(request, context):
@@ -115,7 +115,7 @@ def test_a_timeout_is_a_number_of_seconds(seconds):
 
 
 class Gate:
-    """A service that keeps each request until told otherwise."""
+    """A service that holds each request until it is released."""
 
     def __init__(self):
         self.inside = {}
@@ -158,7 +158,7 @@ async def test_a_request_is_shed_when_the_queue_is_full():
     assert await asyncio.gather(*tasks) == [0, 1]
 
 
-async def test_cancelled_and_failed_requests_leave_their_places():
+async def test_cancelled_and_failed_requests_release_their_slots():
     gate = Gate()
     service = limit(1, max_waiting=1)(gate)
     inside, waiting = (asyncio.create_task(service(n, CONTEXT)) for n in range(2))
@@ -181,14 +181,14 @@ async def test_cancelled_and_failed_requests_leave_their_places():
     assert await task == 3
 
 
-async def test_a_request_cancelled_as_its_turn_comes_passes_the_place_on():
+async def test_a_request_cancelled_as_it_is_admitted_passes_its_slot_on():
     gate = Gate()
     service = limit(1)(gate)
     first, second, third = (asyncio.create_task(service(n, CONTEXT)) for n in range(3))
     await settle()
     gate.inside[0].set()
     await asyncio.sleep(0)
-    assert first.done()  # so the place is the second's, who has not run yet
+    assert first.done()  # so the slot belongs to the second, which has not run yet
     second.cancel()
     await settle()
     assert (second.cancelled(), set(gate.inside)) == (True, {2})
@@ -196,7 +196,7 @@ async def test_a_request_cancelled_as_its_turn_comes_passes_the_place_on():
     assert await third == 2
 
 
-async def test_requests_cancelled_in_the_queue_are_passed_over():
+async def test_requests_cancelled_in_the_queue_are_skipped():
     gate = Gate()
     service = limit(1)(gate)
     tasks = [asyncio.create_task(service(n, CONTEXT)) for n in range(4)]
@@ -210,7 +210,7 @@ async def test_requests_cancelled_in_the_queue_are_passed_over():
     assert await tasks[3] == 3
 
 
-async def test_a_place_is_held_until_the_last_reply():
+async def test_a_slot_is_held_until_the_last_reply():
     async def service(request, context):
         yield 1
         yield 2
@@ -240,7 +240,7 @@ class Held:
         return self.now
 
 
-async def test_one_line_says_who_by_which_way_what_came_of_it_and_how_long_it_took(caplog):
+async def test_one_line_has_the_peer_the_listener_the_outcome_and_the_duration(caplog):
     caplog.set_level("INFO")
     clock = Held()
 
@@ -300,7 +300,7 @@ async def test_the_outcome_is_named(caplog):
     ]
 
 
-async def test_what_a_peer_chose_cannot_forge_a_field_or_a_line(caplog):
+async def test_text_chosen_by_a_peer_cannot_forge_a_field_or_a_line(caplog):
     caplog.set_level("INFO")
     for name in ("a\npeer=b", "a via=c", 'a"', "a\x1b[2J", "a\u2028", "a\udc80", "ä"):
         await access_log(clock=Held())(echo)("reply", Context(Peer(name), 0.0, VIA))
@@ -331,7 +331,7 @@ async def test_a_disabled_logger_costs_no_layer(caplog):
     assert caplog.messages == []
 
 
-async def test_a_peer_that_cannot_be_shown_does_not_fail_the_request(capsys):
+async def test_a_peer_that_cannot_be_formatted_does_not_fail_the_request(capsys):
     class Unshown(Peer):
         __slots__ = ()
 
@@ -356,7 +356,7 @@ def sorry(error, request, context):
     return f"sorry, {request}: {error}"
 
 
-async def test_a_failure_becomes_a_reply_and_one_line_whose_traceback_is_for_debugging(caplog):
+async def test_a_failure_becomes_a_reply_and_one_line_with_the_traceback_at_debug(caplog):
     caplog.set_level("DEBUG")
 
     async def service(request, context):
@@ -383,7 +383,7 @@ async def test_a_failure_between_replies_becomes_the_last_reply(caplog):
 
 
 @pytest.mark.parametrize("error", [TimedOut("late"), Overloaded("limit")])
-async def test_what_pierhead_raises_on_purpose_passes(error, caplog):
+async def test_service_errors_pass_through_catch(error, caplog):
     async def one(request, context):
         raise error
 

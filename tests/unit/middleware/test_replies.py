@@ -1,4 +1,4 @@
-"""Every layer covers the whole of many replies, and ends them once."""
+"""Every layer covers all of many replies, and ends them once."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def many(layer, inner):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-async def test_one_reply_and_silence_pass(layer):
+async def test_a_single_reply_and_silence_pass_through(layer):
     async def service(request, context):
         return request
 
@@ -86,7 +86,7 @@ async def test_an_async_generator_function_is_a_service(layer):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-async def test_an_iterator_at_its_end_is_closed_once_and_stays_at_its_end(layer):
+async def test_an_exhausted_iterator_is_closed_once_and_stays_exhausted(layer):
     replies = await many(layer, inner := Counting("a", "b"))
     assert [reply async for reply in replies] == ["a", "b"]
     assert inner.closed == 1
@@ -107,7 +107,7 @@ async def test_a_consumer_that_stops_early_closes_it_once(layer):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-async def test_replies_that_nobody_began_to_take_are_closed_too(layer):
+async def test_replies_that_were_never_iterated_are_closed_too(layer):
     replies = await many(layer, inner := Counting("a"))
     await replies.aclose()
     assert inner.closed == 1
@@ -135,7 +135,7 @@ async def test_a_failure_in_the_middle_closes_it_once(layer):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-async def test_an_iterator_without_aclose_is_many_replies(layer):
+async def test_an_iterator_without_aclose_counts_as_many_replies(layer):
     class Bare:
         def __init__(self):
             self.left = 2
@@ -164,7 +164,7 @@ async def test_a_failure_to_close_still_ends_the_layer():
         return Stuck("a")
 
     service = layered(service)
-    for _ in range(2):  # the place is free again
+    for _ in range(2):  # the slot is free again
         replies = await service("request", CONTEXT)
         with pytest.raises(OSError, match="cannot close"):
             await replies.aclose()

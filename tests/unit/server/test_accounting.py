@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from pierhead.codec import Lines
 from pierhead.codec.base import Order, WireFormat
-from pierhead.connection.life import Waits
 from pierhead.connection.tasks import EagerTasks
 from pierhead.errors import DecodeError, PierheadError
 from pierhead.listener.own_addresses import OwnAddresses
@@ -299,7 +298,8 @@ class Counting(asyncio.Protocol):
 
 
 class CountingGuest:
-    waits = Waits.ACTIVITY
+    waits_for_peer = True
+    awaits_request = False
 
     def __init__(self) -> None:
         self.protocol: asyncio.BaseProtocol = Counting(self)

@@ -1,4 +1,4 @@
-"""The one way from a request to what becomes of it, asked without a server."""
+"""The path from a request to its outcome, without a server."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ CONTEXT = Context(
 
 
 class Waiting:
-    """What an awaited future gives its task."""
+    """What an awaited future yields to its task."""
 
     def __await__(self) -> Any:
         yield
 
 
 def in_place(coroutine: Coroutine[Any, Any, Any], variables: Variables, name: str) -> Any:
-    """Run a first step without a loop: a coroutine that waits is suspended, its task its name."""
+    """Run a first step without a loop: a waiting coroutine is suspended, its name as the task."""
     try:
         variables.run(coroutine.send, None)
     except StopIteration as end:
@@ -74,11 +74,11 @@ async def upper(frame: bytes, context: Context) -> bytes:
     return frame.upper()
 
 
-def test_a_service_that_waits_for_nothing_has_answered() -> None:
+def test_a_service_that_never_waits_has_answered() -> None:
     assert Bench(FrameHandler(upper)).respond(b"a") == (Outcome.ANSWERED, b"A")
 
 
-def test_silence_is_right_and_counted() -> None:
+def test_silence_is_intended_and_counted() -> None:
     async def silent(frame: bytes, context: Context) -> None:
         return None
 
@@ -87,7 +87,7 @@ def test_silence_is_right_and_counted() -> None:
     assert it.count("requests_silent_total") == 1
 
 
-def test_a_service_that_waits_is_suspended_by_its_name() -> None:
+def test_a_waiting_service_is_suspended_under_its_name() -> None:
     async def slow(frame: bytes, context: Context) -> bytes:
         await Waiting()
         return frame
@@ -97,7 +97,7 @@ def test_a_service_that_waits_is_suspended_by_its_name() -> None:
     assert suspended.task == slow.__qualname__
 
 
-def test_many_replies_are_iterated_in_the_variables_of_their_service() -> None:
+def test_many_replies_are_iterated_in_the_context_variables_of_their_service() -> None:
     seen: ContextVar[bytes] = ContextVar("seen")
 
     async def many(frame: bytes, context: Context) -> AsyncIterator[bytes]:
@@ -126,7 +126,7 @@ def test_many_replies_are_iterated_in_the_variables_of_their_service() -> None:
         (SystemExit(1), b"ServiceFailed", "requests_failed_total", "error", "service"),
     ],
 )
-def test_each_failure_is_refused_counted_and_told(
+def test_each_failure_is_refused_counted_and_reported(
     error: BaseException, refusal: bytes, counter: str, labels: str, stage: str
 ) -> None:
     async def fails(frame: bytes, context: Context) -> bytes:
@@ -140,7 +140,7 @@ def test_each_failure_is_refused_counted_and_told(
     assert without.respond(b"a") == (Outcome.FAILED, None)
 
 
-def test_a_refusal_may_be_withheld_and_fail() -> None:
+def test_a_refusal_may_be_none_or_fail() -> None:
     async def fails(frame: bytes, context: Context) -> bytes:
         raise TimedOut("late")
 
@@ -152,7 +152,7 @@ def test_a_refusal_may_be_withheld_and_fail() -> None:
     assert Bench(FrameHandler(fails, broken)).respond(b"a") == (Outcome.FAILED, None)
 
 
-def test_an_interrupt_is_the_users_and_the_request_is_lost() -> None:
+def test_a_keyboard_interrupt_passes_and_the_request_is_lost() -> None:
     async def interrupted(frame: bytes, context: Context) -> bytes:
         raise KeyboardInterrupt
 
@@ -184,7 +184,7 @@ def test_checks_come_first_then_ready_answers_then_the_service() -> None:
     assert it.count("dropped_total", reason="redirected") == 1
 
 
-def test_a_check_that_fails_lets_nothing_pass() -> None:
+def test_an_admission_check_that_raises_admits_nothing() -> None:
     def check(frame: bytes, peer: Peer, via: Via) -> Any:
         raise KeyError
 
@@ -194,7 +194,7 @@ def test_a_check_that_fails_lets_nothing_pass() -> None:
     assert it.failures == ["admission"]
 
 
-def test_what_is_too_many_at_once_is_shed_but_ready_answers_are_given() -> None:
+def test_requests_beyond_the_limit_are_shed_but_ready_answers_are_sent() -> None:
     it = Bench(FrameHandler(upper, reject, lambda f, p, v: b"!" if f == b"ready" else None))
     it.responder.running, it.responder.max_running = [1, 2], 2
     assert it.respond(b"a") == (Outcome.REFUSED, b"Overloaded")
@@ -204,7 +204,7 @@ def test_what_is_too_many_at_once_is_shed_but_ready_answers_are_given() -> None:
     assert it.respond(b"a") == (Outcome.ANSWERED, b"A")
 
 
-def test_a_frame_handler_gives_octets_and_nothing_else() -> None:
+def test_a_frame_handler_returns_octets_and_nothing_else() -> None:
     async def text(frame: bytes, context: Context) -> Any:
         return "text"
 

@@ -1,4 +1,4 @@
-"""Who may connect over a Unix socket, by the user and group of the process that does."""
+"""An admission check for Unix sockets, by user and group of the connecting process."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["AccountList", "allow_accounts"]
 def allow_accounts(
     *, users: Iterable[int | str] = (), groups: Iterable[int | str] = ()
 ) -> AccountList:
-    """Let in processes of these users, and of members of these groups, and nobody else.
+    """Admit only processes of these users and of members of these groups.
 
-    Names are looked up once, here. A connection whose other end the system does not vouch for
-    (TCP, a datagram) is not let in.
+    Names are looked up once, here. A connection for which the system reports no credentials (TCP, a
+    datagram) is refused.
 
     Raises:
-        UsageError: no user or group is named, or one of them is not known here.
+        UsageError: no user or group is given, or one of them is unknown on this system.
     """
     uids = frozenset(_number("user", user) for user in users)
     gids = frozenset(_number("group", group) for group in groups)
@@ -35,7 +35,7 @@ def allow_accounts(
 
 
 class AccountList:
-    """An admission check by credentials; made by `allow_accounts`."""
+    """An admission check by credentials; created by `allow_accounts`."""
 
     __slots__ = ("_drop", "_gids", "_uids")
 
@@ -49,7 +49,7 @@ class AccountList:
         return None if self._lists(via.credentials) else self._drop
 
     def admit_connection(self, peer: Peer, via: Via) -> Drop | None:
-        """Accept the connection, or have it closed before its first byte."""
+        """Accept the connection, or refuse it before its first byte is read."""
         return None if self._lists(via.credentials) else self._drop
 
     def _lists(self, who: Credentials | None) -> bool:
@@ -64,7 +64,7 @@ def _number(what: str, account: int | str) -> int:
     if account.isascii() and account.isdigit():
         return int(account)
     if sys.platform == "win32":
-        raise UsageError(f"this system gives the {what} {account} no number; give a number itself")
+        raise UsageError(f"this system has no number for the {what} {account}; give its number")
     try:
         if what == "user":
             return pwd.getpwnam(account).pw_uid

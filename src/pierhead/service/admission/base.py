@@ -1,9 +1,9 @@
 """Admission: cheap checks on every frame before anything is parsed.
 
-An admission check is synchronous and sees the bytes, the peer and the way they came. It lets a
-frame pass (None), drops it in silence (`Drop`) or answers it at once (`Answer`); either carries
-the reason that metrics count. Checks run in order, the first verdict wins, and they run for
-frames that a ready answer would satisfy too.
+An admission check is synchronous and sees the bytes, the peer and how they arrived. It admits a
+frame (None), drops it silently (`Drop`) or answers it at once (`Answer`); both carry the reason
+that metrics count. Checks run in order and the first verdict wins. They also run for frames that a
+ready answer would satisfy.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Answer:
     frame: bytes
 
 
-#: None lets the frame pass.
+#: None admits the frame.
 Verdict: TypeAlias = Drop | Answer | None
 
 
@@ -40,7 +40,7 @@ class Admission(Protocol):
     """A check on ``(frame, peer, via)``."""
 
     def __call__(self, frame: bytes, peer: Peer, via: Via, /) -> Verdict:
-        """Return None to let the frame pass, or what happens to it instead."""
+        """Return None to admit the frame, or what to do with it instead."""
         ...
 
 
@@ -49,12 +49,12 @@ class ConnectionAdmission(Protocol):
     """A check that can also refuse a connection before its first byte is read."""
 
     def admit_connection(self, peer: Peer, via: Via, /) -> Drop | None:
-        """Return None to accept the connection, or why it is closed at once."""
+        """Return None to accept the connection, or the reason for closing it at once."""
         ...
 
 
 def in_order(checks: Sequence[Admission]) -> Admission | None:
-    """Return one check that asks all of them in turn; None where there is nothing to ask."""
+    """Return one check that applies all of them in turn; None if there are none."""
     if len(checks) <= 1:
         return checks[0] if checks else None
     asked = tuple(checks)

@@ -1,4 +1,4 @@
-"""Lists of who may come in, or who may not, by network or by name."""
+"""Allow and deny lists, by network or by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME = "name:"
 
 
 def allow(*entries: str) -> NetworkList:
-    """Let in peers on the list and nobody else.
+    """Admit only peers on the list.
 
     An entry is a network (``10.0.0.0/8``, ``2001:db8::/32``), an address, or ``name:`` with the
     name of a peer that has no IP address: ``name:/run/client.sock`` or ``name:@abstract`` for a
@@ -25,24 +25,24 @@ def allow(*entries: str) -> NetworkList:
     IPv4 entries also match IPv4 peers of an IPv6 socket; ``::/0`` matches IPv6 alone.
 
     Raises:
-        UsageError: an entry is none of these, or there is none.
+        UsageError: an entry is none of these, or the list is empty.
     """
     return NetworkList(entries, allows=True)
 
 
 def deny(*entries: str) -> NetworkList:
-    """Keep out peers on the list; entries as for `allow`.
+    """Refuse peers on the list; entries as for `allow`.
 
     Raises:
-        UsageError: an entry is no network, address or name, or there is none.
+        UsageError: an entry is not a network, address or name, or the list is empty.
     """
     return NetworkList(entries, allows=False)
 
 
 class NetworkList:
-    """An admission check by source; made by `allow` and `deny`.
+    """An admission check by source; created by `allow` and `deny`.
 
-    One look-up for each prefix length on the list, however many networks there are of it.
+    It costs one look-up per prefix length on the list, however many networks have that length.
     """
 
     __slots__ = ("_allows", "_drop", "_names", "_networks")
@@ -61,11 +61,11 @@ class NetworkList:
         return None if self.lists(peer) is self._allows else self._drop
 
     def admit_connection(self, peer: Peer, via: Via) -> Drop | None:
-        """Accept the connection, or have it closed before its first byte."""
+        """Accept the connection, or refuse it before its first byte is read."""
         return None if self.lists(peer) is self._allows else self._drop
 
     def lists(self, peer: Peer) -> bool:
-        """Tell whether the peer is on the list."""
+        """Return whether the peer is on the list."""
         source = peer.ip
         if source is None:
             return peer.source in self._names
@@ -79,7 +79,7 @@ class NetworkList:
 def _by_length(
     networks: Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network],
 ) -> Mapping[int, list[tuple[int, frozenset[int]]]]:
-    """Sort networks by octets of address, then by how far their prefix is shifted."""
+    """Group networks by address length in octets, then by the shift of their prefix."""
     table: dict[int, dict[int, set[int]]] = {4: {}, 16: {}}
     for network in networks:
         shift = network.max_prefixlen - network.prefixlen
@@ -95,7 +95,7 @@ def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     try:
         network = ipaddress.ip_network(entry)
     except ValueError as error:
-        raise UsageError(f"{entry!r} is no network: {error}{_remedy(entry)}") from error
+        raise UsageError(f"{entry!r} is not a network: {error}{_remedy(entry)}") from error
     if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
         mapped = network.network_address.ipv4_mapped
         if mapped is not None:

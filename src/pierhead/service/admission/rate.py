@@ -1,4 +1,4 @@
-"""A rate for each source: so many frames a second, and a burst before that counts."""
+"""A rate limit per source: a number of frames per second, after a burst."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ IPV4_PREFIX = Limit(
     minimum=1,
     maximum=32,
     unit="bits",
-    meaning="How many leading bits of an IPv4 address make a source.",
-    source="one host; response rate limiting, which answers forgery, takes /24",
+    meaning="How many leading bits of an IPv4 address identify a source.",
+    source="one host; response rate limiting, which counters forged sources, uses /24",
     metric=_METRIC,
     effect="at construction",
 )
@@ -53,7 +53,7 @@ IPV6_PREFIX = Limit(
     minimum=1,
     maximum=128,
     unit="bits",
-    meaning="How many leading bits of an IPv6 address make a source.",
+    meaning="How many leading bits of an IPv6 address identify a source.",
     source="RFC 4291 §2.5.4: one subnet, within which a host picks addresses at will",
     metric=_METRIC,
     effect="at construction",
@@ -64,13 +64,13 @@ MAX_SOURCES = Limit(
     minimum=1,
     maximum=16_777_216,
     unit="sources",
-    meaning="How many sources are remembered; the one silent longest is forgotten first.",
-    source="about 12 MB of memory, whatever the sources are called",
+    meaning="How many sources are remembered; the one silent the longest is forgotten first.",
+    source="about 12 MB of memory, however long the sources' names",
     metric=_METRIC,
     effect="at construction",
 )
 
-#: Where the keys of sources without an address begin; hashes have 64 bits.
+#: The first key for sources without an address; hashes have 64 bits.
 _NAMES = 1 << 65
 
 LIMITS = (PER_SECOND, BURST, IPV4_PREFIX, IPV6_PREFIX, MAX_SOURCES)
@@ -85,12 +85,12 @@ def per_source_rate(
     max_sources: int = int(MAX_SOURCES.default),
     clock: Clock | None = None,
 ) -> SourceRate:
-    """Drop frames of a source that sends more than this.
+    """Drop frames from a source that exceeds this rate.
 
-    In any span of t seconds a source gets no more than ``burst + per_second * t`` frames in, for
-    as long as it is remembered. The table never has more than ``max_sources``: then the source
-    that has been silent longest is forgotten, and starts with a whole burst when it comes back.
-    Sources without an IP address are told apart by name; peers without a name share one.
+    In any span of t seconds at most ``burst + per_second * t`` frames of a source pass, for as long
+    as it is remembered. The table never exceeds ``max_sources``: the source that has been silent
+    the longest is forgotten, and starts with a full burst when it returns. Sources without an IP
+    address are distinguished by name; peers without a name share one source.
 
     Raises:
         UsageError: a number is out of range.
@@ -109,14 +109,13 @@ def per_source_rate(
 
 
 class SourceRate:
-    """An admission check by rate; made by `per_source_rate`.
+    """An admission check by rate; created by `per_source_rate`.
 
-    A token bucket for each source (`Rate`): a frame takes a token, and is dropped where there is
-    none.
+    Each source has a token bucket (`Rate`): a frame takes a token, and is dropped if there is none.
 
     Attributes:
-        forgotten: how many sources left the table while their bucket was not yet full. Where
-            this grows, more sources send than ``max_sources`` has room for.
+        forgotten: how many sources left the table while their bucket was not yet full. If this
+            grows, more sources are sending than ``max_sources`` has room for.
     """
 
     __slots__ = (
@@ -142,8 +141,8 @@ class SourceRate:
         self._shifts = shifts
         self._max_sources = max_sources
         self._now = clock.monotonic
-        # Ordered by when a source was last heard of. Not a plain dictionary: to find its first
-        # key takes as long as there were keys before it, and every new source would pay for it.
+        # Ordered by when a source last sent. Not a plain dictionary: finding its first key takes
+        # time proportional to the keys deleted before it, and every new source would pay for that.
         self._full_at: OrderedDict[int, int] = OrderedDict()
         self.forgotten = 0
 
@@ -153,8 +152,8 @@ class SourceRate:
         table = self._full_at
         full_at = table.get(key)
         taken = self._rate.take(now if full_at is None else full_at, now)
-        # A dropped frame costs no token, but the source has been heard of: a flood must not be
-        # forgotten, and given a new burst, before those that are silent.
+        # A dropped frame takes no token but marks the source as recent: a flooding source must not
+        # be forgotten, and given a new burst, before the silent ones.
         if taken is not None:
             table[key] = taken
         if full_at is not None:
@@ -170,8 +169,8 @@ class SourceRate:
     def _key(self, peer: Peer) -> int:
         source = peer.ip
         if source is None:
-            # Names are as long as their owners like. Python's hash of octets has a key that
-            # nobody else knows; above all addresses it meets none of theirs.
+            # Names can be of any length. Python's hash of octets has a secret key, and keys above
+            # all addresses cannot collide with them.
             return _NAMES + hash(peer.source)
         prefix = int.from_bytes(source, "big") >> self._shifts[len(source)]
         # The complement keeps IPv6 prefixes apart from IPv4 ones: it is negative.

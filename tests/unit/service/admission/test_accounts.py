@@ -1,4 +1,4 @@
-"""Who may connect over a Unix socket, by user and group."""
+"""Admission to Unix sockets by user and group."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def via(credentials):
         (None, False),
     ],
 )
-def test_a_user_or_a_member_of_a_group_is_let_in(who, is_let_in) -> None:
+def test_a_user_or_a_member_of_a_group_is_admitted(who, is_let_in) -> None:
     check = allow_accounts(users=[7], groups=["50"])
     assert isinstance(check, ConnectionAdmission)
     expected = None if is_let_in else Drop("not_allowed")
@@ -61,6 +61,6 @@ def test_names_are_looked_up() -> None:
         ({"groups": ["no-such-group"]}, "no group is called no-such-group here"),
     ],
 )
-def test_a_list_that_cannot_be_is_refused(arguments, words) -> None:
+def test_an_invalid_list_of_accounts_is_refused(arguments, words) -> None:
     with pytest.raises(UsageError, match=words):
         allow_accounts(**arguments)

@@ -36,13 +36,13 @@ def passes(check, peer) -> bool:
         ("fe80::1%eth0", True),
     ],
 )
-def test_an_allow_list_lets_in_who_is_on_it(peer, expected):
+def test_an_allow_list_admits_the_peers_on_it(peer, expected):
     entries = ("10.0.0.0/8", "192.0.2.7", "::1", "2001:db8::/32", "fe80::/10")
     assert passes(allow(*entries), peer) is expected
     assert passes(deny(*entries), peer) is not expected
 
 
-def test_the_reason_says_which_list_it_was_and_is_not_made_anew():
+def test_the_verdict_names_its_list_and_is_reused():
     check = allow("10.0.0.0/8")
     peer = Peer(("192.0.2.1", 1))
     assert check(b"", peer, VIA) == Drop("not_allowed")
@@ -90,12 +90,12 @@ def test_a_name_of_four_octets_is_not_taken_for_an_address():
     ("entry", "why"),
     [
         ("10.0.0.1/8", "did you mean 10.0.0.0/8?"),
-        ("localhost", "'localhost' is no network"),
+        ("localhost", "'localhost' is not a network"),
         ("10.0.0.0/33", "expected an address, a network or name:..."),
         ("", "expected an address, a network or name:..."),
     ],
 )
-def test_what_is_no_entry_is_refused_with_a_remedy(entry, why):
+def test_an_invalid_entry_is_refused_with_a_remedy(entry, why):
     with pytest.raises(UsageError, match=re.escape(why)):
         allow(entry)
 

@@ -1,4 +1,4 @@
-"""A rate for each source."""
+"""A rate limit per source."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ def test_addresses_of_one_prefix_share_a_bucket():
     assert asked(check, "192.0.3.1") + asked(check, "2001:db8:0:100::1") == 2
 
 
-def test_the_table_is_bounded_and_the_source_silent_longest_is_forgotten():
+def test_the_table_is_bounded_and_the_longest_silent_source_is_forgotten():
     check = per_source_rate(1, 1, max_sources=2, clock=Held())
     assert asked(check, "192.0.2.1", 2) == 1
     assert asked(check, "192.0.2.2", 2) == 1
-    assert asked(check, "192.0.2.1") == 0  # heard of again, though dropped
+    assert asked(check, "192.0.2.1") == 0  # seen again, though dropped
     assert check.forgotten == 0
     assert asked(check, "192.0.2.3") == 1
     assert (len(check), check.forgotten) == (2, 1)
@@ -99,7 +99,7 @@ def test_forgetting_a_source_whose_bucket_is_full_loses_nothing():
     steps=st.lists(st.tuples(st.floats(0, 2), st.integers(1, 30)), min_size=1, max_size=15),
     start=st.sampled_from([0.0, 12.3456789, 1e7]),
 )
-def test_no_span_lets_in_more_than_burst_and_rate_and_none_is_starved(
+def test_no_span_admits_more_than_burst_and_rate_and_no_source_is_starved(
     per_second, burst, steps, start
 ):
     clock = Held(start)
@@ -165,14 +165,14 @@ def test_the_full_table_takes_no_more_memory_than_is_documented(source):
         tracemalloc.stop()
 
 
-def test_names_are_told_apart_from_each_other_and_from_addresses():
+def test_names_are_distinct_from_each_other_and_from_addresses():
     check = per_source_rate(1, 1, clock=Held())
     names = [Peer("x" * 107 + last) for last in "ab"]
     addresses = [Peer((host, 1)) for host in ("0.0.0.0", "255.255.255.255", "::", "ffff::")]
     assert [asked(check, peer, 2) for peer in (*names, *addresses)] == [1] * 6
 
 
-def test_a_source_that_goes_on_sending_is_not_the_one_to_forget():
+def test_a_source_that_keeps_sending_is_not_forgotten():
     check = per_source_rate(1000, 1000, max_sources=3, clock=Held())
     for number in range(100):
         asked(check, "192.0.2.1")
