@@ -24,6 +24,8 @@ __all__ = ["serve_dns"]
 
 #: More than 32 digits with blanks and line ends between them have.
 _SECRET_OCTETS = 1024
+#: RFC 9018 §4.4: the key of SipHash-2-4, 128 bits.
+_SECRET_DIGITS = 32
 
 _EPILOG = f"""\b
 Examples:
@@ -131,8 +133,12 @@ def _secret(path: Path) -> bytes:
         raise UsageError(f"--cookie-secret {path}: {error.strerror}") from None
     except ValueError:
         raise UsageError(
-            f"--cookie-secret {path}: no hexadecimal digits; expected 32 of them"
+            f"--cookie-secret {path}: no hexadecimal digits; expected {_SECRET_DIGITS} of them"
         ) from None
+    if (digits := 2 * len(secret)) != _SECRET_DIGITS:
+        raise UsageError(
+            f"--cookie-secret {path}: {digits} hexadecimal digits; expected {_SECRET_DIGITS}"
+        )
     note_exposure(path, exposure)
     return secret
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -74,6 +76,71 @@ def test_secrets_that_others_may_read_are_a_warning_or_an_error(tmp_path: Path) 
     with Running(command, cwd=tmp_path) as running:
         assert running.line("ready")
         assert running.stop() == 0
+
+
+ZONE = "@ 300 SOA ns h 1 2 3 4 5\n@ 300 NS ns\nns 300 A 192.0.2.1\n"
+
+
+@pytest.mark.parametrize("through_link", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("pipe", "it is a pipe, expected a regular file"),
+        ("socket", "it is a socket, expected a regular file"),
+        ("device", "it is a device, expected a regular file"),
+        ("folder", "it is a directory, expected a regular file"),
+        ("nothing", "No such file or directory"),
+        ("loop", "Too many levels of symbolic links"),
+        ("large", "at most 1024 are read"),
+        ("empty", "0 hexadecimal digits; expected 32"),
+        ("short", "4 hexadecimal digits; expected 32"),
+        ("words", "no hexadecimal digits; expected 32"),
+    ],
+)
+def test_a_cookie_secret_that_is_none_is_refused_with_what_it_is(
+    tmp_path: Path, kind: str, said: str, through_link: bool
+) -> None:
+    (tmp_path / "example.zone").write_text(ZONE)
+    secret = tmp_path / "secret"
+    with socket.socket(socket.AF_UNIX) as listening:
+        make = {
+            "pipe": lambda: os.mkfifo(secret),
+            "socket": lambda: listening.bind(str(secret)),
+            "device": lambda: secret.symlink_to("/dev/zero"),
+            "folder": secret.mkdir,
+            "nothing": lambda: None,
+            "loop": lambda: secret.symlink_to(secret),
+            "large": lambda: secret.write_text("00" * 1000),
+            "empty": lambda: secret.write_text(""),
+            "short": lambda: secret.write_text("0001"),
+            "words": lambda: secret.write_text("correct horse battery staple"),
+        }
+        make[kind]()
+    given = secret
+    if through_link:
+        given = tmp_path / "link"
+        given.symlink_to(secret)
+    words = ["--zone", str(tmp_path / "example.zone"), "--cookie-secret", str(given)]
+    refused = ask("dns", *words, "-l", "127.0.0.1:0")
+    assert isinstance(refused.exception, UsageError)  # which `main` shows without a traceback
+    assert f"--cookie-secret {given}: " in str(refused.exception)
+    assert said in str(refused.exception)
+
+
+def test_a_cookie_secret_is_reached_through_the_links_of_a_volume(tmp_path: Path) -> None:
+    (tmp_path / "example.zone").write_text(ZONE)
+    (tmp_path / "..2026_11_28").mkdir()
+    (tmp_path / "..data").symlink_to("..2026_11_28")
+    secret = tmp_path / "secret"
+    secret.symlink_to("..data/secret")
+    (tmp_path / "..data" / "secret").touch(mode=0o600)
+    secret.write_text("000102030405060708090a0b0c0d0e0f\n")
+    words = ["--zone", str(tmp_path / "example.zone"), "-l", "127.0.0.1:0"]
+    words += ["--cookie-secret", str(secret), "--strict-permissions"]
+    with Running([*pierhead_command(), "serve", "dns", *words]) as running:
+        assert running.line("ready")
+        assert running.stop() == 0
+    assert not any("warning" in line for line in running.err)
 
 
 def test_the_switch_reaches_the_keys_of_addresses(tmp_path: Path) -> None:
