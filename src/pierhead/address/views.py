@@ -38,6 +38,7 @@ __all__ = [
     "View",
     "for_each",
     "limits_of",
+    "rows_of",
 ]
 
 T = TypeVar("T")

@@ -41,6 +41,7 @@ class Request:
         given_up_for: why it was given up with everything in flight; None if it was not.
         is_lost: whether it was reported lost although its service has not ended.
         task: the task that answers it.
+        responder: what it began with, if another has taken over since.
     """
 
     # Created once per request: defaults that most requests never change are class attributes.
@@ -48,6 +49,7 @@ class Request:
     given_up_for: str | None = None
     is_lost = False
     task: asyncio.Task[None] | None = None
+    responder: Responder[bytes, bytes] | None = None
 
     def __init__(self, frame: bytes, deadline: float) -> None:
         self.frame = frame
@@ -119,6 +121,20 @@ class InFlight(Generic[Q]):
             request.cancelled_for = request.given_up_for = self.given_up_for
             task.cancel()
 
+    def answer_with(self, responder: Responder[bytes, bytes]) -> frozenset[Q]:
+        """Have another responder from now on; return what is in flight with the one before."""
+        for request in self.running:
+            request.responder = request.responder or self.responder
+        self.responder = responder
+        responder.running = self.running
+        return frozenset(self.running)
+
+    async def wait_settled(self, requests: frozenset[Q]) -> None:
+        """Return once none of these is in flight any more."""
+        while tasks := [r.task for r in requests & self.running if r.task is not None]:
+            await asyncio.wait(tasks)
+            await asyncio.sleep(0)  # what a task's end brings about has had its turn
+
     def close(self) -> None:
         """Release the sink, which refers to this object: nothing is or will be in flight."""
         del self._sink
@@ -168,7 +184,7 @@ class InFlight(Generic[Q]):
         elif reply is _ALL_SENT:
             self.settle(request, Outcome.ANSWERED, None)
         else:
-            responder = self.responder
+            responder = request.responder or self.responder
             outcome, value = responder.outcome(request.frame, reply, variables, request.peer)
             if outcome is Outcome.MANY:
                 self._deliver(request, value)
@@ -224,7 +240,7 @@ class InFlight(Generic[Q]):
     def refuse(self, request: Q, error: BaseException, reason: str = "") -> None:
         """Settle a request that got no answer with its refusal, if it has one."""
         self.running.discard(request)
-        responder = self.responder
+        responder = request.responder or self.responder
         outcome, refusal = responder.refuse(request.frame, error, request.peer, reason)
         try:
             self._sink.settle(request, outcome, refusal)
@@ -238,7 +254,7 @@ class InFlight(Generic[Q]):
 
     def _lose(self, request: Q, reason: str) -> None:
         """Report a request that will not be answered."""
-        self.responder.counters.lost(reason)
+        (request.responder or self.responder).counters.lost(reason)
         self._sink.lost(request, reason)
 
     def settle(self, request: Q, outcome: Outcome, frame: bytes | None) -> None:

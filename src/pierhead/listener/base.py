@@ -29,6 +29,7 @@ from pierhead.service.context import Credentials, Peer, TlsFacts, Transport, Via
 
 __all__ = [
     "Accepted",
+    "Changeable",
     "Datagram",
     "DatagramListener",
     "HandshakeResult",
@@ -178,6 +179,27 @@ class HasSocket(Protocol):
     @property
     def socket(self) -> socket.socket:
         """The socket; it stays this object's to close."""
+        ...
+
+
+@runtime_checkable
+class Changeable(Protocol):
+    """A listener that can obey other options of its address while it is open."""
+
+    def check_change(self, spec: ListenSpec) -> None:
+        """Find out whether these options could be obeyed; change nothing.
+
+        Raises:
+            OSError: the system refuses one of them.
+        """
+        ...
+
+    def change(self, spec: ListenSpec) -> None:
+        """Obey the options of another spec of the same address from now on.
+
+        Raises:
+            OSError: the system refuses one of them.
+        """
         ...
 
 

@@ -116,18 +116,20 @@ async def open_all(
     )
     given = [group for group in groups if not isinstance(group, tuple)]
     opened: list[Listener] = []
+    sizes: list[int] = []
     try:
         for group in groups:
+            start = len(opened)
             if isinstance(group, tuple):
-                start = len(opened)
                 opened += await _open_group(group, means, opened)
                 opened[start:] = wrap_all(opened[start:], protocols)
             else:
                 opened.append(group)
+            sizes.append(len(opened) - start)
     except BaseException:
         ListenerSet(opened, given).abandon()
         raise
-    return ListenerSet(opened, given)
+    return ListenerSet(opened, given, sizes)
 
 
 async def _open_group(

@@ -23,11 +23,25 @@ class ListenerSet(Sequence[Listener]):
         members: each with its wrappers around it.
         given: those below the wrappers that somebody else has opened; theirs to close as long
             as nobody serves them.
+        sizes: how many members each group of addresses has, in their order.
     """
 
-    def __init__(self, members: Iterable[Listener], given: Iterable[Listener] = ()) -> None:
+    def __init__(
+        self,
+        members: Iterable[Listener],
+        given: Iterable[Listener] = (),
+        sizes: Iterable[int] = (),
+    ) -> None:
         self._members = tuple(members)
         self._given = tuple(given)
+        self._sizes = tuple(sizes)
+
+    def by_group(self) -> Iterator[tuple[Listener, ...]]:
+        """Yield the members of each group of addresses."""
+        start = 0
+        for size in self._sizes:
+            yield self._members[start : start + size]
+            start += size
 
     @property
     def addresses(self) -> list[str]:

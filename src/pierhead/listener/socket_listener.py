@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 from pierhead.address import ListenSpec
+from pierhead.listener.socket_option import apply_change
 
 __all__ = ["SocketListener"]
 
@@ -51,6 +52,24 @@ class SocketListener:
     def fileno(self) -> int:
         """Return the descriptor of the socket; it stays this object's."""
         return self._sock.fileno()
+
+    def check_change(self, spec: ListenSpec) -> None:
+        """Try what this spec says otherwise on another socket.
+
+        Raises:
+            OSError: the system refuses it.
+        """
+        with socket.socket(self._sock.family, self._sock.type) as other:
+            apply_change(other, self._spec, spec)
+
+    def change(self, spec: ListenSpec) -> None:
+        """Obey the options of another spec of the same address from now on.
+
+        Raises:
+            OSError: the system refuses one of them.
+        """
+        apply_change(self._sock, self._spec, spec)
+        self._spec = spec
 
     def unwatch(self) -> None:
         """Let the event loop watch the socket no more; later calls do nothing."""

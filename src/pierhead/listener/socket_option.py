@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from pierhead.address import ListenSpec
-from pierhead.address.views import SocketOptions, for_each
+from pierhead.address.views import SocketOptions, for_each, rows_of
 from pierhead.errors import ListenError
 from pierhead.net.datagram.ancillary import enable_ecn, enable_gro
 
-__all__ = ["apply_options", "for_accepted"]
+__all__ = ["apply_change", "apply_options", "for_accepted"]
 
 _log = logging.getLogger("pierhead.listener")
 
@@ -50,7 +50,31 @@ def apply_options(sock: socket.socket, spec: ListenSpec, defaults: SocketOptions
         ListenError: one cannot be set.
         OSError: likewise; ``strerror`` begins with the option's key.
     """
-    for key, value in SocketOptions.of(spec.options).or_else(defaults).set_ones():
+    _set_each(sock, spec, SocketOptions.of(spec.options).or_else(defaults).set_ones())
+
+
+def apply_change(sock: socket.socket, before: ListenSpec, after: ListenSpec) -> None:
+    """Set what another spec says otherwise; what it no longer says goes back to the default.
+
+    What has no default is left as it is; `pierhead.address.effect_of_change` tells.
+
+    Raises:
+        ListenError: one cannot be set.
+        OSError: likewise; ``strerror`` begins with the option's key.
+    """
+    was = dict(SocketOptions.of(before.options).set_ones())
+    wanted = dict(SocketOptions.of(after.options).set_ones())
+    defaults = {row.key: row.default for row in rows_of(SocketOptions.layer).values()}
+    changed = {key: wanted.get(key, defaults[key]) for key in was | wanted}
+    _set_each(
+        sock,
+        after,
+        [(k, v) for k, v in changed.items() if v is not None and was.get(k) != wanted.get(k)],
+    )
+
+
+def _set_each(sock: socket.socket, spec: ListenSpec, options: Iterable[tuple[str, Any]]) -> None:
+    for key, value in options:
         try:
             _SETTERS[key](sock, value)
         except AttributeError:  # this platform's socket module lacks the constant

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import errno
 import socket
 from collections.abc import Callable
@@ -10,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from pierhead.address import ListenSpec
+from pierhead.address.views import BindOptions, SocketOptions
 from pierhead.listener.base import OutOfDescriptors
 from pierhead.listener.socket_listener import SocketListener
+from pierhead.listener.socket_option import for_accepted
 from pierhead.listener.spare_descriptor import SpareDescriptor
 from pierhead.net.credentials import peer_credentials
 from pierhead.net.transport.channel import Channel, PacketChannel, StreamChannel
@@ -148,6 +151,19 @@ class SocketStreamListener(SocketListener):
             _wake(self._waiter)
         else:
             self.unwatch()
+
+    def change(self, spec: ListenSpec) -> None:
+        """Obey the options of another spec of the same address from the next connection on."""
+        before, after = self._spec.options, spec.options
+        super().change(spec)
+        if (backlog := BindOptions.of(after).backlog) != BindOptions.of(before).backlog:
+            self._sock.listen(backlog)
+        no_delay = SocketOptions.of(after).nodelay
+        if no_delay is None:
+            was = SocketOptions.of(before).nodelay
+            no_delay = self._settings.no_delay if was is None else True
+        prepare = for_accepted(self._sock, spec)
+        self._settings = dataclasses.replace(self._settings, no_delay=no_delay, prepare=prepare)
 
     def unwatch(self) -> None:
         """Let the event loop watch the socket no more; later calls do nothing."""

@@ -14,7 +14,8 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from pierhead.clock import Clock
@@ -111,25 +112,45 @@ class DatagramServer:
         on_error: OnError | None = None,
     ) -> None:
         self.listener = listener
-        self._at = ListenerOptions.of(listener.spec)
-        self.options = self._at.apply(options)
         self._clock = clock
         self._on_lost = on_lost
         self._wake_sweep = wake_sweep
         self._own_addresses = own_addresses
         self._loop = asyncio.get_running_loop()
-        self._name = self._at.name
-        local = self._own = unwrapped(listener).local
+        self._own = unwrapped(listener).local
         self._reflections = Reflections() if handler.reflects else None
-        self._via = Via(
-            transport=Transport.DATAGRAM,
-            scheme=local.partition(":")[0],
-            local=local,
-            listener=self._name,
-        )
+        self._tasks = tasks
+        self._on_error = on_error
         self._outgoing: list[Datagram] = []
         self._unsent = Unsent(clock, self._send_again, self._give_up)
         self._metrics = metrics
+        self._unwatch: Callable[[], None] | None = None
+        self._name = ""
+        self._obey(listener, options)
+        self._responder = self._responder_of(handler, admission)
+        self._in_flight: InFlight[_DatagramRequest] = InFlight(self._responder, self, tasks)
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._pause_s = _SHORTEST_PAUSE_S
+
+    def _obey(self, listener: DatagramListener, options: ServerOptions) -> None:
+        """Do as the address says from now on, which may have another name as well."""
+        self.listener = listener
+        self._at = ListenerOptions.of(listener.spec)
+        self.options = self._at.apply(options)
+        self._per_datagram = listener if isinstance(listener, PerDatagramVia) else None
+        self._refused_so_far: dict[str, int] = {}
+        if self._unwatch is not None:
+            if self._name == self._at.name:
+                return
+            self._unwatch()
+        self._name = self._at.name
+        self._via = Via(
+            transport=Transport.DATAGRAM,
+            scheme=self._own.partition(":")[0],
+            local=self._own,
+            listener=self._name,
+        )
         self._received = self._count("datagrams_received_total")
         self._sent = self._count("datagrams_sent_total")
         self._bytes_received = self._count("bytes_received_total")
@@ -137,23 +158,55 @@ class DatagramServer:
         self._batches = self._count("batches_total")
         self._ready = self._count("ready_answers_total")
         self._truncated = self._count("dropped_total", reason="truncated")
-        self._refused_so_far: dict[str, int] = {}
-        self._per_datagram = listener if isinstance(listener, PerDatagramVia) else None
         self._counters = RequestCounters(self._count)
-        self._failures = FailureLog(clock, self._name, on_error)
-        self._responder = Responder(
+        self._failures = FailureLog(self._clock, self._name, self._on_error)
+        self._unwatch = watch_load(self._metrics, self._name, self, lambda: self._unsent.octets)
+
+    def _responder_of(
+        self, handler: FrameHandler, admission: Admission | None
+    ) -> Responder[bytes, bytes]:
+        return Responder(
             handler,
             admission=admission,
-            first_step=tasks.first_step,
+            first_step=self._tasks.first_step,
             counters=self._counters,
             failures=self._failures,
             where=self._name,
         )
-        self._in_flight: InFlight[_DatagramRequest] = InFlight(self._responder, self, tasks)
-        self._unwatch = watch_load(metrics, self._name, self, lambda: self._unsent.octets)
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._pause_s = _SHORTEST_PAUSE_S
+
+    def replace(
+        self,
+        listener: DatagramListener,
+        handler: FrameHandler,
+        *,
+        options: ServerOptions,
+        admission: Admission | None,
+    ) -> Callable[[], Awaitable[None]]:
+        """Answer by another handler from the next datagram on; no datagram is lost by it.
+
+        Args:
+            listener: the same, or another around the same socket.
+
+        Returns:
+            What waits until the requests before that are answered.
+        """
+        is_other = listener is not self.listener
+        if is_other:
+            self.listener.stop()
+        self._obey(listener, options)
+        if not handler.reflects:
+            self._reflections = None
+        elif self._reflections is None:
+            self._reflections = Reflections()
+        self._responder = self._responder_of(handler, admission)
+        before = self._in_flight.answer_with(self._responder)
+        if is_other and self._is_started:
+            self.start()
+        return partial(self._in_flight.wait_settled, before)
+
+    def present(self) -> Callable[[], Awaitable[None]]:
+        """Return what waits until the requests that are in flight now are answered."""
+        return partial(self._in_flight.wait_settled, frozenset(self._in_flight.running))
 
     def start(self) -> None:
         """Begin to receive."""
@@ -198,9 +251,14 @@ class DatagramServer:
         self._unsent.give_up()
         self._idle.set()
 
+    def forget(self) -> None:
+        """Undo the making of a server that was never started; its listener stays as it is."""
+        if self._unwatch is not None:
+            self._unwatch()
+
     def close(self) -> None:
         """Send what is ready and close the listener."""
-        self._unwatch()
+        self.forget()
         self.listener.stop()
         self._flush()
         self._unsent.give_up()

@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pierhead.reload import Reloaded
 from pierhead.server.connection import ConnectionScope, ServedConnection
 from pierhead.service import FrameHandler
 from pierhead.service.admission import Admission
 
-__all__ = ["Application", "Endpoint", "StreamHandler"]
+__all__ = ["Application", "Endpoint", "GoesOn", "StreamHandler"]
 
 
 class StreamHandler(Protocol):
@@ -25,6 +25,23 @@ class StreamHandler(Protocol):
 
     def __call__(self, scope: ConnectionScope, /) -> ServedConnection:
         """Return the protocol object that serves this connection until it ends."""
+        ...
+
+
+@runtime_checkable
+class GoesOn(StreamHandler, Protocol):
+    """A stream handler whose frame handler can take over connections that are open."""
+
+    @property
+    def handler(self) -> FrameHandler:
+        """What answers a frame."""
+        ...
+
+    def goes_on_from(self, before: StreamHandler, /) -> bool:
+        """Tell whether the connections of another handler cut and order frames as these do.
+
+        They have a method ``answer_with`` then: see `pierhead.server.framed.FramedConnection`.
+        """
         ...
 
 

@@ -21,7 +21,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from pierhead.codec.base import Framing, Order, check_framing
@@ -44,11 +46,25 @@ __all__ = ["FramedConnection", "framed"]
 def framed(handler: FrameHandler, framing: Framing, order: Order = Order.IN_ORDER) -> StreamHandler:
     """Return the handler of connections that cuts them into frames and answers each."""
     check_framing(framing)
+    return _Framed(handler, framing, order)
 
-    def connect(scope: ConnectionScope) -> FramedConnection:
-        return FramedConnection(scope, handler, framing, order)
 
-    return connect
+@dataclass(frozen=True, slots=True)
+class _Framed:
+    """What `framed` returns."""
+
+    handler: FrameHandler
+    framing: Framing
+    order: Order
+
+    def __call__(self, scope: ConnectionScope) -> FramedConnection:
+        return FramedConnection(scope, self.handler, self.framing, self.order)
+
+    def goes_on_from(self, before: StreamHandler) -> bool:
+        """Tell whether the connections of another handler cut and order frames as these do."""
+        if not isinstance(before, _Framed):
+            return False
+        return before.framing == self.framing and before.order is self.order
 
 
 # A member's look-up is slow on Python 3.11.
@@ -80,14 +96,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._incoming = Incoming(framing, scope.counters.frames_received)
         self._exchange: Exchange[bytes] = Exchange(in_order=order is Order.IN_ORDER)
         self._life = Life(scope.clock.monotonic())
-        responder = Responder(
-            handler,
-            admission=scope.admission,
-            first_step=scope.tasks.first_step,
-            counters=scope.counters.requests,
-            failures=scope.failures,
-            where=scope.via.listener,
-        )
+        responder = _responder(scope, handler)
         self._respond = responder.respond
         self._in_flight: InFlight[StreamRequest] = InFlight(responder, self, scope.tasks)
 
@@ -228,6 +237,16 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._end_exchange(reason)
         self._in_flight.give_up(reason)
         self._transport.abort()
+
+    def answer_with(self, handler: FrameHandler) -> Callable[[], Awaitable[None]]:
+        """Answer by another handler from the next request on.
+
+        Returns:
+            What waits until the requests before that are answered.
+        """
+        responder = _responder(self.scope, handler)
+        self._respond = responder.respond
+        return partial(self._in_flight.wait_settled, self._in_flight.answer_with(responder))
 
     def finish(self, reason: str) -> None:
         """Accept nothing more; close once everything accepted is answered."""
@@ -528,3 +547,14 @@ class FramedConnection(asyncio.BufferedProtocol):
     def _note_partial(self) -> None:
         is_partial = self._incoming.framer.buffered > 0 and not self._reading_paused
         self._life.note_message(is_partial, self.scope.clock.monotonic())
+
+
+def _responder(scope: ConnectionScope, handler: FrameHandler) -> Responder[bytes, bytes]:
+    return Responder(
+        handler,
+        admission=scope.admission,
+        first_step=scope.tasks.first_step,
+        counters=scope.counters.requests,
+        failures=scope.failures,
+        where=scope.via.listener,
+    )

@@ -25,6 +25,7 @@ class Pace:
     """
 
     def __init__(self, per_second: int, clock: Clock, counters: ConnectionCounters) -> None:
+        self.per_second = per_second
         self._rate = Rate(per_second, burst=per_second)
         self._full_at_ns = 0
         self._now = clock.monotonic

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections import deque
+from dataclasses import dataclass
 
 from pierhead.codec.base import Order
 from pierhead.server.connection import ConnectionScope
@@ -20,11 +21,22 @@ __all__ = ["PacketConnection", "packets"]
 
 def packets(handler: FrameHandler, order: Order = Order.IN_ORDER) -> StreamHandler:
     """Return the handler of seqpacket connections: a frame in each packet, both ways."""
+    return _PacketHandler(handler, order)
 
-    def connect(scope: ConnectionScope) -> PacketConnection:
-        return PacketConnection(scope, handler, order)
 
-    return connect
+@dataclass(frozen=True, slots=True)
+class _PacketHandler:
+    """What `packets` returns."""
+
+    handler: FrameHandler
+    order: Order
+
+    def __call__(self, scope: ConnectionScope) -> PacketConnection:
+        return PacketConnection(scope, self.handler, self.order)
+
+    def goes_on_from(self, before: StreamHandler) -> bool:
+        """Tell whether the connections of another handler cut and order frames as these do."""
+        return isinstance(before, _PacketHandler) and before.order is self.order
 
 
 class _Packets:

@@ -10,29 +10,22 @@ accepted is answered, and what could not be answered in time is named in `Server
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
 
 from pierhead.address import ListenSpec
-from pierhead.address.views import AdmissionOptions
 from pierhead.buffer import BufferPool, BufferSource
 from pierhead.clock import Clock, SystemClock
 from pierhead.connection.tasks import EagerTasks
 from pierhead.errors import ListenError, PierheadError, UsageError
 from pierhead.failure_log import OnError
-from pierhead.listener.base import (
-    DatagramListener,
-    HasSocket,
-    Listener,
-    StreamListener,
-    check_listener,
-)
+from pierhead.listener.base import DatagramListener, HasSocket, Listener, StreamListener
 from pierhead.listener.open import Group, open_all
 from pierhead.listener.process_sockets import ProcessSockets
-from pierhead.listener.set import ListenerSet
 from pierhead.listener.wrap.wrappers import certificate_reader, unwrapped
 from pierhead.metrics import Metrics
 from pierhead.reload import Reloaded
@@ -40,25 +33,27 @@ from pierhead.server.callback import plain
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.endpoint import Application, Endpoint
 from pierhead.server.frame_budget import FrameBudget
-from pierhead.server.listener_options import ListenerOptions
+from pierhead.server.handlers import connection_admission, datagram_handler, stream_handler
 from pierhead.server.lost import LostRequests
-from pierhead.server.options import ServerLimits, ServerOptions
-from pierhead.server.seqpacket import packets
+from pierhead.server.options import ServerLimits
+from pierhead.server.plan import Part, Plan
+from pierhead.server.replacement import (
+    AnyServer,
+    Replacement,
+    Slot,
+    limit_differences,
+    slots_of,
+)
+from pierhead.server.resources import Change, Resources, leave
 from pierhead.server.stream import OnAccept, StreamServer
+from pierhead.server.succession import Wait, nothing_before
 from pierhead.server.sweep import Sweep
-from pierhead.service.admission import ConnectionAdmission, allow_accounts, in_order
+from pierhead.service.admission import in_order
 from pierhead.service.context import Transport
 
 __all__ = ["Server"]
 
-_PLURALS = {
-    Transport.DATAGRAM: "datagrams",
-    Transport.STREAM: "streams",
-    Transport.SEQPACKET: "seqpacket connections",
-}
-
-#: For listeners, logs, zones, and whatever a program has open beside its connections.
-_SPARE_DESCRIPTORS = 512
+_log = logging.getLogger("pierhead.server")
 
 #: How long cancelled work may take to unwind after the drain timeout; it has been named lost.
 _UNWIND_S = 1.0
@@ -108,33 +103,39 @@ class Server:
         process_sockets: ProcessSockets | None = None,
         **limits: Unpack[ServerLimits],
     ) -> None:
-        self._application = _application(what, addresses)
+        self._plan = Plan.of(what, addresses, limits, _KEYWORDS)
         self._given: ServerLimits = limits
-        self._options = [self._options_for(e) for e, _ in self._application.endpoints]
         self._clock: Clock = clock or SystemClock()
         self._buffers: BufferSource = buffers or BufferPool()
         self._on_error = plain("on_error", on_error)
         self._on_accept = plain("on_accept", on_accept)
         self._process = process_sockets or ProcessSockets.of_this_process()
-        self._groups = [
-            [_group(address, endpoint) for address in addresses]
-            for endpoint, addresses in self._application.endpoints
-        ]
-        self._check_addresses()
         self.metrics = metrics or Metrics()
         self.lost = LostRequests()
-        self._servers: list[tuple[int, DatagramServer | StreamServer]] = []
-        self._sweep = Sweep(self._clock, self._sweep_interval(), self._deadlines)
-        self._resources = AsyncExitStack()
+        self._slots: list[Slot] = []
+        self._sweep = Sweep(self._clock, self._plan.sweep_interval, self._deadlines)
+        self._resources = Resources()
         self._is_forced = False
-        self._is_entered = False
+        self._is_entered = self._is_stopping = False
         self._reloading = asyncio.Lock()
-        self._given_up: set[DatagramServer | StreamServer] = set()
+        self._given_up: set[AnyServer] = set()
+        self._gone: set[AnyServer] = set()  # replaced, and not through with what they accepted
+        self._draining: list[Slot] = []  # theirs
+        self._coming_back: set[AnyServer] = set()  # those of them that a replacement wants again
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._replaced = asyncio.Event()
+
+    def _serving(self) -> list[AnyServer]:
+        """The servers in force, in the order of their addresses."""
+        return [server for slot in self._slots for server in slot.servers]
+
+    def _all_servers(self) -> list[AnyServer]:
+        return [*self._serving(), *self._gone, *self._coming_back]
 
     @property
     def addresses(self) -> list[str]:
         """The addresses as bound, in the grammar, in the order asked."""
-        return [server.listener.local for _, server in self._servers]
+        return [server.listener.local for server in self._serving()]
 
     @property
     def sockets(self) -> list[socket.socket]:
@@ -143,7 +144,7 @@ class Server:
         For what no option of an address says (`getsockopt`, `setsockopt`); they stay the server's,
         and reading from them or closing them breaks it.
         """
-        listeners = [unwrapped(server.listener) for _, server in self._servers]
+        listeners = [unwrapped(server.listener) for server in self._serving()]
         return [one.socket for one in listeners if isinstance(one, HasSocket)]
 
     def reconfigure(self, **limits: Unpack[ServerLimits]) -> None:
@@ -153,11 +154,16 @@ class Server:
             UsageError: an unknown limit or one out of range; nothing has changed then.
         """
         given: ServerLimits = {**self._given, **limits}
-        changed = [self._options_for(e, given) for e, _ in self._application.endpoints]
-        self._given, self._options = given, changed
-        self._sweep.interval_s = self._sweep_interval()
-        for index, server in self._servers:
-            server.reconfigure(changed[index])
+        self._limit(self._plan.with_limits(given), given)
+
+    def _limit(self, plan: Plan, given: ServerLimits) -> None:
+        for slot in self._slots:
+            slot.part = plan.parts[self._plan.parts.index(slot.part)]
+        self._plan, self._given = plan, given
+        self._sweep.interval_s = plan.sweep_interval
+        for slot in self._slots:
+            for server in slot.servers:
+                server.reconfigure(slot.part.options)
 
     async def reload(self) -> tuple[str, ...]:
         """Read certificates and what endpoints keep in files again: all of it, or none.
@@ -178,10 +184,133 @@ class Server:
                 one.commit()
         return tuple(dict.fromkeys(change for one in read for change in one.changes))
 
+    async def replace(
+        self,
+        what: Endpoint | Application,
+        *addresses: str | ListenSpec | Listener,
+        **limits: Unpack[ServerLimits],
+    ) -> tuple[str, ...]:
+        """Serve another application from now on, all of it or none.
+
+        Listeners are matched by address alone, those of your own by identity. Where one stays, no
+        connection is refused and no datagram lost: the next request is the new service's, on open
+        connections too if messages are framed and ordered as before; others answer what they have
+        accepted and close. What is new is entered, read, opened and checked before anything
+        changes; what is gone answers what it has accepted, and is left after that.
+
+        Args:
+            what, addresses: as of `Server`.
+            limits: those to change as well.
+
+        Returns:
+            What has changed, a line for each.
+
+        Raises:
+            PierheadError: something is wrong, and all that was in force stays so.
+        """
+        async with self._reloading:
+            self._check_is_serving()
+            given: ServerLimits = {**self._given, **limits}
+            before, plan = self._given, Plan.of(what, addresses, given)
+            draining = [slot for slot in self._draining if self._still_sends(slot)]
+            replacement = Replacement(self._slots, slots_of(plan), draining)
+            async with AsyncExitStack() as undo:
+                self._hold_back(replacement.back(), undo)
+                needed = await self._resources.enter(plan.application, undo)
+                with replacement.explained():
+                    await self._open(replacement.new, undo)
+                if not replacement.has_listeners:
+                    raise self._nothing_left(replacement.slots)
+                await asyncio.sleep(0)  # a service may have asked for this: it is not amid a batch
+                self._check_is_serving()
+                replacement.prepare()
+                undo.pop_all()
+            changes = [*replacement.differences(), *limit_differences(self._plan, plan)]
+            self._put_in_force(plan, replacement, needed)
+            if self._given is not before:  # `reconfigure` came between
+                given = {**self._given, **limits}
+            self._limit(self._plan.with_limits(given), given)
+        return tuple(dict.fromkeys(changes))
+
+    def _check_is_serving(self) -> None:
+        if self._is_stopping or not self._slots:
+            state = "is stopping" if self._is_stopping else "has not been entered"
+            raise UsageError(f"this Server {state}, and nothing of it can be replaced")
+
+    def _put_in_force(self, plan: Plan, replacement: Replacement, needed: Change) -> None:
+        gone = [server for slot in replacement.gone for server in slot.servers]
+        back = replacement.back()
+        waits = replacement.change()
+        self._plan, self._slots = plan, replacement.slots
+        self._resources.entered = needed.entered
+        for slot in replacement.new:
+            for server in slot.servers:
+                server.start()
+        self._coming_back.clear()
+        for server in back:
+            server.start()
+        self._draining = [s for s in self._draining if self._still_sends(s)] + replacement.gone
+        for server in gone:
+            server.drain()
+        self._let_go(gone, waits, needed)
+        self._replaced.set()
+        self._process.passed.report_unused()
+
+    def _hold_back(self, servers: Sequence[AnyServer], undo: AsyncExitStack) -> None:
+        """Keep these, which are draining, from being closed: they are wanted again."""
+        self._gone.difference_update(servers)
+        self._coming_back.update(servers)
+
+        def go_on_draining() -> None:
+            self._coming_back.clear()
+            self._let_go(servers, (), Change())
+
+        undo.callback(go_on_draining)
+
+    def _let_go(self, gone: Sequence[AnyServer], waits: Sequence[Wait], needed: Change) -> None:
+        self._gone.update(gone)
+        retiring = asyncio.create_task(self._retire(gone, waits, needed), name="replaced")
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
+
+    async def _retire(
+        self, gone: Sequence[AnyServer], waits: Sequence[Wait], needed: Change
+    ) -> None:
+        """Leave what was replaced, after its last request."""
+        try:
+            await asyncio.gather(*map(self._finish_gone, gone), *[wait() for wait in waits])
+        finally:
+            for server in self._gone.intersection(gone):
+                server.close()
+                self._gone.discard(server)
+            try:
+                await leave(needed.gone)
+            except Exception:
+                _log.exception("what was replaced could not be left")
+
+    def _still_sends(self, slot: Slot) -> bool:
+        """Tell whether the sockets of a slot that has gone are open, so that it can come back."""
+        return all(one in self._gone and isinstance(one, DatagramServer) for one in slot.servers)
+
+    async def _finish_gone(self, server: AnyServer) -> None:
+        present = server.present() if isinstance(server, DatagramServer) else nothing_before
+        await self._finish(server, is_gone=True)
+        if server not in self._gone:  # it is back
+            await present()
+
+    async def _end_retiring(self) -> None:
+        if not self._retiring:
+            return
+        _, late = await asyncio.wait(self._retiring, timeout=_UNWIND_S)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+
     def _read_again(self) -> list[Reloaded]:
-        listeners = [server.listener for _, server in self._servers]
+        listeners = [server.listener for server in self._serving()]
         readers = [read for read in map(certificate_reader, listeners) if read]
-        endpoints = [endpoint for endpoint, _ in self._application.endpoints]
+        endpoints = [part.endpoint for part in self._plan.parts]
         # An endpoint may be there twice, at different addresses.
         readers += dict.fromkeys(one.reload for one in endpoints if one.reload is not None)
         read: list[Reloaded] = []
@@ -210,15 +339,17 @@ class Server:
                 "Server(endpoint, address)"
             )
         self._is_entered = True
+        self._tasks, self._budget = EagerTasks(), FrameBudget.of_this_loop()
+        slots = slots_of(self._plan)
         async with AsyncExitStack() as undo:
-            for resource in self._application.resources:
-                await undo.enter_async_context(resource)
-            for endpoint, _ in self._application.endpoints:
-                if endpoint.lifespan is not None:
-                    await undo.enter_async_context(endpoint.lifespan())
-            await self._open()
-            self._resources = undo.pop_all()
-        for _, server in self._servers:
+            needed = await self._resources.enter(self._plan.application, undo)
+            await self._open(slots, undo)
+            if not any(slot.servers for slot in slots):
+                raise self._nothing_left(slots)
+            undo.pop_all()
+        self._process.passed.report_unused()
+        self._resources.entered, self._slots = needed.entered, slots
+        for server in self._serving():
             server.start()
         return self
 
@@ -233,10 +364,11 @@ class Server:
             await self.drain()
         finally:
             self._sweep.stop()
-            for _, server in self._servers:
+            for server in self._serving():
                 server.close()
+            await self._end_retiring()
             await self._tasks.close()
-            await self._resources.aclose()
+            await leave(self._resources.entered)
 
     async def drain(self) -> None:
         """Accept nothing more and wait until everything accepted has been answered.
@@ -245,21 +377,24 @@ class Server:
         cancelled and named in `lost`. Draining twice does no harm; cancelling it gives up at once
         what it was waiting for.
         """
-        servers = [server for _, server in self._servers]
+        self._is_stopping = True
+        servers = self._serving()
         for server in servers:
             server.drain()
         try:
-            await asyncio.gather(*map(self._finish, servers))
+            await asyncio.gather(*map(self._finish, self._all_servers()))
         except asyncio.CancelledError:
             self.abort("drain")
             raise
 
-    async def _finish(self, server: DatagramServer | StreamServer) -> None:
+    async def _finish(self, server: AnyServer, *, is_gone: bool = False) -> None:
         is_given_up = self._is_forced or server in self._given_up
         waiting = asyncio.ensure_future(server.wait_drained())
         try:
             timeout = 0 if is_given_up else server.options.drain_timeout
             if (await asyncio.wait([waiting], timeout=timeout))[1]:
+                if is_gone and server not in self._gone:
+                    return
                 self._given_up.add(server)
                 server.abort("drain")
                 if (await asyncio.wait([waiting], timeout=_UNWIND_S))[1]:
@@ -272,62 +407,66 @@ class Server:
 
         Standard input ends like that, and so may a listener of your own; others never do.
         """
-        for _, server in self._servers:
-            await server.wait_ended()
+        while True:
+            self._replaced.clear()
+            servers = self._serving()
+            ended = asyncio.ensure_future(_all(server.wait_ended() for server in servers))
+            replaced = asyncio.ensure_future(self._replaced.wait())
+            try:
+                waiting: list[asyncio.Future[Any]] = [ended, replaced]
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                if ended.done():
+                    await ended
+                    return
+            finally:
+                ended.cancel()
+                replaced.cancel()
 
     @property
     def longest_drain(self) -> float:
         """How long draining may take, in seconds: the longest of what each address may."""
-        return max(options.drain_timeout for options in self._options_everywhere())
+        return self._plan.longest_drain
 
     @property
     def descriptors_wanted(self) -> int:
         """How many descriptors every connection that may be open takes, and some to spare."""
-        connections = sum(
-            ListenerOptions.of(spec).max_connections or options.max_connections
-            for options, groups in zip(self._options, self._groups, strict=True)
-            for group in groups
-            for spec in _specs(group)
-        )
-        return connections + _SPARE_DESCRIPTORS
+        return self._plan.descriptors_wanted
 
     @property
     def in_flight(self) -> int:
         """How many requests are being worked on."""
-        return sum(server.in_flight for _, server in self._servers)
+        return sum(server.in_flight for server in self._all_servers())
 
     def abort(self, reason: str) -> None:
         """Give up every request in flight and close every connection, at once."""
         self._is_forced = True
-        for _, server in self._servers:
+        for server in self._all_servers():
             server.abort(reason)
 
-    async def _open(self) -> None:
-        self._tasks, self._budget = EagerTasks(), FrameBudget.of_this_loop()
-        opened: list[ListenerSet] = []
-        try:
-            for owner, groups in enumerate(self._groups):
-                alpn = self._application.endpoints[owner][0].alpn
-                listeners = await open_all(
-                    groups,
-                    buffers=self._buffers,
-                    protocols=alpn,
-                    process_sockets=self._process,
-                )
-                opened.append(listeners)
-                for listener in listeners:
-                    self._servers.append((owner, self._serve(owner, listener)))
-            if not self._servers:
-                raise self._nothing_left()
-        except BaseException:
-            self._servers.clear()
-            for listeners in opened:
-                listeners.abandon()
-            raise
-        self._process.passed.report_unused()
+    async def _open(self, slots: Sequence[Slot], undo: AsyncExitStack) -> None:
+        """Open these slots and make a server for each listener; none of them serves yet.
 
-    def _nothing_left(self) -> ListenError:
-        asked = ", ".join(str(_specs(group)[0]) for groups in self._groups for group in groups)
+        Args:
+            undo: takes the opening back.
+        """
+        for part in dict.fromkeys(slot.part for slot in slots):
+            numbers = sorted({slot.group for slot in slots if slot.part is part})
+            own = [[s for s in slots if s.part is part and s.group == n] for n in numbers]
+            listeners = await open_all(
+                [_group_of(group) for group in own],
+                buffers=self._buffers,
+                protocols=part.endpoint.alpn,
+                process_sockets=self._process,
+            )
+            undo.callback(listeners.abandon)
+            for group, opened in zip(own, listeners.by_group(), strict=True):
+                for listener in opened:
+                    server = self._serve(part, listener)
+                    undo.callback(server.forget)
+                    _slot_for(listener, group).servers.append(server)
+
+    def _nothing_left(self, slots: Sequence[Slot]) -> ListenError:
+        asked = ", ".join(str(_spec_of(slot)) for slot in slots)
         return ListenError(
             asked,
             "open",
@@ -335,23 +474,17 @@ class Server:
             "leave optional out of one of them, so that its absence is an error of its own",
         )
 
-    def _serve(self, owner: int, listener: Listener) -> DatagramServer | StreamServer:
-        endpoint, _ = self._application.endpoints[owner]
+    def _serve(self, part: Part, listener: Listener) -> AnyServer:
+        endpoint = part.endpoint
         if listener.transport is Transport.DATAGRAM:
-            return self._serve_datagrams(endpoint, owner, cast(DatagramListener, listener))
-        handler = endpoint.stream
-        if listener.transport is Transport.SEQPACKET:
-            handler = None if endpoint.datagram is None else packets(endpoint.datagram)
-        if handler is None:
-            raise _not_served(endpoint, listener)
-        stream_listener = cast(StreamListener, listener)
-        admission = _admission(endpoint, stream_listener)
+            return self._serve_datagrams(part, cast(DatagramListener, listener))
+        handler = stream_handler(endpoint, listener)
         return StreamServer(
-            stream_listener,
+            cast(StreamListener, listener),
             handler,
-            options=self._options[owner],
+            options=part.options,
             admission=in_order(endpoint.admission),
-            connection_admission=admission,
+            connection_admission=connection_admission(endpoint, listener, listener.spec),
             clock=self._clock,
             metrics=self.metrics,
             buffers=self._buffers,
@@ -366,18 +499,15 @@ class Server:
 
     def _relieve(self) -> None:
         """Have the listener with most connections give some up: there are no more descriptors."""
-        streams = [server for _, server in self._servers if isinstance(server, StreamServer)]
+        streams = [one for one in self._all_servers() if isinstance(one, StreamServer)]
         max(streams, key=len).relieve()
 
-    def _serve_datagrams(
-        self, endpoint: Endpoint, owner: int, listener: DatagramListener
-    ) -> DatagramServer:
-        if endpoint.datagram is None:
-            raise _not_served(endpoint, listener)
+    def _serve_datagrams(self, part: Part, listener: DatagramListener) -> DatagramServer:
+        endpoint = part.endpoint
         return DatagramServer(
             listener,
-            endpoint.datagram,
-            options=self._options[owner],
+            datagram_handler(endpoint, listener),
+            options=part.options,
             admission=in_order(endpoint.admission),
             clock=self._clock,
             metrics=self.metrics,
@@ -388,43 +518,8 @@ class Server:
             on_error=self._on_error,
         )
 
-    def _options_for(self, endpoint: Endpoint, given: ServerLimits | None = None) -> ServerOptions:
-        """What the caller says goes before what the protocol prefers, and that before ours."""
-        preferred = ServerOptions().changed(endpoint.options)
-        if given is not None:
-            return preferred.changed(given)
-        return preferred.changed(self._given, others=_KEYWORDS)
-
-    def _check_addresses(self) -> None:
-        """Refuse limits out of range before anything opens."""
-        for _ in self._options_everywhere():
-            pass
-
-    def _options_everywhere(self) -> Iterator[ServerOptions]:
-        """Yield the limits in force at each address."""
-        for options, groups in zip(self._options, self._groups, strict=True):
-            for group in groups:
-                for spec in _specs(group):
-                    yield ListenerOptions.of(spec).apply(options)
-
-    def _sweep_interval(self) -> float:
-        """Often enough for a deadline to be met an eighth late, between 20 and 2 times a second."""
-        timeouts = [
-            timeout
-            for o in self._options_everywhere()
-            for timeout in (
-                o.request_timeout,
-                o.first_byte_timeout,
-                o.message_timeout,
-                o.idle_timeout,
-                o.write_timeout,
-                o.linger_timeout or o.idle_timeout,
-            )
-        ]
-        return min(max(min(timeouts) / 8, 0.05), 0.5)
-
     def _deadlines(self, now: float) -> Iterator[bool]:
-        for _, server in self._servers:
+        for server in self._all_servers():
             yield from server.sweep(now)
 
 
@@ -432,71 +527,23 @@ class Server:
 _KEYWORDS = tuple(Server.__init__.__kwdefaults__ or ())
 
 
-def _name(what: object) -> str:
-    return getattr(what, "__qualname__", repr(what))
+async def _all(ends: Iterable[Awaitable[None]]) -> None:
+    await asyncio.gather(*ends)
 
 
-def _application(
-    what: Endpoint | Application, addresses: tuple[str | ListenSpec | Listener, ...]
-) -> Application:
-    given: object = what  # as a caller without a type checker may have it
-    if not isinstance(given, Endpoint | Application):
-        raise UsageError(
-            f"{_name(given)} is no endpoint; a service becomes one by lines.serve(service), "
-            "dns.serve(service) or serve(service, wire_format)"
-        )
-    if isinstance(what, Application):
-        if addresses:
-            raise UsageError("an application brings its own addresses; give it none")
-        application = what
-    else:
-        application = Application(endpoints=[(what, addresses)])
-    for endpoint, specs in application.endpoints:
-        if not specs:
-            raise UsageError(
-                f"no address to serve {endpoint.name} on; give one such as '127.0.0.1:0'"
-            )
-    return application
+def _group_of(slots: Sequence[Slot]) -> Group:
+    """Return what one address means, as far as it is to be opened."""
+    first = slots[0].asked
+    if not isinstance(first, ListenSpec):
+        return first
+    return tuple(slot.asked for slot in slots if isinstance(slot.asked, ListenSpec))
 
 
-def _group(address: Any, endpoint: Endpoint) -> Group:
-    if isinstance(address, str):
-        return ListenSpec.parse(address).resolve(endpoint)
-    if isinstance(address, ListenSpec):
-        return address.resolve(endpoint)
-    if isinstance(getattr(address, "transport", None), Transport):
-        check_listener(address)
-        return cast(Listener, address)
-    raise UsageError(
-        f"{address!r} is no address; expected text, a ListenSpec or a listener of your own"
-    )
+def _slot_for(listener: Listener, group: Sequence[Slot]) -> Slot:
+    """Return the slot that a listener was opened for; in a group each has its own address."""
+    address = listener.spec.address
+    return next((one for one in group if _spec_of(one).address == address), group[0])
 
 
-def _specs(group: Group) -> tuple[ListenSpec, ...]:
-    return group if isinstance(group, tuple) else (group.spec,)
-
-
-def _admission(endpoint: Endpoint, listener: StreamListener) -> tuple[ConnectionAdmission, ...]:
-    """Return the checks on a connection: those of its address, then the endpoint's."""
-    own = tuple(one for one in endpoint.admission if isinstance(one, ConnectionAdmission))
-    options = AdmissionOptions.of(listener.spec.options)
-    users, groups = options.allow_uid or (), options.allow_gid or ()
-    if not users and not groups:
-        return own
-    address = str(listener.spec)
-    if not unwrapped(listener).local.startswith(("unix", "inetd")):
-        reason = f"{listener.local} is no Unix socket, and the system vouches for its peers alone"
-        raise ListenError(address, "option allow-uid", reason, "leave it out")
-    try:
-        return (allow_accounts(users=users, groups=groups), *own)
-    except UsageError as error:
-        raise ListenError(address, "option allow-uid", str(error)) from error
-
-
-def _not_served(endpoint: Endpoint, listener: Listener) -> ListenError:
-    return ListenError(
-        str(listener.spec),
-        "serve",
-        f"the {endpoint.name} endpoint does not serve {_PLURALS[listener.transport]}",
-        f"{listener.local} is for another protocol",
-    )
+def _spec_of(slot: Slot) -> ListenSpec:
+    return slot.asked if isinstance(slot.asked, ListenSpec) else slot.asked.spec

@@ -9,7 +9,6 @@ connection. A connection counts from accept on, so that a flood of handshakes is
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 import random
 import socket
@@ -34,7 +33,8 @@ from pierhead.listener.base import (
     socket_of,
 )
 from pierhead.metrics import Metrics
-from pierhead.server.connection import ConnectionScope, ServedConnection, Standing
+from pierhead.server.arriving import Arriving, arrived
+from pierhead.server.connection import ConnectionScope, ServedConnection
 from pierhead.server.endpoint import StreamHandler
 from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.listener_options import ListenerOptions
@@ -44,6 +44,7 @@ from pierhead.server.occupancy import Network, Occupancy, network_of
 from pierhead.server.options import ServerOptions
 from pierhead.server.pace import Pace
 from pierhead.server.read_buffer import ReadBuffer
+from pierhead.server.succession import Succession, Wait, go_over, nothing_before
 from pierhead.service.admission import Admission, ConnectionAdmission
 from pierhead.service.context import Credentials, Peer, Via
 
@@ -69,26 +70,6 @@ OnAccept: TypeAlias = Callable[[socket.socket, Peer], object]
 _NOBODY: Network = object()
 
 
-class _Arriving:
-    """A connection that has been accepted, first on its way to being served."""
-
-    __slots__ = ("accepted", "connection", "is_served", "since", "task")
-
-    task: asyncio.Task[None]
-
-    def __init__(self, accepted: Accepted, since: float) -> None:
-        self.accepted = accepted
-        self.since = since
-        self.connection: ServedConnection | None = None
-        self.is_served = False
-
-    def standing(self) -> tuple[Standing, float]:
-        """Return what the connection is doing, and since when."""
-        if self.connection is None or not self.is_served:
-            return Standing.HALF_DONE, self.since
-        return self.connection.standing()
-
-
 class StreamServer:
     """Serves the connections of one listener.
 
@@ -103,6 +84,9 @@ class StreamServer:
         wake_sweep: called when a connection opens, so that the owner sweeps deadlines.
         on_error: told of everything that goes wrong here.
         on_accept: told of each connection that is let in and has a socket.
+
+    Attributes:
+        handler: takes the next connection.
     """
 
     def __init__(
@@ -124,10 +108,7 @@ class StreamServer:
         on_error: OnError | None = None,
         on_accept: OnAccept | None = None,
     ) -> None:
-        self.listener = listener
-        self._at = ListenerOptions.of(listener.spec)
-        self.options = self._at.apply(options)
-        self._handler = handler
+        self.handler = handler
         self._admission = admission
         self._connection_admission = connection_admission
         self._clock = clock
@@ -137,35 +118,84 @@ class StreamServer:
         self._relieve = relieve
         self._most_for_now: int | None = None
         self._most_until = 0.0
+        self._on_lost = on_lost
+        self._on_accept = on_accept
+        self._wake_sweep = wake_sweep
+        self._metrics = metrics
+        self._on_error = on_error
+        self._connections: dict[ConnectionScope, ServedConnection] = {}
+        self._unwatch: Callable[[], None] | None = None
+        self._name = ""
+        self._pace: Pace | None = None
+        self._obey(listener, options)
+        self._attaching: set[Arriving] = set()
+        self._places: Occupancy[Arriving] = Occupancy()
+        self._has_room = asyncio.Event()
+        self._accepting: asyncio.Task[None] | None = None
+        self._all_closed = asyncio.Event()
+        self._succession = Succession(self._connections, lambda: self.options.drain_timeout)
+        self._ended = asyncio.Event()
+        self._is_draining = False
+        self._log_errors_after = float("-inf")
+
+    def _obey(self, listener: StreamListener, options: ServerOptions) -> None:
+        """Do as the address says from now on, which may have another name as well."""
+        self.listener = listener
+        self._at = ListenerOptions.of(listener.spec)
+        self.options = self._at.apply(options)
         self._usual_via = Via(
             transport=listener.transport,
             scheme=listener.local.partition(":")[0],
             local=listener.local,
             listener=self._at.name,
         )
-        self._on_lost = on_lost
-        self._on_accept = on_accept
-        self._wake_sweep = wake_sweep
-        self._name = self._at.name
-        self._counters = ConnectionCounters(metrics, self._name)
+        if self._unwatch is None or self._name != self._at.name:
+            if self._unwatch is not None:
+                self._unwatch()
+            self._name, self._pace = self._at.name, None
+            self._counters = ConnectionCounters(self._metrics, self._name)
+            self._failures = FailureLog(self._clock, self._name, self._on_error)
+            self._unwatch = watch_load(self._metrics, self._name, self, self._unsent_bytes)
         rate = self._at.max_rate
-        self._pace = None if rate is None else Pace(rate, clock, self._counters)
-        self._failures = FailureLog(clock, self._name, on_error)
-        self._connections: dict[ConnectionScope, ServedConnection] = {}
-        self._unwatch = watch_load(metrics, self._name, self, self._unsent_bytes)
-        self._attaching: set[_Arriving] = set()
-        self._places: Occupancy[_Arriving] = Occupancy()
-        self._has_room = asyncio.Event()
-        self._accepting: asyncio.Task[None] | None = None
-        self._all_closed = asyncio.Event()
-        self._ended = asyncio.Event()
-        self._is_draining = False
-        self._log_errors_after = float("-inf")
+        if rate != (None if self._pace is None else self._pace.per_second):
+            self._pace = None if rate is None else Pace(rate, self._clock, self._counters)
 
-    def start(self) -> None:
-        """Begin to accept."""
+    def replace(
+        self,
+        listener: StreamListener,
+        handler: StreamHandler,
+        *,
+        options: ServerOptions,
+        admission: Admission | None,
+        connection_admission: tuple[ConnectionAdmission, ...],
+    ) -> Wait:
+        """Serve by another handler from the next connection on; none is refused by it.
+
+        Open connections go over to it with their next request. Where they cannot, since it frames
+        or orders messages otherwise or is a guest's, they answer what they have accepted and close.
+
+        Args:
+            listener: the same, or another around the same socket.
+
+        Returns:
+            What waits until the requests before that are answered.
+        """
+        is_other = listener is not self.listener
+        self._obey(listener, options)
+        before, self.handler = self.handler, handler
+        self._admission, self._connection_admission = admission, connection_admission
+        self.reconfigure(options)
+        if is_other and self._accepting is not None:
+            self._accepting.cancel()
+            self.start(after=self._accepting)
+        if handler is before:
+            return nothing_before
+        return self._succession.follow(before, handler, admission)
+
+    def start(self, after: asyncio.Task[None] | None = None) -> None:
+        """Begin to accept, once another task has left off."""
         self._accepting = asyncio.get_running_loop().create_task(
-            self._accept_forever(), name=f"accept {self._name}"
+            self._accept_forever(after), name=f"accept {self._name}"
         )
 
     def reconfigure(self, options: ServerOptions) -> None:
@@ -234,15 +264,22 @@ class StreamServer:
         for connection in list(self._connections.values()):
             connection.abort(reason)
 
+    def forget(self) -> None:
+        """Undo the making of a server that was never started; its listener stays as it is."""
+        if self._unwatch is not None:
+            self._unwatch()
+
     def close(self) -> None:
         """Close the listener."""
-        self._unwatch()
+        self.forget()
         self.listener.close()
         self._read_buffer.close()
 
     # -- accepting -----------------------------------------------------------------------------
 
-    async def _accept_forever(self) -> None:
+    async def _accept_forever(self, after: asyncio.Task[None] | None) -> None:
+        if after is not None:
+            await asyncio.wait([after])
         back_off = _SHORTEST_BACK_OFF_S
         in_a_row = 0
         while True:
@@ -304,7 +341,7 @@ class StreamServer:
         if not (self._may_come_in(accepted, via, network) and self._is_left_open(accepted)):
             accepted.close()
             return
-        arriving = _Arriving(accepted, self._clock.monotonic())
+        arriving = Arriving(accepted, self._clock.monotonic())
         self._attaching.add(arriving)
         self._places.add(arriving, network)
         arriving.task = asyncio.get_running_loop().create_task(self._attach(arriving, via))
@@ -367,7 +404,7 @@ class StreamServer:
                 return False
         return True
 
-    def _scope(self, arriving: _Arriving, peer: Peer, via: Via) -> ConnectionScope:
+    def _scope(self, arriving: Arriving, peer: Peer, via: Via) -> ConnectionScope:
         scope = ConnectionScope(
             peer=peer,
             via=via,
@@ -439,7 +476,7 @@ class StreamServer:
         self._evict(victim)
         return True
 
-    def _evict(self, victim: _Arriving) -> None:
+    def _evict(self, victim: Arriving) -> None:
         self._places.remove(victim)
         if victim.is_served and victim.connection is not None:
             victim.connection.abort("evicted")
@@ -447,7 +484,7 @@ class StreamServer:
             self._counters.closed("evicted")
             victim.task.cancel()
 
-    async def _attach(self, arriving: _Arriving, via: Via) -> None:
+    async def _attach(self, arriving: Arriving, via: Via) -> None:
         accepted = arriving.accepted
         try:
             if is_handshaking(accepted):
@@ -479,28 +516,32 @@ class StreamServer:
         arriving.is_served = True
         self._connections[scope] = connection
         self._attaching.discard(arriving)  # it would be counted twice
-        self._counters.open.value += 1
+        scope.counters.open.value += 1
         self._wake_sweep()
         if self._is_draining:
             connection.drain()
 
     async def _serve(
-        self, arriving: _Arriving, via: Via, arrival: HandshakeResult | None
+        self, arriving: Arriving, via: Via, arrival: HandshakeResult | None
     ) -> ConnectionScope | None:
         """Make what serves the connection, now that its handshakes are through, and attach it."""
         accepted = arriving.accepted
         peer = accepted.peer
         if arrival is not None:
-            via, peer = _arrived(via, peer, arrival), arrival.peer
+            via, peer = arrived(via, peer, arrival), arrival.peer
             if names_peer(accepted) and not self._admits_named(arriving, peer, via):
                 accepted.close()
                 return None
-        scope = self._scope(arriving, peer, via)
-        connection = arriving.connection = self._handler(scope)
+        scope, handler = self._scope(arriving, peer, via), self.handler
+        connection = arriving.connection = handler(scope)
         await accepted.attach(cast(asyncio.BaseProtocol, connection))
+        if handler is not self.handler:  # it was replaced meanwhile
+            now, admission = self.handler, self._admission
+            if go_over((scope, connection), handler, now, admission) is None:
+                connection.drain()
         return scope
 
-    def _admits_named(self, arriving: _Arriving, peer: Peer, via: Via) -> bool:
+    def _admits_named(self, arriving: Arriving, peer: Peer, via: Via) -> bool:
         """Make up for the checks that waited for the client's name."""
         if not self._admits(peer, via):
             return False
@@ -514,7 +555,7 @@ class StreamServer:
         self._places.add(arriving, network)
         return True
 
-    def _attached(self, arriving: _Arriving, task: asyncio.Task[None]) -> None:
+    def _attached(self, arriving: Arriving, task: asyncio.Task[None]) -> None:
         self._attaching.discard(arriving)
         if not arriving.is_served:
             self._places.remove(arriving)
@@ -524,13 +565,14 @@ class StreamServer:
             self._failures.report(self._name, error)
         self._note_if_empty()
 
-    def _closed(self, arriving: _Arriving, scope: ConnectionScope) -> None:
+    def _closed(self, arriving: Arriving, scope: ConnectionScope) -> None:
         scope.has_ended = True
         # Without these a connection would be a cycle, which lives on until it is collected.
         scope.closed, arriving.connection = _has_ended, None
         self._places.remove(arriving)
         if self._connections.pop(scope, None) is not None:
-            self._counters.open.value -= 1
+            scope.counters.open.value -= 1
+        self._succession.closed()
         self._note_if_empty()
 
     def _note_if_empty(self) -> None:
@@ -541,16 +583,3 @@ class StreamServer:
 
 def _has_ended() -> None:
     """Do nothing: the end of a connection has been told."""
-
-
-def _arrived(via: Via, socket_peer: Peer, arrival: HandshakeResult) -> Via:
-    """Add what the handshakes have brought to light."""
-    if arrival.tls is None and arrival.proxy is None:
-        return via
-    return dataclasses.replace(
-        via,
-        encrypted=arrival.tls is not None,
-        tls=arrival.tls,
-        proxy=arrival.proxy,
-        socket_peer=None if arrival.peer is socket_peer else socket_peer,
-    )

@@ -134,7 +134,7 @@ async def test_the_server_does_as_the_address_says(places, key, place):
     try:
         address = f"{places.address(place)}?{option}"
         async with Server(lines.serve(_upper), address, process_sockets=places.process) as server:
-            ((_, one),) = server._servers
+            (one,) = server._serving()
             assert read(one) == expected
             if key == "name":
                 assert 'listener="public"' in " ".join(server.metrics.snapshot())

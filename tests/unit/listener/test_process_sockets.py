@@ -60,7 +60,7 @@ async def test_servers_that_share_them_do_not_answer_each_other(process):
         Server(raw(lines.echo), "memgram:a", process_sockets=process) as one,
         Server(raw(lines.echo), "memgram:b", process_sockets=process) as two,
     ):
-        (listener,) = [server.listener for _, server in two._servers]
+        (listener,) = [server.listener for server in two._serving()]
         listener.send_batch([(b"ahoy", "a")])
         while not one.metrics.total("datagrams_received_total"):
             await asyncio.sleep(0)

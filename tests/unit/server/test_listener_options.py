@@ -248,7 +248,7 @@ async def test_peers_of_a_unix_socket_are_counted_by_account(tmp_path) -> None:
     async with Server(lines.serve(upper), address) as server:
         first = await asyncio.open_unix_connection(f"{tmp_path}/s")
         assert await _ask(first) == b"X\n"
-        ((_, one),) = server._servers
+        (one,) = server._serving()
         assert one._places.held_by(("uid", os.geteuid())) == 1
         second = await asyncio.open_unix_connection(f"{tmp_path}/s")
         assert await second[0].read() == b""

@@ -211,7 +211,7 @@ async def test_two_endpoints_of_one_process_do_not_answer_each_other() -> None:
         Server(raw(polite), "udp:127.0.0.1:0") as one,
         Server(raw(polite), "udp:127.0.0.1:0") as other,
     ):
-        ((_, first),), ((_, second),) = one._servers, other._servers
+        (first,), (second,) = one._serving(), other._serving()
         target = sockaddr("127.0.0.1", int(second.listener.local.rpartition(":")[2]))
         first.listener.send_batch([(b"ahoy", target)])  # so it looks when the sender is forged
         while not other.metrics.total("dropped_total", reason="own_address"):
@@ -260,7 +260,7 @@ async def test_an_echo_of_somebody_elses_is_answered_once(network: Any) -> None:
 async def test_a_listener_of_our_own_on_a_unix_socket_is_not_answered(tmp_path: Any) -> None:
     paths = f"unixgram:{tmp_path}/a", f"unixgram:{tmp_path}/b"
     async with Server(raw(lines.echo), *paths) as server:
-        (_, first), _ = server._servers
+        first, _ = server._serving()
         first.listener.send_batch([(b"ahoy", unix_sockaddr(f"{tmp_path}/b".encode() + b"\0"))])
         while not server.metrics.total("dropped_total", reason="own_address"):
             await asyncio.sleep(0.001)

@@ -116,7 +116,7 @@ def test_run_says_so_and_ends(capsys: pytest.CaptureFixture[str]) -> None:
 
 async def test_reconfiguring_with_a_misspelt_keyword_changes_nothing() -> None:
     async with Server(lines.serve(lines.echo), "mem:a", idle_timeout=7.0) as server:
-        ((_, one),) = server._servers
+        (one,) = server._serving()
         with pytest.raises(UsageError, match=r"did you mean idle_timeout\?"):
             server.reconfigure(max_connections=5, **{"idle_timeot": 5.0})
         assert (one.options.idle_timeout, one.options.max_connections) == (7.0, 1024)

@@ -272,8 +272,8 @@ def test_a_request_timeout_is_a_number_or_off(wrong: Any) -> None:
 
 async def test_a_request_may_take_as_long_as_it_likes_where_the_timeout_is_off() -> None:
     server = Server(lines.serve(lines.echo), "mem:x", request_timeout="off")
-    assert server._options[0].request_timeout == math.inf
-    assert server._sweep_interval() <= 0.5
+    assert server._plan.parts[0].options.request_timeout == math.inf
+    assert server._plan.sweep_interval <= 0.5
 
 
 async def test_a_sweep_over_thousands_gives_way_to_others() -> None:

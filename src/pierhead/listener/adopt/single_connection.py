@@ -35,6 +35,13 @@ class SingleConnection:
         """The address as asked, without options: nothing was bound."""
         return str(self._spec.address)
 
+    def check_change(self, spec: ListenSpec) -> None:
+        """There is nothing that could be refused."""
+
+    def change(self, spec: ListenSpec) -> None:
+        """Have other options; those that are obeyed here need a new listener."""
+        self._spec = spec
+
     async def accept(self) -> Accepted:
         """Return the connection.
 

@@ -66,6 +66,13 @@ class MemoryStreamListener:
         """The address as bound, in the grammar."""
         return str(self._spec.address)
 
+    def check_change(self, spec: ListenSpec) -> None:
+        """There is nothing that could be refused."""
+
+    def change(self, spec: ListenSpec) -> None:
+        """Have other options; those that are obeyed here need a new listener."""
+        self._spec = spec
+
     async def accept(self) -> MemoryAccepted:
         """Wait for the next connection; safe to cancel.
 

@@ -59,13 +59,12 @@ def _shift(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> int:
     return network.max_prefixlen - network.prefixlen
 
 
-def rules_for(listener: Listener) -> ProxyRules:
-    """Return the rules that a listener's address asks for.
+def rules_for(listener: Listener, spec: ListenSpec) -> ProxyRules:
+    """Return the rules that an address asks for its listener.
 
     Raises:
         ListenError: it says nothing about whom to trust, or something that cannot be.
     """
-    spec: ListenSpec = listener.spec
     options = ProxyOptions.of(spec.options)
     networks = options.proxy_from or ()
     scheme = listener.local.partition(":")[0].rpartition("+")[2]

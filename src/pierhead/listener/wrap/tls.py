@@ -9,7 +9,6 @@ import asyncio
 import dataclasses
 import socket
 
-from pierhead.address.views import TlsOptions
 from pierhead.listener.base import (
     Accepted,
     HandshakeResult,
@@ -36,18 +35,23 @@ class TlsListener(WrapperListener[StreamListener]):
         base: closed by `close`.
         contexts: what to present, from `load_contexts`.
         default_protocols: what ALPN agrees on where the address does not say.
+        timeout_s: for the handshake; None for the server's limit.
     """
 
     transport = Transport.STREAM
     wrapper = "tls"
 
     def __init__(
-        self, base: StreamListener, contexts: TlsContexts, default_protocols: tuple[str, ...] = ()
+        self,
+        base: StreamListener,
+        contexts: TlsContexts,
+        default_protocols: tuple[str, ...] = (),
+        timeout_s: float | None = None,
     ) -> None:
         super().__init__(base)
         self._contexts = contexts
         self._default_protocols = default_protocols
-        self._timeout_s = TlsOptions.of(base.spec.options).handshake_timeout
+        self._timeout_s = timeout_s
         self._scratch = Scratch()
 
     async def accept(self) -> TlsAccepted:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 from pierhead.address import ListenSpec
+from pierhead.address.views import TlsOptions
 from pierhead.errors import ListenError
 from pierhead.listener.base import DatagramListener, Listener, StreamListener
 from pierhead.listener.wrap.proxy import ProxyListener
@@ -19,12 +20,17 @@ from pierhead.service.context import Transport
 __all__ = ["certificate_reader", "unwrapped", "wrap_all"]
 
 
-def wrap_all(listeners: Iterable[Listener], protocols: tuple[str, ...] = ()) -> list[Listener]:
+def wrap_all(
+    listeners: Iterable[Listener],
+    protocols: tuple[str, ...] = (),
+    asked: ListenSpec | None = None,
+) -> list[Listener]:
     """Put each listener's wrappers around it, first the one that is outermost on the wire.
 
     Args:
         listeners: as opened; they stay the caller's where this raises.
         protocols: what ALPN agrees on where the address does not say.
+        asked: the address that says which wrappers and how; each listener's own where None.
 
     Raises:
         ListenError: a certificate is wrong, or a wrapper does not go with what was opened.
@@ -32,15 +38,16 @@ def wrap_all(listeners: Iterable[Listener], protocols: tuple[str, ...] = ()) -> 
     contexts: dict[ListenSpec, TlsContexts] = {}  # read once for each address
 
     def wrap(listener: Listener) -> Listener:
-        spec = listener.spec
+        spec = asked or listener.spec
         for wrapper in spec.wrappers:
             if wrapper == "proxy":
-                listener = _proxy(listener)
+                listener = _proxy(listener, spec)
                 continue
             if spec not in contexts:
                 contexts[spec] = load_contexts(spec, protocols)
-            stream = _stream(listener, wrapper)
-            listener = TlsListener(stream, contexts[spec], protocols)
+            stream = _stream(listener, wrapper, spec)
+            timeout = TlsOptions.of(spec.options).handshake_timeout
+            listener = TlsListener(stream, contexts[spec], protocols, timeout)
         return listener
 
     return [wrap(listener) for listener in listeners]
@@ -60,18 +67,18 @@ def certificate_reader(listener: Listener) -> Callable[[], Reloaded] | None:
     return listener.read_certificates if isinstance(listener, TlsListener) else None
 
 
-def _proxy(listener: Listener) -> Listener:
-    rules = rules_for(listener)
+def _proxy(listener: Listener, spec: ListenSpec) -> Listener:
+    rules = rules_for(listener, spec)
     if listener.transport is not Transport.DATAGRAM:
-        return ProxyListener(_stream(listener, "proxy"), rules)
+        return ProxyListener(_stream(listener, "proxy", spec), rules)
     if rules.version == 1:
         reason = "version 1 of the PROXY protocol has no datagrams"
-        raise ListenError(str(listener.spec), "proxy", reason, "write proxy.version=2")
+        raise ListenError(str(spec), "proxy", reason, "write proxy.version=2")
     return ProxyDatagramListener(cast(DatagramListener, listener), rules)
 
 
-def _stream(listener: Listener, wrapper: str) -> StreamListener:
+def _stream(listener: Listener, wrapper: str, spec: ListenSpec) -> StreamListener:
     if listener.transport is Transport.STREAM:
         return cast(StreamListener, listener)
     reason = f"{wrapper}+ needs a stream, and {listener.local} is {listener.transport.value}"
-    raise ListenError(str(listener.spec), wrapper, reason, f"leave {wrapper}+ out")
+    raise ListenError(str(spec), wrapper, reason, f"leave {wrapper}+ out")

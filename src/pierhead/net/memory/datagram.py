@@ -64,6 +64,13 @@ class MemoryDatagramEnd:
         """The address as bound, in the grammar."""
         return str(self._spec.address)
 
+    def check_change(self, spec: ListenSpec) -> None:
+        """There is nothing that could be refused."""
+
+    def change(self, spec: ListenSpec) -> None:
+        """Have other options; those that are obeyed here need a new listener."""
+        self._spec = spec
+
     def start(self, on_readable: Callable[[], None]) -> None:
         """Call this function in the event loop whenever datagrams may be waiting."""
         self._on_readable = on_readable

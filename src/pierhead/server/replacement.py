@@ -1,0 +1,376 @@
+"""What becomes of each address when a server gets another application.
+
+    wanted slots ◀─ match by address ─▶ slots in force
+       new: opened first      kept: listener stays, what serves it changes      gone: drained
+
+A slot is one address as resolved; it has no listener, or one, or several (a name, a range of
+ports). Nothing here opens or closes anything: `Kept.prepare` checks, `Kept.change` cannot be
+refused what `prepare` has found good.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TypeAlias, cast
+
+from pierhead.address import ListenSpec
+from pierhead.address.listen_options import effect_of_change, show_option
+from pierhead.address.option import Effect
+from pierhead.errors import ListenError
+from pierhead.listener.base import Changeable, DatagramListener, Listener, StreamListener
+from pierhead.listener.wrap.wrappers import unwrapped, wrap_all
+from pierhead.server.datagram import DatagramServer
+from pierhead.server.endpoint import StreamHandler
+from pierhead.server.handlers import connection_admission, datagram_handler, stream_handler
+from pierhead.server.options import ServerOptions
+from pierhead.server.plan import Part, Plan
+from pierhead.server.stream import StreamServer
+from pierhead.server.succession import Wait
+from pierhead.service import FrameHandler
+from pierhead.service.admission import Admission, ConnectionAdmission, in_order
+
+__all__ = ["AnyServer", "Kept", "Replacement", "Slot", "limit_differences", "slots_of"]
+
+AnyServer: TypeAlias = DatagramServer | StreamServer
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """One address of a plan.
+
+    Attributes:
+        part: the endpoint it is for.
+        group: which of the part's groups it stands in.
+        asked: the address, or a listener of the program's own.
+        servers: one for each of its listeners, once it is in force.
+    """
+
+    part: Part
+    group: int
+    asked: ListenSpec | Listener
+    servers: list[AnyServer] = field(default_factory=list)
+
+
+def slots_of(plan: Plan) -> list[Slot]:
+    """Return the slots of a plan, in the order asked."""
+    return [
+        Slot(part, number, asked)
+        for part in plan.parts
+        for number, group in enumerate(part.groups)
+        for asked in (group if isinstance(group, tuple) else (group,))
+    ]
+
+
+class Replacement:
+    """What becomes of each slot.
+
+    Args:
+        before: the slots in force.
+        after: those that are to take their place.
+        draining: slots that went before and whose sockets still send replies: each can come back.
+
+    Attributes:
+        slots: those that take the place of the ones in force.
+        kept: those of them that keep their listeners.
+        new: those to be opened.
+    """
+
+    def __init__(
+        self, before: Sequence[Slot], after: Sequence[Slot], draining: Sequence[Slot] = ()
+    ) -> None:
+        self.slots = list(after)
+        self.kept: list[Kept] = []
+        self.new: list[Slot] = []
+        self._gone = list(before)
+        #: Among the new: why an address in force needs a new listener.
+        self._renewed: list[tuple[Slot, str]] = []
+        for wanted, found in _partners([*before, *draining], after):
+            reason = None if found is None else _needs_new_listener(found, wanted)
+            if found is None or reason is not None:
+                self.new.append(wanted)
+                self._renewed += [] if reason is None else [(wanted, reason)]
+            else:
+                is_back = found in draining
+                self.kept.append(Kept(found, wanted, is_back=is_back))
+                if not is_back:
+                    self._gone.remove(found)
+
+    @property
+    def has_listeners(self) -> bool:
+        """Whether there is anything to serve."""
+        return any(one.before.servers for one in self.kept) or any(s.servers for s in self.new)
+
+    @property
+    def gone(self) -> list[Slot]:
+        """Those in force that are to be drained."""
+        return [slot for slot in self._gone if slot.servers]
+
+    def back(self) -> list[AnyServer]:
+        """Return the servers that come back while they drain."""
+        return [server for kept in self.kept if kept.is_back for server in kept.before.servers]
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Say in the error of an address that cannot be opened what it has to do with replacing."""
+        try:
+            yield
+        except ListenError as error:
+            for slot, reason in self._renewed:
+                if error.address.startswith(str(slot.asked)):
+                    raise ListenError(
+                        error.address,
+                        "replace",
+                        f"{reason}: this needs a new listener, and the one in force has the "
+                        f"address ({error.reason})",
+                        "leave it as it was, or stop and start the server",
+                        error.errno,
+                    ) from error
+            raise
+
+    def prepare(self) -> None:
+        """Find out whether all that stays can change, and change its sockets, or nothing.
+
+        Raises:
+            ListenError: it cannot.
+        """
+        for kept in self.kept:
+            kept.prepare()
+        changed: list[tuple[Changeable, ListenSpec]] = []
+        try:
+            for kept in self.kept:
+                kept.change_sockets(changed)
+        except BaseException:
+            for listener, spec in reversed(changed):
+                with suppress(OSError):
+                    listener.change(spec)
+            raise
+
+    def change(self) -> list[Wait]:
+        """Have all that stays serve anew; return what waits for the requests of before."""
+        return [wait for kept in self.kept for wait in kept.change()]
+
+    def differences(self) -> Iterator[str]:
+        """Yield what is different then, a line for each, for people; before `change`."""
+        for slot in self.new:
+            for server in slot.servers:
+                yield f"{server.listener.local}: opened for {slot.part.endpoint.name}"
+        for kept in self.kept:
+            yield from kept.differences()
+        for server in [server for slot in self.gone for server in slot.servers]:
+            yield f"{server.listener.local}: closed, once what it has accepted is answered"
+
+
+def _partners(before: Sequence[Slot], after: Sequence[Slot]) -> Iterator[tuple[Slot, Slot | None]]:
+    """Yield each wanted slot with the one in force, those that are the same in all found first."""
+    left, found = list(before), dict[int, Slot]()
+    for is_match in (_is_same, _has_same_address):
+        for wanted in after:
+            if id(wanted) not in found:
+                partner = next((one for one in left if is_match(one, wanted)), None)
+                if partner is not None:
+                    found[id(wanted)] = partner
+                    left.remove(partner)
+    for wanted in after:
+        yield wanted, found.get(id(wanted))
+
+
+def _is_same(before: Slot, after: Slot) -> bool:
+    if isinstance(before.asked, ListenSpec) and isinstance(after.asked, ListenSpec):
+        return before.asked == after.asked
+    return before.asked is after.asked
+
+
+def _has_same_address(before: Slot, after: Slot) -> bool:
+    if isinstance(before.asked, ListenSpec) and isinstance(after.asked, ListenSpec):
+        return before.asked.address == after.asked.address
+    return False
+
+
+def _needs_new_listener(before: Slot, after: Slot) -> str | None:
+    """Return why the listeners cannot stay, in words; None where they can."""
+    if not (isinstance(before.asked, ListenSpec) and isinstance(after.asked, ListenSpec)):
+        return None
+    if before.asked.wrappers != after.asked.wrappers and any(
+        isinstance(server, DatagramServer) for server in before.servers
+    ):
+        return "another wrapper around datagrams"
+    if effect_of_change(before.asked.options, after.asked.options) is Effect.NEW_LISTENER:
+        return option_differences(before.asked, after.asked, Effect.NEW_LISTENER)
+    return None
+
+
+@dataclass(slots=True, eq=False)
+class Kept:
+    """A slot that keeps its listeners.
+
+    Attributes:
+        before, after: the slot in force, and the one that takes its place.
+        is_back: whether it was draining.
+    """
+
+    before: Slot
+    after: Slot
+    is_back: bool = False
+    _prepared: list[_Prepared] = field(default_factory=list)
+
+    def prepare(self) -> None:
+        """Find out whether everything that changes can, and make what it needs.
+
+        Raises:
+            ListenError: it cannot.
+        """
+        self._prepared = [self._prepare(server) for server in self.before.servers]
+
+    def _prepare(self, server: AnyServer) -> _Prepared:
+        endpoint = self.after.part.endpoint
+        listener: Listener = server.listener
+        spec = self.after.asked if isinstance(self.after.asked, ListenSpec) else listener.spec
+        if spec != listener.spec or (spec.wrappers and self._has_other_protocols()):
+            listener = self._rewrapped(spec, unwrapped(listener))
+        admission = in_order(endpoint.admission)
+        if isinstance(server, DatagramServer):
+            return _PreparedDatagrams(
+                server, spec, listener, datagram_handler(endpoint, listener), admission
+            )
+        checks = connection_admission(endpoint, listener, spec)
+        handler = stream_handler(endpoint, listener)
+        if endpoint is self.before.part.endpoint:
+            handler = server.handler  # the very same, so that open connections stay as they are
+        return _PreparedStreams(server, spec, listener, handler, admission, checks)
+
+    def _has_other_protocols(self) -> bool:
+        return self.before.part.endpoint.alpn != self.after.part.endpoint.alpn
+
+    def _rewrapped(self, spec: ListenSpec, base: Listener) -> Listener:
+        """Return the same listener with the wrappers that the address asks for."""
+        if isinstance(base, Changeable):
+            with refused(spec):
+                base.check_change(spec)
+        return wrap_all([base], self.after.part.endpoint.alpn, spec)[0]
+
+    def change_sockets(self, changed: list[tuple[Changeable, ListenSpec]]) -> None:
+        """Have the sockets obey.
+
+        Args:
+            changed: gets each listener that is about to change, and its spec of before.
+
+        Raises:
+            ListenError: the system refuses it after all.
+        """
+        for one in self._prepared:
+            base = unwrapped(one.listener)
+            if isinstance(base, Changeable) and base.spec != one.spec:
+                changed.append((base, base.spec))
+                with refused(one.spec):
+                    base.change(one.spec)
+
+    def change(self) -> list[Wait]:
+        """Serve as the other slot says; return what waits for the requests of before."""
+        self.after.servers = self.before.servers
+        return [one.change(self.after.part.options) for one in self._prepared]
+
+    def differences(self) -> Iterator[str]:
+        """Yield what is different then, a line for each, for people."""
+        before, after = self.before, self.after
+        for server in before.servers:
+            where = server.listener.local
+            if self.is_back:
+                yield f"{where}: opened for {after.part.endpoint.name}"
+                continue
+            if isinstance(before.asked, ListenSpec) and isinstance(after.asked, ListenSpec):
+                if after.asked.wrappers != before.asked.wrappers:
+                    yield f"{where}: is {after.asked} now, was {before.asked}"
+                elif words := option_differences(before.asked, after.asked):
+                    yield f"{where}: {words}"
+            if after.part.endpoint is not before.part.endpoint:
+                was, now = before.part.endpoint.name, after.part.endpoint.name
+                yield f"{where}: {now} served anew" if was == now else f"{where}: {now}, was {was}"
+
+
+@dataclass(frozen=True, slots=True)
+class _PreparedDatagrams:
+    """What one datagram server will serve."""
+
+    server: DatagramServer
+    spec: ListenSpec
+    listener: Listener
+    handler: FrameHandler
+    admission: Admission | None
+
+    def change(self, options: ServerOptions) -> Wait:
+        listener = cast(DatagramListener, self.listener)
+        return self.server.replace(
+            listener, self.handler, options=options, admission=self.admission
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _PreparedStreams:
+    """What one stream server will serve."""
+
+    server: StreamServer
+    spec: ListenSpec
+    listener: Listener
+    handler: StreamHandler
+    admission: Admission | None
+    checks: tuple[ConnectionAdmission, ...]
+
+    def change(self, options: ServerOptions) -> Wait:
+        return self.server.replace(
+            cast(StreamListener, self.listener),
+            self.handler,
+            options=options,
+            admission=self.admission,
+            connection_admission=self.checks,
+        )
+
+
+_Prepared: TypeAlias = _PreparedDatagrams | _PreparedStreams
+
+
+@contextmanager
+def refused(spec: ListenSpec) -> Iterator[None]:
+    """Make a `ListenError` of what the system refuses of a change."""
+    try:
+        yield
+    except ListenError:
+        raise
+    except OSError as error:
+        words = error.strerror or str(error)
+        remedy = "leave the option as it was; the listener in force stays as it is"
+        raise ListenError(str(spec), "replace", words, remedy, error.errno) from error
+
+
+def option_differences(before: ListenSpec, after: ListenSpec, only: Effect | None = None) -> str:
+    """Return which options differ, and when that takes effect, in words; "" where none does."""
+    was, will_be = dict(before.options.given), dict(after.options.given)
+    words = []
+    for key in sorted(was | will_be):
+        if was.get(key) == will_be.get(key):
+            continue
+        effect = effect_of_change(
+            before.options.without(*(was.keys() - {key})),
+            after.options.without(*(will_be.keys() - {key})),
+        )
+        if effect is None or (only is not None and effect is not only):
+            continue
+        old, new = (
+            show_option(key, one[key]) if key in one else f"no {key}" for one in (was, will_be)
+        )
+        words.append(f"{new}, was {old}, {effect.value}" if only is None else f"{new}, was {old}")
+    return "; ".join(words)
+
+
+def limit_differences(before: Plan, after: Plan) -> Iterator[str]:
+    """Yield which limits of endpoints of the same name differ, a line for each."""
+    names = [one.name for one in dataclasses.fields(ServerOptions)]
+    was = {part.endpoint.name: part.options for part in before.parts}
+    for part in after.parts:
+        old = was.get(part.endpoint.name, part.options)
+        for name in names:
+            one, other = getattr(old, name), getattr(part.options, name)
+            if one != other:
+                yield f"{part.endpoint.name}: {name} is {other}, was {one}"

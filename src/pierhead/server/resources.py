@@ -1,0 +1,87 @@
+"""What an application needs while it runs: entered before it is served, left after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from pierhead.server.endpoint import Application, Endpoint
+
+__all__ = ["Change", "Resources", "leave"]
+
+_Manager: TypeAlias = AbstractAsyncContextManager[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Entered:
+    """One of them: whose it is, and what leaves it."""
+
+    owner: object
+    manager: _Manager
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What another application needs: all of it is entered, and nothing has been left.
+
+    Attributes:
+        entered: all that it needs, in order.
+        gone: what it does not need any more, in the order entered.
+    """
+
+    entered: tuple[_Entered, ...] = ()
+    gone: tuple[_Entered, ...] = ()
+
+
+class Resources:
+    """The resources of an application, and the lifespans of its endpoints."""
+
+    def __init__(self) -> None:
+        self.entered: tuple[_Entered, ...] = ()
+
+    async def enter(self, application: Application, undo: AsyncExitStack) -> Change:
+        """Enter what an application needs and is not entered yet.
+
+        The same resource, and the lifespan of the same endpoint, are entered once for each place
+        that they have in it, and stay entered from one application to the next.
+
+        Args:
+            undo: leaves what was entered now.
+        """
+        left = list(self.entered)
+        entered = []
+        owners: list[_Manager | Endpoint] = [
+            *application.resources,
+            *_with_lifespan(application),
+        ]
+        for owner in owners:
+            found = next((one for one in left if one.owner is owner), None)
+            if found is not None:
+                left.remove(found)
+            else:
+                manager = _manager(owner)
+                await undo.enter_async_context(manager)
+                found = _Entered(owner, manager)
+            entered.append(found)
+        return Change(tuple(entered), tuple(left))
+
+
+def _manager(owner: _Manager | Endpoint) -> _Manager:
+    if not isinstance(owner, Endpoint):
+        return owner
+    assert owner.lifespan is not None
+    return owner.lifespan()
+
+
+def _with_lifespan(application: Application) -> list[Endpoint]:
+    return [one for one, _ in application.endpoints if one.lifespan is not None]
+
+
+async def leave(entered: Sequence[_Entered]) -> None:
+    """Leave these, the last one entered first; one that fails keeps none of the others."""
+    stack = AsyncExitStack()
+    for one in entered:
+        stack.push_async_exit(one.manager)
+    await stack.aclose()
