@@ -148,6 +148,24 @@ def test_a_wrong_record_is_refused_when_it_is_made_and_the_field_is_named(make, 
         make()
 
 
+@pytest.mark.parametrize(
+    ("records", "wrong"),
+    [
+        (pdns.A("192.0.2.1", name="b."), r"'a\.' has <Record A .* name=b\.>; the table says whose"),
+        ([pdns.A("192.0.2.1", ttl=1), pdns.A("192.0.2.2")], r"TTLs of 1 and 300 seconds"),
+    ],
+)
+def test_a_table_is_refused_whose_records_do_not_go_together(records, wrong):
+    with pytest.raises(UsageError, match=wrong):
+        pdns.static({"a.": records})
+
+
+async def test_a_record_of_a_table_may_have_a_ttl_of_its_own():
+    site = pdns.static({"a.": [pdns.A("192.0.2.1", ttl=1), pdns.TXT("x")]}, ttl=9)
+    for rtype, ttl in (("A", 1), ("TXT", 9)):
+        assert sent(await site(ask("a.", rtype), context())).answer[0].ttl == ttl
+
+
 def test_a_record_shows_where_it_stands():
     record = pdns.A("192.0.2.1", name="a.", ttl=5, rclass="CH")
     assert repr(record) == "<Record A c0000201 name=a. ttl=5 rclass=CH>"

@@ -9,7 +9,7 @@ from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.name import ROOT, from_text, key
-from pierhead.protocols.dns.wire.record import MAX_TTL, Record
+from pierhead.protocols.dns.wire.record import Record, check_ttl, rrsets
 from pierhead.service import Service
 from pierhead.service.context import Context
 
@@ -26,18 +26,18 @@ def static(
 
     Args:
         names: one record or several for each name.
-        ttl: for how many seconds answers may be cached.
+        ttl: for how many seconds a record may be cached that does not say so itself.
 
     Raises:
-        UsageError: a name is none, or the TTL is out of range.
+        UsageError: a name is none, a TTL is out of range or differs within a set, or a record has
+            a name of its own.
 
     Example:
         >>> from pierhead.protocols import dns
         >>> service = dns.static({"www.example.": dns.A("192.0.2.1")}, ttl=60)
     """
-    if not 0 <= ttl <= MAX_TTL:
-        raise UsageError(f"ttl is {ttl}, expected 0 to {MAX_TTL} seconds")
-    table = {_key(name): _records(given) for name, given in names.items()}
+    check_ttl(ttl)
+    table = {_key(name): _records(name, given, ttl) for name, given in names.items()}
 
     async def answer(query: Query, context: Context) -> Reply:
         records = table.get(key(query.qname))
@@ -55,10 +55,14 @@ def _key(name: str) -> bytes:
         raise UsageError(f"{name!r} is no domain name: {error}") from None
 
 
-def _records(given: Record | Iterable[Record]) -> tuple[Record, ...]:
+def _records(name: str, given: Record | Iterable[Record], ttl: int) -> tuple[Record, ...]:
     records: tuple[object, ...] = (given,) if isinstance(given, Record) else tuple(given)
     for record in records:
         if not isinstance(record, Record):
             found = type(record).__name__
             raise UsageError(f"a record is {found}, expected one such as dns.A('192.0.2.1')")
-    return cast(tuple[Record, ...], records)
+        if record.owner:
+            raise UsageError(f"{name!r} has {record!r}; the table says whose a record is")
+    checked = cast(tuple[Record, ...], records)
+    rrsets(checked, from_text(name, ROOT), ttl)  # they go together, or that is said now
+    return checked
