@@ -30,7 +30,7 @@ from pierhead.limits import Limit
 from pierhead.metrics import Metrics
 from pierhead.protocols.lines.wire import Bytes
 from pierhead.service import as_service, is_many, stack
-from pierhead.service.admission import Drop, in_order
+from pierhead.service.admission import Drop, first_verdict
 from pierhead.service.coding import coded
 from pierhead.service.context import Context, Peer, Transport, Via
 
@@ -408,11 +408,11 @@ def test_admission_checks_run_in_order_and_the_first_verdict_wins() -> None:
 
         return ask
 
-    together = in_order([check("a", None), check("b", Drop("b")), check("c", Drop("c"))])
+    together = first_verdict([check("a", None), check("b", Drop("b")), check("c", Drop("c"))])
     assert together is not None
     assert together(b"", Peer("x"), VIA) == Drop("b")
     assert asked == ["a", "b"]
-    assert in_order([]) is None
+    assert first_verdict([]) is None
 
 
 @given(st.lists(st.tuples(st.sampled_from([16, 32, 100]), st.booleans()), max_size=60))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 from pierhead.metrics import Metrics
-from pierhead.server.metered import ConnectionCounters
+from pierhead.server.connection_counters import ConnectionCounters
 
 
 def test_labels_chosen_by_a_peer_do_not_fill_memory() -> None:

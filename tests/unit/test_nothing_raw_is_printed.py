@@ -22,7 +22,7 @@ from pierhead.protocols import dns, lines
 from pierhead.protocols.dns.option_text import option_words
 from pierhead.protocols.dns.wire import iana
 from pierhead.runtime.stop import lost_lines
-from pierhead.server.lost import Lost, LostRequests
+from pierhead.server.lost_requests import LostRequest, LostRequests
 from pierhead.service import FrameHandler
 from pierhead.service.context import Context, Peer, Transport, Via
 
@@ -116,7 +116,7 @@ async def _query(peer: Peer, text: str) -> None:
 
 def _lost(peer: Peer, text: str) -> list[str]:
     lost = LostRequests()
-    lost.add(Lost("mem:a", str(peer), "drain"))
+    lost.add(LostRequest("mem:a", str(peer), "drain"))
     said = lost_lines(lost)
     assert len(said) == 2
     return said

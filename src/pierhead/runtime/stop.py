@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from pierhead.errors import PierheadError
 from pierhead.runtime.signals import Watchdog
-from pierhead.server.lost import LostRequests
+from pierhead.server.lost_requests import LostRequests
 from pierhead.server.server import Server
 
 __all__ = ["Serving", "lost_lines"]

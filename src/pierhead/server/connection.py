@@ -17,8 +17,8 @@ from pierhead.clock import Clock
 from pierhead.connection.tasks import EagerTasks
 from pierhead.errors import TimedOut
 from pierhead.failure_log import FailureLog
+from pierhead.server.connection_counters import ConnectionCounters
 from pierhead.server.frame_budget import FrameBudget
-from pierhead.server.metered import ConnectionCounters
 from pierhead.server.options import ServerOptions
 from pierhead.server.read_buffer import ReadBuffer
 from pierhead.service.admission import Admission

@@ -27,10 +27,10 @@ from pierhead.listener.base import Datagram, DatagramListener, PerDatagramVia, R
 from pierhead.listener.own_addresses import OwnAddresses
 from pierhead.listener.wrap.wrappers import unwrapped
 from pierhead.metrics import Metric, Metrics
+from pierhead.server.connection_counters import watch_load
 from pierhead.server.listener_options import ListenerOptions
 from pierhead.server.loops import Reflections
-from pierhead.server.lost import Lost
-from pierhead.server.metered import watch_load
+from pierhead.server.lost_requests import LostRequest
 from pierhead.server.options import ServerOptions
 from pierhead.server.unsent import Unsent, is_full
 from pierhead.service import FrameHandler
@@ -106,7 +106,7 @@ class DatagramServer:
         clock: Clock,
         metrics: Metrics,
         tasks: EagerTasks,
-        on_lost: Callable[[Lost], None],
+        on_lost: Callable[[LostRequest], None],
         wake_sweep: Callable[[], None],
         own_addresses: OwnAddresses,
         on_error: OnError | None = None,
@@ -325,7 +325,7 @@ class DatagramServer:
                 if reply is not None:
                     outgoing.append((reply, reply_to))
         except KeyboardInterrupt:
-            self._on_lost(Lost(self._name, str(peer), "cancelled"))
+            self._on_lost(LostRequest(self._name, str(peer), "cancelled"))
             self._loop.call_soon(self._flush)
             raise
         self._ready.value += ready
@@ -401,7 +401,7 @@ class DatagramServer:
 
     def lost(self, request: _DatagramRequest, reason: str) -> None:
         """A request will not be answered."""
-        self._on_lost(Lost(self._name, str(request.peer), reason))
+        self._on_lost(LostRequest(self._name, str(request.peer), reason))
         self._failures.note(RequestLost(reason), "lost", request.peer)
 
     def _flush(self) -> None:

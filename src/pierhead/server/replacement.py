@@ -30,7 +30,7 @@ from pierhead.server.plan import Part, Plan
 from pierhead.server.stream import StreamServer
 from pierhead.server.succession import Wait
 from pierhead.service import FrameHandler
-from pierhead.service.admission import Admission, ConnectionAdmission, in_order
+from pierhead.service.admission import Admission, ConnectionAdmission, first_verdict
 
 __all__ = ["AnyServer", "Kept", "Replacement", "Slot", "limit_differences", "slots_of"]
 
@@ -230,7 +230,7 @@ class Kept:
         spec = self.after.asked if isinstance(self.after.asked, ListenSpec) else listener.spec
         if spec != listener.spec or (spec.wrappers and self._has_other_protocols()):
             listener = self._rewrapped(spec, unwrapped(listener))
-        admission = in_order(endpoint.admission)
+        admission = first_verdict(endpoint.admission)
         if isinstance(server, DatagramServer):
             return _PreparedDatagrams(
                 server, spec, listener, datagram_handler(endpoint, listener), admission

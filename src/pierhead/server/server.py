@@ -34,7 +34,7 @@ from pierhead.server.datagram import DatagramServer
 from pierhead.server.endpoint import Application, Endpoint
 from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.handlers import connection_admission, datagram_handler, stream_handler
-from pierhead.server.lost import LostRequests
+from pierhead.server.lost_requests import LostRequests
 from pierhead.server.options import ServerLimits
 from pierhead.server.plan import Part, Plan
 from pierhead.server.replacement import (
@@ -48,7 +48,7 @@ from pierhead.server.resources import Change, Resources, leave
 from pierhead.server.stream import OnAccept, StreamServer
 from pierhead.server.succession import Wait, nothing_before
 from pierhead.server.sweep import Sweep
-from pierhead.service.admission import in_order
+from pierhead.service.admission import first_verdict
 from pierhead.service.context import Transport
 
 __all__ = ["Server"]
@@ -483,7 +483,7 @@ class Server:
             cast(StreamListener, listener),
             handler,
             options=part.options,
-            admission=in_order(endpoint.admission),
+            admission=first_verdict(endpoint.admission),
             connection_admission=connection_admission(endpoint, listener, listener.spec),
             clock=self._clock,
             metrics=self.metrics,
@@ -508,7 +508,7 @@ class Server:
             listener,
             datagram_handler(endpoint, listener),
             options=part.options,
-            admission=in_order(endpoint.admission),
+            admission=first_verdict(endpoint.admission),
             clock=self._clock,
             metrics=self.metrics,
             tasks=self._tasks,

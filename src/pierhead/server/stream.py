@@ -33,16 +33,16 @@ from pierhead.listener.base import (
     socket_of,
 )
 from pierhead.metrics import Metrics
+from pierhead.server.accept_rate import AcceptRate
 from pierhead.server.arriving import Arriving, arrived
 from pierhead.server.connection import ConnectionScope, ServedConnection
+from pierhead.server.connection_counters import ConnectionCounters, watch_load
 from pierhead.server.endpoint import StreamHandler
 from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.listener_options import ListenerOptions
-from pierhead.server.lost import Lost
-from pierhead.server.metered import ConnectionCounters, watch_load
+from pierhead.server.lost_requests import LostRequest
 from pierhead.server.occupancy import Network, Occupancy, network_of
 from pierhead.server.options import ServerOptions
-from pierhead.server.pace import Pace
 from pierhead.server.read_buffer import ReadBuffer
 from pierhead.server.succession import Succession, Wait, go_over, nothing_before
 from pierhead.service.admission import Admission, ConnectionAdmission
@@ -103,7 +103,7 @@ class StreamServer:
         tasks: EagerTasks,
         budget: FrameBudget,
         relieve: Callable[[], None],
-        on_lost: Callable[[Lost], None],
+        on_lost: Callable[[LostRequest], None],
         wake_sweep: Callable[[], None],
         on_error: OnError | None = None,
         on_accept: OnAccept | None = None,
@@ -126,7 +126,7 @@ class StreamServer:
         self._connections: dict[ConnectionScope, ServedConnection] = {}
         self._unwatch: Callable[[], None] | None = None
         self._name = ""
-        self._pace: Pace | None = None
+        self._accept_rate: AcceptRate | None = None
         self._obey(listener, options)
         self._attaching: set[Arriving] = set()
         self._places: Occupancy[Arriving] = Occupancy()
@@ -152,13 +152,15 @@ class StreamServer:
         if self._unwatch is None or self._name != self._at.name:
             if self._unwatch is not None:
                 self._unwatch()
-            self._name, self._pace = self._at.name, None
+            self._name, self._accept_rate = self._at.name, None
             self._counters = ConnectionCounters(self._metrics, self._name)
             self._failures = FailureLog(self._clock, self._name, self._on_error)
             self._unwatch = watch_load(self._metrics, self._name, self, self._unsent_bytes)
         rate = self._at.max_rate
-        if rate != (None if self._pace is None else self._pace.per_second):
-            self._pace = None if rate is None else Pace(rate, self._clock, self._counters)
+        if rate != (None if self._accept_rate is None else self._accept_rate.per_second):
+            self._accept_rate = (
+                None if rate is None else AcceptRate(rate, self._clock, self._counters)
+            )
 
     def replace(
         self,
@@ -285,8 +287,8 @@ class StreamServer:
         while True:
             if self.options.when_full == "wait":
                 await self._wait_for_room()
-            if self._pace is not None:
-                await self._pace.wait()
+            if self._accept_rate is not None:
+                await self._accept_rate.wait()
             try:
                 accepted = await self.listener.accept()
             except ListenerEnded:
@@ -300,8 +302,8 @@ class StreamServer:
                 back_off = min(2 * back_off, self._at.longest_back_off)
                 continue
             back_off = _SHORTEST_BACK_OFF_S
-            if self._pace is not None:
-                self._pace.accepted()
+            if self._accept_rate is not None:
+                self._accept_rate.accepted()
             self._take(accepted)
             in_a_row += 1
             if in_a_row >= _ACCEPTS_PER_TURN:
@@ -422,7 +424,7 @@ class StreamServer:
         return scope
 
     def _lost(self, peer: Peer, reason: str) -> None:
-        self._on_lost(Lost(self._name, str(peer), reason))
+        self._on_lost(LostRequest(self._name, str(peer), reason))
         self._failures.note(RequestLost(reason), "lost", peer)
 
     @property

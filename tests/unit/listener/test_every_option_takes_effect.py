@@ -116,7 +116,7 @@ IN_FORCE = {
         2,
     ),
     "when-full": ("when-full=wait", lambda one: one.options.when_full, "wait"),
-    "maxrate": ("maxrate=4", lambda one: one._pace._rate.interval_ns, 250_000_000),
+    "maxrate": ("maxrate=4", lambda one: one._accept_rate._rate.interval_ns, 250_000_000),
     "accept-backoff": ("accept-backoff=300ms", lambda one: one._at.longest_back_off, 0.3),
     "idle-timeout": ("idle-timeout=9s", lambda one: one.options.idle_timeout, 9.0),
 }

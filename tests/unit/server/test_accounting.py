@@ -20,7 +20,7 @@ from pierhead.metrics import Metrics
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.framed import framed
 from pierhead.server.hosted import hosted
-from pierhead.server.lost import LostRequests
+from pierhead.server.lost_requests import LostRequests
 from pierhead.server.options import ServerOptions
 from pierhead.server.seqpacket import packets
 from pierhead.server.serve import serve

@@ -16,7 +16,7 @@ import pytest
 from pierhead.clock import SystemClock
 from pierhead.server.connection import Standing
 from pierhead.server.loops import Reflections
-from pierhead.server.lost import Lost, LostRequests
+from pierhead.server.lost_requests import LostRequest, LostRequests
 from pierhead.server.occupancy import Occupancy
 from pierhead.server.unsent import Unsent
 from pierhead.service.context import Peer
@@ -38,7 +38,7 @@ def fill_lost(number: int) -> object:
     lost = LostRequests()
     for n in range(number):
         peer = Peer((1).to_bytes(2, "little") + b"\xff" * 100 + str(n).encode())
-        lost.add(Lost("x", str(peer), "drain"))
+        lost.add(LostRequest("x", str(peer), "drain"))
     return lost
 
 

@@ -13,7 +13,7 @@ from pierhead.connection.tasks import EagerTasks
 from pierhead.listener.own_addresses import OwnAddresses
 from pierhead.metrics import Metrics
 from pierhead.server.datagram import DatagramServer
-from pierhead.server.lost import Lost
+from pierhead.server.lost_requests import LostRequest
 from pierhead.server.options import ServerOptions
 from pierhead.service import FrameHandler
 from pierhead.service.admission import Answer, Drop
@@ -26,7 +26,7 @@ class Bench:
         self.listener = FakeDatagramListener()
         self.clock = HandClock()
         self.metrics = Metrics()
-        self.lost: list[Lost] = []
+        self.lost: list[LostRequest] = []
         self.woken = 0
         self.server = DatagramServer(
             self.listener,
@@ -299,7 +299,7 @@ async def test_what_a_drain_gives_up_is_named() -> None:
     await settle()
     it.server.abort("drain")
     await it.server.wait_drained()
-    assert it.lost == [Lost("memgram:test", "client", "drain")]
+    assert it.lost == [LostRequest("memgram:test", "client", "drain")]
     assert it.listener.sent == []
 
 

@@ -163,7 +163,7 @@ async def test_connections_that_have_ended_are_freed_without_a_collection(
             before = ours()
             await come_and_go(MANY)
             left = ours() - before
-            del left["pierhead.server.lost.Lost"]  # the latest thousand are named
+            del left["pierhead.server.lost_requests.LostRequest"]  # the latest thousand are named
         finally:
             gc.enable()
         assert not {name: number for name, number in left.items() if number > 2}

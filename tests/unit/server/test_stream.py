@@ -17,7 +17,7 @@ from pierhead.listener.base import HandshakeResult, OutOfDescriptors
 from pierhead.metrics import Metrics
 from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.framed import framed
-from pierhead.server.lost import Lost
+from pierhead.server.lost_requests import LostRequest
 from pierhead.server.options import ServerOptions
 from pierhead.server.stream import StreamServer
 from pierhead.service import FrameHandler
@@ -89,7 +89,7 @@ class Bench:
         self.listener = FakeListener()
         self.clock = HandClock()
         self.metrics = Metrics()
-        self.lost: list[Lost] = []
+        self.lost: list[LostRequest] = []
         self.server = StreamServer(
             self.listener,  # type: ignore[arg-type]
             framed(FrameHandler(service or upper), Lines(max_length_bytes=100)),
@@ -244,7 +244,7 @@ async def test_busy_connections_of_a_flood_give_way_to_another_network_and_are_n
     assert (await it.connect("flood")).closed
     assert not (await it.connect("honest")).closed
     assert [client.transport.aborted for client in flood] == [True, False, False]
-    assert it.lost == [Lost("mem:test", "flood", "evicted")]
+    assert it.lost == [LostRequest("mem:test", "flood", "evicted")]
     it.server.abort("drain")
     await it.stop()
 
@@ -362,7 +362,7 @@ async def test_aborting_names_what_is_lost() -> None:
     it.server.drain()
     it.server.abort("drain")
     await it.server.wait_drained()
-    assert it.lost == [Lost("mem:test", "bob", "drain")] * 2
+    assert it.lost == [LostRequest("mem:test", "bob", "drain")] * 2
 
 
 async def test_reconfiguring_reaches_open_connections() -> None:

@@ -7,7 +7,7 @@ from pierhead.service.admission.base import (
     ConnectionAdmission,
     Drop,
     Verdict,
-    in_order,
+    first_verdict,
 )
 from pierhead.service.admission.networks import allow, deny
 from pierhead.service.admission.rate import per_source_rate
@@ -21,6 +21,6 @@ __all__ = [
     "allow",
     "allow_accounts",
     "deny",
-    "in_order",
+    "first_verdict",
     "per_source_rate",
 ]

@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from pierhead.service.context import Peer, Via
 
-__all__ = ["Admission", "Answer", "ConnectionAdmission", "Drop", "Verdict", "in_order"]
+__all__ = ["Admission", "Answer", "ConnectionAdmission", "Drop", "Verdict", "first_verdict"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class ConnectionAdmission(Protocol):
         ...
 
 
-def in_order(checks: Sequence[Admission]) -> Admission | None:
+def first_verdict(checks: Sequence[Admission]) -> Admission | None:
     """Return one check that applies all of them in turn; None if there are none."""
     if len(checks) <= 1:
         return checks[0] if checks else None

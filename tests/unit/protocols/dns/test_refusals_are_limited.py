@@ -25,7 +25,7 @@ from pierhead.protocols.dns.zone.master_file import parse_zone
 from pierhead.protocols.dns.zone.zone import Zones
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.options import ServerOptions
-from pierhead.service.admission import Answer, in_order
+from pierhead.service.admission import Answer, first_verdict
 
 QUERIES = 2000
 VICTIM = ("192.0.2.77", 53)
@@ -78,7 +78,7 @@ class Flood:
         self.server = DatagramServer(
             self.listener,
             endpoint.datagram,
-            admission=in_order(endpoint.admission),
+            admission=first_verdict(endpoint.admission),
             options=ServerOptions().changed(options),
             clock=self.clock,
             metrics=self.metrics,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["Lost", "LostRequests"]
+__all__ = ["LostRequest", "LostRequests"]
 
 #: Reasons that the stop is to blame for, and no peer.
 _IN_STOP = ("drain", "forced")
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class LostRequest:
     """One accepted request that will not be answered.
 
     Attributes:
@@ -46,9 +46,9 @@ class LostRequests:
         self.count = 0
         self.in_stop = 0
         self._keep = keep
-        self._named: list[Lost] = []
+        self._named: list[LostRequest] = []
 
-    def add(self, lost: Lost) -> None:
+    def add(self, lost: LostRequest) -> None:
         """Count one, and name it in the place of the oldest when full."""
         self.count += 1
         if lost.reason in _IN_STOP:
@@ -57,7 +57,7 @@ class LostRequests:
         if len(self._named) > 2 * self._keep:
             del self._named[: -self._keep]
 
-    def __iter__(self) -> Iterator[Lost]:
+    def __iter__(self) -> Iterator[LostRequest]:
         return iter(self._named[-self._keep :])
 
     def __bool__(self) -> bool:

@@ -6,15 +6,15 @@ import asyncio
 
 from pierhead.clock import Clock
 from pierhead.rate import Rate
-from pierhead.server.metered import ConnectionCounters
+from pierhead.server.connection_counters import ConnectionCounters
 
-__all__ = ["Pace"]
+__all__ = ["AcceptRate"]
 
 #: An event loop lets timers go off this much early: the grain of its clock, rounded up.
 _GRAIN_NS = 1000
 
 
-class Pace:
+class AcceptRate:
     """Holds the accept loop of one listener to a rate, a second's worth at once at most.
 
     What comes faster is not dropped: it waits in the backlog that the system keeps. That it
