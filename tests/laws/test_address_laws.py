@@ -10,6 +10,7 @@ import tomllib
 import tomlkit
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.laws.outcomes import met, shares
 
 from pierhead.address import (
     OPTIONS,
@@ -112,7 +113,9 @@ def option_sets(draw: st.DrawFn) -> ListenOptions:
         value = draw(values)
         try:
             ListenOptions.of({option.key: value})
+            met("drawn")
         except UsageError:
+            met("example")
             value = ListenOptions.parse(option.example).get(option.key)
         given[option.key] = value
     return ListenOptions.of(given)
@@ -127,12 +130,21 @@ def specs(draw: st.DrawFn) -> ListenSpec:
         try:
             ListenSpec(tuple(wrappers), address, ListenOptions.of({**kept, key: value}))
         except UsageError:
+            met("not_for_it")
             continue
         kept[key] = value
+        met("for_it")
     try:
-        return ListenSpec(tuple(wrappers), address, ListenOptions.of(kept))
+        found = ListenSpec(tuple(wrappers), address, ListenOptions.of(kept))
     except UsageError:
         return ListenSpec((), address)
+    if wrappers:
+        met("wrapped")
+    return found
+
+
+#: Of what is drawn for them: options of any value, options that an address takes, and wrappers.
+OF_SPECS = {"drawn": 0.02, "example": 0.05, "for_it": 0.05, "not_for_it": 0.05, "wrapped": 0.02}
 
 
 @MODEST
@@ -141,12 +153,14 @@ def test_a_printed_address_parses_back(address) -> None:
     assert ListenSpec.parse(str(address)).address == address
 
 
+@shares(drawn=0.03, example=0.1)
 @MODEST
 @given(option_sets())
 def test_printed_options_parse_back(options) -> None:
     assert ListenOptions.parse(str(options)) == options
 
 
+@shares(**OF_SPECS)
 @MODEST
 @given(specs())
 def test_a_printed_spec_parses_back_and_prints_the_same(spec) -> None:
@@ -156,6 +170,7 @@ def test_a_printed_spec_parses_back_and_prints_the_same(spec) -> None:
     assert str(again) == str(spec)
 
 
+@shares(**OF_SPECS)
 @MODEST
 @given(specs())
 def test_a_spec_survives_toml_and_json_as_text_and_as_a_table(spec) -> None:
@@ -178,6 +193,7 @@ file_values = st.recursive(
 file_keys = st.sampled_from([*sorted({row.key for row in OPTIONS}), "tls", "proxy", "adress", ""])
 
 
+@shares(read=0.03, refused=0.1)
 @settings(max_examples=300, deadline=None)
 @given(
     st.dictionaries(st.just("address"), addresses.map(str) | file_values),
@@ -187,11 +203,13 @@ def test_any_table_is_an_address_or_an_error_with_a_position(address, options) -
     try:
         spec = ListenSpec.from_table({**address, **options})
     except AddressError as error:
+        met("refused")
         for fault in getattr(error, "faults", [error]):
             assert 0 <= fault.position <= len(fault.text)
             assert fault.reason
             assert str(fault)
     else:
+        met("read")
         assert ListenSpec.from_table(spec.to_table()) == spec
 
 
@@ -199,12 +217,14 @@ words = "tcp udp unix tls proxy sd fd vsock mem inetd sd-listen :// 127.0.0.1 ::
 spans = st.sampled_from([*words.split(), *":+?&=#@*%[]/.-,0", "%25", "%00", "%FF"])
 
 
+@shares(read=0.004, refused=0.1)
 @settings(max_examples=400, deadline=None)
 @given(st.one_of(st.text(max_size=60), st.lists(spans, max_size=9).map("".join)))
 @example("\ud800")
 @example("[::1%25]:80")
 def test_any_text_is_an_address_or_an_error_with_a_position(text) -> None:
     outcome = parsed(text)
+    met("read" if isinstance(outcome, ListenSpec) else "refused")
     if isinstance(outcome, ListenSpec):
         assert ListenSpec.parse(str(outcome)) == outcome
     else:

@@ -8,6 +8,7 @@ import itertools
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.laws.outcomes import met, shares
 from tests.unit.protocols.dns.middleware.asking import HeldClock, answer, ask, context
 
 from pierhead.errors import DecodeError
@@ -107,6 +108,7 @@ def test_nobody_guesses_a_cookie(data, address, secret):
     assert cookie_age(data, address, 0, secret) is None
 
 
+@shares(answered=0.2, refused=0.02)
 @settings(max_examples=150, deadline=None)
 @given(
     OPTIONS,
@@ -131,6 +133,7 @@ def test_whatever_the_options_there_is_one_whole_answer(options, tcp, encrypted,
     assert tcp or len(message) <= 512
     response = parse_response(message)
     assert response.id == 7
+    met("answered" if response.answer else "refused")
     codes = [code for code, _ in response.edns.options]
     assert len(codes) == len(set(codes))
     asked = {code for code, _ in options} | {iana.OPTION_EXTENDED_ERROR}
@@ -152,12 +155,15 @@ QUERIES = st.lists(
 )
 
 
+@shares(all=0.1, some=0.05, none=0.0)
 @settings(max_examples=60, deadline=None)
 @given(QUERIES, st.floats(0.2, 20), st.integers(1, 5), st.integers(0, 3))
 def test_no_network_gets_more_of_an_answer_than_burst_and_rate(queries, rate, burst, slip):
     clock = HeldClock(0.0)
     layer = dns.rate_limit(rate, burst=burst, slip=slip, clock=clock, exempt=())
     whole = asyncio.run(_flood(layer, clock, queries))
+    count = sum(map(len, whole.values()))
+    met("all" if count == len(queries) else "some" if count else "none")
     for times in whole.values():
         for first in range(len(times)):
             for last in range(first, len(times)):
@@ -165,6 +171,7 @@ def test_no_network_gets_more_of_an_answer_than_burst_and_rate(queries, rate, bu
                 assert last - first + 1 <= allowed + 1e-6
 
 
+@shares(full=0.2, others=0.0)
 @settings(max_examples=40, deadline=None)
 @given(QUERIES, st.integers(1, 4))
 def test_the_table_of_a_rate_limit_stays_within_its_bound(queries, bound):
@@ -172,6 +179,7 @@ def test_the_table_of_a_rate_limit_stays_within_its_bound(queries, bound):
     layer = dns.rate_limit(1.0, burst=1, max_entries=bound, clock=clock, exempt=())
     asyncio.run(_flood(layer, clock, queries))
     assert len(layer) <= bound
+    met("full" if len(layer) == bound else "others")
 
 
 async def _flood(layer, clock, queries):
@@ -187,8 +195,21 @@ async def _flood(layer, clock, queries):
 
 
 @pytest.mark.rfc("8906", "8")
+@shares(read=0.1, refused=0.2)
 @settings(max_examples=150, deadline=None)
-@given(st.binary(min_size=12, max_size=80))
+@given(
+    st.one_of(
+        st.binary(min_size=12, max_size=80),
+        st.builds(
+            lambda head, options, cut: build_query(
+                7, b"\x01x\x00", iana.A, edns=Edns(options=tuple(options))
+            ).replace(b"\0\7\1\0", b"\0\7" + head)[: cut + 12],
+            st.sampled_from([b"\1\0", b"\0\x10", b"\x28\0"]),
+            OPTIONS,
+            st.integers(0, 400),
+        ),
+    )
+)
 def test_every_message_that_is_no_response_gets_one_answer(frame):
     """Twelve octets with QR clear: an answer or a refusal, with its ID and opcode."""
     frame = frame[:2] + bytes((frame[2] & 0x7F,)) + frame[3:]
@@ -196,8 +217,10 @@ def test_every_message_that_is_no_response_gets_one_answer(frame):
     try:
         query = parse_query(frame)
     except DecodeError as error:
+        met("refused")
         message = codec.reject(error, frame)
     else:
+        met("read")
         message = codec.encode(asyncio.run(_asked(dns.standard(answer), query, context())))
     assert message is not None
     assert message[:2] == frame[:2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import string
-from contextlib import suppress
 
 import dns.message
 import dns.name
@@ -11,6 +10,7 @@ import dns.rdata
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from tests.laws.outcomes import met, shares
 
 from pierhead.errors import DecodeError
 from pierhead.protocols.dns.codec import DatagramReplyCodec, ReplyCodec
@@ -124,12 +124,15 @@ def test_a_name_survives_text_and_dnspython_agrees(wire):
     assert read_name(wire, 0) == (wire, len(wire))
 
 
+@shares(read=0.1, refused=0.01)
 @given(st.text(alphabet=string.printable + "\N{LATIN SMALL LETTER E WITH ACUTE}", max_size=80))
 def test_any_text_is_a_name_or_a_decode_error(text):
     try:
         wire = name.from_text(text, b"\x07example\x00")
     except DecodeError:
+        met("refused")
         return
+    met("read")
     assert name.from_text(name.to_text(wire)) == wire
 
 
@@ -144,11 +147,14 @@ def answered_or_dropped(frame):
     """Decode; a message of 12 octets and QR=0 gets a well-formed answer whatever it is."""
     try:
         reply = DATAGRAM.encode(parse_query(frame).reply())
+        met("answered")
     except DecodeError as error:
         reply = DATAGRAM.reject(error, frame)
         if len(frame) < 12 or frame[2] & 0x80:
             assert reply is None
+            met("dropped")
             return
+        met("refused")
         assert reply is not None
     assert reply[:2] == frame[:2]
     assert reply[2] & 0x80
@@ -159,12 +165,25 @@ def answered_or_dropped(frame):
     parse_response(reply)
 
 
-@given(st.binary(max_size=64))
+#: Octets, the half of them behind the head of a query and its question.
+OCTETS = st.one_of(
+    st.binary(max_size=64),
+    st.tuples(
+        st.binary(min_size=2, max_size=2),
+        NAMES,
+        st.one_of(st.binary(min_size=4, max_size=4), st.binary(max_size=24)),
+    ).map(lambda parts: parts[0] + b"\1\0\0\1" + bytes(6) + parts[1] + parts[2]),
+)
+
+
+@shares(answered=0.1, refused=0.05, dropped=0.04)
+@given(OCTETS)
 @example(b"")
 def test_any_bytes_are_a_query_or_a_decode_error(frame):
     answered_or_dropped(frame)
 
 
+@shares(answered=0.1, refused=0.1, dropped=0.05)
 @given(NAMES, st.integers(0, 65535), EDNS, st.data())
 def test_a_damaged_query_is_a_query_or_a_decode_error(qname, qtype, edns, data):
     frame = bytearray(build_query(1, qname, qtype, edns=edns))
@@ -223,21 +242,53 @@ def test_no_answer_exceeds_its_limit_or_carries_half_of_what_is_required(message
         assert parsed_records(read.additional) in whole
 
 
-@given(st.binary(max_size=80), st.integers(0, 80))
-def test_any_bytes_are_a_name_or_a_decode_error(frame, start):
+@st.composite
+def pointing(draw):
+    """A name, and one behind it that may go on with a part of the first, and where it begins."""
+    first = draw(st.binary(max_size=3)) + draw(NAMES)
+    labels = b"".join(bytes([len(label)]) + label for label in draw(st.lists(LABELS, max_size=4)))
+    at = draw(st.integers(0, len(first)))
+    end = draw(st.sampled_from([b"\0", (0xC000 | at).to_bytes(2, "big")]))
+    return first + labels + end + draw(st.binary(max_size=3)), len(first)
+
+
+@shares(read=0.1, refused=0.1)
+@given(st.one_of(st.tuples(st.binary(max_size=80), st.integers(0, 80)), pointing()))
+def test_any_bytes_are_a_name_or_a_decode_error(place):
+    frame, start = place
     try:
         wire, end = read_name(frame, start)
     except DecodeError:
+        met("refused")
         return
+    met("read")
     assert len(wire) <= 255
     assert start < end <= len(frame)
     assert name.join(name.labels(wire)) == wire
 
 
-@given(st.binary(max_size=100))
+@st.composite
+def responses(draw):
+    """A message of ours, often with a few octets changed, perhaps cut off."""
+    qname, answer, authority, additional = draw(messages())
+    query = parse_query(build_query(1, qname, iana.A, edns=draw(EDNS)))
+    frame = bytearray(STREAM.encode(Reply(query, 0, True, answer, authority, glue=additional)))
+    for _ in range(draw(st.integers(0, 3))):
+        frame[draw(st.integers(0, len(frame) - 1))] = draw(st.integers(0, 255))
+    return bytes(frame[: draw(st.sampled_from([len(frame), draw(st.integers(0, len(frame)))]))])
+
+
+@shares(read=0.1, refused=0.1)
+@given(st.one_of(st.binary(max_size=100), responses()))
 def test_any_bytes_are_a_response_or_a_decode_error(frame):
-    with suppress(DecodeError):
-        parse_response(frame)
+    try:
+        found = parse_response(frame)
+    except DecodeError:
+        met("refused")
+        return
+    met("read")
+    for one in (*found.answer, *found.authority, *found.additional):
+        assert 0 < one.start <= one.start + one.length <= len(frame)
 
 
 class _Counted(dict):

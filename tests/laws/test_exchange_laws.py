@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.laws.outcomes import met, shares
 
 from pierhead.connection.exchange import Exchange, Phase, Place
 from pierhead.connection.life import Event, Life, State, Waits
@@ -139,6 +140,7 @@ class Driven:
                 assert later == [], "a reply in the place of one that is missing"
 
 
+@shares(sent=0.02, nothing=0.0)
 @given(steps=STEPS, in_order=st.booleans())
 def test_order_and_counts_hold_after_every_step(
     steps: list[tuple[str, int, int]], in_order: bool
@@ -147,8 +149,10 @@ def test_order_and_counts_hold_after_every_step(
     for step in steps:
         driven.step(*step)
         driven.check()
+    met("sent" if driven.sent else "nothing")
 
 
+@shares(sent=0.1, lost=0.0, nothing=0.0)
 @given(steps=STEPS, in_order=st.booleans())
 def test_whatever_happens_every_request_ends_once(
     steps: list[tuple[str, int, int]], in_order: bool
@@ -162,11 +166,13 @@ def test_whatever_happens_every_request_ends_once(
     driven.take(0)
     driven.check()
     replied = sum(outcome in REPLIED for outcome in driven.outcomes.values())
+    met("lost" if driven.lost else "sent" if driven.sent else "nothing")
     assert driven.answered + driven.ready + driven.lost == replied
     assert driven.exchange.is_idle
     assert driven.exchange.waiting_bytes == 0
 
 
+@shares(sent=0.1, nothing=0.0)
 @given(steps=STEPS, in_order=st.booleans())
 def test_no_reply_is_dropped_unless_one_is_missing_or_the_exchange_ends(
     steps: list[tuple[str, int, int]], in_order: bool
@@ -178,10 +184,12 @@ def test_no_reply_is_dropped_unless_one_is_missing_or_the_exchange_ends(
     for number, place in driven.open:
         driven.settle(number, place, Outcome.SILENT)
     driven.take(0)
+    met("sent" if driven.sent else "nothing")
     assert sorted(driven.sent) == sorted(driven.sizes)
     assert driven.lost == 0
 
 
+@shares(lost=0.05, nothing=0.0)
 @given(steps=STEPS, in_order=st.booleans())
 def test_an_aborted_connection_loses_what_it_owes_and_no_more(
     steps: list[tuple[str, int, int]], in_order: bool
@@ -197,6 +205,7 @@ def test_an_aborted_connection_loses_what_it_owes_and_no_more(
     driven.take(0)
     replied = sum(outcome in REPLIED for outcome in driven.outcomes.values())
     assert driven.answered + driven.ready == counted, "answered after its end"
+    met("lost" if driven.lost else "nothing")
     assert counted + driven.lost == replied
     assert driven.exchange.is_idle
 
@@ -240,7 +249,7 @@ LONGEST_S = max(3.0, 5.0, 7.0, 2.0, IDLE_S)
 LIVES = st.lists(
     st.tuples(
         st.sampled_from(["made", "hear", "message", "whole", "finish", "linger", "close", "abort"]),
-        st.floats(0.0, 4.0),
+        st.integers(0, 32).map(lambda eighths: eighths / 8),  # sums of them are exact
     ),
     max_size=30,
 )
@@ -281,6 +290,7 @@ def test_states_advance_one_way_and_closed_is_final(steps: list[tuple[str, float
         assert life.state is State.GONE
 
 
+@shares(open=0.05, closed=0.05)
 @given(steps=LIVES, waits=st.sampled_from([Waits.A_MESSAGE, Waits.ACTIVITY]))
 def test_a_silent_connection_ends_in_time_with_a_reason(
     steps: list[tuple[str, float]], waits: Waits
@@ -290,6 +300,7 @@ def test_a_silent_connection_ends_in_time_with_a_reason(
     for what, pause in steps:
         now += pause
         live(life, what, now)
+    met("open" if life.is_open else "closed")
     if not life.is_open:
         assert not life.is_over(now + 1000, waits, TIMEOUTS, IDLE_S)
         return

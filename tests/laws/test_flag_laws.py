@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.laws.outcomes import met, shares
 
 from pierhead.address import ListenSpec
 from pierhead.address.flags import FLAGS, fill_in
@@ -62,6 +63,7 @@ def written_out(spec: ListenSpec, name: str) -> ListenSpec | None:
         return None
 
 
+@shares(filled_in=0.3, refused=0.02)
 @MODEST
 @given(specs, st.sampled_from(sorted(FLAGS)))
 def test_a_flag_is_the_option_written_into_every_address_that_takes_it(
@@ -71,14 +73,17 @@ def test_a_flag_is_the_option_written_into_every_address_that_takes_it(
     try:
         found = fill_in(several, {name: value_of(name)})
     except UsageError:
+        met("refused")
         assert not any(expected)
     else:
+        met("filled_in")
         assert any(expected)
         assert list(found) == [
             after or before for before, after in zip(several, expected, strict=True)
         ]
 
 
+@shares(filled_in=0.2, refused=0.02)
 @MODEST
 @given(specs, flags)
 def test_the_order_of_flags_is_irrelevant_and_applying_them_twice_changes_nothing(
@@ -88,7 +93,9 @@ def test_the_order_of_flags_is_irrelevant_and_applying_them_twice_changes_nothin
     try:
         found = fill_in(several, given_flags)
     except UsageError:
+        met("refused")
         return
+    met("filled_in")
     assert fill_in(several, dict(reversed(given_flags.items()))) == found
     assert fill_in(found, given_flags) == found
     for before, after in zip(several, found, strict=True):
@@ -97,14 +104,20 @@ def test_the_order_of_flags_is_irrelevant_and_applying_them_twice_changes_nothin
         assert ListenSpec.parse(str(after)) == after
 
 
+@shares(read=0.1, refused=0.1)
 @MODEST
-@given(st.sampled_from(sorted(VALUES)), st.text(max_size=20))
+@given(
+    st.sampled_from(sorted(VALUES)),
+    st.one_of(st.text(max_size=20), st.sampled_from(sorted(VALUES.values()))),
+)
 def test_any_text_is_a_value_or_a_pierhead_error(name: str, text: str) -> None:
     try:
         value = FLAGS[name].read(text)
     except AddressError as error:
+        met("refused")
         position = error.position
     else:
+        met("read")
         position = 0
         assert FLAGS[name].option.type.accepts(value)
     assert 0 <= position <= len(text)

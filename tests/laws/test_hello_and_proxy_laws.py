@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.laws.outcomes import met, shares
 
 from pierhead.codec.client_hello import ClientHello, read_client_hello
 from pierhead.codec.proxy_header import (
@@ -57,11 +58,18 @@ def outcome(pieces: list[bytes]) -> tuple[ProxyHeader | None, bytes] | None:
         for piece in pieces:
             reader.feed(piece)
     except FramingError:
+        met("refused")
         return None
+    met("read" if reader.header else "wait")
     return reader.header, reader.rest
 
 
-@given(beginnings, st.binary(max_size=120), st.lists(st.integers(0, 140), max_size=5))
+@shares(read=0.1, refused=0.02, wait=0.05)
+@given(
+    st.one_of(beginnings, headers().map(encode_v2), st.just(encode_v1(("::1", 1), ("::2", 2)))),
+    st.binary(max_size=120),
+    st.lists(st.integers(0, 140), max_size=5),
+)
 def test_any_bytes_at_any_split_are_a_header_or_a_framing_error(
     beginning: bytes, rest: bytes, cuts: list[int]
 ) -> None:
@@ -84,6 +92,7 @@ def test_a_header_of_version_2_is_read_back(header: ProxyHeader, crc: bool, rest
     assert tuple(pair for pair in read.tlvs if pair[0] != 3) == header.tlvs
 
 
+@shares(read=1.0)
 @given(st.one_of(st.tuples(address(4), address(4)), st.tuples(address(6), address(6))))
 def test_a_header_of_version_1_is_read_back(
     both: tuple[tuple[str, int], tuple[str, int]],
@@ -98,6 +107,7 @@ def test_a_header_of_version_1_is_read_back(
     ]
 
 
+@shares(read=0.05, wait=0.1)
 @settings(max_examples=200)
 @given(
     st.sampled_from([b"", b"\x16\x03\x01", b"\x16\x03\x01\x00\x40\x01\x00\x00\x3c"]),
@@ -105,4 +115,5 @@ def test_a_header_of_version_1_is_read_back(
 )
 def test_any_bytes_are_a_hello_or_wait_for_more(beginning: bytes, rest: bytes) -> None:
     found = read_client_hello(beginning + rest)
+    met("wait" if found is None else "read")
     assert found is None or isinstance(found, ClientHello)

@@ -6,6 +6,7 @@ import json
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.laws.outcomes import met, shares
 
 from pierhead.cli.query_text import Answer, Paint, show_json, show_short, show_table
 from pierhead.cli.query_words import parse_words
@@ -79,25 +80,30 @@ def frames(draw: st.DrawFn) -> bytes:
     return bytes(frame)
 
 
+@shares(read=0.1, refused=0.1)
 @settings(max_examples=300, deadline=None)
 @given(frame=st.one_of(frames(), st.binary(max_size=60)))
 def test_any_message_is_printed_safely_or_refused(frame: bytes):
     try:
         response = parse_response(frame)
     except DecodeError:
+        met("refused")
         return
+    met("read")
     answer = Answer(response, 0.1, 1, conclude(response))
     for text in (show_table(answer, SHOWN, Paint(False)), show_short(answer)):
         assert text.replace("\n", "").isprintable()
     assert json.loads(show_json(answer))["size"] == len(frame)
 
 
+@shares(read=0.03, refused=0.1)
 @settings(max_examples=200, deadline=None)
 @given(
     words=st.lists(
         st.one_of(
             st.text(max_size=6),
             st.sampled_from(WORDS),
+            st.sampled_from(["@192.0.2.1", "example.", "A", "+tcp", "+short"]),
         ),
         max_size=6,
     )
@@ -106,6 +112,8 @@ def test_any_words_are_a_question_or_a_usage_error(words: list[str]):
     try:
         found = parse_words(words)
     except UsageError:
+        met("refused")
         return
+    met("read")
     assert found.server is not None or found.zones
     assert found.name

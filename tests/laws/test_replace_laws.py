@@ -16,6 +16,7 @@ from dataclasses import replace as copy
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.laws.outcomes import met, shares
 
 from pierhead import Application, Context, ListenSpec, Server
 from pierhead.errors import PierheadError
@@ -148,11 +149,13 @@ async def run(sequence: Sequence[tuple[list[list[str]], str | None]]) -> None:
             try:
                 await server.replace(world.application(number, asked))
             except PierheadError:
+                met("refused")
                 assert impossible
                 own = [line for line in world.log if line.startswith(f"{number}.")]
                 ins, outs = ({o.split()[0] for o in own if o.endswith(w)} for w in ("in", "out"))
                 assert ins == outs
             else:
+                met("replaced")
                 assert not impossible
                 expected = {bare(a): f"{number}.{n}" for n, part in enumerate(parts) for a in part}
             assert sorted(server.addresses) == sorted(expected)
@@ -177,6 +180,7 @@ async def run(sequence: Sequence[tuple[list[list[str]], str | None]]) -> None:
     assert not Network.current().streams
 
 
+@shares(replaced=0.2, refused=0.05)
 @settings(max_examples=40, deadline=None)
 @given(st.lists(plans(), min_size=2, max_size=4).map(lambda all_: [(all_[0][0], None), *all_[1:]]))
 def test_any_application_takes_the_place_of_any_other(sequence) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.laws.outcomes import met, shares
 
 from pierhead.errors import ConfigError, UsageError
 from pierhead.protocols import dns
@@ -69,9 +70,12 @@ def carry_out(zone: Zone, steps: list[Any]) -> tuple[Zone, dns.Difference] | Non
         method = getattr(change, what)
         method(name, *arguments, **({} if what == "delete" else {"ttl": ttl}))
     try:
-        return change.commit()
+        made = change.commit()
     except UsageError:
+        met("refused")
         return None
+    met("changed" if made[1] else "same")
+    return made
 
 
 def read(head: bytes, steps: list[Any]) -> Zone:
@@ -115,6 +119,7 @@ def chain(zone: Zone) -> list[Any] | None:
     return [[(o, _set(s)) for o, s in zone.denial.no_type(n.lower())[0]] for n in names]
 
 
+@shares(changed=0.1, same=0.0, refused=0.02)
 @settings(max_examples=300)
 @given(head=HEADS, before=st.lists(STEPS, max_size=8), steps=st.lists(STEPS, max_size=8))
 def test_a_snapshot_is_the_zone_that_its_own_text_is(head, before, steps):
@@ -143,6 +148,7 @@ def _answer(found: Any) -> tuple[Any, ...]:
     return found.rcode, *[frozenset((o.lower(), *_set(s)) for o, s in each) for each in sections]
 
 
+@shares(changed=0.1, same=0.0, refused=0.02)
 @settings(max_examples=300)
 @given(head=HEADS, before=st.lists(STEPS, max_size=8), steps=st.lists(STEPS, max_size=8))
 def test_a_difference_makes_the_next_snapshot_and_its_inverse_the_one_before(head, before, steps):
@@ -174,6 +180,7 @@ def _key(record: dns.Record) -> tuple[Any, ...]:
     return record.owner.lower(), record.rtype, record.ttl, data
 
 
+@shares(changed=0.1, same=0.0, refused=0.02)
 @settings(max_examples=200)
 @given(
     records=st.lists(
@@ -196,6 +203,7 @@ def test_the_order_of_records_does_not_matter(records, data):
         assert _key(one) == _key(other)
 
 
+@shares(changed=0.1, same=0.0, refused=0.02)
 @settings(max_examples=200)
 @given(
     head=HEADS, before=st.lists(STEPS, max_size=8), steps=st.lists(STEPS, min_size=1, max_size=3)

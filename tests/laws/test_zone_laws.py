@@ -6,6 +6,7 @@ import dns.message
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from tests.laws.outcomes import met, shares
 
 from pierhead.errors import ConfigError
 from pierhead.protocols.dns.wire import iana, name
@@ -30,20 +31,26 @@ LINES = st.lists(
     ),
     max_size=8,
 ).map(b"\n".join)
+RIGHT = st.lists(
+    st.sampled_from([b"a A 192.0.2.1", b" TXT a", b"b 5 MX 0 a", b"$TTL 9", b"; a", b"", b"b ("]),
+    max_size=4,
+).map(b"\n".join)
 
 
 def include(path: str) -> bytes:
     return HEAD if path == "a" else b"$INCLUDE b\n"
 
 
+@shares(read=0.02, refused=0.1)
 @settings(max_examples=150, deadline=None)
-@given(text=st.one_of(st.binary(max_size=200), LINES), head=st.sampled_from([b"", HEAD]))
+@given(text=st.one_of(st.binary(max_size=200), LINES, RIGHT), head=st.sampled_from([b"", HEAD]))
 def test_any_octets_are_a_zone_or_a_config_error(text: bytes, head: bytes):
     refusal: ConfigError | None = None
     try:
         found = parse_zone(head + text, origin="example.", include=include)
     except ConfigError as error:
         refusal = error
+    met("refused" if refusal else "read")
     if refusal is None:
         assert found.apex.sets[iana.SOA] is found.soa
     else:
@@ -51,6 +58,7 @@ def test_any_octets_are_a_zone_or_a_config_error(text: bytes, head: bytes):
         assert all(str(fault) for fault in refusal.faults)
 
 
+@shares(read=0.1, refused=0.02)
 @settings(max_examples=150, deadline=None)
 @given(text=st.one_of(st.binary(max_size=200), LINES))
 def test_the_tokenizer_always_moves_on(text: bytes):
@@ -58,8 +66,10 @@ def test_the_tokenizer_always_moves_on(text: bytes):
     while position < len(text):
         try:
             following = read_entry(text, position).end
+            met("read")
         except EntryError as error:
             following = error.resume
+            met("refused")
         assert position < following <= len(text)
         position = following
 
@@ -112,6 +122,7 @@ OWNERS = st.lists(st.sampled_from(["a", "b", "*", "c"]), min_size=1, max_size=3)
 DATA = st.sampled_from(["A 192.0.2.1", "CNAME {}", "NS {}", "DNAME {}", "TXT x"])
 
 
+@shares(read=0.3, refused=0.1)
 @settings(max_examples=200, deadline=None)
 @given(
     records=st.lists(st.tuples(OWNERS, DATA, OWNERS), max_size=8),
@@ -126,7 +137,9 @@ def test_every_question_has_an_answer_that_fits_together(
     try:
         found = parse_zone(HEAD + text.encode(), origin="example.")
     except ConfigError:
+        met("refused")
         assume(False)
+    met("read")
     asked = name.from_text(f"{qname}.example.")
     reply = lookup(
         Zones([found]), asked, iana.type_number(qtype), minimal=minimal, trace=not minimal
@@ -145,6 +158,7 @@ def test_every_question_has_an_answer_that_fits_together(
 
 
 @pytest.mark.rfc("1034", "4.3.2")
+@shares(read=0.3, refused=0.1)
 @settings(max_examples=200, deadline=None)
 @given(records=st.lists(st.tuples(OWNERS, DATA, OWNERS), max_size=8), target=OWNERS)
 def test_the_addresses_beside_an_answer_are_those_that_would_be_answered(
@@ -154,7 +168,9 @@ def test_the_addresses_beside_an_answer_are_those_that_would_be_answered(
     try:
         found = parse_zone(HEAD + f"{text}mail 5 MX 1 {target}\n".encode(), origin="example.")
     except ConfigError:
+        met("refused")
         assume(False)
+    met("read")
     zones = Zones([found])
     mail = lookup(zones, name.from_text("mail.example."), iana.MX, minimal=False)
     direct = lookup(zones, name.from_text(f"{target}.example."), iana.A)

@@ -11,6 +11,7 @@ import dns.rdataclass
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from tests.laws.outcomes import met, shares
 from tests.unit.protocols.dns.zone.test_rdata_text import OLDER, ORIGIN, SAMPLES
 
 from pierhead.errors import ConfigError
@@ -41,7 +42,9 @@ def read_or_fault(rtype: int, tokens: list[bytes]) -> bytes | None:
     except FieldError as error:
         found = error
     else:
+        met("read" if fields.at_end() else "fault")
         return rdata if fields.at_end() else None
+    met("fault")
     assert found.message
     assert 0 <= found.index <= len(tokens)
     if found.index < len(tokens):
@@ -49,6 +52,7 @@ def read_or_fault(rtype: int, tokens: list[bytes]) -> bytes | None:
     return None
 
 
+@shares(read=0.1, fault=0.1)
 @settings(max_examples=500, deadline=None)
 @given(
     sample=st.sampled_from(ALL),
@@ -66,6 +70,7 @@ def test_escapes_and_mishaps_in_any_field_give_a_record_or_a_fault(sample, data)
         try:
             tokens[index : index + 1] = read_entry(token[:at] + mishap + token[cut:]).tokens
         except EntryError:
+            met("fault")
             return
     read_or_fault(iana.type_number(rtype), tokens)
 
@@ -81,6 +86,7 @@ def test_an_escape_in_place_of_each_field_gives_a_record_or_a_fault(rtype: str, 
                 read_or_fault(iana.type_number(rtype), changed)
 
 
+@shares(read=0.02, fault=0.1)
 @settings(max_examples=300, deadline=None)
 @given(
     rtype=st.sampled_from(sorted({rtype for rtype, _ in ALL})),
@@ -93,6 +99,7 @@ def test_any_line_gives_a_record_or_a_fault(rtype: str, line: str):
     try:
         tokens = read_entry(line.encode()).tokens
     except EntryError:
+        met("fault")
         return
     read_or_fault(iana.type_number(rtype), tokens)
 
@@ -107,6 +114,7 @@ BASE_64 = [
 
 
 @pytest.mark.rfc("4648", "3.5")
+@shares(read=0.1, fault=0.1)
 @settings(deadline=None)
 @given(
     kind=st.sampled_from(BASE_64),
@@ -128,6 +136,7 @@ def test_base_64_that_is_accepted_is_what_would_be_written(kind, data, slip, cut
 
 
 @pytest.mark.rfc("5155", "3.3")
+@shares(read=0.1, fault=0.1)
 @settings(deadline=None)
 @given(data=st.binary(min_size=1, max_size=8), last=st.text("0124GV=", max_size=2))
 def test_a_hash_that_is_accepted_is_what_would_be_written(data, last):
@@ -141,6 +150,7 @@ def test_a_hash_that_is_accepted_is_what_would_be_written(data, last):
 
 
 @pytest.mark.rfc("1876", "3")
+@shares(read=1.0)
 @settings(deadline=None)
 @given(
     latitude=st.integers(-324_000_000, 324_000_000),
@@ -157,6 +167,7 @@ def test_a_location_is_written_and_read_to_the_centimetre(latitude, longitude, a
 
 
 @pytest.mark.rfc("3123", "5")
+@shares(read=1.0)
 @settings(deadline=None)
 @given(
     st.lists(
@@ -178,6 +189,7 @@ def test_prefixes_are_written_and_read_alike(prefixes):
 
 
 @pytest.mark.rfc("1035", "3.4.2")
+@shares(read=1.0)
 @settings(deadline=None)
 @given(
     address=st.binary(min_size=4, max_size=4),
@@ -194,6 +206,7 @@ def test_well_known_services_are_written_and_read_alike(address, protocol, ports
 
 
 @pytest.mark.rfc("1706", "6")
+@shares(read=1.0)
 @settings(deadline=None)
 @given(octets=st.binary(min_size=1, max_size=20), stops=st.sets(st.integers(0, 40), max_size=5))
 def test_nsap_addresses_are_written_and_read_alike(octets, stops):
@@ -219,6 +232,7 @@ TARGETS = st.one_of(
 
 @pytest.mark.rfc("8777", "4.3")
 @pytest.mark.rfc("4025", "3.1")
+@shares(read=1.0)
 @settings(deadline=None)
 @given(target=TARGETS, numbers=st.tuples(st.integers(0, 255), st.integers(0, 255)), key=st.binary())
 def test_relays_and_gateways_are_written_and_read_alike(target, numbers, key):
@@ -233,6 +247,7 @@ def test_relays_and_gateways_are_written_and_read_alike(target, numbers, key):
 
 
 @pytest.mark.rfc("8005", "6")
+@shares(read=1.0)
 @settings(deadline=None)
 @given(
     algorithm=st.integers(0, 255),
@@ -247,6 +262,7 @@ def test_host_identities_are_written_and_read_alike(algorithm, tag, key, servers
 
 
 @pytest.mark.rfc("3597", "5")
+@shares(read=0.1, fault=0.0)
 @settings(max_examples=500, deadline=None)
 @given(sample=st.sampled_from(ALL), data=st.data())
 def test_what_can_be_written_as_text_can_be_written_in_hexadecimal(sample, data):
@@ -262,12 +278,14 @@ def test_what_can_be_written_as_text_can_be_written_in_hexadecimal(sample, data)
 
 
 @pytest.mark.rfc("3597", "5")
+@shares(read=0.5, fault=0.1)
 @settings(max_examples=1000, deadline=None)
 @given(sample=st.sampled_from(ALL), data=st.data())
 def test_what_is_taken_in_hexadecimal_is_shown_as_text_that_reads_back(sample, data):
     rtype = iana.type_number(sample[0])
     rdata = changed(read_or_fault(rtype, read_entry(sample[1].encode()).tokens), data)
     if layout_problem(rtype, rdata) or value_problem(rtype, rdata):
+        met("fault")
         return
     text = format_rdata(rtype, rdata)
     if rtype == iana.WKS:
@@ -327,6 +345,7 @@ STRICT = {
 
 
 @pytest.mark.rfc("3597", "5")
+@shares(read=0.2, fault=0.0)
 @settings(max_examples=1500, deadline=None)
 @given(sample=st.sampled_from(SAMPLES), data=st.data())
 def test_layouts_are_checked_as_dnspython_checks_them(sample, data):
@@ -365,11 +384,14 @@ def zone_or_faults(line: str) -> list[object]:
     try:
         found = parse_zone(text.encode(), origin="example.")
     except ConfigError as error:
+        met("fault")
         return [fault.message for fault in error.faults]
+    met("read")
     return list(format_zone(found))
 
 
 @pytest.mark.rfc("1035", "5.1")
+@shares(read=0.05, fault=0.1)
 @settings(deadline=None, max_examples=300)
 @given(
     start=st.text("w \t\f\v\x01\x1c\x1f\x7f", max_size=3),
@@ -397,6 +419,7 @@ def test_a_line_is_read_alike_with_a_comment_parentheses_and_tabs(start, words):
 
 
 @pytest.mark.rfc("1035", "5.1")
+@shares(read=0.1, fault=0.1)
 @settings(deadline=None, max_examples=300)
 @given(
     lines=st.lists(

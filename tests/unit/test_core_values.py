@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.laws.outcomes import met, shares
 
 import pierhead
 from pierhead import Lines, Server, WireFormat, serve
@@ -415,6 +416,7 @@ def test_admission_checks_run_in_order_and_the_first_verdict_wins() -> None:
     assert first_verdict([]) is None
 
 
+@shares(lent=0.2, refused=0.05)
 @given(st.lists(st.tuples(st.sampled_from([16, 32, 100]), st.booleans()), max_size=60))
 def test_a_pool_never_grows_past_its_bound(steps: list[tuple[int, bool]]) -> None:
     pool = BufferPool(max_bytes=150)
@@ -426,10 +428,12 @@ def test_a_pool_never_grows_past_its_bound(steps: list[tuple[int, bool]]) -> Non
         try:
             buffer = pool.acquire(size)
         except Overloaded:
+            met("refused")
             assert sum(map(len, lent)) + size > 150
         else:
             assert len(buffer) == size
             assert not any(buffer is other for other in lent)
+            met("lent")
             lent.append(buffer)
         assert pool.lent_bytes == sum(map(len, lent))
         assert pool.lent_bytes + pool.kept_bytes <= 150
