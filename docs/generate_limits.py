@@ -34,7 +34,7 @@ SECTIONS = {
     "pierhead.codec.cobs": ("COBS packets", "Given to `Cobs`."),
     "pierhead.codec.slip": ("SLIP packets", "Given to `Slip`."),
     "pierhead.protocols.dns.codec": ("DNS messages", "Given to `dns.serve`."),
-    "pierhead.protocols.dns.ready": ("Ready DNS answers", "Given to `dns.serve`."),
+    "pierhead.protocols.dns.answer_cache": ("Ready DNS answers", "Given to `dns.serve`."),
     "pierhead.protocols.dns.zone.bounds": (
         "The size of a zone",
         "Given to `dns.zones` as `bounds=ZoneBounds(…)`.",

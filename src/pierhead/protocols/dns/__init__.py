@@ -15,7 +15,7 @@
     wire/      messages as bytes; pure              zone/      zones as data; pure
     codec.py   size limits, refusals                services/  zones from files, the router …
     stacking.py  layers in their order              middleware/  the layers
-    serving.py the endpoint                         client.py  `query`, `Client`
+    endpoint.py the endpoint                        client.py  `query`, `Client`
                                                     explanation.py  where answers come from
 
 Every name here is resolved when it is first used (PEP 562): a client loads no server.
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pierhead.protocols.dns.client import Client, query
     from pierhead.protocols.dns.codec import wire_format
+    from pierhead.protocols.dns.endpoint import serve
     from pierhead.protocols.dns.explanation import Explanation, explain
     from pierhead.protocols.dns.middleware import (
         Layer,
@@ -66,7 +67,6 @@ if TYPE_CHECKING:
     from pierhead.protocols.dns.services.router import Router
     from pierhead.protocols.dns.services.static import static
     from pierhead.protocols.dns.services.zones import zones
-    from pierhead.protocols.dns.serving import serve
     from pierhead.protocols.dns.stacking import Stack, stack, standard
     from pierhead.protocols.dns.trace import Step, Trace
     from pierhead.protocols.dns.wire.edns import Edns
@@ -215,7 +215,7 @@ _HOMES = {
     "Router": "services.router",
     "Question": "question",
     "query": "client",
-    "serve": "serving",
+    "serve": "endpoint",
     "wire_format": "codec",
     "zones": "services.zones",
 }

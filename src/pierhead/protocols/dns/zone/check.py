@@ -14,7 +14,15 @@ from pierhead.protocols.dns.wire.encode import MAX_MESSAGE, encode_reply
 from pierhead.protocols.dns.wire.message import Reply
 from pierhead.protocols.dns.wire.query import build_query, parse_query
 from pierhead.protocols.dns.wire.rrset import Name, RRset
-from pierhead.protocols.dns.zone.draft import OWNER, RDATAS, TTL, Draft, DraftSet, SetKey, place_of
+from pierhead.protocols.dns.zone.builder import (
+    OWNER,
+    RDATAS,
+    TTL,
+    RawSet,
+    SetKey,
+    ZoneBuilder,
+    place_of,
+)
 from pierhead.protocols.dns.zone.faults import Faults
 from pierhead.protocols.dns.zone.known_values import association_problem
 from pierhead.protocols.dns.zone.targets import LEADING, Reference, Targets
@@ -32,7 +40,7 @@ _TRUNCATED = 0x02
 
 
 def check(
-    draft: Draft,
+    builder: ZoneBuilder,
     faults: Faults,
     broken: Set[int],
     references: list[Reference] | None = None,
@@ -40,18 +48,18 @@ def check(
     """Add a fault for each rule that the records of a zone break together.
 
     Args:
-        draft: the records.
+        builder: the records.
         faults: where faults go.
         broken: types of records that were there but had a fault of their own.
         references: takes in which names of other zones the records lead to.
     """
-    apex = name.key(draft.origin)
-    _check_apex(draft, draft.nodes[apex], faults, broken)
+    apex = name.key(builder.origin)
+    _check_apex(builder, builder.nodes[apex], faults, broken)
     dnames: list[Name] = []
-    targets = Targets(draft, faults, references)
+    targets = Targets(builder, faults, references)
     good = targets.good
     twice = apex[:-1] + apex if len(apex) > 1 else b""
-    for key, sets in draft.nodes.items():
+    for key, sets in builder.nodes.items():
         if iana.CNAME in sets and len(sets) > 1:
             _check_alias(sets, faults)
         if iana.DNAME in sets:
@@ -61,11 +69,11 @@ def check(
         if iana.NS in sets and key.startswith(b"\x01*"):
             _warn_of_wildcard(sets[iana.NS], faults)
         if iana.SOA in sets and key != apex:
-            _refuse_stray_soa(draft, sets[iana.SOA], faults)
+            _refuse_stray_soa(builder, sets[iana.SOA], faults)
         for set_key in _ASSOCIATIONS & sets.keys():
             _warn_of_associations(set_key, sets[set_key], faults)
         if twice and sets and key.endswith(twice):
-            check_owner(draft.origin, sets, faults)
+            check_owner(builder.origin, sets, faults)
         for set_key, rrset in sets.items():
             if len(rrset) > _MANY:
                 _check_size(set_key, rrset, faults)
@@ -74,9 +82,9 @@ def check(
             if set_key in LEADING:
                 targets.check(key, set_key, rrset)
             if twice and set_key in NAMING:
-                check_rdata(draft.origin, twice, set_key, rrset, faults)
+                check_rdata(builder.origin, twice, set_key, rrset, faults)
     if dnames:
-        _check_below(draft, frozenset(dnames), faults)
+        _check_below(builder, frozenset(dnames), faults)
 
 
 #: Certificate associations: RFC 6698 and RFC 8162.
@@ -88,9 +96,9 @@ _MANY = RDATAS + 1
 
 
 def _check_apex(
-    draft: Draft, sets: dict[SetKey, DraftSet], faults: Faults, broken: Set[int]
+    builder: ZoneBuilder, sets: dict[SetKey, RawSet], faults: Faults, broken: Set[int]
 ) -> None:
-    origin = name.to_text(draft.origin)
+    origin = name.to_text(builder.origin)
     if iana.SOA not in sets and iana.SOA not in broken:
         faults.whole(
             f"the zone {origin} has no SOA record (RFC 1035 §5.2)",
@@ -113,7 +121,7 @@ def _check_apex(
         )
 
 
-def _check_alias(sets: dict[SetKey, DraftSet], faults: Faults) -> None:
+def _check_alias(sets: dict[SetKey, RawSet], faults: Faults) -> None:
     others = [key for key in sets if key not in BESIDE_CNAME and key <= 0xFFFF]
     if not others:
         return
@@ -128,7 +136,7 @@ def _check_alias(sets: dict[SetKey, DraftSet], faults: Faults) -> None:
     )
 
 
-def _refuse_delegated_dname(sets: dict[SetKey, DraftSet], faults: Faults) -> None:
+def _refuse_delegated_dname(sets: dict[SetKey, RawSet], faults: Faults) -> None:
     dname = sets[iana.DNAME]
     faults.error(
         place_of(dname),
@@ -138,17 +146,17 @@ def _refuse_delegated_dname(sets: dict[SetKey, DraftSet], faults: Faults) -> Non
     )
 
 
-def _refuse_stray_soa(draft: Draft, soa: DraftSet, faults: Faults) -> None:
+def _refuse_stray_soa(builder: ZoneBuilder, soa: RawSet, faults: Faults) -> None:
     faults.error(
         place_of(soa),
         f"{name.to_text(soa[OWNER])} has an SOA record but the zone is "
-        f"{name.to_text(draft.origin)}",
+        f"{name.to_text(builder.origin)}",
         "a zone of its own belongs into its own file; check also for a missing dot at the end",
         "soa",
     )
 
 
-def _warn_of_wildcard(servers: DraftSet, faults: Faults) -> None:
+def _warn_of_wildcard(servers: RawSet, faults: Faults) -> None:
     # "Discouraged, but not barred": the names it stands for are not delegated.
     faults.warning(
         place_of(servers),
@@ -159,7 +167,7 @@ def _warn_of_wildcard(servers: DraftSet, faults: Faults) -> None:
     )
 
 
-def _warn_of_associations(set_key: SetKey, rrset: DraftSet, faults: Faults) -> None:
+def _warn_of_associations(set_key: SetKey, rrset: RawSet, faults: Faults) -> None:
     for rdata in rrset[RDATAS:]:
         problem = association_problem(rdata)
         if problem:
@@ -172,7 +180,7 @@ def _warn_of_associations(set_key: SetKey, rrset: DraftSet, faults: Faults) -> N
             )
 
 
-def _check_size(set_key: SetKey, rrset: DraftSet, faults: Faults) -> None:
+def _check_size(set_key: SetKey, rrset: RawSet, faults: Faults) -> None:
     if not fits(rrset[OWNER], set_key & 0xFFFF, rrset[TTL], rrset[RDATAS:]):
         faults.error(
             place_of(rrset),
@@ -198,9 +206,9 @@ def fits(owner: Name, rtype: int, ttl: int, rdatas: Sequence[bytes]) -> bool:
     return not encode_reply(reply, MAX_MESSAGE, 0)[2] & _TRUNCATED
 
 
-def _check_below(draft: Draft, dnames: frozenset[Name], faults: Faults) -> None:
-    apex = name.key(draft.origin)
-    for key, sets in draft.nodes.items():
+def _check_below(builder: ZoneBuilder, dnames: frozenset[Name], faults: Faults) -> None:
+    apex = name.key(builder.origin)
+    for key, sets in builder.nodes.items():
         if not sets or key == apex:
             continue
         above = key

@@ -1,7 +1,7 @@
 """Master files to zones (RFC 1035 §5, RFC 2308 §4, RFC 3597 §5).
 
     bytes ──lines──▶ fields ──▶ directive: $ORIGIN $TTL $INCLUDE $GENERATE
-                        └─────▶ record: owner [ttl] [class] type rdata ──▶ Draft ──▶ Zone
+                        └─────▶ record: owner [ttl] [class] type rdata ──▶ ZoneBuilder ──▶ Zone
 
 A wrong record does not stop the reading: all faults are reported together. Plain lines are split
 by `bytes.split`; the tokenizer sees only lines with quotes, parentheses, escapes or comments, and
@@ -21,8 +21,8 @@ from pierhead.errors import ConfigError, Fault, PierheadError, UsageError
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.wire.rrset import Name
 from pierhead.protocols.dns.zone.bounds import DEFAULT_BOUNDS, ZoneBounds
+from pierhead.protocols.dns.zone.builder import ZoneBuilder
 from pierhead.protocols.dns.zone.check import check
-from pierhead.protocols.dns.zone.draft import Draft
 from pierhead.protocols.dns.zone.faults import Faults, Place, TooManyFaults
 from pierhead.protocols.dns.zone.fields import FieldError, Fields, read_period
 from pierhead.protocols.dns.zone.generate import count_generated, generate
@@ -113,21 +113,21 @@ def _build(
     reader: _Reader,
     text: bytes,
     file_name: str,
-    signatures: Callable[[Draft, Faults], None],
+    signatures: Callable[[ZoneBuilder, Faults], None],
     references: list[Reference] | None,
 ) -> Zone:
     faults = reader.faults
     reader.begin(text, file_name)
     try:
         reader.read_file(text, file_name)
-        draft = reader.draft
-        if draft is None:
+        builder = reader.builder
+        if builder is None:
             if not faults.count:
                 remedy = "begin it with the SOA record"
                 faults.whole("there is no record in the file", remedy, "soa")
             raise ConfigError(faults.errors())
-        check(draft, faults, reader.broken, references)
-        signatures(draft, faults)
+        check(builder, faults, reader.broken, references)
+        signatures(builder, faults)
     except TooManyFaults:
         raise ConfigError(faults.errors()) from None
     except _UnnamedError as error:
@@ -142,7 +142,7 @@ def _build(
         raise ConfigError(faults.errors()) from None
     if faults.count:
         raise ConfigError(faults.errors())
-    return draft.freeze()
+    return builder.build()
 
 
 def _is_plain(text: bytes) -> bool:
@@ -177,7 +177,7 @@ class _Reader:
         bounds: ZoneBounds,
         confined: bool,
     ) -> None:
-        self.draft = Draft(origin, rclass, faults) if origin is not None else None
+        self.builder = ZoneBuilder(origin, rclass, faults) if origin is not None else None
         #: Types of records that had a fault: they are not missing.
         self.broken: set[int] = set()
         self._fields = Fields([], origin=origin)
@@ -299,7 +299,7 @@ class _Reader:
             except UsageError:
                 continue
             self.broken.add(rtype)
-            if rtype == iana.SOA and self.draft is None and is_owned:
+            if rtype == iana.SOA and self.builder is None and is_owned:
                 self._begin_broken(words[0])
             return
 
@@ -309,7 +309,7 @@ class _Reader:
             self._owner = self._fields.to_name(token)
         except FieldError:
             return
-        self.draft = self._begin(self._owner)
+        self.builder = self._begin(self._owner)
 
     def _blame(self, error: FieldError, text: bytes, position: int, base: Place) -> None:
         entry = read_entry(text, position)
@@ -317,8 +317,8 @@ class _Reader:
         words = [self._words.get(token) for token in entry.tokens[first:]]
         kinds = [word[0] for word in words if word is not None]
         self.broken.update([kind for kind in kinds if kind >= 0][:1])
-        if self.draft is None and iana.SOA in self.broken and self._owner is not None:
-            self.draft = self._begin(self._owner)
+        if self.builder is None and iana.SOA in self.broken and self._owner is not None:
+            self.builder = self._begin(self._owner)
         if error.index < len(entry.offsets):
             offset = entry.offsets[error.index] + error.offset
         else:  # the field that is missing: behind the last one
@@ -367,7 +367,7 @@ class _Reader:
         owner = self._owner
         if owner is None:
             raise FieldError(0, "the line begins with a blank, but there is no name to repeat")
-        if self.draft is None:
+        if self.builder is None:
             if rtype != iana.SOA:
                 raise _UnnamedError(place)
             if fields.origin is None:
@@ -387,9 +387,9 @@ class _Reader:
             raise fields.wrong(f"RDATA of {len(rdata)} octets, expected at most {_MAX_RDATA}")
         if ttl is None:
             ttl = self._inherited_ttl(rtype, rdata, place)
-        if self.draft is None:
-            self.draft = self._begin(owner)
-        self.draft.add(owner, rtype, ttl, rdata, place)
+        if self.builder is None:
+            self.builder = self._begin(owner)
+        self.builder.add(owner, rtype, ttl, rdata, place)
 
     def _prologue(self, fields: Fields, place: Place) -> tuple[int, int | None, RdataReader]:
         """Take TTL, class and type, the first two in any order or not at all."""
@@ -486,10 +486,10 @@ class _Reader:
         )
         return self._last_ttl
 
-    def _begin(self, owner: Name) -> Draft:
+    def _begin(self, owner: Name) -> ZoneBuilder:
         if self._fields.origin is None:
             self._fields.origin = owner
-        return Draft(owner, self._rclass, self.faults)
+        return ZoneBuilder(owner, self._rclass, self.faults)
 
     # Directives
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.name import parent
 from pierhead.protocols.dns.wire.rrset import Name, RRset
-from pierhead.protocols.dns.zone.draft import COVERED_SHIFT, SetKey
+from pierhead.protocols.dns.zone.builder import COVERED_SHIFT, SetKey
 from pierhead.protocols.dns.zone.node import Node
 from pierhead.protocols.dns.zone.overlay import Changes, is_of_nsec3
 from pierhead.protocols.dns.zone.zone import Zone, cuts, mark_cuts

@@ -16,7 +16,7 @@ from pierhead.protocols.dns.wire.canonical import canonical_rdata
 from pierhead.protocols.dns.wire.name import key
 from pierhead.protocols.dns.wire.record import Record
 from pierhead.protocols.dns.wire.rrset import Name, RRset
-from pierhead.protocols.dns.zone.draft import COVERED_SHIFT, SetKey
+from pierhead.protocols.dns.zone.builder import COVERED_SHIFT, SetKey
 from pierhead.protocols.dns.zone.zone import Zone
 
 __all__ = [

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.name import parent, to_text
 from pierhead.protocols.dns.wire.rrset import Name
+from pierhead.protocols.dns.zone.builder import SINGLETONS
 from pierhead.protocols.dns.zone.check import BESIDE_CNAME, fits
-from pierhead.protocols.dns.zone.draft import SINGLETONS
 from pierhead.protocols.dns.zone.node import Node
 from pierhead.protocols.dns.zone.zone import Zone
 

@@ -17,13 +17,13 @@ from typing import TypeAlias
 
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.wire.rrset import Name
-from pierhead.protocols.dns.zone.draft import (
+from pierhead.protocols.dns.zone.builder import (
     COVERED_SHIFT,
     OWNER,
     RDATAS,
     TTL,
-    Draft,
-    DraftSet,
+    RawSet,
+    ZoneBuilder,
     place_of,
 )
 from pierhead.protocols.dns.zone.faults import Faults, Place
@@ -43,24 +43,24 @@ _ZONE_KEY, _PROTOCOL = 0x0100, 3
 
 
 def check_signatures(
-    draft: Draft, faults: Faults, now: int | None, verify: Verify | None = None
+    builder: ZoneBuilder, faults: Faults, now: int | None, verify: Verify | None = None
 ) -> None:
     """Warn of signatures that no resolver can find valid; nothing where the zone has no key.
 
     What is wrong with many, as after a night without the signer, is said once.
 
     Args:
-        draft: the records of the zone.
+        builder: the records of the zone.
         faults: where warnings go.
         now: seconds since 1970; None leaves open what has expired.
         verify: computes whether signatures match; None leaves that open.
     """
-    apex = name.key(draft.origin)
-    keys = draft.nodes[apex].get(iana.DNSKEY)
+    apex = name.key(builder.origin)
+    keys = builder.nodes[apex].get(iana.DNSKEY)
     if keys is None:
         return
-    checker = _Checker(apex, _usable_keys(keys), draft.rclass, now, verify)
-    for nodes in (draft.nodes, draft.hashed):
+    checker = _Checker(apex, _usable_keys(keys), builder.rclass, now, verify)
+    for nodes in (builder.nodes, builder.hashed):
         for sets in nodes.values():
             for set_key, signatures in sets.items():
                 if set_key >> COVERED_SHIFT:
@@ -79,7 +79,7 @@ def key_tag(rdata: bytes) -> int:
     return (total + (total >> 16)) & 0xFFFF
 
 
-def _usable_keys(keys: DraftSet) -> _Keys:
+def _usable_keys(keys: RawSet) -> _Keys:
     """Return the keys that may sign a zone (RFC 4034 §2.1)."""
     found: _Keys = {}
     for rdata in keys[RDATAS:]:
@@ -105,7 +105,7 @@ class _Checker:
         self._verify = verify
         self.found: dict[str, tuple[int, Place, str]] = {}
 
-    def check(self, set_key: int, signatures: DraftSet, covered: DraftSet | None) -> None:
+    def check(self, set_key: int, signatures: RawSet, covered: RawSet | None) -> None:
         """Look at the signatures of one set; None if there is no such set."""
         for index, rdata in enumerate(signatures[RDATAS:]):
             for kind, text in self._complaints(rdata, signatures[OWNER], covered):
@@ -118,7 +118,7 @@ class _Checker:
                 self.found[kind] = 1, place_of(signatures, index), message
 
     def _complaints(
-        self, rdata: bytes, owner: Name, covered: DraftSet | None
+        self, rdata: bytes, owner: Name, covered: RawSet | None
     ) -> Iterator[tuple[str, str]]:
         """Say what a resolver would find wrong with one signature (RFC 4035 §5.3.1)."""
         _, algorithm, labels, original_ttl, expires, begins, tag = _HEAD.unpack_from(rdata)

@@ -16,7 +16,14 @@ from pierhead.errors import Fault
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.wire.rrset import Name
 from pierhead.protocols.dns.zone.additional import ADDRESSES, wanted
-from pierhead.protocols.dns.zone.draft import OWNER, RDATAS, Draft, DraftSet, SetKey, place_of
+from pierhead.protocols.dns.zone.builder import (
+    OWNER,
+    RDATAS,
+    RawSet,
+    SetKey,
+    ZoneBuilder,
+    place_of,
+)
 from pierhead.protocols.dns.zone.faults import Faults, Place
 from pierhead.protocols.dns.zone.node import Node
 from pierhead.protocols.dns.zone.zone import Zones
@@ -65,10 +72,10 @@ class Reference(NamedTuple):
 
 
 class Targets:
-    """The names that the records of one draft lead to.
+    """The names that the records of one zone lead to.
 
     Args:
-        draft: the records.
+        builder: the records.
         faults: where warnings go.
         references: takes in what other zones must answer for; None does without.
 
@@ -76,15 +83,17 @@ class Targets:
         good: by type, data that is all right whoever owns it: many hosts have one mail exchange.
     """
 
-    def __init__(self, draft: Draft, faults: Faults, references: list[Reference] | None) -> None:
-        self._nodes: Mapping[Name, _Sets] = draft.nodes
-        self._apex = name.key(draft.origin)
+    def __init__(
+        self, builder: ZoneBuilder, faults: Faults, references: list[Reference] | None
+    ) -> None:
+        self._nodes: Mapping[Name, _Sets] = builder.nodes
+        self._apex = name.key(builder.origin)
         self._faults = faults
         self._references = references
         self._seen: set[tuple[Name, int]] = set()
         self.good: dict[int, set[bytes]] = {rtype: set() for rtype in LEADING}
 
-    def check(self, key: Name, rtype: int, rrset: DraftSet) -> None:
+    def check(self, key: Name, rtype: int, rrset: RawSet) -> None:
         """Warn of each name in a set that lacks what is wanted there; ``key`` is the owner's."""
         good = self.good[rtype]
         for index, rdata in enumerate(rrset[RDATAS:]):

@@ -7,7 +7,7 @@ from typing import Final
 
 from pierhead.protocols.dns.wire import iana, name
 from pierhead.protocols.dns.wire.rrset import Name
-from pierhead.protocols.dns.zone.draft import OWNER, RDATAS, DraftSet, SetKey, place_of
+from pierhead.protocols.dns.zone.builder import OWNER, RDATAS, RawSet, SetKey, place_of
 from pierhead.protocols.dns.zone.faults import Faults
 
 __all__ = ["NAMING", "check_owner", "check_rdata"]
@@ -40,7 +40,7 @@ NAMING: Final = frozenset(
 )
 
 
-def check_owner(origin: Name, sets: Mapping[SetKey, DraftSet], faults: Faults) -> None:
+def check_owner(origin: Name, sets: Mapping[SetKey, RawSet], faults: Faults) -> None:
     """Warn of records at a name that ends in the zone's name twice."""
     first = min(sets.values(), key=place_of)
     shown = name.to_text(origin)
@@ -52,7 +52,7 @@ def check_owner(origin: Name, sets: Mapping[SetKey, DraftSet], faults: Faults) -
     )
 
 
-def check_rdata(origin: Name, twice: bytes, rtype: int, rrset: DraftSet, faults: Faults) -> None:
+def check_rdata(origin: Name, twice: bytes, rtype: int, rrset: RawSet, faults: Faults) -> None:
     """Warn of records with a name in them that ends in the zone's name twice.
 
     ``twice`` is that end in lower case. Owners have a warning of their own.

@@ -22,7 +22,7 @@ from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import OPCODE_MASK, Query, Reply
 from pierhead.service.context import Peer, Via
 
-__all__ = ["LIMITS", "MAX_READY_ANSWERS", "ReadyAnswers"]
+__all__ = ["LIMITS", "MAX_READY_ANSWERS", "AnswerCache"]
 
 MAX_READY_ANSWERS = Limit(
     name="max_ready_answers",
@@ -66,7 +66,7 @@ _ENTRY_BYTES = 700
 _Entry: TypeAlias = tuple[bytes, int, bytes, Kind, int]
 
 
-class ReadyAnswers:
+class AnswerCache:
     """The ready answers of one transport; call it as `FrameHandler.answer_now`.
 
     Two generations: when the young one has half of what is allowed, it becomes the old one,

@@ -23,9 +23,9 @@ __all__ = [
     "RDATAS",
     "SINGLETONS",
     "TTL",
-    "Draft",
-    "DraftSet",
+    "RawSet",
     "SetKey",
+    "ZoneBuilder",
     "place_of",
 ]
 
@@ -34,9 +34,9 @@ SetKey: TypeAlias = int
 #: (owner, ttl, place, RDATA, RDATA …): there are as many of these as names, so they are the
 #: cheapest thing to make; a tuple for one record, a list as soon as there are more, and then the
 #: place is a list, too.
-DraftSet: TypeAlias = Sequence[Any]
+RawSet: TypeAlias = Sequence[Any]
 
-#: Indexes into a `DraftSet`.
+#: Indexes into a `RawSet`.
 OWNER, TTL, _PLACE, RDATAS = 0, 1, 2, 3
 
 #: In the key of an RRSIG set, the type covered stands above these bits.
@@ -52,14 +52,14 @@ _OF_NSEC3 = (iana.NSEC3, iana.NSEC3 << COVERED_SHIFT | iana.RRSIG)
 _NO_SETS: Mapping[int, RRset] = {}
 
 
-def place_of(rrset: DraftSet, index: int = 0) -> Place:
+def place_of(rrset: RawSet, index: int = 0) -> Place:
     """Return where a record of a set stands; the first one's, unless another is asked for."""
     places = rrset[_PLACE]
     place: Place = places[index] if isinstance(places, list) else places
     return place
 
 
-class Draft:
+class ZoneBuilder:
     """The records of one zone by name and type.
 
     Attributes:
@@ -74,8 +74,8 @@ class Draft:
         self.origin = origin
         self.rclass = rclass
         self._faults = faults
-        self.nodes: dict[Name, dict[SetKey, DraftSet]] = {name.key(origin): {}}
-        self.hashed: dict[Name, dict[SetKey, DraftSet]] = {}
+        self.nodes: dict[Name, dict[SetKey, RawSet]] = {name.key(origin): {}}
+        self.hashed: dict[Name, dict[SetKey, RawSet]] = {}
 
     def add(self, owner: Name, rtype: int, ttl: int, rdata: bytes, place: Place) -> None:
         """Take in one record; outside the zone it is an error."""
@@ -107,16 +107,16 @@ class Draft:
         if ttl != known[TTL]:
             self._reconcile(known, rtype & 0xFFFF, ttl, place)
 
-    def freeze(self) -> Zone:
-        """Return the zone; the draft is used up.
+    def build(self) -> Zone:
+        """Return the zone; the builder is used up.
 
         The zone must have passed `check`: an SOA record at the apex is taken for granted.
         """
         apex = name.key(self.origin)
         top = self.nodes[apex]
         places = self._first_places() if iana.DNSKEY in top else {}
-        nodes = self._freeze_nodes(self.nodes)
-        zone = Zone(nodes[apex].sets[iana.SOA], nodes, self._freeze_nodes(self.hashed))
+        nodes = self._build_nodes(self.nodes)
+        zone = Zone(nodes[apex].sets[iana.SOA], nodes, self._build_nodes(self.hashed))
         for message, remedy, key, rtype in inspect(zone):
             where = top.get(rtype, top[iana.SOA])
             place = places.get(key) if key != apex else None
@@ -133,10 +133,10 @@ class Draft:
             if sets
         }
 
-    def _freeze_nodes(self, drafts: dict[Name, dict[SetKey, DraftSet]]) -> dict[Name, Node]:
+    def _build_nodes(self, unfinished: dict[Name, dict[SetKey, RawSet]]) -> dict[Name, Node]:
         nodes: dict[Name, Node] = {}
-        for key in list(drafts):
-            found = drafts.pop(key)  # given back at once: both forms together are large
+        for key in list(unfinished):
+            found = unfinished.pop(key)  # given back at once: both forms together are large
             sets: dict[int, RRset] = {}
             signatures: dict[int, RRset] = {}
             for set_key, (owner, ttl, _, *rdatas) in found.items():
@@ -151,7 +151,7 @@ class Draft:
             nodes[key] = Node(sets or _NO_SETS, signatures or _NO_SETS)
         return nodes
 
-    def _find_sets(self, key: Name, rtype: SetKey) -> dict[SetKey, DraftSet] | None:
+    def _find_sets(self, key: Name, rtype: SetKey) -> dict[SetKey, RawSet] | None:
         """Return where the records of a name go; None where it is outside the zone."""
         if rtype in _OF_NSEC3:
             within = name.is_subdomain(key, self.origin)
@@ -194,7 +194,7 @@ class Draft:
             "out-of-zone",
         )
 
-    def _refuse_second(self, known: DraftSet, rtype: int, place: Place) -> None:
+    def _refuse_second(self, known: RawSet, rtype: int, place: Place) -> None:
         text, rule = iana.type_text(rtype), SINGLETONS[rtype]
         self._faults.error(
             place,

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from pierhead.protocols.dns.admission import check_header
+from pierhead.protocols.dns.answer_cache import MAX_READY_ANSWERS, MAX_READY_BYTES, AnswerCache
 from pierhead.protocols.dns.codec import (
     MAX_UDP_PAYLOAD,
     DatagramReplyCodec,
@@ -14,7 +15,6 @@ from pierhead.protocols.dns.codec import (
     wire_format,
 )
 from pierhead.protocols.dns.middleware import ExtendedErrors, RateLimit
-from pierhead.protocols.dns.ready import MAX_READY_ANSWERS, MAX_READY_BYTES, ReadyAnswers
 from pierhead.protocols.dns.stacking import Stack, standard
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.server.endpoint import Endpoint
@@ -89,6 +89,6 @@ def _handler(
         withholds = limit.withholds_refusal
     ready = None
     if layered.snapshot is not None and all(bounds):
-        ready = ReadyAnswers(layered.snapshot, limit, *bounds)
+        ready = AnswerCache(layered.snapshot, limit, *bounds)
     handler = coded(layered.service, queries, replies, ready)
     return dataclasses.replace(handler, withholds=withholds)
