@@ -507,7 +507,7 @@ FEATURES = {
             "a limit of connections in a second",
             "tcp::80?maxrate=200",
             "what comes faster waits with the system, and is not dropped",
-            "tests/unit/server/test_pace.py::test_a_seconds_worth_at_once_then_the_rate",
+            "tests/unit/server/test_accept_rate.py::test_a_seconds_worth_at_once_then_the_rate",
         ),
         Feature(
             "congestion marks of datagrams",

@@ -129,7 +129,7 @@ CONNECTIONS = ("tcp", "unix", "unixseq", "vsock", "vsockseq", *PASSED, "mem")
     *pairs("maxrate accept-backoff maxconn-per-network when-full", *CONNECTIONS),
 )
 async def test_the_server_does_as_the_address_says(places, key, place):
-    """What comes of it: test_listener_options.py and test_pace.py in tests/unit/server."""
+    """What comes of it: test_listener_options.py and test_accept_rate.py in tests/unit/server."""
     option, read, expected = IN_FORCE[key]
     try:
         address = f"{places.address(place)}?{option}"
