@@ -574,7 +574,8 @@ class StreamServer:
         self._places.remove(arriving)
         if self._connections.pop(scope, None) is not None:
             scope.counters.open.value -= 1
-        self._succession.closed()
+        if self._succession.one_closed is not None:
+            self._succession.closed()
         self._note_if_empty()
 
     def _note_if_empty(self) -> None:

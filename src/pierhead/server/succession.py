@@ -23,6 +23,9 @@ class Succession:
     Args:
         connections: those that are open, by their scopes; the listener's server keeps it.
         drain_timeout: how long those that leave may take.
+
+    Attributes:
+        one_closed: to be set, by `closed`, when a connection has; None while it is not awaited.
     """
 
     def __init__(
@@ -32,7 +35,7 @@ class Succession:
     ) -> None:
         self._connections = connections
         self._drain_timeout = drain_timeout
-        self._one_closed: asyncio.Event | None = None  # where somebody waits for it
+        self.one_closed: asyncio.Event | None = None
 
     def follow(
         self, before: StreamHandler, handler: StreamHandler, admission: Admission | None
@@ -51,9 +54,9 @@ class Succession:
 
     def closed(self) -> None:
         """Note that a connection has closed."""
-        if self._one_closed is not None:
-            self._one_closed.set()
-            self._one_closed = None
+        if self.one_closed is not None:
+            self.one_closed.set()
+            self.one_closed = None
 
     async def _wait(self, gone_over: Sequence[Wait], leaving: Sequence[ConnectionScope]) -> None:
         try:
@@ -68,8 +71,8 @@ class Succession:
 
     async def _wait_closed(self, leaving: Sequence[ConnectionScope]) -> None:
         while any(scope in self._connections for scope in leaving):
-            self._one_closed = self._one_closed or asyncio.Event()
-            await self._one_closed.wait()
+            self.one_closed = self.one_closed or asyncio.Event()
+            await self.one_closed.wait()
 
 
 def go_over(
