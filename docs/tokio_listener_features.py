@@ -35,7 +35,7 @@ _STREAM = f"{_UNIT}/listener/test_stream.py"
 _INETD = f"{_UNIT}/listener/adopt/test_inetd.py"
 _CLICK = f"{_UNIT}/integrations/test_click.py"
 _ACTIVATION = "tests/interop/test_socket_activation.py"
-_TABLE = f"{_UNIT}/address/test_table.py::test_a_table_reads_as_the_address_that_says_the_same"
+_TABLE = f"{_UNIT}/address/test_table.py::test_a_table_reads_as_the_equivalent_address"
 _CONFIGURED = "tests/examples/test_configuration.py"
 _FORM = f"{_GRAMMAR}::test_a_form_parses_and_prints_canonically"
 _SET = f"{_OPEN}::test_an_option_reaches_the_socket"
@@ -47,7 +47,7 @@ FEATURES = {
             "port 0",
             "tcp:127.0.0.1:0",
             "`server.addresses` tells the port",
-            f"{_OPEN}::test_a_listener_knows_what_was_asked_and_what_was_bound",
+            f"{_OPEN}::test_a_listener_has_the_given_and_the_bound_address",
         ),
         Feature(
             "Unix path",
@@ -130,7 +130,7 @@ FEATURES = {
             "`--unix-listen-chmod`",
             "unix:/run/app.sock?mode=owner unix:/run/app.sock?mode=0660",
             "also octal; set before anybody can connect",
-            f"{_UNIX}::test_the_mode_is_never_wider_than_asked_not_even_at_bind",
+            f"{_UNIX}::test_the_mode_is_never_wider_than_requested_not_even_at_bind",
         ),
         Feature(
             "`--unix-listen-uid`, `--unix-listen-gid`",
@@ -142,7 +142,7 @@ FEATURES = {
             "`--sd-accept-ignore-environment`",
             "sd:*?pid=ignore",
             "descriptor 3, even if the variables are missing or make no sense",
-            f"{_SYSTEMD}::test_pid_ignore_takes_the_first_descriptor_whatever_is_said",
+            f"{_SYSTEMD}::test_pid_ignore_takes_the_first_descriptor_whatever_the_variables_say",
         ),
         Feature(
             "`--tcp-keepalive`",
@@ -163,7 +163,7 @@ FEATURES = {
             "`--tcp-listen-backlog`",
             "tcp::80?backlog=512",
             "1024 where it is not given, for Unix sockets as well",
-            f"{_UNIT}/listener/bind/test_inet.py::test_the_backlog_is_what_the_address_says",
+            f"{_UNIT}/listener/bind/test_inet.py::test_the_backlog_of_the_address_is_set",
         ),
         Feature(
             "`--recv-buffer-size`, `--send-buffer-size`",
@@ -181,7 +181,7 @@ FEATURES = {
             "`sleep_on_errors`, in a program",
             "tcp::80?accept-backoff=500ms",
             "always on; the pause grows up to what is given",
-            f"{_LISTENER_OPTIONS}::test_the_pause_grows_up_to_what_the_address_says",
+            f"{_LISTENER_OPTIONS}::test_the_pause_grows_up_to_the_limit_of_the_address",
         ),
     ),
     "Accepting": (
@@ -201,7 +201,7 @@ FEATURES = {
             "other errors: sleep or give up",
             "",
             "never gives up; one line in the log, and a metric",
-            f"{_LISTENER_OPTIONS}::test_whatever_accepting_raises_it_goes_on",
+            f"{_LISTENER_OPTIONS}::test_accepting_continues_whatever_it_raises",
         ),
         Feature(
             "out of descriptors",
@@ -225,13 +225,13 @@ FEATURES = {
             "an empty list is refused",
             "",
             "",
-            f"{_UNIT}/server/test_server.py::test_no_address_is_a_mistake",
+            f"{_UNIT}/server/test_server.py::test_a_server_without_an_address_is_refused",
         ),
         Feature(
             "a channel or a type of your own as listener",
             "",
             "any object with the methods of `StreamListener`, beside addresses",
-            f"{_LISTENER_OPTIONS}::test_an_object_that_yields_connections_is_served",
+            f"{_LISTENER_OPTIONS}::test_a_custom_listener_is_served",
         ),
         Feature(
             "a connection knows of which kind it is",
@@ -245,7 +245,7 @@ FEATURES = {
             "",
             "replies that are ready together leave in one write",
             f"{_UNIT}/server/test_framed.py"
-            "::test_requests_are_answered_and_replies_of_one_turn_leave_in_one_write",
+            "::test_replies_of_one_loop_iteration_leave_in_one_write",
         ),
         Feature(
             "in-memory connections",
@@ -263,7 +263,7 @@ FEATURES = {
             "what a platform lacks",
             "",
             "refused by name; every form parses everywhere, and there is nothing to compile in",
-            f"{_UNIT}/listener/test_other_platforms.py::test_what_windows_lacks_is_refused_by_name",
+            f"{_UNIT}/listener/test_other_platforms.py::test_options_that_windows_lacks_are_refused_by_name",
         ),
     ),
     "Sockets passed by others": (
@@ -271,7 +271,7 @@ FEATURES = {
             "check of `LISTEN_PID` and `LISTEN_FDS`",
             "",
             "each fault has its own message",
-            f"{_SYSTEMD}::test_a_wrong_environment_is_told_with_the_remedy",
+            f"{_SYSTEMD}::test_a_wrong_environment_is_reported_with_the_remedy",
         ),
         Feature(
             "variables and descriptors afterwards",
@@ -307,7 +307,7 @@ FEATURES = {
             "inetd beside other listeners",
             "",
             "its end is no error; the server ends when every listener has",
-            f"{_LISTENER_OPTIONS}::test_a_server_ends_when_every_listener_has",
+            f"{_LISTENER_OPTIONS}::test_a_server_ends_when_every_listener_has_ended",
         ),
     ),
     "Programs": (
@@ -384,7 +384,7 @@ FEATURES = {
             "serde: errors",
             "",
             "all at once, each pointing into its entry, with the path of the field",
-            f"{_UNIT}/address/test_table.py::test_every_fault_is_told_at_once",
+            f"{_UNIT}/address/test_table.py::test_every_fault_of_a_table_is_reported_at_once",
         ),
         Feature(
             "example `serde_echo`",
@@ -495,7 +495,7 @@ FEATURES = {
             "who the client's process is",
             "unix:/run/app.sock?allow-uid=app",
             "",
-            f"{_LISTENER_OPTIONS}::test_other_users_are_closed_unread",
+            f"{_LISTENER_OPTIONS}::test_connections_of_other_users_are_closed_unread",
         ),
         Feature(
             "a limit of connections",
@@ -507,7 +507,7 @@ FEATURES = {
             "a limit of connections in a second",
             "tcp::80?maxrate=200",
             "what comes faster waits with the system, and is not dropped",
-            "tests/unit/server/test_accept_rate.py::test_a_seconds_worth_at_once_then_the_rate",
+            "tests/unit/server/test_accept_rate.py::test_one_seconds_worth_is_accepted_at_once_then_the_rate_applies",
         ),
         Feature(
             "congestion marks of datagrams",

@@ -106,7 +106,7 @@ def test_echo_from_toml_tells_every_mistake_at_once(tmp_path: Path) -> None:
         '  mode = "0660"',
         "  ^",
         "  it is for unix, unixgram, unixseq",
-        "wrong.toml: listen[3]: 7000 is no address: expected text, or a table with address and "
+        "wrong.toml: listen[3]: 7000 is not an address: expected text, or a table with address and "
         "options",
         "  7000",
         "  ^",

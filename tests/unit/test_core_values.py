@@ -291,7 +291,7 @@ def test_a_service_in_place_of_a_layer_is_refused() -> None:
     [
         (Lines, Bytes(), "Lines is a class"),
         (Lines(), Bytes, "Bytes is a class"),
-        (Bytes(), Lines(), r"Bytes is no framing: it has no new\(\)"),
+        (Bytes(), Lines(), r"Bytes is not a framing: it has no new\(\)"),
     ],
 )
 def test_a_wire_format_is_a_framing_then_a_codec(framing: Any, codec: Any, message: str) -> None:
@@ -300,7 +300,7 @@ def test_a_wire_format_is_a_framing_then_a_codec(framing: Any, codec: Any, messa
 
 
 def test_an_object_that_is_not_an_endpoint_cannot_be_served() -> None:
-    with pytest.raises(UsageError, match=r"one is no endpoint; .*lines\.serve\(service\)"):
+    with pytest.raises(UsageError, match=r"one is not an endpoint; .*lines\.serve\(service\)"):
         Server(one, "mem:a")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="a wire format is Bytes"):
         serve(one, Bytes())  # type: ignore[arg-type]

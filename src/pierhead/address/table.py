@@ -113,7 +113,7 @@ def _natural(option: Option, value: Value) -> TableValue:
 
 def _no_table(value: object) -> AddressError:
     shown = _show(value)
-    reason = f"{shown} is no address: expected text, or a table with {ADDRESS} and options"
+    reason = f"{shown} is not an address: expected text, or a table with {ADDRESS} and options"
     return AddressError(shown, 0, reason, f"write {_instead_of(value)}")
 
 
@@ -133,7 +133,7 @@ def _address_of(table: Mapping[object, object]) -> str:
     if not isinstance(value, str):
         entry = _Entry.of(ADDRESS, value)
         write = f"write {ADDRESS} = {_instead_of(value)}"
-        raise entry.error(f"{_show(value)} is no address: expected text", write)
+        raise entry.error(f"{_show(value)} is not an address: expected text", write)
     return value
 
 

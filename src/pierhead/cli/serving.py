@@ -80,7 +80,7 @@ def note_exposure(path: os.PathLike[str], exposure: Exposure | None) -> None:
     """
     if exposure is None:
         return
-    text = f"the secret in {path} may be read or changed by {exposure.text}"
+    text = f"the secret in {path} can be read or changed by {exposure.text}"
     text += f"; keep it for its owner: {exposure.remedy}"
     if click.get_current_context().meta[_STRICT]:
         raise UsageError(text)

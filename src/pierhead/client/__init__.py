@@ -1,1 +1,1 @@
-"""The other side: dialling the addresses that a listener opens, with the same codecs."""
+"""The client side: dialling the addresses that a listener opens, with the same codecs."""

@@ -3,7 +3,7 @@
     transport = await dial_stream("tcp:127.0.0.1:7000", Protocol)
     client = await dial_datagram("memgram:b", source="memgram:a")
 
-The same strings that a server listens on are dialled, as far as they name one place. A short
+The same strings that a server listens on can be dialled, if they name a single endpoint. A short
 form is TCP for a stream and UDP for datagrams.
 """
 
@@ -38,11 +38,11 @@ _DATAGRAMS = ("udp", "unixgram", "memgram")
 
 
 class DatagramClient(Protocol):
-    """One end that talks with one other."""
+    """A datagram end that communicates with one peer."""
 
     @property
     def ignored(self) -> int:
-        """How many ICMP errors and strangers' datagrams were ignored, and sends that failed."""
+        """How many ICMP errors and foreign datagrams were ignored, and how many sends failed."""
         ...
 
     def send(self, data: bytes) -> None:
@@ -54,9 +54,9 @@ class DatagramClient(Protocol):
         ...
 
     async def receive(self) -> bytes:
-        """Wait for a datagram from the address that was dialled; one waits at a time.
+        """Wait for a datagram from the dialled address; only one call may wait at a time.
 
-        Never ends by itself: the caller has a deadline.
+        It never times out: the caller has a deadline.
 
         Raises:
             OSError: EBADF, the client is closed.
@@ -78,13 +78,13 @@ async def dial_stream(
 
     Args:
         address: tcp, unix or mem; no wrapper, no options.
-        protocol_factory: called once, when the connection is there.
+        protocol_factory: called once, when the connection is established.
         source: the address of this end: ``tcp:192.0.2.1:0``, ``mem:a``.
 
     Raises:
-        UsageError: the address or the source is none that can be dialled.
-        OSError: the connection was refused, or there is no way to it; the last one's error
-            where a name has several addresses and none answers.
+        UsageError: the address or the source cannot be dialled. OSError: the connection was
+            refused, or there is no route; if a name has several addresses and none answers, the
+            error of the last.
     """
     target = _target(address, _STREAMS)
     local = _source(source, target)
@@ -92,7 +92,7 @@ async def dial_stream(
         name = local.name if isinstance(local, MemoryAddress) else None
         return connect_memory(target.name, protocol_factory(), name)
     sock, bound = await _connected(target, local, socket.SOCK_STREAM)
-    if bound is not None:  # the peer knows the name by now; nobody else needs it
+    if bound is not None:  # the peer knows the name by now; it is no longer needed
         with bound:
             bound.remove()
     try:
@@ -105,7 +105,7 @@ async def dial_stream(
 
 
 async def dial_datagram(address: str | ListenSpec, *, source: str | None = None) -> DatagramClient:
-    """Return an end that sends to this address and hears from nobody else.
+    """Return an end that sends to this address and receives only from it.
 
     Args:
         address: udp, unixgram or memgram; no wrapper, no options.
@@ -113,9 +113,8 @@ async def dial_datagram(address: str | ListenSpec, *, source: str | None = None)
             ``memgram:a``.
 
     Raises:
-        UsageError: the address or the source is none that can be dialled.
-        ListenError: the memory network has an end called like the source.
-        OSError: there is no way to the address.
+        UsageError: the address or the source cannot be dialled. ListenError: the memory network
+            already has an end with the source's name. OSError: there is no route to the address.
     """
     target = _target(address, _DATAGRAMS)
     local = _source(source, target)
@@ -154,7 +153,7 @@ def _source(source: str | None, target: _Target) -> _Target | None:
     if isinstance(local, InetAddress) and local.scheme is None:
         local = InetAddress(target.scheme, local.host, local.port, local.last_port)
     if local.scheme != target.scheme or spec.wrappers or spec.options:
-        raise UsageError(f"source {source} does not go with {target}: expected {target.scheme}:…")
+        raise UsageError(f"source {source} does not match {target}: expected {target.scheme}:…")
     assert isinstance(local, (InetAddress, UnixAddress, AbstractAddress, MemoryAddress))
     return local
 
@@ -201,14 +200,14 @@ async def _connect(
 async def _bind(
     sock: socket.socket, local: _Target | None, kind: socket.SocketKind
 ) -> Place | None:
-    """Bind to the source; return the place of the file that came into being, if one did."""
+    """Bind to the source; return the `Place` of the file created, if any."""
     if isinstance(local, UnixAddress):
         place = Place(local.path)
         try:
             sock.bind(local.path)
             found = place.pin()
             if found is None or not stat.S_ISSOCK(found.st_mode):
-                place.forget()  # somebody was quicker: what stands here now is not ours
+                place.forget()  # another process was quicker: the file here is not ours
         except BaseException:
             place.close()
             raise
@@ -219,9 +218,10 @@ async def _bind(
         places = await resolve_host(local.host, local.port, kind)
         fitting = [address for family, address in places if family == sock.family]
         if not fitting:
-            raise OSError(errno.EAFNOSUPPORT, f"{local} is of another family than the target")
+            raise OSError(errno.EAFNOSUPPORT, f"{local} is of a different family from the target")
         sock.bind(fitting[0])
     elif sock.family == socket.AF_UNIX and kind == socket.SOCK_DGRAM:
-        # Without a name nobody could reply; Linux makes up an abstract one (unix(7), autobind).
+        # Without a name the peer could not reply; Linux assigns an abstract one (unix(7),
+        # autobind).
         sock.bind("")
     return None

@@ -13,14 +13,14 @@ __all__ = ["MemoryDatagramClient"]
 
 
 class MemoryDatagramClient:
-    """Owns a named end, and takes only what comes from one other.
+    """Owns a named end, and accepts datagrams only from its target.
 
     Args:
-        target: whom it talks with; need not exist yet.
-        source: what it is called; a name of the network's choice where None.
+        target: the end it communicates with; it need not exist yet.
+        source: its name; None for a name that the network chooses.
 
     Raises:
-        ListenError: the network has an end of this name already.
+        ListenError: the network already has an end with this name.
     """
 
     def __init__(self, target: MemoryAddress, source: MemoryAddress | None) -> None:
@@ -43,7 +43,7 @@ class MemoryDatagramClient:
             raise OSError(code, f"a datagram of {len(data)} bytes cannot be sent")
 
     async def receive(self) -> bytes:
-        """Wait for a datagram from the peer; one waits at a time.
+        """Wait for a datagram from the peer; only one call may wait at a time.
 
         Raises:
             OSError: EBADF, the client is closed.
@@ -60,7 +60,7 @@ class MemoryDatagramClient:
 
     async def _readable(self) -> None:
         if self._waiter is not None:
-            raise UsageError("another receive() waits already; one waits at a time")
+            raise UsageError("another receive() is already waiting; only one may wait at a time")
         self._waiter = asyncio.get_running_loop().create_future()
         self._end.start(self._wake)
         try:

@@ -14,23 +14,23 @@ __all__ = ["SocketDatagramClient", "Unreachable"]
 
 _LARGEST = 65_536
 
-#: What ICMP says of a datagram that nobody can take.
+#: Errors by which ICMP reports an undeliverable datagram.
 _UNREACHABLE = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH})
-#: What a send may meet that is no fault of its caller: a full buffer, an unreachable peer, an
-#: earlier datagram's ICMP error. The datagram counts as lost.
+#: Send errors that are not the caller's fault: a full buffer, an unreachable peer, an earlier
+#: datagram's ICMP error. The datagram counts as lost.
 _LOST = (PENDING_ERRORS - {errno.EMSGSIZE}) | {errno.EAGAIN, errno.ENOBUFS, errno.ENOTCONN}
 
 
 class Unreachable(OSError):
-    """A datagram reached nobody, as the network says (RFC 1122 §4.1.3.3)."""
+    """The network reports that a datagram was undeliverable (RFC 1122 §4.1.3.3)."""
 
 
 class SocketDatagramClient:
-    """Owns a connected socket: the system lets nobody but the peer through.
+    """Owns a connected socket: the system accepts datagrams only from the peer.
 
     Args:
         sock: connected and non-blocking; closed by `close`.
-        bound: where the socket has a name; the very file is removed by `close`.
+        bound: the path of the socket, if it has one; `close` removes exactly that file.
     """
 
     def __init__(self, sock: socket.socket, bound: Place | None = None) -> None:
@@ -61,11 +61,11 @@ class SocketDatagramClient:
                 return
 
     async def receive(self) -> bytes:
-        """Wait for a datagram from the peer; one waits at a time.
+        """Wait for a datagram from the peer; only one call may wait at a time.
 
         Raises:
-            Unreachable: ICMP says that a datagram sent before reached nobody. Anybody on the way
-                can say so, and the next one may arrive: the client is as good as before.
+            Unreachable: ICMP reports that an earlier datagram was undeliverable. Any host on the
+                path can claim so, and the next one may arrive: the client is still usable.
             OSError: EBADF, the client is closed.
         """
         while True:
@@ -77,7 +77,7 @@ class SocketDatagramClient:
             except BlockingIOError:
                 await self._readable()
             except OSError as error:
-                # An error of an earlier datagram, and not of this call.
+                # An error of an earlier datagram, not of this call.
                 if error.errno not in PENDING_ERRORS:
                     raise
                 self.ignored += 1
@@ -86,7 +86,7 @@ class SocketDatagramClient:
 
     async def _readable(self) -> None:
         if self._waiter is not None:
-            raise UsageError("another receive() waits already; one waits at a time")
+            raise UsageError("another receive() is already waiting; only one may wait at a time")
         loop = asyncio.get_running_loop()
         self._waiter = waiter = loop.create_future()
         descriptor = self._sock.fileno()

@@ -262,7 +262,7 @@ def check_framing(framing: object) -> None:
     framer: object = framing.new()  # type: ignore[attr-defined]  # it has been looked for
     _check_methods(framer, "framer", ("feed", "frames", "finish"))
     if not hasattr(framer, "buffered"):
-        raise UsageError(f"{_name(framer)} is no framer: it has no attribute buffered")
+        raise UsageError(f"{_name(framer)} is not a framer: it has no attribute buffered")
 
 
 def check_codec(codec: object) -> None:
@@ -297,7 +297,7 @@ def _check_methods(part: object, role: str, methods: tuple[str, ...]) -> None:
         raise UsageError(f"{_name(part)} is a class; give an instance, {_name(part)}(…)")
     missing = [f"{name}()" for name in methods if not callable(getattr(part, name, None))]
     if missing:
-        raise UsageError(f"{_name(part)} is no {role}: it has no {' and no '.join(missing)}")
+        raise UsageError(f"{_name(part)} is not a {role}: it has no {' and no '.join(missing)}")
 
 
 def _name(part: object) -> str:

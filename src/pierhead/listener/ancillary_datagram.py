@@ -1,4 +1,4 @@
-"""A datagram listener that reads what the kernel says beside each datagram (``ecn``, ``gro``)."""
+"""A datagram listener that reads the ancillary data of each datagram (``ecn``, ``gro``)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = ["AncillaryDatagramListener"]
 class AncillaryDatagramListener(SocketDatagramListener):
     """A `SocketDatagramListener` that is `PerDatagramVia`: each datagram has its congestion mark.
 
-    What the kernel has coalesced reaches the server as the datagrams that were sent. Those above
-    the limit of one call wait for the next turn of the event loop, and come before what is left
-    in the socket.
+    Datagrams that the kernel has coalesced reach the server as they were sent. Those above the
+    limit of one call wait for the next iteration of the event loop, ahead of those left in the
+    socket.
 
     Attributes:
-        refused: nothing: the kernel does not say what is false.
+        refused: always empty: the kernel's data is trusted.
     """
 
     refused: Mapping[str, int] = MappingProxyType({})
@@ -43,7 +43,7 @@ class AncillaryDatagramListener(SocketDatagramListener):
         return AncillaryIO(io(self._sock, packet_info, buffers))
 
     def via(self, reply_to: ReplyToWithEcn, via: Via) -> Via:
-        """Return the way that a datagram came, with its congestion mark if that was asked for."""
+        """Return the `Via` of a datagram, with its congestion mark if requested."""
         if reply_to.ecn is None:
             return via
         if via is not self._unmarked:  # once: a listener has one
@@ -58,14 +58,14 @@ class AncillaryDatagramListener(SocketDatagramListener):
         self._ask_again()
 
     def stop(self) -> None:
-        """Call no more; datagrams can still be sent."""
+        """Stop calling; datagrams can still be sent."""
         super().stop()
         if self._again is not None:
             self._again.cancel()
             self._again = None
 
     def _readable(self) -> None:
-        if self._again is None:  # else it comes in this turn of the loop, and once is enough
+        if self._again is None:  # otherwise the call comes in this iteration, and once is enough
             self._call_on_readable()
 
     def _call_on_readable(self) -> None:

@@ -1,16 +1,16 @@
-"""The contracts of this layer: what a listener yields, whatever it listens on.
+"""The contracts of this layer: what every listener yields, whatever it listens on.
 
-A listener owns what it opened or adopted and closes it once. There are two kinds beside the
-spec and the bound address that both have:
+A listener owns what it opened or adopted and closes it once. It has a spec and a bound address, and
+is one of two kinds:
 
-- `StreamListener.accept` yields an `Accepted` connection: not yet attached to anything, so that
-  a handshake runs under the connection's deadline and not in the accept loop. Attaching it to
-  an `asyncio.Protocol` gives an `asyncio.Transport`; that pair is the contract of streams. What
-  has a handshake (TLS, a PROXY header) is `Handshaking` too; `complete_handshake` runs it where
-  there is one.
-- `DatagramListener` is drained in batches, and tells when there may be something to drain.
+- `StreamListener.accept` yields an `Accepted` connection: not yet attached to anything, so that a
+    handshake runs under the connection's deadline and not in the accept loop. Attaching it to an
+    `asyncio.Protocol` creates an `asyncio.Transport`; that pair is the contract of streams. A
+    connection with a handshake (TLS, a PROXY header) is `Handshaking` too; `complete_handshake`
+    runs it if there is one.
+- `DatagramListener` is read in batches, and notifies when there may be something to read.
 
-Memory networks and a user's own objects come through the same door.
+Memory networks and custom listeners implement the same contracts.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class Listener(Protocol):
 
     @property
     def spec(self) -> ListenSpec:
-        """The address as asked."""
+        """The address as given."""
         ...
 
     @property
     def local(self) -> str:
-        """The address as bound, in the grammar: ``tcp:127.0.0.1:49152``."""
+        """The bound address, as text: ``tcp:127.0.0.1:49152``."""
         ...
 
     @property
@@ -70,7 +70,7 @@ class Listener(Protocol):
         ...
 
     def close(self) -> None:
-        """Close what was opened or adopted, and remove a socket on disk if still ours.
+        """Close what was opened or adopted, and remove a socket on disk if it is still ours.
 
         The first call closes; later ones do nothing.
         """
@@ -78,22 +78,22 @@ class Listener(Protocol):
 
 
 class Accepted(Protocol):
-    """One accepted connection that nobody serves yet."""
+    """One accepted connection that is not served yet."""
 
     @property
     def peer(self) -> Peer:
-        """The other end, as accept() gave it."""
+        """The other end, as accept() returned it."""
         ...
 
     @property
     def local(self) -> str:
-        """The address that was reached, in the grammar; empty for the listener's own."""
+        """The local address that was reached, as text; empty for the listener's own."""
         ...
 
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
-        """Hand the connection to a protocol, after its handshake if it has one.
+        """Attach a protocol, after the handshake if there is one.
 
-        The protocol gets ``connection_made`` before this returns. When it raises or is
+        The protocol's ``connection_made`` is called before this returns. If this raises or is
         cancelled, the connection is closed.
         """
         ...
@@ -105,11 +105,11 @@ class Accepted(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandshakeResult:
-    """What is known of a connection once its handshakes are through.
+    """The facts known about a connection after its handshakes.
 
     Attributes:
-        peer: who asks: the client that a trusted PROXY header names, else the other end.
-        tls: what TLS has settled; None without TLS.
+        peer: the client that a trusted PROXY header names, else the other end.
+        tls: what TLS has negotiated; None without TLS.
         proxy: the PROXY header; None without one.
     """
 
@@ -119,57 +119,55 @@ class HandshakeResult:
 
 
 class Handshaking(Accepted, Protocol):
-    """A connection with a handshake to go through before it is attached."""
+    """A connection with a handshake to complete before it is attached."""
 
     @property
     def names_peer(self) -> bool:
-        """Whether the handshake may name another peer than the other end of the socket."""
+        """Whether the handshake may name a peer other than the other end of the socket."""
         ...
 
     async def handshake(self) -> HandshakeResult:
-        """Go through it, once; nothing is read for the protocol before `Accepted.attach`.
+        """Complete the handshake, once; nothing is read for the protocol before `Accepted.attach`.
 
-        When it raises or is cancelled, the connection is closed.
-
-        Raises:
-            HandshakeError: the other end did it wrong.
-            OSError: the connection broke; TimeoutError, a deadline of the address's own passed.
+        If it raises or is cancelled, the connection is closed. Raises: HandshakeError: the peer's
+        handshake was wrong.
+            OSError: the connection broke; TimeoutError: a deadline of the address passed.
         """
         ...
 
 
 class HasCredentials(Accepted, Protocol):
-    """A connection whose other end the system vouches for."""
+    """A connection for which the system reports the credentials of the other end."""
 
     @property
     def credentials(self) -> Credentials | None:
-        """Who the process at the other end is; None where the system does not say."""
+        """The process at the other end; None if the system does not report it."""
         ...
 
 
 def is_handshaking(accepted: object) -> TypeGuard[Handshaking]:
-    """Tell whether a connection has a handshake to go through."""
-    # Asked for each connection; what isinstance() does for a protocol takes longer than accepting.
+    """Return whether a connection has a handshake to complete."""
+    # Called for each connection; isinstance() with a protocol takes longer than accepting.
     return hasattr(accepted, "handshake")
 
 
 def names_peer(accepted: object) -> bool:
-    """Tell whether a connection's handshake may name another peer than the socket does."""
+    """Return whether a connection's handshake may name a peer other than the socket's."""
     return is_handshaking(accepted) and accepted.names_peer
 
 
 def credentials_of(accepted: Accepted) -> Credentials | None:
-    """Return who the process at the other end is, where the connection knows."""
+    """Return the process at the other end, if the connection knows it."""
     return cast(HasCredentials, accepted).credentials if hasattr(accepted, "credentials") else None
 
 
 def socket_of(accepted: object) -> socket.socket | None:
-    """Return the socket that an accepted connection came on; None where it has none."""
+    """Return the socket of an accepted connection; None if it has none."""
     return cast(HasSocket, accepted).socket if hasattr(accepted, "socket") else None
 
 
 class ListenerEnded(Exception):
-    """There will be no further connection: standard input was served, an object is through."""
+    """There will be no further connections: the listener has ended, such as standard input."""
 
 
 @runtime_checkable
@@ -178,7 +176,7 @@ class HasSocket(Protocol):
 
     @property
     def socket(self) -> socket.socket:
-        """The socket; it stays this object's to close."""
+        """The socket, which this object owns and closes."""
         ...
 
 
@@ -204,10 +202,10 @@ class Changeable(Protocol):
 
 
 class OutOfDescriptors(OSError):
-    """No descriptor is left to accept with.
+    """There is no descriptor left to accept with.
 
-    ``shed`` waiting connections were closed instead, by means of one held in reserve, so that
-    their peers do not wait for nothing.
+    ``shed`` waiting connections were closed instead, by means of a spare descriptor, so that their
+    peers do not wait in vain.
     """
 
     def __init__(self, errno: int, text: str, shed: int) -> None:
@@ -216,7 +214,7 @@ class OutOfDescriptors(OSError):
 
 
 async def complete_handshake(accepted: Accepted) -> HandshakeResult:
-    """Go through the handshakes of a connection, if it has any; raises what they raise."""
+    """Complete the handshakes of a connection, if it has any; raises what they raise."""
     if is_handshaking(accepted):
         return await accepted.handshake()
     return HandshakeResult(peer=accepted.peer)
@@ -229,9 +227,9 @@ class StreamListener(Listener, Protocol):
         """Wait for the next connection; safe to cancel.
 
         Raises:
-            OSError: EMFILE and its kin: the caller backs off and tries again. A connection that
-                broke before it was accepted is skipped inside and never raises.
-            ListenerEnded: there will be none; the listener is done.
+            OSError: EMFILE and the like: the caller backs off and retries. A connection that broke
+                before it was accepted is skipped and never raises.
+            ListenerEnded: there will be no more; the listener has ended.
         """
         ...
 
@@ -242,19 +240,19 @@ class DatagramListener(Listener, Protocol):
     def start(self, on_readable: Callable[[], None]) -> None:
         """Call this function in the event loop whenever datagrams may be waiting.
 
-        Level-triggered: as long as something waits, it is called again in the next turn.
+        Level-triggered: as long as something is waiting, it is called again in the next iteration.
         """
         ...
 
     def stop(self) -> None:
-        """Call no more; datagrams can still be sent."""
+        """Stop calling; datagrams can still be sent."""
         ...
 
     def receive_batch(self, limit: int) -> list[Datagram]:
-        """Take up to this many waiting datagrams without blocking; [] when none waits.
+        """Take up to this many waiting datagrams without blocking; [] if none is waiting.
 
-        A datagram too large for the receive buffer is counted in ``truncated`` and left out.
-        Never raises for what a peer did (an ICMP error reported by the kernel is skipped).
+        A datagram too large for the receive buffer is counted in ``truncated`` and dropped. It
+        never raises because of a peer (an ICMP error reported by the kernel is skipped).
         """
         ...
 
@@ -262,7 +260,7 @@ class DatagramListener(Listener, Protocol):
         """Send all of them without blocking, each from the address its request reached.
 
         Returns:
-            ``(index, errno)`` for each the kernel refused; the others were sent all the same.
+            ``(index, errno)`` for each the kernel refused; the others were sent nevertheless.
         """
         ...
 
@@ -272,21 +270,21 @@ class DatagramListener(Listener, Protocol):
 
     @property
     def truncated(self) -> int:
-        """How many datagrams were too large for the receive buffer so far."""
+        """How many datagrams have been too large for the receive buffer so far."""
         ...
 
 
 @runtime_checkable
 class PerDatagramVia(Protocol):
-    """A `DatagramListener` whose datagrams themselves say whom they are from."""
+    """A `DatagramListener` whose `Via` may differ for each datagram."""
 
     @property
     def refused(self) -> Mapping[str, int]:
-        """How many datagrams were left out so far because of what they say, by reason."""
+        """How many datagrams have been dropped so far because of their content, by reason."""
         ...
 
     def via(self, reply_to: ReplyTo, via: Via) -> Via:
-        """Return the way that a datagram came, made from that of its listener."""
+        """Return the `Via` of a datagram, derived from that of its listener."""
         ...
 
 
@@ -296,13 +294,13 @@ _DATAGRAM = ("start", "stop", "receive_batch", "send_batch", "peer", "truncated"
 
 
 def check_listener(listener: Listener) -> None:
-    """Check that an object of a program's own has all that a server asks of it.
+    """Check that a custom object has everything that a server needs.
 
     Raises:
-        UsageError: something is missing; says what.
+        UsageError: something is missing; the message says what.
     """
     own = _DATAGRAM if listener.transport is Transport.DATAGRAM else _STREAM
     missing = [name for name in (*_EVERY, *own) if not hasattr(listener, name)]
     if missing:
         name, kind = type(listener).__qualname__, listener.transport.value
-        raise UsageError(f"{name} is no {kind} listener: it has no {' and no '.join(missing)}")
+        raise UsageError(f"{name} is not a {kind} listener: it has no {' and no '.join(missing)}")

@@ -1,4 +1,4 @@
-"""Listeners of a program's own: bases that want one or two functions of it.
+"""Custom listeners: base classes that need one or two functions.
 
     class Ports(CustomStreamListener):
         async def accept(self):
@@ -9,8 +9,8 @@
     run(endpoint, Ports("mem:ports"), bus)
 
 Connections may be carried by anything that reads and writes octets; no socket and no
-`asyncio.Transport` is needed. The address is what such a listener is called, and its options
-(``name=``, ``drain=``, ``maxconn=`` …) hold as those of any other.
+`asyncio.Transport` is needed. The address is the name of such a listener, and its options
+(``name=``, ``drain=``, ``maxconn=`` …) apply as for any other.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pierhead.service.context import Peer, Transport
 
 __all__ = ["CustomConnection", "CustomDatagramListener", "CustomStreamListener"]
 
-#: A peer as a program names it: a name, or host and port.
+#: A peer as the program names it: a name, or host and port.
 PeerName: TypeAlias = Peer | str | tuple[Any, ...]
 
 
@@ -39,14 +39,14 @@ class CustomConnection:
     """One connection over two coroutine functions; an `Accepted`.
 
     Args:
-        read: waits for octets and returns some; ``b""`` at the end of the input. It is cancelled
-            when the connection closes.
+        read: waits for octets and returns some; ``b""`` at the end of input. It is cancelled when
+            the connection closes.
         write: takes octets, and returns once there is room for more.
         peer: the other end.
-        local: the address that was reached; the listener's where it is empty.
-        write_eof: says that nothing more is written; None where one end cannot end alone.
-        close: lets the connection go; a plain function, called once.
-        facts: what ``transport.get_extra_info`` knows.
+        local: the local address that was reached; empty for the listener's.
+        write_eof: ends the write side; None if the two sides cannot end separately.
+        close: releases the connection; a plain function, called once.
+        facts: the values of ``transport.get_extra_info``.
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class CustomConnection:
         self._is_over = False
 
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
-        """Hand the connection to a protocol; it has ``connection_made`` when this returns."""
+        """Attach a protocol; its ``connection_made`` has been called when this returns."""
         self._is_over = True
         return CoroutineTransport(self._stream, protocol)
 
     def close(self) -> None:
-        """Let the connection go without serving it; does nothing once attached."""
+        """Close the connection without serving it; does nothing once attached."""
         if not self._is_over:
             self._is_over = True
             if self._stream.close is not None:
@@ -79,14 +79,14 @@ class CustomConnection:
 
 
 class _Custom:
-    """What every listener of a program's own has."""
+    """The base of all custom listeners."""
 
     def __init__(self, address: str | ListenSpec) -> None:
         self._spec = ListenSpec.parse(address) if isinstance(address, str) else address
 
     @property
     def spec(self) -> ListenSpec:
-        """The address as asked."""
+        """The address as given."""
         return self._spec
 
     @property
@@ -95,19 +95,15 @@ class _Custom:
         return str(self._spec.address)
 
     def close(self) -> None:
-        """Let go of what the listener holds; to be overridden. Called more than once."""
+        """Release what the listener holds; override it. It may be called more than once."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__qualname__} {self.local}>"
 
 
 class CustomStreamListener(_Custom):
-    """Yields connections of a program's own; a `StreamListener`.
-
-    Override `accept`, or hand it in.
-
-    Args:
-        address: what it is called, with options: ``mem:ports?idle-timeout=30s``.
+    """Yields custom connections; a `StreamListener`. Override `accept`, or pass it. Args: address:
+    its name, with options: ``mem:ports?idle-timeout=30s``.
         accept: waits for the next connection and returns it.
 
     Raises:
@@ -135,14 +131,11 @@ class CustomStreamListener(_Custom):
 
 
 class CustomDatagramListener(_Custom):
-    """Receives and sends datagrams in a way of a program's own; a `DatagramListener`.
-
-    Override `receive` and `send`, or hand them in.
-
-    Args:
-        address: what it is called, with options: ``memgram:bus?drain=5s``.
-        receive: waits for a datagram; returns it and where replies to it go.
-        send: sends a datagram to where ``receive`` has said; a plain function.
+    """Receives and sends datagrams by functions of the program; a `DatagramListener`. Override
+    `receive` and `send`, or pass them. Args: address: its name, with options:
+    ``memgram:bus?drain=5s``.
+        receive: waits for a datagram; returns it and the destination of replies.
+        send: sends a datagram to that destination; a plain function.
 
     Raises:
         AddressError: the address does not parse.
@@ -163,8 +156,8 @@ class CustomDatagramListener(_Custom):
         _check_has(self, CustomDatagramListener, receive=receive, send=send)
         if inspect.iscoroutinefunction(send or self.send):
             raise UsageError(
-                "send is async, and a reply has left when it returns; give a plain function that "
-                "raises BlockingIOError where there is no room"
+                "send is async, but a reply must have left when it returns; pass a plain function "
+                "that raises BlockingIOError if there is no room"
             )
         self._received: deque[Datagram] = deque()
         self._error: OSError | None = None
@@ -174,7 +167,7 @@ class CustomDatagramListener(_Custom):
     # -- to be overridden ----------------------------------------------------------------------
 
     async def receive(self) -> Datagram:
-        """Wait for a datagram; return it and where replies to it go. Must be safe to cancel.
+        """Wait for a datagram; return it and the destination of replies. Must be safe to cancel.
 
         Raises:
             OSError: it is tried again, after a pause.
@@ -187,26 +180,26 @@ class CustomDatagramListener(_Custom):
         """Send a datagram, without waiting.
 
         Raises:
-            BlockingIOError: there is no room; it is tried again for a while.
+            BlockingIOError: there is no room; sending is retried for a while.
             OSError: it cannot be sent.
         """
         assert self._send is not None
         return self._send(datagram, to)
 
     def peer(self, reply_to: ReplyTo) -> Peer:
-        """Return the sender of a datagram, made of where replies to it go."""
+        """Return the sender of a datagram, derived from the destination of replies."""
         return _peer(reply_to)
 
     # -- the server's side ---------------------------------------------------------------------
 
     def start(self, on_readable: Callable[[], None]) -> None:
-        """Receive, and call this function in the event loop when datagrams wait."""
+        """Start receiving, and call this function in the event loop when datagrams are waiting."""
         self._on_readable = on_readable
         if self._receiving is None:
             self._receiving = asyncio.get_running_loop().create_task(self._receive_on())
 
     def stop(self) -> None:
-        """Receive no more; datagrams can still be sent, and what waits is kept."""
+        """Stop receiving; datagrams can still be sent, and waiting ones are kept."""
         self._on_readable = None
         if self._receiving is not None:
             self._receiving.cancel()
@@ -225,7 +218,7 @@ class CustomDatagramListener(_Custom):
                 return
             except OSError as error:
                 self._error = error
-            except Exception as error:  # a mistake of the program's own: told like any other
+            except Exception as error:  # a bug in the program: reported like any other failure
                 self._error = OSError(errno.EIO, f"receive() failed: {error!r}")
                 self._error.__cause__ = error
 
@@ -237,7 +230,7 @@ class CustomDatagramListener(_Custom):
         """Take up to this many waiting datagrams.
 
         Raises:
-            OSError: what `receive` has raised.
+            OSError: `receive` has raised it.
         """
         if self._error is not None:
             error, self._error = self._error, None
@@ -254,7 +247,7 @@ class CustomDatagramListener(_Custom):
                 refused.append((index, errno.EAGAIN))
             except OSError as error:
                 refused.append((index, error.errno or errno.EIO))
-            except Exception as error:  # a mistake of the program's own costs this one alone
+            except Exception as error:  # a bug in the program costs only this datagram
                 message = f"send() of {self!r} failed"
                 loop = asyncio.get_running_loop()
                 loop.call_exception_handler({"message": message, "exception": error})
@@ -263,12 +256,12 @@ class CustomDatagramListener(_Custom):
 
 
 def _check_has(listener: object, base: type, **given: object) -> None:
-    """Refuse a listener with a function that is neither overridden nor handed in."""
+    """Refuse a listener with a function that is neither overridden nor passed."""
     name = type(listener).__qualname__
     for method, function in given.items():
         if function is None and getattr(type(listener), method) is getattr(base, method):
             raise UsageError(
-                f"{name} has no {method}; override it, or hand it in: {name}(address, {method})"
+                f"{name} has no {method}; override it, or pass it: {name}(address, {method})"
             )
 
 

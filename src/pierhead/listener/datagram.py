@@ -1,4 +1,4 @@
-"""A datagram listener over a bound socket, in batches where the system has them."""
+"""A datagram listener over a bound socket, in batches if the system supports them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["DatagramIO", "SocketDatagramListener"]
 
 
 class DatagramIO(Protocol):
-    """A way to receive and to send over a socket; the methods are those of the listener."""
+    """A way to receive and send over a socket; the methods are those of the listener."""
 
     @property
     def truncated(self) -> int:
-        """How many datagrams were too large for the receive buffer so far."""
+        """How many datagrams have been too large for the receive buffer so far."""
         ...
 
     def receive(self, limit: int) -> list[Datagram]:
@@ -39,7 +39,7 @@ class DatagramIO(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the receive buffer back."""
+        """Release the receive buffer."""
         ...
 
 
@@ -47,16 +47,16 @@ class SocketDatagramListener(SocketListener):
     """Owns a bound, non-blocking datagram socket; a `DatagramListener`.
 
     Args:
-        spec: the address as asked.
-        local: the address as bound, in the grammar.
+        spec: the address as given.
+        local: the bound address, as text.
         sock: closed by `close`.
-        buffers: where receive buffers come from.
+        buffers: the pool of receive buffers.
         packet_info: whether the socket reports the address each datagram was sent to.
-        batched: False to do without `recvmmsg`; None for whatever the system has.
+        batched: False to avoid `recvmmsg`; None to use what the system has.
         on_close: called once after the socket is closed.
 
     Raises:
-        Overloaded: the buffer source had nothing to give; the socket stays the caller's.
+        Overloaded: the pool had no buffer; the caller keeps the socket.
     """
 
     transport = Transport.DATAGRAM
@@ -86,7 +86,7 @@ class SocketDatagramListener(SocketListener):
 
     @property
     def truncated(self) -> int:
-        """How many datagrams were too large for the receive buffer so far."""
+        """How many datagrams have been too large for the receive buffer so far."""
         return self._io.truncated
 
     def start(self, on_readable: Callable[[], None]) -> None:
@@ -95,7 +95,7 @@ class SocketDatagramListener(SocketListener):
         self._loop.add_reader(self._sock.fileno(), on_readable)
 
     def stop(self) -> None:
-        """Call no more; datagrams can still be sent."""
+        """Stop calling; datagrams can still be sent."""
         if self._loop is not None:
             self._loop.remove_reader(self._sock.fileno())
             self._loop = None
@@ -109,5 +109,5 @@ class SocketDatagramListener(SocketListener):
         self.stop()
 
     def release(self) -> None:
-        """Give the receive buffer back."""
+        """Release the receive buffer."""
         self._io.close()

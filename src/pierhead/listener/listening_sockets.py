@@ -1,11 +1,11 @@
-"""Our addresses for somebody else's server: listening sockets, opened here, accepted there.
+"""Listening sockets for a third-party server: opened here, accepted there.
 
     with listening_sockets("127.0.0.1:8080", "unix:/run/app.sock?mode=0660") as listening:
         uvicorn.Server(config).run(sockets=listening.sockets)
 
-Opening is the listener's own code: names, wildcards, ranges, sockets that systemd passed, modes
-and owners, dead sockets in the way. What only a server of ours could keep is refused by name:
-whoever accepts the connections reads, wraps and limits them.
+Opening uses the listeners' own code: names, wildcards, ranges, sockets that systemd passed, modes
+and owners, stale sockets. Options that only a Pierhead server could enforce are refused by name:
+the server that accepts the connections reads, wraps and limits them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pierhead.service.context import Transport
 
 __all__ = ["ListeningSockets", "listening_sockets"]
 
-#: Who is done with its options once the socket listens, or leaves them with the socket.
+#: The layers whose options take effect by the time the socket listens.
 _OF_THE_SOCKET = frozenset(
     {
         AppliedBy.ADDRESS,
@@ -49,13 +49,13 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class ListeningSockets:
-    """Listening sockets with where they listen; a name or a range gives several.
+    """Listening sockets with their addresses; a name or a range yields several.
 
     Attributes:
-        sockets: ordinary, blocking, not inherited by a program that is started. Whoever takes
-            them may close them; those left are closed at the end.
-        addresses: of each, as bound, in the grammar.
-        specs: of each, as asked.
+        sockets: ordinary, blocking, not inherited by child programs. The server that takes them may
+            close them; those left open are closed at the end.
+        addresses: the bound address of each, as text.
+        specs: the spec of each.
     """
 
     sockets: list[socket.socket]
@@ -69,18 +69,18 @@ def listening_sockets(
 ) -> Iterator[ListeningSockets]:
     """Listen on every address, or on none, while the block runs.
 
-    Afterwards nothing listens any more, and what was put on disk is gone if it is still ours; in
-    a process that was forked off inside the block the files stay, since they are its parent's.
-    It may be used inside a running event loop, which then waits as long as names take to resolve.
+    Afterwards nothing listens any more, and files on disk are removed if they are still ours; in a
+    process forked inside the block the files stay, since they belong to its parent. It may be used
+    inside a running event loop, which then blocks while names resolve.
 
     Args:
-        addresses: of streams; ``host:port`` is TCP.
-        process_sockets: what the servers of this process share, as of `Server`.
+        addresses: stream addresses; ``host:port`` is TCP.
+        process_sockets: what the servers of this process share; as for `Server`.
 
     Raises:
         UsageError: no address.
-        AddressError: an address that does not parse.
-        ListenError: an address that could not be opened, or that asks for more than a socket.
+        AddressError: an address does not parse. ListenError: an address could not be opened, or
+            needs more than a socket.
     """
     if not addresses:
         raise UsageError("no address to listen on; give one such as '127.0.0.1:0'")
@@ -94,7 +94,7 @@ def listening_sockets(
 
 
 class _Streams:
-    """What a short form means here."""
+    """The meaning of a short form here."""
 
     short_form = ("tcp",)
 
@@ -102,7 +102,7 @@ class _Streams:
 def _group(address: str | ListenSpec) -> tuple[ListenSpec, ...]:
     spec = ListenSpec.parse(address) if isinstance(address, str) else address
     for wrapper in spec.wrappers:
-        reason = f"{wrapper}+ stands between a connection and its server, not on a socket"
+        reason = f"{wrapper}+ works between a connection and its server, not on a socket"
         raise ListenError(str(spec), f"wrapper {wrapper}", reason, _REMEDIES[wrapper])
     specs = spec.resolve(_Streams())
     for one in specs:
@@ -112,16 +112,16 @@ def _group(address: str | ListenSpec) -> tuple[ListenSpec, ...]:
 
 def _check(spec: ListenSpec) -> None:
     if isinstance(spec.address, MemoryAddress):
-        reason = "memory has no socket, and only a server of ours can accept there"
+        reason = "a memory network has no socket, and only a Pierhead server can accept on it"
         raise ListenError(str(spec), "open", reason, "write tcp:127.0.0.1:0 or unix:PATH")
     if isinstance(spec.address, InetdAddress) and AdoptOptions.of(spec.options).mode == "nowait":
-        reason = "standard input is one connection, and not a socket that accepts them"
+        reason = "standard input is one connection, not a listening socket"
         remedy = "have the super-server pass the listening socket (wait, Accept=no): ?mode=wait"
         raise ListenError(str(spec), "open", reason, remedy)
     for row, _ in spec.options.rows():
         if not _OF_THE_SOCKET.issuperset(row.applied_by):
-            reason = f"{row.key} is kept by whoever accepts, which is not Pierhead here"
-            remedy = "leave it out, and set the like of it at the server that takes the sockets"
+            reason = f"{row.key} is enforced by the server that accepts, which is not Pierhead here"
+            remedy = "leave it out, and set its equivalent at the server that takes the sockets"
             raise ListenError(str(spec), f"option {row.key}", reason, remedy)
     if spec.kind is not None:
         _check_transport(spec, spec.address.place, Transport(spec.kind))
@@ -130,14 +130,14 @@ def _check(spec: ListenSpec) -> None:
 def _check_transport(spec: ListenSpec, local: str, transport: Transport) -> None:
     if transport is not Transport.STREAM:
         reason = f"{local} is {transport.value}, expected streams"
-        remedy = "write tcp: or unix:; servers that take sockets accept streams alone"
+        remedy = "write tcp: or unix:; servers that take sockets accept only streams"
         raise ListenError(str(spec), "open", reason, remedy)
 
 
 def _open(groups: Sequence[tuple[ListenSpec, ...]], process: ProcessSockets) -> ListenerSet:
-    """Open in a thread with an event loop of its own.
+    """Open in a thread with its own event loop.
 
-    So the caller may have one running, and keeps the one it has set.
+    So the caller may have a running loop, and keeps the one it has set.
     """
     with ThreadPoolExecutor(1, "pierhead-open") as thread:
         opening = thread.submit(lambda: asyncio.run(_opened(groups, process)))
@@ -156,8 +156,8 @@ async def _opened(groups: Sequence[tuple[ListenSpec, ...]], process: ProcessSock
             _check_transport(one.spec, one.local, one.transport)
         if not listeners:
             asked = ", ".join(str(spec) for group in groups for spec in group)
-            reason = "none of the addresses gave a socket"
-            remedy = "leave optional out of one of them, so that its absence is an error of its own"
+            reason = "none of the addresses has a socket"
+            remedy = "leave optional out of one of them, so that its absence is an error"
             raise ListenError(asked, "open", reason, remedy)
     except BaseException:
         listeners.abandon()
@@ -167,8 +167,8 @@ async def _opened(groups: Sequence[tuple[ListenSpec, ...]], process: ProcessSock
 
 
 def _second(listener: object) -> socket.socket:
-    """Return a socket object of the taker's own, on a descriptor that is its own to close."""
+    """Return a new socket object with its own descriptor, for its user to close."""
     assert isinstance(listener, SocketStreamListener)  # no wrapper, no memory, no connection
     sock = socket.socket(fileno=os.dup(listener.fileno()))
-    sock.setblocking(True)  # what a new socket is; the event loops change it themselves
+    sock.setblocking(True)  # the default of a new socket; event loops change it themselves
     return sock

@@ -45,16 +45,16 @@ from pierhead.net.memory import MemoryDatagramEnd, Network
 
 __all__ = ["Group", "open_all", "open_listeners"]
 
-#: What one address means to a protocol; or a listener that somebody else has opened.
+#: The specs of one address for a protocol; or a listener that the caller has opened.
 Group: TypeAlias = tuple[ListenSpec, ...] | Listener
 
-#: A port that is free for one socket of a group may be taken for the next; how often to try.
+#: A port that is free for one socket of a group may be taken for the next: the number of attempts.
 _PORT_ATTEMPTS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class _Means:
-    """What listeners are opened with."""
+    """The arguments for opening listeners."""
 
     buffers: BufferSource
     batched: bool | None
@@ -69,16 +69,14 @@ async def open_listeners(
     protocols: tuple[str, ...] = (),
     process_sockets: ProcessSockets | None = None,
 ) -> ListenerSet:
-    """Open one address; a name or a range of ports may give several listeners.
+    """Open one address; a name or a range of ports may yield several listeners.
 
     Args:
-        spec: with a scheme: a short form is resolved first.
-        buffers: where datagram listeners take their receive buffers from; a pool of their own
-            where None.
-        batched: False to receive datagrams one by one even where the system has batches.
-        protocols: what TLS agrees on by ALPN where the address does not say.
-        process_sockets: what the servers of this process share; that of all which are handed none
-            where None.
+        spec: an address with a scheme; resolve a short form first.
+        buffers: the pool of receive buffers for datagram listeners; None for a pool of their own.
+        batched: False to receive datagrams one by one even if the system supports batches.
+        protocols: what ALPN offers unless the address sets it.
+        process_sockets: what the servers of this process share; None for the process-wide default.
 
     Raises:
         ListenError: which address, which step, why, and what to do; nothing stays open.
@@ -100,11 +98,9 @@ async def open_all(
     protocols: tuple[str, ...] = (),
     process_sockets: ProcessSockets | None = None,
 ) -> ListenerSet:
-    """Open every address, or none.
-
-    A group is what one address means to a protocol (`ListenSpec.resolve`): where its members
-    leave the port to the system, they all get the same one. A listener that somebody else has
-    opened may stand in its place; a failure leaves it as it is.
+    """Open every address, or none. A group is the specs of one address for a protocol
+    (`ListenSpec.resolve`): if its members leave the port to the system, they all get the same one.
+    An item may also be a listener that the caller has opened; a failure leaves it untouched.
 
     Raises:
         ListenError: which address, which step, why, and what to do; nothing stays open.
@@ -226,7 +222,7 @@ def _open_inet(one: InetSocket, means: _Means) -> Listener:
 
 
 def _share_port(sockets: Sequence[InetSocket], means: _Means) -> list[Listener]:
-    """Open sockets that leave the port to the system, all on the same one."""
+    """Open sockets that leave the port to the system, all on the same port."""
     for attempt in range(1, _PORT_ATTEMPTS + 1):
         opened: list[Listener] = []
         try:
@@ -244,7 +240,7 @@ def _share_port(sockets: Sequence[InetSocket], means: _Means) -> list[Listener]:
 
 
 def _watched(listener: SocketStreamListener | SocketDatagramListener) -> Listener:
-    """Make sure now, and not at the first connection, that this event loop watches sockets."""
+    """Check now, and not at the first connection, that this event loop can watch sockets."""
     loop = asyncio.get_running_loop()
     try:
         loop.add_reader(listener.fileno(), int)
@@ -266,5 +262,5 @@ def _all_watched(
 
 
 def _no_buffers(spec: ListenSpec, error: Overloaded) -> ListenError:
-    remedy = "give the server a larger buffer source, or listen on fewer datagram addresses"
+    remedy = "give the server a larger buffer pool, or listen on fewer datagram addresses"
     return ListenError(str(spec), "buffers", str(error), remedy)

@@ -1,4 +1,4 @@
-"""The addresses of the datagram listeners of this process, and who claims to be one of them."""
+"""The addresses of this process's datagram listeners, to detect senders that claim to be one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pierhead.service.context import Peer
 __all__ = ["OwnAddresses"]
 
 _ANY = b""
-#: Linux: what a padded abstract name fills.
+#: Linux: the size of a padded abstract name.
 _SUN_PATH_BYTES = 108
 
 
@@ -23,7 +23,7 @@ class OwnAddresses:
     """The datagram addresses that this process listens on.
 
     Attributes:
-        suspects: what a sender that has to be looked at shows at a glance (`glance`).
+        suspects: the values of `glance` for senders that need a full check.
     """
 
     def __init__(self) -> None:
@@ -32,15 +32,15 @@ class OwnAddresses:
         self._names: Counter[bytes] = Counter()
 
     def add(self, local: str) -> None:
-        """Note a listener, by its address as bound, in the grammar."""
+        """Add a listener, by its bound address as text."""
         self._count(local, 1)
 
     def remove(self, local: str) -> None:
-        """Forget a listener that was noted."""
+        """Remove a listener that was added."""
         self._count(local, -1)
 
     def why_silent(self, peer: Peer) -> str | None:
-        """Return the reason why a suspect gets no answer; None where it gets one."""
+        """Return why a suspect gets no answer; None if it gets one."""
         port = peer.port
         if port is None:
             return "own_address" if peer.source in self._names else None
@@ -71,10 +71,10 @@ class OwnAddresses:
 
 
 def _addresses(local: str) -> list[tuple[int, bytes] | bytes]:
-    """Return port and address of each sender that is this listener, or its name as a peer."""
+    """Return the port and address of each sender that is this listener, or its name as a peer."""
     try:
         address = ListenSpec.parse(local).address
-    except AddressError:  # of a listener of somebody's own, whose peers nobody here knows
+    except AddressError:  # of a custom listener, whose peers are unknown here
         return []
     if isinstance(address, InetAddress):
         host = ipaddress.ip_address(address.host.partition("%")[0]) if address.host else None
@@ -91,9 +91,9 @@ def _addresses(local: str) -> list[tuple[int, bytes] | bytes]:
 
 
 def _is_local(address: bytes) -> bool:
-    """Tell whether an address is one of this host's, without sending anything.
+    """Return whether an address belongs to this host, without sending anything.
 
-    Towards an address of its own, a host speaks from that address.
+    To reach one of its own addresses, a host uses that address as the source.
     """
     host = ipaddress.ip_address(address)
     if host.is_loopback:
@@ -103,5 +103,5 @@ def _is_local(address: bytes) -> bool:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((str(host), 9))
             return ipaddress.ip_address(probe.getsockname()[0].partition("%")[0]) == host
-    except OSError:  # there is no way there
+    except OSError:  # there is no route
         return False

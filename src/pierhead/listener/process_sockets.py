@@ -1,8 +1,8 @@
-"""What the servers of one process have between them: its descriptors, and what was passed to it.
+"""What the servers of one process share: its descriptors, and the sockets passed to it.
 
 The table of descriptors, the environment, and standard input belong to the process. Servers that
-share one `ProcessSockets` never take the same descriptor twice, each gets its own of the sockets
-that systemd has passed, and none answers another.
+share one `ProcessSockets` never take the same descriptor twice, each gets its own sockets among
+those that systemd has passed, and none answers another.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ _FIRST_PASSED = 3
 
 
 class ProcessSockets:
-    """The sockets of a process, as far as its servers have to know of each other.
+    """The sockets of a process that its servers must know about.
 
     Args:
-        environment: where systemd and super-servers say what they pass, ``os.environ`` where None;
-            what is for this process alone is taken out of it.
-        streams: standard input, output and error; those of the process where None.
+        environment: where systemd and super-servers describe what they pass; None for
+            ``os.environ``. Variables for this process only are removed from it.
+        streams: standard input, output and error; None for those of the process.
         first_passed: the number of the first descriptor that systemd passes.
 
     Attributes:
         environment: as given.
         streams: as given.
-        reserved: which descriptors are served.
-        passed: what systemd has passed.
-        own_addresses: where datagrams are received; nobody answers what claims to be from there.
+        reserved: the descriptors being served.
+        passed: the sockets that systemd has passed.
+        own_addresses: where datagrams are received; a datagram claiming to be from there is not
+            answered.
     """
 
     def __init__(
@@ -56,10 +57,8 @@ class ProcessSockets:
     @classmethod
     @cache
     def of_this_process(cls) -> Self:
-        """Return what servers share that were handed none; made at the first call.
-
-        Two parts of a program that know nothing of each other have one table of descriptors all
-        the same.
+        """Return the instance for servers that were passed none; created at the first call.
+        Independent parts of a program thus share one table of descriptors.
         """
         return cls()
 

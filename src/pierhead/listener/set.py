@@ -1,4 +1,4 @@
-"""The listeners of one service, however many addresses it has."""
+"""The listeners of one service, for all of its addresses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pierhead.listener.wrap.wrappers import unwrapped
 
 __all__ = ["ListenerSet", "abandon"]
 
-#: Addresses whose sockets are adopted and not opened.
+#: Addresses whose sockets are adopted, not opened.
 _ADOPTED = (DescriptorAddress, SystemdAddress, LaunchdAddress)
 
 
@@ -20,9 +20,9 @@ class ListenerSet(Sequence[Listener]):
     """Listeners that were opened together, in the order of their addresses.
 
     Args:
-        members: each with its wrappers around it.
-        given: those below the wrappers that somebody else has opened; theirs to close as long
-            as nobody serves them.
+        members: the listeners, each with its wrappers.
+        given: those below the wrappers that the caller has opened, and closes unless they are
+            served.
         sizes: how many members each group of addresses has, in their order.
     """
 
@@ -45,7 +45,7 @@ class ListenerSet(Sequence[Listener]):
 
     @property
     def addresses(self) -> list[str]:
-        """The addresses as bound, in the grammar."""
+        """The bound addresses, as text."""
         return [member.local for member in self._members]
 
     def close(self) -> None:
@@ -54,7 +54,7 @@ class ListenerSet(Sequence[Listener]):
             member.close()
 
     def abandon(self) -> None:
-        """Take the opening back, so that another attempt finds everything as this one did."""
+        """Undo the opening, so that another attempt finds everything as this one did."""
         abandon(one for one in self._members if unwrapped(one) not in self._given)
 
     @overload
@@ -77,7 +77,7 @@ class ListenerSet(Sequence[Listener]):
 
 
 def abandon(listeners: Iterable[Listener]) -> None:
-    """Close what was opened; leave what was adopted open as it was found."""
+    """Close what was opened; leave adopted sockets open as they were found."""
     for one in listeners:
         listener = unwrapped(one)
         adopted = isinstance(listener.spec.address, _ADOPTED)

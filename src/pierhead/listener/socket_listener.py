@@ -1,4 +1,4 @@
-"""What listeners over a socket have, be it of streams or of datagrams."""
+"""The base of listeners over a socket, stream or datagram."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class SocketListener:
     """Owns a socket.
 
     Args:
-        spec: the address as asked.
-        local: the address as bound, in the grammar.
+        spec: the address as given.
+        local: the bound address, as text.
         sock: closed by `close`.
         on_close: called once after the socket is closed.
     """
@@ -36,21 +36,21 @@ class SocketListener:
 
     @property
     def spec(self) -> ListenSpec:
-        """The address as asked."""
+        """The address as given."""
         return self._spec
 
     @property
     def local(self) -> str:
-        """The address as bound, in the grammar."""
+        """The bound address, as text."""
         return self._local
 
     @property
     def socket(self) -> socket.socket:
-        """The socket, for options that no address has; it stays this object's to close."""
+        """The socket, for settings that no address option covers; this object owns it."""
         return self._sock
 
     def fileno(self) -> int:
-        """Return the descriptor of the socket; it stays this object's."""
+        """Return the descriptor of the socket, which this object owns."""
         return self._sock.fileno()
 
     def check_change(self, spec: ListenSpec) -> None:
@@ -72,13 +72,13 @@ class SocketListener:
         self._spec = spec
 
     def unwatch(self) -> None:
-        """Let the event loop watch the socket no more; later calls do nothing."""
+        """Stop the event loop from watching the socket; later calls do nothing."""
 
     def release(self) -> None:
-        """Give back what else it owns; called once, before the socket is closed."""
+        """Release its other resources; called once, before the socket is closed."""
 
     def close(self) -> None:
-        """Close the socket and give back what goes with it; later calls do nothing."""
+        """Close the socket and release what belongs to it; later calls do nothing."""
         if self._closed:
             return
         self._closed = True

@@ -1,8 +1,8 @@
-"""What an option of an address does to a socket, in one table.
+"""What each address option does to a socket, in one table.
 
-Accepted sockets inherit all of these from the listening one (Linux and the BSDs alike), so that
-nothing is left to do for each connection. Unix sockets alone inherit nothing on Linux:
-`for_accepted` sets their buffers.
+Accepted sockets inherit all of these from the listening one (on Linux and the BSDs alike), so there
+is nothing to do per connection. Only Unix sockets inherit nothing on Linux: `for_accepted` sets
+their buffers.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ __all__ = ["apply_change", "apply_options", "for_accepted"]
 
 _log = logging.getLogger("pierhead.listener")
 
-# Linux numbers that Python's socket module lacks in some version we run on.
+# Linux numbers that Python's socket module lacks in some supported version.
 _IP_TRANSPARENT, _IP_FREEBIND = 19, 15
 _IPV6_TRANSPARENT, _IPV6_FREEBIND = 75, 78
 _IP_MTU_DISCOVER, _IPV6_MTU_DISCOVER = 10, 23
 _PMTUDISC = {"dont": 0, "want": 1, "do": 2, "probe": 3, "interface": 4, "omit": 5}
 _SO_MARK = 36
-_FORCED = {socket.SO_RCVBUF: 33, socket.SO_SNDBUF: 32}  # the buffers, past the system's maximum
+_FORCED = {socket.SO_RCVBUF: 33, socket.SO_SNDBUF: 32}  # the buffers, beyond the system's maximum
 _TCP = socket.IPPROTO_TCP
 _AF_VSOCK: int = getattr(socket, "AF_VSOCK", -1)
 
-#: Linux: a sum of bits; 2 allows servers TCP Fast Open, without which it is off in silence.
+#: Linux: a bit mask; 2 enables TCP Fast Open for servers, without which it is silently off.
 _FASTOPEN_SWITCH = Path("/proc/sys/net/ipv4/tcp_fastopen")
 
-#: Where nothing is set that the address does not ask for.
+#: For sockets without defaults of ours.
 _NONE = SocketOptions()
 
 Apply = Callable[[socket.socket, Any], None]
 
 
 def apply_options(sock: socket.socket, spec: ListenSpec, defaults: SocketOptions = _NONE) -> None:
-    """Set what the address asks for, and what it leaves to these defaults.
+    """Set the options of the address, and these defaults for the rest.
 
     Raises:
         ListenError: one cannot be set.
-        OSError: likewise; ``strerror`` begins with the option's key.
+        OSError: one cannot be set; ``strerror`` begins with the option's key.
     """
     _set_each(sock, spec, SocketOptions.of(spec.options).or_else(defaults).set_ones())
 
@@ -85,9 +85,9 @@ def _set_each(sock: socket.socket, spec: ListenSpec, options: Iterable[tuple[str
 
 
 def for_accepted(sock: socket.socket, spec: ListenSpec) -> Callable[[socket.socket], None] | None:
-    """Return what sets the options that sockets accepted from this one do not inherit.
+    """Return a function that sets options which sockets accepted from this one do not inherit.
 
-    None where they inherit all.
+    None if they inherit all.
     """
     asked = SocketOptions.of(spec.options)
     buffers = tuple(SocketOptions(rcvbuf=asked.rcvbuf, sndbuf=asked.sndbuf).set_ones())
@@ -135,14 +135,14 @@ def _buffer(option: int) -> Apply:
 
 
 def _set_vsock_buffer(sock: socket.socket, value: int) -> None:
-    # What the other end may have under way; the sizes that others go by have no effect here.
+    # How much the other end may have in flight; other size options have no effect here.
     sock.setsockopt(_AF_VSOCK, socket.SO_VM_SOCKETS_BUFFER_MAX_SIZE, value)
     sock.setsockopt(_AF_VSOCK, socket.SO_VM_SOCKETS_BUFFER_SIZE, value)
 
 
 def _set_unprivileged(sock: socket.socket, option: int, value: int) -> None:
     sock.setsockopt(socket.SOL_SOCKET, option, value)
-    # Linux cuts a larger value in silence and reports double of what it took (socket(7)).
+    # Linux silently reduces a larger value, and reports double the value it took (socket(7)).
     taken = sock.getsockopt(socket.SOL_SOCKET, option) // 2
     if taken < value:
         limit = "rmem_max" if option == socket.SO_RCVBUF else "wmem_max"
@@ -164,14 +164,14 @@ def _dscp(sock: socket.socket, value: int) -> None:
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, value << 2)
     if sock.family == socket.AF_INET or sys.platform == "linux":
-        # Linux sends to IPv4 peers of a socket for both families with the mark of IPv4.
+        # Linux uses the IPv4 mark towards IPv4 peers of a dual-stack socket.
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, value << 2)
 
 
 def _mtu_discover(sock: socket.socket, word: str) -> None:
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC[word])
-    # To IPv4 peers a socket for both families sends as IPv4 is told.
+    # A dual-stack socket uses the IPv4 setting towards IPv4 peers.
     sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC[word])
 
 
@@ -181,8 +181,8 @@ def _fastopen(sock: socket.socket, queue: int) -> None:
         switch = int(_FASTOPEN_SWITCH.read_text())
         if not switch & 2:
             _log.warning(
-                "the option fastopen has no effect: the system has it switched off for servers; "
-                "switch it on: sysctl net.ipv4.tcp_fastopen=%d",
+                "the option fastopen has no effect: the system has disabled it for servers; "
+                "enable it: sysctl net.ipv4.tcp_fastopen=%d",
                 switch | 2,
             )
 

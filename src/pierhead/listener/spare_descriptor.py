@@ -1,8 +1,8 @@
-"""A descriptor kept back for the moment when there is no other.
+"""A spare descriptor, for when the process has run out of them.
 
-A process that is out of descriptors cannot accept, and so cannot even refuse: its peers wait.
-One descriptor in reserve is let go then, a waiting connection taken on its number and closed,
-and the number taken back.
+A process that is out of descriptors cannot accept, and so cannot even refuse: its peers wait. Then
+the spare descriptor is closed, a waiting connection is accepted in its place and closed, and the
+spare is reopened.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import socket
 
 __all__ = ["SpareDescriptor"]
 
-#: Connections closed in a row; the rest wait for the next attempt, so that the loop turns.
+#: Connections closed in one attempt; the rest wait for the next, so that the loop keeps running.
 _MOST = 16
 
 
 class SpareDescriptor:
-    """One descriptor of no other use."""
+    """One descriptor that serves no other purpose."""
 
     def __init__(self) -> None:
         self._number: int | None = None
@@ -32,7 +32,7 @@ class SpareDescriptor:
                 connection, _ = listening.accept()
                 connection.close()
                 count += 1
-        except OSError:  # none waits any more, or somebody else was quicker with the number
+        except OSError:  # none is waiting, or another thread has taken the number
             pass
         finally:
             self._take_back()
@@ -41,11 +41,11 @@ class SpareDescriptor:
     def _take_back(self) -> None:
         try:
             self._number = os.open(os.devnull, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-        except OSError:  # tried again at the next shortage
+        except OSError:  # retried at the next shortage
             self._number = None
 
     def close(self) -> None:
-        """Let the descriptor go; later calls do nothing."""
+        """Close the descriptor; later calls do nothing."""
         if self._number is not None:
             os.close(self._number)
             self._number = None

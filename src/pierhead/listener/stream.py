@@ -23,7 +23,7 @@ from pierhead.service.context import Credentials, Peer, Transport
 
 __all__ = ["AcceptedChannel", "AcceptedSocket", "SocketStreamListener", "StreamSettings", "peer_of"]
 
-#: The connection broke before it was accepted: Linux hands such errors to accept(2), whose
+#: The connection broke before it was accepted: Linux reports such errors from accept(2), whose
 #: manual says to treat them like EAGAIN. EPERM is a firewall rule.
 _BROKEN_CONNECTION = frozenset(
     {
@@ -44,18 +44,18 @@ _BROKEN_CONNECTION = frozenset(
 
 #: The process, or the whole system, is out of descriptors.
 _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
-#: Families that every event loop has a stream transport for; uvloop refuses any other.
+#: Families for which every event loop has a stream transport; uvloop refuses any other.
 _FAMILIAR = frozenset({socket.AF_INET, socket.AF_INET6, getattr(socket, "AF_UNIX", None)})
 
 
 @dataclass(frozen=True, slots=True)
 class StreamSettings:
-    """What an accepted socket is set to.
+    """The settings of an accepted socket.
 
     Attributes:
-        local: names the address a connection reached, where it may differ from the listener's.
-        no_delay: whether small writes leave at once (TCP_NODELAY); None where there is no such.
-        prepare: sets what an accepted socket does not inherit; None where there is nothing.
+        local: returns the address a connection reached, if it may differ from the listener's.
+        no_delay: whether small writes leave at once (TCP_NODELAY); None if not applicable.
+        prepare: sets options that an accepted socket does not inherit; None if there are none.
     """
 
     local: Callable[[Any], str] | None = None
@@ -67,11 +67,11 @@ class SocketStreamListener(SocketListener):
     """Owns a listening, non-blocking socket; a `StreamListener`.
 
     Args:
-        spec: the address as asked.
-        local: the address as bound, in the grammar.
+        spec: the address as given.
+        local: the bound address, as text.
         sock: closed by `close`.
-        settings: what accepted sockets are set to.
-        transport: stream, or seqpacket where the socket keeps the borders of messages.
+        settings: the settings of accepted sockets.
+        transport: stream, or seqpacket if the socket preserves message boundaries.
         on_close: called once after the socket is closed.
     """
 
@@ -91,7 +91,7 @@ class SocketStreamListener(SocketListener):
         self._waiter: asyncio.Future[None] | None = None
         self._watched_by: asyncio.AbstractEventLoop | None = None
         self._reserve = SpareDescriptor()
-        # Asked here once: looking a socket's family up is dear.
+        # Read once here: looking up a socket's family is expensive.
         self._is_familiar = sock.family in _FAMILIAR and transport is Transport.STREAM
         self._is_unix = sock.family == getattr(socket, "AF_UNIX", None)
 
@@ -100,9 +100,9 @@ class SocketStreamListener(SocketListener):
 
         Raises:
             OutOfDescriptors: EMFILE, ENFILE: some connections were closed instead.
-            OSError: ENOBUFS and its kin; EBADF when the listener is closed meanwhile.
+            OSError: ENOBUFS and the like; EBADF if the listener is closed meanwhile.
         """
-        # Nothing is awaited once a connection is taken, so cancelling cannot lose one.
+        # Nothing is awaited after a connection is accepted, so cancelling cannot lose one.
         while True:
             if self._closed:
                 raise OSError(errno.EBADF, f"{self._local} is closed")
@@ -146,7 +146,7 @@ class SocketStreamListener(SocketListener):
             self._waiter = None
 
     def _on_readable(self) -> None:
-        # Watching goes on while somebody comes back for more: starting and stopping is dear.
+        # Watching continues while the caller keeps accepting: starting and stopping is expensive.
         if self._waiter is not None:
             _wake(self._waiter)
         else:
@@ -166,13 +166,13 @@ class SocketStreamListener(SocketListener):
         self._settings = dataclasses.replace(self._settings, no_delay=no_delay, prepare=prepare)
 
     def unwatch(self) -> None:
-        """Let the event loop watch the socket no more; later calls do nothing."""
+        """Stop the event loop from watching the socket; later calls do nothing."""
         if self._watched_by is not None:
             self._watched_by.remove_reader(self._sock.fileno())
             self._watched_by = None
 
     def release(self) -> None:
-        """Wake a waiting `accept`, which raises then."""
+        """Wake a waiting `accept`, which then raises."""
         if self._waiter is not None:
             _wake(self._waiter)
         self._reserve.close()
@@ -184,7 +184,7 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 
 
 def peer_of(address: Any) -> Peer:
-    """Return the peer of an address as the socket module gives it."""
+    """Return the peer for an address from the socket module."""
     if isinstance(address, bytes):  # an abstract name: a NUL, then anything
         return Peer.abstract(address)
     return Peer(address)
@@ -215,26 +215,26 @@ class AcceptedSocket:
 
     @classmethod
     def of(cls, sock: socket.socket, peer: Peer, local: str, no_delay: bool | None) -> Self:
-        """Return the connection of a socket, with what the system knows of its other end."""
+        """Return the connection of a socket, with the system's facts about its other end."""
         return cls(sock, peer, local, no_delay, _credentials(sock))
 
     @property
     def socket(self) -> socket.socket:
-        """The socket, for options that no address has; it stays this object's to close."""
+        """The socket, for settings that no address option covers; this object owns it."""
         return self._sock
 
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
-        """Hand the connection to a protocol; it has ``connection_made`` when this returns."""
+        """Attach a protocol; its ``connection_made`` has been called when this returns."""
         self._attached = True
         loop = asyncio.get_running_loop()
         try:
-            # Needs no peer, so it ends in a turn or two. Where it is cancelled, both event loops
-            # close the socket.
+            # Independent of the peer, so it ends within one or two iterations. If it is cancelled,
+            # both event loops close the socket.
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, self._sock)
         except Exception:
             self._sock.close()
             raise
-        if self._no_delay is False:  # both event loops switch it on for every transport
+        if self._no_delay is False:  # both event loops enable it for every transport
             self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
         return transport
 
@@ -269,7 +269,7 @@ class AcceptedChannel:
         return self._channel.facts.get("socket")
 
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
-        """Hand the connection to a protocol; it has ``connection_made`` when this returns."""
+        """Attach a protocol; its ``connection_made`` has been called when this returns."""
         self._attached = True
         return ChannelTransport(asyncio.get_running_loop(), self._channel, protocol)
 

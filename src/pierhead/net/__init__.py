@@ -1,1 +1,1 @@
-"""Moving bytes, for listeners and clients alike: what neither has to itself."""
+"""Moving bytes: the code that listeners and clients share."""

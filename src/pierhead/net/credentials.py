@@ -1,4 +1,4 @@
-"""Who is at the other end of a Unix socket: what the system vouches for."""
+"""The credentials of the other end of a Unix socket, as the system reports them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["peer_credentials"]
 # Linux numbers that Python's socket module lacks.
 _SO_PEERGROUPS, _SO_PEERPIDFD = 59, 77
 _UCRED = struct.Struct("@iII")
-_MOST_GROUPS_BYTES = 1024  # the most that getsockopt() lends; a user with more keeps the first
+_MOST_GROUPS_BYTES = 1024  # the most that getsockopt() returns; of more groups, the first are kept
 
 # struct xucred of macOS and FreeBSD: version, uid, number of groups, groups.
 _LOCAL_PEERCRED, _XUCRED = 1, struct.Struct("@IIh2x16I")
 
 
 def peer_credentials(sock: socket.socket) -> Credentials | None:
-    """Return the credentials of a connected Unix socket; None where the system has none."""
+    """Return the credentials of a connected Unix socket; None if the system has none."""
     system = "freebsd" if sys.platform.startswith("freebsd") else sys.platform
     read = {"linux": _linux, "darwin": _bsd, "freebsd": _bsd}.get(system)
     try:
         return None if read is None else read(sock)
-    except OSError:  # the peer has gone; whoever reads will notice
+    except OSError:  # the peer has gone; the next read will notice
         return None
 
 

@@ -1,4 +1,4 @@
-"""The number of a process that is never used again: the inode of its pidfd (Linux 6.9)."""
+"""A process number that is never reused: the inode of its pidfd (Linux 6.9)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["identity_of_pidfd", "pidfd_id"]
 
 
 def pidfd_id(process: int) -> int | None:
-    """Return the identity of a process by its number; None where the system has none."""
+    """Return the pidfd inode of a process ID; None if the system has none."""
     try:
         descriptor = os.pidfd_open(process)
     except (AttributeError, OSError):  # another system, or the process has ended
@@ -22,7 +22,7 @@ def pidfd_id(process: int) -> int | None:
 
 
 def identity_of_pidfd(descriptor: int) -> int | None:
-    """Return the inode of a pidfd; None where all pidfds share one, with other anonymous files."""
+    """Return the inode of a pidfd; None if all pidfds share one with other anonymous files."""
     found = os.fstat(descriptor)
     return None if found.st_dev == _device_of_anonymous_files() else found.st_ino
 

@@ -1,4 +1,4 @@
-"""From the name of a host to socket addresses, and from those to the grammar."""
+"""Resolution of host names to socket addresses, and of those to address text."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["inet_text", "resolve_host"]
 async def resolve_host(
     host: str, port: int, kind: socket.SocketKind
 ) -> list[tuple[int, tuple[Any, ...]]]:
-    """Return ``(family, socket address)`` for each address of a host, each once.
+    """Return ``(family, socket address)`` for each distinct address of a host.
 
     Raises:
         OSError: the name does not resolve.
     """
     literal = is_ipv4(host) or is_ipv6(host)
     flags = socket.AI_NUMERICHOST if literal else 0
-    if literal:  # no thread needed for what is only read
+    if literal:  # a literal address needs no thread
         found = socket.getaddrinfo(host, port, type=kind, flags=flags)
     else:
         loop = asyncio.get_running_loop()
@@ -30,7 +30,7 @@ async def resolve_host(
 
 
 def inet_text(scheme: str, address: tuple[Any, ...]) -> str:
-    """Return a socket address in the grammar; a link-local one with its interface."""
+    """Return a socket address as text; a link-local one with its interface."""
     host, port = str(address[0]), address[1]
     if len(address) == 4 and address[3] and "%" not in host:
         host = f"{host}%{socket.if_indextoname(address[3])}"

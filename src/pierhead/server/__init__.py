@@ -1,6 +1,6 @@
-"""Loops over listeners: bytes in, bytes out; they know no protocol.
+"""Servers: loops over listeners, bytes in, bytes out, independent of any protocol.
 
-listener/ ─▶ server.py ─▶ datagram.py ─────────────▶ request.py ─▶ FrameHandler
+listener/ ─▶ server.py ─▶ datagram.py ─────────────▶ service/respond.py ─▶ FrameHandler
                 │     └─▶ stream.py ─▶ framed.py ──▶     │
              options.py  sweep.py  lost.py
 """

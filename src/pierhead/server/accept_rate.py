@@ -1,4 +1,4 @@
-"""How fast a listener accepts, where its address says so (``maxrate=``)."""
+"""The accept rate of a listener whose address sets it (``maxrate=``)."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pierhead.server.connection_counters import ConnectionCounters
 
 __all__ = ["AcceptRate"]
 
-#: An event loop lets timers go off this much early: the grain of its clock, rounded up.
+#: An event loop may fire timers this much early: its clock resolution, rounded up.
 _GRAIN_NS = 1000
 
 
 class AcceptRate:
-    """Holds the accept loop of one listener to a rate, a second's worth at once at most.
+    """Limits the accept loop of one listener to a rate, with a burst of one second's worth.
 
-    What comes faster is not dropped: it waits in the backlog that the system keeps. That it
-    has to wait is counted in ``accepts_paused_total`` and ``accepts_paused_seconds_total``.
+    Faster connections are not dropped: they wait in the system's backlog. The pauses are counted in
+    ``accepts_paused_total`` and ``accepts_paused_seconds_total``.
 
     Args:
-        per_second: connections accepted in a second.
+        per_second: connections accepted per second.
     """
 
     def __init__(self, per_second: int, clock: Clock, counters: ConnectionCounters) -> None:
@@ -33,7 +33,7 @@ class AcceptRate:
         self._paused_s = counters.count("accepts_paused_seconds_total")
 
     async def wait(self) -> None:
-        """Return once another connection may be accepted; takes nothing, so safe to cancel."""
+        """Return once another connection may be accepted; takes no token, so it is safe to cancel."""
         if not self._wait_ns():
             return
         self._pauses.value += 1
@@ -45,7 +45,7 @@ class AcceptRate:
             self._paused_s.value += self._now() - began
 
     def accepted(self) -> None:
-        """Count a connection that has been accepted."""
+        """Take the token of an accepted connection."""
         now = self._now_ns()
         taken = self._rate.take(self._full_at_ns, now)
         assert taken is not None, "wait() returns when there is a token"

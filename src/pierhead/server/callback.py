@@ -1,4 +1,4 @@
-"""Functions that a program is told by: called in the event loop, never awaited."""
+"""Callbacks into the program: called in the event loop, never awaited."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ F = TypeVar("F")
 
 
 def plain(keyword: str, function: F) -> F:
-    """Return a function, or None, as it was given.
+    """Return a plain function, or None, unchanged.
 
     Raises:
-        UsageError: it cannot be called, or gives something to await, which nobody would.
+        UsageError: it is not callable, or returns an awaitable, which would not be awaited.
     """
     if function is None:
         return function

@@ -1,8 +1,8 @@
-"""The contract between a stream server and whatever serves one of its connections.
+"""The contract between a stream server and the object that serves one of its connections.
 
-The server accepts, counts, sweeps and drains; it knows no framing. The other side is an
-`asyncio` protocol object with a few more methods (`ServedConnection`), made by the endpoint's
-stream handler from a `ConnectionScope`. `pierhead.server.framed` has the stock one.
+The server accepts, counts, sweeps and drains; it knows no framing. The other side is an `asyncio`
+protocol object with a few more methods (`ServedConnection`), created by the endpoint's stream
+handler from a `ConnectionScope`. `pierhead.server.framed` has the stock one.
 """
 
 from __future__ import annotations
@@ -28,35 +28,34 @@ __all__ = ["ConnectionScope", "ServedConnection", "Standing"]
 
 
 class Standing(Enum):
-    """What a connection is doing, as far as it matters to who gives way when all places are taken.
+    """What a connection is doing, as far as eviction is concerned.
 
-    The handshake is half done as well; that is the server's to know.
+    A connection in its handshake is half done as well; the server knows that itself.
     """
 
-    HALF_DONE = "no whole message has come yet, or the next one has begun"
+    HALF_DONE = "no complete message has arrived yet, or the next one has begun"
     IDLE = "everything is answered"
-    BUSY = "it has something to do that would be lost"
+    BUSY = "it has work that would be lost"
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class ConnectionScope:
-    """What a connection gets from its server.
+    """What a server provides to a connection.
 
     Attributes:
         peer: the other end.
-        via: the way the connection came.
-        options: the limits in force; the server replaces them at `reconfigure`, so read them
-            each time.
-        admission: the check to ask for every frame, or None.
-        clock: where the time comes from.
-        read_buffer: what reads go into.
-        counters: what to count.
+        via: how the connection arrived.
+        options: the limits in effect; `reconfigure` replaces them, so read them each time.
+        admission: the check to make on every frame, or None.
+        clock: the source of time.
+        read_buffer: the buffer for reads.
+        counters: the counters to update.
         failures: where a service's failure is reported.
-        tasks: begin the task of a request at once.
-        budget: how many frames may be taken in this turn of the loop.
-        lost: note that an accepted request will not be answered, and why.
-        closed: tell the server that the connection has ended; call it once.
-        has_ended: whether `closed` has been called; the server's.
+        tasks: starts the task of a request at once.
+        budget: how many frames may be taken in this iteration of the loop.
+        lost: call it when an accepted request will not be answered, with the reason.
+        closed: call it once, when the connection has ended.
+        has_ended: whether `closed` has been called; maintained by the server.
     """
 
     peer: Peer
@@ -74,7 +73,7 @@ class ConnectionScope:
     has_ended: bool = False
 
     def note_late_write(self) -> None:
-        """Note that the peer did not take its replies within ``write_timeout``."""
+        """Report that the peer did not take its replies within ``write_timeout``."""
         seconds = self.options.write_timeout
         late = TimedOut(f"the peer did not take its replies within {seconds:g} s")
         self.failures.note(late, "write", self.peer)
@@ -93,16 +92,16 @@ class ServedConnection(Protocol):
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being worked on."""
+        """How many requests are in flight."""
         ...
 
     @property
     def unsent_bytes(self) -> int:
-        """How many octets wait for the peer, as far as they have been made."""
+        """How many octets of finished replies wait for the peer."""
         ...
 
     def standing(self) -> tuple[Standing, float]:
-        """Return what the connection is doing, and when it last had something to do."""
+        """Return what the connection is doing, and when it was last busy."""
         ...
 
     def sweep(self, now: float) -> None:
@@ -110,12 +109,12 @@ class ServedConnection(Protocol):
         ...
 
     def drain(self) -> None:
-        """Read no more; answer what has been accepted; then close."""
+        """Stop reading; answer what has been accepted; then close."""
         ...
 
     def abort(self, reason: str) -> None:
-        """Close at once; everything accepted and unanswered is lost for this reason.
+        """Close at once; every accepted and unanswered request is lost for this reason.
 
-        It may come before `connection_made`.
+        It may be called before `connection_made`.
         """
         ...

@@ -1,4 +1,4 @@
-"""What is counted for the connections of one listener."""
+"""The counters of the connections of one listener."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pierhead.service.counters import RequestCounters
 
 __all__ = ["ConnectionCounters", "watch_load"]
 
-#: Reasons whose counters are at hand; a check of the program's own may make up any number.
+#: How many reasons have a cached counter; a user's check may invent any number of reasons.
 _REASONS = 64
 
 
@@ -20,7 +20,7 @@ class ConnectionCounters:
     def __init__(self, metrics: Metrics, listener: str) -> None:
         self._metrics = metrics
         self._listener = listener
-        self._closed: dict[str, Metric] = {}  # a flood of them has to be cheap
+        self._closed: dict[str, Metric] = {}  # a flood of them must be cheap
         self.requests = RequestCounters(self.count)
         self.dropped = self.requests.dropped
         self.accepted = self.count("connections_accepted_total")
@@ -38,7 +38,7 @@ class ConnectionCounters:
         return self._metrics.counter(name, listener=self._listener, **labels)
 
     def closed(self, reason: str) -> None:
-        """Count one connection that ended, and why."""
+        """Count one connection that ended, by reason."""
         counter = self._closed.get(reason)
         if counter is None:
             counter = self.count("connections_closed_total", reason=reason)
@@ -55,7 +55,7 @@ class _Busy(Protocol):
 def watch_load(
     metrics: Metrics, listener: str, server: _Busy, unsent_bytes: Callable[[], float]
 ) -> Callable[[], None]:
-    """Make gauges of what a listener's server is doing now; return what ends that."""
+    """Register gauges of a listener's current work; return the function that removes them."""
     ends = [
         metrics.watch("requests_in_flight", lambda: server.in_flight, listener=listener),
         metrics.watch("unsent_bytes", unsent_bytes, listener=listener),

@@ -1,11 +1,11 @@
-"""The datagram server: drains a listener in batches, answers each datagram, sends in batches.
+"""The datagram server: receives in batches, answers each datagram, sends in batches.
 
-    readable ─▶ receive_batch ─▶ respond ───────────▶ send_batch, once per turn of the loop
+    readable ─▶ receive_batch ─▶ respond ───────────▶ send_batch, once per loop iteration
                                     │ waits                 ▲
                                     └─▶ InFlight ─ settle ──┘
 
-It knows bytes only. Work in flight is bounded by ``max_requests``; what comes above it is shed
-with the protocol's own refusal, if it has one, and counted.
+It knows bytes only. Work in flight is bounded by ``max_requests``; requests beyond it are counted
+and shed, with the protocol's own refusal if it has one.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from pierhead.service.respond import Outcome, Responder
 
 __all__ = ["DatagramServer"]
 
-# What sendmmsg refuses for one message, by the name it is counted under.
+# Errors of sendmmsg that concern one message, by the label they are counted under.
 _SEND_REASONS = {
     errno.EMSGSIZE: "reply_too_large",
     errno.EAGAIN: "send_buffer_full",
@@ -51,19 +51,19 @@ _SEND_REASONS = {
 }
 
 
-# A member's look-up is slow on Python 3.11.
+# Looking up an enum member is slow on Python 3.11.
 _ANSWERED, _READY = Outcome.ANSWERED, Outcome.READY
 _SUSPENDED, _MANY = Outcome.SUSPENDED, Outcome.MANY
 
 _log = logging.getLogger("pierhead.server")
 
-#: Receiving pauses this long after an error, doubled up to the longest.
+#: Receiving pauses this long after an error, doubling up to the maximum.
 _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
 
 
 class _DatagramRequest(Request):
-    """One datagram, who sent it and where its replies go."""
+    """One datagram, its sender and where its replies go."""
 
     def __init__(self, frame: bytes, deadline: float, peer: Peer, reply_to: ReplyTo) -> None:
         super().__init__(frame, deadline)
@@ -72,7 +72,7 @@ class _DatagramRequest(Request):
 
     @property
     def peer(self) -> Peer:
-        """Who asked."""
+        """The client."""
         return self._peer
 
 
@@ -80,14 +80,15 @@ class DatagramServer:
     """Answers the datagrams of one listener.
 
     Args:
-        listener: what to drain; closed by `close`.
+        listener: the listener to receive from; closed by `close`.
         handler: answers one datagram.
-        options: the limits in force, where the address does not say otherwise; change them
-            with `reconfigure`.
-        on_lost: told of every accepted request that will not be answered.
+        options: the limits in effect unless the address overrides them; change them with
+            `reconfigure`.
+        on_lost: called with every accepted request that will not be answered.
         wake_sweep: called when work begins, so that the owner sweeps deadlines.
-        own_addresses: of all servers of this process; what claims to be from there is not answered.
-        on_error: told of everything that goes wrong here.
+        own_addresses: of all servers in this process; datagrams that claim to be from one are not
+            answered.
+        on_error: called with every failure here.
     """
 
     _is_started = False
@@ -209,23 +210,23 @@ class DatagramServer:
         return partial(self._in_flight.wait_settled, frozenset(self._in_flight.running))
 
     def start(self) -> None:
-        """Begin to receive."""
+        """Start receiving."""
         if not self._is_started:
             self._is_started = True
             self._own_addresses.add(self._own)
         self.listener.start(self._on_readable)
 
     def reconfigure(self, options: ServerOptions) -> None:
-        """Put other limits in force, from the next batch on."""
+        """Change the limits, from the next batch on."""
         self.options = self._at.apply(options)
 
     def sweep(self, now: float) -> Iterator[bool]:
-        """Enforce deadlines, in one step; yield whether there is anything left to sweep."""
+        """Enforce deadlines in one step; yield whether anything is left to sweep."""
         self._in_flight.sweep(now)
         yield len(self._in_flight.running) > 0
 
     def drain(self) -> None:
-        """Receive no more; what has been accepted is still answered."""
+        """Stop receiving; accepted requests are still answered."""
         if self._resuming is not None:
             self._resuming.cancel()
         self.listener.stop()
@@ -237,16 +238,16 @@ class DatagramServer:
             await self._idle.wait()
 
     async def wait_ended(self) -> None:
-        """Wait for ever: datagrams may always come."""
+        """Wait for ever: more datagrams may always arrive."""
         await asyncio.get_running_loop().create_future()
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being worked on."""
+        """How many requests are in flight."""
         return len(self._in_flight.running)
 
     def abort(self, reason: str) -> None:
-        """Give up what is in flight; each request is reported lost for this reason."""
+        """Give up all requests in flight; each is reported lost for this reason."""
         self._in_flight.give_up(reason)
         self._unsent.give_up()
         self._idle.set()
@@ -257,7 +258,7 @@ class DatagramServer:
             self._unwatch()
 
     def close(self) -> None:
-        """Send what is ready and close the listener."""
+        """Send ready replies and close the listener."""
         self.forget()
         self.listener.stop()
         self._flush()
@@ -295,7 +296,7 @@ class DatagramServer:
         self._responder.max_running = options.max_requests
         self._in_flight.max_replies = options.max_replies_per_datagram
         per_datagram, suspects = self._per_datagram, self._own_addresses.suspects
-        self._flush_due = True  # at the end, for all that is answered in place
+        self._flush_due = True  # at the end, for everything answered in place
         reflections, answered, ready = self._reflections, 0, 0
         try:
             for frame, reply_to in batch:
@@ -335,14 +336,14 @@ class DatagramServer:
             self._wake_sweep()
 
     def _is_loop(self, peer: Peer | None) -> bool:
-        """Tell whether an answer would come back to this process, or can arrive nowhere."""
+        """Return why an answer would come back to this process or reach nobody, if it would."""
         reason = None if peer is None else self._own_addresses.why_silent(peer)
         if reason is not None:
             self._counters.dropped(reason)
         return reason is not None
 
     def _is_reflected(self, frame: bytes, peer: Peer, now: float) -> bool:
-        """Tell whether a service that sends back what it gets had better not."""
+        """Return why a service that reflects its input must not answer, if it must not."""
         assert self._reflections is not None
         reason = self._reflections.why_silent(frame, peer, now)
         if reason is not None:
@@ -350,14 +351,14 @@ class DatagramServer:
         return reason is not None
 
     def _pause(self, error: OSError) -> None:
-        """Stop receiving for a while: an error that stays would make the loop spin."""
+        """Stop receiving for a while: a persistent error would make the loop spin."""
         self._count("receive_errors_total").value += 1
         self._failures.note(error, "accept")
         now = self._clock.monotonic()
         if now >= self._log_errors_after:
             self._log_errors_after = now + 1.0
             words = error.strerror or str(error)
-            _log.warning("%s: cannot receive: %s; trying again", self._name, words)
+            _log.warning("%s: cannot receive: %s; retrying", self._name, words)
         self.listener.stop()
         self._resuming = self._loop.call_later(self._pause_s, self.start)
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
@@ -376,7 +377,7 @@ class DatagramServer:
         self._truncated_so_far = now
 
     def settle(self, request: _DatagramRequest, outcome: Outcome, frame: bytes | None) -> None:
-        """Take what became of a request that had to wait."""
+        """Take the outcome of a request that had to wait."""
         self._counters.answered.value += outcome is _ANSWERED
         if frame is not None:
             self._add(request, frame)
@@ -388,19 +389,19 @@ class DatagramServer:
         if not isinstance(frame, bytes):
             raise UsageError(f"a reply is {type(frame).__name__}, expected bytes")
         self._add(request, frame)
-        # A sender of many replies gives way after each, so that a flush comes between and what
-        # waits here never grows past one datagram per request.
+        # A sender of many replies yields after each, so that a flush comes in between and at most
+        # one datagram per request waits here.
         await asyncio.sleep(0)
 
     def _add(self, request: _DatagramRequest, frame: bytes) -> None:
-        """Send a reply with the others of this turn."""
+        """Queue a reply, to be sent with the others of this iteration."""
         self._outgoing.append((frame, request.reply_to))
         if not self._flush_due:
             self._flush_due = True
             self._loop.call_soon(self._flush)
 
     def lost(self, request: _DatagramRequest, reason: str) -> None:
-        """A request will not be answered."""
+        """Note that a request will not be answered."""
         self._on_lost(LostRequest(self._name, str(request.peer), reason))
         self._failures.note(RequestLost(reason), "lost", request.peer)
 

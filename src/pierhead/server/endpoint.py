@@ -1,8 +1,8 @@
 """What to run: plain data, no address, no socket.
 
-An `Endpoint` is made by a protocol's ``serve``; a `Server` or ``run`` joins it to addresses.
-Servers know bytes, so this is all they know of a protocol: a `FrameHandler` that answers one
-frame, and a `StreamHandler` that takes one connection.
+An `Endpoint` is created by a protocol's ``serve``; a `Server` or ``run`` joins it to addresses.
+This is all that servers know about a protocol: a `FrameHandler` that answers one frame of bytes,
+and a `StreamHandler` that takes one connection.
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ class Endpoint:
 
     Attributes:
         name: for logs and messages (``dns``, ``lines``).
-        datagram: answers one datagram; None where the protocol has no datagrams.
-        stream: takes one connection; None where the protocol has no streams.
+        datagram: answers one datagram; None if the protocol has no datagrams.
+        stream: takes one connection; None if the protocol has no streams.
         short_form: the schemes that an address without scheme stands for (``("udp", "tcp")``).
         admission: checks on every frame, in order.
-        options: limits that this protocol wants different from the server's defaults.
-        alpn: what TLS agrees on, best first (RFC 7301), where the address does not say; empty
-            for whatever the client likes.
-        lifespan: makes what the service needs while it runs: entered before the first listener
-            opens, left after the last one has drained; None where it needs nothing.
-        reload: reads and checks again what the service keeps in files, and raises a
-            `PierheadError` where something is wrong; called in a thread. None where there are none.
+        options: limits for which this protocol has its own defaults.
+        alpn: protocols that TLS offers, preferred first (RFC 7301), unless the address sets them;
+            empty for no negotiation.
+        lifespan: a context manager for the service's resources, entered before the first listener
+            opens and left after the last one has drained; None for none.
+        reload: rereads and checks the service's files, and raises a `PierheadError` if something is
+            wrong; called in a thread. None if there are no files.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """Endpoints with the addresses they are served on, and what they need while they run.
+    """Endpoints with the addresses they are served on, and their shared resources.
 
     Attributes:
         endpoints: each with its addresses, as strings or parsed.

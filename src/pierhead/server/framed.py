@@ -4,17 +4,17 @@
                                                            │            │
     transport ◀── one write per turn ◀── Exchange: the order of replies ┘
 
-Pipelining is parallel and bounded: up to ``max_requests_per_connection`` requests are worked on
-at once; when the window is full, or the peer does not take its replies, reading pauses. The
-reply to an accepted request is never dropped; only the write deadline (or the peer) cuts it off.
+Pipelined requests run in parallel, within bounds: up to ``max_requests_per_connection`` at once;
+when the window is full, or the peer does not take its replies, reading pauses. The reply to an
+accepted request is never dropped; only the write deadline (or the peer) can cut it off.
 
-What happens at the end, whoever ends it:
+How a connection ends:
 
-- end of input, or `drain`: what has come in whole is answered, then the connection closes;
-- a framing error: the protocol's refusal follows the answers still due, then it closes;
-- a failed request without refusal, where replies go in order: only those before it are given;
+- end of input, or `drain`: complete frames are answered, then the connection closes;
+- a framing error: the protocol's refusal follows the replies still due, then it closes;
+- a failed request without a refusal, if replies are in order: only those before it are sent;
 - after the last byte the server ends its stream and waits ``linger_timeout`` for the peer's end:
-  closing on unread input would send a reset that can overtake the reply.
+    closing with unread input would send a reset that can overtake the reply.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = ["FramedConnection", "framed"]
 
 
 def framed(handler: FrameHandler, framing: Framing, order: Order = Order.IN_ORDER) -> StreamHandler:
-    """Return the handler of connections that cuts them into frames and answers each."""
+    """Return the handler of connections that splits them into frames and answers each."""
     check_framing(framing)
     return _Framed(handler, framing, order)
 
@@ -67,7 +67,7 @@ class _Framed:
         return before.framing == self.framing and before.order is self.order
 
 
-# A member's look-up is slow on Python 3.11.
+# Looking up an enum member is slow on Python 3.11.
 _OPEN, _FINISHING, _LINGERING = State.OPEN, State.FINISHING, State.LINGERING
 _TAKING, _BROKEN_OFF, _OVER = Phase.OPEN, Phase.BROKEN_OFF, Phase.OVER
 _READY, _REFUSED = Outcome.READY, Outcome.REFUSED
@@ -75,18 +75,18 @@ _SUSPENDED, _MANY = Outcome.SUSPENDED, Outcome.MANY
 
 
 class FramedConnection(asyncio.BufferedProtocol):
-    """Serves one connection; made by `framed`."""
+    """Serves one connection; created by `framed`."""
 
-    # What most connections never change is an attribute of the class.
-    _is_made = False  # the transport is there
+    # Defaults that most connections never change are class attributes.
+    _is_made = False  # the transport is connected
     _flush_due = False
     _advancing = False
-    _rests = False  # until it has its share of another turn of the loop
-    _has_had_a_share = False  # of a turn, and its input is not through
-    _joins_frames = True  # what is ready in one turn leaves in one write
+    _rests = False  # until its share of a later loop iteration
+    _has_had_a_share = False  # of one loop iteration, with input left
+    _joins_frames = True  # what is ready in one loop iteration leaves in one write
     _reading_paused = False
     _has_no_buffer = False
-    _waiters: deque[asyncio.Future[None]] | None = None  # until the peer keeps up
+    _waiters: deque[asyncio.Future[None]] | None = None  # until the peer catches up
 
     def __init__(
         self, scope: ConnectionScope, handler: FrameHandler, framing: Framing, order: Order
@@ -109,7 +109,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._is_made = True
         self._life.last_active = self.scope.clock.monotonic()
-        if not self._life.happens(Event.MADE):  # given up during the handshake
+        if not self._life.happens(Event.MADE):  # aborted during the handshake
             self._transport.abort()
 
     def get_buffer(self, sizehint: int) -> bytearray:
@@ -123,7 +123,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             self.scope.counters.dropped(error.limit)
             self._loop.call_soon(self.abort, error.limit)
             self._has_no_buffer = True
-            return bytearray(512)  # asyncio wants one all the same; the abort follows
+            return bytearray(512)  # asyncio requires one nevertheless; the abort follows
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take in what was read."""
@@ -137,10 +137,10 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._advance()
 
     def eof_received(self) -> bool:
-        """Keep the other half open: a peer that has finished asking still gets its answers."""
+        """Keep the other half open: a peer that has ended its side still gets its replies."""
         self._incoming.has_ended = True
-        # Without TLS's close_notify, whatever came last may be half of what was sent: it is no
-        # message, though the end of the stream would make it one (RFC 8446 §6.1).
+        # Without TLS's close_notify, the last input may be truncated: it is not a message, even
+        # where the end of the stream would complete one (RFC 8446 §6.1).
         self._incoming.is_cut_off = bool(self._transport.get_extra_info("truncated"))
         if self._life.state is _OPEN:
             self.finish("eof")
@@ -149,13 +149,13 @@ class FramedConnection(asyncio.BufferedProtocol):
         return True
 
     def pause_writing(self) -> None:
-        """The peer does not keep up: begin no request, read nothing."""
+        """Stop beginning requests and reading: the peer does not keep up."""
         self._exchange.is_writable = False
         self.scope.counters.writes_paused.value += 1
         self._pause_reading()
 
     def resume_writing(self) -> None:
-        """The peer keeps up again: let waiting senders on, oldest first."""
+        """Let waiting senders continue, oldest first: the peer keeps up again."""
         self._exchange.is_writable = True
         while self._waiters:
             waiter = self._waiters.popleft()
@@ -167,18 +167,18 @@ class FramedConnection(asyncio.BufferedProtocol):
         """Stop serving."""
         reason = self._life.reason or "peer_gone"
         if exc is None and not self._exchange.due:
-            self._count_sent(0)  # closed, which waits for the system to take everything
+            self._count_sent(0)  # closed, which waits until the system has taken everything
         self._life.happens(Event.LOST)
         self._end_exchange(reason)
         self.scope.counters.closed(reason)
-        # What `abort` gave up has its reason already.
+        # Requests given up by `abort` already have their reason.
         if self._in_flight.running:
             self._in_flight.give_up("peer_gone")
         else:
             self._leave()
 
     def _leave(self) -> None:
-        """Tell the server that nothing is left, and leave no cycle behind."""
+        """Report the end to the server, and leave no reference cycle behind."""
         self._in_flight.close()
         self.scope.closed()
 
@@ -186,16 +186,16 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being worked on."""
+        """How many requests are in flight."""
         return len(self._in_flight.running)
 
     @property
     def unsent_bytes(self) -> int:
-        """How many octets wait for the peer, also behind a slow reply."""
+        """How many octets wait for the peer, including those behind a slow reply."""
         return self._exchange.waiting_bytes + self._transport.get_write_buffer_size()
 
     def standing(self) -> tuple[Standing, float]:
-        """Return what the connection is doing, and when it last had something to do."""
+        """Return what the connection is doing, and when it was last busy."""
         life = self._life
         if life.state is not _OPEN or self._is_busy() or not self._exchange.is_writable:
             return Standing.BUSY, life.last_active
@@ -203,7 +203,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         return Standing.HALF_DONE if is_half_done else Standing.IDLE, life.last_active
 
     def current_idle_timeout(self) -> float:
-        """The idle timeout in force, in seconds: the connection's own or the server's."""
+        """The idle timeout in effect, in seconds: the connection's own or the server's."""
         asked = self._exchange.idle_timeout
         return self.scope.options.idle_timeout if asked is None else asked
 
@@ -228,7 +228,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self.finish("drain")
 
     def abort(self, reason: str) -> None:
-        """Close at once; everything accepted and unanswered is lost for this reason."""
+        """Close at once; every accepted and unanswered request is lost for this reason."""
         is_new = self._life.abort(reason)
         if not self._is_made:
             return
@@ -252,32 +252,32 @@ class FramedConnection(asyncio.BufferedProtocol):
         """Accept nothing more; close once everything accepted is answered."""
         if not self._life.finish(reason):
             return
-        # What has come in whole counts as accepted: `_pump` still takes it from the framer.
+        # Complete frames count as accepted: `_pump` still takes them from the framer.
         if not self._incoming.has_ended:
             self._pause_reading()
         self._advance()
 
     def _end_exchange(self, reason: str) -> None:
-        """Give up the replies that were made and have not been sent, and what has not begun."""
+        """Give up finished replies that have not been sent, and requests that have not begun."""
         self._exchange.end()
         self._lose(reason, self._exchange.take_lost() + self._incoming.give_up())
 
     def _lose(self, reason: str, requests: int) -> None:
-        """Name accepted requests whose replies will not arrive."""
+        """Report accepted requests whose replies will not arrive."""
         for _ in range(requests):
             self.scope.counters.requests.lost(reason)
             self.scope.lost(reason)
 
-    # -- taking frames in ----------------------------------------------------------------------
+    # -- receiving frames ----------------------------------------------------------------------
 
     def _pump(self) -> None:
-        """Take whole frames from the framer while there is room for what they may become."""
+        """Take complete frames from the framer while there is room for their replies."""
         options, budget = self.scope.options, self.scope.budget
         incoming, exchange, limit = self._incoming, self._exchange, options.max_write_buffer_bytes
         has_more = bool(incoming)
         while has_more and not self._rests:
             if exchange.due_bytes + exchange.held_bytes > limit:
-                self._write()  # which tells whether the peer keeps up
+                self._write()  # which shows whether the peer keeps up
             room = exchange.room(options.max_requests_per_connection, limit)
             if not room:
                 break
@@ -302,13 +302,13 @@ class FramedConnection(asyncio.BufferedProtocol):
                 self._rest()
         if has_more or self._life.message_began is not None:
             self._note_partial()
-        # Where everything has been answered in place, there is nothing to steer.
+        # If everything was answered in place, there is nothing to update.
         is_waiting = self._rests or has_more or not exchange.is_writable
         if is_waiting or exchange.queue or self._in_flight.running or self._reading_paused:
             self._steer_reading()
 
     def _rest(self) -> None:
-        """Leave the rest of this turn of the loop to others."""
+        """Leave the rest of this loop iteration to others."""
         self._rests = True
         self.scope.budget.wait(self._go_on, has_had_a_share=self._has_had_a_share)
 
@@ -317,18 +317,18 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._advance()
 
     def _take(self, frames: Sequence[bytes]) -> int:
-        """Respond to frames, until replies wait that the peer may not take; return how many."""
+        """Respond to frames until replies wait for the peer; return how many were taken."""
         scope, exchange, respond = self.scope, self._exchange, self._respond
         received_at = scope.clock.monotonic()
         deadline = received_at + scope.options.request_timeout
         limit = scope.options.max_write_buffer_bytes
         self._life.last_active = received_at
-        self._life.message_began = None  # whatever is left in the framer is the next message
+        self._life.message_began = None  # what is left in the framer is the next message
         peer, via, frame_reply, taken = scope.peer, scope.via, self._framing.frame, 0
         outcome = None
         for frame in frames:
             taken += 1
-            if outcome is not _READY or exchange.queue:  # else no service has seen them
+            if outcome is not _READY or exchange.queue:  # otherwise no service has seen them
                 request = StreamRequest(frame, deadline, self)
                 context = Context(peer, received_at, via, request)
             else:
@@ -344,7 +344,7 @@ class FramedConnection(asyncio.BufferedProtocol):
                     part = frame_reply(reply)
                     exchange.settle_at_once(request, outcome, part, len(part))
             except KeyboardInterrupt:
-                if request.outcome is None:  # in the first step
+                if request.outcome is None:  # during the first step
                     scope.lost("cancelled")
                     exchange.settle_at_once(request, Outcome.LOST)
                     self._obey_exchange()
@@ -363,14 +363,14 @@ class FramedConnection(asyncio.BufferedProtocol):
         return taken
 
     def _keep_or_lose(self, frames: Sequence[bytes]) -> None:
-        """Put back what has not begun; it is lost where nothing begins any more."""
+        """Put back frames that have not begun; they are lost if no more requests may begin."""
         if self._exchange.phase is _TAKING:
             self._incoming.put_back(frames)
         else:
             self._lose(self._life.reason or "unanswered", len(frames))
 
     def _refuse_stream(self, error: FramingError) -> None:
-        """Answer a stream that cannot be cut any further with one last refusal."""
+        """Answer a stream that cannot be split any further with one last refusal."""
         scope = self.scope
         scope.counters.dropped("framing")
         scope.failures.note(error, "framing", scope.peer)
@@ -382,10 +382,10 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._exchange.settle_at_once(place, _REFUSED, part, len(part))
         self.finish("framing")
 
-    # -- giving replies out --------------------------------------------------------------------
+    # -- sending replies --------------------------------------------------------------------
 
     def settle(self, request: StreamRequest, outcome: Outcome, frame: bytes | None) -> None:
-        """Take what became of a request that had to wait."""
+        """Take the outcome of a request that had to wait."""
         exchange = self._exchange
         if frame is None:
             exchange.settle(request, outcome)
@@ -400,7 +400,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._schedule_flush()
 
     async def send(self, request: StreamRequest, frame: bytes) -> None:
-        """Take one of many replies; wait until it is the oldest's, and for room."""
+        """Take one of many replies; wait until its request is the oldest, and for room."""
         if not isinstance(frame, bytes):
             raise UsageError(f"a reply is {type(frame).__name__}, expected bytes")
         exchange = self._exchange
@@ -412,12 +412,12 @@ class FramedConnection(asyncio.BufferedProtocol):
         exchange.send(request, part, len(part))
         self._schedule_flush()
         if exchange.due_bytes > self.scope.options.max_write_buffer_bytes:
-            self._write()  # which tells whether the peer keeps up
-        await asyncio.sleep(0)  # others have their turn, and what is ready is written
+            self._write()  # which shows whether the peer keeps up
+        await asyncio.sleep(0)  # lets others run, and ready replies be written
         await self._wait_for_room()
 
     def lost(self, request: StreamRequest, reason: str) -> None:
-        """A request will not be answered."""
+        """Note that a request will not be answered."""
         self.scope.lost(reason)
 
     async def _wait_for_room(self) -> None:
@@ -429,7 +429,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             await waiter
 
     def _obey_exchange(self) -> None:
-        """Do what the end of a request asks for: name what is lost with it, or close."""
+        """Apply the consequences of a settled request: report lost replies, or close."""
         exchange, life = self._exchange, self._life
         if exchange.phase is _BROKEN_OFF and self._in_flight.given_up_for is None:
             self._in_flight.give_up("unanswered")
@@ -447,7 +447,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """Write everything that became ready in this turn of the loop, in one piece."""
+        """Write everything that became ready in this loop iteration, in one piece."""
         self._flush_due = False
         self._life.last_active = self.scope.clock.monotonic()
         if self._exchange.phase is not _OVER:
@@ -455,7 +455,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._advance()
 
     def _write(self) -> None:
-        """Hand over what is due."""
+        """Hand the due replies to the transport."""
         exchange, transport, counters = self._exchange, self._transport, self.scope.counters
         size = exchange.due_bytes
         frames = exchange.take()
@@ -472,13 +472,13 @@ class FramedConnection(asyncio.BufferedProtocol):
         counters.ready_answers.value += ready
 
     def _count_sent(self, unsent_bytes: int) -> None:
-        """Count the answers that the system has taken; so many octets are still to be."""
+        """Count the replies that the system has taken; this many octets remain."""
         answered, ready = self._exchange.note_unsent(unsent_bytes)
         self.scope.counters.requests.answered.value += answered
         self.scope.counters.ready_answers.value += ready
 
     def _advance(self) -> None:
-        """Go on with whatever the last change made possible."""
+        """Continue with whatever the last change made possible."""
         if self._advancing:  # a request that finished while it was being started
             return
         self._advancing = True
@@ -487,10 +487,10 @@ class FramedConnection(asyncio.BufferedProtocol):
             if life.state is _OPEN or life.state is _FINISHING:
                 self._pump()
                 if self._exchange.phase is not _OVER:
-                    self._write()  # what was answered in place
+                    self._write()  # requests answered in place
             if life.state is _FINISHING and self._has_answered_all():
                 self._end_output()
-        except BaseException:  # the user has interrupted a service
+        except BaseException:  # the user interrupted a service
             self._flush_due = True
             self._loop.call_soon(self._flush)
             raise
@@ -498,7 +498,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._advancing = False
 
     def _has_answered_all(self) -> bool:
-        # Not writable with input left: whole frames may be waiting for `resume_writing`.
+        # Not writable with input left: complete frames may be waiting for `resume_writing`.
         return not self._is_busy() and (self._exchange.is_writable or not self._incoming)
 
     def _is_busy(self) -> bool:
@@ -508,7 +508,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     # -- reading and the end -------------------------------------------------------------------
 
     def _end_output(self) -> None:
-        """Everything is answered: close, after the peer where it may still be sending."""
+        """Everything is answered: close, after the peer if it may still be sending."""
         may_be_sending = not self._incoming.has_ended and self._exchange.handed_over > 0
         now = self.scope.clock.monotonic()
         options, life = self.scope.options, self._life
@@ -520,7 +520,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._transport.close()
 
     def _steer_reading(self) -> None:
-        """Read while there is room for what may come, and only then."""
+        """Read only while there is room for what may arrive."""
         if self._life.state is not _OPEN:
             return
         exchange = self._exchange

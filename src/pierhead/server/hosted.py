@@ -1,11 +1,11 @@
-"""The other stock connection: somebody else's asyncio protocol on one byte stream.
+"""The other stock connection: a third-party asyncio protocol on one byte stream.
 
     bytes ─▶ HostedConnection ─▶ the guest's protocol
     transport ◀── HostedTransport ◀──┘
 
-The guest cuts the stream, answers and decides when to close. The host adds what the guest's own
-server would have to: limits and deadlines of the address, counters, an end that loses nothing.
-A protocol that raises has its connection closed and is reported in one line.
+The guest splits the stream, answers and decides when to close. The host adds what the guest's own
+server would otherwise provide: limits and deadlines of the address, counters, an end that loses
+nothing. If a protocol raises, its connection is closed and the failure is reported in one line.
 """
 
 from __future__ import annotations
@@ -24,53 +24,55 @@ from pierhead.server.hosted_transport import HostedTransport
 __all__ = ["Guest", "HostedConnection", "hosted"]
 
 
-#: A finishing connection reads on, so that it hears its peer leave, until this much was left out.
+#: A finishing connection keeps reading, to notice that its peer leaves, until it has discarded this
+#: much.
 _MOST_LEFT_OUT = 65_536
 
 
 class Guest(Protocol):
-    """One connection in the hands of somebody else's code, as far as its host has to know."""
+    """One connection served by third-party code, as far as its host has to know."""
 
-    #: What is in charge of the connection; the host changes it when that puts another in its place.
+    #: The protocol that serves the connection; the host updates it when the guest switches
+    #: protocols.
     protocol: asyncio.BaseProtocol
 
     @property
     def in_flight(self) -> int:
-        """How many requests it works on, as far as can be told; these are lost at an abort."""
+        """How many requests are in flight, as far as is known; an abort loses them."""
         ...
 
     @property
     def waits_for_peer(self) -> bool:
-        """Whether silence counts: the idle timeout is for those who wait for their peer."""
+        """Whether the idle timeout applies: the guest is waiting for its peer."""
         ...
 
     @property
     def awaits_request(self) -> bool:
-        """Whether the peer has the word and owes a whole request, in its time."""
+        """Whether the peer has to send a complete request, and the request deadline applies."""
         ...
 
     def end_of_input(self, transport: HostedTransport) -> bool:
-        """Hear that the peer has ended its side; tell whether the connection stays open.
+        """Be notified that the peer has ended its side; return whether the connection stays open.
 
-        It may come after `finish` too: who works on an answer wants to know.
+        It may be called after `finish` too: a guest that is preparing an answer needs to know.
         """
         ...
 
     def finish(self, transport: HostedTransport) -> None:
         """Accept nothing more, answer what was accepted, then close the transport.
 
-        Called once, and nothing is read any more unless the guest asks for it by
-        `HostedTransport.read_on`. The protocol may have been told the end of its input before.
+        Called once. Nothing more is read unless the guest calls `HostedTransport.read_on`. The
+        protocol may already have been notified of the end of its input.
         """
         ...
 
     def unfinished(self) -> Collection[asyncio.Future[Any]]:
-        """What still runs for this connection though it is closed; cancelled at an abort."""
+        """Tasks that still run for this connection after it has closed; an abort cancels them."""
         ...
 
 
 class _Left:
-    """In place of a guest that has left."""
+    """The placeholder for a guest that has left."""
 
     in_flight = 0
     waits_for_peer = True
@@ -92,7 +94,7 @@ class _Left:
 
 
 def hosted(make: Callable[[ConnectionScope], Guest]) -> StreamHandler:
-    """Return the handler of connections that makes a guest for each."""
+    """Return the handler of connections that creates a guest for each."""
 
     def connect(scope: ConnectionScope) -> HostedConnection:
         return HostedConnection(scope, make(scope))
@@ -101,29 +103,29 @@ def hosted(make: Callable[[ConnectionScope], Guest]) -> StreamHandler:
 
 
 class HostedConnection(asyncio.Protocol):
-    """Serves one connection; made by `hosted`."""
+    """Serves one connection; created by `hosted`."""
 
     def __init__(self, scope: ConnectionScope, guest: Guest) -> None:
         self.guest = guest
         self._scope = scope
         self._transport: asyncio.Transport | None = None
         self._life = Life(scope.clock.monotonic())
-        self._has_given_up = False  # what was in flight is named
-        self._reads_on = False  # though it finishes
+        self._has_given_up = False  # requests in flight were reported lost
+        self._reads_on = False  # while it finishes
         self._is_paused = False  # by the guest
         self._has_ended = False  # the peer, its side
-        self._rest = b""  # what came while the guest was pausing
-        self._left_out = 0  # octets that came while the connection finishes
+        self._rest = b""  # input that arrived while the guest had paused
+        self._left_out = 0  # octets discarded while the connection finishes
         self._handed_over = 0  # octets, to the transport
         self._is_to_wait = False  # the guest, with what it writes
-        self._has_been_to_wait = False  # since before this turn of the loop
+        self._has_been_to_wait = False  # before this iteration of the loop
 
     # -- asyncio's side ------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Hand the guest its connection."""
+        """Pass the connection to the guest."""
         self._transport = cast(asyncio.Transport, transport)
-        if not self._life.happens(Event.MADE):  # given up during the handshake
+        if not self._life.happens(Event.MADE):  # aborted during the handshake
             self._transport.abort()
             return
         self._transport.set_write_buffer_limits(high=self._scope.options.max_write_buffer_bytes)
@@ -133,7 +135,7 @@ class HostedConnection(asyncio.Protocol):
         self._call(self.guest.protocol.connection_made, guest_transport)
 
     def data_received(self, data: bytes) -> None:
-        """Give the guest what arrived."""
+        """Pass input to the guest."""
         self._scope.counters.bytes_received.value += len(data)
         if self.is_lingering:
             return
@@ -145,7 +147,7 @@ class HostedConnection(asyncio.Protocol):
             life.note_message(True, now)
         life.has_heard = True
         life.last_active = now
-        if self._is_paused:  # uvloop forgets a pause that is asked for in `connection_made`
+        if self._is_paused:  # uvloop ignores a pause requested in `connection_made`
             assert self._transport is not None
             self._transport.pause_reading()
             self._rest += data
@@ -157,7 +159,7 @@ class HostedConnection(asyncio.Protocol):
             life.message_began = None
 
     def _feed(self, data: bytes) -> None:
-        """Give the guest what arrived, as far as it reads; the rest waits until it reads again."""
+        """Pass input to the guest while it is reading; the rest waits until it resumes."""
         while data and self._takes_input():
             protocol = self.guest.protocol
 
@@ -176,7 +178,7 @@ class HostedConnection(asyncio.Protocol):
         return not (is_over or self._is_paused)
 
     def _feed_rest(self) -> None:
-        """The guest reads again: first what it left, then what comes."""
+        """Resume reading for the guest: first the input held back, then new input."""
         rest, self._rest = self._rest, b""
         self._feed(rest)
         if self._rest or self._is_paused or self._transport is None:
@@ -187,11 +189,11 @@ class HostedConnection(asyncio.Protocol):
             self._transport.close()
 
     def eof_received(self) -> bool:
-        """Pass the end of input on; what is being answered keeps the connection open."""
+        """Pass the end of input on; requests being answered keep the connection open."""
         self._has_ended = True
         if self.is_lingering:
             return False
-        if self._rest:  # comes first
+        if self._rest:  # the held input comes first
             return True
         stays_open = bool(self._call(self.guest.end_of_input, self._guest_transport))
         if not stays_open:
@@ -217,7 +219,7 @@ class HostedConnection(asyncio.Protocol):
         self._call(self.guest.protocol.resume_writing)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the guest, and the server once the guest has left."""
+        """Notify the guest, and the server once the guest has left."""
         in_flight = 0 if self._has_given_up else self.guest.in_flight
         self._life.happens(Event.LOST)
         if self._transport is not None:
@@ -228,29 +230,29 @@ class HostedConnection(asyncio.Protocol):
         self._leave()
 
     def _leave(self) -> None:
-        """Tell the server that the connection has ended, after the last of its tasks."""
+        """Report the end of the connection to the server, after the last of its tasks."""
         unfinished = [future for future in self.guest.unfinished() if not future.done()]
         if unfinished:
             unfinished[0].add_done_callback(lambda _: self._leave())
         else:
             self._scope.closed()
-            # The guest has its transport and so this object; a cycle would live on until it is
-            # collected.
+            # The guest refers to its transport and so to this object; a cycle would live until
+            # garbage collection.
             self.guest, self._guest_transport = _Left(), None
 
     def _call(self, method: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return method(*arguments)
-        except Exception as mistake:  # of the guest's own, not the peer's
+        except Exception as mistake:  # a failure of the guest, not of the peer
             self._scope.failures.report(self._scope.via.listener, mistake)
             if self._life.state is not State.GONE:
                 self.abort("error")
             return None
 
-    # -- the guest's side, by way of its transport ---------------------------------------------
+    # -- the guest's side, through its transport ---------------------------------------------
 
     def pause_reading(self, is_paused: bool) -> None:
-        """Read no more, or again, as the guest wants; a host that finishes reads no more."""
+        """Pause or resume reading for the guest; a finishing host does not resume."""
         if self._transport is None or self._transport.is_closing() or self.is_lingering:
             return
         if is_paused != self._is_paused:
@@ -264,19 +266,19 @@ class HostedConnection(asyncio.Protocol):
                 self._transport.resume_reading()
 
     def _leave_out(self, size: int) -> None:
-        """Read past what comes too late: behind it is the peer's end, which the guest hears of."""
+        """Discard late input to reach the peer's end of stream, of which the guest is notified."""
         self._left_out += size
         if self._left_out > _MOST_LEFT_OUT and self._transport is not None:
             self._transport.pause_reading()
 
     def read_on(self) -> None:
-        """Read as before though the connection finishes."""
+        """Keep reading while the connection finishes."""
         if self._life.state is State.FINISHING:
             self._reads_on = True
 
     def close(self) -> None:
-        """Close: after the peer where it may still be sending, since the reset that answers what
-        nobody reads would overtake what was written.
+        """Close, after the peer if it may still be sending, since a reset in answer to unread input
+        would overtake what was written.
         """
         transport, scope, life = self._transport, self._scope, self._life
         if transport is None or transport.is_closing() or self.is_lingering:
@@ -289,7 +291,7 @@ class HostedConnection(asyncio.Protocol):
 
     @property
     def protocol(self) -> asyncio.BaseProtocol:
-        """The guest's protocol in charge; it may put another in its place."""
+        """The guest's current protocol; it may switch to another."""
         return self.guest.protocol
 
     @protocol.setter
@@ -306,14 +308,14 @@ class HostedConnection(asyncio.Protocol):
         return self._life.state is State.FINISHING and not self._reads_on
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send octets of the guest's, unless it has closed or its peer has to be cut off.
+        """Send the guest's octets, unless it has closed or its peer has to be disconnected.
 
-        What is written within one turn of the loop is let through: the peer had no chance to take
-        any of it, and a guest may well write a long answer before it waits.
+        What is written within one iteration of the loop passes: the peer had no chance to take any
+        of it, and a guest may write a long answer before it waits.
         """
         transport = self._transport
         if transport is None or self.is_lingering or transport.is_closing():
-            return  # asyncio would write a line into the log for each
+            return  # asyncio would log a line for each
         limit = self._scope.options.max_unsent_bytes
         if self._has_been_to_wait and transport.get_write_buffer_size() > limit:
             self._cut_off(transport.get_write_buffer_size())
@@ -323,7 +325,7 @@ class HostedConnection(asyncio.Protocol):
 
     def _cut_off(self, unsent: int) -> None:
         mistake = BufferError(
-            f"{self._scope.peer} has not taken {unsent} octets, and more is written to it "
+            f"{self._scope.peer} has not taken {unsent} octets, and the program keeps writing "
             "(max_unsent_bytes); await writer.drain(), or heed pause_writing()"
         )
         self._scope.failures.report(self._scope.via.listener, mistake)
@@ -334,13 +336,13 @@ class HostedConnection(asyncio.Protocol):
         self._handed_over += size
         self._scope.counters.bytes_sent.value += size
         self._life.last_active = self._scope.clock.monotonic()
-        self._life.message_began = None  # whatever it answers, it has understood
+        self._life.message_began = None  # an answer shows that a request was complete
 
     # -- the server's side ---------------------------------------------------------------------
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being worked on, as far as can be told."""
+        """How many requests are in flight, as far as is known."""
         return self.guest.in_flight
 
     @property
@@ -349,12 +351,12 @@ class HostedConnection(asyncio.Protocol):
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def standing(self) -> tuple[Standing, float]:
-        """Return what the connection is doing, and when it last had something to do."""
+        """Return what the connection is doing, and when it was last busy."""
         life = self._life
         if life.state is State.FINISHING or self.is_lingering:
             return Standing.BUSY, life.last_active
-        # A guest that has been told nothing and says nothing has nothing to lose, even where it
-        # calls the whole connection one request.
+        # A guest that has received and sent nothing has nothing to lose, even if it counts the
+        # whole connection as one request.
         if not life.has_heard and not self._handed_over:
             return Standing.HALF_DONE, life.last_active
         if self.guest.in_flight or not self.guest.waits_for_peer:
@@ -381,7 +383,7 @@ class HostedConnection(asyncio.Protocol):
         return Waits.ACTIVITY if self.guest.waits_for_peer else Waits.NOTHING
 
     def drain(self) -> None:
-        """Read no more; let the guest answer what it has accepted; then close."""
+        """Stop reading; let the guest answer what it has accepted; then close."""
         self._finish("drain")
 
     def _finish(self, reason: str) -> None:
@@ -390,9 +392,9 @@ class HostedConnection(asyncio.Protocol):
             self._call(self.guest.finish, self._guest_transport)
 
     def abort(self, reason: str) -> None:
-        """Close at once; what the guest was working on is lost for this reason."""
+        """Close at once; the guest's requests in flight are lost for this reason."""
         self._life.abort(reason)
-        if not self._has_given_up:  # also after its end: what it has begun may still run
+        if not self._has_given_up:  # also after its end: tasks that it started may still run
             self._has_given_up = True
             self._lose(self.guest.in_flight, reason)
         for future in self.guest.unfinished():

@@ -1,4 +1,4 @@
-"""The transport that a hosted protocol sees: the connection's own, with a host in between."""
+"""The transport that a hosted protocol sees: the connection's own, with the host in between."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["HostedTransport"]
 class _Host(Protocol):
     """The connection behind the transport."""
 
-    protocol: asyncio.BaseProtocol  # the guest's, in charge
+    protocol: asyncio.BaseProtocol  # the guest's current protocol
 
     @property
     def is_lingering(self) -> bool: ...
@@ -29,14 +29,14 @@ class _Host(Protocol):
 
 
 class HostedTransport(asyncio.Transport):
-    """Passes everything on to the transport below; the host notes what is written.
+    """Passes everything on to the transport below; the host counts what is written.
 
-    ``get_extra_info`` knows, beside what the transport below knows:
+    ``get_extra_info`` has these keys, besides those of the transport below:
 
-    - ``peername``: who asks, which is the client that a trusted PROXY header names;
-    - ``socket``: None where that is not the other end of the socket, since whoever asks the
-      socket for its peer would take the proxy for the client;
-    - ``sslcontext``: that of TLS, by which servers tell ``https`` from ``http``;
+    - ``peername``: the client, as named by a trusted PROXY header if there is one;
+    - ``socket``: None if the client is not the other end of the socket, because a guest that asks
+        the socket for its peer would mistake the proxy for the client;
+    - ``sslcontext``: the TLS context, by which servers distinguish ``https`` from ``http``;
     - ``peer`` and ``via``: the `Peer` and the `Via` of the connection.
     """
 
@@ -47,7 +47,7 @@ class HostedTransport(asyncio.Transport):
         self._scope = scope
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return a fact of the connection."""
+        """Return a fact about the connection."""
         facts: dict[str, Callable[[], Any]] = {
             "peer": lambda: self._scope.peer,
             "via": lambda: self._scope.via,
@@ -67,35 +67,35 @@ class HostedTransport(asyncio.Transport):
         return peer.host if peer.port is None else (peer.host, peer.port)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Put another protocol in charge: an upgrade, say to WebSocket."""
+        """Switch to another protocol: an upgrade, for example to WebSocket."""
         self._host.protocol = protocol
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return the protocol in charge, which is not the host."""
+        """Return the guest's current protocol, which is not the host."""
         return self._host.protocol
 
     def is_reading(self) -> bool:
-        """Tell whether the protocol gets what arrives."""
+        """Return whether the protocol receives input."""
         return self._base.is_reading()
 
     def pause_reading(self) -> None:
-        """Read no more until `resume_reading`."""
+        """Stop reading until `resume_reading`."""
         self._host.pause_reading(True)
 
     def resume_reading(self) -> None:
-        """Read again."""
+        """Resume reading."""
         self._host.pause_reading(False)
 
     def read_on(self) -> None:
-        """Go on reading while the connection finishes: for the rest of what was accepted.
+        """Continue reading while the connection finishes, for the rest of accepted requests.
 
-        The body of a request may still be on its way, and a WebSocket closes by a handshake. To
-        be called from `Guest.finish`.
+        The body of a request may still be arriving, and a WebSocket closes with a handshake. Call
+        it from `Guest.finish`.
         """
         self._host.read_on()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send these octets; after `close`, none."""
+        """Send these octets; ignored after `close`."""
         self._host.write(data)
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
@@ -104,26 +104,26 @@ class HostedTransport(asyncio.Transport):
 
     @property
     def _sendfile_compatible(self) -> NoReturn:
-        """Make ``loop.sendfile`` say what servers are prepared for, on every loop.
+        """Make ``loop.sendfile`` raise the error that servers expect, on every loop.
 
-        asyncio looks this up; for want of it `RuntimeError` is raised, which servers take for a
-        mistake. uvloop raises `NotImplementedError` by itself. Either way the octets of a file
-        pass the host, which counts them and sees whether the peer takes them.
+        asyncio looks this attribute up; without it, it raises `RuntimeError`, which servers treat
+        as a bug. uvloop raises `NotImplementedError` itself. Either way the octets of a file pass
+        through the host, which counts them and sees whether the peer takes them.
         """
         raise NotImplementedError("a hosted connection has no sendfile")
 
     def can_write_eof(self) -> bool:
-        """Tell whether each direction ends by itself here."""
+        """Return whether each direction can be ended separately."""
         return self._base.can_write_eof()
 
     def write_eof(self) -> None:
-        """Say that nothing more will be written."""
+        """End the write side: nothing more will be written."""
         self._base.write_eof()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the marks at which the protocol is told to pause and to resume writing.
+        """Set the limits at which the protocol is told to pause and to resume writing.
 
-        What the peer has not taken is bounded by ``max_unsent_bytes`` all the same.
+        Octets that the peer has not taken are bounded by ``max_unsent_bytes`` regardless.
         """
         most = self._scope.options.max_unsent_bytes
         if high is None:
@@ -138,11 +138,11 @@ class HostedTransport(asyncio.Transport):
         return self._base.get_write_buffer_size()
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the low-water and high-water marks."""
+        """Return the low and high limits."""
         return self._base.get_write_buffer_limits()
 
     def is_closing(self) -> bool:
-        """Tell whether the connection is closed or about to be."""
+        """Return whether the connection is closed or closing."""
         return self._host.is_lingering or self._base.is_closing()
 
     def close(self) -> None:

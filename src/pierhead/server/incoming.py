@@ -1,4 +1,4 @@
-"""Frames of one connection that have come in whole and not begun."""
+"""Input of one connection: its complete frames that have not begun."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _ALL = 2**31
 
 
 class Incoming:
-    """What a peer has sent, cut into frames as they are asked for.
+    """What a peer has sent, split into frames on demand.
 
     Args:
-        framing: cuts.
+        framing: splits the input.
         received: counts frames.
 
     Attributes:
-        framer: what has come in and not been cut.
-        has_ended: the peer has ended its side.
-        is_cut_off: and perhaps it was not the peer.
+        framer: holds input that has not been split yet.
+        has_ended: whether the peer has ended its side.
+        is_cut_off: whether the input may be truncated, because the end is not authenticated.
     """
 
     __slots__ = ("_framing", "_put_back", "_received", "framer", "has_ended", "is_cut_off")
@@ -41,34 +41,34 @@ class Incoming:
 
     @property
     def is_held_up(self) -> bool:
-        """Whether there are whole frames that could not begin."""
+        """Whether there are complete frames that could not begin."""
         return bool(self._put_back)
 
     def take(self, limit: int) -> Sequence[bytes]:
         """Return up to this many frames, oldest first.
 
         Raises:
-            FramingError: the input cannot be cut.
+            FramingError: the input cannot be split.
         """
         if self._put_back:
             frames, self._put_back = self._put_back[:limit], self._put_back[limit:]
             return frames
         frames = self.framer.frames(limit)
         if not frames and self.has_ended and not self.is_cut_off and self.framer.buffered:
-            frames = self.framer.finish()  # what the end of input makes whole
+            frames = self.framer.finish()  # frames that the end of input completes
         self._received.value += len(frames)
         return frames
 
     def put_back(self, frames: Sequence[bytes]) -> None:
-        """Keep what was taken and could not begin."""
+        """Put back frames that were taken and could not begin."""
         self._put_back = [*frames, *self._put_back]
 
     def clear(self) -> None:
-        """Forget everything, and begin anew."""
+        """Discard everything, and start over."""
         self._put_back, self.framer = (), self._framing.new()
 
     def give_up(self) -> int:
-        """Forget everything; return how many whole frames there were."""
+        """Discard everything; return how many complete frames there were."""
         if not (self._put_back or self.framer.buffered):
             return 0
         try:

@@ -1,4 +1,4 @@
-"""What an address says about being served, which goes before what its server says."""
+"""Options of an address about how it is served, which override those of the server."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class ListenerOptions:
     """How one listener is served.
 
     Attributes:
-        name: what it is called in logs and metrics.
-        max_connections: how many connections it may have; None for what its server allows.
-        max_rate: how many connections it accepts in a second; None for no limit.
-        longest_back_off: seconds between two attempts to accept, at most, after an error such
-            as ENOBUFS.
-        limits: limits of the server that are others here.
+        name: its name in logs and metrics.
+        max_connections: how many connections it may have; None for the server's limit.
+        max_rate: how many connections it accepts per second; None for no limit.
+        longest_back_off: the maximum pause between attempts to accept, in seconds, after an error
+            such as ENOBUFS.
+        limits: limits that differ from the server's here.
     """
 
     name: str
@@ -34,7 +34,7 @@ class ListenerOptions:
 
     @classmethod
     def of(cls, spec: ListenSpec) -> ListenerOptions:
-        """Return what an address says."""
+        """Return the options of an address."""
         accept = AcceptOptions.of(spec.options)
         return cls(
             name=ServingOptions.of(spec.options).name or str(spec),
@@ -45,9 +45,9 @@ class ListenerOptions:
         )
 
     def apply(self, options: ServerOptions) -> ServerOptions:
-        """Return the limits in force here.
+        """Return the limits in effect here.
 
         Raises:
-            UsageError: one of them is out of its range.
+            UsageError: one of them is out of range.
         """
         return options.changed(self.limits)

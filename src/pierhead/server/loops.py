@@ -1,11 +1,10 @@
-"""What must not be answered, or two servers talk for ever: datagrams whose sender is forged.
+"""Forged datagrams that must not be answered, or two servers would answer each other for ever.
 
-One datagram that claims to come from another server makes each of the two answer the other. So
-nobody answers a datagram that claims the address *and* the port of a listener of this process
-(a client on this host has a port of its own and is answered), nor one from port 0, which nobody
-has. A service whose reply is its request, as echo's is, cannot know another of its kind
-anywhere; it keeps quiet towards the ports of such services, and says the same to the same sender
-only once in a while.
+One datagram with the forged source address of another server makes the two answer each other. So a
+datagram is not answered if its source is the address *and* port of a listener of this process (a
+client on this host has another port and is answered), or port 0, which no socket has. A service
+whose reply is its request, such as echo, cannot recognise others like it; it does not answer the
+well-known ports of such services, and sends the same reply to the same sender only once in a while.
 """
 
 from __future__ import annotations
@@ -14,17 +13,17 @@ from pierhead.service.context import Peer
 
 __all__ = ["Reflections"]
 
-#: Those that answer whatever comes, on whatever host: echo, daytime, qotd, chargen, time.
+#: Services that answer any datagram, on any host: echo, daytime, qotd, chargen, time.
 _SMALL_SERVICES = frozenset({7, 13, 17, 19, 37})
-#: How long the same datagram of the same sender is not answered again, at least; at most twice
-#: as long. Longer than any way there and back.
+#: The minimum time before the same datagram from the same sender is answered again; the maximum is
+#: twice as long. Longer than any round trip.
 _SAME_AGAIN_S = 0.5
-#: Datagrams remembered for that. More of them are forgotten sooner: about 1 MB of memory.
+#: Datagrams remembered for that; beyond this they are forgotten sooner. About 1 MB of memory.
 _REMEMBERED = 8192
 
 
 class Reflections:
-    """Who is not answered by a service that sends back what it gets."""
+    """Decides which datagrams a reflecting service does not answer."""
 
     def __init__(self) -> None:
         self._recent: set[int] = set()
@@ -32,7 +31,7 @@ class Reflections:
         self._turns_at = float("-inf")
 
     def why_silent(self, frame: bytes, peer: Peer, now: float) -> str | None:
-        """Return the reason why a datagram gets no answer; None where it gets one, and is noted."""
+        """Return why a datagram gets no answer; None if it gets one, and is then remembered."""
         if peer.port in _SMALL_SERVICES:
             return "small_service"
         if now >= self._turns_at or len(self._recent) >= _REMEMBERED:
@@ -40,7 +39,7 @@ class Reflections:
             self._before = set() if is_old else self._recent
             self._recent = set()
             self._turns_at = now + _SAME_AGAIN_S
-        # Python's hash of octets has a key that nobody else knows.
+        # Python's hash of octets has a secret key.
         mark = hash((peer.raw, frame))
         if mark in self._recent or mark in self._before:
             return "reflected"

@@ -1,4 +1,4 @@
-"""What a server accepted and could not answer, by name."""
+"""Requests that a server accepted and could not answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 __all__ = ["LostRequest", "LostRequests"]
 
-#: Reasons that the stop is to blame for, and no peer.
+#: Reasons caused by the stop, not by a peer.
 _IN_STOP = ("drain", "forced")
 
 
@@ -17,13 +17,13 @@ class LostRequest:
 
     Attributes:
         listener: the listener's name.
-        peer: who asked, as text.
-        reason: ``drain`` (not done when the drain timeout passed), ``forced`` (given up at the
-            second signal), ``evicted`` (all connections were taken, most of them by its network),
-            ``write`` (the peer did not take its replies in time),
-            ``peer_gone`` (the peer broke the connection), ``unanswered`` (a request before it
-            failed, and replies go in order), ``max_buffer_bytes`` (no buffer was to be had) or
-            ``cancelled`` (the program cancelled the request's task).
+        peer: the client, as text.
+        reason: ``drain`` (not finished when the drain timeout passed), ``forced`` (given up at the
+            second signal), ``evicted`` (the connection limit was reached, and its network held the
+            most), ``write`` (the peer did not take its replies in time), ``peer_gone`` (the peer
+            closed the connection), ``unanswered`` (an earlier request failed, and replies are in
+            order), ``max_buffer_bytes`` (no buffer was available) or ``cancelled`` (the program
+            cancelled the request's task).
     """
 
     listener: str
@@ -32,14 +32,14 @@ class LostRequest:
 
 
 class LostRequests:
-    """Lost requests: all of them counted, the latest ones named.
+    """Lost requests: all are counted, the latest are kept.
 
     Args:
-        keep: how many are named.
+        keep: how many are kept.
 
     Attributes:
         count: how many there are.
-        in_stop: how many of them the stop of the server has cost.
+        in_stop: how many of them were lost to the stop of the server.
     """
 
     def __init__(self, keep: int = 1000) -> None:
@@ -49,7 +49,7 @@ class LostRequests:
         self._named: list[LostRequest] = []
 
     def add(self, lost: LostRequest) -> None:
-        """Count one, and name it in the place of the oldest when full."""
+        """Count one and keep it, in place of the oldest when full."""
         self.count += 1
         if lost.reason in _IN_STOP:
             self.in_stop += 1

@@ -1,12 +1,12 @@
-"""Who holds the places of a listener, and who gives way when all of them are taken.
+"""Which connections hold the slots of a listener, and which is evicted when all are taken.
 
-The network that holds most gives way first, so that whoever floods a listener displaces himself.
-Within it a connection that is half done (a handshake or a first message that is not whole) goes
-before an idle one, an idle one before a busy one, and of these the oldest.
+The network that holds the most gives way first, so that a flooding client displaces itself. Within
+it a half-done connection (an incomplete handshake or first message) goes before an idle one, an
+idle one before a busy one, and among equals the oldest.
 
-Every step takes the same time however many connections there are: networks stand in lists by how
-many places they hold, and connections in order of arrival. What a connection is doing changes all
-the time and nobody reports it, so it is asked, of a bounded number of them, when it matters.
+Every step takes constant time however many connections there are: networks are in lists by how many
+slots they hold, and connections are in order of arrival. A connection's activity changes all the
+time and is not reported, so a bounded number of connections are asked when it matters.
 docs/decisions/0023-who-gives-way.md
 """
 
@@ -22,18 +22,18 @@ from pierhead.service.context import Credentials, Peer
 
 __all__ = ["Network", "Occupancy", "Occupant", "network_of"]
 
-#: What connections are counted by: a network, an account or a name.
+#: The key by which connections are counted: a network, an account or a name.
 Network: TypeAlias = Hashable
 
-#: Connections asked what they are doing, to find one that gives way.
+#: How many connections are asked what they are doing, to find one to evict.
 _LOOKS = 64
-#: Newcomers displace each other only once they hold more than this part of all places; a burst
-#: of them would otherwise leave one, where everybody else is idle.
+#: New connections displace each other only once they hold more than this fraction of all slots;
+#: otherwise a burst of them would leave only one, though all others are idle.
 _SHARE_OF_NEWCOMERS = 1 / 32
 
 
 class Occupant(Protocol):
-    """A connection that holds a place; hashable by identity."""
+    """A connection that holds a slot; hashable by identity."""
 
     def standing(self) -> tuple[Standing, float]:
         """Return what would be lost with it, and since when."""
@@ -46,7 +46,7 @@ O = TypeVar("O", bound=Occupant)  # noqa: E741  # as in `Occupant`
 def network_of(
     peer: Peer, credentials: Credentials | None, ipv4_prefix: int, ipv6_prefix: int
 ) -> Network:
-    """Return what this peer is counted by.
+    """Return the key by which this peer is counted.
 
     The leading bits of its IP address; the account of a process at the other end of a Unix
     socket; else its name.
@@ -64,15 +64,15 @@ class _Holders(Generic[O]):
     """The connections of one network.
 
     Attributes:
-        fresh: those that were never seen to have sent a whole message, in order of arrival.
+        fresh: those not yet known to have sent a complete message, in order of arrival.
         settled: the others.
     """
 
     __slots__ = ("fresh", "settled")
 
     def __init__(self) -> None:
-        # Ordered dictionaries, not plain ones: the first item of those is not found in constant
-        # time once items before it were deleted.
+        # Ordered dictionaries, not plain ones, whose first item is not found in constant time once
+        # earlier items have been deleted.
         self.fresh: OrderedDict[O, None] = OrderedDict()
         self.settled: OrderedDict[O, None] = OrderedDict()
 
@@ -81,12 +81,12 @@ class _Holders(Generic[O]):
 
 
 class Occupancy(Generic[O]):
-    """The places of one listener that are taken."""
+    """The taken slots of one listener."""
 
     def __init__(self) -> None:
         self._network_of: dict[O, Network] = {}
         self._networks: dict[Network, _Holders[O]] = {}
-        # By how many places a network holds; without empty lists.
+        # By how many slots a network holds; without empty lists.
         self._by_size: dict[int, OrderedDict[Network, _Holders[O]]] = {}
         self._most = 0
         self._fresh = 0
@@ -95,12 +95,12 @@ class Occupancy(Generic[O]):
         return len(self._network_of)
 
     def held_by(self, network: Network) -> int:
-        """Return how many places a network holds."""
+        """Return how many slots a network holds."""
         holders = self._networks.get(network)
         return 0 if holders is None else len(holders)
 
     def add(self, occupant: O, network: Network) -> None:
-        """Give a newcomer a place."""
+        """Give a new connection a slot."""
         holders = self._networks.get(network)
         if holders is None:
             holders = self._networks[network] = _Holders()
@@ -110,7 +110,7 @@ class Occupancy(Generic[O]):
         self._resized(network, holders, len(holders) - 1)
 
     def remove(self, occupant: O) -> None:
-        """Free its place; does nothing where it has none."""
+        """Free its slot; does nothing if it has none."""
         if occupant not in self._network_of:
             return
         network = self._network_of.pop(occupant)
@@ -125,16 +125,16 @@ class Occupancy(Generic[O]):
             del self._networks[network]
 
     def move(self, occupant: O, network: Network) -> None:
-        """Count it by another network from now on: a PROXY header has named the client."""
+        """Count it under another network from now on: a PROXY header has named the client."""
         if occupant in self._network_of:
             self.remove(occupant)
             self.add(occupant, network)
 
     def gives_way(self, newcomer: Network) -> O | None:
-        """Return the connection that gives way to a newcomer of this network.
+        """Return the connection to evict for a new one from this network.
 
-        None where only busy ones could and the newcomer's network would then hold no less than
-        theirs: what was accepted is answered.
+        None if only busy ones are left and the new connection's network would then hold no less
+        than theirs: accepted requests are answered.
         """
         largest = self._by_size.get(self._most)
         if largest is None:
@@ -147,21 +147,21 @@ class Occupancy(Generic[O]):
             candidates += asked
             if looks <= 0 or any(rank == 0 for rank, _, _ in asked):
                 break
-            if number > 1:  # others have their turn next time
+            if number > 1:  # others are asked next time
                 largest.move_to_end(network)
         may_be_busy = self.held_by(newcomer) + 1 < self._most
         return _first(candidates, may_be_busy=may_be_busy)
 
     def gives_way_within(self, network: Network) -> O | None:
-        """Return the connection of this network that gives way to another of its own."""
+        """Return the connection of this network to evict for another of its own."""
         holders = self._networks.get(network)
         return None if holders is None else _first(self._ask(holders, _LOOKS), may_be_busy=False)
 
     def _ask(self, holders: _Holders[O], looks: int) -> list[tuple[int, float, O]]:
-        """Ask this many connections of a network at most, those that came first.
+        """Ask at most this many connections of a network, in order of arrival.
 
         Returns:
-            Of each its rank, since when it does what it does, and itself.
+            For each: its rank, since when it has had it, and the connection.
         """
         newcomers_yield = self._fresh > len(self) * _SHARE_OF_NEWCOMERS
         asked: list[tuple[int, float, O]] = []
@@ -171,7 +171,7 @@ class Occupancy(Generic[O]):
             if standing is Standing.HALF_DONE:
                 asked.append((0 if newcomers_yield else _NEWCOMER, since, occupant))
                 if newcomers_yield:
-                    return asked  # nobody goes before it
+                    return asked  # none can rank before it
                 break
             del holders.fresh[occupant]
             holders.settled[occupant] = None
@@ -197,7 +197,7 @@ class Occupancy(Generic[O]):
             self._most = now
 
 
-#: In which order connections give way. Newcomers come after idle ones where they are few.
+#: The order in which connections are evicted. New ones come after idle ones if they are few.
 _RANKS = {Standing.HALF_DONE: 0, Standing.IDLE: 1, Standing.BUSY: 3}
 _NEWCOMER = 2
 

@@ -1,8 +1,8 @@
-"""Every limit of the servers, in one table, and the values in force.
+"""Every limit of the servers in one table, and the values in effect.
 
 The reference documentation of limits is generated from `LIMITS`. A value given to `Server` or
-to `Server.reconfigure` is checked against its `Limit`; each limit says when a change made while
-running takes effect.
+to `Server.reconfigure` is checked against its `Limit`; each limit says when a change at run time
+takes effect.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pierhead.limits import Limit
 
 __all__ = ["CHOICES", "LIMITS", "ServerLimits", "ServerOptions"]
 
-_NEXT_CONNECTION = "at the next connection; open ones live on"
+_NEXT_CONNECTION = "at the next connection; open ones stay open"
 _NEXT_REQUEST = "at the next request; those in flight keep the old value"
 _AT_ONCE = "within one sweep, open connections included"
 
@@ -29,8 +29,8 @@ LIMITS: tuple[Limit, ...] = (
         minimum=1,
         maximum=1_000_000,
         unit="connections",
-        meaning="Connections open at one address, handshakes included. What happens when all "
-        "are taken says when_full; an address may have a limit of its own (maxconn=).",
+        meaning="Connections open at one address, including handshakes. When all are taken, "
+        "when_full decides what happens; an address may have its own limit (maxconn=).",
         source="RFC 7766 §6.2.2; NSD and domain allow 100",
         metric="dropped_total{reason=max_connections}, connections_closed_total{reason=evicted}",
         effect=_NEXT_CONNECTION,
@@ -42,9 +42,9 @@ LIMITS: tuple[Limit, ...] = (
         maximum=1_000_000,
         unit="connections",
         meaning="Connections open at one address from one network, account or name; 0 for no "
-        "such limit. At the limit, a half-done or idle one of that network gives way, unless "
+        "such limit. At the limit, a half-done or idle one of that network is evicted, unless "
         "when_full says otherwise.",
-        source="off: the network that holds most gives way when an address is full",
+        source="off: the network that holds the most gives way when an address is full",
         metric="dropped_total{reason=max_connections_per_network}",
         effect=_NEXT_CONNECTION,
     ),
@@ -54,7 +54,7 @@ LIMITS: tuple[Limit, ...] = (
         minimum=1,
         maximum=32,
         unit="bits",
-        meaning="How many leading bits of an IPv4 address make a network that connections are "
+        meaning="How many leading bits of an IPv4 address identify a network that connections are "
         "counted by.",
         source="response rate limiting (NSD, BIND: 24); addresses of one network are cheap",
         metric="connections_closed_total{reason=evicted}",
@@ -66,7 +66,7 @@ LIMITS: tuple[Limit, ...] = (
         minimum=1,
         maximum=128,
         unit="bits",
-        meaning="How many leading bits of an IPv6 address make a network that connections are "
+        meaning="How many leading bits of an IPv6 address identify a network that connections are "
         "counted by.",
         source="response rate limiting (BIND: 56); RFC 6177 §2: one site",
         metric="connections_closed_total{reason=evicted}",
@@ -78,7 +78,7 @@ LIMITS: tuple[Limit, ...] = (
         minimum=1,
         maximum=1_000_000,
         unit="requests",
-        meaning="Requests of one datagram listener worked on at once; further ones are shed.",
+        meaning="Requests of one datagram listener in flight at once; further ones are shed.",
         source="CoreDNS without such a bound reached 60 GiB",
         metric="dropped_total{reason=max_requests}",
         effect=_NEXT_REQUEST,
@@ -89,7 +89,7 @@ LIMITS: tuple[Limit, ...] = (
         minimum=1,
         maximum=1_000_000,
         unit="replies",
-        meaning="Replies to one datagram: its sender may be forged, and they go to a victim.",
+        meaning="Replies to one datagram: its sender may be forged, and they would go to a victim.",
         source="one full response to an enumeration; more belongs on a stream",
         metric="requests_failed_total{reason=max_replies_per_datagram}",
         effect="at the next batch",
@@ -100,7 +100,7 @@ LIMITS: tuple[Limit, ...] = (
         minimum=1,
         maximum=65_536,
         unit="requests",
-        meaning="Requests of one connection worked on at once; when full, reading pauses.",
+        meaning="Requests of one connection in flight at once; when full, reading pauses.",
         source="RFC 7766 §6.2.1.1; miekg/dns allows 128 in all, one at a time",
         metric="reads_paused_total",
         effect="at the next read",
@@ -111,7 +111,7 @@ LIMITS: tuple[Limit, ...] = (
         minimum=0.001,
         maximum=86_400.0,
         unit="s",
-        meaning="From a whole request to the end of its last reply's making; 'off' for as long as "
+        meaning="From a complete request until its last reply is ready; 'off' for as long as "
         "it takes.",
         source="longer than any stub resolver waits",
         metric="requests_failed_total{reason=deadline}",
@@ -124,7 +124,7 @@ LIMITS: tuple[Limit, ...] = (
         minimum=0.01,
         maximum=3600.0,
         unit="s",
-        meaning="From accept to the end of wrappers' handshakes (TLS, PROXY).",
+        meaning="From accept to the end of the wrappers' handshakes (TLS, PROXY).",
         source="hickory and CoreDNS: 5 s",
         metric="connections_closed_total{reason=handshake}",
         effect=_NEXT_CONNECTION,
@@ -146,7 +146,7 @@ LIMITS: tuple[Limit, ...] = (
         minimum=0.01,
         maximum=86_400.0,
         unit="s",
-        meaning="From the first byte of a request to its last, however the bytes trickle.",
+        meaning="From the first byte of a request to its last, however slowly the bytes arrive.",
         source="RFC 9210 §4.3 (slow sender); Knot allows 0.5 s",
         metric="connections_closed_total{reason=message}",
         effect=_AT_ONCE,
@@ -169,8 +169,8 @@ LIMITS: tuple[Limit, ...] = (
         minimum=0.01,
         maximum=86_400.0,
         unit="s",
-        meaning="For the peer to take what the system cannot hold for it; then the connection "
-        "is cut, the one case in which an accepted request's reply is lost.",
+        meaning="For the peer to take what the system cannot buffer for it; then the connection "
+        "is aborted, the only case in which the reply to an accepted request is lost.",
         source="CVE-2024-0760 (client that never reads)",
         metric="connections_closed_total{reason=write}",
         effect=_AT_ONCE,
@@ -181,7 +181,7 @@ LIMITS: tuple[Limit, ...] = (
         minimum=0.0,
         maximum=60.0,
         unit="s",
-        meaning="How long a datagram that the system has no room for is tried again; 0 drops it "
+        meaning="How long a datagram that the system has no room for is retried; 0 drops it "
         "at once.",
         source="a full buffer is sent within milliseconds; domain waits 5 s",
         metric="dropped_total{reason=send_buffer_full}",
@@ -193,8 +193,8 @@ LIMITS: tuple[Limit, ...] = (
         minimum=0,
         maximum=2**30,
         unit="bytes",
-        meaning="Datagrams of one listener that are to be tried again, with 256 bytes for each "
-        "beside its octets; further ones are dropped.",
+        meaning="Datagrams of one listener that wait to be retried, with 256 bytes for each "
+        "besides its octets; further ones are dropped.",
         source="16 of the largest datagrams",
         metric="dropped_total{reason=send_buffer_full}",
         effect="at the next reply",
@@ -217,7 +217,7 @@ LIMITS: tuple[Limit, ...] = (
         minimum=0.0,
         maximum=86_400.0,
         unit="s",
-        meaning="For accepted requests to be answered once the server is told to stop.",
+        meaning="For accepted requests to be answered after the server is told to stop.",
         source="shorter than systemd's TimeoutStopSec of 90 s",
         metric="requests_lost_total",
         effect="at the next stop",
@@ -228,9 +228,9 @@ LIMITS: tuple[Limit, ...] = (
         minimum=1024,
         maximum=2**30,
         unit="bytes",
-        meaning="Replies of one connection waiting for the peer, those behind a slow one included; "
-        "above it no request is begun, no ready answer given, nothing read, and a sender of many "
-        "replies waits. A connection holds at most this much and a reply with the transport, the "
+        meaning="Replies of one connection waiting for the peer, also behind a slow one; above it "
+        "no request begins, no ready answer is sent, nothing is read, and a sender of many "
+        "replies waits. A connection holds at most this much and a reply in the transport, the "
         "same again on the way there, and a reply for each request that had begun before.",
         source="the largest DNS message; the default of asyncio",
         metric="writes_paused_total",
@@ -242,10 +242,10 @@ LIMITS: tuple[Limit, ...] = (
         minimum=65_536,
         maximum=2**31,
         unit="bytes",
-        meaning="What a hosted protocol or callback may have written that its peer has not taken, "
-        "if it goes on writing though it was told to wait; then the peer is cut off. Who awaits "
-        "drain() waits and is never cut for this.",
-        source="measured: a chat that wrote on to one silent member grew from 25 to 307 MB",
+        meaning="Octets that a hosted protocol or callback has written and its peer has not taken, "
+        "if it keeps writing after being told to pause; then the peer is cut off. A writer that "
+        "awaits drain() waits and is never cut off for this.",
+        source="measured: a chat that kept writing to one silent member grew from 25 to 307 MB",
         metric="connections_closed_total{reason=max_unsent_bytes}",
         effect="at the next write",
     ),
@@ -273,9 +273,9 @@ LIMITS: tuple[Limit, ...] = (
     ),
 )
 
-#: Options that are words. ``when_full`` is what happens to a newcomer when an address has all the
-#: connections it may have: another one gives way (``evict``), it is closed (``refuse``), or it
-#: waits in the system's backlog until there is room (``wait``).
+#: Options that are words. ``when_full`` decides what happens to a new connection when an address
+#: has reached its limit: another is evicted (``evict``), it is closed (``refuse``), or it waits in
+#: the system's backlog until there is room (``wait``).
 CHOICES: Mapping[str, tuple[str, ...]] = {"when_full": ("evict", "refuse", "wait")}
 
 _BY_NAME: Mapping[str, Limit] = {limit.name: limit for limit in LIMITS}
@@ -314,7 +314,7 @@ class ServerLimits(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """The limits in force; see `LIMITS` for each one's unit, range and effect."""
+    """The limits in effect; see `LIMITS` for each one's unit, range and effect."""
 
     max_connections: int = 1024
     max_connections_per_network: int = 0
@@ -346,7 +346,7 @@ class ServerOptions:
 
         Args:
             options: limits by name.
-            others: what else the caller takes by name, which may have been meant.
+            others: other keywords that the caller takes, to suggest for a misspelt name.
 
         Raises:
             UsageError: an unknown name, or a value out of its range.

@@ -1,4 +1,4 @@
-"""The buffer that the connections of a listener read into, one after the other."""
+"""The read buffer that the connections of a listener share."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ __all__ = ["ReadBuffer"]
 class ReadBuffer:
     """One buffer for all connections of a listener, so that an idle connection holds none.
 
-    asyncio asks a connection for a buffer, reads into it and hands it back without giving way in
-    between; what is kept is copied out then. So one is enough, and a read that finds nothing, or
-    the end of the stream, leaves nothing lent.
+    asyncio asks a connection for a buffer, reads into it and returns it without yielding in
+    between; data to be kept is copied then. So one buffer is enough, and a read that finds nothing,
+    or the end of the stream, leaves no buffer lent.
 
     Args:
-        source: where the buffer comes from, at the first read and when the size changes.
+        source: the pool that lends the buffer, at the first read and when the size changes.
 
     Attributes:
         buffer: None before the first read.
-        view: of the buffer, to copy from.
+        view: a view of the buffer, to copy from.
     """
 
     __slots__ = ("_source", "buffer", "view")
@@ -30,10 +30,10 @@ class ReadBuffer:
         self.view = memoryview(b"")
 
     def lend(self, size_bytes: int) -> bytearray:
-        """Return the buffer, of this size, until the caller gives way.
+        """Return the buffer, of this size; valid until the caller yields to the loop.
 
         Raises:
-            Overloaded: the source has none.
+            Overloaded: the pool has no buffer.
         """
         if self.buffer is None or len(self.buffer) != size_bytes:
             self.close()
@@ -42,7 +42,7 @@ class ReadBuffer:
         return self.buffer
 
     def close(self) -> None:
-        """Give the buffer back to the source; it is taken again at the next read."""
+        """Return the buffer to the pool; the next read borrows it again."""
         if self.buffer is not None:
             self.view.release()
             self._source.release(self.buffer)

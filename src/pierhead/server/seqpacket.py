@@ -1,7 +1,7 @@
-"""Connections that keep the borders of messages: each packet is one frame, no framing needed.
+"""Connections that preserve message boundaries: each packet is one frame, without a framing.
 
-Everything else is as on a stream, and is the same code: the window of requests, the order of
-replies, every deadline, the end.
+Everything else is as on a stream, in the same code: the window of requests, the order of replies,
+all deadlines, the end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["PacketConnection", "packets"]
 
 
 def packets(handler: FrameHandler, order: Order = Order.IN_ORDER) -> StreamHandler:
-    """Return the handler of seqpacket connections: a frame in each packet, both ways."""
+    """Return the handler of seqpacket connections: one frame per packet, both ways."""
     return _PacketHandler(handler, order)
 
 
@@ -40,14 +40,14 @@ class _PacketHandler:
 
 
 class _Packets:
-    """The framing of what is framed already; also its own state."""
+    """The framing of input that is already framed; it is also its own framer."""
 
     def __init__(self) -> None:
         self._waiting: deque[bytes] = deque()
         self.buffered = 0
 
     def new(self) -> _Packets:
-        """Return the state for one new connection."""
+        """Return the framer of a new connection."""
         return _Packets()
 
     def frame(self, payload: bytes) -> bytes:
@@ -67,25 +67,25 @@ class _Packets:
         return taken
 
     def finish(self) -> list[bytes]:
-        """Return nothing: no packet is ever half there."""
+        """Return nothing: a packet is never incomplete."""
         return []
 
 
 class PacketConnection(FramedConnection):
-    """Serves one seqpacket connection; made by `packets`."""
+    """Serves one seqpacket connection; created by `packets`."""
 
-    _joins_frames = False  # each is a packet of its own
+    _joins_frames = False  # each reply is a packet of its own
 
     def __init__(self, scope: ConnectionScope, handler: FrameHandler, order: Order) -> None:
         super().__init__(scope, handler, _Packets(), order)
 
     def message_cut_off(self) -> None:
-        """Count a packet that did not fit a read; it has no answer."""
+        """Count a packet that did not fit into a read; it gets no answer."""
         self.scope.counters.dropped("truncated")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop serving."""
         if isinstance(exc, OSError) and exc.errno == errno.EMSGSIZE:
-            # A reply that no packet can hold: a peer that waits for it must not wait for ever.
+            # A reply too large for a packet: the peer must not wait for it for ever.
             self._life.reason = self._life.reason or "reply_too_large"
         super().connection_lost(exc)

@@ -33,14 +33,14 @@ def serve(
 
     Args:
         service: answers one request.
-        wire_format: how requests and replies travel; datagrams carry one frame each.
+        wire_format: how requests and replies are encoded; datagrams carry one frame each.
         name: for logs and messages.
         admission: checks on every frame before it is decoded, in order.
-        frame_layers: layers around the octets of every frame, outside the codec, the first of them
-            outermost; they see all frames that pass admission, so there are no ready answers.
+        frame_layers: layers around the octets of every frame, outside the codec; the first is the
+            outermost. They see all frames that pass admission, so there are no ready answers.
         short_form: the schemes that an address without a scheme stands for.
     """
-    given: object = wire_format  # as a caller without a type checker may have it
+    given: object = wire_format  # as a caller without a type checker may pass
     if not isinstance(given, WireFormat):
         found = type(given).__name__
         raise UsageError(
@@ -64,10 +64,10 @@ def raw(
     admission: Sequence[Admission] = (),
     short_form: tuple[str, ...] = ("udp",),
 ) -> Endpoint:
-    """Return the service as an endpoint for datagrams, whose octets it gets and gives as they are.
+    """Return the service as an endpoint for datagrams; it takes and returns raw octets.
 
-    Packets of a seqpacket connection are served as well; a stream has no borders of messages, so
-    it needs a wire format: `serve`.
+    Packets of a seqpacket connection are served as well; a stream has no message boundaries, so it
+    needs a wire format: `serve`.
 
     Args:
         service: answers the octets of one datagram.

@@ -1,10 +1,10 @@
-"""A server: endpoints joined to addresses, from the first listener opened to the last drained.
+"""A server: endpoints joined to addresses, from opening the first listener to draining the last.
 
     async with Server(lines.serve(shout), "tcp:127.0.0.1:0") as server:
         print(server.addresses)
 
-Entering opens every listener or none. Leaving drains: nothing more is accepted, what has been
-accepted is answered, and what could not be answered in time is named in `Server.lost`.
+Entering opens every listener or none. Leaving drains: nothing more is accepted, accepted requests
+are answered, and those that could not be answered in time are listed in `Server.lost`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ __all__ = ["Server"]
 
 _log = logging.getLogger("pierhead.server")
 
-#: How long cancelled work may take to unwind after the drain timeout; it has been named lost.
+#: How long cancelled work may take to unwind after the drain timeout; it is already reported lost.
 _UNWIND_S = 1.0
 
 
@@ -63,32 +63,32 @@ class Server:
     """Serves one endpoint on some addresses, or a whole application.
 
     Args:
-        what: an endpoint, or an application, which brings its own addresses.
-        addresses: where to serve the endpoint: text, parsed, or a listener of your own, which
-            is then the server's to close once it has begun.
-        clock: where deadlines get the time from; on the event loop's scale.
-        metrics: where to count; a registry of its own by default.
-        buffers: where receive buffers come from.
+        what: an endpoint, or an application, which has its own addresses.
+        addresses: where to serve the endpoint: text, parsed addresses, or listener objects, which
+            the server closes once it has started.
+        clock: the clock for deadlines; on the event loop's scale.
+        metrics: the registry to count in; its own by default.
+        buffers: the pool of receive buffers.
         on_error: called with an error and where it happened (``accept``, ``handshake``,
             ``framing``, ``decode``, ``service``, ``write``, ``lost`` …, with ``listener`` and
-            ``peer``) for everything that goes wrong; it must be quick and never block.
-        on_accept: called with the socket and the peer of each connection that is let in, before
-            anything is read; for what no option of an address says. It must be quick and never
-            block. What it raises goes to ``on_error`` and closes the connection; one that it
-            closes itself is not served. A connection without a socket (in memory, by pipes) is
-            not told. The peer of a socket that a PROXY header is to come on is the proxy.
-        process_sockets: what the servers of this process have to know of each other; that of all
-            which are handed none where None.
+            ``peer``) for every failure; it must be quick and never block.
+        on_accept: called with the socket and the peer of each admitted connection, before anything
+            is read; for settings that no address option covers. It must be quick and never block.
+            An exception goes to ``on_error`` and closes the connection; a connection that it closes
+            itself is not served. It is not called for connections without a socket (in memory,
+            pipes). If a PROXY header is expected on the socket, the peer is the proxy.
+        process_sockets: what the servers of this process share about their sockets; None for the
+            process-wide default.
         limits: by name; see `pierhead.server.options.LIMITS`.
 
     Raises:
-        UsageError: no address, an unknown limit or one out of range; a callback that is no plain
+        UsageError: no address, an unknown limit or one out of range; a callback that is not a plain
             function.
-        AddressError: an address that does not parse.
+        AddressError: an address does not parse.
 
     Attributes:
         metrics: everything counted so far.
-        lost: accepted requests that were not answered; grows until the last one has drained.
+        lost: accepted requests that were not answered; it grows until draining has finished.
     """
 
     def __init__(
@@ -134,24 +134,24 @@ class Server:
 
     @property
     def addresses(self) -> list[str]:
-        """The addresses as bound, in the grammar, in the order asked."""
+        """The bound addresses as text, in the order given."""
         return [server.listener.local for server in self._serving()]
 
     @property
     def sockets(self) -> list[socket.socket]:
         """The listening sockets, in the order of the addresses that have one.
 
-        For what no option of an address says (`getsockopt`, `setsockopt`); they stay the server's,
-        and reading from them or closing them breaks it.
+        For settings that no address option covers (`getsockopt`, `setsockopt`). They belong to the
+        server; reading from them or closing them breaks it.
         """
         listeners = [unwrapped(server.listener) for server in self._serving()]
         return [one.socket for one in listeners if isinstance(one, HasSocket)]
 
     def reconfigure(self, **limits: Unpack[ServerLimits]) -> None:
-        """Change limits while running; each says in its `Limit.effect` when it takes effect.
+        """Change limits at run time; `Limit.effect` says when each takes effect.
 
         Raises:
-            UsageError: an unknown limit or one out of range; nothing has changed then.
+            UsageError: an unknown limit or one out of range; then nothing is changed.
         """
         given: ServerLimits = {**self._given, **limits}
         self._limit(self._plan.with_limits(given), given)
@@ -166,17 +166,17 @@ class Server:
                 server.reconfigure(slot.part.options)
 
     async def reload(self) -> tuple[str, ...]:
-        """Read certificates and what endpoints keep in files again: all of it, or none.
+        """Reload certificates and the files of endpoints: all of them, or none.
 
-        Everything is read and checked in a thread first, while serving goes on, and then put in
-        force at once. Open connections live on with the certificates they have.
+        Everything is read and checked in a thread first, while serving continues, and then takes
+        effect at once. Open connections keep their certificates.
 
         Returns:
             What has changed, a line for each.
 
         Raises:
-            PierheadError: something is wrong, and all that was in force stays so. It is the
-                first fault; the others are its notes.
+            PierheadError: something is wrong, and everything stays as it was. It is the first
+                fault; the others are its notes.
         """
         async with self._reloading:
             read = await asyncio.to_thread(self._read_again)
@@ -311,7 +311,7 @@ class Server:
         listeners = [server.listener for server in self._serving()]
         readers = [read for read in map(certificate_reader, listeners) if read]
         endpoints = [part.endpoint for part in self._plan.parts]
-        # An endpoint may be there twice, at different addresses.
+        # An endpoint may occur twice, at different addresses.
         readers += dict.fromkeys(one.reload for one in endpoints if one.reload is not None)
         read: list[Reloaded] = []
         faults: list[PierheadError] = []
@@ -327,15 +327,15 @@ class Server:
         return read
 
     async def __aenter__(self) -> Self:
-        """Enter the resources, open every listener, begin to serve.
+        """Enter the resources, open every listener, start serving.
 
         Raises:
-            ListenError: an address could not be opened; none stays open.
-            UsageError: it was entered before.
+            ListenError: an address could not be opened; none is left open.
+            UsageError: it has been entered before.
         """
         if self._is_entered:
             raise UsageError(
-                "this Server was entered before, and serves once; make another one: "
+                "this Server has been entered before and can serve only once; create another: "
                 "Server(endpoint, address)"
             )
         self._is_entered = True
@@ -359,7 +359,7 @@ class Server:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Drain, close every listener, leave the resources."""
+        """Drain, close every listener, exit the resources."""
         try:
             await self.drain()
         finally:
@@ -371,11 +371,11 @@ class Server:
             await leave(self._resources.entered)
 
     async def drain(self) -> None:
-        """Accept nothing more and wait until everything accepted has been answered.
+        """Stop accepting and wait until everything accepted has been answered.
 
-        After ``drain_timeout``, or what an address says instead (``drain=``), what is left is
-        cancelled and named in `lost`. Draining twice does no harm; cancelling it gives up at once
-        what it was waiting for.
+        After ``drain_timeout``, or an address's own ``drain=``, the remaining requests are
+        cancelled and listed in `lost`. Draining twice is harmless; cancelling it gives up the
+        remaining requests at once.
         """
         self._is_stopping = True
         servers = self._serving()
@@ -398,14 +398,14 @@ class Server:
                 self._given_up.add(server)
                 server.abort("drain")
                 if (await asyncio.wait([waiting], timeout=_UNWIND_S))[1]:
-                    server.abort("drain")  # names what does not let go
+                    server.abort("drain")  # reports requests that do not end
         finally:
             waiting.cancel()
 
     async def wait_ended(self) -> None:
-        """Return once no listener has more to give and what they gave has been served.
+        """Return once every listener is exhausted and its connections have been served.
 
-        Standard input ends like that, and so may a listener of your own; others never do.
+        Standard input ends like that, and a custom listener may; others never do.
         """
         while True:
             self._replaced.clear()
@@ -424,17 +424,17 @@ class Server:
 
     @property
     def longest_drain(self) -> float:
-        """How long draining may take, in seconds: the longest of what each address may."""
+        """How long draining may take, in seconds: the longest of all addresses."""
         return self._plan.longest_drain
 
     @property
     def descriptors_wanted(self) -> int:
-        """How many descriptors every connection that may be open takes, and some to spare."""
+        """How many descriptors all permitted connections need, and some to spare."""
         return self._plan.descriptors_wanted
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being worked on."""
+        """How many requests are in flight."""
         return sum(server.in_flight for server in self._all_servers())
 
     def abort(self, reason: str) -> None:
@@ -470,8 +470,8 @@ class Server:
         return ListenError(
             asked,
             "open",
-            "none of the addresses gave a listener, and nothing is left to serve",
-            "leave optional out of one of them, so that its absence is an error of its own",
+            "none of the addresses has a listener, and nothing is left to serve",
+            "remove optional from one of them, so that its absence is an error",
         )
 
     def _serve(self, part: Part, listener: Listener) -> AnyServer:
@@ -498,7 +498,7 @@ class Server:
         )
 
     def _relieve(self) -> None:
-        """Have the listener with most connections give some up: there are no more descriptors."""
+        """Let the listener with the most connections give some up: descriptors are exhausted."""
         streams = [one for one in self._all_servers() if isinstance(one, StreamServer)]
         max(streams, key=len).relieve()
 
@@ -523,7 +523,7 @@ class Server:
             yield from server.sweep(now)
 
 
-#: What `Server` takes by name beside limits.
+#: Keyword arguments of `Server` besides limits.
 _KEYWORDS = tuple(Server.__init__.__kwdefaults__ or ())
 
 

@@ -1,8 +1,8 @@
-"""The stream server: accepts connections, bounds them, sweeps their deadlines, drains them.
+"""The stream server: accepts connections, bounds them, enforces their deadlines, drains them.
 
     accept ─▶ admission ─▶ room? ─▶ handshake (with a deadline) ─▶ attach ─▶ ServedConnection
 
-It knows no framing and no protocol: an endpoint's stream handler makes the object that serves a
+It knows no framing and no protocol: an endpoint's stream handler creates the object that serves a
 connection. A connection counts from accept on, so that a flood of handshakes is bounded too.
 """
 
@@ -52,21 +52,21 @@ __all__ = ["OnAccept", "StreamServer"]
 
 _log = logging.getLogger("pierhead.server")
 
-#: Accepting pauses this long after an error such as EMFILE, doubled up to the longest.
+#: Accepting pauses this long after an error such as EMFILE, doubling up to the maximum.
 _SHORTEST_BACK_OFF_S = 0.05
-#: Connections accepted in a row before the loop turns, so that a flood starves nobody.
+#: Connections accepted per iteration of the loop, so that a flood starves nothing else.
 _ACCEPTS_PER_TURN = 16
-#: Connections that have given way and are not gone yet; a service may hold its requests fast.
+#: Evicted connections that have not closed yet; a service may not end its requests.
 _LEAVING = 64
-#: Connections given up when the process is out of descriptors, and for how long no more are held.
+#: Connections given up when the process is out of descriptors, and how long the limit then holds.
 _RELIEF = 64
 _RELIEF_S = 60.0
 
 
-#: Told of each connection that is let in, before anything is read.
+#: Called with each admitted connection, before anything is read.
 OnAccept: TypeAlias = Callable[[socket.socket, Peer], object]
 
-#: A network that holds nothing.
+#: A network without connections.
 _NOBODY: Network = object()
 
 
@@ -74,16 +74,16 @@ class StreamServer:
     """Serves the connections of one listener.
 
     Args:
-        listener: what to accept from; closed by `close` and when draining begins.
-        handler: makes the object that serves a connection.
-        options: the limits in force, where the address does not say otherwise; change them
-            with `reconfigure`.
-        on_lost: told of every accepted request that will not be answered.
-        relieve: called when the process is out of descriptors; has the `relieve` called of
-            the server that holds most of them.
+        listener: the listener to accept from; closed by `close` and when draining begins.
+        handler: creates the object that serves a connection.
+        options: the limits in effect unless the address overrides them; change them with
+            `reconfigure`.
+        on_lost: called with every accepted request that will not be answered.
+        relieve: called when the process is out of descriptors; calls `relieve` of the server that
+            holds the most.
         wake_sweep: called when a connection opens, so that the owner sweeps deadlines.
-        on_error: told of everything that goes wrong here.
-        on_accept: told of each connection that is let in and has a socket.
+        on_error: called with every failure here.
+        on_accept: called with each admitted connection that has a socket.
 
     Attributes:
         handler: takes the next connection.
@@ -201,33 +201,33 @@ class StreamServer:
         )
 
     def reconfigure(self, options: ServerOptions) -> None:
-        """Put other limits in force, for open connections too."""
+        """Change the limits, for open connections too."""
         self.options = self._at.apply(options)
         for scope in self._connections:
             scope.options = self.options
-        self._has_room.set()  # there may be
+        self._has_room.set()  # there may be room now
 
     def __len__(self) -> int:
-        """Return how many connections there are, handshakes included."""
+        """Return how many connections there are, including handshakes."""
         return len(self._connections) + len(self._attaching)
 
     def sweep(self, now: float) -> Iterator[bool]:
-        """Enforce the deadlines of one connection after the other; yield true after each."""
+        """Enforce the deadlines of one connection after another; yield true after each."""
         for scope, connection in list(self._connections.items()):
-            if scope.has_ended:  # since the sweep began
+            if scope.has_ended:  # closed since the sweep began
                 continue
             try:
                 connection.sweep(now)
-            except Exception as mistake:  # one connection's, and the others have deadlines too
+            except Exception as mistake:  # one connection's failure; the others have deadlines too
                 self._failures.report(f"{self._name}: sweep", mistake, "sweep")
                 connection.abort("error")
             yield True
 
     def drain(self) -> None:
-        """Accept no more; let every connection answer what it has accepted, then close.
+        """Stop accepting; let every connection answer what it has accepted, then close.
 
-        A handshake in progress goes on under its own deadline: the peer may already have been
-        told that it is connected.
+        A handshake in progress continues under its own deadline: the peer may already consider
+        itself connected.
         """
         self._is_draining = True
         if self._accepting is not None:
@@ -245,13 +245,13 @@ class StreamServer:
             await self._all_closed.wait()
 
     async def wait_ended(self) -> None:
-        """Return once the listener has no more to give and its last connection has closed."""
+        """Return once the listener is exhausted and its last connection has closed."""
         await self._ended.wait()
         await self.wait_drained()
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being worked on."""
+        """How many requests are in flight."""
         return sum(connection.in_flight for connection in self._connections.values())
 
     def _unsent_bytes(self) -> int:
@@ -294,7 +294,7 @@ class StreamServer:
             except ListenerEnded:
                 self._ended.set()
                 return
-            except Exception as error:  # whatever it is: one listener's trouble, and for a while
+            except Exception as error:  # any error: it affects this listener only, and for a while
                 self._report_accept_error(error)
                 if isinstance(error, OutOfDescriptors):
                     self._relieve()
@@ -311,7 +311,7 @@ class StreamServer:
                 await asyncio.sleep(0)
 
     async def _wait_for_room(self) -> None:
-        """Return once another connection may be open; newcomers wait in the system's backlog."""
+        """Return once another connection may be open; new ones wait in the system's backlog."""
         if len(self) < self._max_connections:
             return
         began = self._clock.monotonic()
@@ -334,7 +334,7 @@ class StreamServer:
         if now >= self._log_errors_after:
             self._log_errors_after = now + 1.0
             words = error.strerror if isinstance(error, OSError) else None
-            _log.warning("%s: cannot accept: %s; trying again", self._name, words or repr(error))
+            _log.warning("%s: cannot accept: %s; retrying", self._name, words or repr(error))
 
     def _take(self, accepted: Accepted) -> None:
         self._counters.accepted.value += 1
@@ -350,7 +350,7 @@ class StreamServer:
         arriving.task.add_done_callback(partial(self._attached, arriving))
 
     def _is_left_open(self, accepted: Accepted) -> bool:
-        """Tell the program of a connection; return whether that has left it open."""
+        """Call `on_accept` with a connection; return whether it is still open."""
         if self._on_accept is None or (sock := socket_of(accepted)) is None:
             return True
         try:
@@ -364,7 +364,7 @@ class StreamServer:
         return False
 
     def _drop_by_mistake(self, stage: str, error: Exception, peer: Peer) -> None:
-        """Report that a function of the program's own failed, and count what that costs."""
+        """Report that a user's function failed, and count the connection it cost."""
         self._failures.report(f"{self._name}: {stage}", error, stage, peer)
         self._counters.dropped(f"{stage}_error")
 
@@ -388,7 +388,7 @@ class StreamServer:
         )
 
     def _may_come_in(self, accepted: Accepted, via: Via, network: Network) -> bool:
-        # Where a PROXY header is to name the client, what depends on it waits for that name.
+        # If a PROXY header will name the client, everything that depends on it waits for that.
         is_named = not names_peer(accepted)
         if is_named and not (self._admits(accepted.peer, via) and self._has_share(network)):
             return False
@@ -438,10 +438,10 @@ class StreamServer:
         return min(most, self._most_for_now)
 
     def relieve(self) -> None:
-        """Give up some connections, and hold no more than are left for a while.
+        """Give up some connections, and hold no more than the rest for a while.
 
-        The process is out of descriptors: from now on this listener is full, and whoever holds
-        most of its places gives way, as if that had been its limit.
+        The process is out of descriptors: this listener now counts as full, and the network that
+        holds the most gives way, as if the limit had been reached.
         """
         if self.options.when_full == "evict":
             self._most_for_now = max(1, len(self) - _RELIEF)
@@ -453,7 +453,7 @@ class StreamServer:
                 self._evict(victim)
 
     def _makes_room(self, newcomer: Network) -> bool:
-        """Make room for one more, at the cost of another; count it where that cannot be."""
+        """Make room for one more by evicting another; if that is impossible, count a refusal."""
         if len(self._places) < self._max_connections:
             return True
         if self.options.when_full == "evict" and len(self) < self._max_connections + _LEAVING:
@@ -465,7 +465,7 @@ class StreamServer:
         return False
 
     def _has_share(self, network: Network) -> bool:
-        """Tell whether this network may have one more, perhaps at the cost of one of its own."""
+        """Return whether this network may have one more, perhaps by evicting one of its own."""
         share = self.options.max_connections_per_network
         if not share or self._places.held_by(network) < share:
             return True
@@ -494,9 +494,9 @@ class StreamServer:
                     scope = await self._serve(arriving, via, await accepted.handshake())
             else:
                 scope = await self._serve(arriving, via, None)
-        except TimeoutError as error:  # the handshake's, or the system's own (ETIMEDOUT)
+        except TimeoutError as error:  # of the handshake, or from the system (ETIMEDOUT)
             self._counters.closed("handshake" if is_handshaking(accepted) else "peer_gone")
-            late = error if str(error) else TimedOut("the handshake was not through in time")
+            late = error if str(error) else TimedOut("the handshake did not finish in time")
             self._failures.note(late, "handshake", accepted.peer)
             return
         except HandshakeError as error:
@@ -507,10 +507,10 @@ class StreamServer:
             self._counters.closed("peer_gone")
             self._failures.note(error, "handshake", accepted.peer)
             return
-        except Exception:  # a mistake of the program's own; `_attached` reports it
+        except Exception:  # a bug in the program; `_attached` reports it
             accepted.close()
             raise
-        if scope is None or scope.has_ended:  # it came, asked and went while it was being attached
+        if scope is None or scope.has_ended:  # it connected, asked and closed while it was being attached
             return
         connection = arriving.connection
         assert connection is not None
@@ -526,7 +526,7 @@ class StreamServer:
     async def _serve(
         self, arriving: Arriving, via: Via, arrival: HandshakeResult | None
     ) -> ConnectionScope | None:
-        """Make what serves the connection, now that its handshakes are through, and attach it."""
+        """Create the object that serves the connection after its handshakes, and attach it."""
         accepted = arriving.accepted
         peer = accepted.peer
         if arrival is not None:
@@ -544,10 +544,10 @@ class StreamServer:
         return scope
 
     def _admits_named(self, arriving: Arriving, peer: Peer, via: Via) -> bool:
-        """Make up for the checks that waited for the client's name."""
+        """Run the checks that had to wait for the client's address."""
         if not self._admits(peer, via):
             return False
-        if peer is arriving.accepted.peer:  # the proxy speaks for itself
+        if peer is arriving.accepted.peer:  # the proxy is its own client
             network = self._network(peer, via.credentials)
         else:
             network = self._network(peer, None)
@@ -562,14 +562,14 @@ class StreamServer:
         if not arriving.is_served:
             self._places.remove(arriving)
         if task.cancelled():
-            arriving.accepted.close()  # which does nothing unless it was cancelled before it began
+            arriving.accepted.close()  # which has no effect unless it was cancelled before it began
         elif (error := task.exception()) is not None:
             self._failures.report(self._name, error)
         self._note_if_empty()
 
     def _closed(self, arriving: Arriving, scope: ConnectionScope) -> None:
         scope.has_ended = True
-        # Without these a connection would be a cycle, which lives on until it is collected.
+        # Otherwise a connection would be a cycle that lives until garbage collection.
         scope.closed, arriving.connection = _has_ended, None
         self._places.remove(arriving)
         if self._connections.pop(scope, None) is not None:
@@ -585,4 +585,4 @@ class StreamServer:
 
 
 def _has_ended() -> None:
-    """Do nothing: the end of a connection has been told."""
+    """Do nothing: the end of the connection has been reported."""

@@ -1,4 +1,4 @@
-"""One request of a connection of frames."""
+"""One request of a framed connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["StreamRequest"]
 
 
 class _Connection(Protocol):
-    """What a request has to know of its connection."""
+    """What a request needs to know about its connection."""
 
     @property
     def scope(self) -> ConnectionScope: ...
@@ -23,7 +23,7 @@ class _Connection(Protocol):
 
 
 class StreamRequest(Request, Place):
-    """A request of a connection: its place in the order of replies, its say in the connection.
+    """A request of a connection: its place in the order of replies and its connection commands.
 
     It is the `ConnectionControl` that the service sees as ``context.connection``.
     """
@@ -35,12 +35,12 @@ class StreamRequest(Request, Place):
 
     @property
     def peer(self) -> Peer:
-        """Who asked."""
+        """The client."""
         return self._connection.scope.peer
 
     @property
     def idle_timeout(self) -> float:
-        """The idle timeout after this request's last reply, in seconds."""
+        """The idle timeout in effect after this request's last reply, in seconds."""
         asked = self.new_idle_timeout
         return self._connection.current_idle_timeout() if asked is None else asked
 
@@ -52,6 +52,6 @@ class StreamRequest(Request, Place):
         self.has_commands = True
 
     def close_after_reply(self) -> None:
-        """Close once everything accepted up to this request's last reply is answered."""
+        """Close once everything accepted up to this request's last reply has been answered."""
         self.close_for = "service"
         self.has_commands = True

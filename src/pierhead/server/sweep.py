@@ -1,4 +1,4 @@
-"""One timer that enforces every deadline, as long as there is one to enforce."""
+"""One timer that enforces all deadlines, as long as there are any."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pierhead.clock import Clock
 
 __all__ = ["Sweep"]
 
-#: Deadlines looked at in one turn of the loop; for thousands of connections a sweep takes many.
+#: Deadlines checked per iteration of the loop; a sweep of thousands of connections takes many.
 _PER_TURN = 256
 
 
@@ -18,9 +18,9 @@ class Sweep:
     """Calls back at an interval while there is work, and sleeps otherwise.
 
     Args:
-        interval_s: seconds between two sweeps; a deadline is met at most this much late.
-        steps: given the monotonic time, enforces one deadline after the other, and yields after
-            each whether there is anything left to watch where it was.
+        interval_s: seconds between two sweeps; a deadline is enforced at most this much late.
+        steps: given the monotonic time, enforces one deadline after another, and yields after each
+            whether anything is left to watch there.
     """
 
     def __init__(
@@ -34,13 +34,13 @@ class Sweep:
         self._timer: asyncio.Handle | None = None
 
     def wake(self) -> None:
-        """Begin to sweep, unless it is going on already."""
+        """Start sweeping, unless it is already running."""
         if self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self.interval_s, self._run)
 
     def stop(self) -> None:
-        """Sweep no more."""
+        """Stop sweeping."""
         if self._timer is not None:
             self._timer.cancel()
         self._left = self._timer = None

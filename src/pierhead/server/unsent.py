@@ -1,4 +1,4 @@
-"""Datagrams that the system had no room for: tried again until their deadline, then given up."""
+"""Datagrams that the system had no room for: retried until their deadline, then given up."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["Unsent", "is_full"]
 
 #: The send buffer of the socket is full, or the receiver's queue on a Unix socket.
 _FULL = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS})
-#: No event loop tells when there is room for a receiver that is not the only one; so it is tried.
+#: No event loop reports when one of several receivers has room, so sending is retried.
 _AGAIN_AFTER_S = 0.005
-#: Datagrams tried at a time. Those that are still refused go to the end, so that one receiver
-#: that takes nothing holds nobody back.
+#: Datagrams retried at a time. Those still refused go to the end, so that one receiver that takes
+#: nothing does not block the others.
 _AT_ONCE = 64
-#: What a datagram takes beside its octets.
+#: The overhead of a datagram besides its octets.
 _OVERHEAD_BYTES = 256
 
 
 def is_full(number: int) -> bool:
-    """Tell whether an error of sending may pass by itself."""
+    """Return whether a send error may be temporary."""
     return number in _FULL
 
 
@@ -32,8 +32,8 @@ class Unsent:
     """The datagrams of one listener that wait for room, bounded in octets.
 
     Args:
-        send: sends some, returns index and error of each that was refused.
-        gave_up: told of a datagram that is not tried again, and the error.
+        send: sends datagrams; returns index and error of each that was refused.
+        gave_up: called with a datagram that will not be retried, and the error.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Unsent:
         return len(self._waiting)
 
     def keep(self, datagram: Datagram, for_s: float, max_bytes: int) -> bool:
-        """Try a datagram again for so long; false where there is no room, here either."""
+        """Retry a datagram for this long; return false if there is no room here either."""
         size = len(datagram[0]) + _OVERHEAD_BYTES
         if not for_s or self.octets + size > max_bytes:
             return False
@@ -63,7 +63,7 @@ class Unsent:
         return True
 
     def give_up(self) -> None:
-        """Try no more."""
+        """Stop retrying."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -146,7 +146,7 @@ REFUSED = [
     ),
     ('address = "tls+udp::80"', "tls+udp::80", 0, "TLS needs a stream"),
     ('address = "127.0.0.1"', "127.0.0.1", 9, "the port is missing"),
-    ("address = 80", "address = 80", 10, "80 is no address: expected text"),
+    ("address = 80", "address = 80", 10, "80 is not an address: expected text"),
     ("backlog = 5", "{ backlog }", 0, "the table has no address"),
     ('backlog = 5\nadress = ":80"', "{ backlog, adress }", 11, "the table has no address"),
     ("", "{  }", 0, "the table has no address"),
@@ -232,7 +232,7 @@ def test_everything_that_does_not_go_together_is_told_at_once() -> None:
 
 @pytest.mark.parametrize("value", [80, None, 1.5, [":80"], True, b":80"])
 def test_what_is_neither_text_nor_table_is_refused(value: object) -> None:
-    with pytest.raises(AddressError, match="is no address: expected text, or a table"):
+    with pytest.raises(AddressError, match="is not an address: expected text, or a table"):
         ListenSpec.from_table(value)  # type: ignore[arg-type]
 
 

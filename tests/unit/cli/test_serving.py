@@ -67,7 +67,7 @@ def test_secrets_that_others_may_read_are_a_warning_or_an_error(tmp_path: Path) 
     words = ["dns", "--zone", str(zone), "-l", "127.0.0.1:0", "--cookie-secret", str(secret)]
     strict = ask(*words, "--strict-permissions")
     assert isinstance(strict.exception, UsageError)  # which `main` shows without a traceback
-    assert "may be read or changed by everybody" in str(strict.exception)
+    assert "can be read or changed by everybody" in str(strict.exception)
     with Running([*pierhead_command(), "serve", *words], cwd=tmp_path) as running:
         assert f"chmod 600 {secret}" in running.line("warning: the secret in")
         assert running.stop() == 0
@@ -152,6 +152,6 @@ def test_the_switch_reaches_the_keys_of_addresses(tmp_path: Path) -> None:
     command = [*pierhead_command(), "serve", "echo", "-l", address, "--strict-permissions"]
     refused = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert refused.returncode == 3
-    assert f"the key in {key} may be read or changed by everybody" in refused.stderr
+    assert f"the key in {key} can be read or changed by everybody" in refused.stderr
     assert f"chmod 600 {key}" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -394,7 +394,7 @@ async def test_v6only_needs_an_ipv6_address(places, monkeypatch, place):
         return [(socket.AF_INET, ("127.0.0.1", 0))]
 
     monkeypatch.setattr(inet, "resolve_host", resolve)
-    with pytest.raises(ListenError, match=r"old\.example has IPv4 addresses alone"):
+    with pytest.raises(ListenError, match=r"old\.example has only IPv4 addresses"):
         await open_all([(ListenSpec.parse(f"{place}:old.example:0?v6only"),)])
 
 

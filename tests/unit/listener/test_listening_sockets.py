@@ -147,7 +147,7 @@ def test_passed_sockets_that_nobody_asked_for_are_reported(passed, process, capl
 def test_optional_may_give_nothing_but_not_nothing_at_all(process):
     with listening_sockets("sd:?optional", "127.0.0.1:0", process_sockets=process) as listening:
         assert len(listening.sockets) == 1
-    with pytest.raises(ListenError, match="none of the addresses gave a socket"):
+    with pytest.raises(ListenError, match="none of the addresses has a socket"):
         with listening_sockets("sd:?optional", process_sockets=process):
             pass
 

@@ -27,7 +27,7 @@ async def test_two_servers_that_share_them_cannot_both_take_a_descriptor(leave, 
     number = leave(bound())
     async with Server(lines.serve(upper), f"fd:{number}", process_sockets=process):
         second = Server(lines.serve(upper), f"fd:{number}?name=b", process_sockets=process)
-        with pytest.raises(ListenError, match=f"served already, as fd:{number}"):
+        with pytest.raises(ListenError, match=f"already served, as fd:{number}"):
             await second.__aenter__()
         assert is_open(number)
     assert number not in process.reserved
@@ -36,9 +36,9 @@ async def test_two_servers_that_share_them_cannot_both_take_a_descriptor(leave, 
 async def test_two_servers_that_were_handed_none_cannot_either(leave):
     number = leave(bound())
     async with Server(lines.serve(upper), f"fd:{number}"):
-        with pytest.raises(ListenError, match=f"served already, as fd:{number}"):
+        with pytest.raises(ListenError, match=f"already served, as fd:{number}"):
             await Server(lines.serve(upper), f"fd:{number}?name=b").__aenter__()
-        with pytest.raises(ListenError, match="served already"):
+        with pytest.raises(ListenError, match="already served"):
             with listening_sockets(f"fd:{number}"):
                 pass
         assert is_open(number)
@@ -78,5 +78,5 @@ def test_those_of_a_test_leave_the_process_alone():
 async def test_a_datagram_socket_that_two_share_by_name_is_taken_once(leave, process):
     number = leave(bound(socket.SOCK_DGRAM))
     async with Server(raw(lines.echo), f"fd:{number}", process_sockets=process):
-        with pytest.raises(ListenError, match="served already"):
+        with pytest.raises(ListenError, match="already served"):
             await Server(raw(lines.echo), f"fd:{number}", process_sockets=process).__aenter__()

@@ -64,7 +64,7 @@ def around(leave, passed, process, monkeypatch, tmp_path, stack):
 # -- 7: paths ----------------------------------------------------------------------------------
 
 
-@case(7, "path-too-long", step="path", reason="the system takes 19", remedy="shorter path")
+@case(7, "path-too-long", step="path", reason="the system allows 19", remedy="shorter path")
 def _(it):
     it.patch.setattr(unix, "SUN_PATH_BYTES", 20)
     return ["unix:./a-name-of-more-than-twenty-octets"]
@@ -95,19 +95,19 @@ def _(it):
     return [f"unix:{it.path}"]
 
 
-@case(7, "plain-file", step="bind", reason="a plain file stands", remedy="move it away")
+@case(7, "plain-file", step="bind", reason="a plain file is", remedy="move it away")
 def _(it):
     it.path.write_text("precious")
     return [f"unix:{it.path}?unlink=always"]
 
 
-@case(7, "directory", step="bind", reason="a directory stands", remedy="move it away")
+@case(7, "directory", step="bind", reason="a directory is", remedy="move it away")
 def _(it):
     it.path.mkdir()
     return [f"unix:{it.path}?unlink=always"]
 
 
-@case(7, "symbolic-link", step="bind", reason="a symbolic link stands", remedy="move it away")
+@case(7, "symbolic-link", step="bind", reason="a symbolic link is", remedy="move it away")
 def _(it):
     it.path.symlink_to(it.folder / "elsewhere")
     return [f"unix:{it.path}?unlink=always"]
@@ -121,7 +121,7 @@ def _(it):
     return [f"unix:{it.path}?unlink=always"]
 
 
-@case(7, "may-not-give-away", step="bind", reason="not permitted", remedy="only root gives")
+@case(7, "may-not-give-away", step="bind", reason="not permitted", remedy="only root may give")
 def _(it):
     it.patch.setattr(unix.os, "chown", it.refuse_with(errno.EPERM))
     return [f"unix:{it.path}?user=0"]
@@ -171,7 +171,7 @@ def _(it):
     return [f"fd:{it.leave(ours)}"]
 
 
-@case(9, "twice-in-a-set", step="adopt", reason="is served already", remedy="once")
+@case(9, "twice-in-a-set", step="adopt", reason="is already served", remedy="once")
 def _(it):
     number = it.leave(bound())
     return [f"fd:{number}", f"fd:{number}?name=again"]
@@ -192,14 +192,14 @@ passing("other-pid", f"LISTEN_PID is 1, and this is {os.getpid()}", "exec", LIST
 passing("pid-is-no-number", "LISTEN_PID is x", "exec", LISTEN_PID="x")
 passing("other-pidfd", "LISTEN_PIDFDID is 1", "exec", LISTEN_PIDFDID="1")
 passing(
-    "count-is-no-number", "LISTEN_FDS is 'none'", "let a .socket unit start it", LISTEN_FDS="none"
+    "count-is-no-number", "LISTEN_FDS is 'none'", "start it by a .socket unit", LISTEN_FDS="none"
 )
-passing("count-is-0", "LISTEN_FDS is '0'", "let a .socket unit start it", LISTEN_FDS="0")
-passing("count-is-negative", "LISTEN_FDS is '-1'", "let a .socket unit start it", LISTEN_FDS="-1")
+passing("count-is-0", "LISTEN_FDS is '0'", "start it by a .socket unit", LISTEN_FDS="0")
+passing("count-is-negative", "LISTEN_FDS is '-1'", "start it by a .socket unit", LISTEN_FDS="-1")
 passing(
     "count-is-huge",
     "LISTEN_FDS is '99999999999'",
-    "let a .socket unit start it",
+    "start it by a .socket unit",
     LISTEN_FDS="9" * 11,
 )
 passing("names-are-too-few", "1 names (a) for 2 sockets", "one name for each", names="a")
@@ -216,7 +216,7 @@ passing(
 passing("which-of-them", "2 sockets were passed", "sd:a, sd:b or sd:*", names="a:b")
 
 
-@case(10, "twice", step="adopt", reason="is served already, as sd:a", remedy="once")
+@case(10, "twice", step="adopt", reason="is already served, as sd:a", remedy="once")
 def _(it):
     it.passed(bound(), names="a")
     return ["sd:a", "sd:*"]
@@ -251,7 +251,7 @@ def _(it):
     return [standard_input(it, numbers[1])]
 
 
-@case(11, "twice", step="adopt", reason="standard input is served already", remedy="once")
+@case(11, "twice", step="adopt", reason="standard input is already served", remedy="once")
 def _(it):
     client, ours = socket.socketpair()
     it.stack.enter_context(client)

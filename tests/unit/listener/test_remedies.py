@@ -92,7 +92,7 @@ def a_descriptor_that_is_no_socket(it):
 def a_descriptor_twice(it):
     number = it.leave(bound())
     remedy = yield [f"fd:{number}", f"fd:{number}?name=again"]
-    assert remedy.startswith("leave one of the two addresses out")
+    assert remedy.startswith("remove one of the two addresses")
     yield [f"fd:{number}"]
 
 
@@ -100,7 +100,7 @@ def _passed_to_another(variables):
     def passed_to_another(it):
         it.passed(bound(), **variables)
         remedy = yield ["sd:"]
-        assert "?pid=ignore takes the sockets all the same" in remedy
+        assert "?pid=ignore takes the sockets anyway" in remedy
         yield ["sd:?pid=ignore"]
 
     return passed_to_another
@@ -114,7 +114,7 @@ for _variables in ({"LISTEN_PID": "1"}, {"LISTEN_PID": "x"}, {"LISTEN_PIDFDID": 
 def names_that_are_too_few(it):
     it.passed(bound(), bound(), names="a")
     remedy = yield ["sd:"]
-    assert remedy == "give one name for each, with : between"
+    assert remedy == "give one name for each, separated by :"
     it.passed(bound(), bound(), names="a:b")
     yield ["sd:*"]
 
@@ -145,7 +145,7 @@ def a_port_that_is_taken(it):
     taken.listen()
     port = taken.getsockname()[1]
     remedy = yield [f"tcp:127.0.0.1:{port}"]
-    assert "stop its program, choose another port, or port 0 for any free one" in remedy
+    assert "stop that program, choose another port, or port 0 for any free one" in remedy
     yield ["tcp:127.0.0.1:0"]
     taken.close()
     yield [f"tcp:127.0.0.1:{port}"]
@@ -182,7 +182,7 @@ def a_key_of_another(it):
     made = Certificates(it.folder)
     first, second = made.issue("a.example"), made.issue("b.example")
     remedy = yield [f"tls+tcp:127.0.0.1:0?cert={first}&key={second}"]
-    assert remedy == "name the key that the certificate is for"
+    assert remedy == "name the key that belongs to the certificate"
     yield [f"tls+tcp:127.0.0.1:0?cert={first}&key={first}"]
 
 

@@ -1,4 +1,4 @@
-"""The other side of the servers' contracts, held in the hand: no socket, no time."""
+"""Fakes for the other side of the servers' contracts: no sockets, no real time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VIA = Via(transport=Transport.STREAM, scheme="mem", local="mem:test", listener="
 
 
 class HandClock:
-    """A clock that stands still until a test moves it."""
+    """A clock that stands still until a test advances it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -96,7 +96,7 @@ class FakeTransport(asyncio.Transport):
 
 
 class Bench:
-    """One framed connection with everything around it in reach."""
+    """One framed connection with access to everything around it."""
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ class Bench:
 
 
 class FakeDatagramListener:
-    """A datagram listener fed by hand."""
+    """A datagram listener that a test feeds."""
 
     transport = Transport.DATAGRAM
 
@@ -204,6 +204,6 @@ class FakeDatagramListener:
 
 
 async def settle(turns: int = 8) -> None:
-    """Let everything that is ready run, without letting any time pass."""
+    """Run everything that is ready, without letting any time pass."""
     for _ in range(turns):
         await asyncio.sleep(0)

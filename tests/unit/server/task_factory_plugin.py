@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-#: Says which factory is in force.
+#: The environment variable that selects the factory.
 VARIABLE = "PIERHEAD_TEST_TASK_FACTORY"
 
 
 def wrapping(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
-    """Wrap what a task runs in a coroutine that awaits it, as tracing libraries do."""
+    """Wrap the coroutine of a task in one that awaits it, as tracing libraries do."""
 
     async def traced() -> Any:
         return await coroutine

@@ -1,4 +1,4 @@
-"""``maxrate=``: how fast a listener accepts."""
+"""``maxrate=``: the accept rate of a listener."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def upper(line: str, context: Context) -> str:
 
 
 class Client(asyncio.Protocol):
-    """Asks at once, and notes when it is answered."""
+    """Sends a request at once, and records when it is answered."""
 
     def __init__(self) -> None:
         self.answered_at: float | None = None
@@ -39,9 +39,9 @@ def answered(clients: list[Client]) -> int:
     return sum(client.answered_at is not None for client in clients)
 
 
-async def test_a_seconds_worth_at_once_then_the_rate(clock, server) -> None:
+async def test_one_seconds_worth_is_accepted_at_once_then_the_rate_applies(clock, server) -> None:
     await server(lines.serve(upper), "mem:a?maxrate=4")
-    await clock.advance(100)  # however long nobody came
+    await clock.advance(100)  # however long the listener was idle
     began = clock.monotonic()
     clients = connect("a", 10)
     await clock.advance(0)
@@ -50,7 +50,7 @@ async def test_a_seconds_worth_at_once_then_the_rate(clock, server) -> None:
         await clock.advance(0.2501)
         assert answered(clients) == expected
     await clock.advance(10)
-    assert answered(clients) == 10  # they waited; nobody was turned away
+    assert answered(clients) == 10  # they waited; none was refused
     waited = [round(4 * (client.answered_at - began)) for client in clients]
     assert waited == [0, 0, 0, 0, 1, 2, 3, 4, 5, 6]
 

@@ -1,4 +1,4 @@
-"""Every accepted request is counted once, whatever becomes of it and of its connection."""
+"""Every accepted request is counted once, whatever its outcome and that of its connection."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Octets:
         return reply
 
 
-#: What a request may do; each is a line of one letter.
+#: What a request may do; each is a line with one letter.
 KINDS = b"aswgGeudkq"
 GATES: list[asyncio.Future[None]] = []
 
@@ -195,7 +195,9 @@ async def finished(it: Bench, end: str) -> None:
 @settings(max_examples=150, deadline=None)
 @given(steps=STEPS, end=ENDS)
 @example(steps=[("feed", [b"k", b"w"])], end="close")
-def test_requests_of_a_framed_connection(order: Order, steps: list[Any], end: str) -> None:
+def test_every_request_of_a_framed_connection_is_counted_once(
+    order: Order, steps: list[Any], end: str
+) -> None:
     async def run() -> None:
         it = await driven(framed(HANDLER, Lines(), order), steps, end, b"\n")
         accounted(it.metrics, named=len(it.lost))
@@ -207,7 +209,9 @@ def test_requests_of_a_framed_connection(order: Order, steps: list[Any], end: st
 @settings(max_examples=80, deadline=None)
 @given(steps=STEPS, end=ENDS)
 @example(steps=[("feed", [b"k", b"w"])], end="close")
-def test_requests_of_a_seqpacket_connection(order: Order, steps: list[Any], end: str) -> None:
+def test_every_request_of_a_seqpacket_connection_is_counted_once(
+    order: Order, steps: list[Any], end: str
+) -> None:
     async def run() -> None:
         it = await driven(packets(HANDLER, order), steps, end, b"")
         accounted(it.metrics, named=len(it.lost))
@@ -221,7 +225,9 @@ def test_requests_of_a_seqpacket_connection(order: Order, steps: list[Any], end:
     steps=st.lists(st.sampled_from(["gates", "turn", "later"]), max_size=6),
     end=st.sampled_from(["drain", "abort"]),
 )
-def test_requests_of_datagrams(batches: list[list[bytes]], steps: list[str], end: str) -> None:
+def test_every_request_in_a_datagram_is_counted_once(
+    batches: list[list[bytes]], steps: list[str], end: str
+) -> None:
     async def run() -> None:
         GATES.clear()
         clock, metrics, lost = HandClock(), Metrics(), LostRequests()
@@ -263,7 +269,7 @@ def test_requests_of_datagrams(batches: list[list[bytes]], steps: list[str], end
     asyncio.run(run())
 
 
-async def test_what_is_in_flight_and_what_waits_are_gauges() -> None:
+async def test_requests_in_flight_and_unsent_octets_are_gauges() -> None:
     async with Server(serve(service, WireFormat(Lines(), Octets())), "tcp:127.0.0.1:0") as server:
         GATES.clear()
         host, _, port = server.addresses[0].removeprefix("tcp:").rpartition(":")
@@ -281,7 +287,7 @@ async def test_what_is_in_flight_and_what_waits_are_gauges() -> None:
 
 
 class Counting(asyncio.Protocol):
-    """A guest's protocol: each octet is a request, answered when the test says so."""
+    """A guest's protocol: each octet is a request, answered when the test allows it."""
 
     def __init__(self, guest: CountingGuest) -> None:
         self.guest = guest
@@ -335,7 +341,7 @@ HOSTED_STEPS = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(steps=HOSTED_STEPS, end=ENDS)
-def test_requests_of_a_guest(steps: list[str], end: str) -> None:
+def test_every_request_of_a_guest_is_counted_once(steps: list[str], end: str) -> None:
     async def run() -> None:
         guest = CountingGuest()
         it: Any = Bench(hosted(lambda _: guest), max_write_buffer_bytes=1024)

@@ -1,7 +1,7 @@
-"""Every table of a server that a peer can write to is bounded in octets, its keys included.
+"""Every table of a server that a peer can fill is bounded in octets, including its keys.
 
-Each is filled with the most expensive entries there can be; the bounds are those that stand beside
-the tables. `per_source_rate`, metrics and the failure log have such tests where they are tested.
+Each is filled with the most expensive entries possible; the bounds are those documented beside the
+tables. `per_source_rate`, metrics and the failure log have such tests of their own.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def fill_unsent(number: int) -> object:
 
 
 def fill_places(number: int) -> object:
-    """As a listener of 1,024 does, with a network of its own for each connection."""
+    """As a listener with 1,024 connections does, each from its own network."""
     places: Occupancy[Holder] = Occupancy()
     for n in range(number):
         if len(places) >= 1024:
@@ -66,10 +66,10 @@ def fill_places(number: int) -> object:
 
 
 TABLES: dict[str, tuple[Callable[[int], object], int]] = {
-    "marks of datagrams": (fill_reflections, 1_000_000),
+    "hashes of datagrams": (fill_reflections, 1_000_000),
     "lost requests": (fill_lost, 1_300_000),
-    "datagrams that are tried again": (fill_unsent, 1_500_000),
-    "places of a listener": (fill_places, 1_300_000),
+    "datagrams to be retried": (fill_unsent, 1_500_000),
+    "slots of a listener": (fill_places, 1_300_000),
 }
 
 

@@ -92,7 +92,7 @@ async def test_context_variables_do_not_leak_between_requests() -> None:
     assert it.listener.sent == [b"clean", b"clean"]
 
 
-async def test_above_the_limit_requests_are_shed_with_the_protocols_refusal() -> None:
+async def test_requests_above_the_limit_are_shed_with_the_protocols_refusal() -> None:
     gate = asyncio.get_running_loop().create_future()
 
     async def waits(frame: bytes, context: Any) -> bytes:
@@ -134,7 +134,7 @@ async def test_many_replies_become_many_datagrams() -> None:
     assert it.listener.sent == [b"a1", b"a2"]
 
 
-async def test_a_check_that_raises_costs_its_own_datagram_and_no_other() -> None:
+async def test_an_admission_check_that_raises_drops_only_its_own_datagram() -> None:
     def check(frame: bytes, peer: Any, via: Any) -> None:
         if frame == b"b":
             raise KeyError("mine")
@@ -146,7 +146,7 @@ async def test_a_check_that_raises_costs_its_own_datagram_and_no_other() -> None
     assert it.metrics.total("dropped_total", reason="admission_error") == 1
 
 
-async def test_one_datagram_buys_only_so_many_replies() -> None:
+async def test_one_datagram_gets_a_bounded_number_of_replies() -> None:
     closed = False
 
     async def endless(frame: bytes, context: Any) -> AsyncIterator[bytes]:
@@ -168,7 +168,7 @@ async def test_one_datagram_buys_only_so_many_replies() -> None:
     assert it.metrics.total("requests_failed_total", reason="max_replies_per_datagram") == 1
 
 
-async def test_an_error_of_the_socket_makes_a_pause_and_one_line(
+async def test_a_receive_error_causes_a_pause_and_one_log_line(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pierhead.server.datagram._SHORTEST_PAUSE_S", 0.0)
@@ -188,7 +188,7 @@ async def test_an_error_of_the_socket_makes_a_pause_and_one_line(
     for _ in range(5):
         assert it.listener.on_readable is not None
         it.listener.on_readable()
-        assert it.listener.on_readable is None  # nobody is asked again and again
+        assert it.listener.on_readable is None  # the socket is not retried again and again
         for _ in range(100):
             if it.listener.on_readable is not None:
                 break
@@ -259,7 +259,7 @@ async def test_admission_and_ready_answers_come_before_any_task() -> None:
     assert it.metrics.total("ready_answers_total") == 1
 
 
-async def test_what_the_system_refuses_to_send_is_counted_and_the_rest_is_sent() -> None:
+async def test_replies_that_the_system_refuses_are_counted_and_the_rest_are_sent() -> None:
     it = Bench(upper)
     it.listener.refuse[b"B"] = errno.EMSGSIZE
     it.listener.arrive(b"a", b"b", b"c")
@@ -289,7 +289,7 @@ async def test_draining_receives_no_more_and_finishes_what_was_accepted() -> Non
     assert it.listener.sent == [b"a"]
 
 
-async def test_what_a_drain_gives_up_is_named() -> None:
+async def test_requests_given_up_by_a_drain_are_listed() -> None:
     async def never(frame: bytes, context: Any) -> bytes:
         await asyncio.get_running_loop().create_future()
         return frame
@@ -303,7 +303,8 @@ async def test_what_a_drain_gives_up_is_named() -> None:
     assert it.listener.sent == []
 
 
-# -- what the system has no room for -----------------------------------------------------------
+# -- datagrams that the system has no room for
+# -----------------------------------------------------------
 
 
 def full(it: Bench, *replies: bytes, number: int = errno.EAGAIN) -> None:
@@ -317,7 +318,7 @@ async def wait_for(condition: Any) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOBUFS])
-async def test_a_reply_that_finds_no_room_is_tried_again(number: int) -> None:
+async def test_a_reply_without_room_is_retried(number: int) -> None:
     it = Bench(upper)
     full(it, b"A", number=number)
     it.listener.arrive(b"a", b"b")
@@ -330,7 +331,7 @@ async def test_a_reply_that_finds_no_room_is_tried_again(number: int) -> None:
     assert it.server._unsent.octets == 0
 
 
-async def test_it_is_given_up_after_its_deadline_and_counted() -> None:
+async def test_a_retried_reply_is_given_up_after_its_deadline_and_counted() -> None:
     it = Bench(upper, datagram_write_timeout=3.0)
     full(it, b"A")
     it.listener.arrive(b"a")
@@ -343,7 +344,7 @@ async def test_it_is_given_up_after_its_deadline_and_counted() -> None:
     assert len(it.server._unsent) == 0
 
 
-async def test_without_a_timeout_it_is_dropped_at_once() -> None:
+async def test_with_a_zero_timeout_a_reply_without_room_is_dropped_at_once() -> None:
     it = Bench(upper, datagram_write_timeout=0)
     full(it, b"A")
     it.listener.arrive(b"a")
@@ -351,7 +352,7 @@ async def test_without_a_timeout_it_is_dropped_at_once() -> None:
     assert it.metrics.total("dropped_total", reason="send_buffer_full") == 1
 
 
-async def test_a_reply_that_can_never_be_sent_is_not_tried_again() -> None:
+async def test_a_reply_that_can_never_be_sent_is_not_retried() -> None:
     it = Bench(upper)
     full(it, b"A", number=errno.EMSGSIZE)
     it.listener.arrive(b"a")
@@ -360,7 +361,7 @@ async def test_a_reply_that_can_never_be_sent_is_not_tried_again() -> None:
     assert len(it.server._unsent) == 0
 
 
-async def test_what_waits_for_room_is_bounded_in_octets() -> None:
+async def test_retried_replies_are_bounded_in_octets() -> None:
     async def large(frame: bytes, context: Any) -> bytes:
         return b"x" * 1000
 
@@ -375,7 +376,7 @@ async def test_what_waits_for_room_is_bounded_in_octets() -> None:
     assert it.metrics.total("dropped_total", reason="send_buffer_full") == 50
 
 
-async def test_a_receiver_that_takes_nothing_holds_nobody_back() -> None:
+async def test_a_receiver_that_takes_nothing_does_not_block_others() -> None:
     it = Bench(upper)
     full(it, *[b"SLOW %d" % n for n in range(200)], b"QUICK")
     it.listener.arrive(*[b"slow %d" % n for n in range(200)], b"quick")
@@ -385,7 +386,7 @@ async def test_a_receiver_that_takes_nothing_holds_nobody_back() -> None:
     assert len(it.server._unsent) == 200
 
 
-async def test_draining_waits_for_what_is_tried_again() -> None:
+async def test_draining_waits_for_retried_replies() -> None:
     it = Bench(upper)
     full(it, b"A")
     it.listener.arrive(b"a")
@@ -399,7 +400,7 @@ async def test_draining_waits_for_what_is_tried_again() -> None:
     assert it.listener.sent == [b"A"]
 
 
-async def test_giving_up_at_the_stop_gives_it_up_as_well() -> None:
+async def test_an_abort_gives_up_retried_replies_as_well() -> None:
     it = Bench(upper)
     full(it, b"A")
     it.listener.arrive(b"a")

@@ -1,4 +1,4 @@
-"""Everything that goes wrong is heard by ``on_error`` and stands in the log at DEBUG."""
+"""Every failure is reported to ``on_error`` and logged at DEBUG."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pierhead.service.admission import allow
 
 
 class Heard:
-    """Keeps what ``on_error`` is told."""
+    """Records the calls of ``on_error``."""
 
     def __init__(self) -> None:
         self.errors: list[tuple[BaseException, Where]] = []
@@ -70,7 +70,7 @@ async def upper(line: str, context: Any) -> str:
         (b"x" * 200, "framing", DecodeError),
     ],
 )
-async def test_what_a_request_runs_into_is_heard_and_logged(
+async def test_each_failure_of_a_request_is_reported_and_logged(
     sent: bytes, stage: str, error: type, caplog: Any
 ) -> None:
     caplog.set_level(logging.DEBUG, "pierhead.server")
@@ -88,7 +88,7 @@ async def test_what_a_request_runs_into_is_heard_and_logged(
     assert any(type(found).__name__ in record.getMessage() for record in caplog.records)
 
 
-async def test_a_datagram_that_fails_is_heard_with_its_peer() -> None:
+async def test_a_failed_datagram_is_reported_with_its_peer() -> None:
     heard = Heard()
     async with Server(lines.serve(upper), "memgram:a", on_error=heard):
         client = await dial_datagram("memgram:a", source="memgram:me")
@@ -99,7 +99,7 @@ async def test_a_datagram_that_fails_is_heard_with_its_peer() -> None:
         client.close()
 
 
-async def test_a_handshake_that_fails_is_heard() -> None:
+async def test_a_failed_handshake_is_reported() -> None:
     heard = Heard()
     async with Server(lines.serve(upper), "proxy+mem:a", on_error=heard):
         connect("a").transport.write(b"no header, and no such thing as one either\r\n")
@@ -107,7 +107,7 @@ async def test_a_handshake_that_fails_is_heard() -> None:
     assert heard.stages == ["handshake"]
 
 
-async def test_a_handshake_that_is_late_is_heard() -> None:
+async def test_a_handshake_timeout_is_reported() -> None:
     heard = Heard()
     endpoint, address = lines.serve(upper), "proxy+mem:a?proxy.timeout=10ms"
     async with Server(endpoint, address, on_error=heard):
@@ -118,7 +118,7 @@ async def test_a_handshake_that_is_late_is_heard() -> None:
     assert str(error)
 
 
-async def test_accepting_that_fails_is_heard() -> None:
+async def test_an_accept_error_is_reported() -> None:
     heard = Heard()
 
     class Listener(FakeDatagramListener):  # type: ignore[misc]
@@ -132,7 +132,7 @@ async def test_accepting_that_fails_is_heard() -> None:
     assert heard.stages == ["accept"]
 
 
-async def test_replies_that_the_system_refuses_are_heard() -> None:
+async def test_replies_that_the_system_refuses_are_reported() -> None:
     heard = Heard()
     listener = FakeDatagramListener("memgram:own")
     listener.refuse[b"A"] = errno.EMSGSIZE
@@ -145,7 +145,7 @@ async def test_replies_that_the_system_refuses_are_heard() -> None:
     assert error.errno == errno.EMSGSIZE
 
 
-async def test_a_peer_that_takes_no_replies_is_heard_and_so_is_what_is_lost() -> None:
+async def test_a_write_timeout_is_reported_and_so_are_the_lost_requests() -> None:
     heard = Heard()
 
     async def much(line: str, context: Any) -> str:
@@ -164,7 +164,7 @@ async def test_a_peer_that_takes_no_replies_is_heard_and_so_is_what_is_lost() ->
     assert len(lost) == server.lost.count
 
 
-async def test_a_check_that_fails_is_heard() -> None:
+async def test_an_admission_check_that_raises_is_reported() -> None:
     heard = Heard()
 
     class Faulty:
@@ -181,7 +181,9 @@ async def test_a_check_that_fails_is_heard() -> None:
     assert heard.stages == ["admission"]
 
 
-async def test_an_on_error_that_fails_harms_nobody_and_is_called_no_more(caplog: Any) -> None:
+async def test_an_on_error_that_raises_has_no_other_effect_and_is_not_called_again(
+    caplog: Any,
+) -> None:
     called = 0
 
     def broken(error: BaseException, where: Where) -> None:
@@ -216,7 +218,7 @@ def elsewhere(error: BaseException) -> BaseException:
         return found
 
 
-def test_each_different_failure_has_a_line_of_its_own(caplog: Any) -> None:
+def test_each_distinct_failure_has_its_own_line(caplog: Any) -> None:
     clock = HandClock()
     log = FailureLog(clock, "a")
     for _ in range(5):
@@ -232,38 +234,38 @@ def test_each_different_failure_has_a_line_of_its_own(caplog: Any) -> None:
     assert "(4 more since the last line)" in caplog.records[-1].getMessage()
 
 
-def test_what_a_peer_says_makes_no_failure_different(caplog: Any) -> None:
+def test_text_of_a_peer_does_not_make_a_failure_distinct(caplog: Any) -> None:
     log = FailureLog(HandClock(), "a")
     for number in range(1000):
         log.report("a", raised(ValueError(f"text of a peer {number}")))
     assert len(caplog.records) == 1
 
 
-def test_a_thousand_different_failures_are_no_flood(caplog: Any) -> None:
+def test_a_thousand_distinct_failures_do_not_flood_the_log(caplog: Any) -> None:
     log = FailureLog(HandClock(), "a")
     for number in range(1000):
         log.report(f"{number}", raised(ValueError("one")))
     assert len(caplog.records) == 32
 
 
-def test_a_thousand_different_failures_fill_no_memory(caplog: Any) -> None:
+def test_a_thousand_distinct_failures_use_bounded_memory(caplog: Any) -> None:
     caplog.set_level(logging.CRITICAL, "pierhead.server")
     log = FailureLog(HandClock(), "a")
     tracemalloc.start()
     try:
         for number in range(1000):
             log.report("x" * 200 + str(number), raised(ValueError("y" * 10_000)))
-        gc.collect()  # the errors of this test refer to themselves
+        gc.collect()  # the errors of this test are in reference cycles
         assert tracemalloc.get_traced_memory()[0] < 100_000  # as its comment says
     finally:
         tracemalloc.stop()
     assert len(log._seen) == 128
 
 
-def test_at_debug_nothing_is_left_out(caplog: Any) -> None:
+def test_at_debug_nothing_is_omitted(caplog: Any) -> None:
     caplog.set_level(logging.DEBUG)
     log = FailureLog(HandClock(), "a")
     for _ in range(3):
         log.report("a", raised(ValueError("one")))
     levels = [record.levelname for record in caplog.records]
-    assert levels == ["ERROR", "DEBUG", "DEBUG", "DEBUG"]  # a traceback, and two left out
+    assert levels == ["ERROR", "DEBUG", "DEBUG", "DEBUG"]  # a traceback, and two omitted

@@ -1,4 +1,4 @@
-"""All streams of an event loop share one budget of frames for each of its turns."""
+"""All streams of an event loop share one budget of frames per iteration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PER_TURN, SHARE = 128, 32
 
 
 class Crowd:
-    """Some connections of one server, and who was served in which turn of the loop."""
+    """Some connections of one server, and which were served in which iteration of the loop."""
 
     def __init__(self, number: int, *, ready: bool) -> None:
         self.turn = 0  # of the loop
@@ -57,7 +57,7 @@ class Crowd:
 
 
 @pytest.mark.parametrize("ready", [False, True])
-async def test_no_turn_takes_more_frames_than_the_budget_however_many_pipeline(
+async def test_no_iteration_takes_more_frames_than_the_budget_however_many_pipeline(
     ready: bool,
 ) -> None:
     crowd = Crowd(50, ready=ready)
@@ -70,7 +70,7 @@ async def test_no_turn_takes_more_frames_than_the_budget_however_many_pipeline(
     assert all(it.output.count(b"\n") == 500 for it in crowd.benches)
 
 
-async def test_those_that_pipeline_have_their_turns_one_after_the_other() -> None:
+async def test_pipelining_connections_are_served_round_robin() -> None:
     crowd = Crowd(8, ready=True)
     for number, it in enumerate(crowd.benches):
         it.feed(b"%d\n" % number * 500)
@@ -81,7 +81,7 @@ async def test_those_that_pipeline_have_their_turns_one_after_the_other() -> Non
     assert min(counts) > 0
 
 
-async def test_one_question_does_not_wait_behind_hundreds_that_pipeline() -> None:
+async def test_one_request_does_not_wait_behind_hundreds_of_pipelining_connections() -> None:
     crowd = Crowd(300, ready=True)
     *flood, quiet = crowd.benches
     for it in flood:
@@ -94,7 +94,7 @@ async def test_one_question_does_not_wait_behind_hundreds_that_pipeline() -> Non
     assert answered_in - asked_in <= 2
 
 
-async def test_whoever_has_begun_does_not_keep_the_others_from_their_turn() -> None:
+async def test_new_connections_do_not_starve_the_others() -> None:
     budget = FrameBudget()
     served: list[str] = []
 
@@ -113,7 +113,7 @@ async def test_whoever_has_begun_does_not_keep_the_others_from_their_turn() -> N
     assert served.count("old") >= 20
 
 
-async def test_one_that_raises_does_not_keep_the_others_waiting() -> None:
+async def test_a_connection_that_raises_does_not_block_the_others() -> None:
     budget = FrameBudget()
     served: list[str] = []
 
@@ -136,7 +136,7 @@ async def test_a_single_connection_has_the_whole_budget() -> None:
     assert len(crowd.served) == 1000
 
 
-async def test_frames_wait_with_the_peer_while_the_connection_waits_for_its_turn() -> None:
+async def test_input_stays_with_the_peer_while_the_connection_waits_for_budget() -> None:
     crowd = Crowd(10, ready=True)
     for it in crowd.benches:
         it.feed(b"x\n" * 1000)
@@ -179,7 +179,7 @@ async def test_the_servers_of_one_loop_share_its_budget() -> None:
     assert SHARE <= max(served.values()) <= PER_TURN
 
 
-def test_the_budget_of_a_loop_is_its_own_and_does_not_keep_it_alive() -> None:
+def test_each_loop_has_its_own_budget_which_does_not_keep_it_alive() -> None:
     async def of_one() -> weakref.ref[asyncio.AbstractEventLoop]:
         budget = FrameBudget.of_this_loop()
         assert FrameBudget.of_this_loop() is budget

@@ -76,7 +76,7 @@ async def test_the_first_layer_is_the_outermost() -> None:
     assert order == ["outer", "inner"]
 
 
-def test_ready_answers_do_not_pass_a_layer_by() -> None:
+def test_ready_answers_do_not_bypass_a_layer() -> None:
     zone = parse_zone(b"@ 300 SOA ns h 1 2 3 4 5\n@ 300 NS ns.test.\n", origin="example.")
     service = ZoneService(Zones([zone]))
     for given, has_ready in (((), True), ((Seen(),), False)):

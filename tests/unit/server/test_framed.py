@@ -29,7 +29,7 @@ def bench(service: Any, order: Order = Order.IN_ORDER, **given: Any) -> Bench:
 
 
 class Gates:
-    """A service whose requests end when the test says so."""
+    """A service whose requests end when the test allows it."""
 
     def __init__(self) -> None:
         self.open: dict[bytes, asyncio.Future[bytes]] = {}
@@ -46,7 +46,7 @@ async def upper(frame: bytes, context: Any) -> bytes:
     return frame.upper()
 
 
-async def test_requests_are_answered_and_replies_of_one_turn_leave_in_one_write() -> None:
+async def test_replies_of_one_loop_iteration_leave_in_one_write() -> None:
     it = bench(upper)
     it.feed(b"a\nb\nc\n")
     await settle()
@@ -132,7 +132,7 @@ async def test_a_line_too_long_is_refused_then_the_server_lingers_for_the_peer()
     assert it.output == b"OK\nFramingError\n"
     assert it.transport.eof_sent
     assert not it.transport.closed
-    it.feed(b"y" * 5000)  # still sending: read and thrown away, so that no reset is sent
+    it.feed(b"y" * 5000)  # still sending: read and discarded, so that no reset is sent
     it.after(1.0)
     assert it.transport.closed
     await settle()
@@ -158,7 +158,7 @@ async def test_a_framing_error_waits_for_the_answers_still_due() -> None:
     assert it.output == b"A\nFramingError\n"
 
 
-async def test_draining_answers_what_has_come_in_whole_then_closes() -> None:
+async def test_draining_answers_complete_requests_then_closes() -> None:
     gates = Gates()
     it = bench(gates, max_requests_per_connection=1, linger_timeout=0)
     it.feed(b"a\nb\nhalf")
@@ -202,7 +202,7 @@ async def test_each_deadline_closes_the_connection(
 
 
 @pytest.mark.rfc("9210", "4.3")
-async def test_a_byte_at_a_time_does_not_extend_the_deadline_of_a_message() -> None:
+async def test_single_bytes_do_not_extend_the_deadline_of_a_message() -> None:
     it = bench(upper)
     for _ in range(5):
         it.feed(b"x")
@@ -219,7 +219,7 @@ async def test_a_new_message_has_its_own_deadline() -> None:
     assert not it.transport.closed
 
 
-async def test_a_slow_service_is_not_idle() -> None:
+async def test_a_connection_with_a_slow_service_is_not_idle() -> None:
     gates = Gates()
     it = bench(gates, request_timeout=1000)
     it.feed(b"a\n")
@@ -231,7 +231,7 @@ async def test_a_slow_service_is_not_idle() -> None:
     assert not it.transport.closed
 
 
-async def test_a_peer_that_takes_nothing_is_cut_and_its_replies_named_lost() -> None:
+async def test_a_peer_that_takes_nothing_is_aborted_and_its_replies_reported_lost() -> None:
     it = bench(upper, takes=False)
     it.feed(b"a\n")
     await settle()
@@ -245,7 +245,7 @@ async def test_a_peer_that_takes_nothing_is_cut_and_its_replies_named_lost() -> 
     assert it.close_reasons() == ["write"]
 
 
-async def test_a_peer_that_takes_its_replies_slowly_but_steadily_is_not_cut() -> None:
+async def test_a_peer_that_takes_its_replies_slowly_but_steadily_is_not_aborted() -> None:
     it = bench(upper, takes=False)
     for _ in range(20):
         it.feed(b"abcd\n")
@@ -260,7 +260,7 @@ async def test_a_peer_that_does_not_read_stops_being_read() -> None:
     it.feed((b"x" * 600 + b"\n") * 3)
     await settle()
     assert not it.transport.reading
-    it.feed(b"more\n")  # already on its way when reading paused
+    it.feed(b"more\n")  # already in transit when reading paused
     await settle()
     assert b"MORE" not in it.output
     it.transport.take_all()
@@ -307,7 +307,7 @@ async def test_a_service_that_cancels_itself_has_failed() -> None:
     assert it.output == b"ServiceFailed\n"
 
 
-async def test_an_undecodable_frame_is_refused_and_the_connection_goes_on() -> None:
+async def test_an_undecodable_frame_is_refused_and_the_connection_stays_open() -> None:
     async def picky(frame: bytes, context: Any) -> bytes:
         if frame == b"bad":
             raise DecodeError("no such thing")
@@ -384,7 +384,7 @@ async def test_a_service_may_close_the_connection_after_its_reply() -> None:
     assert it.close_reasons() == ["service"]
 
 
-async def test_a_service_may_close_the_connection_in_silence() -> None:
+async def test_a_service_may_close_the_connection_without_a_reply() -> None:
     async def bye(frame: bytes, context: Any) -> None:
         context.connection.close_after_reply()
 
@@ -395,7 +395,7 @@ async def test_a_service_may_close_the_connection_in_silence() -> None:
     assert it.transport.closed
 
 
-async def test_a_service_may_have_its_connection_closed_once_it_is_idle() -> None:
+async def test_a_service_may_close_its_connection_once_it_is_idle() -> None:
     async def service(frame: bytes, context: Any) -> bytes:
         context.connection.set_idle_timeout(0)
         assert context.connection.idle_timeout == 0
@@ -447,7 +447,7 @@ async def test_admission_comes_before_ready_answers_and_the_service() -> None:
     assert it.metrics.total("dropped_total", reason="told") == 1
 
 
-async def test_a_peer_that_goes_cancels_its_requests_and_they_are_named_lost() -> None:
+async def test_a_disconnect_cancels_the_requests_and_they_are_reported_lost() -> None:
     gates = Gates()
     it = bench(gates)
     it.feed(b"a\nb\n")
@@ -460,7 +460,7 @@ async def test_a_peer_that_goes_cancels_its_requests_and_they_are_named_lost() -
     assert all(gate.cancelled() for gate in gates.open.values())
 
 
-async def test_a_request_that_waits_for_nothing_is_answered_before_anything_else_happens() -> None:
+async def test_a_request_that_never_waits_is_answered_in_the_same_iteration() -> None:
     it = bench(upper)
     it.feed(b"a\n")
     it.connection.abort("forced")
@@ -470,7 +470,7 @@ async def test_a_request_that_waits_for_nothing_is_answered_before_anything_else
     assert it.closed == 1
 
 
-async def test_a_store_of_ready_answers_is_asked_even_when_it_counts_as_empty() -> None:
+async def test_a_store_of_ready_answers_is_asked_even_if_it_is_falsy() -> None:
     class Store(dict[bytes, bytes]):
         def __call__(self, frame: bytes, peer: object, via: object) -> bytes | None:
             return b"ready" if frame == b"known" else None
@@ -481,13 +481,13 @@ async def test_a_store_of_ready_answers_is_asked_even_when_it_counts_as_empty() 
     assert b"".join(it.transport.written) == b"ready\nOTHER\n"
 
 
-async def test_no_buffer_ends_the_connection_and_says_why() -> None:
+async def test_an_exhausted_buffer_pool_closes_the_connection_with_a_reason() -> None:
     class Empty:
         def acquire(self, size_bytes: int) -> bytearray:
             raise Overloaded("max_buffer_bytes")
 
         def release(self, buffer: bytearray) -> None:
-            raise AssertionError("nothing was lent")
+            raise AssertionError("no buffer was lent")
 
     it = bench(upper)
     it.scope.read_buffer = ReadBuffer(Empty())
@@ -511,7 +511,7 @@ async def test_a_refusal_that_cannot_be_framed_leaves_the_request_unanswered() -
     assert it.close_reasons() == ["unanswered"]
 
 
-async def test_a_reply_that_cannot_be_framed_has_failed_and_is_no_answer() -> None:
+async def test_a_reply_that_cannot_be_framed_counts_as_failed() -> None:
     async def two_lines(frame: bytes, context: Any) -> bytes:
         return b"two\nlines"
 
@@ -522,7 +522,7 @@ async def test_a_reply_that_cannot_be_framed_has_failed_and_is_no_answer() -> No
     assert it.metrics.total("requests_failed_total", reason="error") == 1
 
 
-async def test_a_framing_that_fails_on_a_reply_fails_that_request_alone() -> None:
+async def test_a_framing_that_raises_on_a_reply_fails_only_that_request() -> None:
     class Picky(Lines):
         def frame(self, frame: bytes) -> bytes:
             return super().frame(frame + bytes([0 if frame == b"ServiceFailed" else len(frame)]))
@@ -533,7 +533,7 @@ async def test_a_framing_that_fails_on_a_reply_fails_that_request_alone() -> Non
 
 
 @pytest.mark.parametrize("is_many", [False, True])
-async def test_an_interrupt_inside_a_service_leaves_no_request_behind(is_many: bool) -> None:
+async def test_a_keyboard_interrupt_in_a_service_leaves_no_request_in_flight(is_many: bool) -> None:
     async def interrupted(frame: bytes, context: Any) -> Any:
         async def replies() -> AsyncIterator[bytes]:
             raise KeyboardInterrupt
@@ -552,7 +552,7 @@ async def test_an_interrupt_inside_a_service_leaves_no_request_behind(is_many: b
     assert it.close_reasons() == ["unanswered"]
 
 
-async def test_what_closes_coroutines_is_a_failure_where_a_service_raises_it() -> None:
+async def test_generator_exit_raised_by_a_service_is_a_failure() -> None:
     async def mistaken(frame: bytes, context: Any) -> bytes:
         raise GeneratorExit
 
@@ -563,7 +563,7 @@ async def test_what_closes_coroutines_is_a_failure_where_a_service_raises_it() -
     assert it.connection.in_flight == 0
 
 
-async def test_after_a_request_cancelled_by_another_no_reply_takes_its_place() -> None:
+async def test_no_reply_follows_a_request_cancelled_by_another() -> None:
     tasks: dict[bytes, Any] = {}
 
     async def service(frame: bytes, context: Any) -> bytes:
@@ -601,7 +601,7 @@ async def test_a_request_that_aborts_its_connection_is_the_last_to_begin() -> No
     assert it.closed == 1
 
 
-async def test_what_a_service_puts_into_its_context_is_seen_by_its_iterator_of_replies() -> None:
+async def test_context_variables_set_by_a_service_are_visible_to_its_iterator_of_replies() -> None:
     note: ContextVar[bytes] = ContextVar("note", default=b"nothing")
 
     async def service(frame: bytes, context: Any) -> Any:
@@ -619,8 +619,8 @@ async def test_what_a_service_puts_into_its_context_is_seen_by_its_iterator_of_r
     assert it.output == b"anothing\nanothing\nbnothing\nbnothing\n"
 
 
-async def test_a_failure_without_refusal_ends_a_connection_whose_replies_go_in_order() -> None:
-    """The peer would take the next reply for the one that is missing."""
+async def test_a_failure_without_refusal_ends_a_connection_with_ordered_replies() -> None:
+    """The peer would take the next reply for the missing one."""
 
     async def fails_on_b(frame: bytes, context: Any) -> bytes:
         if frame == b"b":
@@ -634,7 +634,7 @@ async def test_a_failure_without_refusal_ends_a_connection_whose_replies_go_in_o
     assert it.close_reasons() == ["unanswered"]
 
 
-async def test_no_reply_follows_one_that_is_missing() -> None:
+async def test_no_reply_follows_a_missing_one() -> None:
     gates = Gates()
 
     async def fails_on_b(frame: bytes, context: Any) -> bytes:
@@ -652,12 +652,12 @@ async def test_no_reply_follows_one_that_is_missing() -> None:
     await settle()
     assert it.output == b"A\n"
     assert it.transport.closed
-    assert it.lost == ["unanswered", "unanswered"]  # c was made, d was not
+    assert it.lost == ["unanswered", "unanswered"]  # c was finished, d was not
     assert it.metrics.total("requests_lost_total", reason="unanswered") == 2
     assert it.closed == 1
 
 
-async def test_a_check_that_raises_is_reported_and_the_connection_goes_on_or_ends(
+async def test_an_admission_check_that_raises_is_reported_and_the_connection_stays_open_or_ends(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def check(frame: bytes, peer: Any, via: Any) -> None:
@@ -686,7 +686,7 @@ async def test_a_ready_answer_that_cannot_be_framed_is_a_failure_and_refused() -
     assert it.metrics.total("ready_answers_total") == 0
 
 
-async def test_who_broke_the_connection_is_named_even_after_the_end_of_input() -> None:
+async def test_the_reason_of_a_disconnect_is_kept_even_after_the_end_of_input() -> None:
     gates = Gates()
     it = bench(gates)
     it.feed(b"a\n")
@@ -697,7 +697,7 @@ async def test_who_broke_the_connection_is_named_even_after_the_end_of_input() -
     assert it.lost == ["peer_gone"]
 
 
-async def test_lost_replies_are_counted_as_often_as_they_are_named() -> None:
+async def test_lost_replies_are_counted_as_often_as_they_are_listed() -> None:
     it = bench(upper, takes=False)
     it.feed(b"a\n")
     await settle()
@@ -708,7 +708,7 @@ async def test_lost_replies_are_counted_as_often_as_they_are_named() -> None:
     assert it.metrics.total("requests_lost_total") == 1
 
 
-async def test_a_failure_without_refusal_is_silence_where_replies_are_matched() -> None:
+async def test_a_failure_without_refusal_is_silence_if_replies_are_matched() -> None:
     async def fails_on_b(frame: bytes, context: Any) -> bytes:
         if frame == b"b":
             raise ValueError
@@ -722,7 +722,7 @@ async def test_a_failure_without_refusal_is_silence_where_replies_are_matched() 
 
 
 @pytest.mark.parametrize("raised", [SystemExit(3), BaseExceptionGroup("two", [SystemExit()])])
-async def test_a_service_that_wants_to_end_the_program_has_failed(raised: BaseException) -> None:
+async def test_system_exit_raised_by_a_service_is_a_failure(raised: BaseException) -> None:
     async def quits(frame: bytes, context: Any) -> bytes:
         raise raised
 
@@ -732,7 +732,7 @@ async def test_a_service_that_wants_to_end_the_program_has_failed(raised: BaseEx
     assert it.output == b"ServiceFailed\n"
 
 
-async def test_an_error_that_cannot_even_be_shown_is_a_failure_like_others() -> None:
+async def test_an_error_whose_str_raises_is_a_failure_like_others() -> None:
     class Mute(Exception):
         def __str__(self) -> str:
             raise RuntimeError("no words")
@@ -753,7 +753,7 @@ async def test_an_idle_connection_holds_no_buffer_however_its_last_read_ended() 
     for it in many:
         it.scope.read_buffer = shared
         it.feed(b"a\n")
-        it.connection.get_buffer(-1)  # asked for, and then there was nothing to read
+        it.connection.get_buffer(-1)  # borrowed, and then there was nothing to read
         await settle()
         assert it.output == b"A\n"
     assert pool.lent_bytes == many[0].scope.options.read_size_bytes
@@ -761,7 +761,7 @@ async def test_an_idle_connection_holds_no_buffer_however_its_last_read_ended() 
     assert pool.lent_bytes == 0
 
 
-async def test_frames_that_are_dropped_take_turns_with_everybody_else() -> None:
+async def test_dropped_frames_count_against_the_frame_budget() -> None:
     it = bench(upper, admission=lambda frame, peer, via: Drop("empty") if not frame else None)
     it.feed(b"\n" * 1000 + b"a\n")
     dropped = it.metrics.total("dropped_total", reason="empty")

@@ -1,4 +1,4 @@
-"""What a program brings and cannot work is refused at once, by name, with what it lacks."""
+"""An incomplete user-supplied part is refused at once, with its name and what it lacks."""
 
 from __future__ import annotations
 
@@ -50,28 +50,37 @@ class NoBuffered(NoFramer):
 
 
 PARTS: list[Any] = [
-    (lambda: WireFormat(Lines(), NoEncode()), "NoEncode is no codec: it has no encode()"),
-    (lambda: WireFormat(Lines(), Octets(), NoEncode()), "NoEncode is no codec: it has no encode()"),
-    (lambda: coded(echo, NoEncode()), "NoEncode is no codec of replies: it has no encode()"),
-    (lambda: coded(echo, NoDecode(), Octets()), "NoDecode is no codec of requests"),
+    (lambda: WireFormat(Lines(), NoEncode()), "NoEncode is not a codec: it has no encode()"),
+    (
+        lambda: WireFormat(Lines(), Octets(), NoEncode()),
+        "NoEncode is not a codec: it has no encode()",
+    ),
+    (lambda: coded(echo, NoEncode()), "NoEncode is not a codec of replies: it has no encode()"),
+    (lambda: coded(echo, NoDecode(), Octets()), "NoDecode is not a codec of requests"),
     (lambda: WireFormat(Lines(), Octets(), matching=ById), "ById is a class; give an instance"),
-    (lambda: WireFormat(Lines(), Octets(), matching=len), "is no matching: it has no new()"),
+    (lambda: WireFormat(Lines(), Octets(), matching=len), "is not a matching: it has no new()"),
     (lambda: WireFormat(Lines(), Octets(), order="any"), "the order is 'any', expected Order."),
     (lambda: WireFormat(Lines(), Octets(), last=True), "last is True, expected a function"),
     (lambda: ById(get=len, put=max, range=range(0)), "identifiers is range(0, 0), expected"),
     (lambda: ById(get=len, put=max, range=65_536), "identifiers is 65536, expected one such as"),
-    (lambda: WireFormat(NoFrame(), Octets()), "NoFrame is no framing: it has no frame()"),
-    (lambda: framed(coded(echo, Octets()), NoFrame()), "NoFrame is no framing"),
-    (lambda: WireFormat(NoFramer(), Octets()), "SimpleNamespace is no framer: it has no finish()"),
+    (lambda: WireFormat(NoFrame(), Octets()), "NoFrame is not a framing: it has no frame()"),
+    (lambda: framed(coded(echo, Octets()), NoFrame()), "NoFrame is not a framing"),
+    (
+        lambda: WireFormat(NoFramer(), Octets()),
+        "SimpleNamespace is not a framer: it has no finish()",
+    ),
     (lambda: WireFormat(NoBuffered(), Octets()), "it has no attribute buffered"),
-    (lambda: WireFormat(Octets(), Lines()), "Octets is no framing: it has no new() and no frame()"),
+    (
+        lambda: WireFormat(Octets(), Lines()),
+        "Octets is not a framing: it has no new() and no frame()",
+    ),
     (lambda: WireFormat(Lines, Octets()), "Lines is a class; give an instance, Lines(…)"),
     (
         lambda: Server(
             serve(echo, WireFormat(Lines(), Octets())),
             SimpleNamespace(transport=Transport.STREAM, spec=None, close=print),
         ),
-        "SimpleNamespace is no stream listener: it has no local and no accept",
+        "SimpleNamespace is not a stream listener: it has no local and no accept",
     ),
     (
         lambda: Server(
@@ -120,5 +129,5 @@ async def test_a_codec_that_returns_none_fails_the_request_and_is_named(
     assert f"ForgetsToReturn.{method} returned None, expected" in caplog.text
 
 
-def test_what_is_complete_is_taken() -> None:
+def test_a_complete_part_is_accepted() -> None:
     Server(lines.serve(lines.echo), "mem:x")

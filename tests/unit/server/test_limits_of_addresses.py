@@ -1,4 +1,4 @@
-"""Options of an address that are limits of the server, and the limits themselves, agree."""
+"""Address options that set limits of the server agree with those limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_an_option_that_sets_a_limit_changes_when_the_limit_does(row) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.key)
-def test_what_an_address_may_say_the_limit_may_be(row) -> None:
+def test_values_allowed_in_an_address_are_allowed_for_the_limit(row) -> None:
     if isinstance(row.type, Choice):
         assert row.type.words == CHOICES[row.limit]
         return
@@ -33,5 +33,5 @@ def test_what_an_address_may_say_the_limit_may_be(row) -> None:
     assert limit.minimum <= row.type.minimum <= row.type.maximum <= limit.maximum
 
 
-def test_there_are_such_options() -> None:
+def test_some_options_set_limits() -> None:
     assert {row.limit for row in ROWS} >= {"idle_timeout", "drain_timeout", "when_full"}

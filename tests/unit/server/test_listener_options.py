@@ -1,4 +1,4 @@
-"""What an address says about being served: limits, names, shared room, the end."""
+"""Address options about how it is served: limits, names, sharing of slots, draining."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def upper(line: str, context: Context) -> str:
 
 
 class Client(asyncio.Protocol):
-    """One end of a memory connection: sends lines, keeps what comes back."""
+    """One end of a memory connection: sends lines and keeps the replies."""
 
     def __init__(self) -> None:
         self.received = b""
@@ -48,7 +48,7 @@ class Client(asyncio.Protocol):
         self.news.set()
 
     async def ask(self, line: bytes) -> bytes:
-        """Return what comes back, b"" where the connection ends instead."""
+        """Return the reply, or b"" if the connection ends instead."""
         self.news.clear()
         if not self.is_gone:
             self.transport.write(line + b"\n")
@@ -63,7 +63,7 @@ def connect(name: str) -> Client:
     return client
 
 
-def test_an_address_goes_before_its_server() -> None:
+def test_an_address_overrides_its_server() -> None:
     spec = ListenSpec.parse(
         "tls+tcp:h:1?cert=a&name=public&maxconn=5&idle-timeout=2s&handshake-timeout=3s"
         "&drain=4s&accept-backoff=500ms"
@@ -75,13 +75,13 @@ def test_an_address_goes_before_its_server() -> None:
     assert (options.drain_timeout, options.request_timeout) == (4.0, 8.0)
 
 
-def test_an_address_that_says_nothing_leaves_everything_as_it_is() -> None:
+def test_an_address_without_options_changes_nothing() -> None:
     at = ListenerOptions.of(ListenSpec.parse("tcp:h:1"))
     assert (at.name, at.max_connections) == ("tcp:h:1", None)
     assert at.apply(ServerOptions(idle_timeout=9.0)) == ServerOptions(idle_timeout=9.0)
 
 
-async def test_a_name_stands_in_metrics_and_in_the_way_of_a_request() -> None:
+async def test_a_name_appears_in_metrics_and_in_via() -> None:
     async def whose(line: str, context: Context) -> str:
         return context.via.listener
 
@@ -105,7 +105,7 @@ async def test_maxconn_is_a_limit_of_its_own_address() -> None:
         assert server.metrics.total("connections_closed_total", reason="evicted") == 1
 
 
-async def test_a_newcomer_above_maxconn_is_closed_where_all_are_busy() -> None:
+async def test_a_new_connection_above_maxconn_is_closed_if_all_are_busy() -> None:
     gate = asyncio.Event()
 
     async def waits(line: str, context: Context) -> str:
@@ -123,7 +123,7 @@ async def test_a_newcomer_above_maxconn_is_closed_where_all_are_busy() -> None:
         assert await asking == b"x\n"
 
 
-async def test_one_address_cannot_shut_another_of_the_same_endpoint() -> None:
+async def test_one_full_address_does_not_close_another_of_the_same_endpoint() -> None:
     async with Server(lines.serve(upper), "mem:a", "mem:b", max_connections=2) as server:
         quiet = connect("b")
         assert await quiet.ask(b"x") == b"X\n"
@@ -136,7 +136,7 @@ async def test_one_address_cannot_shut_another_of_the_same_endpoint() -> None:
         assert server.metrics.total("connections_open", listener="mem:b") == 1
 
 
-async def test_full_addresses_refuse_newcomers_where_they_say_so() -> None:
+async def test_full_addresses_with_refuse_close_new_connections() -> None:
     address = "mem:a?maxconn=1&when-full=refuse"
     async with Server(lines.serve(upper), address) as server:
         first = connect("a")
@@ -147,7 +147,7 @@ async def test_full_addresses_refuse_newcomers_where_they_say_so() -> None:
 
 
 @pytest.mark.parametrize("where", ["address", "server"])
-async def test_full_addresses_let_newcomers_wait_where_they_say_so(where: str) -> None:
+async def test_full_addresses_with_wait_leave_new_connections_in_the_backlog(where: str) -> None:
     option, keywords = (
         ("&when-full=wait", {}) if where == "address" else ("", {"when_full": "wait"})
     )
@@ -168,7 +168,7 @@ async def test_full_addresses_let_newcomers_wait_where_they_say_so(where: str) -
         assert server.metrics.total("connections_closed_total", reason="evicted") == 0
 
 
-async def test_waiting_for_room_ends_where_the_limit_is_raised_or_the_server_stops() -> None:
+async def test_waiting_for_room_ends_when_the_limit_is_raised_or_the_server_stops() -> None:
     server = Server(lines.serve(upper), "mem:a", max_connections=1, when_full="wait")
     async with server:
         first, second, third = connect("a"), connect("a"), connect("a")
@@ -185,7 +185,7 @@ async def test_one_network_may_have_a_limit_of_its_own() -> None:
         port = int(server.addresses[0].rpartition(":")[2])
         greedy = [await _talk("127.0.0.1", port) for _ in range(3)]
         other = await _talk("127.0.0.2", port)
-        assert await greedy[0][0].read() == b""  # it was idle longest, of its network
+        assert await greedy[0][0].read() == b""  # it was the longest idle of its network
         assert await _ask(other) == await _ask(greedy[1]) == await _ask(greedy[2]) == b"X\n"
         server.reconfigure(when_full="refuse")
         refused = await asyncio.open_connection("127.0.0.1", port)
@@ -207,7 +207,7 @@ async def _ask(pair: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> bytes
 
 
 @pytest.mark.parametrize("octets", [b"", b"x", b"\x16\x03\x01"])
-async def test_half_done_connections_of_one_network_do_not_shut_a_listener(octets: bytes) -> None:
+async def test_half_done_connections_of_one_network_do_not_block_a_listener(octets: bytes) -> None:
     async with Server(lines.serve(upper), "tcp:127.0.0.1:0", max_connections=20) as server:
         port = int(server.addresses[0].rpartition(":")[2])
         honest = await _talk("127.0.1.1", port)
@@ -224,7 +224,7 @@ async def test_half_done_connections_of_one_network_do_not_shut_a_listener(octet
             writer.close()
 
 
-async def test_the_client_that_a_proxy_names_is_who_is_counted() -> None:
+async def test_the_client_named_by_a_proxy_is_counted() -> None:
     async with Server(lines.serve(upper), "proxy+mem:a?maxconn=4"):
 
         async def come(client: str) -> Client:
@@ -256,7 +256,7 @@ async def test_peers_of_a_unix_socket_are_counted_by_account(tmp_path) -> None:
             writer.close()
 
 
-def test_what_happens_when_full_is_one_of_three_words() -> None:
+def test_when_full_is_one_of_three_words() -> None:
     with pytest.raises(UsageError, match="when_full is 'panic', expected evict, refuse or wait"):
         Server(lines.serve(upper), "mem:a", when_full="panic")
 
@@ -314,7 +314,9 @@ async def test_each_address_drains_for_as_long_as_it_says() -> None:
     ("option", "is_let_in"),
     [("allow-uid={uid}", True), ("allow-uid=4000000000", False), ("allow-gid={gid}", True)],
 )
-async def test_other_users_are_closed_unread(tmp_path, monkeypatch, option, is_let_in) -> None:
+async def test_connections_of_other_users_are_closed_unread(
+    tmp_path, monkeypatch, option, is_let_in
+) -> None:
     import os
 
     async def who(line: str, context: Context) -> str:
@@ -352,14 +354,14 @@ async def test_credentials_are_known_below_a_wrapper_too(tmp_path, monkeypatch) 
         writer.close()
 
 
-async def test_an_account_that_is_not_there_is_a_mistake_of_the_address(tmp_path) -> None:
+async def test_an_unknown_account_is_an_error_of_the_address(tmp_path) -> None:
     with pytest.raises(ListenError, match="no user is called no-such-user"):
         async with Server(lines.serve(upper), f"unix:{tmp_path}/s?allow-uid=no-such-user"):
             pass
     assert not (tmp_path / "s").exists()
 
 
-async def test_tcp_has_no_users() -> None:
+async def test_tcp_refuses_account_options() -> None:
     number = socket.create_server(("127.0.0.1", 0)).detach()
     try:
         with pytest.raises(ListenError, match="allow-uid has no effect on"):
@@ -374,11 +376,11 @@ def test_a_limit_out_of_range_is_refused_before_anything_opens() -> None:
         Server(lines.serve(upper), "mem:a", drain_timeout=-1)
 
 
-# -- listeners of your own ---------------------------------------------------------------------
+# -- custom listeners ---------------------------------------------------------------------
 
 
 class Scripted:
-    """Yields connections of a memory network, errors, or its end, as a test tells it."""
+    """Yields connections of a memory network, errors, or its end, as a test directs."""
 
     transport = Transport.STREAM
     local = "mem:scripted"
@@ -399,7 +401,7 @@ class Scripted:
 
 
 class OneLine:
-    """An accepted connection: sends a line, notes what comes back."""
+    """An accepted connection: sends a line and records the reply."""
 
     local = "mem:scripted"
 
@@ -445,7 +447,7 @@ class OneLine:
         self.reply.set_result(b"closed")
 
 
-async def test_an_object_that_yields_connections_is_served() -> None:
+async def test_a_custom_listener_is_served() -> None:
     mine = Scripted("mem:mine?name=mine")
     async with Server(lines.serve(upper), mine, "mem:b") as server:
         assert server.addresses == ["mem:scripted", "mem:b"]
@@ -456,7 +458,7 @@ async def test_an_object_that_yields_connections_is_served() -> None:
     assert mine.closed >= 1
 
 
-async def test_a_memory_listener_comes_through_the_same_door() -> None:
+async def test_a_memory_listener_is_served_like_a_custom_one() -> None:
     from pierhead.listener.bind.memory import MemoryStreamListener
     from pierhead.net.memory import Network
 
@@ -465,7 +467,7 @@ async def test_a_memory_listener_comes_through_the_same_door() -> None:
         assert await connect("own").ask(b"x") == b"X\n"
 
 
-async def test_an_object_is_left_alone_where_another_address_fails() -> None:
+async def test_a_custom_listener_is_left_untouched_if_another_address_fails() -> None:
     mine = Scripted()
     for address in ("tcp:203.0.113.9:1", "memgram:x"):
         with pytest.raises(ListenError):
@@ -480,12 +482,12 @@ def _streams_only() -> Any:
     return Endpoint(name="streams", stream=lines.serve(upper).stream)
 
 
-def test_what_is_no_address_is_refused() -> None:
+def test_an_object_that_is_not_an_address_is_refused() -> None:
     with pytest.raises(UsageError, match="expected text, a ListenSpec or a listener of your own"):
         Server(lines.serve(upper), 7000)  # type: ignore[arg-type]
 
 
-async def test_a_server_ends_when_every_listener_has(monkeypatch) -> None:
+async def test_a_server_ends_when_every_listener_has_ended(monkeypatch) -> None:
     first, second = Scripted(), Scripted()
     async with Server(lines.serve(upper), first, second) as server:
         ended = asyncio.ensure_future(server.wait_ended())
@@ -510,14 +512,14 @@ async def test_datagrams_never_end() -> None:
         ended.cancel()
 
 
-async def test_whatever_accepting_raises_it_goes_on(monkeypatch, caplog) -> None:
+async def test_accepting_continues_whatever_it_raises(monkeypatch, caplog) -> None:
     monkeypatch.setattr("pierhead.server.stream._SHORTEST_BACK_OFF_S", 0.001)
     caplog.set_level(logging.WARNING)
     mine = Scripted()
     async with Server(lines.serve(upper), mine) as server:
         for error in (
             OutOfDescriptors(errno.EMFILE, "Too many open files", 3),
-            ValueError("a mistake of the object's own"),
+            ValueError("a bug of the object's own"),
             OSError(errno.ENOBUFS, "No buffer space available"),
         ):
             mine.queue.put_nowait(error)
@@ -529,7 +531,7 @@ async def test_whatever_accepting_raises_it_goes_on(monkeypatch, caplog) -> None
     assert len([r for r in caplog.records if "cannot accept" in r.message]) == 1
 
 
-async def test_the_pause_grows_up_to_what_the_address_says(monkeypatch) -> None:
+async def test_the_pause_grows_up_to_the_limit_of_the_address(monkeypatch) -> None:
     pauses: list[float] = []
     really = asyncio.sleep
 
@@ -550,7 +552,7 @@ async def test_the_pause_grows_up_to_what_the_address_says(monkeypatch) -> None:
         assert 0.75 * middle <= pause <= 1.25 * middle
 
 
-async def test_a_check_that_raises_closes_that_connection_alone(caplog) -> None:
+async def test_an_admission_check_that_raises_closes_only_that_connection(caplog) -> None:
     class Faulty:
         def __call__(self, frame: bytes, peer: Peer, via: Any) -> None:
             return None
@@ -574,7 +576,7 @@ async def test_a_check_that_raises_closes_that_connection_alone(caplog) -> None:
     assert "mistake" in caplog.text
 
 
-async def test_a_set_of_nothing_is_an_error() -> None:
+async def test_an_empty_set_of_listeners_is_an_error() -> None:
     addresses = ("sd:web?optional", "sd:*?optional")
     with pytest.raises(ListenError, match="nothing is left to serve") as caught:
         async with Server(lines.serve(upper), *addresses, process_sockets=ProcessSockets({})):
@@ -636,7 +638,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_silent_connections_of_the_same_network_give_way_whatever_serves_them(
+async def test_silent_connections_of_the_same_network_are_evicted_whatever_serves_them(
     kind: str,
 ) -> None:
     async with Server(KINDS[kind](), "tcp:127.0.0.1:0", max_connections=8) as server:
@@ -650,7 +652,7 @@ async def test_silent_connections_of_the_same_network_give_way_whatever_serves_t
             writer.close()
 
 
-async def test_newcomers_that_wait_are_in_the_systems_backlog() -> None:
+async def test_waiting_connections_are_in_the_systems_backlog() -> None:
     address = "tcp:127.0.0.1:0?maxconn=1&when-full=wait"
     async with Server(lines.serve(upper), address) as server:
         port = int(server.addresses[0].rpartition(":")[2])

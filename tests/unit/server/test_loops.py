@@ -1,4 +1,4 @@
-"""Forged datagrams do not make servers talk to each other for ever."""
+"""Forged datagrams do not make servers answer each other for ever."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from pierhead.service.context import Peer
 
 
 def sockaddr(host: str, port: int) -> bytes:
-    """Return the raw address that the batch path makes a peer from."""
+    """Return the raw address from which the batch path creates a peer."""
     address = ipaddress.ip_address(host)
     family = 2 if address.version == 4 else 10
     start = family.to_bytes(2, sys.byteorder) + port.to_bytes(2, "big")
@@ -41,7 +41,7 @@ def unix_sockaddr(name: bytes) -> bytes:
     return (1).to_bytes(2, sys.byteorder) + name
 
 
-#: A listener, a sender, and why that gets no answer.
+#: A listener, a sender, and why it gets no answer.
 SENDERS = [
     ("udp:127.0.0.1:7000", ("127.0.0.1", 7000), "own_address"),
     ("udp:127.0.0.1:7000", ("127.0.0.1", 7001), None),
@@ -92,24 +92,26 @@ def test_a_datagram_from_one_of_our_own_listeners_gets_no_answer(
         ("unixgram:@s?pad=full", unix_sockaddr(b"\0s".ljust(108, b"\0")), True),
     ],
 )
-def test_ends_without_ports_are_known_by_name(local: str, raw_peer: Any, is_own: bool) -> None:
+def test_peers_without_ports_are_recognised_by_name(
+    local: str, raw_peer: Any, is_own: bool
+) -> None:
     own = OwnAddresses()
     own.add(local)
     own.add(local)
-    own.remove(local)  # as where two listeners shared it
+    own.remove(local)  # as if two listeners shared it
     glance = raw_peer[2:4] if isinstance(raw_peer, bytes) else raw_peer
     assert (glance in own.suspects) or not is_own
     assert (own.why_silent(Peer(raw_peer)) == "own_address") is is_own
 
 
-def test_an_address_of_this_host_that_is_no_loopback_is_known_as_well() -> None:
+def test_a_non_loopback_address_of_this_host_is_recognised_as_well() -> None:
     own = OwnAddresses()
     own.add("udp:0.0.0.0:7000")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
         except OSError:
-            pytest.skip("this host has no way out, and no address but loopback")
+            pytest.skip("this host has no route and no address but loopback")
         ours = probe.getsockname()[0]
     assert own.why_silent(Peer((ours, 7000))) == "own_address"
 
@@ -125,7 +127,7 @@ def test_the_same_datagram_of_the_same_sender_is_answered_once_in_a_while() -> N
     assert reflections.why_silent(b"a", one, 1.01) is None
 
 
-def test_what_is_remembered_of_senders_is_bounded() -> None:
+def test_the_memory_of_senders_is_bounded() -> None:
     reflections = Reflections()
     for port in range(50_000):
         reflections.why_silent(b"x" * 100, Peer(("192.0.2.1", 1024 + port)), 0.0)
@@ -133,7 +135,7 @@ def test_what_is_remembered_of_senders_is_bounded() -> None:
 
 
 class Bench:
-    """One datagram server with a listener and a clock in the hand."""
+    """One datagram server with a fake listener and a fake clock."""
 
     def __init__(self, spec: str, *, reflects: bool) -> None:
         async def echo(frame: bytes, context: Any) -> bytes:
@@ -213,7 +215,7 @@ async def test_two_endpoints_of_one_process_do_not_answer_each_other() -> None:
     ):
         (first,), (second,) = one._serving(), other._serving()
         target = sockaddr("127.0.0.1", int(second.listener.local.rpartition(":")[2]))
-        first.listener.send_batch([(b"ahoy", target)])  # so it looks when the sender is forged
+        first.listener.send_batch([(b"ahoy", target)])  # this is what a forged sender looks like
         while not other.metrics.total("dropped_total", reason="own_address"):
             await asyncio.sleep(0.001)
         assert one.metrics.total("datagrams_received_total") == 0
@@ -240,8 +242,8 @@ async def test_ends_of_a_memory_network_do_not_echo_each_other(network: Any) -> 
         assert server.metrics.total("dropped_total", reason="own_address") == 1
 
 
-async def test_an_echo_of_somebody_elses_is_answered_once(network: Any) -> None:
-    """Another process, or host, whose addresses nobody here knows."""
+async def test_a_foreign_echo_server_is_answered_once(network: Any) -> None:
+    """Another process, or host, whose addresses are unknown here."""
     async with Server(raw(lines.echo), "memgram:a") as server:
         theirs = await dial_datagram("memgram:a", source="memgram:theirs")
         theirs.send(b"forged")
@@ -275,7 +277,7 @@ async def test_a_listener_of_our_own_on_a_unix_socket_is_not_answered(tmp_path: 
         (("own", -1), "own_address"),
     ],
 )
-async def test_a_client_that_a_proxy_names_is_looked_at(client: Any, reason: str | None) -> None:
+async def test_a_client_named_by_a_proxy_is_checked(client: Any, reason: str | None) -> None:
     address = "proxy+udp:127.0.0.1:0?proxy.from=127.0.0.1"
     async with Server(raw(lines.echo), address) as server:
         port = int(server.addresses[0].rpartition(":")[2])

@@ -1,4 +1,4 @@
-"""A connection that has ended is freed at once: it leaves no reference cycle to be collected."""
+"""A closed connection is freed at once: it leaves no reference cycle for the garbage collector."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ CASES = [
 
 
 class Client(asyncio.Protocol):
-    """Asks one question, and closes or resets once it is answered."""
+    """Sends one request, and closes or resets once it is answered."""
 
     def __init__(self, question: bytes, *, resets: bool) -> None:
         self.question, self.resets = question, resets
@@ -113,7 +113,7 @@ async def visit(scheme: str, address: str, context: ssl.SSLContext, *, resets: b
 
 
 def ours() -> Counter[str]:
-    """Count the objects of this package that a collection could find."""
+    """Count the objects of this package that the garbage collector tracks."""
     kinds = [type(one) for one in gc.get_objects() if type(type(one).__module__) is str]
     return Counter(
         f"{k.__module__}.{k.__name__}" for k in kinds if k.__module__.startswith("pierhead")
@@ -140,7 +140,7 @@ def context(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize(("kind", "scheme"), CASES)
-async def test_connections_that_have_ended_are_freed_without_a_collection(
+async def test_closed_connections_are_freed_without_garbage_collection(
     kind: str, scheme: str, tmp_path: Path, certificate: Path, context: ssl.SSLContext
 ) -> None:
     asked = ADDRESSES[scheme].format(cert=certificate, folder=tmp_path)
@@ -156,14 +156,14 @@ async def test_connections_that_have_ended_are_freed_without_a_collection(
             for _ in range(10):
                 await asyncio.sleep(0)
 
-        await come_and_go(4)  # what is made once has been made
+        await come_and_go(4)  # what is created once exists by now
         gc.collect()
         gc.disable()
         try:
             before = ours()
             await come_and_go(MANY)
             left = ours() - before
-            del left["pierhead.server.lost_requests.LostRequest"]  # the latest thousand are named
+            del left["pierhead.server.lost_requests.LostRequest"]  # the latest thousand are kept
         finally:
             gc.enable()
         assert not {name: number for name, number in left.items() if number > 2}

@@ -1,4 +1,4 @@
-"""Who gives way when every place of a listener is taken, without any server."""
+"""Which connection is evicted when every slot of a listener is taken, without a server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HALF, IDLE, BUSY = Standing
 
 
 class Holder:
-    """A connection that does what a test says, and counts how often it is asked."""
+    """A connection whose state a test sets, and that counts how often it is asked."""
 
     asked = 0
 
@@ -46,7 +46,7 @@ def named(holder: Holder | None) -> str | None:
     return None if holder is None else holder.name
 
 
-def test_the_network_that_holds_most_gives_way_whoever_was_first() -> None:
+def test_the_network_that_holds_the_most_gives_way_whichever_came_first() -> None:
     places = filled(
         ("quiet", Holder("honest", IDLE, 0)),
         ("flood", Holder("first", BUSY, 5)),
@@ -67,7 +67,7 @@ def test_half_done_goes_before_idle_and_idle_before_busy_and_the_oldest_first() 
             ("half old", HALF, 8.0),
         ]
     }
-    # In the order of arrival, which is that of the time since for those that never said anything.
+    # In the order of arrival, which is also that of idle time for those that never sent anything.
     order = ["busy", "idle young", "idle old", "half old", "half young"]
     places = filled(*[("one", holders[name]) for name in order])
     gone = []
@@ -75,7 +75,7 @@ def test_half_done_goes_before_idle_and_idle_before_busy_and_the_oldest_first() 
         gone.append(victim.name)
         places.remove(victim)
     assert gone == ["half old", "half young", "idle old", "idle young"]
-    # A single busy one is left: its network holds no more than that of the newcomer would.
+    # A single busy one is left: its network holds no more than the newcomer's would.
     assert len(places) == 1
 
 
@@ -92,13 +92,13 @@ def test_a_network_never_displaces_the_busy_connections_of_a_smaller_or_equal_on
     assert places.gives_way("a") is None
     assert places.gives_way("b") is None
     places.add(Holder("a 3", BUSY, 3), "a")
-    assert places.gives_way("a") is None  # its own are no more to be taken
-    assert places.gives_way("b") is None  # it would hold as many then
+    assert places.gives_way("a") is None  # its own must not be evicted
+    assert places.gives_way("b") is None  # it would then hold as many
     assert named(places.gives_way("c")) == "a 0"
 
 
 def test_a_burst_of_newcomers_displaces_idle_connections_and_not_itself() -> None:
-    """One place that all newcomers fought for would serve the last of them alone."""
+    """If all newcomers competed for one slot, only the last would be served."""
     places = filled(*[("one", Holder(f"idle {n}", IDLE, n)) for n in range(1024)])
     newcomers = []
     for n in range(30):
@@ -125,7 +125,7 @@ def test_a_flood_of_newcomers_takes_no_more_than_its_share_from_idle_connections
 
 @pytest.mark.parametrize("networks", [1, 60, 20_000])
 @pytest.mark.parametrize("standing", list(Standing))
-def test_a_newcomer_costs_the_same_however_many_there_are(
+def test_admitting_a_connection_costs_the_same_however_many_there_are(
     networks: int, standing: Standing
 ) -> None:
     number = 20_000
@@ -168,8 +168,8 @@ steps = st.lists(
 
 
 @given(steps)
-def test_it_chooses_as_one_who_asks_everybody(steps) -> None:
-    """Against a model that looks at all of them; there are fewer than are ever asked."""
+def test_the_choice_agrees_with_a_model_that_asks_every_connection(steps) -> None:
+    """Compared with a model that examines all of them; there are fewer than the number asked."""
     places: Occupancy[Holder] = Occupancy()
     model: dict[Holder, str] = {}
     for time, (step, network, index, standing) in enumerate(steps):
@@ -180,7 +180,7 @@ def test_it_chooses_as_one_who_asks_everybody(steps) -> None:
             model[holder] = network
         elif step == "remove":
             places.remove(chosen)
-            places.remove(chosen)  # does no harm
+            places.remove(chosen)  # harmless
             del model[chosen]
         elif step == "move":
             places.move(chosen, network)
@@ -207,11 +207,11 @@ def _check_choice(places, model, held, newcomer) -> None:
     assert victim in able
     order = [HALF, IDLE, BUSY]
     best = min(order.index(holder.does) for holder in able)
-    if len(model) < 32:  # where a single newcomer is more than their share
+    if len(model) < 32:  # where a single newcomer exceeds their share
         assert order.index(victim.does) == best
 
 
-def test_random_traffic_leaves_nothing_behind() -> None:
+def test_random_traffic_leaves_no_entries_behind() -> None:
     chance = random.Random(7)
     places: Occupancy[Holder] = Occupancy()
     present: list[Holder] = []
@@ -249,7 +249,7 @@ def test_addresses_of_one_network_are_counted_together(one, other, are_one) -> N
     assert (first == second) is are_one
 
 
-def test_processes_are_counted_by_account_and_ends_without_address_by_name() -> None:
+def test_processes_are_counted_by_account_and_peers_without_address_by_name() -> None:
     root, user = Credentials(1, 0, 0), Credentials(2, 1000, 1000)
     assert network_of(Peer(""), root, 24, 56) != network_of(Peer(""), user, 24, 56)
     assert network_of(Peer("/a"), user, 24, 56) == network_of(Peer("@b"), user, 24, 56)

@@ -1,4 +1,4 @@
-"""`on_accept`: whom it is told of, what it may do, and what its mistakes cost."""
+"""`on_accept`: which connections it is called with, what it may do, and what its failures cost."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def connected(server: Server) -> Any:
 
 
 async def ask(server: Server) -> bytes:
-    """Return what a new connection answers, or nothing where it is closed."""
+    """Return the reply on a new connection, or nothing if it is closed."""
     async with connected(server) as (reader, writer):
         writer.write(b"ahoy\n")
         try:
@@ -47,7 +47,7 @@ async def ask(server: Server) -> bytes:
             return b""
 
 
-async def test_what_it_sets_holds_for_the_connection() -> None:
+async def test_socket_options_set_by_on_accept_stay_in_effect() -> None:
     sockets: list[socket.socket] = []
 
     def prefer(sock: socket.socket, peer: Any) -> None:
@@ -62,7 +62,9 @@ async def test_what_it_sets_holds_for_the_connection() -> None:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7_000
 
 
-async def test_what_it_raises_is_heard_and_closes_this_connection_alone(caplog: Any) -> None:
+async def test_an_exception_in_on_accept_is_reported_and_closes_only_its_connection(
+    caplog: Any,
+) -> None:
     heard: list[tuple[BaseException, Where]] = []
     calls = 0
 
@@ -94,7 +96,7 @@ async def test_what_it_raises_is_heard_and_closes_this_connection_alone(caplog: 
 
 
 @pytest.mark.parametrize("leave", [socket.socket.close, socket.socket.detach])
-async def test_a_connection_that_it_closes_or_takes_is_not_served(leave: Any) -> None:
+async def test_a_connection_that_on_accept_closes_or_detaches_is_not_served(leave: Any) -> None:
     taken: list[int] = []
 
     def decline(sock: socket.socket, peer: Any) -> None:
@@ -118,7 +120,9 @@ async def until(taken: list[int], is_taken: bool) -> list[int]:
 
 
 @pytest.mark.parametrize("transport", ["unix", "unixseq"])
-async def test_closing_works_for_every_transport(transport: str, tmp_path: Any) -> None:
+async def test_closing_in_on_accept_works_for_every_transport(
+    transport: str, tmp_path: Any
+) -> None:
     kind = socket.SOCK_STREAM if transport == "unix" else socket.SOCK_SEQPACKET
     where = str(tmp_path / "s")
 
@@ -134,7 +138,7 @@ async def test_closing_works_for_every_transport(transport: str, tmp_path: Any) 
         assert server.metrics.total("dropped_total", reason="on_accept") == 1
 
 
-async def test_who_is_not_let_in_is_not_told() -> None:
+async def test_on_accept_is_not_called_for_refused_connections() -> None:
     told: list[Any] = []
     endpoint = serve(upper, WireFormat(Lines(), Text()), admission=[allow("192.0.2.0/24")])
     async with Server(endpoint, HERE, on_accept=lambda *call: told.append(call)) as server:
@@ -151,7 +155,7 @@ async def test_who_is_not_let_in_is_not_told() -> None:
 
 
 @pytest.mark.parametrize("address", [HERE, f"proxy+{HERE}?proxy.from=127.0.0.1"])
-async def test_an_admission_check_of_connections_that_fails_is_counted_too(address: str) -> None:
+async def test_an_admission_check_of_connections_that_raises_is_counted_too(address: str) -> None:
     class Faulty:
         def __call__(self, frame: bytes, peer: Any, via: Any) -> None:
             return None
@@ -170,7 +174,7 @@ async def test_an_admission_check_of_connections_that_fails_is_counted_too(addre
     assert heard == ["admission"]
 
 
-async def test_a_connection_in_memory_is_served_untold() -> None:
+async def test_a_connection_in_memory_is_served_without_on_accept() -> None:
     class Client(asyncio.Protocol):
         def __init__(self) -> None:
             self.answer = asyncio.get_running_loop().create_future()
@@ -214,7 +218,7 @@ NOT_PLAIN = [coroutine, stream, Awaited(), functools.partial(coroutine), Awaited
 
 @pytest.mark.parametrize("keyword", ["on_accept", "on_error"])
 @pytest.mark.parametrize("function", NOT_PLAIN)
-def test_a_function_that_nobody_would_await_is_refused(keyword: str, function: Any) -> None:
+def test_an_async_callback_is_refused(keyword: str, function: Any) -> None:
     given: Any = {keyword: function}
     with pytest.raises(UsageError, match=rf"{keyword} is called and not awaited, and .* is async"):
         Server(lines.serve(upper), HERE, **given)
@@ -222,18 +226,18 @@ def test_a_function_that_nobody_would_await_is_refused(keyword: str, function: A
 
 @pytest.mark.parametrize("keyword", ["on_accept", "on_error"])
 @pytest.mark.parametrize("given", ["print", 7, []])
-def test_what_is_no_function_is_refused(keyword: str, given: Any) -> None:
+def test_a_callback_that_is_not_callable_is_refused(keyword: str, given: Any) -> None:
     both: Any = {keyword: given}
     with pytest.raises(UsageError, match=rf"{keyword} is .*, expected a function"):
         Server(lines.serve(upper), HERE, **both)
 
 
 @pytest.mark.parametrize("function", [print, functools.partial(print), dict.update, Where])
-def test_a_plain_function_of_any_kind_is_taken(function: Any) -> None:
+def test_any_plain_callable_is_accepted(function: Any) -> None:
     Server(lines.serve(upper), HERE, on_accept=function, on_error=function)
 
 
-def test_run_hands_it_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_passes_on_accept_on(capsys: pytest.CaptureFixture[str]) -> None:
     given: Any = {"on_accept": 7}
     with pytest.raises(SystemExit) as ended:
         run(lines.serve(upper), HERE, **given)
@@ -241,6 +245,6 @@ def test_run_hands_it_on(capsys: pytest.CaptureFixture[str]) -> None:
     assert "on_accept is 7, expected a function" in capsys.readouterr().err
 
 
-async def test_so_does_the_fixture(server: Any) -> None:
+async def test_the_fixture_passes_on_accept_on(server: Any) -> None:
     with pytest.raises(UsageError, match="on_accept is 7, expected a function"):
         await server(lines.serve(upper), "mem:a", on_accept=7)

@@ -1,4 +1,4 @@
-"""Limits as keywords: their names and types are those of the tables, for people and for mypy."""
+"""Limits as keywords: their names and types match the tables, at run time and for mypy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pierhead.protocols import lines
 from pierhead.server.options import CHOICES, LIMITS, ServerOptions
 from pierhead.testing.plugin import ServerFixture
 
-#: Whatever takes limits as keywords.
+#: Everything that takes limits as keywords.
 TAKES_LIMITS = [Server.__init__, Server.reconfigure, run, ServerFixture.__call__]
 
 SNIPPET = """\
@@ -41,7 +41,7 @@ def wrong(endpoint: Endpoint, server: Server) -> None:
 
 
 def types() -> dict[str, Any]:
-    """Return the type that the tables say each limit has."""
+    """Return the type of each limit according to the tables."""
     numbers = {
         one.name: type(one.default) | Literal["off"] if one.may_be_off else type(one.default)
         for one in LIMITS
@@ -55,7 +55,7 @@ def test_keywords_have_the_names_and_types_of_the_tables_in_their_order() -> Non
     assert ServerLimits.__required_keys__ == frozenset()
 
 
-def test_the_values_in_force_have_the_names_types_and_defaults_of_the_tables() -> None:
+def test_the_values_in_effect_have_the_names_types_and_defaults_of_the_tables() -> None:
     fields = {one.name: one.default for one in dataclasses.fields(ServerOptions)}
     assert {one.name: one.default for one in LIMITS} == {
         name: default for name, default in fields.items() if name not in CHOICES
@@ -68,18 +68,18 @@ def test_the_values_in_force_have_the_names_types_and_defaults_of_the_tables() -
 
 
 @pytest.mark.parametrize("function", TAKES_LIMITS, ids=lambda one: one.__qualname__)
-def test_whatever_takes_limits_takes_them_by_their_types(function: Callable[..., Any]) -> None:
+def test_everything_that_takes_limits_declares_their_types(function: Callable[..., Any]) -> None:
     *_, last = inspect.signature(function).parameters.values()
     assert last.kind is inspect.Parameter.VAR_KEYWORD
     assert last.annotation == "Unpack[ServerLimits]"
 
 
-def test_whatever_makes_a_server_takes_what_a_server_takes() -> None:
+def test_everything_that_creates_a_server_takes_its_keywords() -> None:
     for function in (run, ServerFixture.__call__):
         assert function.__kwdefaults__ == Server.__init__.__kwdefaults__
 
 
-def test_a_misspelt_keyword_and_a_value_of_another_type_are_errors_of_types(tmp_path) -> None:
+def test_mypy_finds_a_misspelt_keyword_and_a_value_of_the_wrong_type(tmp_path) -> None:
     snippet = tmp_path / "program.py"
     snippet.write_text(SNIPPET)
     command = [sys.executable, "-m", "mypy", "--cache-dir", tmp_path / "cache", snippet]
@@ -102,12 +102,12 @@ def test_a_misspelt_keyword_names_the_near_one_at_run_time(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", Server.__init__.__kwdefaults__)
-def test_so_does_one_that_is_no_limit(name: str) -> None:
+def test_a_misspelt_keyword_that_is_not_a_limit_names_the_near_one_too(name: str) -> None:
     with pytest.raises(UsageError, match=rf"did you mean {name}\?"):
         Server(lines.serve(lines.echo), "mem:a", **{f"{name}s": None})
 
 
-def test_run_says_so_and_ends(capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_reports_a_misspelt_keyword_and_exits(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run(lines.serve(lines.echo), "tcp:127.0.0.1:0", **{"reqest_timeout": 5})
     assert ended.value.code == 2
@@ -125,7 +125,7 @@ async def test_reconfiguring_with_a_misspelt_keyword_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("given", [{"when_full": ["evict"]}, {"idle_timeout": [5]}])
-def test_a_value_of_any_other_type_is_a_mistake_in_words(given: dict[str, Any]) -> None:
+def test_a_value_of_the_wrong_type_is_refused_in_words(given: dict[str, Any]) -> None:
     (name,) = given
     with pytest.raises(UsageError, match=rf"{name} is \[.*\], expected "):
         Server(lines.serve(lines.echo), "mem:a", **given)

@@ -26,7 +26,7 @@ async def ask(name: str = "ns.example.") -> str:
 
 
 @pytest.mark.parametrize("how", ["alone", "in a stack", "in a router", "in a router in a stack"])
-async def test_zones_are_read_again_and_ready_answers_go_with_them(
+async def test_zones_are_reloaded_and_their_ready_answers_discarded(
     tmp_path: Path, how: str
 ) -> None:
     write(tmp_path, "example")
@@ -57,7 +57,7 @@ async def test_zones_are_read_again_and_ready_answers_go_with_them(
 
 
 @pytest.mark.rfc("4034", "6.2")
-async def test_letter_case_is_no_difference(tmp_path: Path) -> None:
+async def test_letter_case_does_not_count_as_a_change(tmp_path: Path) -> None:
     file = write(tmp_path, "example")
     file.write_text(file.read_text() + "w 300 MX 1 ns\nw 300 TXT text\n")
     async with Server(dns.serve(dns.zones(tmp_path)), "memgram:a") as server:
@@ -67,7 +67,9 @@ async def test_letter_case_is_no_difference(tmp_path: Path) -> None:
         assert await server.reload() == ("zone example. changed, but its serial is 1 as before",)
 
 
-async def test_all_is_put_in_force_or_nothing_and_every_fault_is_told(tmp_path: Path) -> None:
+async def test_a_reload_takes_effect_wholly_or_not_at_all_and_reports_every_fault(
+    tmp_path: Path,
+) -> None:
     one, two, three = (tmp_path / name for name in "123")
     for folder in (one, two, three):
         folder.mkdir()
@@ -88,7 +90,7 @@ async def test_all_is_put_in_force_or_nothing_and_every_fault_is_told(tmp_path: 
         assert "192.0.2.1" in await ask()
 
 
-async def test_an_endpoint_of_ones_own_takes_part_once_in_a_thread() -> None:
+async def test_a_custom_endpoint_is_reloaded_once_in_a_thread() -> None:
     threads: list[threading.Thread] = []
     committed: list[threading.Thread] = []
 
@@ -105,10 +107,10 @@ async def test_an_endpoint_of_ones_own_takes_part_once_in_a_thread() -> None:
     assert committed == [threading.current_thread()]
 
 
-async def test_a_server_is_entered_once() -> None:
+async def test_a_server_can_be_entered_only_once() -> None:
     server = Server(lines.serve(lines.echo, encoding=None), "mem:a")
     async with server:
-        with pytest.raises(UsageError, match=r"make another one"):
+        with pytest.raises(UsageError, match=r"create another"):
             await server.__aenter__()
-    with pytest.raises(UsageError, match=r"serves once"):
+    with pytest.raises(UsageError, match=r"serve only once"):
         await server.__aenter__()

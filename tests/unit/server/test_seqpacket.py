@@ -1,4 +1,4 @@
-"""Seqpacket connections: a packet is a frame; all else is as on a stream."""
+"""Seqpacket connections: a packet is a frame; everything else is as on a stream."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_replies_keep_the_order_of_the_requests(address, client) -> None:
         assert [await receive(sock), await receive(sock)] == [b"A", b"B"]
 
 
-async def test_many_replies_are_a_packet_each(address, client) -> None:
+async def test_each_of_many_replies_is_a_packet(address, client) -> None:
     async def count(line: str, context: Context) -> Any:
         for n in range(int(line)):
             yield str(n)
@@ -127,7 +127,7 @@ async def test_a_client_that_ends_its_side_gets_its_answers(address, client) -> 
         assert await receive(sock) == b""
 
 
-async def test_limits_and_deadlines_hold(address, client) -> None:
+async def test_limits_and_deadlines_apply(address, client) -> None:
     async with Server(
         lines.serve(upper), f"{address}?maxconn=1&idle-timeout=50ms", first_byte_timeout=0.05
     ) as server:
@@ -141,7 +141,7 @@ async def test_limits_and_deadlines_hold(address, client) -> None:
         assert server.metrics.total("connections_closed_total", reason="idle") == 1
 
 
-async def test_a_packet_larger_than_a_read_is_counted_and_left_out(address, client) -> None:
+async def test_a_packet_larger_than_a_read_is_counted_and_discarded(address, client) -> None:
     async with Server(lines.serve(upper), address, read_size_bytes=512, linger_timeout=0) as server:
         sock = client(server)
         sock.send(b"x" * 600)
@@ -150,7 +150,7 @@ async def test_a_packet_larger_than_a_read_is_counted_and_left_out(address, clie
         assert server.metrics.total("dropped_total", reason="truncated") == 1
 
 
-async def test_a_reply_that_no_packet_holds_ends_the_connection(address, client) -> None:
+async def test_a_reply_too_large_for_a_packet_ends_the_connection(address, client) -> None:
     async def huge(line: str, context: Context) -> str:
         return "x" * 2_000_000
 
@@ -187,5 +187,5 @@ async def test_an_endpoint_without_frames_does_not_serve_packets(address) -> Non
             pass
 
 
-def test_the_word_of_the_transport_is_that_of_the_grammar() -> None:
+def test_the_transport_is_named_as_in_the_grammar() -> None:
     assert Transport.SEQPACKET.value == "seqpacket"

@@ -77,7 +77,7 @@ async def test_a_client_that_shuts_down_its_side_gets_everything_it_asked_for() 
             assert await reader.read() == b"".join(b"%d\n" % n for n in range(100))
 
 
-async def test_leaving_finishes_what_was_accepted() -> None:
+async def test_leaving_finishes_accepted_requests() -> None:
     gate = asyncio.Event()
     accepted = asyncio.Event()
 
@@ -97,7 +97,7 @@ async def test_leaving_finishes_what_was_accepted() -> None:
     await writer.wait_closed()
 
 
-async def test_what_cannot_be_finished_in_time_is_named() -> None:
+async def test_requests_not_finished_in_time_are_listed() -> None:
     accepted = asyncio.Event()
 
     async def never(line: str, context: Any) -> str:
@@ -153,7 +153,7 @@ async def test_an_application_serves_several_endpoints_and_enters_its_resources(
     assert seen == ["enter a", "enter b", "leave b", "leave a"]
 
 
-async def test_limits_change_while_running_all_or_none() -> None:
+async def test_limits_change_at_run_time_all_or_none() -> None:
     async with Server(lines.serve(upper), "tcp:127.0.0.1:0") as server:
         async with talk(server.addresses[0]) as (reader, writer):
             writer.write(b"a\n")
@@ -166,7 +166,7 @@ async def test_limits_change_while_running_all_or_none() -> None:
     assert any('reason="idle"' in key for key in snapshot)
 
 
-async def test_admission_refuses_before_the_service_is_asked() -> None:
+async def test_admission_refuses_before_the_service_is_called() -> None:
     endpoint = serve(
         upper, WireFormat(Lines(), lines.wire_format().requests), admission=[allow("192.0.2.0/24")]
     )
@@ -192,13 +192,13 @@ def test_a_wrong_option_is_refused_with_the_remedy(given: dict[str, Any], messag
         Server(lines.serve(upper), "tcp:127.0.0.1:0", **given)
 
 
-def test_no_address_is_a_mistake() -> None:
+def test_a_server_without_an_address_is_refused() -> None:
     with pytest.raises(UsageError, match="no address"):
         Server(lines.serve(upper))
 
 
 def test_an_application_takes_no_addresses() -> None:
-    with pytest.raises(UsageError, match="brings its own"):
+    with pytest.raises(UsageError, match="has its own"):
         Server(Application(endpoints=[]), "tcp:127.0.0.1:0")
 
 
@@ -214,7 +214,7 @@ async def test_an_endpoint_without_datagrams_refuses_a_datagram_address() -> Non
             raise AssertionError("entered")
 
 
-def test_defaults_and_table_agree() -> None:
+def test_the_defaults_agree_with_the_table_of_limits() -> None:
     defaults = ServerOptions()
     assert {limit.name: limit.default for limit in LIMITS} == {
         name: getattr(defaults, name)
@@ -253,7 +253,7 @@ async def test_a_sweep_stops_when_nothing_is_left_and_starts_again() -> None:
     sweep.stop()
 
 
-async def test_sockets_are_there_for_what_no_address_says() -> None:
+async def test_listening_sockets_are_available_for_options_that_addresses_lack() -> None:
     addresses = ("tcp:127.0.0.1:0", "mem:no-socket", "udp:127.0.0.1:0")
     async with Server(lines.serve(lines.echo), *addresses) as server:
         stream, datagram = server.sockets
@@ -270,13 +270,13 @@ def test_a_request_timeout_is_a_number_or_off(wrong: Any) -> None:
         Server(lines.serve(lines.echo), "mem:x", idle_timeout="off")
 
 
-async def test_a_request_may_take_as_long_as_it_likes_where_the_timeout_is_off() -> None:
+async def test_a_request_is_not_timed_out_if_the_timeout_is_off() -> None:
     server = Server(lines.serve(lines.echo), "mem:x", request_timeout="off")
     assert server._plan.parts[0].options.request_timeout == math.inf
     assert server._plan.sweep_interval <= 0.5
 
 
-async def test_a_sweep_over_thousands_gives_way_to_others() -> None:
+async def test_a_sweep_of_thousands_yields_to_other_work() -> None:
     swept, between = 0, []
 
     def steps(now: float) -> Iterator[bool]:

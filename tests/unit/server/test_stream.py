@@ -133,7 +133,7 @@ async def test_connections_are_served_until_they_end() -> None:
     await it.stop()
 
 
-async def test_when_full_the_connection_idle_longest_gives_way() -> None:
+async def test_when_full_the_longest_idle_connection_is_evicted() -> None:
     it = Bench(max_connections=2)
     first = await it.connect()
     it.clock.now += 1
@@ -146,7 +146,7 @@ async def test_when_full_the_connection_idle_longest_gives_way() -> None:
 
 
 @pytest.mark.parametrize("when_full", ["evict", "refuse"])
-async def test_out_of_descriptors_the_largest_network_gives_way_as_if_the_listener_were_full(
+async def test_out_of_descriptors_the_largest_network_is_evicted_as_if_the_listener_were_full(
     when_full: str,
 ) -> None:
     it = Bench(linger_timeout=0, when_full=when_full)
@@ -162,12 +162,12 @@ async def test_out_of_descriptors_the_largest_network_gives_way_as_if_the_listen
             await asyncio.sleep(0.001)
     await settle()
     gave_way = sum(one.transport.aborted for one in flood)
-    # One more for the latecomer: 64 descriptors stay free.
+    # One more for the new connection: 64 descriptors stay free.
     assert gave_way == (65 if when_full == "evict" else 0)
     assert not honest.transport.aborted
     assert not late.transport.aborted
     if when_full == "evict":
-        await it.connect("later")  # no descriptor more than there were
+        await it.connect("later")  # no more descriptors than before
         assert len(it.server) <= 101 - 64 + 1
         it.clock.now += 61
         held = len(it.server)
@@ -183,7 +183,7 @@ async def test_each_connection_counts_once_while_others_come() -> None:
 
     class First(FakeAccepted):
         async def attach(self, protocol: Any) -> FakeTransport:
-            it.listener.queue.put_nowait(second)  # it comes while this one is being attached
+            it.listener.queue.put_nowait(second)  # it arrives while this one is being attached
             return await super().attach(protocol)
 
     first = First("first")
@@ -195,7 +195,7 @@ async def test_each_connection_counts_once_while_others_come() -> None:
     await it.stop()
 
 
-async def test_when_full_of_busy_connections_the_newcomer_is_closed() -> None:
+async def test_when_full_of_busy_connections_a_new_one_is_closed() -> None:
     gate = asyncio.get_running_loop().create_future()
 
     async def waits(frame: bytes, context: Any) -> bytes:
@@ -215,7 +215,7 @@ async def test_when_full_of_busy_connections_the_newcomer_is_closed() -> None:
     await it.stop()
 
 
-async def test_a_handshake_counts_as_a_connection_and_gives_way_first() -> None:
+async def test_a_handshake_counts_as_a_connection_and_is_evicted_first() -> None:
     never = [asyncio.get_running_loop().create_future() for _ in range(2)]
     it = Bench(max_connections=3, linger_timeout=0)
     idle = await it.connect()
@@ -231,7 +231,7 @@ async def test_a_handshake_counts_as_a_connection_and_gives_way_first() -> None:
     await it.stop()
 
 
-async def test_busy_connections_of_a_flood_give_way_to_another_network_and_are_named() -> None:
+async def test_busy_connections_of_a_flood_are_evicted_for_another_network_and_listed() -> None:
     async def never(frame: bytes, context: Any) -> bytes:
         await asyncio.get_running_loop().create_future()
         return frame
@@ -249,7 +249,7 @@ async def test_busy_connections_of_a_flood_give_way_to_another_network_and_are_n
     await it.stop()
 
 
-async def test_connections_that_do_not_leave_when_told_to_are_bounded() -> None:
+async def test_evicted_connections_that_do_not_close_are_bounded() -> None:
     gate = asyncio.get_running_loop().create_future()
 
     async def stubborn(frame: bytes, context: Any) -> bytes:
@@ -301,7 +301,7 @@ async def test_a_refused_address_is_closed_before_anything_is_read() -> None:
     await it.stop()
 
 
-async def test_an_accept_error_is_logged_once_and_accepting_goes_on(
+async def test_an_accept_error_is_logged_once_and_accepting_continues(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pierhead.server.stream._SHORTEST_BACK_OFF_S", 0.0)
@@ -350,7 +350,7 @@ async def test_a_connection_that_was_being_attached_when_draining_began_is_drain
     assert client.transport.closed
 
 
-async def test_aborting_names_what_is_lost() -> None:
+async def test_aborting_lists_the_lost_requests() -> None:
     async def never(frame: bytes, context: Any) -> bytes:
         await asyncio.get_running_loop().create_future()
         return frame

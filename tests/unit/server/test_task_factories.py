@@ -1,4 +1,4 @@
-"""Servers work in a program that has a task factory of its own."""
+"""Servers work in a program with its own task factory."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ async def test_a_request_that_waits_is_answered(name: str) -> None:
 def test_every_test_of_the_servers_passes_under_a_factory(name: str) -> None:
     ours = Path(__file__).name
     command = [sys.executable, "-m", "pytest", "-q", "-p", "task_factory_plugin", "-x"]
-    # A task that is cancelled before its first step never awaits what such a factory has wrapped.
+    # A task cancelled before its first step never awaits the coroutine that such a factory has
+    # wrapped.
     for category in ("RuntimeWarning", "pytest.PytestUnraisableExceptionWarning"):
         command += ["-W", f"ignore::{category}"]
     run = subprocess.run(

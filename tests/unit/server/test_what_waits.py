@@ -1,4 +1,4 @@
-"""A peer that asks and does not read makes a connection hold what is documented, and no more."""
+"""A peer that sends requests and does not read costs only the documented memory."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_no_request_begins_while_replies_wait(connect: Any, kind: str, ord
 
 
 @pytest.mark.parametrize("kind", ["in place", "ready"])
-async def test_replies_behind_a_slow_one_count(kind: str) -> None:
+async def test_replies_behind_a_slow_one_count_as_waiting(kind: str) -> None:
     gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def first_waits(frame: bytes, context: Any) -> bytes:
@@ -128,7 +128,7 @@ CONNECTIONS = 6
 async def test_the_memory_of_a_connection_whose_peer_never_reads(
     scheme: str, tmp_path: Path
 ) -> None:
-    """What is documented of ``max_write_buffer_bytes``, measured on real sockets."""
+    """The documented bound of ``max_write_buffer_bytes``, measured on real sockets."""
     authority = trustme.CA()
     certificate = tmp_path / "cert.pem"
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(certificate)
@@ -142,7 +142,7 @@ async def test_the_memory_of_a_connection_whose_peer_never_reads(
     endpoint = serve(in_place, WireFormat(Lines(), Octets()))
     async with Server(endpoint, address, drain_timeout=0, linger_timeout=0) as server:
         clients = [await asker(scheme, server.addresses[0], authority) for _ in range(CONNECTIONS)]
-        for client in clients:  # everything that is made once has been made
+        for client in clients:  # everything that is created once exists by now
             client.sendall(b"?" if scheme == "unixseq" else b"?\n")
         await until(lambda: server.metrics.total("frames_received_total") >= CONNECTIONS)
         gc.collect()
@@ -159,13 +159,13 @@ async def test_the_memory_of_a_connection_whose_peer_never_reads(
             tracemalloc.stop()
         for client in clients:
             client.close()
-        # The system holds whole packets, and those of a seqpacket socket are large.
+        # The system buffers whole packets, and those of a seqpacket socket are large.
         assert growth / CONNECTIONS > (0 if scheme == "unixseq" else LIMIT / 2)
         assert growth / CONNECTIONS <= BOUND + 16_384
 
 
 async def asker(scheme: str, address: str, authority: trustme.CA) -> Any:
-    """Return a client that is connected, with a small buffer, and has shaken hands."""
+    """Return a connected client with a small buffer, after its handshake."""
     kind = socket.SOCK_SEQPACKET if scheme == "unixseq" else socket.SOCK_STREAM
     target: Any = address.partition(":")[2].partition("?")[0]
     if scheme.endswith("tcp"):

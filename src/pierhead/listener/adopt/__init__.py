@@ -1,1 +1,1 @@
-"""Listeners on what somebody else has opened: by number, by name, from a super server."""
+"""Listeners on inherited sockets: by number, by name, from a super-server."""

@@ -1,7 +1,7 @@
-"""``fd:``, ``sd:`` and the like: from an inherited descriptor to a listener that owns it.
+"""``fd:``, ``sd:`` and the like: turning an inherited descriptor into a listener that owns it.
 
-Adoption is a check first: what the address promises (``type=``), what the socket is, and that
-no other listener has it. What is refused stays open and as it was.
+Adoption checks first: what the address promises (``type=``), what the socket is, and that no other
+listener has it. A refused descriptor stays open and unchanged.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _UNIX_SCHEMES = {
     Transport.DATAGRAM: "unixgram",
     Transport.SEQPACKET: "unixseq",
 }
-#: The schemes of what is taken over, whose own options are obeyed before the socket is seen.
+#: The schemes for adopted sockets, whose own options apply before the socket is inspected.
 _ADOPTING = PASSED_SCHEMES | {"inetd"}
 _AF_VSOCK: int = getattr(socket, "AF_VSOCK", -1)
 
@@ -64,10 +64,8 @@ _AF_VSOCK: int = getattr(socket, "AF_VSOCK", -1)
 def open_descriptors(
     spec: ListenSpec, buffers: BufferSource, batched: bool | None, reserved: ReservedDescriptors
 ) -> list[Adopted]:
-    """Adopt the descriptors of an ``fd:`` address, all or none.
-
-    Raises:
-        ListenError: which one, what it is, and what was expected.
+    """Adopt the descriptors of an ``fd:`` address, all or none. Raises: ListenError: says which
+    one, what it is, and what was expected.
     """
     assert isinstance(spec.address, DescriptorAddress)
     named = [(number, f"descriptor {number}") for number in spec.address.numbers]
@@ -81,10 +79,10 @@ def adopt_all(
     batched: bool | None,
     reserved: ReservedDescriptors,
 ) -> list[Adopted]:
-    """Adopt descriptors, each with what a message calls it, all or none.
+    """Adopt descriptors, each with its name in messages, all or none.
 
     Raises:
-        ListenError: which one, what it is, and what was expected; all of them stay open.
+        ListenError: says which one, what it is, and what was expected; all of them stay open.
     """
     adopted: list[Adopted] = []
     try:
@@ -109,11 +107,9 @@ def adopt(
     """Return a listener that owns this descriptor.
 
     Args:
-        called: the descriptor as a message names it.
-        reserved: which descriptors are served; this one is from then on, until it is closed.
-
-    Raises:
-        ListenError: it cannot be served; it stays open then.
+        called: the name of the descriptor in messages. reserved: the descriptors being served; this
+            one is added until it is closed. Raises: ListenError: it cannot be served; then it stays
+            open.
     """
     address = str(spec)
     found = inspect_descriptor(number, address, called)
@@ -140,29 +136,27 @@ def _check(spec: ListenSpec, found: AdoptedSocket, called: str) -> None:
         reason = f"{called} is {found}, expected type {wanted}"
         raise ListenError(address, "adopt", reason, "name another descriptor, or correct type=")
     if found.is_connected:
-        reason = f"{called} is {found}, expected one that anybody can reach"
+        reason = f"{called} is {found}, expected one that peers can reach"
         remedy = (
-            "a connection that is accepted already is served as inetd, on standard input; "
+            "an already accepted connection is served as inetd, on standard input; "
             "in a .socket unit, write Accept=no"
         )
         raise ListenError(address, "adopt", reason, remedy)
     if found.transport is Transport.DATAGRAM:
         if not found.is_bound:
-            reason = f"{called} is {found}: nobody can send to it"
-            raise ListenError(address, "adopt", reason, "bind() it before it is passed on")
+            reason = f"{called} is {found}: no peer can send to it"
+            raise ListenError(address, "adopt", reason, "bind() it before passing it")
         if found.family == _AF_VSOCK:
             reason = f"{called} is {found}, which cannot be served"
             raise ListenError(address, "adopt", reason, "use a stream or seqpacket socket")
     elif not found.is_listening:
         reason = f"{called} is {found}, expected a listening one"
-        raise ListenError(address, "adopt", reason, "listen() on it before it is passed on")
+        raise ListenError(address, "adopt", reason, "listen() on it before passing it")
 
 
 def refuse_ineffective_options(spec: ListenSpec, found: AdoptedSocket, called: str) -> None:
-    """Refuse an address with an option that has no effect on what was found.
-
-    Args:
-        called: the descriptor as a message names it.
+    """Refuse an address with an option that has no effect on this socket. Args: called: the name of
+    the descriptor in messages.
 
     Raises:
         ListenError: there is one.
@@ -173,7 +167,7 @@ def refuse_ineffective_options(spec: ListenSpec, found: AdoptedSocket, called: s
         is_for_adopting = row.schemes <= _ADOPTING
         if not (is_wrappers or is_for_adopting or scheme in row.schemes):
             reason = f"{row.key} has no effect on {called}, {found}"
-            remedy = "leave it out, or keep the sockets of each type apart with type="
+            remedy = "leave it out, or separate the sockets of each type with type="
             raise ListenError(str(spec), f"option {row.key}", reason, remedy)
 
 
@@ -195,7 +189,7 @@ def _listener(
     batched: bool | None,
     on_close: Callable[[], None],
 ) -> Adopted:
-    # Before anything else: a program started meanwhile must not hold the socket open.
+    # Before anything else: a program started meanwhile must not keep the socket open.
     sock.set_inheritable(False)
     sock.setblocking(False)
     apply_options(sock, spec)
@@ -219,7 +213,7 @@ def _listener(
             on_close=on_close,
         )
     except Overloaded as error:
-        remedy = "give the server a larger buffer source, or listen on fewer datagram addresses"
+        remedy = "give the server a larger buffer pool, or listen on fewer datagram addresses"
         raise ListenError(str(spec), "buffers", str(error), remedy) from error
 
 
@@ -235,7 +229,7 @@ def _is_wildcard(sock: socket.socket) -> bool:
 
 
 def socket_text(sock: socket.socket, transport: Transport) -> str:
-    """Return the address a socket is bound to, in the grammar."""
+    """Return the address that a socket is bound to, as text."""
     name, scheme = sock.getsockname(), _scheme(sock.family, transport)
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         return inet_text(scheme, name)
@@ -246,7 +240,7 @@ def socket_text(sock: socket.socket, transport: Transport) -> str:
 
 def _unix_text(scheme: str, name: str | bytes) -> str:
     if not name:
-        return f"{scheme}:"  # it never had a name: one end of a pair
+        return f"{scheme}:"  # it has no name: one end of a pair
     if isinstance(name, str):
         return str(UnixAddress(scheme, os.fsencode(name)))
     padded = len(name) == SUN_PATH_BYTES and name.endswith(b"\0")

@@ -1,10 +1,10 @@
-"""``inetd``: what a super-server hands over as standard input and output.
+"""``inetd``: the connection or socket that a super-server passes as standard input and output.
 
     one connection, accepted     a socket, adopted with its real peer; or a pair of pipes (UCSPI)
-    ?mode=wait                   a socket to wait on: a listening one, or one of datagrams
+    ?mode=wait                   a socket to wait on: a listening or a datagram socket
 
-Standard input and output are moved out of the way first: a stray ``print`` or a child's output
-would end up in the middle of the protocol otherwise.
+Standard input and output are moved to other descriptors first: otherwise a stray ``print`` or a
+child's output would end up in the middle of the protocol.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ _INPUT = "standard input"
 
 @dataclass(frozen=True, slots=True)
 class StandardStreams:
-    """The numbers of standard input, output and error; None for one that was closed at the start.
+    """The descriptors of standard input, output and error; None for one that was closed at the
+    start.
 
-    A number that was closed is not looked at: it is some other file's by now, the event loop's
-    perhaps.
+    A closed number is not examined: another file may have it by now, perhaps the event loop's.
     """
 
     input: int | None
@@ -62,9 +62,9 @@ class StandardStreams:
         )
 
     def redirect(self) -> None:
-        """Leave nothing of the connection behind: input ends, output goes to standard error.
+        """Detach standard streams from the connection: input ends, output goes to standard error.
 
-        Some super-servers make standard error the connection too; it is put out of reach then.
+        Some super-servers make standard error the connection too; then it is detached as well.
         """
         assert self.input is not None
         if self.error is not None and os.path.sameopenfile(self.input, self.error):
@@ -96,15 +96,15 @@ def open_inetd(
     *,
     environment: Mapping[str, str] = os.environ,
 ) -> Listener:
-    """Take standard input and output over.
+    """Take over standard input and output.
 
     Args:
-        reserved: which descriptors are served; standard input is from then on.
+        reserved: the descriptors being served; standard input is added.
         streams: those of this process.
-        environment: where a super-server says who the peer is.
+        environment: where a super-server names the peer.
 
     Raises:
-        ListenError: they are nothing that can be served, or served already.
+        ListenError: they cannot be served, or are already served.
     """
     assert isinstance(spec.address, InetdAddress)
     address = str(spec)
@@ -113,7 +113,7 @@ def open_inetd(
     if number is None or kind in (None, "a terminal", "a directory"):
         reason = f"{_INPUT} is {kind or 'closed'}, expected a connection"
         remedy = (
-            "a super-server starts this; to try it out: systemd-socket-activate --inetd -a -l "
+            "a super-server starts this; to try it: systemd-socket-activate --inetd -a -l "
             "PORT PROGRAM, or a pipe"
         )
         raise ListenError(address, "adopt", reason, remedy)
@@ -129,12 +129,12 @@ def open_inetd(
         reserved.release(number)
         raise
     streams.redirect()
-    # Standard input stays reserved: there is none any more.
+    # Standard input stays reserved: it is gone.
     return listener
 
 
 def _moved(number: int) -> int:
-    """Return a second descriptor, above the standard ones, that no child inherits."""
+    """Return a duplicate, above the standard descriptors, that no child inherits."""
     return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 3)
 
 
@@ -179,7 +179,7 @@ def _accepted(
     local = socket_text(sock, found.transport)
     try:
         peer = peer_of(sock.getpeername())
-    except OSError:  # it came, asked and went; what it asked can still be read
+    except OSError:  # the peer has gone; its request can still be read
         peer = peer_from(environment) or Peer("")
     is_familiar = found.family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
     if found.transport is Transport.STREAM and is_familiar:
@@ -193,8 +193,8 @@ def _take_pipes(
     _refuse_options_of_sockets(spec)
     standard_input, standard_output = ends
     if standard_output is None:
-        reason = "standard output is closed, and replies have no way to go"
-        raise ListenError(str(spec), "adopt", reason, "connect it to where the client reads")
+        reason = "standard output is closed, so replies cannot be sent"
+        raise ListenError(str(spec), "adopt", reason, "connect it to the client's input")
     reading = _moved(standard_input)
     try:
         writing = _moved(standard_output)
@@ -212,12 +212,12 @@ def _take_pipes(
 def _refuse_options_of_sockets(spec: ListenSpec) -> None:
     for row, _ in spec.options.rows():
         if AppliedBy.SOCKET in row.applied_by:
-            reason = f"{row.key} has no effect on {_INPUT}, which is no socket here"
+            reason = f"{row.key} has no effect on {_INPUT}, which is not a socket here"
             raise ListenError(str(spec), f"option {row.key}", reason, "leave it out")
 
 
 def peer_from(environment: Mapping[str, str]) -> Peer | None:
-    """Return the peer as a super-server names it; None where it does not.
+    """Return the peer that a super-server names; None if it names none.
 
     systemd sets REMOTE_ADDR and REMOTE_PORT; UCSPI servers set PROTO, and by its name
     TCPREMOTEIP and TCPREMOTEPORT, or IPCREMOTEPATH.
@@ -233,7 +233,7 @@ def peer_from(environment: Mapping[str, str]) -> Peer | None:
 
 
 def server_from(environment: Mapping[str, str]) -> str | None:
-    """Return the address that was reached, as a UCSPI server names it; None where none does."""
+    """Return the local address that a UCSPI server names; None if it names none."""
     protocol = environment.get("PROTO", "TCP")
     host, port = (environment.get(f"{protocol}LOCAL{part}", "") for part in ("IP", "PORT"))
     end = _end(host, port)
@@ -241,7 +241,7 @@ def server_from(environment: Mapping[str, str]) -> str | None:
 
 
 def credentials_from(environment: Mapping[str, str]) -> Credentials | None:
-    """Return who the client is, as s6-ipcserver names it; None where it does not."""
+    """Return the client's credentials that s6-ipcserver reports; None if it does not."""
     uid, gid = (environment.get(f"IPCREMOTE{part}", "") for part in ("EUID", "EGID"))
     if environment.get("PROTO") != "IPC" or not (_is_number(uid) and _is_number(gid)):
         return None

@@ -1,8 +1,9 @@
-"""What an inherited descriptor is: looked at before anything is done with it.
+"""Inspection of inherited descriptors, before anything is done with them.
 
-A number in an address is a promise of somebody else's, and the wrong socket fails late and in
-the dark: a connected socket never accepts, a datagram socket cannot, and a closed number may
-be another file tomorrow. So everything is checked first, and what is refused is left as it was.
+The number in an address depends on another program, and the wrong socket would fail late and
+obscurely: a connected socket never accepts, a datagram socket cannot, and a closed number may
+belong to another file later. So everything is checked first, and a refused descriptor is left
+unchanged.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _FILES = (
     (stat.S_ISDIR, "a directory"),
     (stat.S_ISCHR, "a device"),
 )
-#: SO_ACCEPTCONN where Python's socket module lacks it.
+#: SO_ACCEPTCONN, where Python's socket module lacks it.
 _SO_ACCEPTCONN = 30 if sys.platform == "linux" else 2
 
 
@@ -52,7 +53,7 @@ class AdoptedSocket:
 
     Attributes:
         number: the descriptor.
-        family: one that listeners are made for.
+        family: one that listeners support.
         transport: how bytes travel on it.
         is_listening: whether connections can be accepted from it.
         is_connected: whether it has one peer.
@@ -77,19 +78,14 @@ class AdoptedSocket:
 
 
 def inspect_descriptor(number: int, address: str, called: str) -> AdoptedSocket:
-    """Return what this descriptor is; it is left as it was.
-
-    Args:
-        address: the address as asked, for messages.
-        called: the descriptor as a message names it.
-
-    Raises:
-        ListenError: it is closed, no socket, or of a family or type nothing here can serve.
+    """Return the facts of this descriptor, which is left unchanged. Args: address: the address as
+    given, for messages. called: the name of the descriptor in messages. Raises: ListenError: it is
+    closed, not a socket, or of an unsupported family or type.
     """
     kind = kind_of_file(number)
     if kind is None:
         reason = f"{called} is not open"
-        remedy = "pass it on: close-on-exec off, and the same number in the child"
+        remedy = "pass it with close-on-exec off, and the same number in the child"
         raise ListenError(address, "adopt", reason, remedy, errno.EBADF)
     if kind != "a socket":
         reason = f"{called} is {kind}, expected a socket"
@@ -111,7 +107,7 @@ def inspect_descriptor(number: int, address: str, called: str) -> AdoptedSocket:
 
 
 def kind_of_file(number: int) -> str | None:
-    """Return what kind of file a descriptor is, in words; None where it is not open."""
+    """Return the type of file behind a descriptor, in words; None if it is not open."""
     try:
         mode = os.fstat(number).st_mode
     except OSError as error:
@@ -127,7 +123,7 @@ def kind_of_file(number: int) -> str | None:
 
 @contextmanager
 def borrowed(number: int) -> Iterator[socket.socket]:
-    """Lend a socket object for a descriptor that stays somebody else's."""
+    """Lend a socket object for a descriptor without taking ownership."""
     sock = socket.socket(fileno=number)
     try:
         yield sock

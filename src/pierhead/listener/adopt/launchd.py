@@ -1,4 +1,4 @@
-"""Sockets that launchd passes (macOS): asked for by name, once."""
+"""Sockets that launchd passes (macOS): requested by name, once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _REASONS = {
 def open_launchd(
     spec: ListenSpec, buffers: BufferSource, batched: bool | None, reserved: ReservedDescriptors
 ) -> list[Adopted]:
-    """Adopt the sockets of a name; often two, one for IPv4 and one for IPv6.
+    """Adopt the sockets with a name; often two, one for IPv4 and one for IPv6.
 
     Raises:
         ListenError: launchd has none of this name for us, or one of them cannot be served.
@@ -41,14 +41,9 @@ def open_launchd(
 
 
 def activate(address: str, name: str, library: Any) -> list[int]:
-    """Return the descriptors that ``launch_activate_socket`` hands out for a name.
-
-    Args:
-        address: the address as asked, for messages.
-        library: where the call is.
-
-    Raises:
-        ListenError: it refused.
+    """Return the descriptors that ``launch_activate_socket`` returns for a name. Args: address: the
+    address as given, for messages. library: the library with the call. Raises: ListenError: it
+    refused.
     """
     descriptors, count = ctypes.POINTER(ctypes.c_int)(), ctypes.c_size_t(0)
     code = library.launch_activate_socket(
@@ -60,4 +55,4 @@ def activate(address: str, name: str, library: Any) -> list[int]:
     try:
         return [descriptors[i] for i in range(count.value)]
     finally:
-        library.free(descriptors)  # the array is ours to free, the manual says
+        library.free(descriptors)  # the manual says that we must free the array

@@ -1,4 +1,4 @@
-"""Which inherited descriptors are being served: each by one listener at a time."""
+"""The inherited descriptors being served: each by one listener at a time."""
 
 from __future__ import annotations
 
@@ -14,22 +14,20 @@ class ReservedDescriptors:
         self._addresses: dict[int, str] = {}
 
     def reserve(self, number: int, address: str, called: str) -> None:
-        """Note that the listener of this address serves a descriptor from now on.
-
-        Args:
-            called: the descriptor as a message names it.
+        """Record that the listener of this address serves a descriptor. Args: called: the name of
+        the descriptor in messages.
 
         Raises:
             ListenError: another listener does already.
         """
         if number in self._addresses:
-            reason = f"{called} is served already, as {self._addresses[number]}"
-            remedy = "leave one of the two addresses out; a descriptor is served once"
+            reason = f"{called} is already served, as {self._addresses[number]}"
+            remedy = "remove one of the two addresses; a descriptor is served once"
             raise ListenError(address, "adopt", reason, remedy)
         self._addresses[number] = address
 
     def release(self, number: int) -> None:
-        """Note that nobody serves this descriptor any more."""
+        """Record that this descriptor is no longer served."""
         self._addresses.pop(number, None)
 
     def __contains__(self, number: object) -> bool:

@@ -1,4 +1,4 @@
-"""A listener with one connection to give, and then no more."""
+"""A listener that yields a single connection."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ __all__ = ["SingleConnection"]
 
 
 class SingleConnection:
-    """Yields a connection that somebody else has accepted; a `StreamListener`.
-
-    Args:
-        spec: the address as asked.
-        accepted: closed by `close` as long as nobody has taken it.
+    """Yields a connection that a super-server has accepted; a `StreamListener`. Args: spec: the
+    address as given. accepted: the connection; closed by `close` unless it has been taken.
         transport: stream or seqpacket.
     """
 
@@ -27,12 +24,12 @@ class SingleConnection:
 
     @property
     def spec(self) -> ListenSpec:
-        """The address as asked."""
+        """The address as given."""
         return self._spec
 
     @property
     def local(self) -> str:
-        """The address as asked, without options: nothing was bound."""
+        """The address as given, without options: nothing was bound."""
         return str(self._spec.address)
 
     def check_change(self, spec: ListenSpec) -> None:
@@ -46,15 +43,15 @@ class SingleConnection:
         """Return the connection.
 
         Raises:
-            ListenerEnded: it was taken, or closed.
+            ListenerEnded: it has been taken, or closed.
         """
         if self._accepted is None:
-            raise ListenerEnded(f"the one connection of {self.local} was taken")
+            raise ListenerEnded(f"the only connection of {self.local} has been taken")
         accepted, self._accepted = self._accepted, None
         return accepted
 
     def close(self) -> None:
-        """Close the connection if nobody has taken it."""
+        """Close the connection unless it has been taken."""
         if self._accepted is not None:
             self._accepted.close()
             self._accepted = None

@@ -1,10 +1,10 @@
 """Sockets that systemd passes: the ``LISTEN_*`` variables, checked as libsystemd checks them.
 
-    LISTEN_PID      whom they are for          LISTEN_FDS       how many, from descriptor 3 on
-    LISTEN_PIDFDID  the same, never reused     LISTEN_FDNAMES   their names, with : between
+    LISTEN_PID      the target process         LISTEN_FDS       how many, from descriptor 3 on
+    LISTEN_PIDFDID  the same, never reused     LISTEN_FDNAMES   their names, separated by :
 
-The variables are taken out of the environment the first time an address asks for them, so that
-no child takes them for its own; what they said is kept for the addresses to come.
+The variables are removed from the environment the first time an address needs them, so that no
+child mistakes them for its own; their values are kept for later addresses.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ __all__ = [
 _log = logging.getLogger("pierhead.listener")
 
 _VARIABLES = ("LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES")
-#: SD_LISTEN_FDS_START, and the largest count libsystemd takes: INT_MAX less that.
+#: SD_LISTEN_FDS_START, and the largest count that libsystemd accepts: INT_MAX minus that.
 _FIRST = 3
 _MOST = 2**31 - 1 - _FIRST
 
-_START = "let a .socket unit start it, or try systemd-socket-activate -l ADDRESS PROGRAM"
+_START = "start it by a .socket unit, or try systemd-socket-activate -l ADDRESS PROGRAM"
 _EXEC = (
-    "what starts Pierhead must end in exec, so that it keeps the number of its process; "
-    "?pid=ignore takes the sockets all the same"
+    "whatever starts Pierhead must exec it, so that it keeps the process ID; "
+    "?pid=ignore takes the sockets anyway"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class PassedSocket:
-    """One descriptor that systemd passed, and the name it gave it, which need not be unique."""
+    """One descriptor that systemd passed, with its name, which need not be unique."""
 
     number: int
     name: str
@@ -59,11 +59,11 @@ class PassedSocket:
 
 
 class PassedSockets:
-    """What systemd passed to this process, however many addresses ask for it.
+    """The sockets that systemd passed to this process, for all of its addresses.
 
     Args:
-        environment: where the variables are, until the first address asks.
-        reserved: which descriptors are served.
+        environment: contains the variables until the first address needs them.
+        reserved: the descriptors being served.
         first: the number of the first descriptor.
     """
 
@@ -77,14 +77,12 @@ class PassedSockets:
         self._environment = environment
         self._first = first
         self._variables: Mapping[str, str] | None = None
-        self._passed: tuple[PassedSocket, ...] = ()  # as far as an address has asked
+        self._passed: tuple[PassedSocket, ...] = ()  # once an address has asked
         self._identities: dict[int, tuple[int, int] | None] = {}
 
     def ask(self, spec: ListenSpec) -> list[PassedSocket]:
-        """Return the sockets that an address means.
-
-        Raises:
-            ListenError: nothing was passed, or not to us, or not what is asked for.
+        """Return the sockets that an address refers to. Raises: ListenError: no sockets were
+        passed, or not to us, or not those requested.
         """
         address, options = str(spec), AdoptOptions.of(spec.options)
         variables = self._take()
@@ -104,7 +102,7 @@ class PassedSockets:
         return chosen
 
     def unused(self) -> list[PassedSocket]:
-        """Return what no address has asked for so far; [] while none has asked for anything."""
+        """Return the sockets that no address has requested so far; [] before the first request."""
         return [
             one
             for one in self._passed
@@ -112,7 +110,7 @@ class PassedSockets:
         ]
 
     def report_unused(self) -> None:
-        """Log which of them no address has asked for; their peers would wait for ever."""
+        """Log the sockets that no address has requested; their peers would wait for ever."""
         left = ", ".join(map(str, self.unused()))
         if left:
             _log.warning("systemd passed sockets that no address serves: %s", left)
@@ -124,13 +122,13 @@ class PassedSockets:
         return self._variables
 
     def _read(self, spec: ListenSpec, variables: Mapping[str, str]) -> tuple[PassedSocket, ...]:
-        """Return what was passed; with ``pid=ignore`` the first descriptor at least."""
+        """Return the sockets passed; with ``pid=ignore`` at least the first descriptor."""
         options = AdoptOptions.of(spec.options)
         if options.pid == "check" or options.optional:
             return read_passed(str(spec), variables, self._first)
         try:
             passed = read_passed(str(spec), variables, self._first)
-        except ListenError:  # the variables make no sense, and the address says not to mind
+        except ListenError:  # the variables are invalid, and the address says to ignore that
             passed = ()
         return passed or (PassedSocket(self._first, "unknown"),)
 
@@ -148,7 +146,7 @@ class PassedSockets:
     def _check_still_open(self, address: str, one: PassedSocket) -> None:
         if self._is_as_passed(one.number):
             return
-        # Its number may be another file's by now: never to be served in its place.
+        # Another file may have its number by now: it must not be served instead.
         was_open = self._identities[one.number] is not None
         reason = f"{one} {'was served before and is closed' if was_open else 'is not open'}"
         remedy = "restart the service to get it again" if was_open else _START
@@ -159,7 +157,7 @@ def _identity(number: int) -> tuple[int, int] | None:
     try:
         found = os.fstat(number)
     except OSError as error:
-        if error.errno == errno.EBADF:  # `inspect_descriptor` says so, if anybody asks for this one
+        if error.errno == errno.EBADF:  # `inspect_descriptor` reports it, if this one is requested
             return None
         raise
     return found.st_dev, found.st_ino
@@ -168,10 +166,8 @@ def _identity(number: int) -> tuple[int, int] | None:
 def open_passed(
     spec: ListenSpec, buffers: BufferSource, batched: bool | None, passed: PassedSockets
 ) -> list[Adopted]:
-    """Adopt what an ``sd:`` address means, all or none.
-
-    Raises:
-        ListenError: nothing was passed, or not to us, or not what is asked for.
+    """Adopt the sockets of an ``sd:`` address, all or none. Raises: ListenError: no sockets were
+    passed, or not to us, or not those requested.
     """
     named = [(one.number, str(one)) for one in passed.ask(spec)]
     return adopt_all(spec, named, buffers, batched, passed.reserved)
@@ -180,10 +176,8 @@ def open_passed(
 def read_passed(
     address: str, variables: Mapping[str, str], first: int = _FIRST
 ) -> tuple[PassedSocket, ...]:
-    """Return what the variables say was passed; () where they are not there.
-
-    Raises:
-        ListenError: they make no sense.
+    """Return the sockets that the variables describe; () if they are not set. Raises: ListenError:
+    they are invalid.
     """
     if "LISTEN_FDS" not in variables:
         return ()
@@ -193,7 +187,7 @@ def read_passed(
 
 
 def for_another_process(variables: Mapping[str, str]) -> str:
-    """Return why the sockets are not for this process; "" where they are."""
+    """Return why the sockets are not for this process; "" if they are."""
     text, own = variables.get("LISTEN_PID", ""), os.getpid()
     if _number(text) != own:
         found = f"LISTEN_PID is {text}" if text else "LISTEN_PID is not set"
@@ -201,7 +195,7 @@ def for_another_process(variables: Mapping[str, str]) -> str:
     text, own_id = variables.get("LISTEN_PIDFDID", ""), pidfd_id(own)
     if text and own_id is not None and _number(text) != own_id:
         return (
-            f"the sockets are for an earlier process of the same number: LISTEN_PIDFDID is {text}, "
+            f"the sockets are for an earlier process with the same ID: LISTEN_PIDFDID is {text}, "
             f"and this is {own_id}"
         )
     return ""
@@ -212,7 +206,7 @@ def _count(address: str, text: str) -> int:
     if count is None or not 1 <= count <= _MOST:
         reason = f"LISTEN_FDS is {text!r}, expected a number from 1 to {_MOST}"
         raise ListenError(address, "adopt", reason, _START)
-    # A forged number must not make us build a list of two thousand million names.
+    # A forged number must not make us build a list of two billion names.
     limit = os.sysconf("SC_OPEN_MAX")
     if 0 < limit < count:
         reason = f"LISTEN_FDS is {count}, and a process has at most {limit} descriptors"
@@ -226,7 +220,7 @@ def _names(address: str, text: str | None, count: int) -> list[str]:
     names = text.split(":")
     if len(names) != count:
         reason = f"LISTEN_FDNAMES has {len(names)} names ({text}) for {count} sockets"
-        raise ListenError(address, "adopt", reason, "give one name for each, with : between")
+        raise ListenError(address, "adopt", reason, "give one name for each, separated by :")
     return names
 
 
@@ -235,10 +229,8 @@ def _number(text: str) -> int | None:
 
 
 def select_passed(spec: ListenSpec, passed: Sequence[PassedSocket]) -> list[PassedSocket]:
-    """Return the sockets that an address means.
-
-    Raises:
-        ListenError: there is none, or more than the address allows.
+    """Return the sockets that an address refers to. Raises: ListenError: there is none, or more
+    than the address allows.
     """
     address, options = spec.address, AdoptOptions.of(spec.options)
     assert isinstance(address, SystemdAddress)
@@ -259,7 +251,7 @@ def select_passed(spec: ListenSpec, passed: Sequence[PassedSocket]) -> list[Pass
     if address.name is None and len(named) > 1 and options.pid == "ignore":
         return named[:1]
     if address.name is None and len(named) > 1:
-        reason = f"{len(named)} sockets were passed, and one is asked for"
+        reason = f"{len(named)} sockets were passed, and the address is for one"
         remedy = f"write {_suggest(named)} or sd:* for all of them"
         raise ListenError(str(spec), "adopt", reason, remedy)
     return named

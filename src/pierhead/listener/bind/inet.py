@@ -1,4 +1,4 @@
-"""TCP and UDP: from an address to bound sockets."""
+"""TCP and UDP: opening bound sockets for an address."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ from pierhead.net.resolve import inet_text, resolve_host
 
 __all__ = ["InetSocket", "plan_inet"]
 
-#: What TCP sockets are set to unless their address says otherwise. On Windows SO_REUSEADDR would
-#: let others take the port over.
+#: Defaults for TCP sockets. On Windows SO_REUSEADDR would let other programs take over the port.
 _TCP_DEFAULTS = SocketOptions(nodelay=True, reuseaddr=None if sys.platform == "win32" else True)
 _TYPES = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
 @dataclass(frozen=True, slots=True)
 class InetSocket:
-    """One socket that is to be opened: a family and an address to bind, port included."""
+    """One socket to open: a family and an address to bind, including the port."""
 
     spec: ListenSpec
     family: int
@@ -57,19 +56,19 @@ class InetSocket:
         return InetSocket(self.spec, self.family, bind_to, self.v6only)
 
     def collides(self, spec: ListenSpec, local: str) -> bool:
-        """Tell whether a listener with this spec and bound address is in the way of this socket."""
+        """Return whether a listener with this spec and bound address conflicts with this socket."""
         scheme, _, rest = local.partition(":")
         host, _, port = rest.rpartition(":")
         host = host.strip("[]").partition("%")[0]
         if scheme.rpartition("+")[2] != self.scheme or port != str(self.port):
             return False
         if not (is_ipv4(host) or is_ipv6(host)):
-            return False  # a listener of somebody else's making
+            return False  # a custom listener
         theirs = ipaddress.ip_address(host)
         mine = ipaddress.ip_address(self.bind_to[0].partition("%")[0])
         if theirs.version == mine.version:
             return theirs == mine or theirs.is_unspecified or mine.is_unspecified
-        # [::] is the wildcard of IPv4 as well, unless it was told or made to keep to IPv6.
+        # [::] is the wildcard of IPv4 as well, unless restricted to IPv6.
         if theirs.version == 6:
             v6only = BindOptions.of(spec.options).v6only
             if v6only is None:
@@ -80,7 +79,7 @@ class InetSocket:
     def open(
         self, buffers: BufferSource, batched: bool | None
     ) -> SocketStreamListener | SocketDatagramListener:
-        """Open it.
+        """Open the socket.
 
         Raises:
             ListenError: the system refused.
@@ -134,7 +133,7 @@ class InetSocket:
         return kind(spec, local, sock, buffers, packet_info=packet_info, batched=batched)
 
     def _interface(self) -> int:
-        """Return the number of the interface that a group is joined on; 0 for any."""
+        """Return the index of the interface on which a group is joined; 0 for any."""
         name = self._options.iface
         try:
             return socket.if_nametoindex(name) if name else 0
@@ -142,7 +141,7 @@ class InetSocket:
             raise OSError(errno.ENODEV, f"no interface is called {name}") from None
 
     def _on_interface(self) -> tuple[Any, ...]:
-        """Return the address to bind; that of a group of one link has to say which link."""
+        """Return the address to bind; a link-local group needs its interface."""
         if self.family != socket.AF_INET6 or self.bind_to[3]:
             return self.bind_to
         return (*self.bind_to[:3], self._interface())
@@ -158,7 +157,7 @@ class InetSocket:
 
 
 async def plan_inet(spec: ListenSpec) -> list[InetSocket]:
-    """Return the sockets of an address: every host it names times every port of its range.
+    """Return the sockets of an address: every host times every port of the range.
 
     Raises:
         ListenError: the name does not resolve, or an option has no effect here.
@@ -169,10 +168,10 @@ async def plan_inet(spec: ListenSpec) -> list[InetSocket]:
     hosts = await _hosts(spec, address)
     v6only = BindOptions.of(spec.options).v6only
     if v6only is not None and all(family != socket.AF_INET6 for family, _ in hosts):
-        reason = f"v6only is for IPv6, and {address.host} has IPv4 addresses alone"
+        reason = f"v6only is for IPv6, and {address.host} has only IPv4 addresses"
         raise ListenError(str(spec), "option v6only", reason, "leave it out")
     if address.host == "" and len(hosts) > 1:
-        v6only = True  # its neighbour takes IPv4
+        v6only = True  # its sibling serves IPv4
     return [
         InetSocket(spec, family, (bind_to[0], port, *bind_to[2:]), v6only)
         for port in address.ports
@@ -193,7 +192,7 @@ async def _hosts(spec: ListenSpec, address: InetAddress) -> list[tuple[int, tupl
 
 
 def _has_ipv6() -> bool:
-    """Tell whether this system has IPv6; some have the socket but not the address."""
+    """Return whether this system has IPv6; some have the socket but not the address."""
     if not socket.has_ipv6:
         return False
     try:

@@ -1,13 +1,13 @@
-"""The place of a Unix socket in the file system: taken safely, given back only if still ours.
+"""The path of a Unix socket: taken safely, and removed only if still ours.
 
-A socket stays behind when its server dies, and bind() refuses while it is there. Removing it
-must not hit a live server, another kind of file, or a successor's socket:
+A socket file outlives a server that dies, and bind() fails while it exists. Removing it must not
+hit a live server, another kind of file, or a successor's socket:
 
-- a lock file beside the socket, held with flock, keeps two Pierhead servers apart; the system
-  drops the lock with the process, so it is never stale;
-- other programs' servers are found by connecting;
-- only a socket is ever removed, and at the end only the very one that was bound;
-- the lock file must be ours and empty, and nothing here is ever reached through a link.
+- a lock file beside the socket, held with flock, excludes other Pierhead servers; the system
+    releases the lock with the process, so it is never stale;
+- other programs' servers are detected by connecting;
+- only a socket is ever removed, and at the end only the one that was bound;
+- the lock file must be ours and empty, and no path is ever followed through a link.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TYPES = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET)
 
 
 class LockedPath:
-    """A path that nobody else serves; `lock` makes one."""
+    """A path that no other server uses; created by `lock`."""
 
     def __init__(self, address: str, path: bytes, place: Place, lock: int) -> None:
         self.path = path
@@ -49,15 +49,15 @@ class LockedPath:
 
     @classmethod
     def lock(cls, address: str, path: bytes, kind: socket.SocketKind, unlink: str) -> LockedPath:
-        """Lock the path and clear a dead socket out of the way.
+        """Lock the path and remove a stale socket.
 
         Args:
             address: for messages.
-            unlink: ``stale`` removes a socket that nobody serves; ``always`` one of which it
-                cannot be told as well; ``never`` none. A served socket is never removed.
+            unlink: ``stale`` removes a socket that no program serves; ``always`` also one whose
+                state is unknown; ``never`` none. A served socket is never removed.
 
         Raises:
-            ListenError: the path is in use, or is no socket's.
+            ListenError: the path is in use, or is not a socket.
         """
         try:
             place = Place(path)
@@ -72,7 +72,7 @@ class LockedPath:
             try:
                 _clear(address, path, place, kind, unlink)
             finally:
-                place.forget()  # release() must not take what we found for ours
+                place.forget()  # release() must not mistake an existing socket for ours
             _warn_of_folder(address, place)
         except BaseException as error:
             locked.release()
@@ -82,10 +82,10 @@ class LockedPath:
         return locked
 
     def taken(self) -> None:
-        """Remember the socket that has just been bound here.
+        """Record the socket that has just been bound here.
 
         Raises:
-            ListenError: something else stands here.
+            ListenError: something else is here.
         """
         found = self._place.pin()
         if found is None or not stat.S_ISSOCK(found.st_mode):
@@ -93,27 +93,28 @@ class LockedPath:
             raise self._replaced("nothing" if found is None else kind_of(found))
 
     def permit(self, mode: int | None, user: int, group: int) -> None:
-        """Give the bound socket to a user and a group (-1: as it is), and set its mode."""
+        """Set the owner and group (-1: unchanged) and the mode of the bound socket."""
         if user == group == -1 and mode is None:
             return
         found = self._place.pinned()
-        # A link to another socket of ours, put here meanwhile, must not be opened to others.
+        # A link to another socket of ours, put here meanwhile, must not become accessible to
+        # others.
         if found is None or found.st_nlink > 1:
             raise self._replaced("nothing" if found is None else "a hard link to a socket")
         if user != -1 or group != -1:
             self._place.give(user, group)
         if mode is not None:
-            self._place.set_mode(mode)  # what the umask took away
+            self._place.set_mode(mode)  # restore what the umask removed
 
     def _replaced(self, what: str) -> ListenError:
-        reason = f"the socket was replaced as soon as it was bound: {what} stands in its place"
-        remedy = "choose a folder that nobody else may write to"
+        reason = f"the socket was replaced as soon as it was bound: {what} is in its place"
+        remedy = "choose a folder that only its owner may write to"
         return ListenError(self._address, "bind", reason, remedy)
 
     def release(self) -> None:
-        """Remove the socket and then the lock, each if it is still the one that was made.
+        """Remove the socket and then the lock, each only if it is still the one that was created.
 
-        In a process that was forked off since, both stay: they are its parent's.
+        In a forked child process both stay: they belong to its parent.
         """
         if self._lock is None:
             return
@@ -127,7 +128,7 @@ class LockedPath:
             self._place.close()
 
     def _remove_lock(self, ours: os.stat_result) -> None:
-        # What somebody has written to it since is not ours to delete.
+        # Content written to it since is not ours to delete.
         if ours.st_size == 0:
             self._place.remove_if(_LOCK, ours)
 
@@ -138,8 +139,8 @@ def _lock(address: str, path: bytes, place: Place) -> int:
         try:
             _check_lock(address, path, os.fstat(lock))
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The last holder may have removed the file between our open and our lock; a lock
-            # on a file that has no name keeps nobody out.
+            # The last holder may have removed the file between our open and our lock; a lock on a
+            # file without a name excludes no one.
             named = place.look(_LOCK)
             if named is not None and os.path.samestat(os.fstat(lock), named):
                 return lock
@@ -153,8 +154,8 @@ def _lock(address: str, path: bytes, place: Place) -> int:
 
 
 def _open_lock(address: str, path: bytes, place: Place) -> int:
-    # O_NONBLOCK: a pipe or a device must not stop us before it is seen to be one. O_CREAT
-    # alone would be refused for a file of another user's in /tmp (fs.protected_regular).
+    # O_NONBLOCK: a pipe or a device must not block the open. O_CREAT alone would be refused for
+    # another user's file in /tmp (fs.protected_regular).
     flags = os.O_RDWR | os.O_NONBLOCK | os.O_NOCTTY
     try:
         try:
@@ -179,14 +180,14 @@ def _check_lock(address: str, path: bytes, found: os.stat_result) -> None:
     """Refuse a lock file that is not ours, before it is opened and again after."""
     name = os.fsdecode(path + _LOCK)
     if not stat.S_ISREG(found.st_mode):
-        reason = f"{kind_of(found)} stands at {name}, where the lock file belongs"
+        reason = f"{kind_of(found)} is at {name}, where the lock file belongs"
     elif found.st_uid != os.geteuid():
         reason = (
-            f"the lock file {name} belongs to the user with number {found.st_uid}, "
-            f"and this one has number {os.geteuid()}"
+            f"the lock file {name} belongs to user {found.st_uid}, "
+            f"and this server runs as user {os.geteuid()}"
         )
     elif found.st_size:
-        reason = f"{name} is no lock file: there are {found.st_size} octets in it"
+        reason = f"{name} is not a lock file: it contains {found.st_size} octets"
     elif found.st_nlink > 1:
         reason = f"the lock file {name} has another name as well (a hard link)"
     else:
@@ -199,8 +200,8 @@ def _warn_of_folder(address: str, place: Place) -> None:
     mode = place.folder().st_mode
     if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
         _log.warning(
-            "%s: everybody may write to the folder of this socket, and so replace it; choose "
-            "another folder, or take that away: chmod o-w",
+            "%s: any user may write to the folder of this socket, and so replace it; choose "
+            "another folder, or revoke that: chmod o-w",
             address,
         )
 
@@ -213,13 +214,13 @@ def _clear(address: str, path: bytes, place: Place, kind: socket.SocketKind, unl
         raise ListenError(
             address,
             "bind",
-            f"{kind_of(found)} stands at {os.fsdecode(path)}",
+            f"{kind_of(found)} is at {os.fsdecode(path)}",
             "it is left alone: move it away, or choose another path",
             errno.EADDRINUSE,
         )
     if unlink == "never":
-        remedy = "remove it, or allow that with unlink=stale"
-        raise ListenError(address, "bind", "a socket is there", remedy, errno.EADDRINUSE)
+        remedy = "leave it out, or allow that with unlink=stale"
+        raise ListenError(address, "bind", "there is a socket", remedy, errno.EADDRINUSE)
     problem = _probe(path, kind)
     if problem == errno.ECONNREFUSED or (
         problem and problem != errno.EAGAIN and unlink == "always"
@@ -231,7 +232,7 @@ def _clear(address: str, path: bytes, place: Place, kind: socket.SocketKind, unl
         raise ListenError(
             address,
             "bind",
-            f"a socket is there, and it cannot be told whether it is served: "
+            f"there is a socket, and it is unknown whether it is served: "
             f"{os.strerror(problem)} ({errno.errorcode.get(problem, problem)})",
             "remove it if it is not, or say unlink=always",
             errno.EADDRINUSE,
@@ -239,16 +240,16 @@ def _clear(address: str, path: bytes, place: Place, kind: socket.SocketKind, unl
 
 
 def _probe(path: bytes, kind: socket.SocketKind) -> int | None:
-    """Return the error number of a connection to a socket; None when it has gone meanwhile.
+    """Return the error number of connecting to a socket; None if it has gone meanwhile.
 
-    EPROTOTYPE says that the socket is of another type, and nothing of who serves it: then the
-    other types are tried.
+    EPROTOTYPE means that the socket is of another type, not whether it is served: then the other
+    types are tried.
     """
     problem = errno.EPROTOTYPE
     for one in (kind, *(other for other in _TYPES if other != kind)):
         try:
             probe = socket.socket(socket.AF_UNIX, one)
-        except OSError:  # macOS has no seqpacket: nor is the socket of that type
+        except OSError:  # macOS has no seqpacket, so the socket is not of that type
             continue
         with probe:
             probe.setblocking(False)

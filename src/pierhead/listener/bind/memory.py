@@ -1,4 +1,4 @@
-"""Taking the connections of a memory network."""
+"""A listener for the connections of a memory network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BACKLOG = 128
 
 
 class MemoryAccepted:
-    """A connection that nobody serves yet; an `Accepted`."""
+    """A connection that is not served yet; an `Accepted`."""
 
     def __init__(self, transport: MemoryTransport, peer: Peer, local: str) -> None:
         self.peer = peer
@@ -27,7 +27,7 @@ class MemoryAccepted:
         self._attached = False
 
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
-        """Hand the connection to a protocol; it has ``connection_made`` when this returns."""
+        """Attach a protocol; its ``connection_made`` has been called when this returns."""
         self._attached = True
         self._transport.open(protocol)
         return self._transport
@@ -39,7 +39,7 @@ class MemoryAccepted:
 
 
 class MemoryStreamListener:
-    """Takes connections to ``mem:name``; a `StreamListener`.
+    """Accepts connections to ``mem:name``; a `StreamListener`.
 
     Raises:
         ListenError: the name is taken.
@@ -58,12 +58,12 @@ class MemoryStreamListener:
 
     @property
     def spec(self) -> ListenSpec:
-        """The address as asked."""
+        """The address as given."""
         return self._spec
 
     @property
     def local(self) -> str:
-        """The address as bound, in the grammar."""
+        """The bound address, as text."""
         return str(self._spec.address)
 
     def check_change(self, spec: ListenSpec) -> None:
@@ -77,7 +77,7 @@ class MemoryStreamListener:
         """Wait for the next connection; safe to cancel.
 
         Raises:
-            OSError: EBADF when the listener is closed meanwhile.
+            OSError: EBADF if the listener is closed meanwhile.
         """
         await asyncio.sleep(0)
         while not self._waiting:
@@ -91,7 +91,7 @@ class MemoryStreamListener:
         return self._waiting.popleft()
 
     def offer(self, transport: MemoryTransport, source: str) -> None:
-        """Put a new connection into the queue: this side of it, and who is at the other.
+        """Queue a new connection: this side of it, and the peer at the other.
 
         Raises:
             ConnectionRefusedError: the queue is full.
@@ -102,7 +102,7 @@ class MemoryStreamListener:
         self._wake()
 
     def close(self) -> None:
-        """Give up the name and the connections nobody accepted; later calls do nothing."""
+        """Release the name and close connections not accepted; later calls do nothing."""
         if self._closed:
             return
         self._closed = True

@@ -1,7 +1,7 @@
-"""Unix domain sockets: from an address to a bound socket, with its place in the file system.
+"""Unix domain sockets: opening a bound socket for an address, with its path in the file system.
 
-A socket's permissions are exact from its first moment, and whoever may connect is settled
-before anybody can: mode on the unbound socket (Linux), bind, owner, rest of the mode, listen.
+A socket's permissions are exact from its creation, and are set before any client can connect: mode
+on the unbound socket (Linux), bind, owner, rest of the mode, listen.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def open_unix(spec: ListenSpec, buffers: BufferSource, batched: bool | None) -> 
     """Open a Unix domain address.
 
     Raises:
-        ListenError: something stands in its place, or the system refused.
+        ListenError: something is in its place, or the system refused.
     """
     address = spec.address
     assert isinstance(address, (UnixAddress, AbstractAddress))
@@ -110,16 +110,16 @@ def _bind(sock: socket.socket, spec: ListenSpec, locked: LockedPath) -> None:
     user, group = _user_number(spec, options.user), _group_number(spec, options.group)
     mode = options.mode
     if mode is not None and sys.platform == "linux":
-        # The file gets the mode of the unbound socket, less the umask: never more than asked.
+        # The file gets the mode of the unbound socket minus the umask: never more than requested.
         os.fchmod(sock.fileno(), mode)
     sock.bind(locked.path)
     locked.taken()
-    # Nobody can connect before listen().
+    # No client can connect before listen().
     locked.permit(mode, user, group)
 
 
 def _user_number(spec: ListenSpec, account: int | str | None) -> int:
-    """Return the number of a user; -1 for whoever it is now."""
+    """Return the number of a user; -1 to keep the current one."""
     if not isinstance(account, str):
         return -1 if account is None else account
     try:
@@ -129,7 +129,7 @@ def _user_number(spec: ListenSpec, account: int | str | None) -> int:
 
 
 def _group_number(spec: ListenSpec, account: int | str | None) -> int:
-    """Return the number of a group; -1 for whichever it is now."""
+    """Return the number of a group; -1 to keep the current one."""
     if not isinstance(account, str):
         return -1 if account is None else account
     try:
@@ -145,5 +145,5 @@ def _unknown(spec: ListenSpec, what: str, account: str) -> ListenError:
 
 def _check_length(spec: ListenSpec, path: bytes) -> None:
     if len(path) >= SUN_PATH_BYTES:
-        reason = f"the path has {len(path)} octets, the system takes {SUN_PATH_BYTES - 1}"
+        reason = f"the path has {len(path)} octets, the system allows {SUN_PATH_BYTES - 1}"
         raise ListenError(str(spec), "path", reason, "choose a shorter path, or a relative one")

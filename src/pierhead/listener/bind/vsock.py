@@ -16,7 +16,7 @@ __all__ = ["open_vsock"]
 
 
 def open_vsock(spec: ListenSpec) -> SocketStreamListener:
-    """Open a vsock address; port ``any`` is one that the system chooses.
+    """Open a vsock address; with port ``any`` the system chooses one.
 
     Raises:
         ListenError: the system refused.

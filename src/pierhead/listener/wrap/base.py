@@ -1,4 +1,4 @@
-"""What all listeners around another one have."""
+"""The base of all listeners around another one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class WrapperListener(Generic[L]):
     """A listener around another one, which it closes.
 
     Attributes:
-        wrapper: what the grammar calls it.
+        wrapper: its name in the grammar.
         base: the listener below.
     """
 
@@ -27,12 +27,12 @@ class WrapperListener(Generic[L]):
 
     @property
     def spec(self) -> ListenSpec:
-        """The address as asked."""
+        """The address as given."""
         return self.base.spec
 
     @property
     def local(self) -> str:
-        """The address as bound, in the grammar."""
+        """The bound address, as text."""
         return wrapped_name(self.wrapper, self.base.local)
 
     def close(self) -> None:
@@ -44,7 +44,8 @@ class WrapperListener(Generic[L]):
 
 
 def wrapped_name(wrapper: str, below: str) -> str:
-    """Put a wrapper behind those that an address has, which are further out on the wire.
+    """Return the address with a wrapper added after those it has, which are further out on the
+    wire.
 
     >>> wrapped_name("tls", "proxy+tcp:127.0.0.1:853")
     'proxy+tls+tcp:127.0.0.1:853'

@@ -2,9 +2,8 @@
 
     proxy+tls+tcp:[::]:443?proxy.from=10.0.0.0/8&cert=a.pem
 
-Required, never guessed: a connection without a header is closed. The header is read like
-anything else, within its own deadline; what comes behind it in the same read is kept for the
-protocol.
+The header is required, never guessed: a connection without one is closed. It is read within its own
+deadline; data after it in the same read is kept for the protocol.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ __all__ = ["ProxyAccepted", "ProxyListener"]
 
 
 class ProxyListener(WrapperListener[StreamListener]):
-    """Yields the connections of another listener, less their PROXY header; a `StreamListener`.
+    """Yields the connections of another listener without their PROXY header; a `StreamListener`.
 
     Args:
-        base: closed by `close`.
-        rules: whom to believe.
+        base: the listener below; closed by `close`.
+        rules: which proxies to trust.
     """
 
     transport = Transport.STREAM
@@ -54,7 +53,7 @@ class ProxyListener(WrapperListener[StreamListener]):
 
 
 class ProxyAccepted:
-    """A connection whose PROXY header is yet to come; an `Accepted` and `Handshaking`."""
+    """A connection whose PROXY header is still to come; an `Accepted` and `Handshaking`."""
 
     names_peer = True
 
@@ -71,29 +70,29 @@ class ProxyAccepted:
 
     @property
     def local(self) -> str:
-        """The address that was reached, in the grammar."""
+        """The local address that was reached, as text."""
         return self._base.local
 
     @property
     def socket(self) -> socket.socket | None:
-        """The socket below, which stays the connection's to close; None where there is none."""
+        """The socket below, which the connection owns; None if there is none."""
         return socket_of(self._base)
 
     @property
     def credentials(self) -> Credentials | None:
-        """Who the process at the other end of the socket is, where the system says."""
+        """The process at the other end of the socket, if the system reports it."""
         return credentials_of(self._base)
 
     async def handshake(self) -> HandshakeResult:
-        """Go through what is below, then read the header; closes the connection when it raises.
+        """Complete the handshakes below, then read the header; close the connection on failure.
 
         Raises:
-            HandshakeError: the peer is not trusted, or sends no header that is taken.
-            OSError: the connection broke, or the header did not come in time.
+            HandshakeError: the peer is not trusted, or sends no acceptable header.
+            OSError: the connection broke, or the header did not arrive in time.
         """
         if not self._rules.trusts(self.peer):
             self._base.close()
-            raise HandshakeError("proxy_untrusted", f"{self.peer} is in no network of proxy.from")
+            raise HandshakeError("proxy_untrusted", f"{self.peer} is not within proxy.from")
         arrival = await complete_handshake(self._base)
         try:
             async with asyncio.timeout(self._rules.timeout_s):
@@ -105,7 +104,7 @@ class ProxyAccepted:
         return dataclasses.replace(arrival, peer=header_peer(header, arrival.peer), proxy=header)
 
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
-        """Hand the connection to a protocol, with what came behind the header."""
+        """Attach a protocol to the connection, and pass it the data after the header."""
         self._is_attached = True
         return self._reading.pass_on(protocol)
 
@@ -117,7 +116,7 @@ class ProxyAccepted:
 
 
 class _HeaderReading(asyncio.Protocol):
-    """The protocol in charge of a connection until its header is there."""
+    """The protocol of a connection until its header has arrived."""
 
     def __init__(self, version: int | None) -> None:
         self.header: asyncio.Future[ProxyHeader] = asyncio.get_running_loop().create_future()
@@ -129,7 +128,7 @@ class _HeaderReading(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        if self.header.done():  # refused already
+        if self.header.done():  # already refused
             return
         try:
             self._reader.feed(data)
@@ -138,7 +137,7 @@ class _HeaderReading(asyncio.Protocol):
             return
         if self._reader.header is not None:
             if self._transport is not None:
-                self._transport.pause_reading()  # until somebody takes what comes
+                self._transport.pause_reading()  # until a protocol takes the data
             self.header.set_result(self._reader.header)
 
     def eof_received(self) -> bool:
@@ -160,12 +159,12 @@ class _HeaderReading(asyncio.Protocol):
             self._transport.abort()
 
     def pass_on(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
-        """Put the protocol in charge."""
+        """Switch to the protocol."""
         transport = self._transport
         if transport is None or self._is_lost:
             raise _gone()
         transport.set_protocol(protocol)
-        # Before the protocol has its say: it may well ask for a pause. Nothing is read meanwhile.
+        # Before the protocol is called, since it may request a pause. Nothing is read meanwhile.
         transport.resume_reading()
         try:
             protocol.connection_made(transport)
@@ -178,4 +177,6 @@ class _HeaderReading(asyncio.Protocol):
 
 
 def _gone() -> OSError:
-    return ConnectionAbortedError(errno.ECONNABORTED, "the proxy left before its header was whole")
+    return ConnectionAbortedError(
+        errno.ECONNABORTED, "the proxy left before its header was complete"
+    )

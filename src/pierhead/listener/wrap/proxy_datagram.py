@@ -1,6 +1,6 @@
 """The wrapper ``proxy+`` on datagrams: each begins with a PROXY header of version 2.
 
-Replies go back the way the datagram came, to the proxy, and without header.
+Replies go back to the proxy, without a header.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["ProxyDatagramListener"]
 
 
 class _WayBack:
-    """Where a reply goes, with the header of its request; equal by proxy and client."""
+    """Where a reply goes, with the header of its request; compared by proxy and client."""
 
     __slots__ = ("header", "reply_to")
 
@@ -39,14 +39,14 @@ class _WayBack:
 
 
 class ProxyDatagramListener(WrapperListener[DatagramListener]):
-    """Yields the datagrams of another listener, less their PROXY header; a `DatagramListener`.
+    """Yields the datagrams of another listener without their PROXY header; a `DatagramListener`.
 
     Args:
-        base: closed by `close`.
-        rules: whom to believe.
+        base: the listener below; closed by `close`.
+        rules: which proxies to trust.
 
     Attributes:
-        refused: how many datagrams were left out so far, by reason.
+        refused: how many datagrams have been dropped so far, by reason.
     """
 
     transport = Transport.DATAGRAM
@@ -60,7 +60,7 @@ class ProxyDatagramListener(WrapperListener[DatagramListener]):
 
     @property
     def truncated(self) -> int:
-        """How many datagrams were too large for the receive buffer so far."""
+        """How many datagrams have been too large for the receive buffer so far."""
         return self.base.truncated
 
     def start(self, on_readable: Callable[[], None]) -> None:
@@ -68,11 +68,11 @@ class ProxyDatagramListener(WrapperListener[DatagramListener]):
         self.base.start(on_readable)
 
     def stop(self) -> None:
-        """Call no more; datagrams can still be sent."""
+        """Stop calling; datagrams can still be sent."""
         self.base.stop()
 
     def receive_batch(self, limit: int) -> list[Datagram]:
-        """Take up to this many waiting datagrams; those from others than proxies are left out."""
+        """Take up to this many waiting datagrams; those not from a proxy are dropped."""
         batch: list[Datagram] = []
         for data, reply_to in self.base.receive_batch(limit):
             if not self._rules.trusts(self.base.peer(reply_to)):
@@ -87,15 +87,15 @@ class ProxyDatagramListener(WrapperListener[DatagramListener]):
         return batch
 
     def send_batch(self, datagrams: Sequence[Datagram]) -> list[tuple[int, int]]:
-        """Send all of them to the proxies they came by."""
+        """Send all of them to the proxies they came through."""
         return self.base.send_batch([(payload, way.reply_to) for payload, way in datagrams])
 
     def peer(self, reply_to: ReplyTo) -> Peer:
-        """Return the client that the header names, or the proxy where it names nobody."""
+        """Return the client that the header names, or the proxy if it names none."""
         return header_peer(reply_to.header, self.base.peer(reply_to.reply_to))
 
     def via(self, reply_to: ReplyTo, via: Via) -> Via:
-        """Return the way that this datagram came, with its header and the proxy."""
+        """Return the `Via` of this datagram, with its header and the proxy."""
         header: ProxyHeader = reply_to.header
         if self._per_datagram is not None:
             via = self._per_datagram.via(reply_to.reply_to, via)

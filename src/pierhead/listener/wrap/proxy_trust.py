@@ -1,8 +1,8 @@
-"""Whom to believe about the client: the proxies that an address names, and nobody else.
+"""Which PROXY headers to trust: only those from the proxies that an address names.
 
-Anybody could write a PROXY header, so that it counts only from a peer in ``proxy.from``. On a
-socket without IP addresses (Unix domain, memory) whoever may connect is trusted: its permissions
-decide who that is.
+Anyone can write a PROXY header, so it counts only from a peer in ``proxy.from``. On a socket
+without IP addresses (Unix domain, memory) every peer that can connect is trusted: the socket's
+permissions decide which those are.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _PATH_SCHEMES = ("unix", "unixgram", "mem", "memgram")
 
 
 class ProxyRules:
-    """Which header is taken, from whom, and within which time.
+    """Which header is accepted, from which peers, and within which time.
 
     Args:
-        networks: what proxies are in; empty where peers have no IP address.
-        version: the only version taken; None for either.
-        timeout_s: for the header to arrive whole.
+        networks: the networks of the proxies; empty if peers have no IP address.
+        version: the only version accepted; None for either.
+        timeout_s: the time for the complete header to arrive.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class ProxyRules:
         ]
 
     def trusts(self, peer: Peer) -> bool:
-        """Tell whether this peer is one of the proxies."""
+        """Return whether this peer is one of the proxies."""
         source = peer.ip
         if source is None:
             return not self._networks
@@ -63,24 +63,24 @@ def rules_for(listener: Listener, spec: ListenSpec) -> ProxyRules:
     """Return the rules that an address asks for its listener.
 
     Raises:
-        ListenError: it says nothing about whom to trust, or something that cannot be.
+        ListenError: it does not say which proxies to trust, or says something invalid.
     """
     options = ProxyOptions.of(spec.options)
     networks = options.proxy_from or ()
     scheme = listener.local.partition(":")[0].rpartition("+")[2]
     if scheme in _IP_SCHEMES and not networks:
-        reason = "anybody could name any client, as no proxy is said to be trusted"
+        reason = "any peer could claim to be any client, because no trusted proxy is named"
         remedy = "add proxy.from= with the proxies' networks, such as proxy.from=10.0.0.0/8"
         raise ListenError(str(spec), "option proxy.from", reason, remedy)
     if scheme in _PATH_SCHEMES and networks:
         reason = f"peers of {scheme}: have no IP address, so none is in a network"
-        remedy = "leave it out: whoever may connect is trusted"
+        remedy = "remove it: every peer that can connect is trusted"
         raise ListenError(str(spec), "option proxy.from", reason, remedy)
     return ProxyRules(networks, options.proxy_version, options.proxy_timeout)
 
 
 def header_peer(header: ProxyHeader, socket_peer: Peer) -> Peer:
-    """Return whom a header names; the other end itself where it names nobody."""
+    """Return the client that a header names, or the other end itself if it names none."""
     source = header.source
     if source is None:
         return socket_peer

@@ -32,9 +32,9 @@ class TlsListener(WrapperListener[StreamListener]):
     """Yields the connections of another listener, with TLS; a `StreamListener`.
 
     Args:
-        base: closed by `close`.
-        contexts: what to present, from `load_contexts`.
-        default_protocols: what ALPN agrees on where the address does not say.
+        base: the listener below; closed by `close`.
+        contexts: the certificates, from `load_contexts`.
+        default_protocols: what ALPN offers unless the address sets it.
         timeout_s: for the handshake; None for the server's limit.
     """
 
@@ -60,10 +60,10 @@ class TlsListener(WrapperListener[StreamListener]):
         return TlsAccepted(accepted, self._contexts, self._scratch, self._timeout_s)
 
     def read_certificates(self) -> Reloaded:
-        """Read the files again; what it returns puts them in force for new connections.
+        """Reload the files; the returned `Reload` puts them into effect for new connections.
 
         Raises:
-            ListenError: one of them is wrong; those in force stay.
+            ListenError: one of them is wrong; those in effect stay.
         """
         contexts = load_contexts(self.spec, self._default_protocols)
 
@@ -74,7 +74,7 @@ class TlsListener(WrapperListener[StreamListener]):
 
 
 class TlsAccepted:
-    """A connection that has TLS to go through; an `Accepted` and `Handshaking`."""
+    """A connection before its TLS handshake; an `Accepted` and `Handshaking`."""
 
     def __init__(
         self,
@@ -96,29 +96,29 @@ class TlsAccepted:
 
     @property
     def local(self) -> str:
-        """The address that was reached, in the grammar."""
+        """The local address that was reached, as text."""
         return self._base.local
 
     @property
     def socket(self) -> socket.socket | None:
-        """The socket below, which stays the connection's to close; None where there is none."""
+        """The socket below, which the connection owns; None if there is none."""
         return socket_of(self._base)
 
     @property
     def credentials(self) -> Credentials | None:
-        """Who the process at the other end of the socket is, where the system says."""
+        """The process at the other end of the socket, if the system reports it."""
         return credentials_of(self._base)
 
     @property
     def names_peer(self) -> bool:
-        """Whether a handshake below names another peer."""
+        """Whether a handshake below may name another peer."""
         return names_peer(self._base)
 
     async def handshake(self) -> HandshakeResult:
-        """Go through what is below, then TLS; the connection is closed when this raises.
+        """Complete the handshakes below, then TLS; close the connection on failure.
 
         Raises:
-            HandshakeError: the client did it wrong.
+            HandshakeError: the client's handshake was wrong.
             OSError: the connection broke, or the address's own deadline passed.
         """
         arrival = await complete_handshake(self._base)
@@ -127,13 +127,13 @@ class TlsAccepted:
                 await self._base.attach(self._tls.below)
                 await self._tls.handshake()
         except BaseException:
-            if not self._tls.is_closing():  # else it is closing, the alert first
+            if not self._tls.is_closing():  # otherwise it is closing, after the alert
                 self._tls.abort()
             raise
         return dataclasses.replace(arrival, tls=self._engine.facts())
 
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
-        """Hand the connection to a protocol; it has ``connection_made`` when this returns."""
+        """Attach a protocol; its ``connection_made`` has been called when this returns."""
         self._is_attached = True
         self._tls.open(protocol)
         return self._tls

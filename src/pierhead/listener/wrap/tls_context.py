@@ -1,7 +1,7 @@
-"""Certificates: from files to what a TLS server presents, chosen by the name a client asks for.
+"""Certificates: loaded from files, and chosen by the name that a client requests.
 
-One `ssl.SSLContext` for each certificate; the first is for whoever asks for none of the names,
-or for no name. Everything that can be wrong with the files is found here, before a connection
+There is one `ssl.SSLContext` per certificate; the first is for clients that request an unknown
+name, or none. Everything that can be wrong with the files is found here, before a connection
 depends on it.
 """
 
@@ -30,22 +30,22 @@ _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
-#: More than any bundle of authorities has.
+#: Larger than any bundle of authorities.
 _MOST_OCTETS = 16 << 20
 
-# OpenSSL flags that Python's ssl module does not name in every version we run on.
+# OpenSSL flags that Python's ssl module does not name in every supported version.
 _PARTIAL_CHAIN, _NO_CHECK_TIME = 0x80000, 0x200000
 
 
 @dataclass(frozen=True, slots=True)
 class TlsContexts:
-    """What is presented to whom.
+    """Which certificate is presented to which client.
 
     Attributes:
-        default: for a client that asks for no name, or for one that nobody has.
+        default: for a client that requests no name, or an unknown one.
         by_name: the others, by name in lower case; ``*.`` stands for one label.
-        protocols: what is agreed on by ALPN, best first; empty for whatever the client likes.
-        files: what tells one certificate from another, by file: its serial number and its end.
+        protocols: what ALPN offers, preferred first; empty for no negotiation.
+        files: what identifies each certificate, by file: its serial number and expiry.
     """
 
     default: ssl.SSLContext
@@ -54,7 +54,7 @@ class TlsContexts:
     files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def changes_since(self, before: TlsContexts) -> tuple[str, ...]:
-        """Return a line for each certificate that is another one than before."""
+        """Return a line for each certificate that has changed."""
         return tuple(
             f"certificate {file}: serial number {serial}, valid until {end}"
             for file, (serial, end) in self.files.items()
@@ -62,7 +62,7 @@ class TlsContexts:
         )
 
     def for_name(self, name: str | None) -> ssl.SSLContext:
-        """Return the context for a client that asks for this name."""
+        """Return the context for a client that requests this name."""
         if name is None:
             return self.default
         exact = self.by_name.get(name)
@@ -73,14 +73,14 @@ class TlsContexts:
 
 
 def load_contexts(spec: ListenSpec, default_protocols: tuple[str, ...] = ()) -> TlsContexts:
-    """Read the certificates that an address names.
+    """Load the certificates that an address names.
 
     Args:
         spec: with at least one ``cert``.
-        default_protocols: what ALPN agrees on where the address does not say.
+        default_protocols: what ALPN offers unless the address sets it.
 
     Raises:
-        ListenError: which file, why, and what to do.
+        ListenError: says which file, why, and what to do.
     """
     options = TlsOptions.of(spec.options)
     protocols = default_protocols if options.alpn is None else options.alpn
@@ -105,7 +105,7 @@ def _context(spec: ListenSpec, cert: str, key: str, protocols: tuple[str, ...]) 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     options = TlsOptions.of(spec.options)
     context.minimum_version = _VERSIONS[options.min]
-    # RFC 9325 §3.5; a client could make the server work for nothing (CVE-2011-1473).
+    # RFC 9325 §3.5; a client could make the server do useless work (CVE-2011-1473).
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.load_cert_chain(cert, key)
     if protocols:
@@ -128,7 +128,7 @@ def _load_authorities(spec: ListenSpec, context: ssl.SSLContext, path: str) -> N
 
 
 def _examine(spec: ListenSpec, cert: str, key: str) -> Mapping[str, Any]:
-    """Check a certificate and its key; return what the certificate says."""
+    """Check a certificate and its key; return the decoded certificate."""
     key_text = _read_key(spec, key)
     text = key_text if key == cert else _read(spec, "certificate", cert)
     leaf = _CERTIFICATE.search(text)
@@ -143,7 +143,7 @@ def _examine(spec: ListenSpec, cert: str, key: str) -> Mapping[str, Any]:
         facts = _presented(context, leaf.group())
     except _Encrypted:
         reason = f"the key in {key} is encrypted"
-        remedy = f"decrypt it, and name what comes out: {_openssl('pkey', key)}"
+        remedy = f"decrypt it, and name the result: {_openssl('pkey', key)}"
         raise ListenError(str(spec), "key", reason, remedy) from None
     except ssl.SSLError as error:
         raise _refused(spec, cert, key, error) from error
@@ -156,16 +156,16 @@ def _openssl(command: str, path: str) -> str:
 
 
 def _as_pem(command: str, path: str, text: str) -> str:
-    """Return what to do about a file that lacks what this command of openssl reads."""
+    """Return the remedy for a file that this openssl command could convert."""
     if text.startswith("0") and "-----BEGIN" not in text:  # DER: 0x30 begins a sequence
-        return f"convert it, and name what comes out: {_openssl(command, path)}"
+        return f"convert it, and name the result: {_openssl(command, path)}"
     what = "certificate" if command == "x509" else "private key"
     return f"name the file that has the {what}: it begins with -----BEGIN"
 
 
 def _keyless(spec: ListenSpec, cert: str, key: str, text: str) -> ListenError:
     if key == cert:
-        reason = f"{cert} has a certificate and no private key, and no key= names another file"
+        reason = f"{cert} has a certificate but no private key, and no key= names another file"
         return ListenError(
             str(spec), "key", reason, "add key=FILE, one for each cert= in their order"
         )
@@ -181,7 +181,7 @@ def _read(spec: ListenSpec, step: str, path: str) -> str:
 
 
 def _read_key(spec: ListenSpec, path: str) -> str:
-    """Return what a key's file says; warn where others may read it, or refuse."""
+    """Return the content of a key file; warn if others can read it, or refuse."""
     options = TlsOptions.of(spec.options)
     try:
         octets, exposure = read_secret(path, _MOST_OCTETS)
@@ -189,8 +189,8 @@ def _read_key(spec: ListenSpec, path: str) -> str:
         step = "key" if (path, path) not in options.certificates else "certificate"
         raise _unreadable(spec, step, path, error) from error
     if exposure is not None:
-        reason = f"the key in {path} may be read or changed by {exposure.text}"
-        remedy = f"keep it for its owner: {exposure.remedy}"
+        reason = f"the key in {path} can be read or changed by {exposure.text}"
+        remedy = f"restrict it to its owner: {exposure.remedy}"
         if options.strict_permissions:
             raise ListenError(str(spec), "key", reason, remedy)
         _log.warning("%s; %s", reason, remedy)
@@ -202,12 +202,12 @@ def _unreadable(spec: ListenSpec, step: str, path: str, error: OSError) -> Liste
     if isinstance(error, RefusedFile):
         remedy = "name the file itself, in PEM form"
     else:
-        remedy = f"is the path right, and may the user with number {os.geteuid()} read it?"
+        remedy = f"is the path right, and may user {os.geteuid()} read it?"
     return ListenError(str(spec), step, reason, remedy, error.errno)
 
 
 class _Encrypted(Exception):
-    """OpenSSL wants a password, which it would otherwise ask for on the terminal."""
+    """Raised when OpenSSL needs a password, which it would otherwise read from the terminal."""
 
 
 def _refuse_password() -> str:
@@ -217,20 +217,20 @@ def _refuse_password() -> str:
 def _refused(spec: ListenSpec, cert: str, key: str, error: ssl.SSLError) -> ListenError:
     if error.reason == "KEY_VALUES_MISMATCH":
         reason = f"the key in {key} is not the key of the certificate in {cert}"
-        return ListenError(str(spec), "key", reason, "name the key that the certificate is for")
+        return ListenError(str(spec), "key", reason, "name the key that belongs to the certificate")
     if isinstance(error, ssl.SSLCertVerificationError):
-        reason = f"no client would take the certificate in {cert}: {error.verify_message}"
-        return ListenError(str(spec), "certificate", reason, "have another one issued")
+        reason = f"no client would accept the certificate in {cert}: {error.verify_message}"
+        return ListenError(str(spec), "certificate", reason, "have a new one issued")
     reason = f"OpenSSL refuses {cert} with {key}: {error.reason or error}"
     remedy = "both are PEM files, the server's certificate first and then its chain"
     return ListenError(str(spec), "certificate", reason, remedy)
 
 
 def _presented(context: ssl.SSLContext, leaf: str) -> Mapping[str, Any]:
-    """Ask the context for its certificate, read by OpenSSL, in a handshake with ourselves.
+    """Return the context's certificate as decoded by OpenSSL, by a handshake with itself.
 
-    Python decodes the certificate of a peer alone, and of one that it has verified; so this
-    client trusts the certificate itself and does not look at its dates.
+    Python decodes only the certificate of a verified peer; so this client trusts the certificate
+    itself and ignores its dates.
     """
     client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client_context.check_hostname = False
@@ -245,7 +245,7 @@ def _presented(context: ssl.SSLContext, leaf: str) -> Mapping[str, Any]:
         except ssl.SSLWantReadError:
             continue
     facts = client.getpeercert()
-    assert facts is not None  # the handshake is through: it takes no more than these three steps
+    assert facts is not None  # the handshake is complete: it takes at most these three steps
     return facts
 
 

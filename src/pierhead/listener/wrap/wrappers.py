@@ -25,17 +25,17 @@ def wrap_all(
     protocols: tuple[str, ...] = (),
     asked: ListenSpec | None = None,
 ) -> list[Listener]:
-    """Put each listener's wrappers around it, first the one that is outermost on the wire.
+    """Put each listener's wrappers around it, the outermost on the wire first.
 
     Args:
-        listeners: as opened; they stay the caller's where this raises.
-        protocols: what ALPN agrees on where the address does not say.
+        listeners: the open listeners; the caller keeps them if this raises.
+        protocols: what ALPN offers unless the address sets it.
         asked: the address that says which wrappers and how; each listener's own where None.
 
     Raises:
-        ListenError: a certificate is wrong, or a wrapper does not go with what was opened.
+        ListenError: a certificate is wrong, or a wrapper does not fit the listener.
     """
-    contexts: dict[ListenSpec, TlsContexts] = {}  # read once for each address
+    contexts: dict[ListenSpec, TlsContexts] = {}  # loaded once per address
 
     def wrap(listener: Listener) -> Listener:
         spec = asked or listener.spec
@@ -54,14 +54,14 @@ def wrap_all(
 
 
 def unwrapped(listener: Listener) -> Listener:
-    """Return what was opened or adopted, below all wrappers."""
+    """Return the opened or adopted listener below all wrappers."""
     while isinstance(listener, (TlsListener, ProxyListener, ProxyDatagramListener)):
         listener = listener.base
     return listener
 
 
 def certificate_reader(listener: Listener) -> Callable[[], Reloaded] | None:
-    """Return `TlsListener.read_certificates` where TLS is among the wrappers, else None."""
+    """Return `TlsListener.read_certificates` if TLS is among the wrappers, else None."""
     while isinstance(listener, ProxyListener):
         listener = listener.base
     return listener.read_certificates if isinstance(listener, TlsListener) else None
@@ -81,4 +81,4 @@ def _stream(listener: Listener, wrapper: str, spec: ListenSpec) -> StreamListene
     if listener.transport is Transport.STREAM:
         return cast(StreamListener, listener)
     reason = f"{wrapper}+ needs a stream, and {listener.local} is {listener.transport.value}"
-    raise ListenError(str(spec), wrapper, reason, f"leave {wrapper}+ out")
+    raise ListenError(str(spec), wrapper, reason, f"remove {wrapper}+")

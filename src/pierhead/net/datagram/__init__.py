@@ -1,1 +1,1 @@
-"""Datagrams in batches, and what the kernel says beside each."""
+"""Datagrams in batches, and their ancillary data."""

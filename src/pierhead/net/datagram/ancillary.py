@@ -1,8 +1,8 @@
-"""What the kernel says beside a datagram: control messages, and what follows from them.
+"""The ancillary data of datagrams: control messages, and what follows from them.
 
 Three kinds matter here: the address a datagram was sent to (packet info, RFC 3542 §6.2), its
-congestion mark (RFC 3168 §5), and how many octets each datagram has where several of one sender
-were coalesced (UDP_GRO, udp(7)).
+congestion mark (RFC 3168 §5), and the size of each datagram if several from one sender were
+coalesced (UDP_GRO, udp(7)).
 """
 
 from __future__ import annotations
@@ -33,13 +33,14 @@ __all__ = [
 #: Level, kind and data of a control message.
 Message: TypeAlias = tuple[int, int, bytes]
 
-#: Missing from Python's socket module; the same option by other numbers.
+#: Missing from Python's socket module; the same option has other numbers elsewhere.
 IP_PKTINFO = {"linux": 8, "darwin": 26}.get(sys.platform)
 _SOL_UDP, _UDP_GRO = 17, 104  # Linux; missing likewise
 
 _IP, _IPV6 = socket.IPPROTO_IP, socket.IPPROTO_IPV6
 _INFO = frozenset({(_IP, IP_PKTINFO), (_IPV6, getattr(socket, "IPV6_PKTINFO", None))})
-#: Linux names the option that is the mark, the BSDs for IPv4 the one that asks for it.
+#: Linux labels the message with the option of the mark, the BSDs (IPv4) with the option that
+#: requests it.
 _MARK = frozenset(
     {
         (_IP, getattr(socket, "IP_TOS", None)),
@@ -49,7 +50,7 @@ _MARK = frozenset(
 )
 _MARKS = tuple(Ecn)
 
-# Where the interface index stands in in_pktinfo and in6_pktinfo, by level.
+# The offset of the interface index in in_pktinfo and in6_pktinfo, by level.
 _INTERFACE = {_IP: slice(0, 4), _IPV6: slice(16, 20)}
 
 #: struct cmsghdr on 64-bit Linux: length, level, kind; the next one begins at a multiple of 8.
@@ -57,12 +58,12 @@ _CMSGHDR = struct.Struct("=QII")
 
 
 class Ancillary(NamedTuple):
-    """The ancillary data of one datagram: what the kernel says beside it.
+    """The ancillary data of one datagram.
 
     Attributes:
-        packet_info: the message with the address it was sent to; None where nobody asked.
-        ecn: its congestion mark; None where nobody asked.
-        segment_bytes: how many octets each of the coalesced datagrams has; 0 for a single one.
+        packet_info: the message with the address it was sent to; None unless requested.
+        ecn: its congestion mark; None unless requested.
+        segment_bytes: the size of each of the coalesced datagrams; 0 for a single one.
     """
 
     packet_info: Message | None
@@ -71,7 +72,7 @@ class Ancillary(NamedTuple):
 
 
 def enable_ecn(sock: socket.socket, wanted: bool) -> None:
-    """Have the congestion mark of each datagram said.
+    """Request the congestion mark of each datagram.
 
     Raises:
         AttributeError: this platform has no such option.
@@ -80,21 +81,21 @@ def enable_ecn(sock: socket.socket, wanted: bool) -> None:
     if sock.family == socket.AF_INET6:
         sock.setsockopt(_IPV6, socket.IPV6_RECVTCLASS, wanted)
     if sock.family == socket.AF_INET or sys.platform == "linux":
-        # Linux says the mark of an IPv4 datagram on a socket for both families as IPv4 does.
+        # Linux reports the mark of an IPv4 datagram on a dual-stack socket as for IPv4.
         sock.setsockopt(_IP, socket.IP_RECVTOS, wanted)
 
 
 def enable_gro(sock: socket.socket, wanted: bool) -> None:
-    """Let the kernel hand over several datagrams of one sender at once (Linux 5.0).
+    """Let the kernel deliver several datagrams from one sender at once (Linux 5.0).
 
     Raises:
-        OSError: it cannot.
+        OSError: it does not support this.
     """
     sock.setsockopt(_SOL_UDP, _UDP_GRO, wanted)
 
 
 def enable_packet_info(sock: socket.socket) -> bool:
-    """Have each datagram say which address it reached; false where that is not needed."""
+    """Request the address that each datagram reached; return false if that is not needed."""
     if sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         return True
@@ -105,7 +106,7 @@ def enable_packet_info(sock: socket.socket) -> bool:
 
 
 def unpack_control_messages(control: bytes) -> Iterator[Message]:
-    """Yield the messages that the kernel has laid out one behind the other (64-bit Linux)."""
+    """Yield the messages in a control buffer of the kernel (64-bit Linux)."""
     start = 0
     while start + _CMSGHDR.size <= len(control):
         length, level, kind = _CMSGHDR.unpack_from(control, start)
@@ -114,7 +115,7 @@ def unpack_control_messages(control: bytes) -> Iterator[Message]:
 
 
 def pack_control_message(message: Message) -> bytes:
-    """Lay a message out as the kernel takes it, the opposite of `unpack_control_messages`."""
+    """Encode a message for the kernel; the inverse of `unpack_control_messages`."""
     level, kind, data = message
     length = _CMSGHDR.size + len(data)
     return (_CMSGHDR.pack(length, level, kind) + data).ljust(_aligned(length), b"\0")
@@ -125,7 +126,7 @@ def _aligned(length: int) -> int:
 
 
 def read_ancillary(messages: Iterable[Message]) -> Ancillary:
-    """Return what control messages say; those of other kinds are passed over."""
+    """Decode control messages; those of other kinds are skipped."""
     info, ecn, segment_bytes = None, None, 0
     for message in messages:
         level, kind, data = message
@@ -140,15 +141,15 @@ def read_ancillary(messages: Iterable[Message]) -> Ancillary:
 
 
 def is_packet_info(message: Message) -> bool:
-    """Tell whether this message says which address a datagram was sent to."""
+    """Return whether this message has the address that a datagram was sent to."""
     return message[:2] in _INFO
 
 
 def reply_info(message: Message) -> Message:
-    """Turn the packet info of a datagram into that of its reply.
+    """Convert the packet info of a datagram into that of its reply.
 
-    The interface is left to routing, and so is the address where that of the datagram is a
-    group's, which is no source address (RFC 4291 §2.7); IPv4 gives a usable one itself.
+    The interface is left to routing, and so is the address if the datagram was sent to a group,
+    which must not be a source address (RFC 4291 §2.7); IPv4 reports a usable one itself.
     """
     level, kind, data = message
     info = bytearray(data)
@@ -159,9 +160,9 @@ def reply_info(message: Message) -> Message:
 
 
 def split_coalesced(data: bytes, segment_bytes: int) -> list[bytes]:
-    """Return the datagrams that were coalesced, in their order.
+    """Return the datagrams that were coalesced, in order.
 
-    All have the same length but the last, which may be shorter.
+    All have the same length except the last, which may be shorter.
 
     Args:
         segment_bytes: that length; 0 for a single datagram.

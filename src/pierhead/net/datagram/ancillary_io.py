@@ -1,10 +1,10 @@
-"""Datagrams with what the kernel says beside them, for addresses that ask (``ecn``, ``gro``).
+"""Datagrams with their ancillary data, for addresses with the options ``ecn`` or ``gro``.
 
     BatchIO ───▶ AncillaryBatchIO ────┐
                                       ├─▶ AncillaryIO: coalesced datagrams apart, with their marks
     RecvmsgIO ─▶ AncillaryRecvmsgIO ──┘
 
-Other datagram sockets know nothing of this, and pay nothing for it.
+Other datagram sockets do not use this code, and pay nothing for it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _MORE_CONTROL_BYTES = 2 * 24
 
 
 class ReplyToWithEcn:
-    """Where a reply goes, with the congestion mark of its request; equal by sender."""
+    """Where a reply goes, with the congestion mark of its request; compared by sender."""
 
     __slots__ = ("ecn", "reply_to")
 
@@ -52,7 +52,7 @@ class ReplyToWithEcn:
 
 
 class _Receiving(Protocol):
-    """A way of receiving that tells the ancillary data of each datagram."""
+    """Receives datagrams with the ancillary data of each."""
 
     truncated: int
 
@@ -66,7 +66,7 @@ class _Receiving(Protocol):
 
 
 class AncillaryBatchIO(BatchIO):
-    """`BatchIO` with room for more control messages; the way back has packet info alone."""
+    """`BatchIO` with room for more control messages; replies have packet info only."""
 
     def _received(self, layout: Layout) -> Layout:
         name = (layout.name + 7) & ~7  # control messages are aligned
@@ -97,7 +97,7 @@ class AncillaryBatchIO(BatchIO):
         name = slot[: self._layout.name]
         if not self._layout.control:
             return name
-        assert ancillary.packet_info is not None, "whoever opened the socket has asked for it"
+        assert ancillary.packet_info is not None, "the code that opened the socket has requested it"
         return name + pack_control_message(reply_info(ancillary.packet_info))
 
 
@@ -121,13 +121,13 @@ class AncillaryRecvmsgIO(RecvmsgIO):
 
 
 class AncillaryIO:
-    """Takes coalesced datagrams apart, and puts its mark on each way back.
+    """Splits coalesced datagrams, and attaches the mark to each reply address.
 
-    No call returns more datagrams than its limit: what is left of those that the kernel handed
-    over together comes first at the next call. That is at most one batch of buffers.
+    No call returns more datagrams than its limit: the rest of a coalesced delivery comes first at
+    the next call. That is at most one batch of buffers.
 
     Args:
-        receiving: what to receive with; closed by `close`.
+        receiving: the object to receive with; closed by `close`.
     """
 
     def __init__(self, receiving: AncillaryBatchIO | AncillaryRecvmsgIO) -> None:
@@ -141,11 +141,11 @@ class AncillaryIO:
 
     @property
     def truncated(self) -> int:
-        """How many datagrams were too large for the receive buffer so far."""
+        """How many datagrams have been too large for the receive buffer so far."""
         return self._receiving.truncated
 
     def receive(self, limit: int) -> list[Datagram]:
-        """Take up to this many waiting datagrams; [] when none waits."""
+        """Take up to this many waiting datagrams; [] if none is waiting."""
         left = self._left
         if not left:
             for data, way_back, ancillary in self._receiving.receive_ancillary(limit):
@@ -164,5 +164,5 @@ class AncillaryIO:
         return self._receiving.peer(reply_to.reply_to)
 
     def close(self) -> None:
-        """Give the receive buffer back; the object is of no use afterwards."""
+        """Release the receive buffer; the object must not be used afterwards."""
         self._receiving.close()

@@ -1,4 +1,4 @@
-"""What a datagram is to those who receive and send it."""
+"""The types of datagrams as they are received and sent."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 __all__ = ["Datagram", "ReplyTo"]
 
-#: Where a reply goes and which local address it leaves from; opaque to everyone but what
-#: received the datagram. Equal and hashable by sender, so that it can be a key.
+#: Where a reply goes and which local address it leaves from; opaque to all but the object that
+#: received the datagram. Compared and hashed by sender, so that it can be a key.
 ReplyTo: TypeAlias = Any
 
 #: One datagram and where its reply goes.

@@ -1,16 +1,16 @@
 """Datagrams in batches: one system call receives up to 32, one sends up to 32 (Linux).
 
-`recvmmsg` and `sendmmsg` through ctypes, over memory that is laid out once. Nothing is made per
-datagram but its bytes and the bytes that say where its reply goes; everything else moves as
-whole arrays. docs/decisions/0003-batch-io.md has the measurements.
+`recvmmsg` and `sendmmsg` through ctypes, over memory that is laid out once. Per datagram, only its
+bytes and the bytes of its reply address are created; everything else moves as whole arrays.
+docs/decisions/0003-batch-io.md has the measurements.
 
-    headers   mmsghdr × 32      as the kernel wants them; restored whole after every call
+    headers   mmsghdr × 32      as the kernel expects them; fully restored after every call
     vectors   iovec × 32        where each datagram's octets are
     senders   slot × 32         sockaddr, then room for one control message (packet info)
     data      slot × 32         65,536 octets each, borrowed from a `BufferSource`
 
-A reply's way back is the sender's slot as it was received. On a socket bound to a wildcard
-address it holds the packet info too, so the reply leaves from the address that was asked.
+The address of a reply is the sender's slot as received. On a socket bound to a wildcard address it
+includes the packet info, so the reply leaves from the address that the request reached.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ __all__ = ["MAX_BATCH", "PENDING_ERRORS", "BatchIO", "Layout", "has_batch_io"]
 #: How many datagrams one system call carries.
 MAX_BATCH = 32
 
-#: The largest datagram there is: the IP length field is 16 bits (RFC 768).
+#: The largest possible datagram: the IP length field has 16 bits (RFC 768).
 _SLOT_BYTES = 65_536
 
-#: Distance between slots. At a multiple of 4,096 every datagram would fall into the same few
-#: sets of the CPU's cache; nine lines further, no two slots share a set in L1 or L2.
+#: The distance between slots. At a multiple of 4,096 all datagrams would map to the same few sets
+#: of the CPU's cache; with nine more cache lines, no two slots share a set in L1 or L2.
 STRIDE = _SLOT_BYTES + 9 * 64
 
-#: Errors of an earlier datagram that the kernel reports at the next call (ICMP unreachable and
-#: its kin). They say nothing about the call itself.
+#: Errors of an earlier datagram that the kernel reports at the next call (ICMP unreachable and the
+#: like). They are unrelated to the call itself.
 PENDING_ERRORS = frozenset(
     {
         errno.ECONNREFUSED,
@@ -71,13 +71,13 @@ _UNNAMED = _AF_UNIX.to_bytes(2, sys.byteorder)
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a sender's slot is divided: name octets, then control octets (0: none).
+    """The layout of a sender's slot: name octets, then control octets (0: none).
 
     Attributes:
         name: octets for the address.
         control: octets for control messages.
-        interface: where the interface index stands in the slot.
-        destination: where an IPv6 destination stands in the slot.
+        interface: the offset of the interface index in the slot. destination: the offset of an IPv6
+            destination in the slot.
     """
 
     name: int
@@ -87,7 +87,7 @@ class Layout:
 
     @property
     def size(self) -> int:
-        """How many octets a slot has."""
+        """The size of a slot in octets."""
         return self.name + self.control
 
 
@@ -114,7 +114,7 @@ def _library() -> Any:
 
 @functools.cache
 def has_batch_io() -> bool:
-    """Tell whether this system has the two calls in the layout that is known here."""
+    """Return whether this system has the two calls with the layout known here."""
     if sys.platform != "linux" or struct.calcsize("P") != 8:
         return False
     try:
@@ -125,7 +125,7 @@ def has_batch_io() -> bool:
 
 
 class _Messages:
-    """The headers of one direction, and the memory they point at."""
+    """The headers of one direction, and the memory they point to."""
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
@@ -147,15 +147,15 @@ class _Messages:
 
 
 class BatchIO:
-    """Batch input and output of one datagram socket, which stays the caller's to close.
+    """Batch input and output of one datagram socket, which the caller closes.
 
     Args:
         sock: non-blocking; its packet info option is set by the caller.
         packet_info: whether that option is set.
-        buffers: where the memory for received datagrams comes from; given back by `close`.
+        buffers: the pool of memory for received datagrams; `close` releases it.
 
     Raises:
-        Overloaded: there was no buffer to be had.
+        Overloaded: no buffer was available.
     """
 
     def __init__(self, sock: socket.socket, packet_info: bool, buffers: BufferSource) -> None:
@@ -187,11 +187,11 @@ class BatchIO:
         self._recvmmsg, self._sendmmsg = library.recvmmsg, library.sendmmsg
 
     def _received(self, layout: Layout) -> Layout:
-        """Return the layout of what is received; replies have the one given."""
+        """Return the layout for receiving; replies have the given one."""
         return layout
 
     def receive(self, limit: int) -> list[Datagram]:
-        """Take up to this many waiting datagrams, `MAX_BATCH` at most; [] when none waits."""
+        """Take up to this many waiting datagrams, at most `MAX_BATCH`; [] if none is waiting."""
         count = self._receive(min(limit, MAX_BATCH))
         if not count:
             return []
@@ -204,7 +204,7 @@ class BatchIO:
         ]
         if self._in_flags[:count].tobytes() != self._no_flags[: 4 * count]:
             batch = self._whole(batch)
-        # The kernel wrote what it used over what it may use.
+        # The kernel overwrote the capacities with the sizes used.
         used = count * _HEADER.size
         self._in.headers[:used] = self._in.pristine[:used]
         return batch
@@ -233,7 +233,7 @@ class BatchIO:
                 for i, length in enumerate(lengths)
             ]
         if layout.control:
-            # The reply is routed like any other; only its source address is prescribed.
+            # The reply is routed like any other; only its source address is set.
             self._interfaces[:count] = self._no_interfaces[:count]
         slots = bytes(self._in.senders)
         if layout.destination and 0xFF in slots[layout.destination :: layout.size]:
@@ -242,7 +242,7 @@ class BatchIO:
         return [slots[cut] for cut in self._cuts[:count]]
 
     def _forget_multicast(self, count: int) -> None:
-        # A group address is no source address (RFC 4291 §2.7); IPv4 gives a usable one itself.
+        # A group must not be a source address (RFC 4291 §2.7); IPv4 reports a usable one itself.
         for cut in self._cuts[:count]:
             start = cut.start + self._layout.destination
             if self._in.senders[start] == 0xFF:
@@ -263,7 +263,7 @@ class BatchIO:
         refused: list[tuple[int, int]] = []
         for start in range(0, len(datagrams), MAX_BATCH):
             chunk = datagrams[start : start + MAX_BATCH]
-            # The payloads stay referenced here while the kernel reads them.
+            # The payloads stay referenced while the kernel reads them.
             payloads = self._prepare(chunk)
             self._send(len(chunk), start, refused)
             del payloads
@@ -291,7 +291,8 @@ class BatchIO:
         return joined
 
     def _prepare_one(self, payload: bytes, sender: bytes) -> bytes:
-        # A server at rest sends one by one; making arrays of one costs more than all the rest.
+        # A lightly loaded server sends one at a time; building arrays for one costs more than the
+        # rest.
         if len(sender) != self._layout.size:
             raise ValueError("a reply's way back was not made by this listener")
         self._out.bases[0] = _start(payload)
@@ -321,7 +322,7 @@ class BatchIO:
         return Peer(reply_to)
 
     def close(self) -> None:
-        """Give the receive buffer back; the object is of no use afterwards."""
+        """Release the receive buffer; the object must not be used afterwards."""
         self._data.release()
         self._buffers.release(self._buffer)
 
@@ -331,5 +332,5 @@ def _address(buffer: bytearray) -> int:
 
 
 def _start(data: bytes) -> int:
-    """Return where the octets of a bytes object begin; ctypes.cast says it in twice the time."""
+    """Return the address of the octets of a bytes object; ctypes.cast takes twice as long."""
     return ctypes.c_void_p.from_buffer(ctypes.c_char_p(data)).value or 0

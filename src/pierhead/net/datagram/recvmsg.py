@@ -1,4 +1,4 @@
-"""Datagrams one system call at a time, where there is no `recvmmsg`: as `BatchIO`, but slower."""
+"""Datagrams one per system call, where there is no `recvmmsg`: like `BatchIO`, but slower."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Control = tuple[Message, ...]
 
 
 def source_of(control: Sequence[Message]) -> Control:
-    """Return packet info that makes a reply leave from the address that was asked."""
+    """Return packet info that makes a reply leave from the address that the request reached."""
     return tuple(reply_info(message) for message in control if is_packet_info(message))
 
 
@@ -36,7 +36,7 @@ class RecvmsgIO:
     The arguments are those of `BatchIO`.
     """
 
-    #: What is said beside a reply, made from what was said beside the datagram.
+    #: Converts the ancillary data of a datagram into that of its reply.
     _control = staticmethod(source_of)
 
     def __init__(self, sock: socket.socket, packet_info: bool, buffers: BufferSource) -> None:
@@ -47,7 +47,7 @@ class RecvmsgIO:
         self._buffer = buffers.acquire(_SLOT_BYTES)
 
     def receive(self, limit: int) -> list[Datagram]:
-        """Take up to this many waiting datagrams; [] when none waits."""
+        """Take up to this many waiting datagrams; [] if none is waiting."""
         batch: list[Datagram] = []
         for _ in range(limit):
             try:
@@ -93,5 +93,5 @@ class RecvmsgIO:
         return Peer(address)
 
     def close(self) -> None:
-        """Give the receive buffer back; the object is of no use afterwards."""
+        """Release the receive buffer; the object must not be used afterwards."""
         self._buffers.release(self._buffer)

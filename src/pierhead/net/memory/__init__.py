@@ -3,8 +3,8 @@
     network = Network.current()
     network.between("a", "b").lose(0.3, seed=7).delay(0.05, jitter=0.01)
 
-Listeners are opened by address like any other (``mem:name``, ``memgram:name``); a client names
-its own end the same way (``source="memgram:a"``).
+Listeners are opened by address like any other (``mem:name``, ``memgram:name``); a client names its
+own end the same way (``source="memgram:a"``).
 """
 
 from pierhead.net.memory.datagram import MemoryDatagramEnd

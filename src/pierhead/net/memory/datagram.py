@@ -15,21 +15,22 @@ from pierhead.service.context import Peer, Transport
 
 __all__ = ["MemoryDatagramEnd"]
 
-#: Datagrams that wait to be received; more are dropped, like in a socket.
+#: Datagrams that wait to be received; more are dropped, as in a socket.
 _QUEUE = 1024
 
-#: The largest UDP payload over IPv4; a larger datagram is refused as the system would.
+#: The largest UDP payload over IPv4; a larger datagram is refused, as by the system.
 _LARGEST_BYTES = 65_507
 
 
 class MemoryDatagramEnd:
-    """The end called ``memgram:name``, of a server or a client; a `DatagramListener`.
+    """The end named ``memgram:name``, of a server or a client; a `DatagramListener`.
 
     Args:
-        spec: the address as asked.
-        name: what others send to.
-        network: where it is known.
-        loss: the probability with which a datagram to this end is lost, beside what the links do.
+        spec: the address as given.
+        name: the name that others send to.
+        network: the network it belongs to.
+        loss: the probability that a datagram to this end is lost, in addition to losses on the
+            links.
         seed: makes that loss repeatable.
 
     Raises:
@@ -56,12 +57,12 @@ class MemoryDatagramEnd:
 
     @property
     def spec(self) -> ListenSpec:
-        """The address as asked."""
+        """The address as given."""
         return self._spec
 
     @property
     def local(self) -> str:
-        """The address as bound, in the grammar."""
+        """The bound address, as text."""
         return str(self._spec.address)
 
     def check_change(self, spec: ListenSpec) -> None:
@@ -77,20 +78,20 @@ class MemoryDatagramEnd:
         self._tell_soon()
 
     def stop(self) -> None:
-        """Call no more; datagrams can still be sent."""
+        """Stop calling; datagrams can still be sent."""
         self._on_readable = None
         if self._told is not None:
             self._told.cancel()
             self._told = None
 
     def receive_batch(self, limit: int) -> list[Datagram]:
-        """Take up to this many waiting datagrams; [] when none waits."""
+        """Take up to this many waiting datagrams; [] if none is waiting."""
         return [self._queue.popleft() for _ in range(min(limit, len(self._queue)))]
 
     def send_batch(self, datagrams: Sequence[Datagram]) -> list[tuple[int, int]]:
         """Send all of them; return ``(index, errno)`` for each that was refused.
 
-        A datagram to an end that does not exist is lost in silence, as on a network.
+        A datagram to an end that does not exist is silently lost, as on a real network.
         """
         refused = []
         for index, (payload, name) in enumerate(datagrams):
@@ -105,7 +106,7 @@ class MemoryDatagramEnd:
         return Peer(reply_to)
 
     def close(self) -> None:
-        """Give up the name and what waits; later calls do nothing."""
+        """Release the name and discard waiting datagrams; later calls do nothing."""
         if not self._closed:
             self._closed = True
             self.stop()
@@ -113,7 +114,7 @@ class MemoryDatagramEnd:
             del self._network.datagrams[self.name]
 
     def arrive(self, payload: bytes, sender: str) -> None:
-        """Take a datagram that has made its way."""
+        """Take a datagram that has arrived."""
         if not self._impairments.copies():
             return
         if len(self._queue) >= _QUEUE:

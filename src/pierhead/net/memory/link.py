@@ -1,8 +1,8 @@
-"""The way between two ends of a memory network, and what goes wrong on it.
+"""The link between two ends of a memory network, and its impairments.
 
-Every fault is drawn from a generator of its own, seeded by the caller and by the direction, so
-that a run can be repeated exactly and traffic one way never changes what happens the other way.
-Time is the event loop's, so a held clock rules the delays.
+Every impairment has its own random generator, seeded by the caller and by the direction, so that a
+run can be repeated exactly and traffic one way never affects the other way. Time is the event
+loop's, so a held clock controls the delays.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pierhead.errors import UsageError
 
 __all__ = ["Direction", "Impairments", "Link", "Severable"]
 
-#: A datagram that is held back for the next one to overtake waits this long for one.
+#: How long a datagram held back for reordering waits for the next one.
 _OVERTAKEN_WITHIN_S = 0.05
 
 Deliver = Callable[[], None]
 
 
 class Severable(Protocol):
-    """Something that ends when its link is cut."""
+    """An object that ends when its link is cut."""
 
     def sever(self) -> None:
         """End at once."""
@@ -33,10 +33,10 @@ class Severable(Protocol):
 
 
 class Impairments:
-    """What may go wrong in one direction; nothing does until asked for.
+    """The impairments of one direction; none by default.
 
     Args:
-        direction: sets this direction's generators apart from those of the other.
+        direction: distinguishes this direction's generators from those of the other.
     """
 
     def __init__(self, direction: str) -> None:
@@ -83,7 +83,7 @@ class Impairments:
 
 
 class _Chance:
-    """A probability with the generator it is drawn from."""
+    """A probability with its random generator."""
 
     def __init__(self, probability: float, purpose: str, seed: int) -> None:
         if not 0.0 <= probability <= 1.0:
@@ -104,8 +104,8 @@ class Direction:
         self.is_cut = False
         self.lost = 0
         self._overtaken: list[Deliver] = []
-        # Timers of equal time fire in no promised order, so they only say that the next
-        # delivery is due; which one that is, is decided here.
+        # Timers with equal times fire in no guaranteed order, so they only signal that the next
+        # delivery is due; which one it is, is decided here.
         self._due: list[tuple[float, int, Deliver]] = []
         self._sent = 0
         self._latest = 0.0
@@ -125,7 +125,7 @@ class Direction:
         self._catch_up()
 
     def carry_chunk(self, deliver: Deliver) -> None:
-        """Deliver one piece of a stream: delayed perhaps, but all of them and in order."""
+        """Deliver one piece of a stream: perhaps delayed, but all of them and in order."""
         loop = asyncio.get_running_loop()
         self._latest = max(self._latest, loop.time() + self.impairments.delay_s())
         self._deliver_at(self._latest, loop, deliver)
@@ -156,11 +156,11 @@ class Direction:
 
 
 class Link:
-    """What lies between two named ends; made by `Network.between`.
+    """The link between two named ends; created by `Network.between`.
 
-    Each method changes both directions, or with ``sender=`` only what that end sends, and
-    returns the link. Loss, duplicates and reordering concern datagrams: a stream is delayed or
-    cut, but what arrives is whole and in order.
+    Each method changes both directions, or with ``sender=`` only that sender's, and returns the
+    link. Loss, duplication and reordering affect datagrams: a stream can be delayed or cut, but its
+    octets arrive complete and in order.
     """
 
     def __init__(self, first: str, second: str) -> None:
@@ -181,7 +181,7 @@ class Link:
     ) -> Link:
         """Deliver everything this many seconds later, plus up to ``jitter`` seconds.
 
-        Jitter may reorder datagrams, as it does outside.
+        Jitter may reorder datagrams, as on a real network.
         """
         for direction in self._chosen(sender):
             direction.impairments.delay(seconds, jitter, seed)
@@ -190,7 +190,7 @@ class Link:
     def reorder(self, probability: float, *, seed: int = 0, sender: str | None = None) -> Link:
         """Hold a datagram back, with this probability, until the next one has passed.
 
-        When none passes within 50 ms it goes on alone.
+        If none passes within 50 ms it is delivered alone.
         """
         for direction in self._chosen(sender):
             direction.impairments.reorder(probability, seed)
@@ -211,19 +211,19 @@ class Link:
         return self
 
     def heal(self) -> Link:
-        """Undo `cut`; other impairments stay, and what was lost or reset stays so."""
+        """Undo `cut`; other impairments stay, and lost or reset traffic is not restored."""
         for direction in self._directions.values():
             direction.is_cut = False
         return self
 
     @property
     def is_cut(self) -> bool:
-        """Whether nothing passes."""
+        """Whether the link is cut."""
         return any(direction.is_cut for direction in self._directions.values())
 
     @property
     def lost(self) -> int:
-        """How many datagrams were lost so far, both ways together."""
+        """How many datagrams have been lost so far, in both directions."""
         return sum(direction.lost for direction in self._directions.values())
 
     def direction(self, sender: str) -> Direction:
@@ -231,7 +231,7 @@ class Link:
         return self._directions[sender]
 
     def attach(self, stream: Severable) -> None:
-        """Let this stream end when the link is cut."""
+        """End this stream when the link is cut."""
         self._streams.add(stream)
 
     def _chosen(self, sender: str | None) -> list[Direction]:
@@ -239,5 +239,5 @@ class Link:
             return list(self._directions.values())
         if sender not in self._directions:
             ends = " and ".join(self._directions)
-            raise UsageError(f"{sender!r} is no end of this link, which joins {ends}")
+            raise UsageError(f"{sender!r} is not an end of this link, which joins {ends}")
         return [self._directions[sender]]

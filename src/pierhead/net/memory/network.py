@@ -1,4 +1,4 @@
-"""The network itself: who is called what, and what lies between them. One per event loop."""
+"""The network itself: its named ends and the links between them. One per event loop."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ T = TypeVar("T")
 
 
 class StreamEnd(Protocol):
-    """An end that takes connections."""
+    """An end that accepts connections."""
 
     def offer(self, transport: MemoryTransport, source: str) -> None:
-        """Take a new connection: this side of it, and who is at the other.
+        """Take a new connection: this side of it, and the peer at the other.
 
         Raises:
-            ConnectionRefusedError: too many wait already.
+            ConnectionRefusedError: too many are already waiting.
         """
         ...
 
 
 class DatagramEnd(Protocol):
-    """An end that datagrams are sent to."""
+    """An end that receives datagrams."""
 
     def arrive(self, payload: bytes, sender: str) -> None:
-        """Take a datagram that has made its way."""
+        """Take a datagram that has arrived."""
         ...
 
 
@@ -47,17 +47,17 @@ class Network:
         self.streams: dict[str, StreamEnd] = {}
         self.datagrams: dict[str, DatagramEnd] = {}
         self._links: WeakValueDictionary[frozenset[str], Link] = WeakValueDictionary()
-        self._kept: dict[frozenset[str], Link] = {}  # those that a test may have changed
+        self._kept: dict[frozenset[str], Link] = {}  # links that a test may have changed
         self._unnamed = itertools.count(1)
 
     @classmethod
     def current(cls) -> Network:
-        """Return the network of the running event loop, made at the first call."""
+        """Return the network of the running event loop, created at the first call."""
         return cls.of(asyncio.get_running_loop())
 
     @classmethod
     def of(cls, loop: asyncio.AbstractEventLoop) -> Network:
-        """Return the network of this event loop, made at the first call."""
+        """Return the network of this event loop, created at the first call."""
         network = cls._by_loop.get(loop)
         if network is None:
             network = cls._by_loop[loop] = cls()
@@ -72,9 +72,9 @@ class Network:
         return link
 
     def link(self, first: str, second: str) -> Link:
-        """Return the link that traffic takes; it lives as long as anybody holds it.
+        """Return the link that traffic takes; it lives as long as it is referenced.
 
-        So a server that is asked by a thousand unnamed clients does not keep a thousand links.
+        So a server with a thousand unnamed clients does not keep a thousand links.
         """
         ends = frozenset((first, second))
         link = self._links.get(ends)
@@ -83,21 +83,21 @@ class Network:
         return link
 
     def unused_name(self) -> str:
-        """Return a name for an end that was given none: ``client-1`` and so on."""
+        """Return a name for an unnamed end: ``client-1`` and so on."""
         return f"client-{next(self._unnamed)}"
 
 
 def register(ends: dict[str, T], name: str, end: T, address: str) -> None:
-    """Enter an end under its name.
+    """Register an end under its name.
 
     Raises:
-        ListenError: there is one of this name already.
+        ListenError: there is already one with this name.
     """
     if name in ends:
         raise ListenError(
             address,
             "open",
-            f"the memory network has an end called {name!r} already",
+            f"the memory network already has an end called {name!r}",
             "close that one first, or choose another name",
         )
     ends[name] = end
@@ -109,14 +109,14 @@ def connect_memory(
     """Connect to a stream listener of this event loop's network.
 
     Raises:
-        ConnectionRefusedError: nobody listens under this name.
+        ConnectionRefusedError: no listener has this name.
         OSError: EHOSTUNREACH, the link is cut.
     """
     network = Network.current()
     local = source or network.unused_name()
     listener = network.streams.get(name)
     if listener is None:
-        raise ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens on mem:{name}")
+        raise ConnectionRefusedError(errno.ECONNREFUSED, f"no listener on mem:{name}")
     link = network.link(local, name)
     if link.is_cut:
         raise OSError(errno.EHOSTUNREACH, f"the link from {local} to {name} is cut")

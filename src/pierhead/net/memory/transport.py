@@ -2,9 +2,8 @@
 
     write ─▶ link (delay, cut) ─▶ inbox of the other side ─▶ data_received
 
-Flow control is that of a socket: the network holds up to 64 KiB that the reader has not taken;
-what is written above that waits in the writer's buffer, and above its high-water mark the
-protocol is asked to pause.
+Flow control is that of a socket: the network holds up to 64 KiB that the reader has not taken; the
+rest waits in the writer's buffer, and above its high limit the protocol is told to pause.
 """
 
 from __future__ import annotations
@@ -22,14 +21,14 @@ from pierhead.net.transport.flow import FlowControl
 
 __all__ = ["MemoryTransport"]
 
-#: What the network holds for a reader that does not read, like the buffers of two sockets.
+#: How much the network holds for a reader that does not read, like the buffers of two sockets.
 _WINDOW_BYTES = 65_536
-#: The most that one data_received gets.
+#: The maximum size of one data_received.
 _READ_BYTES = 65_536
 
 
 class MemoryTransport(asyncio.Transport):
-    """One side of a stream; made in pairs."""
+    """One side of a stream; created in pairs."""
 
     def __init__(self, link: Link, local: str, remote: str) -> None:
         super().__init__({"sockname": local, "peername": remote})
@@ -39,7 +38,7 @@ class MemoryTransport(asyncio.Transport):
         self._other: MemoryTransport | _Gone = self
         self._protocol: asyncio.BaseProtocol | None = None
         self._inbox: deque[bytes] = deque()
-        self._waiting: deque[memoryview] = deque()  # what the network has no room for
+        self._waiting: deque[memoryview] = deque()  # output for which the network has no room
         self._waiting_bytes = 0
         self._untaken = 0  # octets in the network that the other side has not read
         self._flow = FlowControl()
@@ -51,13 +50,13 @@ class MemoryTransport(asyncio.Transport):
 
     @classmethod
     def pair(cls, link: Link, first: str, second: str) -> tuple[MemoryTransport, MemoryTransport]:
-        """Return both sides of a new stream; each still wants a protocol (`open`)."""
+        """Return both sides of a new stream; each still needs a protocol (`open`)."""
         one, two = cls(link, first, second), cls(link, second, first)
         one._other, two._other = two, one
         return one, two
 
     def open(self, protocol: asyncio.BaseProtocol) -> None:
-        """Give the protocol its connection, and then what has arrived."""
+        """Attach the protocol, then deliver the input that has arrived."""
         self._protocol = protocol
         protocol.connection_made(self)
         self._read_soon()
@@ -81,12 +80,12 @@ class MemoryTransport(asyncio.Transport):
         self._pause_or_resume()
 
     def write_eof(self) -> None:
-        """Say that nothing more is written; reading goes on."""
+        """End the write side; reading continues."""
         if not self._closing:
             self._end_output()
 
     def can_write_eof(self) -> bool:
-        """Return true: this stream closes one way at a time."""
+        """Return true: each direction of this stream ends separately."""
         return True
 
     def get_write_buffer_size(self) -> int:
@@ -94,37 +93,37 @@ class MemoryTransport(asyncio.Transport):
         return self._waiting_bytes
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the low-water and high-water marks."""
+        """Return the low and high limits."""
         return self._flow.low, self._flow.high
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the marks at which the protocol is asked to pause and to resume."""
+        """Set the limits at which the protocol is told to pause and to resume."""
         self._flow.set_limits(high, low)
         self._pause_or_resume()
 
     # Reading.
 
     def is_reading(self) -> bool:
-        """Tell whether the protocol gets what arrives."""
+        """Return whether the protocol receives input."""
         return self._reading and not self._closing
 
     def pause_reading(self) -> None:
-        """Let what arrives wait."""
+        """Pause delivery; input waits."""
         self._reading = False
 
     def resume_reading(self) -> None:
-        """Hand on what waits, and what arrives from now on."""
+        """Deliver waiting input, and resume."""
         self._reading = True
         self._read_soon()
 
     # Ending.
 
     def is_closing(self) -> bool:
-        """Tell whether the stream is closed or about to be."""
+        """Return whether the stream is closed or closing."""
         return self._closing
 
     def close(self) -> None:
-        """Read no more, send what has been written, then close."""
+        """Stop reading, send what has been written, then close."""
         if self._closing:
             return
         self._end_output()
@@ -133,7 +132,7 @@ class MemoryTransport(asyncio.Transport):
             self._end()
 
     def abort(self) -> None:
-        """Close at once: what is under way is lost, and the other side sees a reset."""
+        """Close at once: data in transit is lost, and the other side sees a reset."""
         if not self._lost:
             self._closing = True
             self._direction.carry_chunk(self._other._arrive_reset)
@@ -145,19 +144,19 @@ class MemoryTransport(asyncio.Transport):
         self._lose(_reset_error())
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return the protocol in charge."""
+        """Return the current protocol."""
         if self._protocol is None:
             raise RuntimeError("this stream has no protocol yet")
         return self._protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Put another protocol in charge."""
+        """Switch to another protocol."""
         self._protocol = protocol
 
-    # What the other side does.
+    # Events from the other side.
 
     def _arrive(self, chunk: bytes) -> None:
-        if self._lost:  # nobody reads here any more
+        if self._lost:  # this side no longer reads
             self._direction.carry_chunk(self._other._arrive_reset)
             return
         self._inbox.append(chunk)
@@ -177,17 +176,17 @@ class MemoryTransport(asyncio.Transport):
             self._pause_or_resume()
 
     def _arrive_reset(self) -> None:
-        # What came before the reset can still be read, if anybody reads.
+        # Data from before the reset can still be read.
         self._reset_arrived = True
         if self._inbox and self.is_reading() and self._protocol is not None:
             self._read_soon()
         else:
             self.sever()
 
-    # How it is done.
+    # Implementation.
 
     def _send(self) -> None:
-        """Give the network what it has room for, and the end behind the last of it."""
+        """Pass to the network as much as it has room for, and then the end."""
         while self._waiting and self._untaken < _WINDOW_BYTES:
             chunk, room = self._waiting.popleft(), _WINDOW_BYTES - self._untaken
             if len(chunk) > room:
@@ -236,7 +235,7 @@ class MemoryTransport(asyncio.Transport):
 
     def _deliver(self, data: bytes) -> None:
         taken = feed(self.get_protocol(), data, self.is_reading)
-        if taken < len(data) and not self._closing:  # the protocol reads no more for now
+        if taken < len(data) and not self._closing:  # the protocol has paused reading
             self._inbox.appendleft(data[taken:])
             self._other._taken(taken)
         else:
@@ -263,7 +262,7 @@ class MemoryTransport(asyncio.Transport):
     def _end(self) -> None:
         """End after the last octet was sent."""
         if self._inbox and not self._lost:
-            # As in TCP: what arrived and is never read is answered with a reset.
+            # As in TCP: input that is never read is answered with a reset.
             self._direction.carry_chunk(self._other._arrive_reset)
         self._lose(None)
 
@@ -277,17 +276,17 @@ class MemoryTransport(asyncio.Transport):
         if self._protocol is not None:
             self._loop.call_soon(self._protocol.connection_lost, error)
             self._protocol = None
-        # Both sides have each other, and a cycle would live on until it is collected.
+        # The sides refer to each other; a cycle would live until garbage collection.
         other = self._other
         if isinstance(other, MemoryTransport) and other._lost:
             other._other = self._other = _GONE
 
 
 class _Gone:
-    """The other side, once neither has anything left to do."""
+    """Stands in for the other side once neither has anything left to do."""
 
     def _arrive(self, chunk: bytes) -> None:
-        """Do nothing, as all of these: what is still under way is lost."""
+        """Do nothing, like all of these: data still in transit is lost."""
 
     def _arrive_eof(self) -> None: ...
 

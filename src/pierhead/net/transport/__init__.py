@@ -1,1 +1,1 @@
-"""Transports of asyncio's kind over what asyncio has none for."""
+"""asyncio transports for connections that asyncio itself does not support."""

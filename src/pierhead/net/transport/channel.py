@@ -1,8 +1,8 @@
-"""Ways to and from a peer that asyncio has no transport for.
+"""Channels to a peer for which asyncio has no transport.
 
 asyncio's stream helpers refuse seqpacket sockets, uvloop refuses any family but IP and Unix, and
-nobody makes one transport of two pipes. Each is a `Channel` here, and `ChannelTransport` serves
-them all.
+neither combines two pipes into one transport. Each is a `Channel` here, and `ChannelTransport`
+serves them all.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any, Protocol
 
 __all__ = ["Channel", "MessageCutOff", "PacketChannel", "PipeChannel", "StreamChannel"]
 
-#: Poll event "the peer has ended its side"; 0 where the system has no such.
+#: The poll event "the peer has ended its side"; 0 if the system has none.
 _RDHUP = getattr(select, "POLLRDHUP", 0)
 
 
 class MessageCutOff(Exception):
-    """A message was larger than the buffer; what was left of it is gone."""
+    """A message was larger than the buffer; the rest of it is lost."""
 
 
 class Channel(Protocol):
@@ -44,21 +44,19 @@ class Channel(Protocol):
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """What the transport tells as its extra information."""
+        """The transport's extra information."""
         ...
 
     def receive_into(self, buffer: bytearray | memoryview) -> int | None:
-        """Return how many octets came, or None at the end of the input.
-
-        Raises:
-            BlockingIOError: nothing is there yet.
+        """Return how many octets arrived, or None at the end of input. Raises: BlockingIOError:
+        nothing has arrived yet.
             MessageCutOff: a message did not fit.
             OSError: the connection broke.
         """
         ...
 
     def send(self, data: bytes | memoryview) -> int:
-        """Return how many octets were taken; where borders are kept, all of them.
+        """Return how many octets were taken; with message boundaries, all of them.
 
         Raises:
             BlockingIOError: there is no room yet.
@@ -99,7 +97,7 @@ class StreamChannel:
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:
-            if error.errno != errno.ENOTCONN:  # the peer has closed all of it: that is said
+            if error.errno != errno.ENOTCONN:  # the peer has closed both sides: nothing to do
                 raise
 
     def close(self) -> None:
@@ -108,7 +106,7 @@ class StreamChannel:
 
 
 class PacketChannel(StreamChannel):
-    """A connected seqpacket socket: one message is one packet, an empty one included."""
+    """A connected seqpacket socket: one message is one packet, even an empty one."""
 
     keeps_borders = True
 
@@ -125,15 +123,15 @@ class PacketChannel(StreamChannel):
         return length if length or not self._has_ended() else None
 
     def _has_ended(self) -> bool:
-        # recv() says 0 for an empty message and for the end alike; only the second hangs up.
+        # recv() returns 0 for an empty message and for the end alike; only the end sets POLLRDHUP.
         return not _RDHUP or bool(self._poll.poll(0))
 
 
 class PipeChannel:
-    """Two descriptors, one for each direction: pipes, or plain files, or a terminal to write to.
+    """Two descriptors, one per direction: pipes, plain files, or a terminal to write to.
 
-    Both are set not to block, and back to what they were at the end: another process may have
-    them too, the shell its terminal.
+    Both are made non-blocking, and restored at the end: another process may share them, as the
+    shell does its terminal.
     """
 
     keeps_borders = False
@@ -154,7 +152,7 @@ class PipeChannel:
         return os.write(self.writing, data)
 
     def end_output(self) -> None:
-        """Close the writing side: the reader of a pipe learns it so."""
+        """Close the write side, which is how the reader of a pipe learns of the end."""
         self._close(self.writing)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """An asyncio transport over any `Channel`: seqpacket sockets, vsock, a pair of pipes.
 
-readable ─▶ receive_into ─▶ protocol        one message at a time where borders are kept
-write ─▶ send, at once ─▶ what is left waits, with flow control, until there is room
+readable ─▶ receive_into ─▶ protocol        one message at a time with message boundaries
+write ─▶ send, at once ─▶ the rest waits, with flow control, until there is room
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _READ_BYTES = 65_536
 
 @runtime_checkable
 class HearsOfCutOff(Protocol):
-    """A protocol that wants to know of messages larger than its buffer."""
+    """A protocol that is notified of messages larger than its buffer."""
 
     def message_cut_off(self) -> None:
-        """A message came that did not fit; nothing of it is handed over."""
+        """Note that a message did not fit; none of it is delivered."""
         ...
 
 
 class ChannelTransport(asyncio.Transport):
-    """Joins a channel to a protocol; each `write` is one message where borders are kept."""
+    """Joins a channel to a protocol; with message boundaries each `write` is one message."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, channel: Channel, protocol: asyncio.BaseProtocol
@@ -56,11 +56,11 @@ class ChannelTransport(asyncio.Transport):
     # -- reading -------------------------------------------------------------------------------
 
     def is_reading(self) -> bool:
-        """Tell whether the protocol gets what arrives."""
+        """Return whether the protocol receives input."""
         return self._reading
 
     def pause_reading(self) -> None:
-        """Let what arrives wait."""
+        """Pause delivery; input waits."""
         if not self._reading:
             return
         self._reading = False
@@ -71,13 +71,13 @@ class ChannelTransport(asyncio.Transport):
             self._by_turns = None
 
     def resume_reading(self) -> None:
-        """Hand on what waits, and what arrives from now on."""
+        """Deliver waiting input, and resume."""
         if self._reading or self._closing or self._eof_received:
             return
         self._reading = True
         try:
             self._loop.add_reader(self._channel.reading, self._read)
-        except PermissionError:  # a plain file: always readable, and nothing to wait for
+        except PermissionError:  # a plain file: always readable, so there is nothing to wait for
             self._by_turns = self._loop.call_soon(self._read_on)
 
     def _read_on(self) -> None:
@@ -123,7 +123,7 @@ class ChannelTransport(asyncio.Transport):
     # -- writing -------------------------------------------------------------------------------
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        """Send these octets; one message where borders are kept, an empty one too."""
+        """Send these octets; with message boundaries, as one message, even an empty one."""
         rest: bytes | memoryview = bytes(memoryview(data))
         if self._closing:
             return
@@ -143,7 +143,7 @@ class ChannelTransport(asyncio.Transport):
         self._flow.update(self)
 
     def _send(self, data: bytes | memoryview) -> bytes | memoryview | None:
-        """Send now what can be; return what is left, None where nothing is."""
+        """Send what can be sent now; return the rest, or None."""
         try:
             sent = self._channel.send(data)
         except (BlockingIOError, InterruptedError):
@@ -176,7 +176,7 @@ class ChannelTransport(asyncio.Transport):
             self._end_output()
 
     def write_eof(self) -> None:
-        """Say that nothing more is written; reading goes on."""
+        """End the write side; reading continues."""
         if self._eof_asked or self._closing:
             return
         self._eof_asked = True
@@ -190,7 +190,7 @@ class ChannelTransport(asyncio.Transport):
             self._fail(error)
 
     def can_write_eof(self) -> bool:
-        """Return true: a channel closes one way at a time."""
+        """Return true: each direction of a channel ends separately."""
         return True
 
     def get_write_buffer_size(self) -> int:
@@ -198,22 +198,22 @@ class ChannelTransport(asyncio.Transport):
         return self._waiting_bytes
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the low-water and high-water marks."""
+        """Return the low and high limits."""
         return self._flow.low, self._flow.high
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the marks at which the protocol is asked to pause and to resume."""
+        """Set the limits at which the protocol is told to pause and to resume."""
         self._flow.set_limits(high, low)
         self._flow.update(self)
 
     # -- ending --------------------------------------------------------------------------------
 
     def is_closing(self) -> bool:
-        """Tell whether the transport is closed or about to be."""
+        """Return whether the transport is closed or closing."""
         return self._closing
 
     def close(self) -> None:
-        """Read no more, send what has been written, then close."""
+        """Stop reading, send what has been written, then close."""
         if self._closing:
             return
         self.pause_reading()
@@ -222,15 +222,15 @@ class ChannelTransport(asyncio.Transport):
             self._lose(None)
 
     def abort(self) -> None:
-        """Close at once; what waits is lost."""
+        """Close at once; waiting output is lost."""
         self._fail(None)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return the protocol in charge."""
+        """Return the current protocol."""
         return self._protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Put another protocol in charge."""
+        """Switch to another protocol."""
         self._protocol = protocol
 
     def _fail(self, error: Exception | None) -> None:
@@ -258,5 +258,5 @@ class ChannelTransport(asyncio.Transport):
             self._protocol.connection_lost(error)
         finally:
             self._channel.close()
-            # The protocol has this transport, and a cycle would live on until it is collected.
+            # The protocol refers to this transport; a cycle would live until garbage collection.
             self._protocol = asyncio.Protocol()

@@ -19,15 +19,15 @@ __all__ = ["ByteStream", "CoroutineTransport"]
 
 @dataclass(frozen=True, slots=True)
 class ByteStream:
-    """One connection, as whatever carries it reads and writes.
+    """The read and write functions of one connection.
 
     Attributes:
-        read: waits for octets and returns some; ``b""`` at the end of the input. It is cancelled
+        read: waits for octets and returns some; ``b""`` at the end of input. It is cancelled
             when the connection closes.
         write: takes octets, and returns once there is room for more.
-        write_eof: says that nothing more is written; None where one end cannot end alone.
-        close: lets the connection go; called once, None where there is nothing to do.
-        facts: what ``get_extra_info`` knows.
+        write_eof: ends the write side; None if the two sides cannot end separately.
+        close: releases the connection; called once; None if there is nothing to do.
+        facts: the values of ``get_extra_info``.
     """
 
     read: Callable[[], Awaitable[bytes]]
@@ -38,7 +38,7 @@ class ByteStream:
 
 
 class CoroutineTransport(asyncio.Transport):
-    """Joins a `ByteStream` to a protocol, which has ``connection_made`` when this returns."""
+    """Joins a `ByteStream` to a protocol, and calls its ``connection_made``."""
 
     def __init__(self, stream: ByteStream, protocol: asyncio.BaseProtocol) -> None:
         super().__init__(dict(stream.facts))
@@ -48,7 +48,7 @@ class CoroutineTransport(asyncio.Transport):
         self._waiting = bytearray()
         self._being_written = 0
         self._flow = FlowControl()
-        self._unread = b""  # what was read while the protocol paused
+        self._unread = b""  # input read while the protocol paused
         self._may_read = asyncio.Event()
         self._may_read.set()
         self._reader: asyncio.Task[None] | None = None
@@ -62,15 +62,15 @@ class CoroutineTransport(asyncio.Transport):
     # -- reading -------------------------------------------------------------------------------
 
     def is_reading(self) -> bool:
-        """Tell whether the protocol gets what arrives."""
+        """Return whether the protocol receives input."""
         return self._may_read.is_set() and not self._closing
 
     def pause_reading(self) -> None:
-        """Let what arrives wait."""
+        """Pause delivery; input waits."""
         self._may_read.clear()
 
     def resume_reading(self) -> None:
-        """Hand on what waits, and what arrives from now on."""
+        """Deliver waiting input, and resume."""
         self._may_read.set()
 
     async def _read_on(self) -> None:
@@ -79,7 +79,7 @@ class CoroutineTransport(asyncio.Transport):
                 pass
         except OSError as error:
             self._fail(error)
-        except Exception as error:  # a mistake: of the protocol's, or of what reads
+        except Exception as error:  # a bug in the protocol or the read function
             report(self, self._protocol, error)
             self._fail(error)
 
@@ -127,7 +127,7 @@ class CoroutineTransport(asyncio.Transport):
                 await self._stream.write_eof()
         except OSError as error:
             self._fail(error)
-        except Exception as error:  # a mistake of what writes
+        except Exception as error:  # a bug in the write function
             report(self, self._protocol, error)
             self._fail(error)
         else:
@@ -141,15 +141,15 @@ class CoroutineTransport(asyncio.Transport):
             self._lose(None)
 
     def write_eof(self) -> None:
-        """Say that nothing more is written; reading goes on."""
+        """End the write side; reading continues."""
         if self._stream.write_eof is None:
-            raise NotImplementedError("one end of this connection cannot end alone")
+            raise NotImplementedError("this connection does not support half-close")
         if not self._eof_asked and not self._closing:
             self._eof_asked = True
             self._write_soon()
 
     def can_write_eof(self) -> bool:
-        """Tell whether one end can end alone."""
+        """Return whether the write side can be ended separately."""
         return self._stream.write_eof is not None
 
     def get_write_buffer_size(self) -> int:
@@ -157,22 +157,22 @@ class CoroutineTransport(asyncio.Transport):
         return len(self._waiting) + self._being_written
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the low-water and high-water marks."""
+        """Return the low and high limits."""
         return self._flow.low, self._flow.high
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the marks at which the protocol is asked to pause and to resume."""
+        """Set the limits at which the protocol is told to pause and to resume."""
         self._flow.set_limits(high, low)
         self._flow.update(self)
 
     # -- ending --------------------------------------------------------------------------------
 
     def is_closing(self) -> bool:
-        """Tell whether the transport is closed or about to be."""
+        """Return whether the transport is closed or closing."""
         return self._closing
 
     def close(self) -> None:
-        """Read no more, send what has been written, then close."""
+        """Stop reading, send what has been written, then close."""
         if self._closing:
             return
         self._closing = True
@@ -181,15 +181,15 @@ class CoroutineTransport(asyncio.Transport):
             self._lose(None)
 
     def abort(self) -> None:
-        """Close at once; what waits is lost."""
+        """Close at once; waiting output is lost."""
         self._fail(None)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return the protocol in charge."""
+        """Return the current protocol."""
         return self._protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Put another protocol in charge."""
+        """Switch to another protocol."""
         self._protocol = protocol
 
     def _fail(self, error: Exception | None) -> None:
@@ -220,5 +220,5 @@ class CoroutineTransport(asyncio.Transport):
         finally:
             if self._stream.close is not None:
                 self._stream.close()
-            # The protocol has this transport, and a cycle would live on until it is collected.
+            # The protocol refers to this transport; a cycle would live until garbage collection.
             self._protocol = asyncio.Protocol()

@@ -1,4 +1,4 @@
-"""Calling protocols as asyncio's own transports do."""
+"""Delivery to protocols, as asyncio's own transports do it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ def feed(
     octets: bytes | memoryview,
     is_reading: Callable[[], bool] | None = None,
 ) -> int:
-    """Give the protocol these octets, in one piece where it can be; return how many it took.
+    """Deliver these octets to the protocol, in one piece if possible; return how many it took.
 
     Args:
         protocol: of either kind.
         octets: at least one.
-        is_reading: asked before each further piece; None for a protocol that takes them all.
+        is_reading: called before each further piece; None for a protocol that takes them all.
 
     Raises:
         RuntimeError: the protocol's buffer is empty.
     """
     if not isinstance(protocol, asyncio.BufferedProtocol):
-        # Any object with these methods is a protocol to asyncio.
+        # asyncio accepts any object with these methods as a protocol.
         cast(asyncio.Protocol, protocol).data_received(bytes(octets))
         return len(octets)
     taken = 0
@@ -40,10 +40,10 @@ def feed(
 
 
 def buffer_of(protocol: asyncio.BufferedProtocol, size_hint: int) -> memoryview:
-    """Return the buffer that the protocol wants its input in.
+    """Return the protocol's buffer for its input.
 
     Raises:
-        RuntimeError: it is empty, so that reading into it would look like the end of the input.
+        RuntimeError: it is empty, so that reading into it would look like the end of input.
     """
     buffer = memoryview(protocol.get_buffer(size_hint))
     if not buffer:
@@ -54,7 +54,7 @@ def buffer_of(protocol: asyncio.BufferedProtocol, size_hint: int) -> memoryview:
 def report(
     transport: asyncio.Transport, protocol: asyncio.BaseProtocol | None, error: Exception
 ) -> None:
-    """Tell the event loop of a protocol's mistake."""
+    """Report a protocol's exception to the event loop."""
     asyncio.get_running_loop().call_exception_handler(
         {
             "message": f"Fatal error: {type(protocol).__qualname__} failed on "

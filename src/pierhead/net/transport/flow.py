@@ -1,4 +1,4 @@
-"""Flow control of writing: when a protocol is asked to pause, and when to go on."""
+"""Write flow control: when a protocol is told to pause and to resume."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pierhead.net.transport.feed import report
 
 __all__ = ["FlowControl", "tell"]
 
-#: asyncio's own marks.
+#: asyncio's own limits.
 _HIGH_BYTES = 65_536
 
 
 class FlowControl:
-    """The marks of one transport, and whether its protocol has been asked to pause."""
+    """The limits of one transport, and whether its protocol has been told to pause."""
 
     __slots__ = ("high", "is_paused", "low")
 
@@ -22,10 +22,10 @@ class FlowControl:
         self.is_paused = False
 
     def set_limits(self, high: int | None, low: int | None) -> None:
-        """Set the marks, as `asyncio.WriteTransport.set_write_buffer_limits` does.
+        """Set the limits, as `asyncio.WriteTransport.set_write_buffer_limits` does.
 
         Raises:
-            ValueError: the marks are in the wrong order.
+            ValueError: the limits are in the wrong order.
         """
         if high is None:
             high = _HIGH_BYTES if low is None else 4 * low
@@ -36,7 +36,7 @@ class FlowControl:
         self.high, self.low = high, low
 
     def update(self, transport: asyncio.Transport) -> None:
-        """Ask the protocol to pause or to resume if what waits has passed a mark."""
+        """Tell the protocol to pause or resume if the buffer size has crossed a limit."""
         size = transport.get_write_buffer_size()
         if size > self.high and not self.is_paused:
             self.is_paused = True
@@ -47,7 +47,7 @@ class FlowControl:
 
 
 def tell(transport: asyncio.Transport, protocol: asyncio.BaseProtocol, is_paused: bool) -> None:
-    """Ask the protocol to pause or to resume; its mistake is reported and survived."""
+    """Tell the protocol to pause or resume; an exception is reported and ignored."""
     try:
         if is_paused:
             protocol.pause_writing()

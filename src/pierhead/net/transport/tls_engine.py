@@ -1,13 +1,13 @@
-"""The server's end of one TLS connection, without any input or output of its own.
+"""The server's end of one TLS connection, without I/O of its own.
 
-    engine.receive(octets)      what came from the network
+    engine.receive(octets)      input from the network
     engine.handshake()          until it returns true
     engine.read(buffer)         plaintext that has arrived
     engine.write(plaintext)
-    engine.output()             what is to go to the network; ask after every other call
+    engine.output()             output for the network; call it after every other call
 
-OpenSSL works on two memory BIOs. It is never told that the network has ended: it would take a
-missing close_notify for the end of the connection as a whole, and answers are still due.
+OpenSSL works on two memory BIOs. It is never told that the network has ended: it would treat a
+missing close_notify as the end of the whole connection, while replies are still due.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _RECORD = 16_384
 
 
 class ServerContexts(Protocol):
-    """What is presented to whom."""
+    """The certificates, as far as the engine needs them."""
 
     @property
     def protocols(self) -> Sequence[str]:
-        """What is agreed on by ALPN, best first; empty for whatever the client likes."""
+        """What ALPN offers, preferred first; empty for no negotiation."""
         ...
 
     def for_name(self, name: str | None) -> ssl.SSLContext:
-        """Return the context for a client that asks for this name."""
+        """Return the context for a client that requests this name."""
         ...
 
 
@@ -46,7 +46,7 @@ class TlsEngine:
     """One TLS connection, server side.
 
     Attributes:
-        has_ended: whether the peer has said that it sends no more (close_notify).
+        has_ended: whether the peer has sent close_notify.
     """
 
     def __init__(self, contexts: ServerContexts) -> None:
@@ -57,26 +57,26 @@ class TlsEngine:
         self._hello = bytearray()
         self._server_name: str | None = None
         self._ssl: ssl.SSLObject | None = None
-        self._early = bytearray()  # plaintext taken in, and not yet taken away
+        self._early = bytearray()  # plaintext read ahead, and not yet delivered
 
     @property
     def ssl_object(self) -> ssl.SSLObject:
-        """OpenSSL's connection; there once the client has said hello."""
+        """OpenSSL's connection; available once the client's hello has arrived."""
         assert self._ssl is not None
         return self._ssl
 
     def receive(self, octets: bytes | bytearray | memoryview) -> None:
-        """Take in what came from the network."""
+        """Take in octets from the network."""
         if self._ssl is None:
             self._hello += octets
         else:
             self._incoming.write(octets)
 
     def handshake(self) -> bool:
-        """Go on with the handshake; true once it is through.
+        """Continue the handshake; return true once it has finished.
 
         Raises:
-            HandshakeError: the client did it wrong; the alert for it is in `output`.
+            HandshakeError: the client's handshake was wrong; the alert is in `output`.
         """
         if self._ssl is None and not self._begin():
             return False
@@ -89,7 +89,7 @@ class TlsEngine:
         return True
 
     def _begin(self) -> bool:
-        """Choose the certificate once the client's hello is whole."""
+        """Choose the certificate once the client's hello is complete."""
         hello = read_client_hello(self._hello)
         if hello is None:
             return False
@@ -102,22 +102,22 @@ class TlsEngine:
         return True
 
     def _check_protocols(self, hello: ClientHello) -> None:
-        # RFC 7301 §3.2: the server SHALL send this alert; Python's ssl would go on without ALPN.
+        # RFC 7301 §3.2: the server SHALL send this alert; Python's ssl would continue without ALPN.
         ours = {name.encode() for name in self._contexts.protocols}
         if ours and hello.protocols and not ours.intersection(hello.protocols):
             self._outgoing.write(_NO_APPLICATION_PROTOCOL)
             raise HandshakeError("tls", f"the client offers {hello.protocols!r} by ALPN alone")
 
     def read(self, buffer: memoryview) -> int:
-        """Put plaintext into the buffer; return how much, 0 for none as yet.
+        """Read plaintext into the buffer; return how much, 0 for none yet.
 
         Raises:
-            ssl.SSLError: the peer broke the protocol; the connection is of no use.
+            ssl.SSLError: the peer violated the protocol; the connection is unusable.
         """
         filled = min(len(self._early), len(buffer))
         buffer[:filled] = self._early[:filled]
         del self._early[:filled]
-        # Record after record, so that many small ones are handed over in one piece.
+        # Record after record, so that many small ones are delivered in one piece.
         while filled < len(buffer) and not self.has_ended and self._may_have_more():
             taken = self._read_record(buffer[filled:])
             if not taken:
@@ -126,11 +126,11 @@ class TlsEngine:
         return filled
 
     def put_back(self, plaintext: memoryview) -> None:
-        """Keep the end of what was read last for the next `read`."""
+        """Keep the tail of the last read for the next `read`."""
         self._early[:0] = plaintext
 
     def _may_have_more(self) -> bool:
-        """Tell whether to ask OpenSSL: its "not yet" is an exception, dearer than a record."""
+        """Return whether to ask OpenSSL: its "not yet" is an exception, slower than a record."""
         return self._incoming.pending > 0 or self.ssl_object.pending() > 0
 
     def _read_record(self, buffer: memoryview) -> int:
@@ -149,9 +149,9 @@ class TlsEngine:
             plaintext = plaintext[self.ssl_object.write(plaintext) :]
 
     def close_notify(self) -> None:
-        """Say that nothing more is written, once; what arrives can still be read."""
-        # Python asks OpenSSL to wait for the peer's close_notify as well, and plaintext in its
-        # way would break the connection: it is taken out first. There is at most one piece.
+        """End the write side, once; input can still be read."""
+        # Python makes OpenSSL wait for the peer's close_notify as well, and plaintext before it
+        # would break the connection: it is read first. There is at most one piece.
         with memoryview(bytearray(_RECORD)) as record:
             while not self.has_ended and (taken := self._read_record(record)):
                 self._early += record[:taken]
@@ -159,11 +159,11 @@ class TlsEngine:
             self.ssl_object.unwrap()
 
     def output(self) -> bytes:
-        """Return what is to go to the network, each octet once."""
+        """Return output for the network, each octet once."""
         return self._outgoing.read()
 
     def facts(self) -> TlsFacts:
-        """Return what has been settled."""
+        """Return what has been negotiated."""
         tls = self.ssl_object
         cipher = tls.cipher()
         certificate: Mapping[str, Any] = tls.getpeercert() or {}

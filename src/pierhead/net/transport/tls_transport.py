@@ -1,12 +1,12 @@
-"""TLS between any transport and any protocol: the part that is asyncio's.
+"""TLS between any transport and any protocol: the asyncio part.
 
     socket, pipe, memory … ─▶ _Below ─▶ TlsEngine ─▶ TlsTransport ─▶ the connection's protocol
 
-Everything written is encrypted and handed to the transport below at once, so its buffer is the
-only one, and its flow control is that of the whole. What arrives is taken in pieces of 64 KiB at
-most; while the protocol does not read, nothing is read below either.
+Everything written is encrypted and passed to the transport below at once, so its buffer is the only
+one, and its flow control is that of the whole. Input is taken in pieces of at most 64 KiB; while
+the protocol does not read, nothing is read below either.
 
-Each direction ends by itself, as in TCP: after the peer's close_notify, answers are still sent.
+Each direction ends separately, as in TCP: after the peer's close_notify, replies are still sent.
 Why not the event loop's own TLS: docs/decisions/0015-tls-over-memory-bios.md
 """
 
@@ -30,7 +30,7 @@ _log = logging.getLogger("pierhead.net")
 
 
 class Scratch:
-    """Two buffers for all connections of a listener: used within one callback, never across."""
+    """Two buffers shared by all connections of a listener: used within one callback only."""
 
     def __init__(self, size: int = 65_536) -> None:
         self.network = memoryview(bytearray(size))
@@ -67,16 +67,16 @@ class _Below(asyncio.BufferedProtocol):
         self._tls.lower_lost(exc)
 
     def let_go(self) -> None:
-        # Each has the other, and a cycle would live on until it is collected.
+        # They refer to each other; a cycle would live until garbage collection.
         del self._tls
 
 
 class TlsTransport(asyncio.Transport):
     """The transport that the connection's protocol sees.
 
-    ``get_extra_info`` knows, beside what the transport below knows: ``ssl_object``, ``cipher``,
-    ``peercert``, and ``truncated``: true when the input ended without close_notify, so that
-    whatever came last may have been cut off by anybody (RFC 8446 §6.1).
+    ``get_extra_info`` has these keys, besides those of the transport below: ``ssl_object``,
+    ``cipher``, ``peercert``, and ``truncated``: true if the input ended without close_notify, so
+    that an attacker may have truncated it (RFC 8446 §6.1).
     """
 
     def __init__(self, engine: TlsEngine, scratch: Scratch) -> None:
@@ -90,7 +90,7 @@ class TlsTransport(asyncio.Transport):
         self._protocol: asyncio.BaseProtocol | None = None
         self._is_reading = True
         self._is_delivering = False
-        self._is_paused = False  # the transport below has asked for it
+        self._is_paused = False  # the transport below has requested it
         self._is_closing = False
         self._is_lost = False
         self._eof_arrived = self._eof_told = self._eof_sent = False
@@ -98,18 +98,17 @@ class TlsTransport(asyncio.Transport):
     # -- the listener's side -------------------------------------------------------------------
 
     async def handshake(self) -> None:
-        """Wait until the handshake is through; it goes on by itself.
+        """Wait until the handshake has finished; it proceeds by itself.
 
         Raises:
-            HandshakeError: the client did it wrong.
-            OSError: the connection broke.
+            HandshakeError: the client's handshake was wrong. OSError: the connection broke.
         """
         await self._through
 
     def open(self, protocol: asyncio.BaseProtocol) -> None:
-        """Give the protocol its connection, and then what has arrived.
+        """Attach the protocol, then deliver the input that has arrived.
 
-        The connection is closed when this raises.
+        The connection is closed if this raises.
 
         Raises:
             OSError: the connection has broken since the handshake.
@@ -135,11 +134,11 @@ class TlsTransport(asyncio.Transport):
         return self._lower
 
     def lower_made(self, transport: asyncio.Transport) -> None:
-        """The connection below is there."""
+        """Note that the connection below is established."""
         self._lower = transport
 
     def lower_received(self, octets: memoryview) -> None:
-        """Octets have arrived."""
+        """Take in octets that have arrived."""
         if self._is_closing:
             return
         self._engine.receive(octets)
@@ -149,7 +148,7 @@ class TlsTransport(asyncio.Transport):
             self._shake_hands()
 
     def lower_ended(self) -> None:
-        """The network has ended its side."""
+        """Note that the transport below has reached the end of input."""
         self._eof_arrived = True
         if self._through.done():
             self._deliver()
@@ -157,13 +156,13 @@ class TlsTransport(asyncio.Transport):
             self._fail(_gone())
 
     def lower_paused(self, is_paused: bool) -> None:
-        """The transport below has too much to send, or no longer."""
+        """Note that the transport below has paused or resumed writing."""
         self._is_paused = is_paused
         if self._protocol is not None:
             tell(self, self._protocol, is_paused)
 
     def lower_lost(self, error: Exception | None) -> None:
-        """The connection below is no more."""
+        """Note that the connection below has ended."""
         self._is_closing = self._is_lost = True
         if not self._through.done():
             self._through.set_exception(error if isinstance(error, OSError) else _gone())
@@ -180,11 +179,11 @@ class TlsTransport(asyncio.Transport):
             return
         self._flush()
         if is_through:
-            self._base.pause_reading()  # until somebody takes what comes
+            self._base.pause_reading()  # until the input is taken
             self._through.set_result(None)
 
     def _fail(self, error: Exception) -> None:
-        """End a handshake; the client gets its alert unless that would mean to wait for it."""
+        """End a handshake; the client gets its alert unless sending it would have to wait."""
         self._is_closing = True
         self._flush()
         if self._base.get_write_buffer_size():
@@ -196,14 +195,14 @@ class TlsTransport(asyncio.Transport):
 
     def _flush(self) -> None:
         octets = self._engine.output()
-        # After our end of stream nothing goes out any more, such as the answer to a key update.
+        # After our end of stream nothing more is sent, not even the answer to a key update.
         if octets and not self._is_lost and not self._eof_sent:
             self._base.write(octets)
 
     # -- reading -------------------------------------------------------------------------------
 
     def _deliver(self) -> None:
-        """Hand over what has arrived, until there is no more or the protocol stops reading."""
+        """Deliver input until there is none left or the protocol stops reading."""
         if self._protocol is None or self._is_delivering:
             return
         self._is_delivering = True
@@ -214,14 +213,14 @@ class TlsTransport(asyncio.Transport):
             _log.debug("TLS with %r broke: %s", self.get_extra_info("peername"), error)
             self._flush()  # the alert
             self.abort()
-        except Exception as error:  # as asyncio's transports do: its connection is aborted
+        except Exception as error:  # as asyncio's transports do: abort its connection
             report(self, self._protocol, error)
             self.abort()
         finally:
             self._is_delivering = False
 
     def _deliver_piece(self) -> bool:
-        """Hand over one piece; true where more may be waiting."""
+        """Deliver one piece; return true if more may be waiting."""
         assert self._protocol is not None
         size = self._engine.read(self._plaintext)
         self._flush()
@@ -238,17 +237,17 @@ class TlsTransport(asyncio.Transport):
         return False
 
     def is_reading(self) -> bool:
-        """Tell whether the protocol gets what arrives."""
+        """Return whether the protocol receives input."""
         return self._is_reading and not self._is_closing
 
     def pause_reading(self) -> None:
-        """Let what arrives wait, most of it with the peer."""
+        """Pause delivery; input waits, most of it with the peer."""
         self._is_reading = False
         if not self.is_closing():
             self._base.pause_reading()
 
     def resume_reading(self) -> None:
-        """Hand on what waits, and what arrives from now on."""
+        """Deliver waiting input, and resume."""
         self._is_reading = True
         if not self.is_closing():
             self._base.resume_reading()
@@ -257,7 +256,7 @@ class TlsTransport(asyncio.Transport):
     # -- writing -------------------------------------------------------------------------------
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        """Encrypt these bytes and hand them to the transport below."""
+        """Encrypt these bytes and pass them to the transport below."""
         plaintext = memoryview(data)
         if self.is_closing():
             return
@@ -274,18 +273,18 @@ class TlsTransport(asyncio.Transport):
         self._flush()
 
     def can_write_eof(self) -> bool:
-        """Return true: each direction ends by itself."""
+        """Return true: each direction ends separately."""
         return True
 
     def write_eof(self) -> None:
-        """Say that nothing more is written (close_notify); reading goes on."""
+        """End the write side (close_notify); reading continues."""
         if self._eof_sent or self.is_closing():
             return
         if self._say_goodbye() and self._base.can_write_eof():
             self._base.write_eof()
 
     def _say_goodbye(self) -> bool:
-        """Send close_notify once; false where the connection is past that."""
+        """Send close_notify once; return false if it is too late for that."""
         try:
             self._engine.close_notify()
         except ssl.SSLError as error:
@@ -297,28 +296,28 @@ class TlsTransport(asyncio.Transport):
         return True
 
     def get_write_buffer_size(self) -> int:
-        """Return how many octets, encrypted, wait in the transport below."""
+        """Return how many encrypted octets wait in the transport below."""
         return self._base.get_write_buffer_size()
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the low-water and high-water marks."""
+        """Return the low and high limits."""
         return self._base.get_write_buffer_limits()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Set the marks at which the protocol is asked to pause and to resume."""
+        """Set the limits at which the protocol is told to pause and to resume."""
         self._base.set_write_buffer_limits(high, low)
 
     # -- ending --------------------------------------------------------------------------------
 
     def is_closing(self) -> bool:
-        """Tell whether the connection is closed or about to be."""
+        """Return whether the connection is closed or closing."""
         return self._is_closing or (self._lower is not None and self._lower.is_closing())
 
     def close(self) -> None:
-        """Read no more, send what has been written and close_notify, then close.
+        """Stop reading, send what has been written and close_notify, then close.
 
-        The peer's close_notify is not waited for (RFC 8446 §6.1), so the only thing to wait for
-        is that the peer takes what was written; who calls this has a deadline for that.
+        The peer's close_notify is not awaited (RFC 8446 §6.1), so this waits only for the peer to
+        take what was written; the caller has a deadline for that.
         """
         if self._is_closing:
             return
@@ -327,24 +326,24 @@ class TlsTransport(asyncio.Transport):
             self._base.close()
 
     def abort(self) -> None:
-        """Close at once; what has not been sent is lost."""
+        """Close at once; unsent output is lost."""
         self._is_closing = True
         self._through.cancel()
         if self._lower is not None and not self._is_lost:
             self._lower.abort()
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return the protocol in charge."""
+        """Return the current protocol."""
         if self._protocol is None:
             raise RuntimeError("this connection has no protocol yet")
         return self._protocol
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Put another protocol in charge."""
+        """Switch to another protocol."""
         self._protocol = protocol
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return a fact of TLS, or else of the transport below."""
+        """Return a fact about TLS, or else about the transport below."""
         facts: dict[str, Callable[[], Any]] = {
             "ssl_object": lambda: self._engine.ssl_object,
             "cipher": lambda: self._engine.ssl_object.cipher(),

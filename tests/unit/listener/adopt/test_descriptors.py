@@ -125,7 +125,7 @@ async def test_an_option_of_tcp_is_not_for_another_socket(leave, refusal):
         (bound, "?type=dgram", "is a listening IPv4 stream socket, expected type dgram"),
         (lambda: socket.socketpair()[0], "", "a connected Unix stream socket, expected one that"),
         (lambda: socket.socket(), "", "an unbound IPv4 stream socket, expected a listening one"),
-        (lambda: socket.socket(type=socket.SOCK_DGRAM), "", "nobody can send to it"),
+        (lambda: socket.socket(type=socket.SOCK_DGRAM), "", "no peer can send to it"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:unclosed <socket")  # the other end of the pair
@@ -152,7 +152,7 @@ async def test_a_connected_datagram_socket_hears_one_peer_only(leave, refusal):
     sock = bound(socket.SOCK_DGRAM)
     sock.connect(("127.0.0.1", 9))
     error = await refusal(f"fd:{leave(sock)}")
-    assert "anybody can reach" in error.reason
+    assert "peers can reach" in error.reason
 
 
 async def test_a_closed_descriptor_is_refused(refusal):
@@ -181,7 +181,7 @@ async def test_a_descriptor_is_served_once(opened, leave, refusal, process):
     number = leave(bound())
     (listener,) = await opened(f"fd:{number}")
     error = await refusal(f"fd:{number}?rcvbuf=4KiB")
-    assert f"is served already, as fd:{number}" in error.reason
+    assert f"is already served, as fd:{number}" in error.reason
     listener.close()
     assert number not in process.reserved
 

@@ -203,7 +203,7 @@ async def test_waiting_serves_a_socket_that_has_no_peer_yet(streams, kind):
     [
         (bound, "inetd", "listening IPv4 stream socket, expected one accepted connection"),
         (lambda: bound(socket.SOCK_DGRAM), "inetd", "inetd?mode=wait"),
-        (lambda: tcp_pair()[1], "inetd?mode=wait", "expected one that anybody can reach"),
+        (lambda: tcp_pair()[1], "inetd?mode=wait", "expected one that peers can reach"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:unclosed <socket")
@@ -240,7 +240,7 @@ async def test_standard_input_is_served_once(streams):
     with client:
         number = streams.keep(ours.detach())
         streams.take(number)
-        with pytest.raises(ListenError, match="standard input is served already"):
+        with pytest.raises(ListenError, match="standard input is already served"):
             streams.take(number)
 
 

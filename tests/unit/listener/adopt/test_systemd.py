@@ -206,7 +206,7 @@ async def test_a_socket_is_claimed_once(opened, passed, refusal):
     passed(bound(), bound(), names="a:b")
     await opened("sd:a")
     error = await refusal("sd:*")
-    assert "descriptor 700 (a) is served already, as sd:a" in error.reason
+    assert "descriptor 700 (a) is already served, as sd:a" in error.reason
 
 
 async def test_what_a_number_means_after_the_socket_was_closed_is_not_served(

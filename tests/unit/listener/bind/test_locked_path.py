@@ -110,7 +110,7 @@ async def test_what_replaces_the_socket_before_chmod_keeps_its_mode(
 
 
 @LINUX
-@pytest.mark.skipif(not ROOT, reason="only root gives files away")
+@pytest.mark.skipif(not ROOT, reason="only root may give files away")
 @pytest.mark.parametrize("kind", ["symlink", "hard link"])
 async def test_what_replaces_the_socket_keeps_its_owner(opened, path, secret, monkeypatch, kind):
     after(monkeypatch, "taken", replaced(path, secret, kind))
@@ -192,13 +192,13 @@ async def test_what_is_written_into_the_lock_is_not_removed(opened, path):
 @pytest.mark.parametrize(
     ("kind", "told"),
     [
-        ("file", "is no lock file: there are 8 octets in it"),
+        ("file", "is not a lock file: it contains 8 octets"),
         ("hard link", "has another name as well"),
-        ("symlink", "a symbolic link stands at"),
-        ("dangling", "a symbolic link stands at"),
-        ("directory", "a directory stands at"),
-        ("pipe", "a pipe stands at"),
-        ("socket", "a socket stands at"),
+        ("symlink", "a symbolic link is at"),
+        ("dangling", "a symbolic link is at"),
+        ("directory", "a directory is at"),
+        ("pipe", "a pipe is at"),
+        ("socket", "a socket is at"),
     ],
 )
 async def test_what_stands_in_the_place_of_the_lock_is_refused_and_left(
@@ -230,12 +230,12 @@ async def test_what_stands_in_the_place_of_the_lock_is_refused_and_left(
     assert not path.exists()
 
 
-@pytest.mark.skipif(not ROOT, reason="only root gives files away")
+@pytest.mark.skipif(not ROOT, reason="only root may give files away")
 async def test_a_lock_of_another_user_is_named_with_its_owner(opened, path):
     lock = path.with_name("s.lock")
     lock.touch()
     os.chown(lock, 65534, 65534)
-    with pytest.raises(ListenError, match="belongs to the user with number 65534"):
+    with pytest.raises(ListenError, match="belongs to user 65534"):
         await opened(f"unix:{path}")
     assert lock.exists()
 
@@ -275,7 +275,7 @@ def test_without_privileges_the_lock_of_another_user_is_called_by_its_owner():
             LockedPath.lock("unix:s", os.fsencode(name), socket.SOCK_STREAM, "stale")
             return "locked"
 
-        assert "belongs to the user with number 0" in as_somebody(act)
+        assert "belongs to user 0" in as_somebody(act)
 
 
 async def test_a_folder_that_was_renamed_is_still_the_place(opened, path, tmp_path):
@@ -305,7 +305,7 @@ async def test_a_folder_that_everybody_writes_to_is_warned_of(opened, path, capl
     path.parent.chmod(mode)
     with caplog.at_level(logging.WARNING):
         await opened(f"unix:{path}")
-    assert ("everybody may write to the folder" in caplog.text) is warned
+    assert ("any user may write to the folder" in caplog.text) is warned
 
 
 async def test_descriptors_are_given_back(opened, path):

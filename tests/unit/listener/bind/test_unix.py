@@ -70,7 +70,7 @@ async def test_the_mode_is_never_wider_than_asked_not_even_at_bind(opened, path,
     assert seen == [0o600]
 
 
-@pytest.mark.skipif(not ROOT, reason="only root gives files away")
+@pytest.mark.skipif(not ROOT, reason="only root may give files away")
 async def test_owner_and_group_are_set(opened, path):
     await opened(f"unix:{path}?user=65534&group=65533&mode=0660")
     found = path.stat()
@@ -164,7 +164,7 @@ async def test_a_socket_that_may_not_be_asked_is_judged_where_that_is_wanted_alo
 ):
     leave_a_dead_socket(path)
     monkeypatch.setattr(locked_path, "_probe", lambda path, kind: errno.EACCES)
-    with pytest.raises(ListenError, match=r"cannot be told whether .*denied \(EACCES\)"):
+    with pytest.raises(ListenError, match=r"is unknown whether .*denied \(EACCES\)"):
         await opened(f"unix:{path}")
     assert path.is_socket()
     await opened(f"unix:{path}?unlink=always")
@@ -254,7 +254,7 @@ async def test_a_missing_directory_is_named(opened, path):
 
 async def test_a_path_beyond_the_system_is_refused_early(opened, monkeypatch):
     monkeypatch.setattr(unix, "SUN_PATH_BYTES", 20)
-    with pytest.raises(ListenError, match="octets, the system takes 19"):
+    with pytest.raises(ListenError, match="octets, the system allows 19"):
         await opened("unix:./a-name-of-more-than-twenty-octets")
 
 

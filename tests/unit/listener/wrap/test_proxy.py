@@ -465,7 +465,7 @@ async def test_version_1_has_no_datagrams_on_a_passed_socket_either(opened, pass
 @pytest.mark.parametrize(
     ("address", "why"),
     [
-        ("proxy+tcp:127.0.0.1:0", "anybody could name any client"),
+        ("proxy+tcp:127.0.0.1:0", "any peer could claim to be any client"),
         ("proxy+udp:127.0.0.1:0", "add proxy.from="),
         ("proxy+mem:a?proxy.from=10.0.0.0/8", "have no IP address"),
         ("proxy+memgram:a?proxy.from=10.0.0.0/8", "leave it out"),

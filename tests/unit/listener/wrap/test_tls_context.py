@@ -109,9 +109,9 @@ def test_a_key_that_others_may_read_is_a_warning_or_an_error(certificates, caplo
     os.chmod(file, 0o644)
     load(f"cert={file}")
     (record,) = caplog.records
-    assert f"the key in {file} may be read or changed by everybody" in record.getMessage()
+    assert f"the key in {file} can be read or changed by everybody" in record.getMessage()
     assert f"chmod 600 {file}" in record.getMessage()
-    assert "may be read or changed by everybody" in refusal(f"cert={file}&strict-permissions")
+    assert "can be read or changed by everybody" in refusal(f"cert={file}&strict-permissions")
     os.chmod(file, 0o600)  # the remedy
     load(f"cert={file}&strict-permissions")
 
@@ -225,7 +225,7 @@ def test_a_certificate_for_clients_alone_is_refused(tmp_path):
     (tmp_path / "cert").write_bytes(builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
     issued.private_key_pem.write_to_path(str(tmp_path / "key"))
     text = refusal(f"cert={tmp_path}/cert&key={tmp_path}/key")
-    assert "no client would take the certificate" in text
+    assert "no client would accept the certificate" in text
 
 
 def test_an_expired_certificate_is_served_with_a_warning(certificates, caplog):

@@ -194,7 +194,7 @@ async def test_a_listener_may_lose_by_its_address(network):
 
 async def test_a_name_is_taken_once(ends):
     await ends("a")
-    with pytest.raises(ListenError, match=r"memgram:a: open: .*an end called 'a' already"):
+    with pytest.raises(ListenError, match=r"memgram:a: open: .*already has an end called 'a'"):
         await ends("a")
 
 
@@ -224,7 +224,7 @@ async def test_a_delay_is_checked(network):
 
 
 async def test_a_sender_must_be_an_end_of_the_link(network):
-    with pytest.raises(UsageError, match="'c' is no end of this link, which joins a and b"):
+    with pytest.raises(UsageError, match="'c' is not an end of this link, which joins a and b"):
         network.between("a", "b").lose(0.1, sender="c")
 
 
