@@ -105,7 +105,7 @@ FORMS = {
         Form("unix:/run/app.sock?mode=0660", "a path, which begins with `/`, `./` or `../`"),
         Form("unix:/run/%FF.sock", "a path is octets"),
         Form("unix:@app", "an abstract name"),
-        Form("unix:@app?pad=full", "the same, filled up with NUL, as HAProxy does"),
+        Form("unix:@app?pad=full", "the same, padded with NUL, as HAProxy does"),
     ),
     "unixgram": (Form("unixgram:/run/log.sock", "paths and names as for unix"),),
     "unixseq": (Form("unixseq:/run/control.sock", "paths and names as for unix"),),

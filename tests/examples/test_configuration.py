@@ -97,7 +97,7 @@ def test_echo_from_toml_tells_every_mistake_at_once(tmp_path: Path) -> None:
         "  127.0.0.1",
         "           ^",
         "  write 127.0.0.1:PORT",
-        "wrong.toml: listen[2]: 0 is no value of backlog: expected a whole number from 1 to "
+        "wrong.toml: listen[2]: 0 is not a value of backlog: expected a whole number from 1 to "
         "2147483647",
         "  backlog = 0",
         "            ^",

@@ -1,11 +1,11 @@
-"""Addresses to listen on: a grammar, and the values it makes.
+"""Addresses to listen on: a grammar and its values.
 
     [wrapper+]*scheme:target[?key=value&…]        tls+tcp:127.0.0.1:8530?cert=dns.pem
     host:port  /path  ./path  @name  sd-listen    127.0.0.1:5300
 
-`ListenSpec.parse` reads any of these; `str` writes the one canonical spelling, which parses back
-to an equal value. Nothing in this package opens or looks up anything. The text of
-``docs/decisions/0001-address-grammar.md`` says why the grammar is as it is.
+`ListenSpec.parse` reads any of these; `str` writes the canonical spelling, which parses back to an
+equal value. Nothing in this package opens or looks up anything.
+``docs/decisions/0001-address-grammar.md`` explains the design of the grammar.
 """
 
 from __future__ import annotations

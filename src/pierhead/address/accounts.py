@@ -1,4 +1,4 @@
-"""The type of an option that names several users or groups."""
+"""The type of options that name several users or groups."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ONE = Account()
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """Users or groups, separated by commas; each a name, or a number in digits."""
+    """Users or groups, separated by commas; each is a name, or a number in digits."""
 
     expected: str = "names or numbers from 0 to 4294967294, separated by commas"
     unit: str = ""
@@ -30,7 +30,7 @@ class Accounts:
         return ",".join(_ONE.show(str(one)) for one in value)
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether the value is a tuple of such names, numbers in their one spelling."""
+        """Return whether the value is a tuple of such names, numbers in canonical spelling."""
         return isinstance(value, tuple) and bool(value) and all(map(_is_account, value))
 
 

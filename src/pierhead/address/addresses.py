@@ -1,7 +1,7 @@
 """The forms an address takes: values that open nothing and resolve nothing.
 
-Each form normalises what it is given, so that equal addresses are equal values, and prints as
-the grammar's canonical spelling. A form that cannot be printed cannot be made.
+Each form normalises its arguments, so that equal addresses are equal values, and prints in
+canonical spelling. A form that cannot be printed cannot be created.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ __all__ = [
 #: VMADDR_CID_ANY and VMADDR_PORT_ANY.
 ANY = 2**32 - 1
 
-#: sun_path has 108 octets on Linux, the most of any system, and the last is NUL in a path; in
-#: an abstract name the first is.
+#: sun_path has 108 octets on Linux, the most of any system; in a path the last is NUL, in an
+#: abstract name the first.
 LONGEST_PATH = LONGEST_NAME = 107
 
-#: tokio-listener's words for the socket that systemd passes, and for standard input.
+#: tokio-listener's words for the socket passed by systemd, and for standard input.
 INHERITED_WORDS = ("sd-listen", "sd_listen", "sd-listen-unix", "sd_listen_unix")
 INETD_WORDS = ("inetd", "stdio", "-")
 
@@ -53,11 +53,11 @@ _SPECIAL = "?#"
 
 
 class ListenAddress(ABC):
-    """What is listened on, without wrappers and options.
+    """What to listen on, without wrappers and options.
 
     Attributes:
-        scheme: the word before the colon; None for ``host:port`` alone, which means what the
-            protocol means by it.
+        scheme: the word before the colon; None for ``host:port`` alone, whose meaning depends on
+            the protocol.
     """
 
     __slots__ = ()
@@ -66,7 +66,7 @@ class ListenAddress(ABC):
 
     @property
     def kind(self) -> Kind | None:
-        """How bytes travel here; None where the scheme does not decide it."""
+        """How bytes travel; None if the scheme does not determine it."""
         return SCHEMES[self.scheme].kind if self.scheme else None
 
     @property
@@ -77,14 +77,14 @@ class ListenAddress(ABC):
     @property
     @abstractmethod
     def target(self) -> str:
-        """What the grammar writes behind the colon."""
+        """The text after the colon."""
 
     def __str__(self) -> str:
         return f"{self.place}?{self.query}" if self.query else self.place
 
     @property
     def place(self) -> str:
-        """The address as the grammar writes it, without the option that is part of it."""
+        """The address in the form of the grammar, without the option that is part of it."""
         return f"{self.scheme}:{self.target}" if self.scheme else self.target
 
 
@@ -102,7 +102,7 @@ class InetAddress(ListenAddress):
         host: an IP literal without brackets (``fe80::1%eth0``), a name, or "" for every IPv4 and
             IPv6 address of this host.
         port: 0 for one that the system chooses.
-        last_port: end of the range, itself included; None for a single port.
+        last_port: the end of the range, inclusive; None for a single port.
     """
 
     scheme: str | None
@@ -152,13 +152,13 @@ def _check_range(first: int, last: int) -> None:
         )
 
 
-#: Words that stand before a colon themselves: ``tcp:80`` is no host.
+#: Words that have a meaning before a colon: ``tcp`` in ``tcp:80`` is not a host.
 _RESERVED_HOSTS = frozenset({*SCHEMES, *WRAPPERS, *INHERITED_WORDS, *INETD_WORDS})
 
 
 @dataclass(frozen=True, slots=True)
 class UnixAddress(ListenAddress):
-    """A Unix domain socket in the file system; the path is octets, no text."""
+    """A Unix domain socket in the file system; the path is octets, not text."""
 
     scheme: str
     path: bytes
@@ -186,7 +186,7 @@ class AbstractAddress(ListenAddress):
 
     Attributes:
         name: without the NUL it starts with in the system.
-        padded: filled up with NUL to the full length, as some programs do.
+        padded: padded with NUL to the full length, as some programs do.
     """
 
     scheme: str
@@ -200,7 +200,7 @@ class AbstractAddress(ListenAddress):
 
     @property
     def target(self) -> str:
-        """The name behind an ``@``."""
+        """The name after an ``@``."""
         return "@" + escape(self.name, _SPECIAL)
 
     @property
@@ -235,9 +235,9 @@ class SystemdAddress(ListenAddress):
 
     Attributes:
         name: as in LISTEN_FDNAMES; None for any.
-        index: which of those with that name, from 0; None for all of them. With neither name
-            nor index there must be one socket only.
-        prefix: ``name`` is only how the name starts; "" then means every socket.
+        index: which of those with that name, from 0; None for all of them. With neither name nor
+            index there must be exactly one socket. prefix: whether ``name`` is only a prefix of the
+            name; "" then means every socket.
     """
 
     name: str | None = None
@@ -263,7 +263,7 @@ class SystemdAddress(ListenAddress):
         return f"{name}{star}" if self.index is None else f"{name}#{self.index}"
 
     def matches(self, name: str) -> bool:
-        """Tell whether a passed socket of this name is meant, before the index is looked at."""
+        """Return whether a passed socket with this name matches, ignoring the index."""
         if self.name is None:
             return True
         return name.startswith(self.name) if self.prefix else name == self.name
@@ -295,7 +295,7 @@ def _is_descriptor_name(name: str, *, empty: bool) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class InetdAddress(ListenAddress):
-    """Standard input and output, as a super-server hands them over."""
+    """Standard input and output, as passed by a super-server."""
 
     scheme: str = field(default="inetd", init=False, repr=False)
 

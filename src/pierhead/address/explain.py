@@ -1,4 +1,4 @@
-"""What an address means, option by option, and what a platform would refuse: pure data."""
+"""The explanation of an address, option by option, and what a platform would refuse: pure data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONGEST_PATH_ELSEWHERE = 103
 
 @dataclass(frozen=True, slots=True)
 class OptionExplanation:
-    """One option that was given: its value as written, and what holds where it is not given."""
+    """One option given: its value as written, and what applies without it."""
 
     key: str
     value: str
@@ -34,12 +34,12 @@ class ListenerExplanation:
     """One listener that would be opened.
 
     Attributes:
-        canonical: its address in the one canonical spelling.
-        scheme: None where the protocol decides and was not named.
-        kind: stream, datagram or seqpacket; None where only the passed socket tells.
+        canonical: its address in canonical spelling.
+        scheme: None if it depends on a protocol that was not named.
+        kind: stream, datagram or seqpacket; None if only the passed socket determines it.
         meaning: what is listened on, in a sentence.
-        layers: what stands between the socket and the protocol, first on the wire first.
-        options: those that were given.
+        layers: the layers between the socket and the protocol, outermost on the wire first.
+            options: the options given.
         refusals: what the platform would not open, and why.
     """
 
@@ -57,8 +57,7 @@ class Explanation:
     """What an address means.
 
     Attributes:
-        text: as it was given.
-        canonical: in the one canonical spelling.
+        text: the address as given. canonical: the address in canonical spelling.
         listeners: what would be opened.
         platform: the ``sys.platform`` that ``refusals`` are about.
     """
@@ -79,15 +78,15 @@ def explain(
     endpoint_short_form: tuple[str, ...] | None = None,
     platform: str = sys.platform,
 ) -> Explanation:
-    """Say what a text means as an address to listen on.
+    """Explain a text as an address to listen on.
 
     Args:
         text: the address.
-        endpoint_short_form: what ``host:port`` stands for; None leaves it open.
+        endpoint_short_form: what ``host:port`` stands for; None if unknown.
         platform: the ``sys.platform`` to judge for.
 
     Raises:
-        AddressError: it does not parse, or a server could not serve it as it stands.
+        AddressError: it does not parse, or a server could not serve it as written.
     """
     spec = ListenSpec.parse(text)
     specs: tuple[ListenSpec, ...] = (spec,)
@@ -138,7 +137,7 @@ def _spell(option: Option, value: Value) -> str:
 
 
 def refusals(spec: ListenSpec, platform: str) -> list[str]:
-    """Return what a platform (``sys.platform``) would not open, each with why."""
+    """Return what a platform (``sys.platform``) would not open, each with the reason."""
     address = spec.address
     found = []
     if address.scheme and not SCHEMES[address.scheme].is_opened:

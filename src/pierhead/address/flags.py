@@ -1,12 +1,11 @@
-"""Options as flags of a command line, under the names that tokio-listener gives them.
+"""Options as command-line flags, under the names that tokio-listener uses.
 
-A flag says once, for every address of a command line, what an option says in one of them:
+A flag sets an option once for every address of a command line:
 
     -l 127.0.0.1:80 -l /run/app.sock --recv-buffer-size 65536 --unix-listen-chmod group
     -l 127.0.0.1:80?rcvbuf=64KiB -l /run/app.sock?mode=0660&rcvbuf=64KiB
 
-The flags are the rows of `OPTIONS` that name one; nothing here knows a library that reads
-command lines.
+The flags are the rows of `OPTIONS` that name one; nothing here depends on a command-line library.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _METAVARS: Mapping[type, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class AddressFlag:
-    """One flag: an option of addresses, as a command line names it.
+    """One flag: an address option under its command-line name.
 
     >>> keepalive = FLAGS["--tcp-keepalive"]
     >>> keepalive.key, keepalive.metavar, keepalive.read("60000:3:5000")
@@ -43,17 +42,17 @@ class AddressFlag:
 
     @property
     def name(self) -> str:
-        """The flag as it is written, dashes included."""
+        """The flag as written, including dashes."""
         return self.option.flag
 
     @property
     def parameter(self) -> str:
-        """The name of a parameter that holds its value."""
+        """The name of the parameter for its value."""
         return self.name.removeprefix("--").replace("-", "_")
 
     @property
     def key(self) -> str:
-        """The key that an address keeps the value under."""
+        """The key under which an address stores the value."""
         return self.option.stands_for or self.option.key
 
     @property
@@ -79,7 +78,7 @@ class AddressFlag:
 
     @property
     def help(self) -> str:
-        """What it means, what is expected, what holds without it, and an example."""
+        """What it means, the expected value, the default, and an example."""
         option = self.option
         default = option.default_note
         if option.default is not None:
@@ -90,10 +89,10 @@ class AddressFlag:
         return f"{self.brief} [{what}; default: {default}{example}]"
 
     def read(self, text: str) -> Value:
-        """Return the value that is meant.
+        """Return the value.
 
         Raises:
-            AddressError: the text is no value of the option; it points into the text.
+            AddressError: the text is not a value of the option; it points into the text.
         """
         span = Span.of(text)
         if not span and not isinstance(self.option.type, KeepaliveMilliseconds):
@@ -115,8 +114,8 @@ def fill_in(
 ) -> tuple[ListenSpec, ...]:
     """Return the addresses of a command line with its flags filled in.
 
-    A flag goes to every address that its option is for; an address that gives the key itself
-    keeps its own value.
+    A flag applies to every address that its option is for; an address with the key keeps its own
+    value.
 
         >>> specs = [ListenSpec.parse("127.0.0.1:80"), ListenSpec.parse("/run/app.sock")]
         >>> [str(spec) for spec in fill_in(specs, {"--unix-listen-chmod": 0o660})]
@@ -125,11 +124,11 @@ def fill_in(
     Args:
         specs: the addresses.
         given: the value of each flag that was given, by the flag's name.
-        on_unused: called with one line for each flag that is for none of the addresses, which
+        on_unused: called with one line for each flag that applies to none of the addresses, which
             is then ignored; None makes it an error.
 
     Raises:
-        UsageError: a flag is for none of the addresses; it would have no effect.
+        UsageError: a flag applies to none of the addresses, so it would have no effect.
     """
     filled = list(specs)
     for name, value in given.items():

@@ -1,12 +1,12 @@
-"""From text to parts: wrappers, address and options, each with its position.
+"""The parser: from text to wrappers, address and options, each with its position.
 
     spec    = *( wrapper "+" ) ( scheme ":" target / short ) [ "?" option *( "&" option ) ]
     short   = host ":" port / path / "@" name / "inetd" / "stdio" / "-"
             / "sd-listen" [ ":" name ]
     option  = key [ "=" value ]
 
-Percent-escapes are decoded in paths, names and values, and nowhere else. The first ``?`` starts
-the options, wherever it stands. Reading takes time linear in the length of the text.
+Percent-escapes are decoded in paths, names and values, and nowhere else. The first ``?`` starts the
+options, wherever it is. Parsing takes time linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from pierhead.errors import AddressError, UsageError
 
 __all__ = ["Parts", "read", "row_for"]
 
-#: Words of other programs for what a scheme or wrapper says here.
+#: Other programs' words for schemes and wrappers.
 _FAMILIAR = {
     "http": "tcp",
     "https": "tls+tcp",
@@ -64,7 +64,7 @@ _CIDS = {"any": ANY, "host": 2, "local": 1, "hypervisor": 0}
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What was read, and where each part stood in the text."""
+    """The parsed parts, with the position of each in the text."""
 
     wrappers: tuple[str, ...]
     address: ListenAddress
@@ -74,18 +74,15 @@ class Parts:
     option_positions: Mapping[str, int] = field(default_factory=dict)
 
     def position(self, part: int | str) -> int:
-        """Return where a part stood: a wrapper by number, an option by key, "" the address."""
+        """Return the position of a part: a wrapper by number, an option by key, "" the address."""
         if isinstance(part, int):
             return self.wrapper_positions[part]
         return self.option_positions.get(part, self.address_position)
 
 
 def read(text: str) -> Parts:
-    """Read the text of an address.
-
-    Raises:
-        AddressError: it does not parse; whether the parts go together is not asked here, but
-            every option is for something that stands there.
+    """Parse the text of an address. Raises: AddressError: it does not parse. Whether the parts fit
+    together is not checked here, except that every option applies to a part that is there.
     """
     if not text.strip():
         reason = "the address is blank" if text else "the address is empty"
@@ -109,7 +106,7 @@ def read(text: str) -> Parts:
 def row_for(
     wrappers: tuple[str, ...], address: ListenAddress
 ) -> Callable[[str, Span, Span | None], Option]:
-    """Return what chooses the row of a key for this address, or raises why there is none."""
+    """Return a function that chooses the row of a key for this address, or raises."""
 
     def choose(key: str, name: Span, raw: Span | None) -> Option:
         rows = OPTIONS_BY_KEY[key]
@@ -168,7 +165,7 @@ def _read_address(span: Span) -> ListenAddress:
         return InetdAddress()
     if text.lower() in INHERITED_WORDS:
         return SystemdAddress()
-    if text.startswith("."):  # as does the name of a hidden file, and no host
+    if text.startswith("."):  # as the name of a hidden file does, and a host does not
         raise span.error("a path starts with /, ./ or ../", f"did you mean ./{text}?")
     name, target = span.partition(":")
     word = str(name).lower()
@@ -184,14 +181,14 @@ def _read_address(span: Span) -> ListenAddress:
 
 
 def _is_short_form(name: str, target: str) -> bool:
-    """Tell ``host:port`` from ``scheme:target`` with an unknown scheme."""
+    """Distinguish ``host:port`` from ``scheme:target`` with an unknown scheme."""
     if not _SCHEME_LIKE.fullmatch(name):
         return not _UNBRACKETED.fullmatch(f"{name}:{target}")
     if name.lower() in WRAPPERS or ":" in target:
         return False
     if not target or target[0] in "0123456789+-":
         return True
-    is_word = target.isalnum()  # a port by name, or a slip of the scheme before a name
+    is_word = target.isalnum()  # a port by name, or a misspelt scheme before a name
     return is_word and name.lower() not in _FAMILIAR and not nearest(name, SCHEMES)
 
 
@@ -219,7 +216,7 @@ def _unknown_scheme(span: Span, name: Span, target: Span) -> AddressError:
 
 
 def _is_path(target: Span) -> bool:
-    """Tell whether what stands behind a scheme is for a Unix socket; ``//`` begins a host."""
+    """Return whether the text after a scheme is for a Unix socket; ``//`` begins a host."""
     return str(target)[:1] in ("/", ".", "@") and not str(target).startswith("//")
 
 
@@ -244,15 +241,15 @@ def _no_colon(span: Span) -> AddressError:
 
 
 def _is_no_host(text: str) -> bool:
-    """Tell whether even a port behind the text would not make it an address."""
+    """Return whether even a port after the text would not make it an address."""
     try:
         canonical_host(text)
     except UsageError:
-        return not text[0].isdigit()  # a wrong IPv4 address is one all the same
+        return not text[0].isdigit()  # an invalid IPv4 address is still intended as one
     return False
 
 
-#: What stands in front of a path that serves what the scheme serves.
+#: The equivalent schemes for a path.
 _WITH_PATHS = {"tcp": "", "udp": "unixgram:"}
 
 
@@ -302,7 +299,7 @@ def _read_abstract(scheme: str, target: Span) -> ListenAddress:
 
 
 def _read_descriptors(scheme: str, target: Span) -> ListenAddress:
-    numbers: dict[int, None] = {}  # a set that keeps the order
+    numbers: dict[int, None] = {}  # an ordered set
     for part in _without_fragment(target).split(","):
         number = _read_number(part, "a descriptor", 2**31 - 1, "write fd:3, or fd:3,4 for two")
         if number in numbers:

@@ -1,7 +1,7 @@
 """Hosts and ports: literals, names, the wildcard, zones and ranges.
 
-A host is kept in one spelling: the wildcard as an empty text, IPv6 as RFC 5952 writes it and
-without brackets, a zone behind ``%``, a name in small letters.
+A host is stored in canonical spelling: the wildcard as an empty text, IPv6 as in RFC 5952 without
+brackets, a zone after ``%``, a name in lower case.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ __all__ = [
     "show_host",
 ]
 
-#: Each port of a range is a socket or two; a longer range is more likely a slip.
+#: Each port of a range is a socket or two; a longer range is probably a mistake.
 LONGEST_RANGE = 1024
 
 _HIGHEST_PORT = 65535
 _ZONE = re.compile(r"[!-~]+")
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]")
-# inet_aton() and with it getaddrinfo() take 0x7f.1, 127.1 and 2130706433 for addresses.
+# inet_aton(), and so getaddrinfo(), accept 0x7f.1, 127.1 and 2130706433 as addresses.
 _NUMERIC_ENDING = re.compile(r"(?:[0-9]+|0x[0-9a-f]*)")
 
 _NO_PATH = "leave it out: such an address ends with its port"
@@ -37,25 +37,23 @@ _IPV6_REMEDY = "write up to eight groups of up to four hexadecimal digits: [2001
 
 
 def is_ipv4(host: str) -> bool:
-    """Tell whether a canonical host is an IPv4 literal."""
+    """Return whether a canonical host is an IPv4 literal."""
     return re.fullmatch(r"[.]*[0-9][0-9.]*", host) is not None
 
 
 def is_ipv6(host: str) -> bool:
-    """Tell whether a canonical host is an IPv6 literal, with or without zone."""
+    """Return whether a canonical host is an IPv6 literal, with or without zone."""
     return ":" in host
 
 
 def show_host(host: str) -> str:
-    """Return a canonical host as the grammar writes it; the zone as RFC 6874 §2 does."""
+    """Return a canonical host in the form of the grammar; the zone as in RFC 6874 §2."""
     return f"[{host.replace('%', '%25', 1)}]" if is_ipv6(host) else host
 
 
 def canonical_host(host: str) -> str:
-    """Return the one spelling of a host: literal without brackets, name, or the wildcard.
-
-    Raises:
-        UsageError: it is neither, and why.
+    """Return the canonical spelling of a host: literal without brackets, name, or the wildcard.
+    Raises: UsageError: it is none of these; says why.
     """
     if host in ("", "*"):
         return ""
@@ -83,7 +81,7 @@ def _canonical_ipv6(host: str) -> str:
         raise UsageError(f"{literal} is not an IPv6 address") from None
     if percent and (not _ZONE.fullmatch(zone) or set(zone) & set("/?#[]")):
         raise UsageError(f"the zone {zone!r} of {literal} is not the name of an interface")
-    # RFC 5952 §5; Python writes it so from 3.13 on.
+    # RFC 5952 §5; Python does this from 3.13 on.
     mapped = address.ipv4_mapped
     return f"{f'::ffff:{mapped}' if mapped else address}{percent}{zone}"
 
@@ -111,14 +109,13 @@ def _canonical_name(host: str) -> str:
 
 
 def read_host_and_ports(span: Span) -> tuple[str, int, int | None]:
-    """Read ``host:port`` or ``host:first-last``.
+    """Parse ``host:port`` or ``host:first-last``.
 
     Returns:
         The canonical host, the port, and the last port of a range or None.
 
     Raises:
-        AddressError: where it does not parse.
-    """
+        AddressError: it does not parse."""
     host, port = _split(span)
     canonical = _read_host(host)
     first, last = _read_ports(port)
@@ -204,8 +201,8 @@ def _is_host(text: str) -> bool:
 
 def _read_brackets(span: Span) -> str:
     text = str(span)
-    # RFC 6874 §2 writes the zone behind %25; what people type is a bare %. Nothing else is
-    # decoded in here: an interface may be called anything.
+    # RFC 6874 §2 writes the zone after %25; people type a bare %. Nothing else is decoded here: an
+    # interface may have any name.
     literal, percent, zone = text.partition("%")
     zone = zone.removeprefix("25")
     if percent and not zone:

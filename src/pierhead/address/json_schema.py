@@ -1,7 +1,6 @@
-"""What may stand for an address in a configuration file, as JSON Schema (draft 2020-12).
-
-Editors complete and check files by it, and OpenAPI shows it. It is made from the table of
-options; what goes with what, only reading tells.
+"""The JSON Schema (draft 2020-12) of an address in a configuration file. Editors use it to complete
+and check files, and OpenAPI shows it. It is generated from the registry of options; which parts fit
+together is checked only on reading.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _EXAMPLES = ["127.0.0.1:8080", "[::]:8080", "/run/app.sock", "@app", "sd-listen"
 
 
 def address_schema() -> JsonSchema:
-    """Return the schema of what is read: the text of an address, or its table."""
+    """Return the schema for reading: the text of an address, or its table."""
     text = text_schema()
     examples = text.pop("examples")
     table = {ADDRESS: "tcp:[::]:8080", BACKLOG.key: 512}
@@ -47,7 +46,7 @@ def address_schema() -> JsonSchema:
 
 
 def text_schema() -> JsonSchema:
-    """Return the schema of what is written: the text of an address."""
+    """Return the schema for writing: the text of an address."""
     return {
         "title": "ListenSpec",
         "description": f"[wrapper+]*scheme:target[?key=value&…]; schemes are {', '.join(SCHEMES)}",

@@ -1,4 +1,4 @@
-"""The options that were given with an address: typed values, in one order."""
+"""The options given with an address: typed values, in a fixed order."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class ListenOptions:
-    """Only the options that were given, by key.
+    """Only the options given, by key.
 
-    ``given`` may come in any order and is kept in that of the keys.
+    ``given`` may be in any order and is stored in that of the keys.
 
         >>> options = ListenOptions.parse("reuseport&backlog=512")
         >>> options.get("backlog", 1024), options.get("reuseport", False), str(options)
         (512, True, 'backlog=512&reuseport')
 
     Raises:
-        UsageError: a key is unknown or comes twice, or a value is none of its option's.
+        UsageError: a key is unknown or repeated, or a value is not valid for its option.
     """
 
     given: tuple[tuple[str, Value], ...] = ()
@@ -57,7 +57,7 @@ class ListenOptions:
 
     @classmethod
     def parse(cls, text: str) -> ListenOptions:
-        """Read ``key=value&…``, what stands behind the ``?`` of an address.
+        """Parse ``key=value&…``, the text after the ``?`` of an address.
 
         Raises:
             AddressError: it does not parse.
@@ -73,19 +73,19 @@ class ListenOptions:
     def get(self, key: str, default: T) -> T: ...
 
     def get(self, key: str, default: T | None = None) -> Any:
-        """Return the value that was given for this key, or the default."""
+        """Return the value given for this key, or the default."""
         for name, value in self.given:
             if name == key:
                 return value
         return default
 
     def rows(self) -> Iterator[tuple[Option, Value]]:
-        """Yield each option that was given, as its row of the registry, with its value."""
+        """Yield the registry row and the value of each option given."""
         for key, value in self.given:
             yield row_of_value(key, value), value
 
     def without(self, *keys: str) -> ListenOptions:
-        """Return a copy that lacks these keys."""
+        """Return a copy without these keys."""
         return ListenOptions(tuple(pair for pair in self.given if pair[0] not in keys))
 
     def __contains__(self, key: object) -> bool:
@@ -99,9 +99,10 @@ class ListenOptions:
 
 
 def effect_of_change(before: ListenOptions, after: ListenOptions) -> Effect | None:
-    """Return when all differences between two addresses' options take effect; None for none.
+    """Return when all differences between two addresses' options take effect; None if there are
+    none.
 
-    A running server that is to obey ``after`` keeps its listener unless this is
+    A running server that changes to ``after`` keeps its listener unless this is
     `Effect.NEW_LISTENER`.
     """
     was, will_be = dict(before.given), dict(after.given)
@@ -113,30 +114,26 @@ def effect_of_change(before: ListenOptions, after: ListenOptions) -> Effect | No
 def _effect(key: str, before: Value | None, after: Value | None) -> Effect:
     rows = [row_of_value(key, value) for value in (before, after) if value is not None]
     if after is None and AppliedBy.SOCKET in rows[0].applied_by and rows[0].default is None:
-        return Effect.NEW_LISTENER  # what a socket was before it was set is known to no one
+        return Effect.NEW_LISTENER  # the state of a socket before it was set is unknown
     return max((row.effect for row in rows), key=list(Effect).index)
 
 
 @dataclass(frozen=True, slots=True)
 class GivenOption:
-    """One option as it was read: its key in the table, its value, and where it stood."""
+    """One option as parsed: its key in the table, its value, and its position."""
 
     key: str
     value: Value
     position: int
 
 
-#: Returns the row meant by a key, or raises an error that points; also gets the span that has
-#: the key and the one that has the value, None where there is no ``=``.
+#: Returns the row for a key, or raises an error with a position; it also gets the spans of the key
+#: and of the value, None if there is no ``=``.
 ChooseRow: TypeAlias = Callable[[str, Span, Span | None], Option]
 
 
 def read_options(span: Span, choose: ChooseRow) -> list[GivenOption]:
-    """Read ``key=value&…``.
-
-    Raises:
-        AddressError: where it does not parse.
-    """
+    """Parse ``key=value&…``. Raises: AddressError: it does not parse."""
     seen: dict[str, Option] = {}
     pairs = []
     for part in span.split("&"):
@@ -156,12 +153,12 @@ def read_options(span: Span, choose: ChooseRow) -> list[GivenOption]:
 
 
 def known_key(name: Span) -> str:
-    """Return the key of the table that is meant.
+    """Return the key of the table for a written key.
 
     Raises:
         AddressError: there is none.
     """
-    # Wrapper keys may be prefixed. Those of proxy are only known so.
+    # Wrapper keys may be prefixed; those of proxy must be.
     key = str(name)
     bare = key.removeprefix("tls.")
     rows = OPTIONS_BY_KEY.get(bare, ())
@@ -190,7 +187,7 @@ def _read_value(option: Option, name: Span, raw: Span | None) -> Value:
 
 
 def collect(pairs: list[GivenOption]) -> tuple[tuple[str, Value], ...]:
-    """Return each key with its value; those of an option that repeats gathered in a tuple."""
+    """Return each key with its value; values of a repeated option form a tuple."""
     values: dict[str, Value] = {}
     gathered: dict[str, list[str]] = {}
     for pair in pairs:
@@ -202,7 +199,7 @@ def collect(pairs: list[GivenOption]) -> tuple[tuple[str, Value], ...]:
 
 
 def _row_that_reads(key: str, name: Span, raw: Span | None) -> Option:
-    """Without a scheme to go by, take the first row that the value is good for."""
+    """Without a scheme, take the first row for which the value is valid."""
     rows = OPTIONS_BY_KEY[key]
     for row in rows[:-1]:
         try:
@@ -214,7 +211,7 @@ def _row_that_reads(key: str, name: Span, raw: Span | None) -> Option:
 
 
 def show_option(key: str, value: Value) -> str:
-    """Return one option as the grammar writes it."""
+    """Return one option in the form of the grammar."""
     option = row_of_value(key, value)
     if option.repeats:
         return "&".join(f"{key}={option.type.show(part)}" for part in cast("tuple[str]", value))
@@ -223,10 +220,8 @@ def show_option(key: str, value: Value) -> str:
 
 
 def row_of_value(key: str, value: Value) -> Option:
-    """Return the row of a key that this value is one of.
-
-    Raises:
-        UsageError: the key is unknown, or the value is none of its.
+    """Return the row of a key for which this value is valid. Raises: UsageError: the key is
+    unknown, or the value is not valid for it.
     """
     for option in OPTIONS_BY_KEY.get(key, ()):
         if not option.stands_for and is_accepted(option, value):
@@ -240,7 +235,7 @@ def row_of_value(key: str, value: Value) -> Option:
 
 
 def is_accepted(option: Option, value: Value) -> bool:
-    """Tell whether the value is one of this row's."""
+    """Return whether the value is valid for this row."""
     if not option.repeats:
         return option.type.accepts(value)
     return (

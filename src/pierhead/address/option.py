@@ -1,4 +1,4 @@
-"""What there is to know of one option of an address."""
+"""The description of one address option."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["AppliedBy", "Effect", "Option"]
 
 
 class AppliedBy(Enum):
-    """Which layer does what an option says; the value is what the documentation calls it."""
+    """The layer that applies an option; the value is its name in the documentation."""
 
-    ADDRESS = "the address itself, when it is read"
+    ADDRESS = "the address itself, when it is parsed"
     SOCKET = "the socket, before it is bound"
     BIND = "binding and listening"
     PATH = "the file of the socket"
-    ADOPT = "taking over what was passed"
+    ADOPT = "adoption of passed sockets"
     MEMORY = "the memory network"
     TLS = "TLS"
     QUIC = "QUIC"
@@ -28,9 +28,10 @@ class AppliedBy(Enum):
 
 
 class Effect(Enum):
-    """When a change of an option takes effect while the server runs, the earliest first.
+    """When a change of an option takes effect at run time, earliest first.
 
-    A socket of datagrams has no new connections: what waits for one there takes effect at once.
+    A datagram socket has no new connections: there, a change that waits for one takes effect at
+    once.
     """
 
     AT_ONCE = "at once"
@@ -43,25 +44,25 @@ class Option:
     """One option.
 
     Attributes:
-        key: what stands before ``=``.
-        meaning: one sentence without full stop.
+        key: the text before ``=``.
+        meaning: one sentence without a full stop.
         type: how the value is read, checked and written.
-        default: the value where the option is not given; None where the system, the server or
+        default: the value if the option is not given; None if the system, the server or
             ``default_note`` decides.
-        default_note: what holds where the option is not given, if no value says it.
-        schemes, wrappers: what the option is for; one of them has to be there.
+        default_note: what applies if the option is not given and no value expresses that.
+        schemes, wrappers: what the option is for; the address must have one of them.
         abstract: True for abstract names only, False for paths only, None for either.
-        ipv6: whether it is for IPv6 addresses alone.
-        platforms: beginnings of ``sys.platform``; empty for everywhere.
+        ipv6: whether it is for IPv6 addresses only.
+        platforms: prefixes of ``sys.platform``; empty for all.
         applied_by: the layers that read it, each by its view in `pierhead.address.views`.
         effect: when a change takes effect, as far as the system allows.
-        limit: the limit of the server that it sets for its listener alone; empty for none.
-        example: the option as it may be written.
-        flag: the flag of tokio-listener's command line that means the same.
-        flag_value: what that flag stands for; None where it takes a value.
-        flag_meaning: what that flag does, where ``meaning`` tells of other values as well.
+        limit: the server limit that it sets for its listener only; empty for none.
+        example: an example of the option.
+        flag: the equivalent flag of tokio-listener's command line.
+        flag_value: the value that the flag stands for; None if it takes a value.
+        flag_meaning: what the flag does, if ``meaning`` covers other values as well.
         repeats: whether it may be given more than once; its value is then a tuple.
-        stands_for: another key that the value is kept under.
+        stands_for: another key under which the value is stored.
     """
 
     key: str

@@ -1,8 +1,8 @@
 """The types an option's value may have: how it is read, checked and written.
 
-Each type reads a `Span`, so that a bad value is an error that points; writes back what it has
-read in one spelling; and tells whether a value handed in by a program is one of its own. The law
-of all of them: ``read(show(value)) == value`` for every value they accept.
+Each type reads a `Span`, so that a bad value is an error with a position; writes a value in its
+canonical spelling; and checks a value passed by a program. The law of all of them:
+``read(show(value)) == value`` for every value they accept.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
     "Value",
 ]
 
-#: What an option may hold: a flag, a number, seconds, octets, text, or several of them.
+#: The value of an option: a flag, a number, seconds, octets, text, or several of them.
 Value: TypeAlias = bool | int | float | str | tuple[str, ...] | tuple[float | int | None, ...]
 
 _C_INT = 2**31 - 1
@@ -49,33 +49,29 @@ class OptionType(Protocol):
 
     @property
     def expected(self) -> str:
-        """What is expected, with unit and range, to stand behind "expected" in a message."""
+        """What is expected, with unit and range, to follow "expected" in a message."""
         ...
 
     @property
     def unit(self) -> str:
-        """The unit of the value in a program; empty where it has none."""
+        """The unit of the value in a program; empty if it has none."""
         ...
 
     @property
     def bare(self) -> Value | None:
-        """The value that a key without ``=`` stands for; None where it needs one."""
+        """The value that a key without ``=`` stands for; None if it needs one."""
         ...
 
     def read(self, span: Span) -> Value:
-        """Return the value.
-
-        Raises:
-            AddressError: the text is none.
-        """
+        """Return the value. Raises: AddressError: the text is not a value of this type."""
         ...
 
     def show(self, value: Value) -> str:
-        """Return an accepted value as the grammar writes it."""
+        """Return an accepted value in the form of the grammar."""
         ...
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether a program may hand in this value."""
+        """Return whether a program may pass this value."""
         ...
 
 
@@ -88,7 +84,7 @@ class Flag:
     bare: Value | None = True
 
     def read(self, span: Span) -> Value:
-        """Return the value; yes, no, true and false are taken as well."""
+        """Return the value; yes, no, true and false are accepted as well."""
         word = str(span).lower()
         if word in ("on", "yes", "true"):
             return True
@@ -97,11 +93,11 @@ class Flag:
         raise span.error(f"{str(span)!r} is not a switch: expected {self.expected}")
 
     def show(self, value: Value) -> str:
-        """Return nothing for on: the key says it alone."""
+        """Return nothing for on: the key alone means it."""
         return "" if value else "off"
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether the value is a truth value."""
+        """Return whether the value is a bool."""
         return isinstance(value, bool)
 
 
@@ -133,7 +129,7 @@ class Integer:
         return str(value)
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether the value is a whole number in range."""
+        """Return whether the value is a whole number in range."""
         return type(value) is int and self.minimum <= value <= self.maximum
 
 
@@ -163,7 +159,7 @@ class Duration:
         return _show_seconds(value)
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether the value is a number of whole milliseconds in range."""
+        """Return whether the value is a number of whole milliseconds in range."""
         return _is_seconds(value) and self.minimum <= value <= self.maximum
 
 
@@ -226,7 +222,7 @@ class Size:
         return f"{value}B"
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether the value is a whole number in range."""
+        """Return whether the value is a whole number in range."""
         return type(value) is int and self.minimum <= value <= self.maximum
 
 
@@ -253,7 +249,7 @@ class Permissions:
         return f"{value:04o}"
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether the value is permission bits."""
+        """Return whether the value is permission bits."""
         return type(value) is int and 0 <= value <= 0o777
 
 
@@ -284,7 +280,7 @@ class Choice:
         return str(value)
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether the value is one of the words."""
+        """Return whether the value is one of the words."""
         return value in self.words
 
 
@@ -313,7 +309,7 @@ class Text:
         return _escape_value(str(value))
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether the value is printable and short enough."""
+        """Return whether the value is printable and short enough."""
         if not (isinstance(value, str) and value.isprintable()):
             return False
         return 0 < len(value.encode()) <= self.longest
@@ -321,7 +317,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class FilePath:
-    """The path of a file; octets that are not UTF-8 are held as ``os.fsdecode`` holds them."""
+    """The path of a file; octets that are not UTF-8 are represented as by ``os.fsdecode``."""
 
     expected: str = "the path of a file"
     unit: str = ""
@@ -339,14 +335,14 @@ class FilePath:
         return _escape_value(str(value))
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether the value can be the path of a file."""
+        """Return whether the value can be the path of a file."""
         if not isinstance(value, str) or not value or "\0" in value:
             return False
         try:
             octets = value.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
             return False
-        # Escapes that spell out UTF-8 after all would come back as the character itself.
+        # Escapes that form valid UTF-8 would come back as the character itself.
         return octets.decode("utf-8", "surrogateescape") == value
 
 
@@ -363,7 +359,7 @@ class Account:
         text = span.decode_text()
         account: Value = int(text) if re.fullmatch(r"[0-9]{1,10}", text) else text
         if not self.accepts(account):
-            raise span.error(f"{text!r} is no user or group: expected {self.expected}")
+            raise span.error(f"{text!r} is not a user or group: expected {self.expected}")
         return account
 
     def show(self, value: Value) -> str:
@@ -371,9 +367,9 @@ class Account:
         return _escape_value(str(value))
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether the value can name an account."""
+        """Return whether the value can name an account."""
         if type(value) is int:
-            # chown() takes 2**32 - 1 for "leave it".
+            # chown() takes 2**32 - 1 as "unchanged".
             return 0 <= value < 2**32 - 1
         return (
             isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w.@$-]{0,254}", value) is not None
@@ -382,7 +378,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Protocols:
-    """Names for TLS to agree on, separated by commas, best first (ALPN)."""
+    """Names for TLS to negotiate, separated by commas, preferred first (ALPN)."""
 
     expected: str = "protocol names of 1 to 255 octets, separated by commas"
     unit: str = ""
@@ -406,7 +402,7 @@ class Protocols:
         return ",".join(_escape_value(str(name), ",") for name in value)
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether the value is a tuple of such names."""
+        """Return whether the value is a tuple of such names."""
         if not isinstance(value, tuple) or not value:
             return False
         return all(isinstance(name, str) and Text().accepts(name) for name in value)
@@ -414,7 +410,7 @@ class Protocols:
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """IP networks, separated by commas; an address alone is a network of one."""
+    """IP networks, separated by commas; a single address is a network of one."""
 
     expected: str = "networks like 10.0.0.0/8 or 2001:db8::/32, separated by commas"
     unit: str = ""
@@ -440,7 +436,7 @@ class Networks:
         return ",".join(map(str, value))
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether the value is a tuple of networks in their one spelling."""
+        """Return whether the value is a tuple of networks in canonical spelling."""
         if not isinstance(value, tuple) or not value:
             return False
         try:
@@ -451,32 +447,32 @@ class Networks:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A share from 0 to 1, exact to a millionth."""
+    """A fraction from 0 to 1, exact to a millionth."""
 
     expected: str = "a number from 0 to 1, with at most six decimals"
     unit: str = ""
     bare: Value | None = None
 
     def read(self, span: Span) -> Value:
-        """Return the share."""
+        """Return the fraction."""
         text = str(span)
         if not re.fullmatch(r"0(\.[0-9]{1,6})?|1(\.0{1,6})?", text):
-            raise span.error(f"{text!r} is no share: expected {self.expected}")
+            raise span.error(f"{text!r} is not a fraction: expected {self.expected}")
         return float(text)
 
     def show(self, value: Value) -> str:
-        """Return the decimals that matter."""
+        """Return the significant decimals."""
         return f"{value:.6f}".rstrip("0").rstrip(".")
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether the value is such a share."""
+        """Return whether the value is such a fraction."""
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return False
         return 0 <= value <= 1 and round(value, 6) == value
 
 
 class KeepaliveTimes(NamedTuple):
-    """When an idle connection is probed; None leaves a time to the system."""
+    """When an idle connection is probed; None leaves a value to the system."""
 
     idle: float | None = None
     interval: float | None = None
@@ -488,7 +484,7 @@ _JUST_ENABLED = KeepaliveTimes()
 
 @dataclass(frozen=True, slots=True)
 class Keepalive:
-    """Keepalive times ``idle:interval:count``, each optional; a key alone just enables."""
+    """Keepalive times ``idle:interval:count``, each optional; a key alone just enables it."""
 
     expected: str = "idle:interval:count like 60s:5s:3, in whole seconds"
     unit: str = "s"
@@ -501,7 +497,7 @@ class Keepalive:
         return KeepaliveTimes(_whole_seconds(parts[0]), _whole_seconds(parts[1]), count)
 
     def show(self, value: Value) -> str:
-        """Return the times; nothing where none is given."""
+        """Return the times; an empty text if none is given."""
         assert isinstance(value, tuple)
         idle, interval, count = value
         parts = ["" if time is None else _show_seconds(time) for time in (idle, interval)]
@@ -509,7 +505,7 @@ class Keepalive:
         return ":".join(parts).rstrip(":")
 
     def accepts(self, value: Value) -> bool:
-        """Tell whether the value is keepalive times the system can keep."""
+        """Return whether the value is keepalive times that the system supports."""
         if not isinstance(value, tuple) or len(value) != 3:
             return False
         idle, interval, count = value
@@ -521,7 +517,7 @@ class Keepalive:
 class KeepaliveMilliseconds(Keepalive):
     """Keepalive as tokio-listener writes it: ``idle:count:interval`` in milliseconds.
 
-    The system counts whole seconds: a part of one counts as one.
+    The system uses whole seconds: fractions are rounded up.
     """
 
     expected: str = "idle:count:interval in milliseconds, like 60000:3:5000"

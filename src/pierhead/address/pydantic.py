@@ -1,4 +1,4 @@
-"""How pydantic reads, writes and describes a `ListenSpec`; only pydantic calls what is here.
+"""How pydantic reads, writes and describes a `ListenSpec`; only pydantic calls this module.
 
     class Settings(BaseModel):
         listen: list[ListenSpec]
@@ -24,7 +24,7 @@ __all__ = ["core_schema_of"]
 def core_schema_of(
     spec: type, from_table: Callable[[str | Mapping[str, object]], object]
 ) -> CoreSchema:
-    """Return what pydantic asks a type for: how to validate and to serialise it."""
+    """Return the pydantic schema that validates and serialises a spec."""
     from pydantic_core import core_schema
 
     def validate(value: Any) -> object:
@@ -43,7 +43,7 @@ def core_schema_of(
 
 
 def _custom_error(error: AddressError) -> PydanticCustomError:
-    """Return an error of pydantic's; its ``ctx`` has every fault, for programs."""
+    """Return a pydantic error; its ``ctx`` has every fault, for programs."""
     from pydantic_core import PydanticCustomError
 
     faults = error.faults if isinstance(error, TableError) else (error,)

@@ -1,7 +1,7 @@
 """The schemes and wrappers of the grammar, as tables.
 
-A scheme says what kind of socket is meant; a wrapper says what stands between the socket and
-the protocol. Nothing here reads or opens anything.
+A scheme names a kind of socket; a wrapper names a layer between the socket and the protocol.
+Nothing here reads or opens anything.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ __all__ = [
     "is_available",
 ]
 
-#: How bytes travel: a stream has no borders, the other two keep them. The words are those of
+#: How bytes travel: a stream has no message boundaries, the other two do. The words are those of
 #: `pierhead.service.context.Transport`.
 Kind: TypeAlias = Literal["stream", "datagram", "seqpacket"]
 
-#: Beginnings of ``sys.platform``.
+#: Prefixes of ``sys.platform``.
 LINUX = ("linux", "android")
 POSIX = (*LINUX, "darwin", "ios", "freebsd", "openbsd", "netbsd", "dragonfly", "sunos", "aix")
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """One scheme: its kind (None: known only once the descriptor is seen) and where it exists.
+    """One scheme: its kind (None: known only from the descriptor) and where it exists.
 
-    ``platforms`` are beginnings of ``sys.platform``; empty for everywhere. What is not
-    ``is_opened`` has its place in the grammar, and this version does not open it.
+    ``platforms`` are prefixes of ``sys.platform``; empty for all. A scheme that is not
+    ``is_opened`` is in the grammar, but this version cannot open it.
     """
 
     name: str
@@ -58,7 +58,7 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
             Scheme("quic", "datagram", "QUIC connections, on UDP", is_opened=False),
             Scheme("unix", "stream", "Unix domain connections", POSIX),
             Scheme("unixgram", "datagram", "Unix domain datagrams", POSIX),
-            # macOS has Unix domain sockets but not this type of them.
+            # macOS has Unix domain sockets but not of this type.
             Scheme(
                 "unixseq",
                 "seqpacket",
@@ -82,12 +82,12 @@ SCHEMES: Mapping[str, Scheme] = MappingProxyType(
     }
 )
 
-#: The schemes of the Unix domain, those of sockets that are passed, and those of vsock.
+#: The schemes of Unix domain sockets, of passed sockets, and of vsock.
 UNIX_SCHEMES = frozenset({"unix", "unixgram", "unixseq"})
 PASSED_SCHEMES = frozenset({"fd", "sd", "launchd"})
 VSOCK_SCHEMES = frozenset({"vsock", "vsockseq"})
 
-#: What an address without scheme may turn out to be.
+#: The possible schemes of an address without one.
 SHORT_FORM_SCHEMES = ("tcp", "udp")
 
 #: Each wrapper with its meaning.
@@ -100,5 +100,5 @@ WRAPPERS: Mapping[str, str] = MappingProxyType(
 
 
 def is_available(platforms: tuple[str, ...], platform: str) -> bool:
-    """Tell whether ``sys.platform`` is one of these; an empty tuple means every one."""
+    """Return whether ``sys.platform`` is one of these; an empty tuple means all."""
     return not platforms or platform.startswith(platforms)

@@ -30,7 +30,7 @@ _NO_OPTIONS = ListenOptions()
 
 
 class ShortForm(Protocol):
-    """Whatever knows what a protocol means by ``host:port``: an endpoint."""
+    """An object that defines what ``host:port`` means for a protocol: an endpoint."""
 
     @property
     def short_form(self) -> tuple[str, ...]:
@@ -49,15 +49,15 @@ class ListenSpec:
 
     Attributes:
         wrappers: outermost on the wire first.
-        address: what is listened on; this alone is what a reload goes by.
-        options: those that were given.
+        address: what to listen on; a reload compares only this.
+        options: the options given.
 
     Raises:
-        AddressError: the parts do not go together.
+        AddressError: the parts do not fit together.
     """
 
-    # No dataclass: what reads and writes configuration (msgspec, pydantic-settings, orjson,
-    # dataclasses.asdict) takes a dataclass for an object of its fields, and never asks it.
+    # Not a dataclass: configuration libraries (msgspec, pydantic-settings, orjson,
+    # dataclasses.asdict) treat a dataclass as an object of its fields, and never call its methods.
     __slots__ = ("address", "options", "wrappers")
     __match_args__ = ("wrappers", "address", "options")
 
@@ -86,10 +86,10 @@ class ListenSpec:
 
     @classmethod
     def parse(cls, text: str) -> ListenSpec:
-        """Read an address in any of its forms, short ones included.
+        """Parse an address in any of its forms, including short ones.
 
         Raises:
-            AddressError: it does not parse: position, reason and remedy.
+            AddressError: it does not parse; has the position, reason and remedy.
         """
         parts = read(text)
         for conflict in conflicts(parts.wrappers, parts.address, parts.options):
@@ -98,13 +98,13 @@ class ListenSpec:
 
     @classmethod
     def from_table(cls, table: str | Mapping[str, object]) -> ListenSpec:
-        """Read an address as a configuration file has it: its text, or a table with options.
+        """Read an address from a configuration file: its text, or a table with options.
 
             >>> str(ListenSpec.from_table({"address": "tcp::80", "backlog": 512, "nodelay": False}))
             'tcp::80?backlog=512&nodelay=off'
 
         Raises:
-            AddressError: it does not parse; `TableError` where several things are wrong.
+            AddressError: it does not parse; `TableError` if there are several faults.
         """
         if isinstance(table, str):
             return cls.parse(table)
@@ -112,7 +112,7 @@ class ListenSpec:
         return cls(parts.wrappers, parts.address, parts.options)
 
     def to_table(self) -> Table:
-        """Return the table that `from_table` reads back, of what TOML and JSON have."""
+        """Return the table that `from_table` reads back, in types of TOML and JSON."""
         return write_table(self.wrappers, self.address, self.options)
 
     @classmethod
@@ -127,19 +127,20 @@ class ListenSpec:
 
     @property
     def kind(self) -> Kind | None:
-        """How bytes travel; None where only the passed socket tells."""
+        """How bytes travel; None if only the passed socket determines it."""
         return kind_of(self.address, self.options)
 
     def resolve(self, endpoint: ShortForm) -> tuple[ListenSpec, ...]:
-        """Return what a server of this endpoint opens: this spec, with a scheme where it has none.
+        """Return the specs that a server of this endpoint opens: this one, with a scheme added if
+        it has none.
 
-        ``host:port`` becomes one spec for each scheme of the endpoint's short form that the
-        wrappers go with; each keeps the options that are for its scheme.
+        ``host:port`` becomes one spec for each scheme of the endpoint's short form that fits the
+        wrappers; each keeps the options that apply to its scheme.
 
         Raises:
-            AddressError: no scheme is left, an option is for none of them, or a server needs
-                more than is given (TLS a certificate).
-            UsageError: the endpoint's short form names a scheme that is no short form's.
+            AddressError: no scheme is left, an option applies to none of them, or something is
+                missing (a certificate for TLS). UsageError: the endpoint's short form names a
+                scheme that cannot have one.
         """
         specs = (self,) if self.address.scheme else self._with_schemes(endpoint.short_form)
         for spec in specs:
@@ -173,7 +174,7 @@ class ListenSpec:
         return any(why_not(row, self.wrappers, address) is None for row in OPTIONS_BY_KEY[key])
 
     def _address(self, scheme: str) -> InetAddress:
-        assert isinstance(self.address, InetAddress)  # no other form goes without scheme
+        assert isinstance(self.address, InetAddress)  # no other form lacks a scheme
         return InetAddress(scheme, self.address.host, self.address.port, self.address.last_port)
 
     def _error(self, conflict: Conflict) -> AddressError:

@@ -1,16 +1,16 @@
-"""The table form of an address, as configuration files have it.
+"""The table form of an address, as in configuration files.
 
     listen = [
         "127.0.0.1:5300",
         { address = "tls+tcp::853", cert = "dns.pem", backlog = 512, reuseport = true },
     ]
 
-The key ``address`` has an address; every other is the key of an option. A string is what stands
-behind the ``=`` in an address, except that ``&`` and ``#`` need no escape. True is a key alone, a
-number is one of the option's unit, and a list has several values where an option may have them.
-What TOML makes of ``proxy.from = …``, a table in the table, means the same.
+The key ``address`` has an address; every other key is that of an option. A string is the text after
+the ``=`` in an address, except that ``&`` and ``#`` need no escape. True is a key alone, a number
+is in the option's unit, and a list has several values for options that allow them. A nested table,
+which is how TOML reads ``proxy.from = …``, means the same.
 
-Errors show the entry as TOML writes it, and there are as many as there are faults.
+Errors show the entry in TOML, and every fault is reported.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from pierhead.errors import AddressError, TableError
 
 __all__ = ["ADDRESS", "NESTED", "Table", "TableValue", "read_table", "takes_several", "write_table"]
 
-#: What a table holds when it is written.
+#: The values in a table that is written.
 TableValue: TypeAlias = bool | int | float | str | list[str]
 Table: TypeAlias = dict[str, TableValue]
 
 #: The key of the address itself.
 ADDRESS = "address"
-#: Beginnings of keys that may be a table of their own.
+#: Prefixes of keys that may be a nested table.
 NESTED = ("proxy", "tls")
 
-#: Types whose value is several, also where the option is given once.
+#: Types whose value is a list, even if the option is given once.
 _SEVERAL = (Accounts, Networks, Protocols)
 
 
 def takes_several(option: Option) -> bool:
-    """Tell whether a list may be given for this option."""
+    """Return whether this option accepts a list."""
     return option.repeats or isinstance(option.type, _SEVERAL)
 
 
@@ -53,7 +53,7 @@ def read_table(table: object) -> Parts:
     """Read the table of an address.
 
     Raises:
-        AddressError: the one thing that is wrong; `TableError` where there are several.
+        AddressError: the only fault; `TableError` if there are several.
     """
     if not isinstance(table, Mapping):
         raise _no_table(table)
@@ -68,7 +68,7 @@ def read_table(table: object) -> Parts:
 
 
 def _read_address(table: Mapping[object, object], faults: list[AddressError]) -> Parts | None:
-    """Return what the address says, or None and a fault more."""
+    """Return the parsed address, or None after adding a fault."""
     try:
         return read(_address_of(table))
     except AddressError as error:
@@ -79,7 +79,7 @@ def _read_address(table: Mapping[object, object], faults: list[AddressError]) ->
 def _read_entries(
     table: Mapping[object, object], base: Parts | None, faults: list[AddressError]
 ) -> dict[str, tuple[_Entry, Value]]:
-    """Return the options of a table by key, and note what is wrong with any."""
+    """Return the options of a table by key, and add their faults."""
     given: dict[str, tuple[_Entry, Value]] = {}
     for key, value in _flat(table):
         try:
@@ -94,7 +94,7 @@ def _read_entries(
 
 
 def write_table(wrappers: tuple[str, ...], address: ListenAddress, options: ListenOptions) -> Table:
-    """Return the table that reads back to these parts, in what TOML and JSON have."""
+    """Return the table that reads back to these parts, in types of TOML and JSON."""
     table: Table = {ADDRESS: "".join(f"{wrapper}+" for wrapper in wrappers) + str(address)}
     for key, value in options.given:
         table[key] = _natural(row_of_value(key, value), value)
@@ -143,7 +143,7 @@ def _misspelt(table: Mapping[object, object]) -> str:
 
 
 def _flat(table: Mapping[object, object]) -> Iterator[tuple[str, object]]:
-    """Yield every entry but the address, with those of nested tables under their whole key."""
+    """Yield every entry but the address; those of nested tables under their full key."""
     passed_over = ADDRESS if ADDRESS in table else _misspelt(table)
     for key, value in table.items():
         if key in NESTED and isinstance(value, Mapping):
@@ -154,10 +154,8 @@ def _flat(table: Mapping[object, object]) -> Iterator[tuple[str, object]]:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One entry as TOML writes it, which an error points into.
-
-    ``body`` is what stands behind the ``=``, ``spans`` has each value in it: more than one, or
-    none, only where it is a list.
+    """One entry in TOML, into which an error points. ``body`` is the text after the ``=``;
+    ``spans`` has each value in it: exactly one unless it is a list.
     """
 
     name: Span
@@ -228,7 +226,7 @@ def _read_one(option: Option, value: object, span: Span) -> Value:
     if value is True and option.type.bare is not None:
         return option.type.bare
     if isinstance(option.type, Permissions) and type(value) is int:
-        reason = f"of {value} nobody can tell whether it was octal: expected text"
+        reason = f"{value} may or may not have been octal: expected text"
         raise span.error(reason, f"write {_example(option)}")
     if (
         isinstance(option.type, Accounts)
@@ -238,12 +236,12 @@ def _read_one(option: Option, value: object, span: Span) -> Value:
         return (str(value),)
     if isinstance(value, bool | int | float) and option.type.accepts(value):
         return value
-    reason = f"{span} is no value of {option.key}: expected {option.type.expected}"
+    reason = f"{span} is not a value of {option.key}: expected {option.type.expected}"
     raise span.error(reason, f"write {_as_text(option, value) or _example(option)}")
 
 
 def _as_text(option: Option, value: object) -> str:
-    """Return the entry with the quotes that were forgotten, where these are what is missing."""
+    """Return the entry with the missing quotes, if that is the fault."""
     try:
         option.type.read(Span.of(_show(value)))
     except AddressError:
@@ -252,7 +250,7 @@ def _as_text(option: Option, value: object) -> str:
 
 
 def _example(option: Option) -> str:
-    """Return the example of an option as TOML writes it."""
+    """Return the example of an option in TOML."""
     key, _, text = option.example.partition("=")
     if not text:
         return f"{key} = true"
@@ -260,7 +258,7 @@ def _example(option: Option) -> str:
 
 
 def _choose(entry: _Entry, base: Parts | None) -> Option | None:
-    """Return the row that is meant; None where the address that would tell is not known."""
+    """Return the row for the entry; None if the address that determines it is unknown."""
     key = known_key(entry.name)
     if base is not None:
         return row_for(base.wrappers, base.address)(key, entry.name, None)
@@ -286,7 +284,7 @@ def _refuse_twice(
 def _whole(
     text: str, base: Parts, given: Mapping[str, tuple[_Entry, Value]]
 ) -> tuple[Parts, list[AddressError]]:
-    """Return the parts of address and table together, and what does not go together."""
+    """Combine the parts of address and table, and add the conflicts between them."""
     values = dict(base.options.given) | {key: value for key, (_, value) in given.items()}
     address = base.address
     if values.pop(PAD.key, None) == "full":

@@ -1,7 +1,7 @@
-"""A stretch of the input that knows where it stands, and percent-encoding.
+"""A part of the input that knows its position, and percent-encoding.
 
-Everything that reads an address reads a `Span`, so that an error can point at the character of
-the whole input that is to blame.
+Everything that parses an address reads a `Span`, so that an error can point at the faulty character
+in the whole input.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pierhead.errors import AddressError
 
 __all__ = ["LONGEST_TEXT", "Span", "escape", "nearest"]
 
-#: Longer input is refused before it is looked at. A path has at most 107 octets and a host name
+#: Longer input is refused before it is parsed. A path has at most 107 octets and a host name
 #: 253 characters; the rest leaves room for the paths of several certificates.
 LONGEST_TEXT = 4096
 
@@ -33,7 +33,7 @@ class Span:
 
     @classmethod
     def of(cls, text: str) -> Span:
-        """Return the whole of an input, after looking for characters that cannot be meant.
+        """Return the whole input, after checking for characters that cannot be intended.
 
         Raises:
             AddressError: the text is too long, has blanks around it, or an unprintable character.
@@ -52,11 +52,11 @@ class Span:
 
     def _refuse_unprintable(self) -> None:
         for at, character in enumerate(self.whole):
-            # U+DC80 to U+DCFF is how Python hands over octets of the command line that are not
-            # UTF-8: those are wanted, in paths.
+            # Python represents octets of the command line that are not UTF-8 as U+DC80 to U+DCFF:
+            # they are allowed, in paths.
             if not (character.isprintable() or "\udc80" <= character <= "\udcff"):
                 escaped = escape(character.encode("utf-8", "surrogatepass"))
-                # No path has a NUL.
+                # No path contains NUL.
                 written = f"; where a path has it, write {escaped}" if character != "\0" else ""
                 reason = f"unprintable character U+{ord(character):04X}"
                 raise self.error(reason, f"take it out{written}", at=at)
@@ -75,7 +75,7 @@ class Span:
         return Span(self.whole, self.start + start, self.end if end is None else self.start + end)
 
     def partition(self, separator: str) -> tuple[Span, Span | None]:
-        """Return what stands before and after the first separator; None where there is none."""
+        """Return the parts before and after the first separator; None if there is none."""
         at = self.whole.find(separator, self.start, self.end)
         if at < 0:
             return self, None
@@ -93,7 +93,7 @@ class Span:
             rest = after
 
     def decode(self) -> bytes:
-        """Return the octets meant: UTF-8, with ``%41`` for an octet.
+        """Return the decoded octets: UTF-8, with ``%41`` for an octet.
 
         Raises:
             AddressError: a percent sign without two hexadecimal digits.
@@ -110,10 +110,10 @@ class Span:
         return _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), octets)
 
     def decode_text(self) -> str:
-        """Return the printable text meant, percent-escapes resolved.
+        """Return the decoded printable text, percent-escapes resolved.
 
         Raises:
-            AddressError: a broken escape, octets that are no UTF-8, or an unprintable character.
+            AddressError: a broken escape, octets that are not UTF-8, or an unprintable character.
         """
         try:
             text = self.decode().decode()
@@ -142,6 +142,6 @@ def escape(octets: bytes, special: str = "") -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known word that is most like this one, or an empty text."""
+    """Return the known word most similar to this one, or an empty text."""
     matches = difflib.get_close_matches(word.lower()[:40], list(known), n=1, cutoff=0.6)
     return matches[0] if matches else ""

@@ -1,6 +1,5 @@
-"""What goes with what: wrappers with schemes, options with addresses, options with each other.
-
-Nothing here reads text: the same rules judge what was parsed and what a program puts together.
+"""The rules of combination: wrappers with schemes, options with addresses, options with each other.
+Nothing here parses text: the same rules apply to parsed addresses and to those built by a program.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from pierhead.address.views import AddressOptions, AdoptOptions, ProxyOptions, T
 __all__ = ["Conflict", "conflicts", "kind_of", "lacking", "why_not"]
 
 
-#: Which scheme has streams to the same kind of address.
+#: The stream scheme for the same kind of address.
 _STREAM_SCHEMES = {
     "udp": "tcp",
     "unixgram": "unix",
@@ -35,9 +34,8 @@ _STREAM_SCHEMES = {
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two parts that do not go together.
-
-    ``part`` says which is to blame: a wrapper by number, an option by key, "" the address.
+    """Two parts that do not fit together. ``part`` says which is at fault: a wrapper by number, an
+    option by key, "" the address.
     """
 
     part: int | str
@@ -48,7 +46,7 @@ class Conflict:
 def why_not(
     option: Option, wrappers: tuple[str, ...], address: ListenAddress
 ) -> tuple[str, str] | None:
-    """Return why an option is not for this address and what to do, or None if it is for it."""
+    """Return why an option does not apply to this address and what to do, or None if it does."""
     schemes = {address.scheme} if address.scheme else set(SHORT_FORM_SCHEMES)
     if option.wrappers.intersection(wrappers):
         return None
@@ -93,7 +91,7 @@ def conflicts(
 
 
 def kind_of(address: ListenAddress, options: ListenOptions) -> Kind | None:
-    """Return how bytes travel, as far as scheme and options decide it."""
+    """Return how bytes travel, as far as scheme and options determine it."""
     adopt = AdoptOptions.of(options)
     if isinstance(address, InetdAddress) and adopt.mode == "nowait":
         return "stream"
@@ -118,7 +116,7 @@ def _tls_conflict(address: ListenAddress, options: ListenOptions) -> tuple[str, 
 
 
 def _as_stream(wrapper: str, address: ListenAddress) -> str:
-    """Return how to write the same with a stream; adopted sockets are what ``type=`` says."""
+    """Return how to write the same for a stream; for adopted sockets, with ``type=``."""
     scheme = _STREAM_SCHEMES.get(address.scheme or "")
     return f"write {wrapper}+{scheme}:" if scheme else "write type=stream"
 
@@ -149,7 +147,7 @@ def _option_conflicts(address: ListenAddress, options: ListenOptions) -> Iterato
         if low:
             reason = f"descriptor {low[0]} is standard input, output or error"
             instead = ", or write inetd" if low[0] == 0 else ""
-            yield Conflict("", reason, f"add force to take it all the same{instead}")
+            yield Conflict("", reason, f"add force to take it anyway{instead}")
 
 
 def lacking(

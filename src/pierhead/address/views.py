@@ -1,11 +1,11 @@
-"""What each layer reads of an address's options: one frozen view for each of them.
+"""The options of an address by layer: one frozen view for each.
 
     options = BindOptions.of(spec.options)
     sock.listen(options.backlog)
 
-A view has a field for each option that the registry says its layer applies: the key with ``_``
-for ``-`` and ``.``, the value that was given, or the registry's default; None where there is
-none. These and the registry are the only places in which the key of an option is written.
+A view has a field for each option that its layer applies according to the registry: the key with
+``_`` for ``-`` and ``.``, and the value given, or the registry's default, or None. Only here and in
+the registry are the keys of options written.
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ T = TypeVar("T")
 
 
 class View:
-    """What all views can do."""
+    """The base of all views."""
 
     __slots__ = ()
 
-    #: Whose view it is.
+    #: The layer that uses the view.
     layer: ClassVar[AppliedBy]
 
     @classmethod
     def of(cls, options: ListenOptions) -> Self:
-        """Return what an address says to this layer, and the defaults of what it leaves open."""
+        """Return the options of an address for this layer, with defaults for the rest."""
         values: dict[str, Any] = {name: row.default for name, row in rows_of(cls.layer).items()}
         return cls(**values | cls._given(options))
 
@@ -77,10 +77,8 @@ def rows_of(layer: AppliedBy) -> Mapping[str, Option]:
 
 
 def for_each(view: type[View], **values: T) -> Mapping[str, T]:
-    """Return these values, one for each field of a view, by the key of its option.
-
-    Raises:
-        UsageError: a field has none, or a name is no field's.
+    """Return these values, one for each field of a view, by the key of its option. Raises:
+    UsageError: a field has no value, or a name is not a field.
     """
     rows = rows_of(view.layer)
     if values.keys() != rows.keys():
@@ -90,13 +88,13 @@ def for_each(view: type[View], **values: T) -> Mapping[str, T]:
 
 
 def limits_of(options: ListenOptions) -> dict[str, Any]:
-    """Return the limits of the server that an address sets for its listener, by their names."""
+    """Return the server limits that an address sets for its listener, by name."""
     return {row.limit: value for row, value in options.rows() if row.limit}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressOptions(View):
-    """What decides how the address itself is read."""
+    """Options that affect how the address itself is parsed."""
 
     layer = AppliedBy.ADDRESS
 
@@ -106,7 +104,7 @@ class AddressOptions(View):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketOptions(View):
-    """What is set on a socket; None leaves it as the system made it."""
+    """Options set on a socket; None leaves the system's default."""
 
     layer = AppliedBy.SOCKET
 
@@ -132,11 +130,11 @@ class SocketOptions(View):
 
     @classmethod
     def of(cls, options: ListenOptions) -> Self:
-        """Return what an address says; what it leaves open is the system's, not a default."""
+        """Return the options of an address; the rest is left to the system."""
         return cls(**cls._given(options))
 
     def or_else(self, others: SocketOptions) -> SocketOptions:
-        """Return these options, with those of others where these say nothing."""
+        """Return these options, with those of another for the ones not given."""
         names = [field.name for field in dataclasses.fields(self)]
         missing = {name: getattr(others, name) for name in names if getattr(self, name) is None}
         return dataclasses.replace(self, **missing)
@@ -144,7 +142,7 @@ class SocketOptions(View):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BindOptions(View):
-    """How a socket is bound and listened on."""
+    """How a socket is bound and listens."""
 
     layer = AppliedBy.BIND
 
@@ -157,7 +155,7 @@ class BindOptions(View):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PathOptions(View):
-    """The file of a Unix domain socket: who may use it, and what may stand in its place."""
+    """The file of a Unix domain socket: its permissions, and what it may replace."""
 
     layer = AppliedBy.PATH
 
@@ -169,7 +167,7 @@ class PathOptions(View):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdoptOptions(View):
-    """How passed sockets are taken over."""
+    """How passed sockets are adopted."""
 
     layer = AppliedBy.ADOPT
 
@@ -181,7 +179,7 @@ class AdoptOptions(View):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryOptions(View):
-    """What befalls datagrams in the memory network."""
+    """Impairments of datagrams in the memory network."""
 
     layer = AppliedBy.MEMORY
 
@@ -191,7 +189,7 @@ class MemoryOptions(View):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsOptions(View):
-    """What a TLS server presents and asks for."""
+    """What a TLS server presents and requires."""
 
     layer = AppliedBy.TLS
 
@@ -205,14 +203,14 @@ class TlsOptions(View):
 
     @property
     def certificates(self) -> tuple[tuple[str, str], ...]:
-        """Pairs of certificate and key file; the key is in the certificate's where not given."""
+        """Pairs of certificate and key files; by default the key is in the certificate's file."""
         certs = self.cert or ()
         return tuple(zip(certs, self.key or certs, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyOptions(View):
-    """Which PROXY headers are taken, and from whom."""
+    """Which PROXY headers are accepted, and from which peers."""
 
     layer = AppliedBy.PROXY
 
@@ -223,7 +221,7 @@ class ProxyOptions(View):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptOptions(View):
-    """How many connections are accepted, how fast, and which of them where there are too many."""
+    """How many connections are accepted, how fast, and what happens when there are too many."""
 
     layer = AppliedBy.ACCEPT
 
@@ -236,7 +234,7 @@ class AcceptOptions(View):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdmissionOptions(View):
-    """Whose processes may connect."""
+    """Which users' processes may connect."""
 
     layer = AppliedBy.ADMISSION
 
@@ -246,7 +244,7 @@ class AdmissionOptions(View):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServingOptions(View):
-    """What the listener is called, and how long its connections may take."""
+    """The name of the listener, and the timeouts of its connections."""
 
     layer = AppliedBy.SERVER
 
@@ -256,7 +254,7 @@ class ServingOptions(View):
     name: str | None
 
 
-#: Every view. What applies `AppliedBy.QUIC` has none, since this version does not open it.
+#: Every view. `AppliedBy.QUIC` has none, since this version does not open it.
 VIEWS: tuple[type[View], ...] = (
     AddressOptions,
     SocketOptions,

@@ -75,7 +75,7 @@ class NamedLimit:
         """Return the value that is meant.
 
         Raises:
-            AddressError: the text is no value of this limit; it points into the text.
+            AddressError: the text is not a value of this limit; it points into the text.
         """
         if not span:
             raise span.error(f"the value is empty: expected {self.expected}", f"as {self.example}")

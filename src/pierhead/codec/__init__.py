@@ -11,7 +11,7 @@
     Packed            fields of fixed size
     Json              JSON of a type
 
-Framings and codecs of your own are checked by `pierhead.testing.laws`.
+Custom framings and codecs can be checked by `pierhead.testing.laws`.
 """
 
 from pierhead.codec.base import (

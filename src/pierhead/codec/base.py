@@ -6,7 +6,7 @@
              bytes ──Framer──▶ frame ──replies.decode───▶ reply
 
 Pure: no I/O, no clock. The laws every framing and codec obeys are in `pierhead.testing.laws`: how
-the input is cut into pieces never changes the frames, memory is bounded, time is linear.
+    the input is split into pieces never changes the frames, memory is bounded, time is linear.
 """
 
 from __future__ import annotations
@@ -50,20 +50,19 @@ class Framer(Protocol):
         ...
 
     def frames(self, limit: int) -> list[bytes]:
-        """Take out up to this many whole frames, oldest first; [] when none is whole yet.
+        """Return up to this many complete frames, oldest first; [] if none is complete yet.
 
         Raises:
-            FramingError: the next frame can never be whole (too long, bad length). Frames
-                before the fault have been given out by earlier calls; it is raised again by
-                every later call.
+            FramingError: the next frame can never be complete (too long, bad length). Earlier calls
+                have returned the frames before the fault; every later call raises it again.
         """
         ...
 
     def finish(self) -> list[bytes]:
-        """Say that the input has ended: return what the end of input completes, often nothing.
+        """Note that the input has ended, and return the frames that this completes, often none.
 
-        Call it once, after `frames` has returned []. A framing without an end mark of its own
-        (lines) gives the last, unterminated frame here.
+        Call it once, after `frames` has returned []. A framing whose last frame may be unterminated
+        (lines) returns it here.
 
         Raises:
             FramingError: the input ended inside a frame.
@@ -72,23 +71,22 @@ class Framer(Protocol):
 
     @property
     def buffered(self) -> int:
-        """How many bytes are held; 0 means between frames. Never above the longest frame plus
-        the largest piece fed."""
+        """How many bytes are held: 0 between frames, at most a frame and the largest piece fed."""
         ...
 
 
 class Framing(Protocol):
-    """A frozen description of how a stream is cut into frames."""
+    """A frozen description of how a stream is split into frames."""
 
     def new(self) -> Framer:
-        """Return the state for one new connection."""
+        """Return the framer of a new connection."""
         ...
 
     def frame(self, payload: bytes, /) -> bytes:
-        """Return the payload as it goes on the wire.
+        """Return the payload in its form on the wire.
 
         Raises:
-            UsageError: this framing cannot carry the payload (too long, holds the delimiter).
+            UsageError: this framing cannot carry the payload (too long, contains the delimiter).
         """
         ...
 
@@ -100,7 +98,7 @@ class Decoder(Protocol[M_co]):
         """Return the message in this frame.
 
         Raises:
-            DecodeError: there is none. Nothing else may be raised, whatever the bytes.
+            DecodeError: the frame is not a message. Nothing else may be raised, whatever the bytes.
         """
         ...
 
@@ -118,7 +116,7 @@ class Encoder(Protocol[M_contra]):
 
 
 class Codec(Decoder[M], Encoder[M], Protocol[M]):
-    """One kind of message, both ways, without state.
+    """One kind of message, in both directions, without state.
 
     The codec of replies may have a third method, ``reject(error, frame) -> bytes | None``: the
     frame that refuses a request that could not be decoded, failed, timed out or was shed. See
@@ -135,11 +133,11 @@ class Rejecting(Protocol):
 
 
 class Order(Enum):
-    """In which order the replies of one connection may leave."""
+    """The order in which the replies of one connection may leave."""
 
-    #: As the requests came; a slow request holds back the replies behind it.
+    #: In the order of the requests; a slow request delays the replies behind it.
     IN_ORDER = "in order"
-    #: As they are ready, where the protocol matches them by an identifier (RFC 7766 §7).
+    #: As they are ready, if the protocol matches them by an identifier (RFC 7766 §7).
     ANY = "any"
 
 
@@ -154,16 +152,17 @@ class WireFormat(Generic[Q, R]):
     frame each and leave the framing out.
 
     Attributes:
-        framing: how a stream is cut into frames.
-        requests: what is asked.
-        replies: what is answered; the same codec as for requests unless given.
-        order: in which order a server sends replies: as the requests came, or in any order where
-            `ById` tells a client which is which, unless given.
-        matching: how a client finds out which request a reply belongs to.
-        last: tells the last of many replies to one request. Without it each request has one reply.
+        framing: how a stream is split into frames.
+        requests: the codec of requests.
+        replies: the codec of replies; the same as for requests by default.
+        order: the order in which a server sends replies; by default that of the requests, or any
+            order if `ById` lets a client match them.
+        matching: how a client determines which request a reply belongs to.
+        last: recognises the last of many replies to one request. Without it each request has one
+            reply.
 
     Raises:
-        UsageError: a part is incomplete; says which.
+        UsageError: a part is incomplete; the message says which.
     """
 
     framing: Framing
@@ -225,11 +224,11 @@ class WireFormat(Generic[Q, R]):
         put(self, "last", last)
 
     def matcher(self, choose: Callable[[int], int] | None = None) -> Matcher[Q, R, Any]:
-        """Return what a client needs to match the replies of one new connection.
+        """Return the matcher for the replies of a new client connection.
 
         Args:
-            choose: gives a number from 0 up to its argument, which it excludes
-                (`secrets.randbelow`), where nobody may guess an identifier.
+            choose: returns a number from 0 up to but excluding its argument (`secrets.randbelow`),
+                if identifiers must be unguessable.
         """
         return self.matching.new(self.last, choose)
 
@@ -238,7 +237,7 @@ def check_one_reply(wire_format: WireFormat[Any, Any]) -> None:
     """Check that a client can ask for the one reply to a request.
 
     Raises:
-        UsageError: there may be many replies, or nothing says whose a reply is.
+        UsageError: there may be many replies, or replies cannot be matched.
     """
     if wire_format.last is not None:
         raise UsageError(
@@ -253,7 +252,7 @@ def check_one_reply(wire_format: WireFormat[Any, Any]) -> None:
 
 
 def check_framing(framing: object) -> None:
-    """Check that an object is a framing, and what it makes a framer.
+    """Check that an object is a framing, and that it creates framers.
 
     Raises:
         UsageError: a method is missing; says which.
@@ -275,7 +274,7 @@ def check_codec(codec: object) -> None:
 
 
 def check_decoder(codec: object) -> None:
-    """Check that an object decodes: all that a server needs of its codec of requests.
+    """Check that an object can decode: all that a server needs from its request codec.
 
     Raises:
         UsageError: it does not.
@@ -284,7 +283,7 @@ def check_decoder(codec: object) -> None:
 
 
 def check_encoder(codec: object) -> None:
-    """Check that an object encodes: all that a server needs of its codec of replies.
+    """Check that an object can encode: all that a server needs from its reply codec.
 
     Raises:
         UsageError: it does not.

@@ -1,8 +1,8 @@
-"""What every framer here keeps between two reads: the bytes that no frame has taken yet.
+"""The buffer of every framer here: bytes not yet part of a returned frame.
 
-Linear time: a byte is copied a bounded number of times, however the input is cut and however
-few frames a call takes out. Taking a frame moves an offset; the rest is only moved to the front
-when it is shorter than what was taken before it, so each byte taken pays for one byte moved.
+Linear time: a byte is copied a bounded number of times, however the input is split and however few
+frames a call takes. Taking a frame moves an offset; the rest is moved to the front only when it is
+shorter than the part taken, so each byte taken pays for one byte moved.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ __all__ = ["BufferedFramer"]
 
 
 class BufferedFramer:
-    """The half of a `Framer` that does not depend on the framing.
+    """The part of a `Framer` that does not depend on the framing.
 
-    A framing adds ``frames``: it cuts frames out of ``_data`` from ``_start`` on, then says with
-    `_take` how far it came, or with `_fail` why there is no going on.
+    A framing adds ``frames``: it extracts frames from ``_data`` from ``_start`` on, then calls
+    `_take` with the offset it reached, or `_fail` with the fault.
     """
 
-    # `bytes` while the piece last fed is all there is: its slices are frames without a second
-    # copy, and that is nearly every read. `bytearray` once a frame lies across two pieces.
+    # `bytes` while it holds just the last piece fed: its slices are frames without a second copy,
+    # which covers nearly every read. `bytearray` once a frame spans two pieces.
     __slots__ = ("_data", "_fault", "_start")
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class BufferedFramer:
         held += data
 
     def finish(self) -> list[bytes]:
-        """Say that the input has ended; an end inside a frame is a fault."""
+        """Note that the input has ended; an end inside a frame is a fault."""
         self._raise_fault()
         if self.buffered:
             self._fail(f"the input ended inside a frame, {self.buffered} octets into it")
@@ -52,14 +52,14 @@ class BufferedFramer:
 
     @property
     def buffered(self) -> int:
-        """How many bytes are held; 0 means between frames."""
+        """How many bytes are held; 0 between frames."""
         return len(self._data) - self._start
 
     def _take(self, taken: list[bytes | bytearray], upto: int) -> list[bytes]:
-        """Forget everything before this offset and return the frames that were cut from it."""
+        """Discard everything before this offset and return the frames taken from it."""
         held = self._data
         if upto == len(held):
-            # An idle connection holds no buffer, least of all the large one it last filled.
+            # An idle connection holds no buffer, in particular not a large one.
             self._data, self._start = b"", 0
         elif 2 * upto > len(held):
             self._data, self._start = held[upto:], 0
@@ -70,7 +70,7 @@ class BufferedFramer:
         return [bytes(frame) for frame in taken]
 
     def _fail(self, reason: str) -> NoReturn:
-        """Let go of the input and raise, now and at every later call."""
+        """Release the input and raise, now and at every later call."""
         self._fault = reason
         self._data, self._start = b"", 0
         raise FramingError(reason)

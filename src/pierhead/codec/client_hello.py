@@ -1,10 +1,10 @@
-"""What a TLS client says first, as far as a server needs it to choose a certificate.
+"""The TLS client hello, as far as a server needs it to choose a certificate.
 
-    hello = read_client_hello(received)      # None: more is to come
+    hello = read_client_hello(received)      # None: incomplete
     hello.server_name, hello.protocols
 
-RFC 8446 §4.1.2 and, for the extensions, RFC 6066 §3 (server_name) and RFC 7301 §3.1 (ALPN). This
-is no judge: what is malformed reads as a hello that says nothing, and TLS proper refuses it.
+RFC 8446 §4.1.2 and, for the extensions, RFC 6066 §3 (server_name) and RFC 7301 §3.1 (ALPN). It does
+not validate: a malformed hello reads as one without names, and TLS itself refuses it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["ClientHello", "read_client_hello"]
 
 #: The plaintext of one record (RFC 8446 §5.1).
 _LONGEST_RECORD = 16_384
-#: A hello is read from its start each time more arrives; clients send it in one or two records.
+#: A hello is parsed from its start each time more arrives; clients send it in one or two records.
 _MOST_RECORDS = 4
 _RECORD_TYPES = (b"", b"\x16")  # nothing as yet, or a handshake
 _CLIENT_HELLO = 1
@@ -26,9 +26,9 @@ _HOST_NAME = 0
 
 @dataclass(frozen=True, slots=True)
 class ClientHello:
-    """The host name asked for, in lower case, and the protocols offered, best first.
+    """The requested host name, in lower case, and the offered protocols, preferred first.
 
-    A name that is not ASCII counts as none: DNS names travel as A-labels (RFC 6066 §3).
+    A name that is not ASCII counts as none: DNS names are sent as A-labels (RFC 6066 §3).
     """
 
     server_name: str | None = None
@@ -36,15 +36,15 @@ class ClientHello:
 
 
 def read_client_hello(data: bytes | bytearray) -> ClientHello | None:
-    """Read the hello from the first octets of a stream; None as long as it is not whole."""
-    # Octets are joined once all of them are there: this is asked again for every one that comes.
+    """Read the hello from the first octets of a stream; None while it is incomplete."""
+    # Octets are joined only once all have arrived: this is called for every one that arrives.
     parts: list[tuple[int, int]] = []
     head = b""
     position = octets = 0
     while len(head) < 4 or octets < 4 + int.from_bytes(head[1:4], "big"):
         length = int.from_bytes(data[position + 3 : position + 5], "big")
         if len(parts) == _MOST_RECORDS or data[position : position + 1] not in _RECORD_TYPES:
-            return ClientHello()  # no handshake, or one that is cut up to make work
+            return ClientHello()  # not a handshake, or one fragmented to cause work
         if length > _LONGEST_RECORD or (head and head[0] != _CLIENT_HELLO):
             return ClientHello()
         start, position = position + 5, position + 5 + length
@@ -64,7 +64,7 @@ def read_client_hello(data: bytes | bytearray) -> ClientHello | None:
 
 
 class _Short(Exception):
-    """Something ends before its own length says."""
+    """A field ends before its stated length."""
 
 
 class _Reader:
@@ -83,7 +83,7 @@ class _Reader:
         return part
 
     def vector(self, length_octets: int) -> bytes:
-        """Take what stands behind its own length."""
+        """Take a field with a length prefix."""
         return self.take(int.from_bytes(self.take(length_octets), "big"))
 
 

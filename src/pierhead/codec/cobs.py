@@ -1,4 +1,4 @@
-"""COBS, consistent overhead byte stuffing (Cheshire and Baker, 1997), packets ended by a zero."""
+"""COBS, consistent overhead byte stuffing (Cheshire and Baker, 1997): packets end with a zero."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_LENGTH_BYTES = Limit(
     minimum=1,
     maximum=2**30,
     unit="bytes",
-    meaning="The longest payload of a COBS packet, its stuffing not counted.",
+    meaning="The longest payload of a COBS packet, excluding its stuffing.",
     source="as for lines: asyncio's StreamReader, 64 KiB",
     metric="dropped_total{reason=framing}",
     effect="at the next connection",
@@ -24,17 +24,16 @@ MAX_LENGTH_BYTES = Limit(
 
 LIMITS = (MAX_LENGTH_BYTES,)
 
-#: As many octets other than zero fit in a block; a block so long is the one that no zero follows.
+#: The most non-zero octets in a block; a block of this length is not followed by a zero.
 _LONGEST_BLOCK = 254
 _NO_ZERO_FOLLOWS = _LONGEST_BLOCK + 1
 
 
 @dataclass(frozen=True, slots=True)
 class Cobs:
-    r"""The payload in blocks, each with its length in front in place of the zero behind it; a zero.
+    r"""The payload in blocks, each with a length prefix in place of the zero after it; then a zero.
 
-    It carries any octets and costs one more for each 254, whatever they are. Zeros in front of a
-    packet are skipped.
+    It carries any octets, with an overhead of one for each 254. Zeros before a packet are skipped.
 
     Args:
         max_length_bytes: the longest payload.
@@ -50,9 +49,9 @@ class Cobs:
         MAX_LENGTH_BYTES.check(self.max_length_bytes)
 
     def new(self) -> StuffedFramer:
-        """Return the state for one new connection."""
+        """Return the framer of a new connection."""
         longest = self.max_length_bytes
-        # Some senders put an empty block behind a last one of full length.
+        # Some senders append an empty block to a last one of full length.
         stuffed = longest + longest // _LONGEST_BLOCK + 1
         return StuffedFramer(b"\0", _unstuffed, max_length=longest, max_stuffed=stuffed)
 
@@ -68,7 +67,7 @@ class Cobs:
             )
         packet = bytearray()
         start, zero = 0, 0
-        # A zero at the very end has an empty block behind it.
+        # A zero at the very end is followed by an empty block.
         while zero >= 0 or start < len(payload):
             zero = payload.find(0, start, start + _LONGEST_BLOCK)
             block = payload[start : zero if zero >= 0 else start + _LONGEST_BLOCK]
@@ -92,5 +91,5 @@ def _unstuffed(packet: bytes) -> bytes:
             payload.append(0)
         start += code
     if code != _NO_ZERO_FOLLOWS:
-        payload.pop()  # that zero is the one which ends the packet
+        payload.pop()  # that zero is the one that ends the packet
     return bytes(payload)

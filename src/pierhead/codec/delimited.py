@@ -1,4 +1,6 @@
-r"""Frames that end with a delimiter: ``b"\0"``, ``b"\r\n.\r\n"`` or what the protocol says."""
+r"""Frames that end with a delimiter: ``b"\0"``, ``b"\r
+.\r
+"`` or whatever the protocol uses."""
 
 from __future__ import annotations
 
@@ -16,13 +18,13 @@ MAX_LENGTH_BYTES = Limit(
     minimum=1,
     maximum=2**30,
     unit="bytes",
-    meaning="The longest delimited frame, its delimiter not counted.",
+    meaning="The longest delimited frame, excluding its delimiter.",
     source="asyncio's StreamReader, 64 KiB",
     metric="dropped_total{reason=framing}",
     effect="at the next connection",
 )
 
-#: A search costs a peer's octets times this at worst, so it stays small.
+#: In the worst case a search costs the input times this, so it is small.
 DELIMITER_LENGTH_BYTES = Limit(
     name="delimiter",
     default=1,
@@ -30,7 +32,7 @@ DELIMITER_LENGTH_BYTES = Limit(
     maximum=64,
     unit="bytes",
     meaning="The length of a delimiter.",
-    source="RFC 2046 §5.1.1 allows boundaries of 70; no other protocol comes near",
+    source="RFC 2046 §5.1.1 allows boundaries of 70; no other protocol needs as many",
     metric="none: a longer one is refused at construction",
     effect="at construction",
 )
@@ -43,8 +45,8 @@ class Delimited:
     r"""Everything up to the next delimiter is one frame.
 
     Args:
-        delimiter: what ends a frame; it is not a part of it.
-        max_length_bytes: the longest frame, its delimiter not counted.
+        delimiter: ends a frame; it is not part of it.
+        max_length_bytes: the longest frame, excluding its delimiter.
 
     Example:
         >>> Delimited(b"\0").frame(b"ahoy")
@@ -59,7 +61,7 @@ class Delimited:
         MAX_LENGTH_BYTES.check(self.max_length_bytes)
 
     def new(self) -> DelimitedFramer:
-        """Return the state for one new connection."""
+        """Return the framer of a new connection."""
         return DelimitedFramer(self)
 
     def frame(self, payload: bytes, /) -> bytes:
@@ -76,12 +78,12 @@ class Delimited:
         # Searched for in both together: b"x-" and b"--" make b"x---", which ends after b"x".
         found = framed.find(self.delimiter)
         if found < len(payload):
-            raise UsageError(f"the delimiter {self.delimiter!r} shows at octet {found} of a frame")
+            raise UsageError(f"the delimiter {self.delimiter!r} occurs at octet {found} of a frame")
         return framed
 
 
 class DelimitedFramer(BufferedFramer):
-    """Cuts one stream at its delimiters."""
+    """Splits one stream at its delimiters."""
 
     __slots__ = ("_delimiter", "_max_length", "_searched")
 
@@ -102,7 +104,7 @@ class DelimitedFramer(BufferedFramer):
         for _ in range(limit):
             end = data.find(delimiter, search)
             if end < 0:
-                # Of the last octets a delimiter may have begun that is not whole yet.
+                # The last octets may be the start of an incomplete delimiter.
                 end = max(search, len(data) - len(delimiter) + 1)
             elif end - start <= longest:
                 taken.append(data[start:end])

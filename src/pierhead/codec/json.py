@@ -12,14 +12,14 @@ M = TypeVar("M")
 
 
 class Json(Generic[M]):
-    """JSON that has the form of a type, by msgspec; it holds no newline, so lines can carry it.
+    """JSON of a given type, by msgspec; it contains no newline, so lines can carry it.
 
     Args:
-        kind: what a message is: a dataclass, a NamedTuple, a TypedDict, a ``msgspec.Struct``,
-            ``dict[str, int]`` …; any JSON unless given.
+        kind: the type of a message: a dataclass, a NamedTuple, a TypedDict, a ``msgspec.Struct``,
+            ``dict[str, int]`` …; any JSON by default.
 
     Raises:
-        UsageError: no JSON has the form of this type.
+        UsageError: the type cannot be represented in JSON.
 
     Example:
         >>> Json(dict[str, int]).decode(b'{"a": 1}')
@@ -47,7 +47,7 @@ class Json(Generic[M]):
         """Return the message.
 
         Raises:
-            DecodeError: the frame is not JSON, of another form, or null.
+            DecodeError: the frame is not JSON, is of another type, or is null.
         """
         try:
             message = self._decode(frame)
@@ -55,7 +55,7 @@ class Json(Generic[M]):
             raise DecodeError("JSON that nests too deeply") from None
         except ValueError as error:  # msgspec's own errors are ValueErrors, too
             raise DecodeError(str(error)) from None
-        if message is None:  # which would be silence
+        if message is None:  # which would mean silence
             raise DecodeError("null is no message")
         return message  # type: ignore[no-any-return]
 
@@ -63,7 +63,7 @@ class Json(Generic[M]):
         """Return the message as a frame.
 
         Raises:
-            UsageError: it is of another kind, or holds what JSON cannot say.
+            UsageError: it is of another type, or contains something that JSON cannot represent.
         """
         kind = self._kind
         if message is None:

@@ -1,4 +1,4 @@
-"""Frames with their length in front: one, two or four octets, then the payload.
+"""Frames with a length prefix: one, two or four octets, then the payload.
 
 LengthPrefixed(2)    DNS over TCP and TLS (RFC 1035 §4.2.2, RFC 7858 §3.3)
 """
@@ -15,14 +15,14 @@ from pierhead.limits import Limit
 
 __all__ = ["LIMITS", "LengthPrefixed"]
 
-#: The longest payload where the prefix could say more than anybody should have to hold.
+#: The default longest payload if the prefix could state more than is reasonable to buffer.
 MAX_LENGTH_BYTES = Limit(
     name="max_length_bytes",
     default=4 * 2**20,
     minimum=1,
     maximum=2**32 - 1,
     unit="bytes",
-    meaning="The longest payload of a length-prefixed frame; never more than its prefix can say.",
+    meaning="The longest payload of a length-prefixed frame, within the range of its prefix.",
     source="gRPC's default for a received message, 4 MiB",
     metric="dropped_total{reason=framing}",
     effect="at the next connection",
@@ -45,10 +45,11 @@ class LengthPrefixed:
     """A length, then that many octets.
 
     Args:
-        width: octets of the length: 1, 2 or 4.
+        width: the size of the length in octets: 1, 2 or 4.
         byteorder: ``big`` is network order.
-        inclusive: the length counts its own octets too.
-        max_length_bytes: the longest payload; None for what the prefix can say, at most 4 MiB.
+        inclusive: whether the length includes its own octets.
+        max_length_bytes: the longest payload; None for the most that the prefix can express, up to
+            4 MiB.
 
     Example:
         >>> framing = LengthPrefixed(2)
@@ -60,7 +61,7 @@ class LengthPrefixed:
     byteorder: Literal["big", "little"] = "big"
     inclusive: bool = False
     max_length_bytes: int | None = None
-    #: The longest payload that is carried, in octets.
+    #: The longest payload, in octets.
     longest: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -82,11 +83,11 @@ class LengthPrefixed:
 
     @property
     def _counted(self) -> int:
-        """How many octets of its own the length counts."""
+        """How many of its own octets the length includes."""
         return self.width if self.inclusive else 0
 
     def new(self) -> LengthPrefixedFramer:
-        """Return the state for one new connection."""
+        """Return the framer of a new connection."""
         return LengthPrefixedFramer(self)
 
     def frame(self, payload: bytes, /) -> bytes:
@@ -104,20 +105,20 @@ class LengthPrefixed:
 
 
 class LengthPrefixedFramer(BufferedFramer):
-    """Cuts one stream by its lengths."""
+    """Splits one stream by its lengths."""
 
     __slots__ = ("_highest", "_lowest", "_prefix", "_skipped")
 
     def __init__(self, framing: LengthPrefixed) -> None:
         super().__init__()
         self._prefix = _PREFIXES[framing.width, framing.byteorder]
-        # What a length may be, and how far it is from the offset of its frame to the next one.
+        # The allowed lengths, and the distance from the offset of a frame to the next one.
         self._lowest = framing.width if framing.inclusive else 0
         self._highest = framing.longest + self._lowest
         self._skipped = framing.width - self._lowest
 
     def frames(self, limit: int) -> list[bytes]:
-        """Take out up to this many whole payloads, oldest first."""
+        """Return up to this many complete payloads, oldest first."""
         if self._fault:
             self._raise_fault()
         data, start, have = self._data, self._start, len(self._data)

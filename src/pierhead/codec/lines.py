@@ -1,6 +1,6 @@
 """Lines: each ends with LF or CRLF; LF is written.
 
-A CR that no LF follows belongs to the line. The end of input ends the last line as well.
+A CR not followed by LF belongs to the line. The end of input ends the last line as well.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_LENGTH_BYTES = Limit(
     minimum=1,
     maximum=2**30,
     unit="bytes",
-    meaning="The longest line, its end not counted.",
+    meaning="The longest line, excluding its end.",
     source="asyncio's StreamReader, 64 KiB",
     metric="dropped_total{reason=framing}",
     effect="at the next connection",
@@ -36,8 +36,8 @@ class Lines:
     r"""One line is one frame, without its end.
 
     Args:
-        max_length_bytes: the longest line, its end not counted.
-        newline: what is written at the end of a line; either is read.
+        max_length_bytes: the longest line, excluding its end.
+        newline: written at the end of a line; both forms are read.
 
     Example:
         >>> Lines(newline=b"\r\n").frame(b"220 ready")
@@ -52,11 +52,11 @@ class Lines:
         if self.newline not in (b"\n", b"\r\n"):
             raise UsageError(
                 rf"newline is {self.newline!r}, expected b'\n' or b'\r\n'; "
-                "for other ends there is Delimited"
+                "for other ends use Delimited"
             )
 
     def new(self) -> LinesFramer:
-        """Return the state for one new connection."""
+        """Return the framer of a new connection."""
         return LinesFramer(self.max_length_bytes)
 
     def frame(self, payload: bytes, /) -> bytes:
@@ -76,21 +76,21 @@ class Lines:
                 f"a line of {len(payload)} octets, expected at most {self.max_length_bytes}"
             )
         if b"\n" in payload:
-            raise UsageError(f"a line holds a LF at octet {payload.index(10)}; send two lines")
+            raise UsageError(f"a line contains a LF at octet {payload.index(10)}; send two lines")
         if self.newline == b"\n":
             raise UsageError(r"a line ends with CR and would lose it; remove it or write b'\r\n'")
 
 
 class LinesFramer(BufferedFramer):
-    """Cuts one stream into lines."""
+    """Splits one stream into lines."""
 
     __slots__ = ("_max_length", "_searched")
 
     def __init__(self, max_length: int) -> None:
         super().__init__()
         self._max_length = max_length
-        # Octets after `_start` that are known to hold no LF: a long line that arrives octet by
-        # octet is looked at once.
+        # Octets after `_start` known to contain no LF: a long line that arrives octet by octet is
+        # searched once.
         self._searched = 0
 
     def frames(self, limit: int) -> list[bytes]:
@@ -106,7 +106,7 @@ class LinesFramer(BufferedFramer):
         for _ in range(limit):
             newline = find(b"\n", search)
             search = newline if newline >= 0 else len(data)
-            # Where nothing ends the line yet, a last CR may turn out to be half of its end.
+            # In an incomplete line, a final CR may turn out to be half of its end.
             end = search - 1 if search > start and data[search - 1] == _CR else search
             if end - start > longest:
                 if taken:
@@ -120,9 +120,9 @@ class LinesFramer(BufferedFramer):
         return self._take(taken, start)
 
     def _all_at_once(self, limit: int) -> list[bytes] | None:
-        """Return the lines of a piece that is nothing but whole ones; None for any other.
+        """Return the lines of a piece that consists of complete ones; None for any other.
 
-        Nearly every piece is one, and this takes a third of the time.
+        Nearly every piece does, and this takes a third of the time.
         """
         data = self._data
         if type(data) is not bytes or self._start or self._searched or data[-1:] != b"\n":
@@ -132,7 +132,7 @@ class LinesFramer(BufferedFramer):
         lines = data.split(b"\n")
         if len(lines) > limit + 1:
             return None
-        lines.pop()  # what comes after the last end
+        lines.pop()  # the rest after the last end
         self._data = b""
         return lines
 
@@ -141,6 +141,6 @@ class LinesFramer(BufferedFramer):
         self._raise_fault()
         if not self.buffered:
             return []
-        if self.buffered > self._max_length:  # the CR was none of an end
+        if self.buffered > self._max_length:  # the CR was not part of an end
             self._fail(f"a line of more than {self._max_length} octets")
         return self._take([self._data[self._start :]], len(self._data))

@@ -1,11 +1,11 @@
-"""Which waiting request a reply belongs to: sans-IO, for the client's side of one connection.
+"""Matching replies to waiting requests: sans-IO, for the client's side of one connection.
 
-    request ──Matcher.ask───▶ the request as it is sent, its identifier in it
-    reply   ──Matcher.take──▶ the request that it answers, and who waits for it
+    request ──Matcher.ask───▶ the request as it is sent, with its identifier
+    reply   ──Matcher.take──▶ the request that it answers, with its token
 
-`InOrder` and `ById` are frozen descriptions, as framings are; `new` makes the state of one
-connection. Replies to a request that was given up are still told apart from those to another:
-over a stream they may come at any time.
+`InOrder` and `ById` are frozen descriptions, like framings; `new` creates the state of one
+connection. Replies to a request that was given up are still distinguished from those to another:
+over a stream they may arrive at any time.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 T = TypeVar("T")
 
-#: How many identifiers of requests that were given up are kept from use, at most half of all:
-#: replies to them are late, not somebody else's. A server may stay silent, so there is an end.
+#: How many identifiers of requests given up are reserved, at most half of all: replies to them are
+#: late, not another request's. A server may stay silent, so there is a bound.
 _MAX_GIVEN_UP = 1000
-#: How many identifiers are chosen at random before the next free one is taken.
+#: How many random identifiers are tried before the next free one is taken.
 _TRIES = 16
 
 
 class Asked(Generic[Q, T]):
-    """One request that was asked.
+    """One request that was sent.
 
     Attributes:
         request: as it is sent.
-        token: whatever the caller knows the request by, such as a future.
-        ident: its identifier; 0 where requests have none.
-        is_given_up: whether its replies are late, and of no use.
-        is_answered: whether its last reply has come.
+        token: the caller's reference for the request, such as a future.
+        ident: its identifier; 0 if requests have none.
+        is_given_up: whether its replies are late and no longer wanted.
+        is_answered: whether its last reply has arrived.
     """
 
     __slots__ = ("ident", "is_answered", "is_given_up", "request", "token")
@@ -54,40 +54,40 @@ class Asked(Generic[Q, T]):
 
 
 class Matcher(ABC, Generic[Q, R, T]):
-    """The requests of one connection that have replies to come."""
+    """The requests of one connection whose replies are outstanding."""
 
     @abstractmethod
     def ask(self, request: Q, token: T) -> Asked[Q, T]:
-        """Take in a request; what it returns has the request as it must be sent.
+        """Register a request; the result has the request in the form to be sent.
 
         Raises:
-            UsageError: every identifier is that of a request that waits.
+            UsageError: every identifier belongs to a waiting request.
         """
 
     @abstractmethod
     def take(self, reply: R) -> Asked[Q, T] | None:
-        """Return the request that a reply belongs to; None where it belongs to none.
+        """Return the request that a reply belongs to, or None.
 
         Raises:
-            DecodeError: it has the identifier of a request and answers another one. The request
-                goes on waiting.
+            DecodeError: it has the identifier of a request but answers a different one. The request
+                keeps waiting.
         """
 
     @abstractmethod
     def give_up(self, asked: Asked[Q, T]) -> None:
-        """Wait for a request no longer; replies to it are late from now on."""
+        """Stop waiting for a request; replies to it are late from now on."""
 
     @abstractmethod
     def end(self) -> list[Asked[Q, T]]:
-        """Forget all requests, since no reply can come; return those that were waited for."""
+        """Forget all requests, since no reply can arrive; return those still awaited."""
 
     @abstractmethod
     def __len__(self) -> int:
-        """Return how many requests have replies to come, those that were given up included."""
+        """Return how many requests have outstanding replies, including those given up."""
 
 
 class Matching(Protocol[Q, R]):
-    """How a reply says which request it belongs to."""
+    """How a reply indicates which request it belongs to."""
 
     def new(
         self,
@@ -97,10 +97,9 @@ class Matching(Protocol[Q, R]):
         """Return the state for one new connection.
 
         Args:
-            last: tells the last of many replies to one request; None where there is one reply.
-            choose: gives a number from 0 up to its argument, which it excludes
-                (`secrets.randbelow`), for identifiers that nobody can guess; they are used in
-                turn where it is None.
+            last: recognises the last of many replies to one request; None if there is one reply.
+            choose: returns a number from 0 up to but excluding its argument (`secrets.randbelow`),
+                for unguessable identifiers; None to use them in turn.
         """
         ...
 
@@ -109,8 +108,8 @@ class Matching(Protocol[Q, R]):
 class InOrder:
     """The first reply belongs to the first request, and so on; every request has its reply.
 
-    This holds on a stream. Datagrams are lost and overtake each other, so that only one request
-    at a time can have a reply to come.
+    This holds on a stream. Datagrams are lost and reordered, so only one request at a time can have
+    an outstanding reply.
     """
 
     def new(
@@ -130,8 +129,8 @@ class ById(Generic[Q, R]):
         get: reads the identifier of a reply.
         put: returns the request with an identifier in it.
         range: all identifiers, ``range(65_536)`` for 16 bits.
-        fits: tells whether a reply with the right identifier answers the request, where it says
-            more than that, such as what was asked (RFC 5452 §9.1); None where it does not.
+        fits: returns whether a reply with the right identifier answers the request, for replies
+            that repeat more, such as the question (RFC 5452 §9.1); None if they do not.
 
     Raises:
         UsageError: there are no identifiers.
@@ -163,8 +162,8 @@ class ById(Generic[Q, R]):
         """Return the matching by a field that requests and replies have.
 
         Args:
-            name: of the attribute, in a NamedTuple, a dataclass, a ``msgspec.Struct`` or anything
-                that `copy.copy` can copy, or of the key, in a dict.
+            name: the name of the attribute, in a NamedTuple, a dataclass, a ``msgspec.Struct`` or
+                any other object that `copy.copy` can copy, or of the key, in a dict.
             identifiers: all of them.
         """
         return ById(get=_Get(name), put=_Put(name), range=identifiers)
@@ -228,7 +227,7 @@ class _Queue(Matcher[Q, R, T]):
         return asked
 
     def give_up(self, asked: Asked[Q, T]) -> None:
-        asked.is_given_up = True  # its place stays: its reply will come before the next one's
+        asked.is_given_up = True  # its place stays: its reply arrives before the next one's
 
     def end(self) -> list[Asked[Q, T]]:
         waiting = [asked for asked in self._asked if not asked.is_given_up]
@@ -240,7 +239,7 @@ class _Queue(Matcher[Q, R, T]):
 
 
 class ByIdMatcher(Matcher[Q, R, T]):
-    """Requests by the identifier that each was given."""
+    """Requests by their identifier."""
 
     def __init__(
         self,
@@ -255,11 +254,11 @@ class ByIdMatcher(Matcher[Q, R, T]):
         self._size = matching.range.index(matching.range[-1]) + 1
         self._turn = 0
         self._waiting: dict[int, Asked[Q, T]] = {}
-        #: Those that were given up, the first one first.
+        #: Requests given up, in order.
         self._late: dict[int, Asked[Q, T]] = {}
 
     def ask(self, request: Q, token: T) -> Asked[Q, T]:
-        """Take in a request, and give it an identifier that no other has."""
+        """Register a request, and assign it a unique identifier."""
         if len(self._waiting) >= self._size:
             raise UsageError(f"all {self._size} identifiers are in use; ask fewer at once")
         if len(self._waiting) + len(self._late) >= self._size:
@@ -270,7 +269,7 @@ class ByIdMatcher(Matcher[Q, R, T]):
         return asked
 
     def find(self, ident: int) -> Asked[Q, T] | None:
-        """Return who has this identifier, for those that read it before the rest of a reply."""
+        """Return the request with this identifier, for callers that read only that so far."""
         return self._waiting.get(ident) or self._late.get(ident)
 
     def take(self, reply: R) -> Asked[Q, T] | None:
@@ -287,7 +286,7 @@ class ByIdMatcher(Matcher[Q, R, T]):
         return asked
 
     def give_up(self, asked: Asked[Q, T]) -> None:
-        """Wait for a request no longer; its identifier stays in use for its late replies."""
+        """Stop waiting for a request; its identifier stays reserved for its late replies."""
         if self._waiting.get(asked.ident) is not asked:
             return
         asked.is_given_up = True
@@ -296,7 +295,7 @@ class ByIdMatcher(Matcher[Q, R, T]):
             self._forget_late()
 
     def end(self) -> list[Asked[Q, T]]:
-        """Forget all requests; return those that were waited for."""
+        """Forget all requests; return those still awaited."""
         waiting = list(self._waiting.values())
         self._waiting.clear()
         self._late.clear()

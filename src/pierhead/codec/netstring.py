@@ -49,7 +49,7 @@ class Netstring:
         MAX_LENGTH_BYTES.check(self.max_length_bytes)
 
     def new(self) -> NetstringFramer:
-        """Return the state for one new connection."""
+        """Return the framer of a new connection."""
         return NetstringFramer(self.max_length_bytes)
 
     def frame(self, payload: bytes, /) -> bytes:
@@ -66,7 +66,7 @@ class Netstring:
 
 
 class NetstringFramer(BufferedFramer):
-    """Cuts one stream into the payloads of its netstrings."""
+    """Splits one stream into the payloads of its netstrings."""
 
     __slots__ = ("_max_length",)
 
@@ -75,7 +75,7 @@ class NetstringFramer(BufferedFramer):
         self._max_length = max_length
 
     def frames(self, limit: int) -> list[bytes]:
-        """Take out up to this many whole payloads, oldest first."""
+        """Return up to this many complete payloads, oldest first."""
         self._raise_fault()
         data, start = self._data, self._start
         taken: list[bytes | bytearray] = []
@@ -92,13 +92,13 @@ class NetstringFramer(BufferedFramer):
         return self._take(taken, start)
 
     def _place(self, data: bytes | bytearray, start: int) -> tuple[int, int] | str | None:
-        """Return where the next payload lies, why it never will, or None as long as it may."""
+        """Return where the next payload is, why there is none, or None if it is incomplete."""
         head = _HEAD.match(data, start)
         assert head is not None  # each part of the pattern may be empty
         digits, colon, body = head[1], head[2], head.end()
         if not digits or not colon:
             if body < len(data) or colon:
-                return "a length that is no decimal number followed by a colon"
+                return "a length that is not a decimal number followed by a colon"
             if not digits:
                 return None
         # The number of digits first: int() of very many is slow, and Python refuses it.

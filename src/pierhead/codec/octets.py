@@ -1,4 +1,4 @@
-"""The codec of those who take frames as they are."""
+"""The codec of services that take raw frames."""
 
 from __future__ import annotations
 

@@ -14,17 +14,17 @@ M = TypeVar("M")
 
 
 class Packed(Generic[M]):
-    """Fields of fixed size, one after the other.
+    """Fields of fixed size, one after another.
 
     Args:
         layout: as in `struct`, with its byte order: ``"!Hf"`` is two octets of number and four of
             floating point, most significant octet first.
-        kind: makes the message of the fields: a NamedTuple, a dataclass, or for one field
-            anything that is called with it, such as an IntEnum. Where it raises ValueError, the
-            frame is no message. Without it the message is the field, or a tuple of several.
+        kind: creates the message from the fields: a NamedTuple, a dataclass, or for one field any
+            callable, such as an IntEnum. If it raises ValueError, the frame is not a message.
+            Without it the message is the field, or a tuple of several.
 
     Raises:
-        UsageError: the layout is none, depends on the machine, or has not the fields of ``kind``.
+        UsageError: the layout is invalid, depends on the machine, or does not match ``kind``.
 
     Example:
         >>> Packed("!HB").encode((513, 3))
@@ -62,7 +62,7 @@ class Packed(Generic[M]):
         """Return the message.
 
         Raises:
-            DecodeError: the frame is shorter or longer, or a field has no such value.
+            DecodeError: the frame has another length, or a field has an invalid value.
         """
         if len(frame) != self._struct.size:
             raise DecodeError(f"message of {len(frame)} octets, expected {self._struct.size}")
@@ -78,7 +78,7 @@ class Packed(Generic[M]):
         """Return the message as a frame.
 
         Raises:
-            UsageError: it is of another kind, or a field does not fit its place.
+            UsageError: it is of another kind, or a field does not fit.
         """
         fields = self._fields(message)
         try:
@@ -86,7 +86,7 @@ class Packed(Generic[M]):
         except (struct.error, OverflowError) as error:
             raise UsageError(f"{message!r} does not fit {self._struct.format!r}: {error}") from None
         for given, packed in zip(fields, self._struct.unpack(frame), strict=True):
-            # `pack` cuts octets that are too many, and fills up those that are too few.
+            # `pack` truncates octets that are too long, and pads those that are too short.
             if isinstance(given, bytes) and given != packed:
                 raise UsageError(f"{given!r} does not fill its place in {self._struct.format!r}")
         return frame

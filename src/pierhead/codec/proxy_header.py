@@ -1,12 +1,12 @@
-"""PROXY protocol headers, versions 1 and 2: what a proxy says of the client it speaks for.
+"""PROXY protocol headers, versions 1 and 2: a proxy's statement about its client.
 
     reader = ProxyHeaderReader()
-    reader.feed(received)            # until reader.header is there
+    reader.feed(received)            # until reader.header is set
     reader.header.source, reader.rest
 
-Ruled by HAProxy's proxy-protocol.txt; its section numbers stand in the comments. A header comes
-first on a connection, or first in a datagram (version 2 alone). It is untrusted until somebody
-has looked at who sent it, and that is not done here.
+Specified by HAProxy's proxy-protocol.txt; comments cite its sections. A header comes first on a
+connection, or first in a datagram (version 2 only). It is untrusted until its sender has been
+checked, which is not done here.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ __all__ = [
 #: An IP address and a port, or the name of a Unix domain socket up to its first NUL.
 ProxyAddress: TypeAlias = tuple[str, int] | bytes
 
-# §2.2: chosen so that it is no beginning of any protocol's first message.
+# §2.2: chosen so that no protocol's first message begins with it.
 _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _FIXED = len(_SIGNATURE) + 4
 _PREFIX_V1 = b"PROXY "
-#: §2.1: the longest line of version 1, CRLF included.
+#: §2.1: the longest line of version 1, including CRLF.
 _LONGEST_V1 = 107
 
 # TLV types (§2.2).
@@ -55,13 +55,13 @@ _STREAM, _DGRAM = 1, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyTls:
-    """What a proxy says of the TLS between the client and itself (§2.2.6).
+    """A proxy's statement about the TLS between the client and itself (§2.2.6).
 
     Attributes:
         is_tls: whether the client came over TLS.
-        has_certificate: whether it showed a certificate, on this connection or in this session.
-        is_verified: whether that certificate was verified, with success.
-        version, common_name, cipher: as the proxy spelt them; None where it was silent.
+        has_certificate: whether it presented a certificate, on this connection or in this session.
+        is_verified: whether that certificate was successfully verified.
+        version, common_name, cipher: as sent by the proxy; None if it did not send them.
     """
 
     is_tls: bool
@@ -78,11 +78,11 @@ class ProxyHeader:
 
     Attributes:
         version: 1 or 2.
-        source: the client; None where the proxy speaks for itself or does not know (LOCAL,
-            UNKNOWN, UNSPEC), and then the addresses of the socket hold.
+        source: the client; None if the proxy connects for itself or does not know (LOCAL, UNKNOWN,
+            UNSPEC), in which case the socket's addresses apply.
         destination: the address that the client reached; None with ``source``.
-        is_datagram: whether the client speaks in datagrams.
-        tlvs: further facts, each a type and its octets, in their order.
+        is_datagram: whether the client uses datagrams.
+        tlvs: further facts, each a type and its octets, in order.
     """
 
     version: int
@@ -100,41 +100,41 @@ class ProxyHeader:
 
     @property
     def alpn(self) -> bytes | None:
-        """The protocol that the client and the proxy agreed on (§2.2.1)."""
+        """The protocol negotiated between the client and the proxy (§2.2.1)."""
         return self.tlv(_ALPN)
 
     @property
     def authority(self) -> str | None:
-        """The host name that the client asked for (§2.2.2)."""
+        """The host name that the client requested (§2.2.2)."""
         return _text(self.tlv(_AUTHORITY))
 
     @property
     def unique_id(self) -> bytes | None:
-        """What the proxy calls this connection, up to 128 octets (§2.2.5)."""
+        """The proxy's identifier for this connection, up to 128 octets (§2.2.5)."""
         return self.tlv(_UNIQUE_ID)
 
     @property
     def network_namespace(self) -> str | None:
-        """The name of the namespace that the proxy took the connection in (§2.2.7)."""
+        """The name of the namespace in which the proxy accepted the connection (§2.2.7)."""
         return _text(self.tlv(_NETNS))
 
     @property
     def tls(self) -> ProxyTls | None:
-        """The TLS between client and proxy; None where the proxy is silent about it."""
+        """The TLS between client and proxy; None if the proxy does not report it."""
         value = self.tlv(_TLS)
         return None if value is None else _read_tls(value)
 
 
 class ProxyHeaderReader:
-    """Reads the header at the start of a stream, however the stream is cut.
+    """Reads the header at the start of a stream, however the stream is split.
 
-    Holds no more than the header's own length and what was fed with its last piece.
+    It holds at most the header and the rest of the last piece fed.
 
     Args:
-        version: the only version taken; None for either.
+        version: the only version accepted; None for either.
 
     Attributes:
-        header: the header, once it is whole.
+        header: the header, once it is complete.
     """
 
     def __init__(self, version: int | None = None) -> None:
@@ -146,7 +146,7 @@ class ProxyHeaderReader:
         """Take in what was received.
 
         Raises:
-            FramingError: this is no header; the connection is of no use.
+            FramingError: the input is not a header; the connection is unusable.
         """
         self._data += data
         if self.header is not None:
@@ -159,11 +159,11 @@ class ProxyHeaderReader:
 
     @property
     def rest(self) -> bytes:
-        """What came behind the header; empty as long as that is not whole."""
+        """The input after the header; empty while that is incomplete."""
         return b"" if self.header is None else bytes(self._data)
 
     def _refuse_other_beginnings(self) -> None:
-        """Say so at the first octet that no header can have there."""
+        """Raise at the first octet that cannot be part of a header."""
         beginnings = {1: _PREFIX_V1, 2: _SIGNATURE}
         taken = [self._version] if self._version else [1, 2]
         for version in taken:
@@ -174,7 +174,7 @@ class ProxyHeaderReader:
         raise FramingError(f"no PROXY header {expected} at the start of the stream", 0)
 
     def _length(self) -> int | None:
-        """Return the octets of the header; None as long as they cannot be known."""
+        """Return the number of octets of the header; None while it is unknown."""
         data = self._data
         if data[:1] == _SIGNATURE[:1]:
             return _FIXED + int.from_bytes(data[14:16], "big") if len(data) >= _FIXED else None
@@ -187,10 +187,10 @@ class ProxyHeaderReader:
 
 
 def decode_datagram(data: bytes) -> tuple[ProxyHeader, bytes]:
-    """Return the header of a datagram, which is of version 2, and the payload behind it.
+    """Return the header of a datagram, which is of version 2, and the payload after it.
 
     Raises:
-        FramingError: there is none, or it is not whole.
+        FramingError: there is none, or it is incomplete.
     """
     reader = ProxyHeaderReader(2)
     reader.feed(data)
@@ -209,7 +209,7 @@ _V1 = re.compile(rb"PROXY (TCP4|TCP6) ([0-9a-fA-F:.]+) ([0-9a-fA-F:.]+) (\d{1,5}
 
 
 def _decode_v1(line: bytes) -> ProxyHeader:
-    # §2.1: behind UNKNOWN everything up to CRLF is to be ignored.
+    # §2.1: everything after UNKNOWN up to CRLF must be ignored.
     if re.fullmatch(rb"PROXY UNKNOWN(?: [^\r\n]*)?\r\n", line):
         return ProxyHeader(version=1)
     match = _V1.fullmatch(line)
@@ -266,7 +266,7 @@ def _decode_v2(data: bytes) -> ProxyHeader:
         raise FramingError(f"{len(data) - _FIXED} octets of addresses, expected {block}", _FIXED)
     if command == 0 or family == 0 or kind == 0:
         # §2.2: LOCAL and UNSPEC: the receiver must accept, ignore the addresses and use those
-        # of the socket. What UNSPEC carries need not be TLVs.
+        # of the socket. The content of UNSPEC need not be TLVs.
         tlvs = () if family == 0 else _read_tlvs(data, _FIXED + block)
         return ProxyHeader(version=2, tlvs=tlvs)
     source, destination = _read_addresses(family, data[_FIXED : _FIXED + block])
@@ -289,7 +289,7 @@ def _read_addresses(family: int, block: bytes) -> tuple[ProxyAddress, ProxyAddre
 
 
 def _unix_name(padded: bytes) -> bytes:
-    if padded[:1] == b"\0":  # an abstract name, filled up with NUL; or none at all
+    if padded[:1] == b"\0":  # an abstract name, padded with NUL; or none
         return padded.rstrip(b"\0")
     return padded.partition(b"\0")[0]
 
@@ -300,7 +300,7 @@ def _read_tlvs(data: bytes, start: int) -> tuple[tuple[int, bytes], ...]:
     while position < len(data):
         kind, value = _read_tlv(data, position)
         if kind == _CRC32C:
-            if is_checked:  # each of them takes a look at every octet
+            if is_checked:  # each of them would examine every octet
                 raise FramingError("a second checksum, expected one at most", position)
             _check_crc(data, position + 3, value)
             is_checked = True
@@ -324,7 +324,7 @@ def _read_tlv(data: bytes, position: int) -> tuple[int, bytes]:
 
 
 def _check_crc(data: bytes, position: int, value: bytes) -> None:
-    """Check the whole header, the four octets of the sum itself taken as zero (§2.2.3)."""
+    """Check the whole header, with the four octets of the sum itself as zero (§2.2.3)."""
     if len(value) != 4:
         raise FramingError(f"a checksum of {len(value)} octets, expected 4", position)
     found = int.from_bytes(value, "big")

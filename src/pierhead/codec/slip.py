@@ -17,7 +17,7 @@ MAX_LENGTH_BYTES = Limit(
     minimum=1,
     maximum=2**30,
     unit="bytes",
-    meaning="The longest payload of a SLIP packet, its escapes not counted.",
+    meaning="The longest payload of a SLIP packet, excluding its escapes.",
     source="as for lines: asyncio's StreamReader, 64 KiB; RFC 1055 asks for 1006 at least",
     metric="dropped_total{reason=framing}",
     effect="at the next connection",
@@ -35,8 +35,8 @@ _BAD_ESCAPE = re.compile(rb"\xdb(?![\xdc\xdd])")
 class Slip:
     r"""The payload with END and ESC escaped, then END.
 
-    An END in front of a packet is read and not written: it is for lines that make octets of noise.
-    For the same reason an empty packet does not exist.
+    An END before a packet is read but not written: it is for lines that turn noise into octets. For
+    the same reason there are no empty packets.
 
     Args:
         max_length_bytes: the longest payload.
@@ -52,7 +52,7 @@ class Slip:
         MAX_LENGTH_BYTES.check(self.max_length_bytes)
 
     def new(self) -> StuffedFramer:
-        """Return the state for one new connection."""
+        """Return the framer of a new connection."""
         longest = self.max_length_bytes
         return StuffedFramer(_END, _unescaped, max_length=longest, max_stuffed=2 * longest)
 
@@ -66,15 +66,15 @@ class Slip:
             raise UsageError(
                 f"a payload of {len(payload)} octets, expected 1 to {self.max_length_bytes}"
             )
-        # ESC first: the escape of END holds one.
+        # ESC first: the escape of END contains one.
         return payload.replace(_ESC, _ESC_ESC).replace(_END, _ESC_END) + _END
 
 
 def _unescaped(packet: bytes) -> bytes:
     if _ESC not in packet:
         return packet
-    # The program in RFC 1055 takes such an octet as it is; two packets would have one meaning,
-    # and what was damaged would pass for whole.
+    # The program in RFC 1055 accepts such an octet as is; then two packets would have one meaning,
+    # and a damaged packet would pass as intact.
     if bad := _BAD_ESCAPE.search(packet):
         found = packet[bad.end() : bad.end() + 1]
         what = f"octet {found[0]:#04x}" if found else "the end of the packet"

@@ -1,7 +1,8 @@
-"""What COBS and SLIP share: stuffing keeps an octet out of a packet, and that octet ends it.
+"""The base of COBS and SLIP: stuffing removes one octet value from a packet, and that octet ends
+it.
 
-Nothing between two ends is no packet: senders write an end in front of a packet as well, so that
-noise before it does not become a part of it.
+Nothing between two ends is not a packet: senders also write an end before a packet, so that noise
+before it does not become part of it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ __all__ = ["StuffedFramer"]
 
 
 class StuffedFramer(BufferedFramer):
-    """Cuts one stream at its ends and takes the stuffing out of what lies between.
+    """Splits one stream at its ends and removes the stuffing in between.
 
     Args:
         end: the octet that ends a packet.
         unstuff: returns the payload of a packet, or raises `FramingError`.
-        max_length: of a payload.
-        max_stuffed: the longest that stuffing makes such a payload; more without an end is a fault.
+        max_length: the longest payload.
+        max_stuffed: the longest such payload after stuffing; more without an end is a fault.
     """
 
     __slots__ = ("_end", "_ends", "_max_length", "_max_stuffed", "_searched", "_unstuff")
@@ -36,11 +37,11 @@ class StuffedFramer(BufferedFramer):
         self._unstuff = unstuff
         self._max_length = max_length
         self._max_stuffed = max_stuffed
-        # Octets after `_start` that are known to hold no end.
+        # Octets after `_start` known to contain no end.
         self._searched = 0
 
     def frames(self, limit: int) -> list[bytes]:
-        """Take out up to this many payloads, oldest first."""
+        """Return up to this many payloads, oldest first."""
         self._raise_fault()
         data, start = self._data, self._start
         search = start + self._searched
@@ -65,7 +66,7 @@ class StuffedFramer(BufferedFramer):
     def _after_ends(self, data: bytes | bytearray, start: int) -> int:
         """Skip ends, any number of them in one step: a peer may send nothing else."""
         ends = self._ends.match(data, start)
-        assert ends is not None  # none is a match too
+        assert ends is not None  # matches even if there are none
         return ends.end()
 
     def _payload(self, data: bytes | bytearray, start: int, end: int) -> bytes:

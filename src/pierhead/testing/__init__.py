@@ -1,8 +1,9 @@
-"""For tests of services: a memory network, a clock to hold, laws for what is built on.
+"""Tools for testing services: a memory network, a held clock, and laws for framings, codecs and
+transports.
 
-With pytest, ask for the fixtures `network`, `clock` and `server` (`pierhead.testing.plugin`).
+With pytest, use the fixtures `network`, `clock` and `server` (`pierhead.testing.plugin`).
 Without it, `HeldLoop` is a loop factory for `asyncio.Runner`, and every event loop has a
-`Network.current`. `call` asks a service without any server. `pierhead.testing.laws` has the laws
+`Network.current`. `call` calls a service without a server. `pierhead.testing.laws` has the laws
 of framings, codecs and parsers, `check_transport` those of transports.
 
 Names are resolved when they are first used: pytest loads this package in every run.

@@ -1,17 +1,15 @@
-"""A held clock: an event loop whose time moves when a test moves it, or when nothing else can.
+"""A held clock: an event loop whose time moves when a test moves it, or when nothing else can run.
 
     with asyncio.Runner(loop_factory=HeldLoop) as runner:
         runner.run(main())
 
-While anything is runnable, time stands still. When nothing is, and no executor thread works,
-time jumps to the next timer, so that a test of a ten second timeout takes no time at all and
-gives the same result every time. `HeldClock.advance` lets time pass on purpose. When nothing is
-runnable and there is no timer either, nothing can ever happen again: that is an error, not a
-test that hangs.
+While anything is runnable, time stands still. When nothing is, and no executor thread is working,
+time jumps to the next timer, so that a test of a ten-second timeout takes no time and always has
+the same result. `HeldClock.advance` lets time pass explicitly. When nothing is runnable and there
+is no timer either, nothing can ever happen again: that is an error, not a hanging test.
 
-Only the memory network works on such a loop: a real socket would be asked in no time at all
-whether it has an answer yet. Threads are seen when they are started by the loop
-(`asyncio.to_thread`, ``run_in_executor``).
+Only the memory network works on such a loop: a real socket would have no time to deliver an answer.
+Threads are tracked if they are started by the loop (`asyncio.to_thread`, ``run_in_executor``).
 """
 
 from __future__ import annotations
@@ -25,10 +23,10 @@ from pierhead.errors import UsageError
 
 __all__ = ["HeldClock", "HeldLoop"]
 
-#: 2026-01-01T00:00:00Z: what the wall shows at first unless the test says otherwise.
+#: 2026-01-01T00:00:00Z: the initial wall clock time unless the test sets it.
 _NEW_YEAR = 1_767_225_600.0
 
-#: Where monotonic time starts: not 0, which would hide code that takes 0 for "never".
+#: The start of monotonic time: not 0, which would hide code that mistakes 0 for "never".
 _START = 1_000.0
 
 
@@ -44,7 +42,7 @@ class HeldClock:
         """Return the clock of the running event loop.
 
         Raises:
-            UsageError: it is no `HeldLoop`.
+            UsageError: it is not a `HeldLoop`.
         """
         loop = asyncio.get_running_loop()
         if not isinstance(loop, HeldLoop):
@@ -60,7 +58,7 @@ class HeldClock:
         return self._wall_at_start + self._loop.time() - _START
 
     def set_wall(self, seconds: float) -> None:
-        """Set the wall clock, as an administrator would; timers do not notice."""
+        """Set the wall clock, as an administrator would; timers are unaffected."""
         self._wall_at_start = seconds - (self._loop.time() - _START)
 
     async def advance(self, seconds: float) -> None:
@@ -77,7 +75,7 @@ class HeldClock:
 
 
 class HeldLoop(asyncio.SelectorEventLoop):
-    """An event loop that keeps its own time; give it to `asyncio.Runner` as loop factory."""
+    """An event loop that keeps its own time; pass it to `asyncio.Runner` as loop factory."""
 
     def __init__(self) -> None:
         self._now = _START
@@ -91,7 +89,7 @@ class HeldLoop(asyncio.SelectorEventLoop):
         return self._now
 
     async def settle(self) -> None:
-        """Return when nothing is runnable at this moment and no executor thread works."""
+        """Return when nothing is runnable at this moment and no executor thread is working."""
         waiter = self.create_future()
         self._settling.append(waiter)
         await waiter
@@ -117,7 +115,7 @@ class HeldLoop(asyncio.SelectorEventLoop):
         self._working_threads -= 1
 
     def _idle(self, until_timer_s: float | None) -> float | None:
-        """Nothing is runnable: move time, or say how long to wait really (None: for a thread)."""
+        """Move time, as nothing is runnable, or return how long to really wait (None: a thread)."""
         if self._working_threads:
             return None
         if self._settling:
@@ -137,7 +135,7 @@ class HeldLoop(asyncio.SelectorEventLoop):
     async def _refuse(self, *_arguments: Any, **_named: Any) -> NoReturn:
         raise _real_socket()
 
-    # These may succeed without ever asking the selector, or ask it where nobody sees the error.
+    # These may succeed without calling the selector, or call it where the error is not seen.
     create_connection = create_server = create_datagram_endpoint = _refuse
     create_unix_connection = create_unix_server = _refuse
     connect_accepted_socket = sock_connect = sock_accept = _refuse
@@ -146,7 +144,7 @@ class HeldLoop(asyncio.SelectorEventLoop):
 
 
 class _HeldSelector(selectors.DefaultSelector):
-    """Knows one file, the loop's own pipe that threads and signals wake it by."""
+    """Accepts one file: the loop's own pipe, by which threads and signals wake it."""
 
     def __init__(self, idle: Callable[[float | None], float | None]) -> None:
         super().__init__()

@@ -1,12 +1,11 @@
 """Work without a clock: the lines of Python that run, the octets that a framer touches.
 
-`steps` counts lines. What one line may hide, since the interpreter does it inside, is counted by
-buffers:
+`steps` counts lines. Work that one line may hide, inside the interpreter, is counted by buffers:
 
-`Work` puts counting buffers into the attributes of a framer in place of plain ones. They behave
-the same and add up what each operation touches: a search from where it starts to what it finds,
-a slice or a join by its length, a deletion at the front by what it deletes (CPython moves a
-pointer). A plain buffer that turns up in an attribute later was built since, and counts whole.
+`Work` replaces the buffers in a framer's attributes by counting ones. They behave the same and add
+up what each operation touches: a search from where it starts to what it finds, a slice or a join by
+its length, a deletion at the front by what it deletes (CPython moves a pointer). A plain buffer
+that appears in an attribute later was built since, and counts in full.
 
 Not seen: operations that take a buffer as an argument (a regular expression, ``int``), and a
 `memoryview` over a framer's own buffer. Such a framer is charged too little, never too much.
@@ -47,16 +46,16 @@ def steps(run: Callable[[], object]) -> int:
 
 
 class Work:
-    """The octets touched so far by the buffers of one object, a framer as a rule."""
+    """The octets touched so far by the buffers of one object, usually a framer."""
 
     def __init__(self, owner: object) -> None:
         self.octets = 0
         self._owner = owner
-        # What it has before its first input are constants: a delimiter, its framing.
+        # Its attributes before the first input are constants: a delimiter, its framing.
         self._constants = {id(value): value for _, value in _members(owner) if _is_value(value)}
 
     def instrument(self) -> None:
-        """Put counting buffers in place of plain ones; call it after each call of the owner."""
+        """Replace plain buffers by counting ones; call it after each call of the owner."""
         self._enter(self._owner, set())
 
     def _enter(self, owner: object, visited: set[int]) -> None:
@@ -71,7 +70,7 @@ class Work:
                 replace(self.counting(value))
 
     def counting(self, value: Any) -> Any:
-        """Return a counting copy of a plain buffer, and anything else as it is."""
+        """Return a counting copy of a plain buffer, and anything else unchanged."""
         if type(value) is bytes or type(value) is bytearray:
             copy = _CountedBytes(value) if type(value) is bytes else _CountedBytearray(value)
             copy.work = self
@@ -82,12 +81,12 @@ class Work:
 
 
 def _members(owner: object) -> Iterator[tuple[Callable[[Any], None], Any]]:
-    """Yield what an object holds, each with the way to replace it."""
+    """Yield what an object holds, each with a function to replace it."""
     if isinstance(owner, list | deque):
         for index in reversed(range(len(owner))):
             value = owner[index]
             if isinstance(value, _CountedBytes | _CountedBytearray):
-                return  # what is older has been seen; all of it each time would take for ever
+                return  # older items have been seen; checking all again would take too long
             yield partial(owner.__setitem__, index), value
     elif not isinstance(owner, type | ModuleType):
         slots = [name for kind in type(owner).__mro__ for name in vars(kind).get("__slots__", ())]
@@ -97,7 +96,7 @@ def _members(owner: object) -> Iterator[tuple[Callable[[Any], None], Any]]:
 
 
 def _is_value(value: object) -> bool:
-    """Tell whether this can never change: bytes, or a frozen dataclass."""
+    """Return whether this is immutable: bytes, or a frozen dataclass."""
     frozen = getattr(getattr(value, "__dataclass_params__", None), "frozen", False)
     return isinstance(value, bytes) or frozen is True
 
@@ -129,7 +128,7 @@ def _between(buffer: Any, args: tuple[Any, ...], result: Any) -> int:
 
 
 def _searched(buffer: Any, args: tuple[Any, ...]) -> tuple[int, int]:
-    """Return where a search starts and stops: its second and third argument."""
+    """Return where a search starts and stops: its second and third arguments."""
     start, stop = (*args[1:3], None, None)[:2]
     return slice(start, stop).indices(len(buffer))[:2]
 

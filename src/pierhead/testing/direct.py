@@ -1,4 +1,4 @@
-"""Asking a service directly, the way a server would, where there is nothing to test but it."""
+"""Calling a service directly, the way a server does, to test nothing else."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ async def call(
     via: Via = _VIA,
     extras: tuple[object, ...] = (),
 ) -> Any:
-    """Return the reply of a service or a stack of layers; a list where it gives many.
+    """Return the reply of a service or a stack of layers; a list if there are many.
 
     Args:
-        service: what a server would be given.
+        service: the service, as passed to a server.
         request: already decoded.
-        peer: who asks: the name of an end, as in the memory network.
-        via: the way the request came; one datagram by default, so without a connection.
+        peer: the client: the name of an end, as in the memory network.
+        via: how the request arrived; a datagram by default, so without a connection.
         extras: what earlier layers would have left in the context.
 
     Example:

@@ -1,4 +1,4 @@
-"""The laws of framings and codecs, to be checked from anybody's tests.
+"""The laws of framings and codecs, for use in any test suite.
 
     def test_my_framing_obeys_the_laws():
         check_framing(MyFraming(), [b"", b"ahoy", b"x" * 300])
@@ -8,16 +8,16 @@
         check_codec(MyCodec(), [b"", b"ahoy"], messages=[MyMessage(7)])
         check_wire_format(my_protocol, [MyRequest(1), MyRequest(2)], my_answer)
 
-    split     how the input is cut into pieces never changes the frames
+    split     how the input is split into pieces never changes the frames
     return    what `Framing.frame` writes, a framer reads
     memory    an endless input, valid or not, is never held
-    time      work grows as the input does, counted in octets touched and not by a clock
-    growth    a parser of anything takes twice the steps for twice the input, and no more
+    time      work is linear in the input, counted in octets touched and not by a clock
+    growth    any parser takes at most twice the steps for twice the input
     decoding  any bytes decode or raise `DecodeError`, and nothing else; messages come back equal
     matching  a client finds the request that a reply or a refusal belongs to
 
-A broken law raises `LawBroken`. Everything here is deterministic; let hypothesis or another
-source of inputs choose payloads, streams and cut points where more variety is wanted.
+A broken law raises `LawBroken`. Everything here is deterministic; let hypothesis or another source
+choose payloads, streams and split points for more variety.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ __all__ = [
     "read",
 ]
 
-#: An octet may be copied in, moved, searched, cut out and copied again, with room to spare; a
-#: call may look at a header. A framer that touches more does not depend on its input alone.
+#: An octet may be copied in, moved, searched, taken and copied again, with room to spare; a call
+#: may examine a header. A framer that touches more is not linear in its input.
 _TOUCHES_PER_OCTET = 8
 _TOUCHES_PER_CALL = 32
 
-#: What counts as no growth: an input that is refused at its start takes a few steps more or less.
+#: The tolerance for no growth: an input refused at its start takes a few steps more or less.
 _STEPS_FOR_NOTHING = 200
 
 _ALL = 2**31
@@ -74,12 +74,12 @@ T = TypeVar("T")
 
 
 class LawBroken(AssertionError):
-    """Something does what none of its kind may; the message says with which input."""
+    """A law is broken; the message says for which input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a framer made of a stream: its frames, and whether it ended in a fault."""
+    """The result of reading a stream: its frames, and whether it ended in a fault."""
 
     frames: tuple[bytes, ...]
     fault: bool
@@ -89,15 +89,15 @@ class Reading:
 
 
 def check_framing(framing: Framing, payloads: Sequence[bytes], *, seed: int = 0) -> None:
-    """Check that payloads come back as they were, however the stream is cut.
+    """Check that payloads survive the round trip, however the stream is split.
 
-    Each prefix of the stream is checked too when it is short, so that the end of input falls
+    If the stream is short, each of its prefixes is checked too, so that the end of input occurs
     everywhere.
 
     Args:
         framing: the framing to check.
-        payloads: what it can carry, empty and long ones among them.
-        seed: chooses the random cuts.
+        payloads: payloads it can carry, including empty and long ones.
+        seed: the seed of the random splits.
     """
     stream = b"".join(map(framing.frame, payloads))
     got = read(framing, [stream])
@@ -111,7 +111,7 @@ def check_framing(framing: Framing, payloads: Sequence[bytes], *, seed: int = 0)
 def check_splits(
     framing: Framing, stream: bytes, cuts: Iterable[int] = (), *, seed: int = 0
 ) -> None:
-    """Check that a stream, valid or not, reads the same however it is cut.
+    """Check that a stream, valid or not, reads the same however it is split.
 
     It is read in one piece, octet by octet, cut at ``cuts``, cut at random, with and without
     taking frames out in between, one frame at a time and through a buffer that is overwritten.
@@ -136,13 +136,13 @@ def check_splits(
 def check_memory(
     framing: Framing, piece: bytes, *, longest: int, allowance_bytes: int = 2**15
 ) -> None:
-    """Check that endless input is not held, whether it makes frames, faults or neither.
+    """Check that endless input is not buffered, whether it makes frames, faults or neither.
 
     Args:
         framing: the framing to check.
-        piece: fed again and again; without a delimiter it never ends a frame.
+        piece: fed repeatedly; without a delimiter it never ends a frame.
         longest: octets of the longest frame on the wire.
-        allowance_bytes: for everything that is not input: objects, frames not yet let go.
+        allowance_bytes: for everything that is not input: objects, frames not yet released.
     """
     framer = framing.new()
     bound = longest + len(piece)
@@ -153,7 +153,7 @@ def check_memory(
     try:
         for _ in range(16 * bound // len(piece)):
             framer.feed(piece)
-            # After a fault the law still stands: what is fed from then on is not kept.
+            # After a fault the law still applies: later input is not kept.
             with contextlib.suppress(FramingError):
                 _drain(framer, _ALL, [])
             if framer.buffered > bound:
@@ -161,7 +161,7 @@ def check_memory(
                     f"{framing} holds {framer.buffered} octets of endless {_shown(piece)}, "
                     f"expected at most {bound}"
                 )
-            # Twice: what was taken may stay in front of the rest until it is the larger half.
+            # Twice: the taken part may stay before the rest until it is the larger half.
             held = tracemalloc.get_traced_memory()[0] - before
             if held > 2 * bound + allowance_bytes:
                 gc.collect()  # the rest of the process leaves cycles behind; they are not held
@@ -176,7 +176,7 @@ def check_memory(
 
 
 def check_time(framing: Framing, *, longest: int = 2000, payload: bytes = b"ahoy") -> None:
-    """Check that work grows as the input does: in octets touched, see `counted`.
+    """Check that work is linear in the input: in octets touched, see `counted`.
 
     A long frame octet by octet, many small frames octet by octet, many small frames in one
     piece taken out one by one or all at once, and a backlog that more input joins.
@@ -216,7 +216,7 @@ def _check_work(framing: Framing, what: str, pieces: list[bytes], limit: int) ->
     if work.octets > allowed:
         raise LawBroken(
             f"{framing} touches {work.octets} octets to read {fed} ({what}), expected at most "
-            f"{allowed}; it looks at or moves the same input again and again"
+            f"{allowed}; it examines or moves the same input repeatedly"
         )
 
 
@@ -230,7 +230,7 @@ def check_growth(
     size: int = 512,
     most: float = 2.3,
 ) -> list[int]:
-    """Check that work grows as the input does: in lines of Python, see `counted.steps`.
+    """Check that work is linear in the input: in lines of Python, see `counted.steps`.
 
     Inputs of a size, twice and four times the size are read. From the second to the third work
     must not grow much more than twice as much as from the first to the second: it does so four
@@ -239,14 +239,15 @@ def check_growth(
     Args:
         read: reads one input; a `PierheadError` is an answer like any other, and so is its text.
         make: returns the most expensive input of a size.
-        size: that of the smallest one; large enough for what is bounded to have reached its bound.
+        size: the size of the smallest input; large enough for bounded work to have reached its
+            bound.
         most: how much of a growth is allowed; 2 is linear.
 
     Returns:
         The steps for each of the three sizes: if they are the same, the input may have been refused
         before it was read.
     """
-    _read_or_refuse(read, make(size))  # what is made once, such as a table, is no work of an input
+    _read_or_refuse(read, make(size))  # one-time work, such as building a table, does not count
     counts = []
     for each in (size, 2 * size, 4 * size):
         given = make(each)
@@ -281,10 +282,10 @@ def check_codec(
     """Check that any bytes decode or raise `DecodeError`, and that messages come back equal.
 
     Args:
-        codec: the codec to check, its ``reject`` included if it has one.
+        codec: the codec to check, including its ``reject`` if it has one.
         frames: valid or not; each is also cut short everywhere and damaged at random.
-        messages: encoded and decoded they must be equal.
-        same: tells whether two messages are equal, where ``==`` does not.
+        messages: messages that must survive encoding and decoding.
+        same: compares two messages, if ``==`` cannot.
         seed: chooses the damage.
     """
     chance = random.Random(seed)
@@ -327,15 +328,15 @@ def check_wire_format(
 ) -> None:
     """Check that a server and a client of this wire format understand each other.
 
-    Both codecs obey the laws of `check_codec`, and the framing carries what they make. The client
-    can decode every refusal. Where all requests wait at once, it finds out which of them a reply
-    belongs to, or the refusal of a request that the service failed to answer.
+    Both codecs obey the laws of `check_codec`, and the framing carries their frames. The client can
+    decode every refusal. If all requests wait at once, it finds the one that a reply belongs to, or
+    the refusal of a request that the service failed to answer.
 
     Args:
         wire_format: the wire format to check.
-        requests: what is asked.
-        answer: gives the reply to a request, as the service does; of many replies, the last one.
-        same_requests: tells whether two requests are equal, where ``==`` does not.
+        requests: sample requests.
+        answer: returns the reply to a request, as the service does; of many replies, the last one.
+        same_requests: compares two requests, if ``==`` cannot.
         same_replies: likewise, for replies.
         seed: chooses the damage.
     """
@@ -440,7 +441,7 @@ def read(
     """Read a stream in these pieces to its end.
 
     Args:
-        framing: makes the framer.
+        framing: creates the framer.
         pieces: the stream.
         limit: how many frames to take out in one call.
         eager: take frames out after every piece, and not only at the end.

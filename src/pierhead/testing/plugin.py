@@ -5,12 +5,12 @@
         await server(dns.serve(site), "memgram:b")
         reply = await dns.query("memgram:b", "www.example.", "A", source="memgram:a")
 
-A coroutine test that asks for one of `network`, `clock` and `server` runs on a `HeldLoop`: its
-time moves when the test moves it, or when nothing else can happen. It needs no other plugin, and
-where pytest-asyncio is installed the two keep out of each other's way: asynchronous fixtures of
-pytest-asyncio run on pytest-asyncio's event loop, which has another clock and another network.
+A coroutine test that uses one of `network`, `clock` and `server` runs on a `HeldLoop`: its time
+moves when the test moves it, or when nothing else can happen. It needs no other plugin, and
+coexists with pytest-asyncio: asynchronous fixtures of pytest-asyncio run on pytest-asyncio's event
+loop, which has another clock and another network.
 
-Pierhead is imported when a fixture is first asked for: pytest loads this module in every run.
+Pierhead is imported when a fixture is first used: pytest loads this module in every run.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = ["ServerFixture"]
 class ServerFixture:
     """Starts servers inside a test: ``await server(endpoint, "memgram:b", request_timeout=1)``.
 
-    Each is drained when the test ends, the last one started first.
+    Each is drained when the test ends, in reverse order of starting.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class ServerFixture:
         return await self._started.enter_async_context(made)
 
     async def around(self, test: Callable[[], Awaitable[object]]) -> None:
-        """Await a test, then drain what it started."""
+        """Await a test, then drain the servers it started."""
         async with self._started:
             await test()
 
@@ -95,7 +95,7 @@ def _held_runner() -> Iterator[asyncio.Runner]:
 
 @pytest.fixture
 def clock(_held_runner: asyncio.Runner) -> HeldClock:
-    """The clock that this test holds: ``await clock.advance(5)``."""
+    """The clock that this test controls: ``await clock.advance(5)``."""
     clock: HeldClock = _held_runner.get_loop().clock  # type: ignore[attr-defined]  # a HeldLoop
     return clock
 
@@ -116,7 +116,7 @@ def server(_held_runner: asyncio.Runner) -> ServerFixture:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse a coroutine test that holds a clock and that another runner would run."""
+    """Refuse a coroutine test with a held clock that another runner would run."""
     if not isinstance(item, pytest.Function) or "_held_runner" not in item.fixturenames:
         return
     refusal = _why_not_ours(item)
@@ -126,7 +126,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def _why_not_ours(item: pytest.Function) -> str | None:
-    """Say which runner has the test, and the remedy; None where it is left to this plugin."""
+    """Return which runner has the test, and the remedy; None if it is left to this plugin."""
     drawn = getattr(getattr(item.obj, "hypothesis", None), "inner_test", None)
     if inspect.iscoroutinefunction(drawn):
         return (
@@ -140,14 +140,14 @@ def _why_not_ours(item: pytest.Function) -> str | None:
         if item.get_closest_marker(name) is not None:
             return (
                 f"{name} would run this test on an event loop with another clock and another "
-                f"network; take @pytest.mark.{name} off, the fixture runs the test itself"
+                f"network; remove @pytest.mark.{name}; the fixture runs the test itself"
             )
     return None
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Run a coroutine test that holds a clock; leave every other to whoever runs it."""
+    """Run a coroutine test with a held clock; leave every other to its runner."""
     runner = pyfuncitem.funcargs.get("_held_runner")
     if not isinstance(runner, asyncio.Runner):
         return None

@@ -1,24 +1,23 @@
-"""The laws of `asyncio.Transport`, to be checked from anybody's tests.
+"""The laws of `asyncio.Transport`, for use in any test suite.
 
     async def test_my_transport_obeys_the_laws():
         await check_transport(connect)
 
-`check_transport` opens connections, uses one end and listens at the other. Each law is checked
+`check_transport` opens connections, uses one end and observes the other. Each law is checked
 with an `asyncio.Protocol` and with an `asyncio.BufferedProtocol`:
 
-    octets          what is written, in whatever pieces, arrives whole and in order, both ways
-    extra info      a fact is told before and after the end; what is no fact gives the default
-    half-close      after `write_eof` the peer hears the end, is heard, and nothing is written
-    end of input    `eof_received` says whether the connection stays open; it comes last and once
-    pause reading   neither octets nor the end arrive until reading is resumed
-    pause writing   above the high mark the protocol is asked to pause, once; at the low to resume
-    close           what was written is sent first, nothing more is read, later writes are ignored
-    abort           what waits is lost
-    mistake         a protocol that raises loses its connection
-    set protocol    what comes later is for the new one
+    octets          written octets, in any pieces, arrive complete and in order, both ways
+    extra info      a fact is available before and after the end; any other name gives the default
+    half-close      after `write_eof` the peer sees the end, can still send, and nothing more is
+    written end of input    `eof_received` says whether the connection stays open; it comes last and
+    once pause reading   neither octets nor the end arrive until reading is resumed pause writing
+    above the high mark the protocol is asked to pause, once; at the low to resume close
+    written octets are sent first, nothing more is read, later writes are ignored abort
+    waiting output is lost mistake         a protocol that raises loses its connection set protocol
+      later events go to the new one
 
 In all of them `connection_made` comes first, `connection_lost` once and last, and never inside a
-call of the protocol's own. A broken law raises `LawBroken`.
+call from the protocol itself. A broken law raises `LawBroken`.
 """
 
 from __future__ import annotations
@@ -41,9 +40,9 @@ Connect: TypeAlias = Callable[
 
 _LARGE = bytes(range(256)) * 1200
 _PIECE = bytes(65_536)
-#: More than the buffers of two sockets hold.
+#: More than the buffers of two sockets can hold.
 _MOST_BYTES = 64 * 2**20
-#: How often the loop turns before what has not happened counts as not going to.
+#: How many iterations of the loop pass before an event counts as not going to happen.
 _TURNS = 20
 
 
@@ -57,9 +56,9 @@ async def check_transport(
     """Check that a transport does what asyncio's documentation and its own transports promise.
 
     Args:
-        connect: opens a connection; the transport of the first protocol is judged. That of the
-            second may be of any kind that can end its side alone.
-        facts: what ``get_extra_info`` knows of every connection.
+        connect: opens a connection; the transport of the first protocol is checked. That of the
+            second may be any that supports half-close.
+        facts: the values of ``get_extra_info`` for every connection.
         protocols: the kinds of protocol to check it with.
         patience_s: how long to wait for anything, in the time of the event loop.
 
@@ -83,7 +82,7 @@ async def check_transport(
 
 
 class _Noting(asyncio.BaseProtocol):
-    """Writes down what a protocol is told, and whether it came in order."""
+    """Records the calls of a protocol, and whether they came in order."""
 
     def __init__(self, news: asyncio.Event) -> None:
         self.events: list[str] = []
@@ -93,19 +92,19 @@ class _Noting(asyncio.BaseProtocol):
         self.error: Exception | None = None
         self.transport: asyncio.BaseTransport | None = None
         self.stays_open = True
-        #: What to do when one of the events has come.
+        #: What to do when one of the events has occurred.
         self.then: dict[str, Callable[[], object]] = {}
         self.inside = ""  # a call of ours
         self._news = news
 
     def take(self, octets: bytes | bytearray) -> None:
-        """Keep octets that have arrived."""
+        """Record octets that have arrived."""
         self.data += octets
         self.pieces += 1
         self.note("data")
 
     def note(self, event: str) -> None:
-        """Write an event down."""
+        """Record an event."""
         if event != "data" or self.events[-1:] != ["data"]:
             self._check_order(event)
             self.events.append(event)
@@ -137,7 +136,7 @@ class _Noting(asyncio.BaseProtocol):
         self.note("made")
 
     def eof_received(self) -> bool:
-        """Say what this end was told to."""
+        """Return what this end was configured to."""
         self.note("eof")
         return self.stays_open
 
@@ -191,7 +190,7 @@ class _Buffered(_Noting, asyncio.BufferedProtocol):
 
 
 class _Pair:
-    """An open connection: the end that is judged, and the other."""
+    """An open connection: the end that is checked, and the other."""
 
     def __init__(
         self, near: _Noting, far: _Noting, transport: asyncio.Transport, other: asyncio.Transport
@@ -226,7 +225,7 @@ class _Pair:
             self.sent += _PIECE
 
     def fill(self) -> None:
-        """Write until something waits, since the peer does not read."""
+        """Write until output waits, since the peer does not read."""
         self.other.pause_reading()
         self.write_until(
             lambda: self.transport.get_write_buffer_size() > 0,
@@ -246,10 +245,10 @@ class _Ends:
 
     @contextlib.asynccontextmanager
     async def pair(self, **then: Callable[[asyncio.Transport], object]) -> AsyncIterator[_Pair]:
-        """Open a connection, and end it with everything checked that is always so.
+        """Open a connection, and close it after checking what must always hold.
 
         Args:
-            then: what the judged end does with its transport at an event.
+            then: what the checked end does with its transport at an event.
         """
         near, far = self.kind(self.news), _Whole(self.news)
         for event, action in then.items():
@@ -277,7 +276,7 @@ class _Ends:
         await self.turns(pair)
 
     async def until(self, pair: _Pair, condition: Callable[[], bool], expected: str) -> None:
-        """Wait for something that has to happen."""
+        """Wait for an event that must happen."""
         try:
             async with asyncio.timeout(self._patience_s):
                 while not condition():
@@ -293,13 +292,13 @@ class _Ends:
         _no_faults(pair)
 
     async def turns(self, pair: _Pair) -> None:
-        """Give what must not happen the time to."""
+        """Allow time for an event that must not happen."""
         for _ in range(_TURNS):
             await asyncio.sleep(0)
         _no_faults(pair)
 
     async def round_trip(self, pair: _Pair) -> None:
-        """Wait until the peer has heard of us: what it sent before could be here."""
+        """Wait until the peer has received an octet: what it sent could have arrived by then."""
         before = len(pair.far.data)
         pair.transport.write(b".")
         await self.until(pair, lambda: len(pair.far.data) > before, "an octet at the peer")

@@ -86,19 +86,19 @@ def test_a_table_is_written_in_types_that_files_have() -> None:
 
 
 REFUSED = [
-    ('address = "tcp::80"\nbacklog = 0', "backlog = 0", 10, "0 is no value of backlog"),
+    ('address = "tcp::80"\nbacklog = 0', "backlog = 0", 10, "0 is not a value of backlog"),
     ('address = "tcp::80"\nbacklog = "x"', 'backlog = "x"', 11, "'x' is not a number"),
-    ('address = "tcp::80"\nbacklog = 1.5', "backlog = 1.5", 10, "1.5 is no value of backlog"),
-    ('address = "tcp::80"\nbacklog = true', "backlog = true", 10, "true is no value of backlog"),
+    ('address = "tcp::80"\nbacklog = 1.5', "backlog = 1.5", 10, "1.5 is not a value of backlog"),
+    ('address = "tcp::80"\nbacklog = true', "backlog = true", 10, "true is not a value of backlog"),
     ('address = "tcp::80"\nbacklog = [1]', "backlog = [1]", 10, "one value, not a list"),
-    ('address = "tcp::80"\nbacklog = {}', "backlog = {…}", 10, "{…} is no value of backlog"),
-    ('address = "tcp::80"\nbacklog = 1e400', "backlog = inf", 10, "inf is no value"),
-    ('address = "tcp::80"\ndrain = nan', "drain = nan", 8, "nan is no value of drain"),
-    ('address = "tcp::80"\ndrain = 2000-01-01', "drain = date", 8, "date is no value of drain"),
+    ('address = "tcp::80"\nbacklog = {}', "backlog = {…}", 10, "{…} is not a value of backlog"),
+    ('address = "tcp::80"\nbacklog = 1e400', "backlog = inf", 10, "inf is not a value"),
+    ('address = "tcp::80"\ndrain = nan', "drain = nan", 8, "nan is not a value of drain"),
+    ('address = "tcp::80"\ndrain = 2000-01-01', "drain = date", 8, "date is not a value of drain"),
     ('address = "tcp::80"\ndrain = "5"', 'drain = "5"', 9, "5 has no unit"),
-    ('address = "tcp::80"\ndrain = -1', "drain = -1", 8, "-1 is no value of drain: expected 0s"),
+    ('address = "tcp::80"\ndrain = -1', "drain = -1", 8, "-1 is not a value of drain: expected 0s"),
     ('address = "tcp::80"\nname = ""', 'name = ""', 8, "the value of name is empty"),
-    ('address = "tcp::80"\nname = 5', "name = 5", 7, "5 is no value of name"),
+    ('address = "tcp::80"\nname = 5', "name = 5", 7, "5 is not a value of name"),
     ('address = "tcp::80"\nname = "100%"', 'name = "100%"', 11, "two hexadecimal digits"),
     ('address = "tcp::80"\nname = "a\\tb"', 'name = "a\tb"', 9, "unprintable character U+0009"),
     ('address = "tcp::80"\nbakclog = 5', "bakclog = 5", 0, "unknown option 'bakclog'"),
@@ -106,13 +106,13 @@ REFUSED = [
     ('address = "tcp::80"\ntls.backlog = 5', "tls.backlog = 5", 0, "unknown option"),
     ('address = "tcp::80"\nmode = "0660"', 'mode = "0660"', 0, "mode is not for tcp"),
     ('address = "tcp:1.2.3.4:80"\nv6only = true', "v6only = true", 0, "IPv4 address 1.2.3.4"),
-    ('address = "unix:/x"\nmode = 0o660', "mode = 432", 7, "whether it was octal"),
+    ('address = "unix:/x"\nmode = 0o660', "mode = 432", 7, "may or may not have been octal"),
     ('address = "unix:/x"\nallow-uid = []', "allow-uid = []", 12, "the list of allow-uid is empty"),
     (
         'address = "unix:/x"\nallow-uid = ["app", -1]',
         'allow-uid = ["app", -1]',
         20,
-        "-1 is no value of allow-uid",
+        "-1 is not a value of allow-uid",
     ),
     (
         'address = "proxy+tcp::80"\nproxy.from = ["::1", "10.0.0.1/8"]',
@@ -214,7 +214,7 @@ def test_every_fault_is_told_at_once() -> None:
         "  127.0.0.1",
         "           ^",
         "  write 127.0.0.1:PORT",
-        "0 is no value of backlog: expected a whole number from 1 to 2147483647",
+        "0 is not a value of backlog: expected a whole number from 1 to 2147483647",
         "  backlog = 0",
         "            ^",
         "  write backlog = 512",
@@ -237,7 +237,7 @@ def test_what_is_neither_text_nor_table_is_refused(value: object) -> None:
 
 
 def test_numbers_without_end_are_refused_in_one_line() -> None:
-    with pytest.raises(AddressError, match="a number of 40001 bits is no value of backlog"):
+    with pytest.raises(AddressError, match="a number of 40001 bits is not a value of backlog"):
         ListenSpec.from_table({"address": ":80", "backlog": 1 << 40_000})
 
 

@@ -63,7 +63,7 @@ def test_an_optional_address_may_be_absent_or_null() -> None:
     ("toml", "reason", "path"),
     [
         ('listen = [":80", "127.0.0.1"]', "the port is missing", "$.listen[1]"),
-        ('listen = [{ address = ":80", backlog = 0 }]', "0 is no value of back", "$.listen[0]"),
+        ('listen = [{ address = ":80", backlog = 0 }]', "0 is not a value of back", "$.listen[0]"),
         ("listen = [80]", "80 is not an address", "$.listen[0]"),
         ('listen = []\nadmin = "x"', "the port is missing", "$.admin"),
         ('listen = []\nnamed = { web = "tpc::1" }', "did you mean tcp:", "$.named[...]"),

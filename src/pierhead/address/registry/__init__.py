@@ -1,8 +1,8 @@
-"""The registry of options: every option of an address, with all there is to know of it.
+"""The registry of options: every address option, with everything there is to know about it.
 
 The grammar, the table form, the explanations, JSON Schema, the flags of command lines and
-`pierhead.address.views` are made from `OPTIONS`. A key may stand in two rows when it means
-different things on different schemes (``mode``).
+`pierhead.address.views` are generated from `OPTIONS`. A key may have two rows if it means different
+things on different schemes (``mode``).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
     "Option",
 ]
 
-#: Every option there is.
+#: Every option.
 OPTIONS: tuple[Option, ...] = (
     *GENERAL_OPTIONS,
     *CONNECTION_OPTIONS,

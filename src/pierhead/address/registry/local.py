@@ -1,4 +1,4 @@
-"""The options of what is within one host: Unix domain, passed sockets, memory."""
+"""The options of addresses within one host: Unix domain, passed sockets, memory."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ __all__ = [
     "UNIX_OPTIONS",
 ]
 
-#: Where the system may vouch for who the peer is.
+#: Schemes for which the system may report the peer's credentials.
 _VOUCHED = PASSED_SCHEMES | {"unix", "unixseq", "inetd"}
 
-#: It becomes a part of the address when that is read.
+#: It becomes part of the address when that is parsed.
 PAD = Option(
     key="pad",
-    meaning="length of an abstract name: as given, or filled up with NUL to the full length",
+    meaning="length of an abstract name: as given, or padded with NUL to the full length",
     type=Choice(("exact", "full")),
     default="exact",
     schemes=UNIX_SCHEMES,
@@ -37,7 +37,7 @@ UNIX_OPTIONS = (
         key="mode",
         meaning="permissions of the socket in the file system",
         type=Permissions(),
-        default_note="0777 less the umask",
+        default_note="0777 minus the umask",
         schemes=UNIX_SCHEMES,
         abstract=False,
         applied_by=(AppliedBy.PATH,),
@@ -71,8 +71,8 @@ UNIX_OPTIONS = (
     ),
     Option(
         key="unlink",
-        meaning="which socket in the way is removed: one that nobody serves (stale), also one of "
-        "which nobody can tell (always), or none (never); one that is served stays",
+        meaning="which existing socket is removed: one that is not served (stale), also one of "
+        "unknown state (always), or none (never); one that is served stays",
         type=Choice(("stale", "always", "never")),
         default="stale",
         schemes=UNIX_SCHEMES,
@@ -82,7 +82,7 @@ UNIX_OPTIONS = (
         example="unlink=always",
         flag="--unix-listen-unlink",
         flag_value="always",
-        flag_meaning="remove a socket in the way, unless it is known to be served",
+        flag_meaning="remove an existing socket, unless it is known to be served",
     ),
     PAD,
 )
@@ -101,7 +101,7 @@ ACCOUNT_OPTIONS = (
     ),
     Option(
         key="allow-gid",
-        meaning="groups whose members' processes may connect, beside the users of allow-uid",
+        meaning="groups whose members' processes may connect, besides the users of allow-uid",
         type=Accounts(),
         default_note="any group",
         schemes=_VOUCHED,
@@ -171,7 +171,7 @@ PASSED_OPTIONS = (
 MEMORY_OPTIONS = (
     Option(
         key="loss",
-        meaning="share of the datagrams that get lost",
+        meaning="fraction of datagrams that are lost",
         type=Ratio(),
         default=0.0,
         schemes=frozenset({"memgram"}),
@@ -181,7 +181,7 @@ MEMORY_OPTIONS = (
     ),
     Option(
         key="seed",
-        meaning="start of the random numbers that decide which datagrams get lost",
+        meaning="seed of the random numbers that decide which datagrams are lost",
         type=Integer(0),
         default_note="the network's",
         schemes=frozenset({"memgram"}),

@@ -1,4 +1,4 @@
-"""The options of every address, of connections, and of what has an IP address."""
+"""The options of every address, of connections, and of IP addresses."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _SERVER_LIMIT = "the server's limit"
 GENERAL_OPTIONS = (
     Option(
         key="name",
-        meaning="what the listener is called in logs and metrics",
+        meaning="the name of the listener in logs and metrics",
         type=Text(64),
         default_note="the address",
         schemes=_ALL,
@@ -88,7 +88,7 @@ GENERAL_OPTIONS = (
     ),
 )
 
-#: A server that listens on our socket once more needs to know it.
+#: A server that listens on our socket again needs to know it.
 BACKLOG = Option(
     key="backlog",
     meaning="connections the system holds until they are accepted",
@@ -126,8 +126,8 @@ CONNECTION_OPTIONS = (
     ),
     Option(
         key="when-full",
-        meaning="what happens to a newcomer when all connections are taken: another gives way, "
-        "the newcomer is closed, or it waits in the system's backlog",
+        meaning="what happens to a new connection when all are taken: another is evicted, "
+        "the new one is closed, or it waits in the system's backlog",
         type=Choice(("evict", "refuse", "wait")),
         default_note="the server's choice",
         schemes=_CONNECTED - {"inetd"},
@@ -138,7 +138,7 @@ CONNECTION_OPTIONS = (
     ),
     Option(
         key="maxrate",
-        meaning="connections accepted in a second by this listener",
+        meaning="connections accepted per second by this listener",
         type=Integer(unit="connections per second"),
         default_note="no limit",
         schemes=_CONNECTED - {"inetd"},
@@ -272,7 +272,7 @@ TCP_OPTIONS = (
 INET_OPTIONS = (
     Option(
         key="reuseaddr",
-        meaning="take a port that old connections still linger on (SO_REUSEADDR)",
+        meaning="take a port on which old connections still linger (SO_REUSEADDR)",
         type=Flag(),
         default_note="on for TCP outside Windows, off otherwise",
         schemes=_INET,
@@ -282,7 +282,7 @@ INET_OPTIONS = (
     ),
     Option(
         key="reuseport",
-        meaning="share the port with other sockets that ask for it too (SO_REUSEPORT)",
+        meaning="share the port with other sockets that also set this (SO_REUSEPORT)",
         type=Flag(),
         default=False,
         schemes=_INET,
@@ -377,9 +377,9 @@ INET_OPTIONS = (
 UDP_OPTIONS = (
     Option(
         key="pktinfo",
-        meaning="replies leave from the address that was asked (IP_PKTINFO)",
+        meaning="replies leave from the address that the request reached (IP_PKTINFO)",
         type=Flag(),
-        default_note="on where the socket is bound to a wildcard",
+        default_note="on if the socket is bound to a wildcard",
         schemes=_UDP,
         platforms=POSIX,
         applied_by=(AppliedBy.BIND,),
@@ -399,7 +399,7 @@ UDP_OPTIONS = (
     ),
     Option(
         key="gro",
-        meaning="the system may hand over several datagrams of one sender as one (UDP_GRO)",
+        meaning="the system may deliver several datagrams of one sender as one (UDP_GRO)",
         type=Flag(),
         default=False,
         schemes=_UDP,
@@ -410,7 +410,7 @@ UDP_OPTIONS = (
     ),
     Option(
         key="iface",
-        meaning="the network interface that multicast groups are joined on",
+        meaning="the network interface on which multicast groups are joined",
         type=Text(15),
         schemes=_UDP,
         applied_by=(AppliedBy.BIND,),

@@ -1,4 +1,4 @@
-"""The options of what is wrapped around an address: TLS, with QUIC, and the PROXY protocol."""
+"""The options of wrappers: TLS, with QUIC, and the PROXY protocol."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _QUIC = frozenset({"quic"})
 _TLS = frozenset({"tls"})
 _PROXY = frozenset({"proxy"})
 
-#: The rules look at it: keys go with certificates.
+#: The validation rules use it: keys belong to certificates.
 KEY = Option(
     key="key",
     meaning="PEM file with the private key; as many as certificates, in their order",
@@ -41,7 +41,7 @@ KEY = Option(
 #: `pierhead serve` has a switch for all of its addresses.
 STRICT_PERMISSIONS = Option(
     key="strict-permissions",
-    meaning="refuse a key that others may read; else that is a warning",
+    meaning="refuse a key that others can read; otherwise that is a warning",
     type=Flag(),
     default=False,
     schemes=_QUIC,
@@ -67,7 +67,7 @@ TLS_OPTIONS = (
     KEY,
     Option(
         key="alpn",
-        meaning="protocols offered to the client, best first (RFC 7301)",
+        meaning="protocols offered to the client, preferred first (RFC 7301)",
         type=Protocols(),
         default_note="what the protocol says",
         schemes=_QUIC,
@@ -78,9 +78,9 @@ TLS_OPTIONS = (
     ),
     Option(
         key="client-ca",
-        meaning="PEM file with the authorities whose clients are let in",
+        meaning="PEM file with the authorities whose clients are admitted",
         type=FilePath(),
-        default_note="no certificate is asked of clients",
+        default_note="clients need no certificate",
         schemes=_QUIC,
         wrappers=_TLS,
         applied_by=(AppliedBy.TLS,),
@@ -133,7 +133,7 @@ PROXY_OPTIONS = (
     ),
     Option(
         key="proxy.version",
-        meaning="the only version of the PROXY protocol that is taken",
+        meaning="the only version of the PROXY protocol that is accepted",
         type=Integer(1, 2),
         default_note="either on streams, 2 on datagrams",
         wrappers=_PROXY,

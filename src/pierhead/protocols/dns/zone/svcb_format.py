@@ -36,7 +36,7 @@ def service_key(number: int) -> str:
 
 
 def service_parameter(key: int, value: bytes) -> str:
-    """Return one parameter as ``key=value``; the key alone where there is no value."""
+    """Return one parameter as ``key=value``; the key alone where there is not a value."""
     text = _KEYS.get(key)
     convert = _VALUES.get(key)
     if text is not None and convert is not None:
