@@ -25,6 +25,6 @@ def test_a_record_has_its_number_status_question_and_decision(record) -> None:
     text = record.read_text()
 
     assert text.startswith(f"# {int(record.name[:4])}. ")
-    assert re.search(r"^Status: (accepted|Overruled by)", text, re.MULTILINE | re.IGNORECASE)
+    assert re.search(r"^Status: (accepted|Superseded by)", text, re.MULTILINE | re.IGNORECASE)
     for heading in ("## The question", "## The decision", "## What follows"):
         assert heading in text

@@ -33,7 +33,7 @@ class AcceptRate:
         self._paused_s = counters.count("accepts_paused_seconds_total")
 
     async def wait(self) -> None:
-        """Return once another connection may be accepted; takes no token, so it is safe to cancel."""
+        """Return once another connection may be accepted; takes no token, so safe to cancel."""
         if not self._wait_ns():
             return
         self._pauses.value += 1

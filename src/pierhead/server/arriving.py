@@ -1,4 +1,4 @@
-"""A connection on its way from the listener to whatever serves it."""
+"""A connection between its listener and the object that serves it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Arriving", "arrived"]
 
 
 class Arriving:
-    """A connection that has been accepted, first on its way to being served."""
+    """A connection from its accept on: first in its handshakes, then served."""
 
     __slots__ = ("accepted", "connection", "is_served", "since", "task")
 
@@ -33,7 +33,7 @@ class Arriving:
 
 
 def arrived(via: Via, socket_peer: Peer, arrival: HandshakeResult) -> Via:
-    """Add what the handshakes have brought to light."""
+    """Add the facts that the handshakes have established."""
     if arrival.tls is None and arrival.proxy is None:
         return via
     return dataclasses.replace(

@@ -1,4 +1,4 @@
-"""What of an endpoint serves what comes from one listener."""
+"""The parts of an endpoint that serve one listener."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PLURALS = {
 
 
 def datagram_handler(endpoint: Endpoint, listener: Listener) -> FrameHandler:
-    """Return what answers the datagrams of a listener.
+    """Return the handler of a listener's datagrams.
 
     Raises:
         ListenError: the endpoint serves none.
@@ -34,7 +34,7 @@ def datagram_handler(endpoint: Endpoint, listener: Listener) -> FrameHandler:
 
 
 def stream_handler(endpoint: Endpoint, listener: Listener) -> StreamHandler:
-    """Return what takes the connections of a listener.
+    """Return the handler of a listener's connections.
 
     Raises:
         ListenError: the endpoint serves no such connections.
@@ -53,10 +53,10 @@ def connection_admission(
     """Return the checks on a connection: those of its address, then the endpoint's.
 
     Args:
-        spec: the address as asked.
+        spec: the address as given.
 
     Raises:
-        ListenError: the address names accounts where the system vouches for none.
+        ListenError: the address names accounts, but the system reports no credentials.
     """
     own = tuple(one for one in endpoint.admission if isinstance(one, ConnectionAdmission))
     options = AdmissionOptions.of(spec.options)
@@ -65,7 +65,7 @@ def connection_admission(
         return own
     address = str(spec)
     if not unwrapped(listener).local.startswith(("unix", "inetd")):
-        reason = f"{listener.local} is no Unix socket, and the system vouches for its peers alone"
+        reason = f"{listener.local} is not a Unix socket, the only kind with peer credentials"
         raise ListenError(address, "option allow-uid", reason, "leave it out")
     try:
         return (allow_accounts(users=users, groups=groups), *own)

@@ -1,4 +1,4 @@
-"""What a server is to run: endpoints, addresses and limits, checked before anything opens."""
+"""The plan of a server: endpoints, addresses and limits, checked before anything is opened."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pierhead.service.context import Transport
 
 __all__ = ["Part", "Plan"]
 
-#: For listeners, logs, zones, and whatever a program has open beside its connections.
+#: For listeners, logs, zones, and other files that a program has open besides its connections.
 _SPARE_DESCRIPTORS = 512
 
 
@@ -27,8 +27,8 @@ class Part:
 
     Attributes:
         endpoint: what is served.
-        groups: what each of its addresses means, in the order asked.
-        options: the limits in force, where an address does not say otherwise.
+        groups: the specs of each of its addresses, in the order given.
+        options: the limits in effect unless an address overrides them.
     """
 
     endpoint: Endpoint
@@ -46,7 +46,7 @@ class Plan:
     """A whole application.
 
     Attributes:
-        application: as given, or made of one endpoint and its addresses.
+        application: as given, or built from one endpoint and its addresses.
         parts: one for each of its endpoints.
     """
 
@@ -61,17 +61,17 @@ class Plan:
         limits: ServerLimits,
         keywords: Sequence[str] = (),
     ) -> Plan:
-        """Return what these arguments mean.
+        """Return the plan for these arguments.
 
         Args:
-            keywords: what else the caller takes by name, which may have been meant by a limit.
+            keywords: other keywords of the caller, to suggest for a misspelt limit.
 
         Raises:
             UsageError: no address, an unknown limit or one out of range.
-            AddressError: an address that does not parse.
+            AddressError: an address does not parse.
         """
         application = _application(what, tuple(addresses))
-        # What the caller says comes before anything that an address may have wrong.
+        # The caller's mistakes are reported before those in an address.
         options = [_options_for(one, limits, keywords) for one, _ in application.endpoints]
         parts = [
             Part(endpoint, tuple(_group(address, endpoint) for address in asked), options[index])
@@ -92,25 +92,25 @@ class Plan:
         return Plan(self.application, tuple(parts))._checked()
 
     def _checked(self) -> Plan:
-        """Refuse limits out of range before anything opens."""
+        """Refuse limits out of range before anything is opened."""
         for _ in self.options_everywhere():
             pass
         return self
 
     def options_everywhere(self) -> Iterator[ServerOptions]:
-        """Yield the limits in force at each address."""
+        """Yield the limits in effect at each address."""
         for part in self.parts:
             for spec in part.specs():
                 yield ListenerOptions.of(spec).apply(part.options)
 
     @property
     def longest_drain(self) -> float:
-        """How long draining may take, in seconds: the longest of what each address may."""
+        """How long draining may take, in seconds: the longest of all addresses."""
         return max(options.drain_timeout for options in self.options_everywhere())
 
     @property
     def descriptors_wanted(self) -> int:
-        """How many descriptors every connection that may be open takes, and some to spare."""
+        """How many descriptors all permitted connections need, and some to spare."""
         connections = sum(
             ListenerOptions.of(spec).max_connections or part.options.max_connections
             for part in self.parts
@@ -120,7 +120,7 @@ class Plan:
 
     @property
     def sweep_interval(self) -> float:
-        """Often enough for a deadline to be met an eighth late, between 20 and 2 times a second."""
+        """Return an eighth of the shortest deadline, within 2 to 20 sweeps a second."""
         timeouts = [
             timeout
             for o in self.options_everywhere()
@@ -139,7 +139,7 @@ class Plan:
 def _options_for(
     endpoint: Endpoint, limits: ServerLimits, keywords: Sequence[str] = ()
 ) -> ServerOptions:
-    """What the caller says goes before what the protocol prefers, and that before ours."""
+    """The caller's values override the protocol's, and those override the defaults."""
     return ServerOptions().changed(endpoint.options).changed(limits, others=keywords)
 
 
@@ -150,15 +150,15 @@ def _name(what: object) -> str:
 def _application(
     what: Endpoint | Application, addresses: tuple[str | ListenSpec | Listener, ...]
 ) -> Application:
-    given: object = what  # as a caller without a type checker may have it
+    given: object = what  # as a caller without a type checker may pass
     if not isinstance(given, Endpoint | Application):
         raise UsageError(
-            f"{_name(given)} is no endpoint; a service becomes one by lines.serve(service), "
+            f"{_name(given)} is not an endpoint; a service becomes one by lines.serve(service), "
             "dns.serve(service) or serve(service, wire_format)"
         )
     if isinstance(what, Application):
         if addresses:
-            raise UsageError("an application brings its own addresses; give it none")
+            raise UsageError("an application has its own addresses; pass none")
         application = what
     else:
         application = Application(endpoints=[(what, addresses)])
@@ -179,5 +179,5 @@ def _group(address: Any, endpoint: Endpoint) -> Group:
         check_listener(address)
         return cast(Listener, address)
     raise UsageError(
-        f"{address!r} is no address; expected text, a ListenSpec or a listener of your own"
+        f"{address!r} is not an address; expected text, a ListenSpec or a listener object"
     )

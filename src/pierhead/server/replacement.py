@@ -1,11 +1,11 @@
-"""What becomes of each address when a server gets another application.
+"""The fate of each address when a server gets another application.
 
     wanted slots ◀─ match by address ─▶ slots in force
        new: opened first      kept: listener stays, what serves it changes      gone: drained
 
-A slot is one address as resolved; it has no listener, or one, or several (a name, a range of
-ports). Nothing here opens or closes anything: `Kept.prepare` checks, `Kept.change` cannot be
-refused what `prepare` has found good.
+A slot is one resolved address; it has no listener, one, or several (a name, a range of ports).
+Nothing here opens or closes anything: `Kept.prepare` checks, and `Kept.change` cannot fail after
+it.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Slot:
 
     Attributes:
         part: the endpoint it is for.
-        group: which of the part's groups it stands in.
-        asked: the address, or a listener of the program's own.
-        servers: one for each of its listeners, once it is in force.
+        group: the index of its group in the part.
+        asked: the address, or a custom listener.
+        servers: one for each of its listeners, once it is in effect.
     """
 
     part: Part
@@ -55,7 +55,7 @@ class Slot:
 
 
 def slots_of(plan: Plan) -> list[Slot]:
-    """Return the slots of a plan, in the order asked."""
+    """Return the slots of a plan, in the order given."""
     return [
         Slot(part, number, asked)
         for part in plan.parts
@@ -65,17 +65,15 @@ def slots_of(plan: Plan) -> list[Slot]:
 
 
 class Replacement:
-    """What becomes of each slot.
+    """The fate of each slot.
 
     Args:
-        before: the slots in force.
-        after: those that are to take their place.
-        draining: slots that went before and whose sockets still send replies: each can come back.
+        before: the slots in effect. after: those that are to replace them. draining: slots removed
+            earlier whose sockets still send replies: each can come back.
 
     Attributes:
-        slots: those that take the place of the ones in force.
-        kept: those of them that keep their listeners.
-        new: those to be opened.
+        slots: the slots that replace those in effect. kept: those of them that keep their
+            listeners. new: those to be opened.
     """
 
     def __init__(
@@ -85,7 +83,7 @@ class Replacement:
         self.kept: list[Kept] = []
         self.new: list[Slot] = []
         self._gone = list(before)
-        #: Among the new: why an address in force needs a new listener.
+        #: For new slots: why an address in effect needs a new listener.
         self._renewed: list[tuple[Slot, str]] = []
         for wanted, found in _partners([*before, *draining], after):
             reason = None if found is None else _needs_new_listener(found, wanted)
@@ -105,7 +103,7 @@ class Replacement:
 
     @property
     def gone(self) -> list[Slot]:
-        """Those in force that are to be drained."""
+        """Those in effect that are to be drained."""
         return [slot for slot in self._gone if slot.servers]
 
     def back(self) -> list[AnyServer]:
@@ -114,7 +112,7 @@ class Replacement:
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Say in the error of an address that cannot be opened what it has to do with replacing."""
+        """Add to the error of an address that cannot be opened how replacement caused it."""
         try:
             yield
         except ListenError as error:
@@ -123,18 +121,16 @@ class Replacement:
                     raise ListenError(
                         error.address,
                         "replace",
-                        f"{reason}: this needs a new listener, and the one in force has the "
+                        f"{reason}: this needs a new listener, and the one in effect has the "
                         f"address ({error.reason})",
-                        "leave it as it was, or stop and start the server",
+                        "leave it unchanged, or restart the server",
                         error.errno,
                     ) from error
             raise
 
     def prepare(self) -> None:
-        """Find out whether all that stays can change, and change its sockets, or nothing.
-
-        Raises:
-            ListenError: it cannot.
+        """Check that every kept slot can change, and change their sockets, all or none. Raises:
+        ListenError: one cannot.
         """
         for kept in self.kept:
             kept.prepare()
@@ -149,11 +145,11 @@ class Replacement:
             raise
 
     def change(self) -> list[Wait]:
-        """Have all that stays serve anew; return what waits for the requests of before."""
+        """Switch every kept slot over; return functions that wait for the earlier requests."""
         return [wait for kept in self.kept for wait in kept.change()]
 
     def differences(self) -> Iterator[str]:
-        """Yield what is different then, a line for each, for people; before `change`."""
+        """Yield what will change, one human-readable line each; call it before `change`."""
         for slot in self.new:
             for server in slot.servers:
                 yield f"{server.listener.local}: opened for {slot.part.endpoint.name}"
@@ -164,7 +160,7 @@ class Replacement:
 
 
 def _partners(before: Sequence[Slot], after: Sequence[Slot]) -> Iterator[tuple[Slot, Slot | None]]:
-    """Yield each wanted slot with the one in force, those that are the same in all found first."""
+    """Yield each wanted slot with the one in effect; identical ones are matched first."""
     left, found = list(before), dict[int, Slot]()
     for is_match in (_is_same, _has_same_address):
         for wanted in after:
@@ -190,7 +186,7 @@ def _has_same_address(before: Slot, after: Slot) -> bool:
 
 
 def _needs_new_listener(before: Slot, after: Slot) -> str | None:
-    """Return why the listeners cannot stay, in words; None where they can."""
+    """Return why the listeners cannot stay, in words; None if they can."""
     if not (isinstance(before.asked, ListenSpec) and isinstance(after.asked, ListenSpec)):
         return None
     if before.asked.wrappers != after.asked.wrappers and any(
@@ -207,7 +203,7 @@ class Kept:
     """A slot that keeps its listeners.
 
     Attributes:
-        before, after: the slot in force, and the one that takes its place.
+        before, after: the slot in effect, and the one that replaces it.
         is_back: whether it was draining.
     """
 
@@ -217,11 +213,7 @@ class Kept:
     _prepared: list[_Prepared] = field(default_factory=list)
 
     def prepare(self) -> None:
-        """Find out whether everything that changes can, and make what it needs.
-
-        Raises:
-            ListenError: it cannot.
-        """
+        """Check that every change is possible, and prepare it. Raises: ListenError: one is not."""
         self._prepared = [self._prepare(server) for server in self.before.servers]
 
     def _prepare(self, server: AnyServer) -> _Prepared:
@@ -238,27 +230,25 @@ class Kept:
         checks = connection_admission(endpoint, listener, spec)
         handler = stream_handler(endpoint, listener)
         if endpoint is self.before.part.endpoint:
-            handler = server.handler  # the very same, so that open connections stay as they are
+            handler = server.handler  # the same object, so that open connections are unaffected
         return _PreparedStreams(server, spec, listener, handler, admission, checks)
 
     def _has_other_protocols(self) -> bool:
         return self.before.part.endpoint.alpn != self.after.part.endpoint.alpn
 
     def _rewrapped(self, spec: ListenSpec, base: Listener) -> Listener:
-        """Return the same listener with the wrappers that the address asks for."""
+        """Return the same listener with the wrappers in the address."""
         if isinstance(base, Changeable):
             with refused(spec):
                 base.check_change(spec)
         return wrap_all([base], self.after.part.endpoint.alpn, spec)[0]
 
     def change_sockets(self, changed: list[tuple[Changeable, ListenSpec]]) -> None:
-        """Have the sockets obey.
+        """Apply the changes to the sockets.
 
         Args:
-            changed: gets each listener that is about to change, and its spec of before.
-
-        Raises:
-            ListenError: the system refuses it after all.
+            changed: receives each listener that is about to change, and its earlier spec. Raises:
+                ListenError: the system refuses a change after all.
         """
         for one in self._prepared:
             base = unwrapped(one.listener)
@@ -268,12 +258,12 @@ class Kept:
                     base.change(one.spec)
 
     def change(self) -> list[Wait]:
-        """Serve as the other slot says; return what waits for the requests of before."""
+        """Serve as the other slot specifies; return waits for the earlier requests."""
         self.after.servers = self.before.servers
         return [one.change(self.after.part.options) for one in self._prepared]
 
     def differences(self) -> Iterator[str]:
-        """Yield what is different then, a line for each, for people."""
+        """Yield what will change, one human-readable line each."""
         before, after = self.before, self.after
         for server in before.servers:
             where = server.listener.local
@@ -333,19 +323,19 @@ _Prepared: TypeAlias = _PreparedDatagrams | _PreparedStreams
 
 @contextmanager
 def refused(spec: ListenSpec) -> Iterator[None]:
-    """Make a `ListenError` of what the system refuses of a change."""
+    """Convert a system error of a change into a `ListenError`."""
     try:
         yield
     except ListenError:
         raise
     except OSError as error:
         words = error.strerror or str(error)
-        remedy = "leave the option as it was; the listener in force stays as it is"
+        remedy = "leave the option unchanged; the listener in effect is unaffected"
         raise ListenError(str(spec), "replace", words, remedy, error.errno) from error
 
 
 def option_differences(before: ListenSpec, after: ListenSpec, only: Effect | None = None) -> str:
-    """Return which options differ, and when that takes effect, in words; "" where none does."""
+    """Return which options differ, and when that takes effect, in words; "" if none does."""
     was, will_be = dict(before.options.given), dict(after.options.given)
     words = []
     for key in sorted(was | will_be):
@@ -365,7 +355,7 @@ def option_differences(before: ListenSpec, after: ListenSpec, only: Effect | Non
 
 
 def limit_differences(before: Plan, after: Plan) -> Iterator[str]:
-    """Yield which limits of endpoints of the same name differ, a line for each."""
+    """Yield which limits of endpoints with the same name differ, one line each."""
     names = [one.name for one in dataclasses.fields(ServerOptions)]
     was = {part.endpoint.name: part.options for part in before.parts}
     for part in after.parts:

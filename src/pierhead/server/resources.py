@@ -1,4 +1,4 @@
-"""What an application needs while it runs: entered before it is served, left after."""
+"""The resources of an application: entered before it is served, exited afterwards."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Manager: TypeAlias = AbstractAsyncContextManager[Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Entered:
-    """One of them: whose it is, and what leaves it."""
+    """One resource: its owner, and the function that exits it."""
 
     owner: object
     manager: _Manager
@@ -24,11 +24,11 @@ class _Entered:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What another application needs: all of it is entered, and nothing has been left.
+    """The resources of another application: all are entered, and none has been exited.
 
     Attributes:
         entered: all that it needs, in order.
-        gone: what it does not need any more, in the order entered.
+        gone: those no longer needed, in the order entered.
     """
 
     entered: tuple[_Entered, ...] = ()
@@ -42,13 +42,13 @@ class Resources:
         self.entered: tuple[_Entered, ...] = ()
 
     async def enter(self, application: Application, undo: AsyncExitStack) -> Change:
-        """Enter what an application needs and is not entered yet.
+        """Enter the resources that an application needs and that are not entered yet.
 
-        The same resource, and the lifespan of the same endpoint, are entered once for each place
-        that they have in it, and stay entered from one application to the next.
+        The same resource, and the lifespan of the same endpoint, are entered once for each
+        occurrence in it, and stay entered from one application to the next.
 
         Args:
-            undo: leaves what was entered now.
+            undo: exits what was entered by this call.
         """
         left = list(self.entered)
         entered = []
@@ -80,7 +80,7 @@ def _with_lifespan(application: Application) -> list[Endpoint]:
 
 
 async def leave(entered: Sequence[_Entered]) -> None:
-    """Leave these, the last one entered first; one that fails keeps none of the others."""
+    """Exit these in reverse order; one that fails does not stop the others."""
     stack = AsyncExitStack()
     for one in entered:
         stack.push_async_exit(one.manager)

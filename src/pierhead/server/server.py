@@ -119,14 +119,14 @@ class Server:
         self._is_entered = self._is_stopping = False
         self._reloading = asyncio.Lock()
         self._given_up: set[AnyServer] = set()
-        self._gone: set[AnyServer] = set()  # replaced, and not through with what they accepted
+        self._gone: set[AnyServer] = set()  # replaced, and still answering what they accepted
         self._draining: list[Slot] = []  # theirs
-        self._coming_back: set[AnyServer] = set()  # those of them that a replacement wants again
+        self._coming_back: set[AnyServer] = set()  # those of them that a replacement needs again
         self._retiring: set[asyncio.Task[None]] = set()
         self._replaced = asyncio.Event()
 
     def _serving(self) -> list[AnyServer]:
-        """The servers in force, in the order of their addresses."""
+        """The servers in effect, in the order of their addresses."""
         return [server for slot in self._slots for server in slot.servers]
 
     def _all_servers(self) -> list[AnyServer]:
@@ -172,7 +172,7 @@ class Server:
         effect at once. Open connections keep their certificates.
 
         Returns:
-            What has changed, a line for each.
+            What has changed, one line each.
 
         Raises:
             PierheadError: something is wrong, and everything stays as it was. It is the first
@@ -192,21 +192,21 @@ class Server:
     ) -> tuple[str, ...]:
         """Serve another application from now on, all of it or none.
 
-        Listeners are matched by address alone, those of your own by identity. Where one stays, no
-        connection is refused and no datagram lost: the next request is the new service's, on open
+        Listeners are matched by address alone, custom ones by identity. If one stays, no connection
+        is refused and no datagram lost: the next request goes to the new service, on open
         connections too if messages are framed and ordered as before; others answer what they have
-        accepted and close. What is new is entered, read, opened and checked before anything
-        changes; what is gone answers what it has accepted, and is left after that.
+        accepted and close. Everything new is entered, read, opened and checked before anything
+        changes; what is removed answers what it has accepted, and is exited after that.
 
         Args:
             what, addresses: as of `Server`.
-            limits: those to change as well.
+            limits: limits to change as well.
 
         Returns:
-            What has changed, a line for each.
+            What has changed, one line each.
 
         Raises:
-            PierheadError: something is wrong, and all that was in force stays so.
+            PierheadError: something is wrong, and everything stays as it was.
         """
         async with self._reloading:
             self._check_is_serving()
@@ -221,13 +221,13 @@ class Server:
                     await self._open(replacement.new, undo)
                 if not replacement.has_listeners:
                     raise self._nothing_left(replacement.slots)
-                await asyncio.sleep(0)  # a service may have asked for this: it is not amid a batch
+                await asyncio.sleep(0)  # a service may have called this: not inside a batch
                 self._check_is_serving()
                 replacement.prepare()
                 undo.pop_all()
             changes = [*replacement.differences(), *limit_differences(self._plan, plan)]
             self._put_in_force(plan, replacement, needed)
-            if self._given is not before:  # `reconfigure` came between
+            if self._given is not before:  # `reconfigure` was called in between
                 given = {**self._given, **limits}
             self._limit(self._plan.with_limits(given), given)
         return tuple(dict.fromkeys(changes))
@@ -235,7 +235,7 @@ class Server:
     def _check_is_serving(self) -> None:
         if self._is_stopping or not self._slots:
             state = "is stopping" if self._is_stopping else "has not been entered"
-            raise UsageError(f"this Server {state}, and nothing of it can be replaced")
+            raise UsageError(f"this Server {state}, and has nothing to replace")
 
     def _put_in_force(self, plan: Plan, replacement: Replacement, needed: Change) -> None:
         gone = [server for slot in replacement.gone for server in slot.servers]
@@ -257,7 +257,7 @@ class Server:
         self._process.passed.report_unused()
 
     def _hold_back(self, servers: Sequence[AnyServer], undo: AsyncExitStack) -> None:
-        """Keep these, which are draining, from being closed: they are wanted again."""
+        """Keep these draining servers from being closed: they are needed again."""
         self._gone.difference_update(servers)
         self._coming_back.update(servers)
 
@@ -276,7 +276,7 @@ class Server:
     async def _retire(
         self, gone: Sequence[AnyServer], waits: Sequence[Wait], needed: Change
     ) -> None:
-        """Leave what was replaced, after its last request."""
+        """Exit what was replaced, after its last request."""
         try:
             await asyncio.gather(*map(self._finish_gone, gone), *[wait() for wait in waits])
         finally:
@@ -286,10 +286,10 @@ class Server:
             try:
                 await leave(needed.gone)
             except Exception:
-                _log.exception("what was replaced could not be left")
+                _log.exception("exiting what was replaced failed")
 
     def _still_sends(self, slot: Slot) -> bool:
-        """Tell whether the sockets of a slot that has gone are open, so that it can come back."""
+        """Return whether the sockets of a removed slot are still open, so that it can come back."""
         return all(one in self._gone and isinstance(one, DatagramServer) for one in slot.servers)
 
     async def _finish_gone(self, server: AnyServer) -> None:
@@ -444,10 +444,10 @@ class Server:
             server.abort(reason)
 
     async def _open(self, slots: Sequence[Slot], undo: AsyncExitStack) -> None:
-        """Open these slots and make a server for each listener; none of them serves yet.
+        """Open these slots and create a server for each listener; none of them serves yet.
 
         Args:
-            undo: takes the opening back.
+            undo: undoes the opening.
         """
         for part in dict.fromkeys(slot.part for slot in slots):
             numbers = sorted({slot.group for slot in slots if slot.part is part})
@@ -471,7 +471,7 @@ class Server:
             asked,
             "open",
             "none of the addresses has a listener, and nothing is left to serve",
-            "remove optional from one of them, so that its absence is an error",
+            "leave optional out of one of them, so that its absence is an error",
         )
 
     def _serve(self, part: Part, listener: Listener) -> AnyServer:
@@ -532,7 +532,7 @@ async def _all(ends: Iterable[Awaitable[None]]) -> None:
 
 
 def _group_of(slots: Sequence[Slot]) -> Group:
-    """Return what one address means, as far as it is to be opened."""
+    """Return the specs of one address that are to be opened."""
     first = slots[0].asked
     if not isinstance(first, ListenSpec):
         return first
@@ -540,7 +540,7 @@ def _group_of(slots: Sequence[Slot]) -> Group:
 
 
 def _slot_for(listener: Listener, group: Sequence[Slot]) -> Slot:
-    """Return the slot that a listener was opened for; in a group each has its own address."""
+    """Return the slot for which a listener was opened; in a group each has its own address."""
     address = listener.spec.address
     return next((one for one in group if _spec_of(one).address == address), group[0])
 

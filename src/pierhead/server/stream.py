@@ -510,7 +510,7 @@ class StreamServer:
         except Exception:  # a bug in the program; `_attached` reports it
             accepted.close()
             raise
-        if scope is None or scope.has_ended:  # it connected, asked and closed while it was being attached
+        if scope is None or scope.has_ended:  # it ended while it was being attached
             return
         connection = arriving.connection
         assert connection is not None

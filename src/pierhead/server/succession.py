@@ -1,4 +1,4 @@
-"""Open connections when their listener gets another handler: they go over to it, or leave."""
+"""Open connections when their listener gets another handler: they switch to it, or close."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pierhead.service.admission import Admission
 
 __all__ = ["Succession", "Wait", "go_over", "nothing_before"]
 
-#: Returns once what had begun before a change is over.
+#: Returns once the requests begun before a change have ended.
 Wait: TypeAlias = Callable[[], Awaitable[None]]
 
 
@@ -21,8 +21,8 @@ class Succession:
     """How the connections of one listener follow its handler.
 
     Args:
-        connections: those that are open, by their scopes; the listener's server keeps it.
-        drain_timeout: how long those that leave may take.
+        connections: the open connections, by their scopes; maintained by the listener's server.
+        drain_timeout: how long those that close may take.
 
     Attributes:
         one_closed: to be set, by `closed`, when a connection has; None while it is not awaited.
@@ -40,7 +40,7 @@ class Succession:
     def follow(
         self, before: StreamHandler, handler: StreamHandler, admission: Admission | None
     ) -> Wait:
-        """Have every open connection follow; return what waits for requests of before."""
+        """Make every open connection follow; return a function that waits for earlier requests."""
         gone_over: list[Wait] = []
         leaving: list[ConnectionScope] = []
         for scope, connection in list(self._connections.items()):
@@ -81,10 +81,8 @@ def go_over(
     handler: StreamHandler,
     admission: Admission | None,
 ) -> Wait | None:
-    """Give an open connection another handler from its next request on.
-
-    Returns:
-        What waits for the requests of before; None where it cannot have this handler.
+    """Switch an open connection to another handler from its next request on. Returns: A function
+    that waits for the earlier requests; None if it cannot have this handler.
     """
     if not (isinstance(handler, GoesOn) and handler.goes_on_from(before)):
         return None
@@ -95,4 +93,4 @@ def go_over(
 
 
 async def nothing_before() -> None:
-    """Return: nothing has changed, and there is nothing to wait for."""
+    """Return at once: nothing has changed, so there is nothing to wait for."""

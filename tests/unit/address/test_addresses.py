@@ -71,7 +71,7 @@ def test_equal_addresses_are_equal_values(made, same) -> None:
         lambda: MemoryAddress("mem", "a\n"),
     ],
 )
-def test_what_cannot_be_printed_cannot_be_made(make) -> None:
+def test_an_address_that_cannot_be_printed_cannot_be_created(make) -> None:
     with pytest.raises(UsageError):
         make()
 

@@ -65,14 +65,14 @@ def test_layers_are_listed_in_wire_order() -> None:
         ("mem:a", "win32", []),
     ],
 )
-def test_what_the_platform_would_refuse_is_said(text, platform, words) -> None:
+def test_an_explanation_says_what_the_platform_would_refuse(text, platform, words) -> None:
     (listener,) = explain(text, ("tcp",), platform).listeners
     assert len(listener.refusals) == len(words)
     assert all(word in found for word, found in zip(words, listener.refusals, strict=True))
 
 
 @pytest.mark.parametrize("text", ["tpc:1.2.3.4:5", "tls+tcp:h:1"])
-def test_what_cannot_be_served_is_not_explained(text) -> None:
+def test_an_address_that_cannot_be_served_is_not_explained(text) -> None:
     with pytest.raises(AddressError):
         explain(text)
 

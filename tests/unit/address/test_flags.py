@@ -93,7 +93,7 @@ def test_a_bad_value_is_an_error_that_points(
     assert (caught.value.text, caught.value.position) == (text, position)
 
 
-def test_a_flag_goes_to_the_addresses_that_it_is_for() -> None:
+def test_a_flag_applies_to_the_addresses_that_it_is_for() -> None:
     assert filled({"--unix-listen-chmod": 0o660}, "127.0.0.1:80", "/run/a.sock", "@a") == [
         "127.0.0.1:80",
         "unix:/run/a.sock?mode=0660",
@@ -101,7 +101,7 @@ def test_a_flag_goes_to_the_addresses_that_it_is_for() -> None:
     ]
 
 
-def test_an_address_keeps_what_it_says_itself() -> None:
+def test_an_address_keeps_its_own_options() -> None:
     assert filled({"--tcp-listen-backlog": 5}, "tcp::80", "tcp::81?backlog=7") == [
         "tcp::80?backlog=5",
         "tcp::81?backlog=7",
@@ -155,7 +155,7 @@ def test_a_flag_for_none_of_the_addresses_is_refused_with_each_reason() -> None:
     ]
 
 
-def test_where_it_is_asked_for_a_flag_for_none_of_the_addresses_is_told_and_ignored() -> None:
+def test_a_flag_for_none_of_the_addresses_is_reported_and_ignored_if_lenient() -> None:
     specs = [ListenSpec.parse(text) for text in ("127.0.0.1:80", "@a")]
     told: list[str] = []
     given = {"--unix-listen-chmod": 0o660, "--tcp-reuse-port": True}

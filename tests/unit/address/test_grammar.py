@@ -141,7 +141,7 @@ def test_options_are_typed_and_printed_in_the_order_of_their_keys() -> None:
     assert str(spec) == "tcp:h:1?backlog=512&drain=90s&nodelay=off&rcvbuf=4MiB&reuseport"
 
 
-def test_the_first_question_mark_starts_the_options_wherever_it_stands() -> None:
+def test_the_first_question_mark_starts_the_options_wherever_it_is() -> None:
     spec = ListenSpec.parse("/run/a?name=what?")
     assert spec.address == UnixAddress("unix", b"/run/a")
     assert spec.options.get("name") == "what?"

@@ -131,7 +131,7 @@ INVALID = [
     (5, "h:80?name=%zz", 10, "hexadecimal"),
     (5, "h:80?name=%FF", 10, "UTF-8"),
     (5, f"h:80?name={'n' * 65}", 10, "too long"),
-    (5, "memgram:a?loss=1.5", 15, "share"),
+    (5, "memgram:a?loss=1.5", 15, "fraction"),
     # 6 options of other schemes
     (6, "tcp:h:80?mode=0600", 9, "not for tcp"),
     (6, "h:80?mode=0600", 5, "not for host:port"),
@@ -330,7 +330,7 @@ def test_an_error_points_below_the_text() -> None:
     ],
 )
 @pytest.mark.parametrize("scheme", ["tcp", "udp"])
-def test_a_dot_too_many_is_named_and_what_is_written_without_it_is_a_host(
+def test_an_extra_dot_is_reported_and_the_text_without_it_is_a_host(
     host: str, reason: str, remedy: str, scheme: str
 ) -> None:
     with pytest.raises(AddressError, match=reason) as caught:
@@ -355,7 +355,7 @@ def test_a_dot_too_many_is_named_and_what_is_written_without_it_is_a_host(
         "...",
     ],
 )
-def test_the_path_that_is_offered_for_what_is_no_host_is_an_address(text):
+def test_the_path_suggested_for_an_invalid_host_is_an_address(text):
     with pytest.raises(AddressError) as caught:
         ListenSpec.parse(text)
     offered = caught.value.remedy.removeprefix("did you mean ").removesuffix("?")

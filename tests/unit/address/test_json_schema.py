@@ -73,7 +73,7 @@ UNUSUAL = '"tls.cert"'
 
 
 @pytest.mark.parametrize("toml", [toml for toml, _ in READ if UNUSUAL not in toml])
-def test_what_reads_is_good_by_the_schema(schema: dict, toml: str) -> None:
+def test_every_readable_address_is_valid_by_the_schema(schema: dict, toml: str) -> None:
     table = tomllib.loads(toml)
 
     assert is_good(schema, table)
@@ -102,7 +102,7 @@ def test_what_reads_is_good_by_the_schema(schema: dict, toml: str) -> None:
     ],
     ids=repr,
 )
-def test_what_is_misspelt_is_not(schema: dict, value: object) -> None:
+def test_a_misspelt_address_is_not_valid_by_the_schema(schema: dict, value: object) -> None:
     assert not is_good(schema, value)
 
 

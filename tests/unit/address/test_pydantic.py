@@ -56,7 +56,7 @@ def test_json_has_the_text_and_python_keeps_the_spec() -> None:
     assert settings.model_copy(deep=True) == settings
 
 
-def test_every_wrong_field_is_told_with_its_path_and_where_it_is_wrong() -> None:
+def test_every_wrong_field_is_reported_with_its_path_and_position() -> None:
     with pytest.raises(ValidationError) as caught:
         Settings.model_validate({"listen": [":80", "127.0.0.1"], "admin": {"backlog": 0}})
 
@@ -100,7 +100,7 @@ def test_the_schema_describes_the_field_and_has_examples() -> None:
     assert spec["anyOf"][1]["required"] == ["address"]
 
 
-def test_the_schema_of_what_is_written_is_text() -> None:
+def test_the_schema_for_writing_is_text() -> None:
     schema = TypeAdapter(ListenSpec).json_schema(mode="serialization")
 
     assert schema["type"] == "string"

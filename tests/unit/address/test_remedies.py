@@ -52,7 +52,7 @@ IN_WORDS = {
     "name the socket in it": r"/run/a|../a",
     "use a shorter name": f"@{'n' * 107}|mem:{'n' * 255}",
     "the whole path": r"/root/a.sock|unix:/root/a.sock",
-    "add force to take it all the same": r"fd:0?force|fd:7,2?force",
+    "add force to take it anyway": r"fd:0?force|fd:7,2?force",
     "inetd": r"inetd",
     "sd-listen for the only socket there is": r"sd-listen",
     "the name that FileDescriptorName= gives in the .socket unit": r"sd:web",
@@ -159,7 +159,7 @@ def test_a_remedy_mends(text: str) -> None:
         ("proxy+sd:?type=seqpacket", "proxy+sd:?type=stream"),
     ],
 )
-def test_the_stream_that_is_offered_goes_to_the_same_address(refused: str, written: str) -> None:
+def test_the_suggested_stream_scheme_is_for_the_same_address(refused: str, written: str) -> None:
     with pytest.raises(AddressError) as caught:
         ListenSpec.parse(refused)
     offered = caught.value.remedy.removeprefix("write ")
@@ -184,16 +184,14 @@ def test_the_stream_that_is_offered_goes_to_the_same_address(refused: str, writt
         ("tls:udp.example:80", "tls+tcp:udp.example:80", "tls+tcp:udp.example:80"),
     ],
 )
-def test_a_scheme_that_is_offered_suits_what_stands_behind_it(
-    refused: str, offered: str, written: str
-) -> None:
+def test_a_suggested_scheme_fits_the_target(refused: str, offered: str, written: str) -> None:
     with pytest.raises(AddressError) as caught:
         ListenSpec.parse(refused)
     assert offered in caught.value.remedy
     assert parses(written)
 
 
-def test_only_standard_input_can_be_what_a_super_server_gives() -> None:
+def test_only_standard_input_can_come_from_a_super_server() -> None:
     for text, is_offered in (("fd:0", True), ("fd:1", False), ("fd:2", False)):
         with pytest.raises(AddressError) as caught:
             ListenSpec.parse(text)
@@ -201,7 +199,7 @@ def test_only_standard_input_can_be_what_a_super_server_gives() -> None:
         assert parses(f"{text}?force")
 
 
-def test_no_escape_is_offered_where_none_is_taken() -> None:
+def test_no_escape_is_suggested_where_none_is_decoded() -> None:
     for text in ("/run/a\0b", "unix:/run/a\0"):
         with pytest.raises(AddressError) as caught:
             ListenSpec.parse(text)

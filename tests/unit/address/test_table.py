@@ -1,4 +1,4 @@
-"""The table form: what configuration files write, and how they are told what is wrong."""
+"""The table form: what configuration files contain, and how their faults are reported."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ READ = [
 
 
 @pytest.mark.parametrize(("toml", "canonical"), READ, ids=[toml for toml, _ in READ])
-def test_a_table_reads_as_the_address_that_says_the_same(toml: str, canonical: str) -> None:
+def test_a_table_reads_as_the_equivalent_address(toml: str, canonical: str) -> None:
     spec = ListenSpec.from_table(tomllib.loads(toml))
 
     assert str(spec) == canonical
@@ -198,11 +198,11 @@ def test_an_error_says_what_to_write_instead(entry: str, remedy: str) -> None:
     pytest.fail(f"{entry} is for none of the addresses")
 
 
-def test_every_fault_is_told_at_once() -> None:
+def test_every_fault_of_a_table_is_reported_at_once() -> None:
     with pytest.raises(TableError) as caught:
         ListenSpec.from_table({"address": "127.0.0.1", "backlog": 0, "bakclog": 1, "mode": 432})
 
-    # mode is not judged: only an address that parses tells which of its two meanings is meant.
+    # mode is not checked: only an address that parses determines which of its two meanings applies.
     assert [fault.text for fault in caught.value.faults] == [
         "127.0.0.1",
         "backlog = 0",
@@ -225,13 +225,13 @@ def test_every_fault_is_told_at_once() -> None:
     ]
 
 
-def test_everything_that_does_not_go_together_is_told_at_once() -> None:
+def test_every_conflict_is_reported_at_once() -> None:
     with pytest.raises(TableError, match=r"TLS needs a stream[^!]*2 keys for 1 cert"):
         ListenSpec.from_table({"address": "tls+udp::1", "cert": "a", "key": ["a", "b"]})
 
 
 @pytest.mark.parametrize("value", [80, None, 1.5, [":80"], True, b":80"])
-def test_what_is_neither_text_nor_table_is_refused(value: object) -> None:
+def test_a_value_that_is_neither_text_nor_table_is_refused(value: object) -> None:
     with pytest.raises(AddressError, match="is not an address: expected text, or a table"):
         ListenSpec.from_table(value)  # type: ignore[arg-type]
 
@@ -281,7 +281,7 @@ def test_several_faults_are_one_error_that_can_be_pickled() -> None:
 # -- a spec is one value, whatever reads or writes its program's configuration ------------------
 
 
-def test_a_spec_is_no_dataclass_and_cannot_be_changed() -> None:
+def test_a_spec_is_not_a_dataclass_and_is_immutable() -> None:
     spec = ListenSpec.parse("tcp::80")
 
     assert not is_dataclass(spec)

@@ -72,7 +72,7 @@ def test_every_layer_that_this_version_has_has_one_view() -> None:
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.__name__)
-def test_what_is_not_given_is_the_default_of_the_registry(view) -> None:
+def test_an_option_not_given_has_the_default_of_the_registry(view) -> None:
     options = view.of(ListenOptions())
     for row in OPTIONS:
         if view.layer in row.applied_by and not row.stands_for:
@@ -80,7 +80,7 @@ def test_what_is_not_given_is_the_default_of_the_registry(view) -> None:
             assert getattr(options, row.field) == expected
 
 
-def test_what_is_given_is_what_its_own_layer_reads() -> None:
+def test_an_option_given_reaches_its_own_layer() -> None:
     options = ListenOptions.parse("backlog=7&v6only=off&unlink=never&nodelay&drain=1s")
     assert BindOptions.of(options).backlog == 7
     assert BindOptions.of(options).v6only is False
@@ -101,7 +101,7 @@ def test_another_spelling_of_an_option_reaches_the_same_field() -> None:
     assert SocketOptions.of(options).keepalive == KeepaliveTimes(60.0, 5.0, 3)
 
 
-def test_what_two_layers_apply_reaches_both() -> None:
+def test_an_option_of_two_layers_reaches_both() -> None:
     options = ListenOptions.parse("handshake-timeout=2s")
     assert TlsOptions.of(options).handshake_timeout == 2.0
     assert limits_of(options) == {"handshake_timeout": 2.0}
@@ -131,7 +131,7 @@ def test_a_dot_in_a_key_is_an_underscore_in_a_field() -> None:
     assert (view.proxy_from, view.proxy_timeout) == (("10.0.0.0/8",), 3.0)
 
 
-def test_others_fill_in_what_a_view_leaves_open() -> None:
+def test_missing_options_of_a_view_are_filled_in_from_another() -> None:
     given = SocketOptions(nodelay=False, mark=7)
     filled = given.or_else(SocketOptions(nodelay=True, reuseaddr=True))
     assert filled == SocketOptions(nodelay=False, mark=7, reuseaddr=True)

@@ -119,13 +119,13 @@ async def test_a_unix_source_is_made_and_removed(opened, tmp_path):
     assert not (tmp_path / "c").exists()
 
 
-async def test_a_unix_source_is_removed_when_nobody_is_there(tmp_path):
+async def test_a_unix_source_is_removed_if_the_target_is_missing(tmp_path):
     with pytest.raises(FileNotFoundError):
         await dial_datagram(f"unixgram:{tmp_path}/s", source=f"unixgram:{tmp_path}/c")
     assert os.listdir(tmp_path) == []
 
 
-async def test_a_stranger_is_not_heard(opened):
+async def test_datagrams_from_other_peers_are_ignored(opened):
     listener = await opened("udp:127.0.0.1:0")
     client = await dial_datagram(listener.local)
     client.send(b"q")
@@ -138,7 +138,7 @@ async def test_a_stranger_is_not_heard(opened):
     client.close()
 
 
-async def test_a_stranger_in_memory_is_not_heard_and_counted(network):
+async def test_datagrams_from_other_ends_in_memory_are_ignored_and_counted(network):
     b, c = [(await open_listeners(ListenSpec.parse(f"memgram:{n}")))[0] for n in ("b", "c")]
     client = await dial_datagram("memgram:b", source="memgram:a")
     c.send_batch([(b"poison", "a")])
@@ -149,7 +149,7 @@ async def test_a_stranger_in_memory_is_not_heard_and_counted(network):
         end.close()
 
 
-async def test_an_icmp_error_is_told_and_the_client_lives_on(opened):
+async def test_an_icmp_error_is_reported_and_the_client_remains_usable(opened):
     listener = await opened("udp:127.0.0.1:0")
     address = listener.local
     listener.close()  # from now on the system answers with "port unreachable"
@@ -229,18 +229,18 @@ async def test_a_refused_connection_is_an_os_error(opened):
         ("unix:./s?mode=0600", "mode is for listening"),
     ],
 )
-async def test_what_cannot_be_dialled_says_why(address, reason):
+async def test_the_error_for_an_address_that_cannot_be_dialled_says_why(address, reason):
     with pytest.raises(UsageError, match=reason):
         await dial_stream(address, Recorder)
 
 
 @pytest.mark.parametrize("source", ["mem:a", "udp:127.0.0.1:0?reuseport", "tcp:127.0.0.1:0"])
-async def test_a_source_goes_with_its_target(source):
+async def test_a_source_must_match_its_target(source):
     with pytest.raises(UsageError, match="does not match udp:"):
         await dial_datagram("udp:127.0.0.1:9", source=source)
 
 
-async def test_a_source_that_is_taken_in_memory_is_named(network):
+async def test_a_taken_source_in_memory_is_reported(network):
     first = await dial_datagram("memgram:b", source="memgram:a")
     with pytest.raises(ListenError, match="an end called 'a'"):
         await dial_datagram("memgram:b", source="memgram:a")

@@ -79,7 +79,7 @@ class Answers(Json[Answer]):
 BY_NUMBER = ById.field("number", range(1, 100))
 
 
-async def test_quick_replies_overtake_slow_ones_and_each_finds_who_asked() -> None:
+async def test_quick_replies_overtake_slow_ones_and_each_finds_its_request() -> None:
     released = asyncio.Event()
 
     async def answer(asked: Ask, context: Context) -> Answer:
@@ -104,7 +104,7 @@ async def test_quick_replies_overtake_slow_ones_and_each_finds_who_asked() -> No
         assert [stray.number for stray in client.strays] == [late.request.number]
 
 
-async def test_many_replies_go_to_who_asked_until_the_last() -> None:
+async def test_many_replies_go_to_their_request_until_the_last() -> None:
     async def count(asked: Ask, context: Context) -> AsyncIterator[Answer]:
         for number in range(3):
             await asyncio.sleep(0)

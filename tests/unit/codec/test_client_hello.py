@@ -30,7 +30,7 @@ def test_the_hello_of_openssl_is_read(version):
     assert read_client_hello(hello(version=version)) == ClientHello()
 
 
-def test_a_hello_that_is_not_whole_waits_for_more():
+def test_an_incomplete_hello_waits_for_more():
     data = hello("dns.example")
     for end in range(len(data)):
         assert read_client_hello(data[:end]) is None
@@ -46,7 +46,7 @@ def in_records(data, sizes):
     return records
 
 
-def test_a_hello_in_a_few_records_is_read_and_one_cut_into_many_is_not_waited_for():
+def test_a_hello_in_a_few_records_is_read_and_one_in_many_is_given_up():
     data = hello("dns.example")
     assert read_client_hello(in_records(data, [1, 2, 30])) == ClientHello("dns.example")
     assert read_client_hello(in_records(data, [1] * 10)) == ClientHello()
@@ -83,5 +83,5 @@ def extension(kind, value):
         with_extensions(extension(16, b"\0\2\5a")),
     ],
 )
-def test_what_says_nothing_or_is_malformed_reads_as_a_hello_that_says_nothing(data):
+def test_an_empty_or_malformed_hello_reads_as_one_without_names(data):
     assert read_client_hello(data) == ClientHello()

@@ -55,7 +55,7 @@ def test_frames_come_out_in_order_and_no_more_than_asked(framing, stream):
 
 
 @pytest.mark.parametrize(("framing", "stream"), ALL)
-def test_what_is_kept_is_copied_out_of_a_reused_buffer(framing, stream):
+def test_kept_input_is_copied_out_of_a_reused_buffer(framing, stream):
     framer, buffer = framing.new(), bytearray(1)
     for octet in stream:
         buffer[0] = octet
@@ -74,7 +74,7 @@ def test_frames_are_bytes_whichever_way_they_arrived(framing, stream):
 
 
 @pytest.mark.parametrize(("framing", "stream"), ALL)
-def test_buffered_counts_what_no_frame_has_taken(framing, stream):
+def test_buffered_counts_input_that_is_not_part_of_a_frame(framing, stream):
     framer = framing.new()
     framer.feed(stream * 3 + stream[:1])
     framer.frames(1)
@@ -200,7 +200,7 @@ def test_a_cr_after_a_line_of_the_longest_length_is_one_octet_too_many_at_the_en
         framer.finish()
 
 
-def test_crlf_is_written_when_asked_for():
+def test_crlf_is_written_if_configured():
     assert Lines(newline=b"\r\n").frame(b"220 ready") == b"220 ready\r\n"
 
 
@@ -298,7 +298,7 @@ def test_a_width_is_1_2_or_4(width):
         LengthPrefixed(width)
 
 
-def test_a_limit_that_the_prefix_cannot_say_is_refused():
+def test_a_limit_beyond_the_range_of_the_prefix_is_refused():
     with pytest.raises(UsageError, match="carries 254 at most"):
         LengthPrefixed(1, inclusive=True, max_length_bytes=255)
 
@@ -317,18 +317,18 @@ def test_netstrings_as_in_the_paper():
 @pytest.mark.parametrize(
     ("stream", "reason"),
     [
-        (b":", "no decimal number"),
-        (b"x", "no decimal number"),
-        (b"-", "no decimal number"),
-        (b"00", "no decimal number"),
-        (b"1 ", "no decimal number"),
+        (b":", "not a decimal number"),
+        (b"x", "not a decimal number"),
+        (b"-", "not a decimal number"),
+        (b"00", "not a decimal number"),
+        (b"1 ", "not a decimal number"),
         (b"100000", "a length of more than 65536"),
         (b"65537", "a length of more than 65536"),
         (b"9" * 10_000, "a length of more than 65536"),
         (b"1:ab", "octet 0x62 after a payload of 1, expected a comma"),
     ],
 )
-def test_what_is_no_netstring_is_a_fault_as_soon_as_that_is_certain(stream, reason):
+def test_an_invalid_netstring_is_a_fault_as_soon_as_that_is_certain(stream, reason):
     framer = Netstring().new()
     framer.feed(stream)
     with pytest.raises(FramingError, match=reason):
@@ -364,12 +364,12 @@ UP_TO_FE = bytes(range(1, 0xFF))
         (UP_TO_FE[:-1] + b"\0a", b"\xfe" + UP_TO_FE[:-1] + b"\2a"),
     ],
 )
-def test_a_cobs_block_says_how_far_the_next_zero_is(payload, packet):
+def test_a_cobs_block_gives_the_distance_to_the_next_zero(payload, packet):
     assert Cobs().frame(payload) == packet + b"\0"
     assert read(Cobs(), packet + b"\0") == [payload]
 
 
-def test_an_empty_block_behind_a_last_one_of_full_length_adds_nothing_and_fits_the_limit():
+def test_an_empty_block_after_a_last_one_of_full_length_adds_nothing_and_fits_the_limit():
     # Senders that close a full block before they look for more write one.
     assert read(Cobs(254), b"\xff" + UP_TO_FE + b"\1\0") == [UP_TO_FE]
 

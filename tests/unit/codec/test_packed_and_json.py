@@ -82,7 +82,7 @@ def test_packed_fields_come_back_as_they_were(codec: Packed[Any], messages: list
         (lambda: Json().encode(None), "a message is None"),
     ],
 )
-def test_mistakes_of_the_program_are_named(build: Any, message: str) -> None:
+def test_bugs_of_the_program_are_reported(build: Any, message: str) -> None:
     with pytest.raises(UsageError) as mistake:
         build()
     assert message in str(mistake.value)
@@ -104,7 +104,7 @@ def test_mistakes_of_the_program_are_named(build: Any, message: str) -> None:
         (Json(), b"null", "null is no message"),
     ],
 )
-def test_what_a_peer_sent_wrong_is_a_decode_error(codec: Any, frame: bytes, message: str) -> None:
+def test_malformed_input_is_a_decode_error(codec: Any, frame: bytes, message: str) -> None:
     with pytest.raises(DecodeError) as refused:
         codec.decode(frame)
     assert message in str(refused.value)
@@ -127,7 +127,9 @@ JSON: list[tuple[Json[Any], list[Any]]] = [
 
 
 @pytest.mark.parametrize(("codec", "messages"), JSON, ids=lambda each: repr(each)[:20])
-def test_json_comes_back_as_it_was_and_fits_a_line(codec: Json[Any], messages: list[Any]) -> None:
+def test_json_survives_the_round_trip_and_fits_a_line(
+    codec: Json[Any], messages: list[Any]
+) -> None:
     check_codec(codec, [b"", b"null", b"[" * 5000], messages=messages)
     for message in messages:
         assert b"\n" not in codec.encode(message)
@@ -145,7 +147,7 @@ async def test_a_server_and_its_client_share_one_wire_format() -> None:
         client.close()
 
 
-def test_codecs_say_what_they_are() -> None:
+def test_codecs_have_a_readable_repr() -> None:
     assert repr(Json(Ask)) == "Json(Ask)"
     assert repr(Json()) == "Json()"
     assert repr(Packed("!Hf", Reading)) == "Packed('!Hf', Reading)"

@@ -78,7 +78,7 @@ def test_version_1_unknown_leaves_the_sockets_own_addresses(line):
         b"PROXY TCP6 fe80::1%eth0 ::1 1 2\r\n",
     ],
 )
-def test_version_1_is_spelt_as_the_specification_says_or_refused(line):
+def test_version_1_that_deviates_from_the_specification_is_refused(line):
     with pytest.raises(FramingError):
         read(line)
 
@@ -95,12 +95,12 @@ def test_a_line_of_version_1_ends_within_107_octets():
 @pytest.mark.parametrize(
     "start", [b"GET / HTTP/1.1\r\n", b"P\0", b"\r\n\r\nx", b"\x16\x03\x01", b"p"]
 )
-def test_what_is_no_header_is_refused_at_its_first_wrong_octet(start):
+def test_an_invalid_header_is_refused_at_its_first_wrong_octet(start):
     with pytest.raises(FramingError, match="no PROXY header of version 1 or 2"):
         read(start)
 
 
-def test_the_version_that_is_not_taken_is_no_header():
+def test_a_header_of_an_unaccepted_version_is_refused():
     line = b"PROXY UNKNOWN\r\n"
     assert read(line, 1).header
     with pytest.raises(FramingError, match="of version 2"):
@@ -208,7 +208,7 @@ def test_the_checksum_covers_the_whole_header():
             read(bytes(damaged))
 
 
-def test_a_header_fed_on_after_it_was_whole_keeps_the_rest():
+def test_input_fed_after_a_complete_header_is_kept_as_the_rest():
     reader = read(b"PROXY UNKNOWN\r\none")
     reader.feed(b" two")
     assert reader.rest == b"one two"
@@ -223,7 +223,7 @@ def test_a_datagram_has_the_header_and_its_payload():
         decode_datagram(b"PROXY UNKNOWN\r\n")
 
 
-def test_what_is_written_is_read_back():
+def test_written_headers_are_read_back():
     assert read(encode_v1(None, None)).header == ProxyHeader(version=1)
     both = ("192.0.2.1", 1), ("192.0.2.2", 65535)
     assert read(encode_v1(*both)).header == ProxyHeader(

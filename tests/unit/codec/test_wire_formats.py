@@ -123,7 +123,7 @@ def test_a_request_for_one_reply_refuses_formats_of_many_by_name() -> None:
 # -- whose a reply is ----------------------------------------------------------------------------
 
 
-def test_replies_in_order_go_to_the_first_who_waits() -> None:
+def test_replies_in_order_go_to_the_oldest_waiting_request() -> None:
     matcher = InOrder().new()
     _, second, _ = [matcher.ask(token.upper(), token) for token in "abc"]
     matcher.give_up(second)
@@ -148,7 +148,7 @@ def test_the_client_chooses_the_identifier_and_the_reply_repeats_it() -> None:
     assert len(matcher) == 0
 
 
-def test_a_reply_that_comes_late_is_never_somebody_elses() -> None:
+def test_a_late_reply_is_never_delivered_to_another_request() -> None:
     matcher = BY_ID.new()
     late = matcher.ask(Asking(0, "slow"), None)
     matcher.give_up(late)
@@ -180,7 +180,7 @@ def test_a_reply_with_the_identifier_and_another_subject_is_refused_and_the_requ
     assert matcher.take(Asking(0, "time: noon")) is asked
 
 
-def test_identifiers_can_be_ones_that_nobody_can_guess() -> None:
+def test_identifiers_can_be_unguessable() -> None:
     matching: ById[Asking, Asking] = ById(get=BY_ID.get, put=BY_ID.put, range=range(1 << 64))
     chosen = iter([(1 << 64) - 1, 5, 5, 6])
     matcher = matching.new(choose=lambda size: next(chosen) % size)
@@ -202,7 +202,7 @@ def test_a_request_waits_until_the_last_of_its_replies(matching: Any) -> None:
     assert matcher.take(Asking(ident, "more")) is None
 
 
-def test_a_matching_of_ones_own_is_taken() -> None:
+def test_a_custom_matching_is_accepted() -> None:
     class LastAskedFirst:
         def new(self, last: Any = None, choose: Any = None) -> Any:
             return "matcher"

@@ -138,7 +138,7 @@ async def test_a_reply_carries_no_mark_of_its_request(opened, sender, batched):
 
 
 @pytest.mark.parametrize("options", ["gro", "ecn=off", "ecn=off&gro", "pktinfo"])
-async def test_without_the_option_there_is_no_mark(opened, sender, batched, options):
+async def test_without_the_ecn_option_there_is_no_congestion_mark(opened, sender, batched, options):
     listener = await open_one(opened, "127.0.0.1", options, batched)
     client = sender(socket.AF_INET, "127.0.0.1", listener)
     mark(client, socket.AF_INET, Ecn.CE)
@@ -259,7 +259,7 @@ async def test_the_largest_buffer_of_all_is_split(opened, sender, batched):
     assert listener.truncated == 0
 
 
-async def test_what_is_left_is_asked_for_in_the_next_turn_and_not_after_stop(sender):
+async def test_remaining_datagrams_are_reported_in_the_next_iteration_and_not_after_stop(sender):
     (listener,) = await open_listeners(ListenSpec.parse("udp:127.0.0.1:0?gro"))
     try:
         client = sender(socket.AF_INET, "127.0.0.1", listener)
@@ -332,7 +332,7 @@ async def test_a_kernel_that_refuses_is_quoted(opened, monkeypatch):
         await opened("udp:127.0.0.1:0?gro")
 
 
-def test_the_address_of_a_group_is_no_source_address():
+def test_a_group_address_is_never_a_source_address():
     group, interface = bytes([0xFF, 2]) + bytes(13) + b"\1", b"\7\0\0\0"
     level = socket.IPPROTO_IPV6
     assert ancillary.reply_info((level, 50, group + interface)) == (level, 50, bytes(20))

@@ -91,7 +91,7 @@ async def test_a_connection_that_is_not_served_is_closed_once() -> None:
     CustomConnection(wire.asked.get, wire.write, peer="b").close()  # with nothing to let go
 
 
-async def test_what_a_write_raises_ends_its_connection_alone(caplog) -> None:
+async def test_an_exception_of_write_ends_only_its_connection(caplog) -> None:
     async def broken(octets: bytes) -> None:
         raise OSError(errno.EPIPE, "unplugged")
 
@@ -179,7 +179,7 @@ async def test_datagrams_of_functions_are_answered(make) -> None:
     [OSError(errno.ENETDOWN, "down"), ValueError("a mistake"), (b"no peer",), ("text", "ann")],
     ids=repr,
 )
-async def test_receiving_goes_on_after_a_fault(fault) -> None:
+async def test_receiving_continues_after_an_error(fault) -> None:
     bus, heard = Bus(), []
     listener = CustomDatagramListener("memgram:bus", bus.receive, bus.send)
     endpoint = raw(reverse)
@@ -191,7 +191,7 @@ async def test_receiving_goes_on_after_a_fault(fault) -> None:
     assert len(heard) == 1
 
 
-async def test_what_there_is_no_room_for_is_tried_again_and_what_fails_is_counted() -> None:
+async def test_a_send_without_room_is_retried_and_a_failed_one_counted() -> None:
     bus = Bus()
     loop = asyncio.get_running_loop()
     heard: list[object] = []
@@ -220,7 +220,7 @@ async def test_a_bus_that_ends_leaves_the_server_serving_other_addresses() -> No
         assert await asyncio.wait_for(bus.sent.get(), 10) == (b"aann", "ann")
 
 
-async def test_what_is_lacking_is_refused_before_anything_is_served() -> None:
+async def test_missing_methods_are_refused_before_anything_is_served() -> None:
     async def send(datagram: bytes, to: object) -> None: ...
 
     async def receive() -> tuple[bytes, object]:

@@ -46,7 +46,7 @@ PROVEN: set[tuple[str, str]] = set()
 
 #: What tests elsewhere have proven.
 ELSEWHERE = {
-    ("pktinfo", "udp"): "listener/test_open.py::test_packet_info_is_asked_for_on_wildcards",
+    ("pktinfo", "udp"): "listener/test_open.py::test_packet_info_is_requested_on_wildcards",
     ("ecn", "udp"): "listener/test_ancillary_datagram.py::"
     "test_every_mark_is_seen_and_replies_find_back",
     ("gro", "udp"): "listener/test_ancillary_datagram.py::test_the_kernel_does_coalesce_here",
@@ -66,7 +66,7 @@ ELSEWHERE = {
     ): "listener/adopt/test_inetd.py::test_waiting_serves_a_socket_that_has_no_peer_yet",
     ("loss", "memgram"): "net/memory/test_link.py::test_a_listener_may_lose_by_its_address",
     ("cert", "tls+"): "listener/wrap/test_tls.py::"
-    "test_the_certificate_is_chosen_by_the_name_that_is_asked_for",
+    "test_the_certificate_is_chosen_by_the_requested_name",
     ("key", "tls+"): "listener/wrap/test_tls_context.py::"
     "test_a_certificate_and_its_key_may_stand_in_one_file_or_in_two",
     ("alpn", "tls+"): "listener/wrap/test_tls.py::"
@@ -78,13 +78,13 @@ ELSEWHERE = {
         "tls+",
     ): "listener/wrap/test_tls.py::test_older_versions_are_refused_as_the_address_says",
     ("strict-permissions", "tls+"): "listener/wrap/test_tls_context.py::"
-    "test_a_key_that_others_may_read_is_a_warning_or_an_error",
+    "test_a_key_that_others_can_read_causes_a_warning_or_an_error",
     ("handshake-timeout", "tls+"): "listener/wrap/test_tls.py::"
     "test_an_address_may_have_a_shorter_deadline_of_its_own",
     ("proxy.from", "proxy+"): "listener/wrap/test_proxy.py::"
     "test_a_stranger_is_refused_before_anything_is_read",
     ("proxy.version", "proxy+"): "listener/wrap/test_proxy.py::"
-    "test_the_version_that_is_not_asked_for_is_refused",
+    "test_a_version_other_than_the_configured_one_is_refused",
     ("proxy.timeout", "proxy+"): "listener/wrap/test_proxy.py::"
     "test_a_header_that_does_not_come_in_time_ends_the_connection",
 }
@@ -358,7 +358,7 @@ async def test_an_address_in_use_is_taken_or_not(places, key, place, value, expe
 
 
 @pytest.mark.parametrize("place", ["tcp", "udp"])
-async def test_a_port_is_shared_by_all_who_ask(places, place):
+async def test_a_port_is_shared_by_all_sockets_that_set_reuseport(places, place):
     (first,) = await places.open(place, "reuseport")
     (second,) = await open_all([(ListenSpec.parse(f"{first.local}?reuseport"),)])
     assert second.local == first.local
@@ -409,7 +409,7 @@ async def test_the_code_point_is_sent_to_ipv4_clients_of_both_families_too(place
     assert octet[0] >> 2 == 46
 
 
-async def test_packet_info_that_does_not_exist_is_no_secret(places, monkeypatch):
+async def test_missing_packet_info_is_reported(places, monkeypatch):
     monkeypatch.setattr(ancillary, "IP_PKTINFO", None)
     with pytest.raises(ListenError, match="the option pktinfo does not exist for IPv4"):
         await places.open("udp", "pktinfo")
@@ -417,7 +417,7 @@ async def test_packet_info_that_does_not_exist_is_no_secret(places, monkeypatch)
 
 
 @proves(*pairs("backlog", "tcp"))
-async def test_the_system_holds_so_many_connections(places, key, place):
+async def test_the_system_queues_as_many_connections_as_the_backlog(places, key, place):
     (listener,) = await places.open(place, "backlog=7")
     # struct tcp_info of a listening socket: tcpi_sacked is the most that may wait (tcp(7)).
     info = places.own_socket(listener).getsockopt(TCP, socket.TCP_INFO, 64)
@@ -425,7 +425,7 @@ async def test_the_system_holds_so_many_connections(places, key, place):
 
 
 @proves(*pairs("backlog", "unix", "unixseq"))
-async def test_further_clients_are_told_to_try_again(places, key, place):
+async def test_clients_beyond_the_backlog_get_eagain(places, key, place):
     (listener,) = await places.open(place, "backlog=2")
     codes = []
     for _ in range(5):
@@ -436,7 +436,7 @@ async def test_further_clients_are_told_to_try_again(places, key, place):
 
 
 @proves(*pairs("backlog", "vsock", "vsockseq"))
-async def test_vsock_is_told_how_many_to_hold(places, monkeypatch, key, place):
+async def test_the_backlog_of_vsock_is_set(places, monkeypatch, key, place):
     class Noting(socket.socket):
         def listen(self, backlog):
             asked.append(backlog)
@@ -464,7 +464,7 @@ def multicast_interface():
 
 
 @proves(*pairs("multicast iface", "udp"))
-async def test_a_group_is_heard_on_its_interface(places, key, place):
+async def test_a_group_is_received_on_its_interface(places, key, place):
     (listener,) = await open_all([(ListenSpec.parse("udp:239.255.7.9:0?multicast=join&iface=lo"),)])
     places.stack.callback(listener.close)
     where = ("239.255.7.9", int(listener.local.rpartition(":")[2]))
@@ -480,7 +480,7 @@ async def test_a_group_is_heard_on_its_interface(places, key, place):
 
 @pytest.mark.parametrize("batched", [True, False])
 @pytest.mark.parametrize("form", ["[ff01::7:9]:0?iface={}&", "[ff01::7:9%25{}]:0?", "pktinfo"])
-async def test_an_ipv6_group_is_heard_on_its_interface(places, form, batched):
+async def test_an_ipv6_group_is_received_on_its_interface(places, form, batched):
     name = multicast_interface()
     if name is None or not socket.has_ipv6:
         pytest.skip("no interface takes IPv6 groups here")
@@ -521,7 +521,9 @@ async def test_a_socket_file_has_its_mode_and_owner(places, tmp_path, key, place
 
 
 @proves(*pairs("unlink", *UNIX_KINDS))
-async def test_what_stands_in_the_way_goes_or_stays(places, tmp_path, key, place):
+async def test_an_existing_socket_is_removed_or_kept_according_to_unlink(
+    places, tmp_path, key, place
+):
     def leave_a_dead_socket():
         with socket.socket(socket.AF_UNIX, UNIX_KINDS[place]) as dead:
             dead.bind(str(tmp_path / "s"))
@@ -551,7 +553,7 @@ async def test_an_abstract_name_is_filled_up_or_not(places, key, place):
 
 
 @proves(*pairs("allow-uid allow-gid", "unix", "unixseq", *PASSED, "inetd"))
-async def test_others_are_closed_unread(places, key, place):
+async def test_connections_of_other_accounts_are_closed_unread(places, key, place):
     own = os.geteuid() if key == "allow-uid" else os.getegid()
     for wanted, is_let_in in ((own, True), (4_000_000_000, False)):
         if place in (*PASSED, "inetd"):
@@ -626,7 +628,9 @@ async def test_the_same_seed_loses_the_same(key, place):
     ],
 )
 @pytest.mark.parametrize("place", PASSED)
-async def test_what_a_passed_socket_does_not_know_is_refused(places, place, option, kind, family):
+async def test_options_that_do_not_apply_to_a_passed_socket_are_refused(
+    places, place, option, kind, family
+):
     key = option.partition("=")[0]
     with pytest.raises(ListenError, match=f"{key} has no effect on .*socket") as caught:
         await places.open(place, option, kind=kind, family=family)
@@ -634,7 +638,7 @@ async def test_what_a_passed_socket_does_not_know_is_refused(places, place, opti
     assert caught.value.remedy
 
 
-async def test_credentials_are_not_asked_of_a_tcp_connection_on_standard_input(places):
+async def test_credentials_are_not_read_from_a_tcp_connection_on_standard_input(places):
     with pytest.raises(ListenError, match="allow-uid has no effect on standard input"):
         await places.open("inetd", "allow-uid=0")
 

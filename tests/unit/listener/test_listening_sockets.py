@@ -84,7 +84,7 @@ def test_a_unix_socket_has_its_mode_and_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_live_servers_socket_is_not_taken_and_a_dead_ones_is(tmp_path):
+def test_a_live_servers_socket_is_kept_and_a_stale_one_replaced(tmp_path):
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))
@@ -113,7 +113,7 @@ def test_an_abstract_name_is_served():
         assert is_served(listening.sockets[0])
 
 
-def test_vsock_gives_a_socket_of_its_own_family():
+def test_listening_sockets_include_vsock():
     try:
         socket.socket(socket.AF_VSOCK).close()
     except (AttributeError, OSError):
@@ -137,7 +137,7 @@ def test_sockets_that_systemd_passed_are_found_by_name(passed, process):
         assert all(is_served(sock) for sock in listening.sockets)
 
 
-def test_passed_sockets_that_nobody_asked_for_are_reported(passed, process, caplog):
+def test_passed_sockets_that_no_address_uses_are_reported(passed, process, caplog):
     passed(inheriting.bound(), inheriting.bound(), names="web:other")
     with listening_sockets("sd-listen:web", process_sockets=process):
         assert "no address serves" in caplog.text
@@ -152,7 +152,7 @@ def test_optional_may_give_nothing_but_not_nothing_at_all(process):
             pass
 
 
-async def test_it_may_be_used_inside_a_running_loop_which_stays_the_one_that_is_set():
+async def test_listening_sockets_work_inside_a_running_loop_which_stays_set():
     loop = asyncio.get_running_loop()
     with listening_sockets("127.0.0.1:0") as listening:
         server = await asyncio.start_server(lambda *_: None, sock=listening.sockets[0])
@@ -161,7 +161,7 @@ async def test_it_may_be_used_inside_a_running_loop_which_stays_the_one_that_is_
         await server.wait_closed()
 
 
-def test_whoever_takes_a_socket_may_close_it(tmp_path):
+def test_the_server_that_takes_a_socket_may_close_it(tmp_path):
     with listening_sockets(f"unix:{tmp_path}/s") as listening:
         listening.sockets[0].close()
     assert list(tmp_path.iterdir()) == []
@@ -216,7 +216,7 @@ def _fork_out_of(listening, path):
         ("unix:/nowhere/s?allow-uid=0", "allow-uid", "leave it out"),
     ],
 )
-def test_what_is_more_than_a_socket_is_refused_by_name(address, named, remedy):
+def test_options_that_need_more_than_a_socket_are_refused_by_name(address, named, remedy):
     with pytest.raises(ListenError) as refused:
         with listening_sockets(address):
             pass

@@ -20,7 +20,7 @@ def port_of(listener):
     return int(listener.local.rpartition(":")[2])
 
 
-async def test_a_listener_knows_what_was_asked_and_what_was_bound(opened):
+async def test_a_listener_has_the_given_and_the_bound_address(opened):
     (listener,) = await opened("tcp:127.0.0.1:0?backlog=5")
     assert str(listener.spec) == "tcp:127.0.0.1:0?backlog=5"
     assert listener.local == f"tcp:127.0.0.1:{port_of(listener)}"
@@ -117,7 +117,7 @@ async def test_all_or_nothing(opened):
     assert pool.lent_bytes == 0
 
 
-async def test_a_port_in_use_says_how_to_find_its_owner(opened):
+async def test_the_error_for_a_port_in_use_says_how_to_find_its_owner(opened):
     (taken,) = await opened("tcp:127.0.0.1:0")
     with pytest.raises(ListenError) as caught:
         await opened(f"{taken.local}?backlog=3")
@@ -127,7 +127,7 @@ async def test_a_port_in_use_says_how_to_find_its_owner(opened):
     assert "ss -tulpn" in error.remedy
 
 
-async def test_an_address_of_another_host_says_so(opened):
+async def test_the_error_for_an_address_of_another_host_says_so(opened):
     with pytest.raises(ListenError, match="no network interface has this address"):
         await opened("udp:203.0.113.9:0")
 
@@ -192,7 +192,7 @@ async def test_an_option_reaches_the_socket(opened, option, level, number, expec
         ("udp:0.0.0.0:0?pktinfo=off", 0),
     ],
 )
-async def test_packet_info_is_asked_for_on_wildcards(opened, address, expected):
+async def test_packet_info_is_requested_on_wildcards(opened, address, expected):
     (listener,) = await opened(address)
     with socket.socket(fileno=socket.dup(listener.fileno())) as same:
         assert same.getsockopt(socket.IPPROTO_IP, 8) == expected
@@ -218,7 +218,7 @@ async def test_a_group_is_joined_only_where_there_is_one(opened):
         await opened("udp:239.255.7.7:0?multicast=join&iface=nosuch0")
 
 
-async def test_a_joined_group_is_heard(opened):
+async def test_datagrams_to_a_joined_group_are_received(opened):
     (listener,) = await opened("udp:239.255.7.7:0?multicast=join&iface=lo")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         loopback = socket.inet_aton("127.0.0.1")

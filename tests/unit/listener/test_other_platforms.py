@@ -54,7 +54,7 @@ def test_every_module_can_be_imported(lacks) -> None:
     "address",
     ["unix:./s", "unixgram:@a", "fd:5", "sd:", "inetd", "vsock:any:1", "launchd:L"],
 )
-async def test_what_windows_lacks_is_refused_by_name(address, monkeypatch) -> None:
+async def test_options_that_windows_lacks_are_refused_by_name(address, monkeypatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     scheme = ListenSpec.parse(address).address.scheme
     with pytest.raises(ListenError, match=f"win32 has no {scheme}: "):

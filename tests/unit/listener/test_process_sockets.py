@@ -33,7 +33,7 @@ async def test_two_servers_that_share_them_cannot_both_take_a_descriptor(leave, 
     assert number not in process.reserved
 
 
-async def test_two_servers_that_were_handed_none_cannot_either(leave):
+async def test_two_servers_without_process_sockets_cannot_both_take_a_descriptor(leave):
     number = leave(bound())
     async with Server(lines.serve(upper), f"fd:{number}"):
         with pytest.raises(ListenError, match=f"already served, as fd:{number}"):
@@ -45,7 +45,7 @@ async def test_two_servers_that_were_handed_none_cannot_either(leave):
     assert ProcessSockets.of_this_process() is ProcessSockets.of_this_process()
 
 
-async def test_each_of_two_servers_gets_its_own_of_what_systemd_passed(passed, process):
+async def test_each_of_two_servers_gets_its_own_passed_sockets(passed, process):
     environment = passed(bound(), bound(), names="a:b")
     async with Server(lines.serve(upper), "sd:a", process_sockets=process) as one:
         assert environment == {}  # no child takes them for its own
@@ -75,7 +75,7 @@ def test_those_of_a_test_leave_the_process_alone():
     assert alone.own_addresses is not ProcessSockets.of_this_process().own_addresses
 
 
-async def test_a_datagram_socket_that_two_share_by_name_is_taken_once(leave, process):
+async def test_a_passed_datagram_socket_is_taken_by_one_server_only(leave, process):
     number = leave(bound(socket.SOCK_DGRAM))
     async with Server(raw(lines.echo), f"fd:{number}", process_sockets=process):
         with pytest.raises(ListenError, match="already served"):

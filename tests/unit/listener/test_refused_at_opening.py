@@ -515,7 +515,9 @@ def seen(folder):
 @pytest.mark.parametrize("scheme", ["unix", "unixseq", "unixgram"])
 @pytest.mark.parametrize("unlink", ["stale", "always", "never"])
 @pytest.mark.parametrize("make", HOSTILE)
-async def test_a_hostile_state_of_a_path_is_refused_and_left_as_it_is(around, make, unlink, scheme):
+async def test_a_hostile_state_of_a_path_is_refused_and_left_unchanged(
+    around, make, unlink, scheme
+):
     make(around)
     before = seen(around.folder)
     with pytest.raises(ListenError) as caught:

@@ -258,7 +258,7 @@ def _run(remedy: str, *more: str) -> str:
 
 @pytest.mark.filterwarnings("ignore:unclosed <socket")  # what a test passed and nobody took
 @pytest.mark.parametrize("prepare", CASES, ids=lambda prepare: prepare.__name__)
-async def test_what_the_remedy_says_opens(prepare: Case, around: Around, refusal) -> None:  # noqa: F811
+async def test_following_the_remedy_opens(prepare: Case, around: Around, refusal) -> None:  # noqa: F811
     ways = prepare(around)
     refused = next(ways)
     error = await refusal(*refused)

@@ -29,7 +29,7 @@ async def test_a_set_knows_its_addresses_and_closes_as_one() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no inherited sockets")
-async def test_abandoning_leaves_what_was_not_opened_here(leave) -> None:
+async def test_abandoning_leaves_adopted_sockets_open(leave) -> None:
     number = leave(bound())
     mine = MemoryStreamListener(ListenSpec.parse("mem:mine"), "mine", Network.current())
     members = await open_all([*specs(f"fd:{number}", "mem:a"), mine])
@@ -39,7 +39,7 @@ async def test_abandoning_leaves_what_was_not_opened_here(leave) -> None:
     mine.close()
 
 
-async def test_a_zone_that_is_no_interface_is_told() -> None:
+async def test_an_unknown_interface_as_zone_is_reported() -> None:
     with pytest.raises(ListenError, match=r"resolve: .*\n.*ip link"):
         await open_all(specs("tcp:[fe80::1%25nosuch0]:0"))
 

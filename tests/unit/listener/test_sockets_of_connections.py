@@ -51,7 +51,7 @@ async def answer_of(client: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_every_connection_with_a_socket_is_told_before_anything_is_read(places, place):
+async def test_on_accept_is_called_for_every_socket_before_anything_is_read(places, place):
     told = Told()
     async with serving(places.address(place), told, places.process) as server:
         client = places.client(server.addresses[0])
@@ -64,7 +64,7 @@ async def test_every_connection_with_a_socket_is_told_before_anything_is_read(pl
         client.close()
 
 
-async def test_the_socket_below_tls_is_told_before_the_handshake(tmp_path):
+async def test_on_accept_gets_the_socket_below_tls_before_the_handshake(tmp_path):
     authority, told = trustme.CA(), Told()
     issued = authority.issue_cert("localhost")
     issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "a.pem"))

@@ -149,7 +149,7 @@ async def test_with_descriptors_again_connections_are_accepted(opened, no_descri
         (await listener.accept()).close()
 
 
-def test_a_reserve_that_was_lost_is_no_fault(monkeypatch):
+def test_losing_the_spare_descriptor_is_not_an_error(monkeypatch):
     reserve = SpareDescriptor()
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
@@ -184,7 +184,7 @@ def test_the_process_is_the_same_by_its_pidfd():
         assert credentials.peer_credentials(near).pidfd_id in (pidfd_id(os.getpid()), None)
 
 
-def test_there_are_none_where_the_system_has_none(monkeypatch):
+def test_there_are_no_credentials_where_the_system_has_none(monkeypatch):
     near, far = socket.socketpair()
     with near, far:
         monkeypatch.setattr(sys, "platform", "plan9")

@@ -483,7 +483,7 @@ def _streams_only() -> Any:
 
 
 def test_an_object_that_is_not_an_address_is_refused() -> None:
-    with pytest.raises(UsageError, match="expected text, a ListenSpec or a listener of your own"):
+    with pytest.raises(UsageError, match="expected text, a ListenSpec or a listener object"):
         Server(lines.serve(upper), 7000)  # type: ignore[arg-type]
 
 

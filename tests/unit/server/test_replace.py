@@ -237,7 +237,7 @@ class Failing:
         (says("two"), ["tls+mem:a?cert=/nowhere.pem"], "/nowhere.pem"),
         (says("two"), ["mem:a?idle-timeout=0.001ms"], "idle-timeout"),
         (says("two", lifespan=Failing), ["mem:c", "mem:a"], "no"),
-        ("no endpoint", ["mem:a"], "is no endpoint"),
+        ("no endpoint", ["mem:a"], "is not an endpoint"),
         (says("two"), [], "no address"),
     ],
 )
@@ -530,7 +530,7 @@ async def test_what_would_need_a_new_listener_is_a_clear_error(tmp_path) -> None
             await server.replace(waits("two"), f"unix:{path}?mode=0600")
         assert caught.value.step == "replace"
         assert "mode=0600, was no mode: this needs a new listener" in caught.value.reason
-        assert "stop and start" in caught.value.remedy
+        assert "restart the server" in caught.value.remedy
         assert path.stat().st_ino == inode
         await server.replace(waits("two"), f"unix:{path}?idle-timeout=5s")
         assert path.stat().st_ino == inode

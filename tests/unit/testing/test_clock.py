@@ -115,7 +115,7 @@ def test_the_wall_clock_moves_along_and_can_be_set():
     held(main)
 
 
-def test_nothing_left_to_happen_is_an_error_that_says_where():
+def test_a_deadlock_is_an_error_that_says_where_tasks_wait():
     async def waits_for_ever():
         await asyncio.Event().wait()
 
@@ -182,7 +182,7 @@ def test_a_listener_with_a_real_socket_is_refused_when_it_opens():
     held(main)
 
 
-def test_there_is_no_held_clock_on_another_loop():
+def test_another_loop_has_no_held_clock():
     async def main():
         with pytest.raises(UsageError, match="not a HeldLoop"):
             HeldClock.current()

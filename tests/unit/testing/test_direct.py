@@ -46,6 +46,6 @@ async def test_a_stack_of_layers_sees_the_context():
     assert seen == [(Transport.DATAGRAM, None, True)]
 
 
-async def test_what_is_no_service_is_told():
+async def test_call_refuses_an_object_that_is_not_a_service():
     with pytest.raises(UsageError, match="a service is an async function"):
         await call("not a function", "x")

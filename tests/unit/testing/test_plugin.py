@@ -80,7 +80,7 @@ async def test_the_fixtures_belong_to_the_running_loop(clock, network):
     assert network is Network.current()
 
 
-async def test_each_test_has_a_network_of_its_own(network):
+async def test_each_test_has_its_own_network(network):
     assert network.streams == {}
     assert network.datagrams == {}
 

@@ -166,11 +166,11 @@ def run(factory: Any, main: Any) -> None:
     ],
 )
 @pytest.mark.skipif(sys.platform == "win32", reason="needs Unix sockets and pipes")
-def test_it_holds_for(factory, connect, facts) -> None:
+def test_the_law_of_transports_holds_for(factory, connect, facts) -> None:
     run(factory, check_transport(connect, facts=facts))
 
 
-async def test_it_holds_for_asyncios_own() -> None:
+async def test_the_law_of_transports_holds_for_asyncios_own() -> None:
     await check_transport(loopback, facts=["peername", "sockname", "socket"])
 
 
@@ -224,7 +224,7 @@ async def tls_connections(
 
 @both_loops
 @pytest.mark.parametrize("address", ["tls+mem:a", "tls+tcp:127.0.0.1:0", "tls+unix:{folder}/s"])
-def test_it_holds_for_tls_over(factory, address, tls, tmp_path) -> None:
+def test_the_law_of_transports_holds_for_tls_over(factory, address, tls, tmp_path) -> None:
     options, context = tls
 
     async def main() -> None:
@@ -240,7 +240,7 @@ def test_it_holds_for_tls_over(factory, address, tls, tmp_path) -> None:
 
 @pytest.mark.parametrize("address", ["mem:a", "tcp:127.0.0.1:0"])
 @pytest.mark.parametrize("kind", [asyncio.Protocol, asyncio.BufferedProtocol])
-async def test_it_holds_for_a_guest_on(address, kind) -> None:
+async def test_the_law_of_transports_holds_for_a_guest_on(address, kind) -> None:
     waiting: list[Any] = []
     endpoint = protocols.serve(lambda: waiting.pop())
     async with Server(endpoint, address) as server:

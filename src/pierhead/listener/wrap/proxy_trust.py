@@ -60,7 +60,7 @@ def _shift(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> int:
 
 
 def rules_for(listener: Listener, spec: ListenSpec) -> ProxyRules:
-    """Return the rules that an address asks for its listener.
+    """Return the rules in the address of a listener.
 
     Raises:
         ListenError: it does not say which proxies to trust, or says something invalid.
@@ -74,7 +74,7 @@ def rules_for(listener: Listener, spec: ListenSpec) -> ProxyRules:
         raise ListenError(str(spec), "option proxy.from", reason, remedy)
     if scheme in _PATH_SCHEMES and networks:
         reason = f"peers of {scheme}: have no IP address, so none is in a network"
-        remedy = "remove it: every peer that can connect is trusted"
+        remedy = "leave it out: every peer that can connect is trusted"
         raise ListenError(str(spec), "option proxy.from", reason, remedy)
     return ProxyRules(networks, options.proxy_version, options.proxy_timeout)
 

@@ -30,7 +30,7 @@ def wrap_all(
     Args:
         listeners: the open listeners; the caller keeps them if this raises.
         protocols: what ALPN offers unless the address sets it.
-        asked: the address that says which wrappers and how; each listener's own where None.
+        asked: the address with the wrappers and their options; None for each listener's own.
 
     Raises:
         ListenError: a certificate is wrong, or a wrapper does not fit the listener.
@@ -81,4 +81,4 @@ def _stream(listener: Listener, wrapper: str, spec: ListenSpec) -> StreamListene
     if listener.transport is Transport.STREAM:
         return cast(StreamListener, listener)
     reason = f"{wrapper}+ needs a stream, and {listener.local} is {listener.transport.value}"
-    raise ListenError(str(spec), wrapper, reason, f"remove {wrapper}+")
+    raise ListenError(str(spec), wrapper, reason, f"leave {wrapper}+ out")

@@ -73,7 +73,7 @@ async def test_several_descriptors_are_a_listener_each(opened, leave):
         (socket.SOCK_SEQPACKET, "unixseq"),
     ],
 )
-async def test_a_unix_socket_is_told_by_its_type(opened, leave, kind, scheme):
+async def test_a_passed_unix_socket_is_recognised_by_its_type(opened, leave, kind, scheme):
     sock = bound(kind, socket.AF_UNIX)
     name = sock.getsockname()[1:].decode()
     (listener,) = await opened(f"fd:{leave(sock)}")
@@ -81,7 +81,7 @@ async def test_a_unix_socket_is_told_by_its_type(opened, leave, kind, scheme):
     assert ListenSpec.parse(listener.local).address.scheme == scheme
 
 
-async def test_a_unix_path_is_told(opened, leave, tmp_path, monkeypatch):
+async def test_an_adopted_unix_socket_reports_its_path(opened, leave, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sock = socket.socket(socket.AF_UNIX)
     sock.bind("s")
@@ -148,7 +148,7 @@ async def test_a_socket_bound_but_not_listening_says_so(leave, refusal):
     assert "a bound IPv4 stream socket, expected a listening one" in error.reason
 
 
-async def test_a_connected_datagram_socket_hears_one_peer_only(leave, refusal):
+async def test_a_connected_datagram_socket_is_refused(leave, refusal):
     sock = bound(socket.SOCK_DGRAM)
     sock.connect(("127.0.0.1", 9))
     error = await refusal(f"fd:{leave(sock)}")
@@ -161,7 +161,7 @@ async def test_a_closed_descriptor_is_refused(refusal):
     assert "descriptor 65000 is not open" in error.reason
 
 
-async def test_what_is_no_socket_is_named(refusal):
+async def test_a_descriptor_that_is_not_a_socket_is_described(refusal):
     read, write = os.pipe()
     try:
         error = await refusal(f"fd:{read}")

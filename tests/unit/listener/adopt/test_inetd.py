@@ -102,7 +102,7 @@ async def test_a_connected_socket_is_one_connection_with_its_real_peer(streams):
             await listener.accept()
 
 
-async def test_what_stays_behind_is_nothing(streams):
+async def test_closing_leaves_no_files_behind(streams):
     client, ours = tcp_pair()
     with client:
         number = streams.keep(ours.detach())
@@ -127,7 +127,7 @@ async def test_an_error_stream_that_is_the_connection_is_put_out_of_reach(stream
         assert await asyncio.to_thread(client.recv, 10) == b""
 
 
-async def test_what_was_printed_before_goes_where_it_was_meant_to(streams, monkeypatch):
+async def test_output_printed_before_adoption_goes_to_its_destination(streams, monkeypatch):
     client, ours = tcp_pair()
     read, write = os.pipe()
     output = streams.keep(write)
@@ -155,7 +155,7 @@ async def test_a_pair_of_pipes_is_one_connection(streams):
     os.close(answers)
 
 
-async def test_a_connection_that_nobody_takes_is_closed(streams):
+async def test_a_connection_that_is_never_taken_is_closed(streams):
     reading, asks = os.pipe()
     answers, writing = os.pipe()
     number, output = streams.keep(reading), streams.keep(writing)
@@ -207,7 +207,7 @@ async def test_waiting_serves_a_socket_that_has_no_peer_yet(streams, kind):
     ],
 )
 @pytest.mark.filterwarnings("ignore:unclosed <socket")
-async def test_the_wrong_socket_is_refused_and_left_as_it_was(streams, make, address, words):
+async def test_the_wrong_socket_is_refused_and_left_unchanged(streams, make, address, words):
     number = streams.keep(make().detach())
     before = os.fstat(number).st_ino
     with pytest.raises(ListenError) as caught:
@@ -217,7 +217,7 @@ async def test_the_wrong_socket_is_refused_and_left_as_it_was(streams, make, add
     assert number not in streams.reserved
 
 
-async def test_a_terminal_is_nobody_s_connection(streams):
+async def test_a_terminal_is_not_served_as_a_connection(streams):
     ours, theirs = os.openpty()
     streams.keep(ours)
     with pytest.raises(ListenError, match="is a terminal, expected a connection"):

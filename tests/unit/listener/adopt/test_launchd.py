@@ -62,6 +62,6 @@ def test_a_refusal_says_what_to_do(code, words) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="it exists here")
-async def test_elsewhere_it_is_refused_by_name() -> None:
+async def test_launchd_is_refused_by_name_on_other_platforms() -> None:
     with pytest.raises(ListenError, match="has no launchd"):
         await open_all([(ListenSpec.parse("launchd:Listeners"),)])

@@ -99,7 +99,7 @@ async def test_without_names_all_are_unknown(opened, passed):
         ("sd:*", None, {"LISTEN_FDS": "3"}, ["descriptor 702 (unknown) is not open"]),
     ],
 )
-async def test_a_wrong_environment_is_told_with_the_remedy(
+async def test_a_wrong_environment_is_reported_with_the_remedy(
     passed, address, names, variables, words, refusal
 ):
     passed(bound(), bound(), names=names, **variables)
@@ -118,7 +118,7 @@ async def test_an_earlier_process_of_the_same_number_is_found_out(passed, refusa
     assert "LISTEN_PIDFDID is 12345678901234567890" in error.reason
 
 
-async def test_pidfdid_is_left_unchecked_where_it_cannot_be_known(opened, passed, monkeypatch):
+async def test_pidfdid_is_not_checked_where_it_is_unavailable(opened, passed, monkeypatch):
     monkeypatch.setattr(systemd, "pidfd_id", lambda process: None)
     passed(bound(), LISTEN_PIDFDID="1")
     await opened("sd:")
@@ -153,7 +153,7 @@ async def test_pid_ignore_takes_sockets_meant_for_a_parent(opened, passed, refus
     ],
 )
 @pytest.mark.parametrize("address", ["sd:", "sd:*", "sd:#0"])
-async def test_pid_ignore_takes_the_first_descriptor_whatever_is_said(
+async def test_pid_ignore_takes_the_first_descriptor_whatever_the_variables_say(
     opened, passed, address, variables, process
 ):
     sock = bound()
@@ -171,7 +171,9 @@ async def test_pid_ignore_takes_the_first_of_several(opened, passed, process):
     assert [one.number for one in process.passed.unused()] == [701]
 
 
-async def test_pid_ignore_tells_what_the_first_descriptor_is_if_it_is_no_listener(passed, refusal):
+async def test_pid_ignore_reports_what_the_first_descriptor_is_if_it_is_not_a_listener(
+    passed, refusal
+):
     passed(LISTEN_FDS=None)
     assert "descriptor 700 (unknown) is not open" in (await refusal("sd:?pid=ignore")).reason
     ours, theirs = socket.socketpair()
@@ -193,7 +195,7 @@ async def test_optional_takes_nothing_where_there_is_nothing(opened, passed):
     assert len(await opened("sd:?optional")) == 0
 
 
-async def test_an_accepted_connection_is_no_listener(passed, refusal):
+async def test_an_accepted_connection_is_not_a_listener(passed, refusal):
     ours, theirs = socket.socketpair()
     with theirs:
         passed(ours, names="connection")
@@ -209,9 +211,7 @@ async def test_a_socket_is_claimed_once(opened, passed, refusal):
     assert "descriptor 700 (a) is already served, as sd:a" in error.reason
 
 
-async def test_what_a_number_means_after_the_socket_was_closed_is_not_served(
-    opened, passed, refusal
-):
+async def test_a_reused_descriptor_number_is_not_served(opened, passed, refusal):
     passed(bound())
     (listener,) = await opened("sd:")
     listener.close()

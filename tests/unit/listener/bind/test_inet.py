@@ -14,7 +14,7 @@ from pierhead.errors import ListenError
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the backlog")
 @pytest.mark.parametrize(("option", "expected"), [("?backlog=7", 7), ("", 1024)])
-async def test_the_backlog_is_what_the_address_says(opened, option, expected):
+async def test_the_backlog_of_the_address_is_set(opened, option, expected):
     (listener,) = await opened(f"tcp:127.0.0.1:0{option}")
     allowed = int(Path("/proc/sys/net/core/somaxconn").read_text())
     with socket.socket(fileno=socket.dup(listener.fileno())) as same:

@@ -83,7 +83,7 @@ def replaced(path, target, kind):
 
 @pytest.mark.parametrize("kind", ["symlink", "hard link", "directory"])
 @pytest.mark.parametrize("scheme", ["unix", "unixgram", "unixseq"])
-async def test_what_replaces_the_socket_after_bind_keeps_its_mode(
+async def test_a_file_that_replaces_the_socket_after_bind_keeps_its_mode(
     opened, path, secret, monkeypatch, kind, scheme
 ):
     before(monkeypatch, "taken", replaced(path, secret, kind))
@@ -95,7 +95,7 @@ async def test_what_replaces_the_socket_after_bind_keeps_its_mode(
 
 @LINUX
 @pytest.mark.parametrize("kind", ["symlink", "hard link", "directory"])
-async def test_what_replaces_the_socket_before_chmod_keeps_its_mode(
+async def test_a_file_that_replaces_the_socket_before_chmod_keeps_its_mode(
     opened, path, secret, monkeypatch, kind
 ):
     mask = os.umask(0o077)
@@ -112,13 +112,15 @@ async def test_what_replaces_the_socket_before_chmod_keeps_its_mode(
 @LINUX
 @pytest.mark.skipif(not ROOT, reason="only root may give files away")
 @pytest.mark.parametrize("kind", ["symlink", "hard link"])
-async def test_what_replaces_the_socket_keeps_its_owner(opened, path, secret, monkeypatch, kind):
+async def test_a_file_that_replaces_the_socket_keeps_its_owner(
+    opened, path, secret, monkeypatch, kind
+):
     after(monkeypatch, "taken", replaced(path, secret, kind))
     await opened(f"unix:{path}?user=65534&group=65534")
     assert (secret.stat().st_uid, secret.stat().st_gid) == (0, os.stat(path.parent).st_gid)
 
 
-async def test_another_socket_linked_into_the_place_is_not_opened_to_others(
+async def test_another_socket_linked_at_the_path_does_not_become_accessible(
     opened, path, monkeypatch
 ):
     private = path.with_name("private")
@@ -131,7 +133,7 @@ async def test_another_socket_linked_into_the_place_is_not_opened_to_others(
 
 
 @pytest.mark.parametrize("kind", ["file", "symlink", "socket", "directory"])
-async def test_what_stands_in_the_place_at_stop_is_not_removed(opened, path, secret, kind):
+async def test_another_file_at_the_path_is_not_removed_at_the_stop(opened, path, secret, kind):
     (listener,) = await opened(f"unix:{path}")
     path.unlink()
     match kind:
@@ -149,7 +151,7 @@ async def test_what_stands_in_the_place_at_stop_is_not_removed(opened, path, sec
     assert secret.read_text() == "precious"
 
 
-async def test_a_file_with_the_number_of_our_removed_socket_is_not_taken_for_it(opened, path):
+async def test_a_file_with_the_inode_of_our_removed_socket_is_not_mistaken_for_it(opened, path):
     (listener,) = await opened(f"unix:{path}")
     path.unlink()
     made = []
@@ -163,7 +165,7 @@ async def test_a_file_with_the_number_of_our_removed_socket_is_not_taken_for_it(
 
 
 @pytest.mark.parametrize("kind", ["file", "hard link", "symlink", "directory"])
-async def test_what_replaces_the_lock_is_not_removed(opened, path, secret, kind):
+async def test_a_file_that_replaces_the_lock_is_not_removed(opened, path, secret, kind):
     (listener,) = await opened(f"unix:{path}")
     lock = path.with_name("s.lock")
     lock.unlink()
@@ -182,7 +184,7 @@ async def test_what_replaces_the_lock_is_not_removed(opened, path, secret, kind)
     assert not path.exists()
 
 
-async def test_what_is_written_into_the_lock_is_not_removed(opened, path):
+async def test_a_lock_file_with_content_is_not_removed(opened, path):
     (listener,) = await opened(f"unix:{path}")
     path.with_name("s.lock").write_text("precious")
     listener.close()
@@ -201,7 +203,7 @@ async def test_what_is_written_into_the_lock_is_not_removed(opened, path):
         ("socket", "a socket is at"),
     ],
 )
-async def test_what_stands_in_the_place_of_the_lock_is_refused_and_left(
+async def test_another_file_at_the_path_of_the_lock_is_refused_and_left(
     opened, path, secret, kind, told
 ):
     lock = path.with_name("s.lock")
@@ -336,7 +338,7 @@ async def test_the_name_of_a_streams_client_does_not_stay(opened, tmp_path):
     transport.close()
 
 
-async def test_a_client_leaves_what_stands_at_its_source(opened, tmp_path):
+async def test_a_client_leaves_an_existing_file_at_its_source(opened, tmp_path):
     (listener,) = await opened(f"unixgram:{tmp_path}/s")
     (tmp_path / "c").write_text("precious")
     with pytest.raises(OSError, match="in use"):

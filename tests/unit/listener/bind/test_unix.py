@@ -53,7 +53,7 @@ async def test_the_mode_is_exact_whatever_the_umask(opened, path, umask, scheme)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="fchmod of an unbound socket")
-async def test_the_mode_is_never_wider_than_asked_not_even_at_bind(opened, path, monkeypatch):
+async def test_the_mode_is_never_wider_than_requested_not_even_at_bind(opened, path, monkeypatch):
     seen = []
     really = unix.LockedPath.taken
 
@@ -148,7 +148,7 @@ KINDS = {
 @pytest.mark.parametrize("scheme", KINDS)
 @pytest.mark.parametrize("kind", KINDS.values())
 @pytest.mark.parametrize("unlink", ["stale", "always"])
-async def test_a_socket_of_any_type_is_told_to_live_or_not(opened, path, scheme, kind, unlink):
+async def test_a_live_socket_of_any_type_is_recognised(opened, path, scheme, kind, unlink):
     with socket.socket(socket.AF_UNIX, kind) as live:
         live.bind(str(path))
         if kind != socket.SOCK_DGRAM:
@@ -159,7 +159,7 @@ async def test_a_socket_of_any_type_is_told_to_live_or_not(opened, path, scheme,
     await opened(f"{scheme}:{path}?unlink={unlink}")
 
 
-async def test_a_socket_that_may_not_be_asked_is_judged_where_that_is_wanted_alone(
+async def test_a_socket_that_cannot_be_probed_is_removed_only_with_unlink_always(
     opened, path, monkeypatch
 ):
     leave_a_dead_socket(path)
@@ -183,7 +183,7 @@ async def test_a_lock_without_a_holder_is_no_obstacle(opened, path):
     await opened(f"unix:{path}")
 
 
-async def test_a_lock_removed_between_open_and_flock_is_taken_anew(opened, path, monkeypatch):
+async def test_a_lock_removed_between_open_and_flock_is_taken_again(opened, path, monkeypatch):
     lock = path.with_suffix(".lock")
     really, removed = fcntl.flock, []
 

@@ -164,7 +164,7 @@ async def test_an_inherited_one_is_served_under_its_own_name(leave):
         assert server.addresses == [f"vsock:any:{port}"]
 
 
-async def test_options_that_it_does_not_know_are_refused(leave):
+async def test_options_that_do_not_apply_to_vsock_are_refused(leave):
     try:
         sock = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
     except OSError as error:

@@ -178,7 +178,7 @@ async def test_without_a_header_the_connection_is_closed(data, caplog):
     assert not caplog.records
 
 
-async def test_a_header_where_none_is_asked_for_is_no_header():
+async def test_a_header_without_the_proxy_wrapper_is_ordinary_input():
     it = Noted()
     async with Server(it.endpoint, "mem:a") as server:
         client = await Client.dial(server, V1)
@@ -187,7 +187,7 @@ async def test_a_header_where_none_is_asked_for_is_no_header():
         client.transport.close()
 
 
-async def test_the_version_that_is_not_asked_for_is_refused():
+async def test_a_version_other_than_the_configured_one_is_refused():
     for version, good, bad in ((1, V1, V2), (2, V2, V1)):
         it = Noted()
         async with Server(it.endpoint, f"proxy+mem:a?proxy.version={version}") as server:
@@ -226,7 +226,7 @@ async def test_a_proxy_that_speaks_for_itself_is_the_peer(header):
 
 
 @pytest.mark.parametrize("data", [b"", V2[:20]])
-async def test_a_proxy_that_leaves_before_the_header_is_whole_is_counted_as_gone(data):
+async def test_a_proxy_that_leaves_during_its_header_is_counted_as_gone(data):
     it = Noted()
     async with Server(it.endpoint, "proxy+mem:a") as server:
         client = await Client.dial(server, data)
@@ -299,7 +299,7 @@ def test_the_header_inside_tls(factory, certificates, cert):
     assert (via.tls.server_name, via.proxy.source) == ("dns.example", CLIENT)
 
 
-async def test_a_stranger_gets_no_handshake_either(certificates, cert):
+async def test_an_untrusted_peer_gets_no_tls_handshake(certificates, cert):
     it = Noted()
     address = f"tls+proxy+tcp:127.0.0.1:0?proxy.from=10.0.0.1&cert={cert}"
     async with Server(it.endpoint, address) as server:
@@ -309,7 +309,7 @@ async def test_a_stranger_gets_no_handshake_either(certificates, cert):
         assert closed(server, "proxy_untrusted") == 1
 
 
-async def test_garbage_inside_tls_is_no_header(certificates, cert):
+async def test_garbage_inside_tls_is_not_a_header(certificates, cert):
     it = Noted()
     async with Server(it.endpoint, f"tls+proxy+mem:a?cert={cert}") as server:
         client = await (await TlsClient.dial("mem:a", certificates.client_context())).ready()
@@ -318,7 +318,7 @@ async def test_garbage_inside_tls_is_no_header(certificates, cert):
         assert closed(server, "proxy_header") == 1
 
 
-async def test_a_connection_closed_before_it_is_served_tells_the_proxy(opened):
+async def test_a_connection_closed_before_it_is_served_notifies_the_proxy(opened):
     (listener,) = await opened("proxy+mem:a")
     assert repr(listener) == "<ProxyListener proxy+mem:a>"
     for with_handshake in (False, True):
@@ -349,9 +349,7 @@ async def test_a_protocol_that_refuses_its_connection_loses_it(opened):
 
 
 @pytest.mark.parametrize("behind", [b"", b"first"])
-async def test_a_protocol_gets_what_came_behind_the_header_and_nothing_where_nothing_did(
-    opened, behind
-):
+async def test_a_protocol_gets_exactly_the_input_after_the_header(opened, behind):
     class Notes(Client):
         def __init__(self):
             super().__init__()
@@ -471,7 +469,7 @@ async def test_version_1_has_no_datagrams_on_a_passed_socket_either(opened, pass
         ("proxy+memgram:a?proxy.from=10.0.0.0/8", "leave it out"),
     ],
 )
-async def test_whom_to_trust_is_said_where_peers_have_addresses_and_only_there(
+async def test_trusted_proxies_are_required_exactly_where_peers_have_addresses(
     opened, address, why
 ):
     with pytest.raises(ListenError, match=why):

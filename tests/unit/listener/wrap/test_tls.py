@@ -132,7 +132,7 @@ async def test_after_the_clients_close_notify_the_answers_due_are_sent(cert, con
 
 @both_loops
 @pytest.mark.rfc("8446", "6.1")
-def test_without_close_notify_what_came_whole_is_answered_and_the_rest_is_no_message(
+def test_without_close_notify_complete_messages_are_answered_and_the_rest_dropped(
     factory, cert, context
 ):
     async def main():
@@ -186,7 +186,7 @@ async def test_a_client_that_does_not_read_is_not_read_from(cert, context):
 
 
 @pytest.mark.rfc("6066", "3")
-async def test_the_certificate_is_chosen_by_the_name_that_is_asked_for(certificates, context):
+async def test_the_certificate_is_chosen_by_the_requested_name(certificates, context):
     files = [certificates.issue(n) for n in ("first.example", "second.example", "*.wild.example")]
     query = "&".join(f"cert={file}" for file in files)
     async with Server(lines.serve(shout), f"tls+mem:a?{query}"):
@@ -287,7 +287,7 @@ async def test_a_protocol_is_agreed_on_by_alpn_or_refused_by_alert(certificates,
         assert counted(server, "connections_closed_total", reason="tls") == 1
 
 
-async def test_the_protocol_says_what_alpn_agrees_on_where_the_address_does_not(certificates, cert):
+async def test_the_protocol_sets_alpn_if_the_address_does_not(certificates, cert):
     endpoint = dataclasses.replace(lines.serve(shout), alpn=("shout",))
     async with Server(endpoint, f"tls+mem:a?cert={cert}"):
         context = certificates.client_context()
@@ -347,7 +347,7 @@ async def test_older_versions_are_refused_as_the_address_says(certificates, cert
     "garbage",
     [b"GET / HTTP/1.1\r\n\r\n", b"\0" * 100, b"\x16\x03\x01\x00\x05hello", b"\x16" * 70_000],
 )
-def test_what_is_no_hello_ends_the_connection_and_nothing_else(factory, garbage, cert, caplog):
+def test_an_invalid_hello_ends_only_its_connection(factory, garbage, cert, caplog):
     caplog.set_level(logging.INFO)
 
     async def main():
@@ -362,7 +362,7 @@ def test_what_is_no_hello_ends_the_connection_and_nothing_else(factory, garbage,
     assert not caplog.records
 
 
-async def test_a_hello_that_trickles_in_is_read_all_the_same(cert, context):
+async def test_a_hello_in_single_octets_is_read(cert, context):
     async with Server(lines.serve(shout), f"tls+mem:a?cert={cert}"):
         client = TlsClient(context, "dns.example")
         await dial_stream("mem:a", lambda: client)
@@ -378,7 +378,7 @@ async def test_a_hello_that_trickles_in_is_read_all_the_same(cert, context):
         await client.leave()
 
 
-async def test_a_stalled_handshake_counts_as_a_connection_and_is_cut(cert):
+async def test_a_stalled_handshake_counts_as_a_connection_and_times_out(cert):
     options = {"max_connections": 1, "handshake_timeout": 0.05, "when_full": "refuse"}
     async with Server(lines.serve(shout), f"tls+mem:a?cert={cert}", **options) as server:
         first = await Raw.dial("mem:a")
@@ -391,7 +391,7 @@ async def test_a_stalled_handshake_counts_as_a_connection_and_is_cut(cert):
 
 
 @pytest.mark.parametrize("begun", [b"", b"\x16", b"\x16\x03\x01\x02"])
-async def test_handshakes_that_have_begun_do_not_shut_a_listener(begun, cert, context):
+async def test_handshakes_in_progress_do_not_block_a_listener(begun, cert, context):
     address = f"tls+mem:a?cert={cert}&maxconn=5"
     async with Server(lines.serve(shout), address, handshake_timeout=60) as server:
         flood = [await Raw.dial("mem:a") for _ in range(20)]
@@ -429,7 +429,7 @@ def test_clients_that_leave_after_the_handshake_leave_nothing_behind(factory, ce
     run(main, factory)
 
 
-async def test_clients_that_leave_in_the_midst_of_it_are_counted_as_gone(cert, context):
+async def test_clients_that_leave_during_the_handshake_are_counted_as_gone(cert, context):
     hello = hello_of(context, "dns.example")
     async with Server(lines.serve(shout), f"tls+tcp:127.0.0.1:0?cert={cert}") as server:
         for end in ("close", "abort", "write_eof"):
@@ -467,7 +467,7 @@ async def test_renegotiation_is_refused(cert, certificates):
     assert contexts.default.options & ssl.OP_NO_RENEGOTIATION
 
 
-async def test_a_reset_in_the_midst_of_an_answer_is_no_more_than_that(cert, context, caplog):
+async def test_a_reset_during_a_reply_ends_only_its_connection(cert, context, caplog):
     caplog.set_level(logging.INFO)
     gate = asyncio.Event()
 
@@ -487,7 +487,7 @@ async def test_a_reset_in_the_midst_of_an_answer_is_no_more_than_that(cert, cont
     assert not caplog.records
 
 
-async def test_draining_ends_idle_connections_and_handshakes_under_way(cert, context):
+async def test_draining_ends_idle_connections_and_handshakes_in_progress(cert, context):
     server = Server(lines.serve(shout), f"tls+mem:a?cert={cert}", handshake_timeout=0.05)
     async with server:
         idle = await (await TlsClient.dial("mem:a", context)).ready()
@@ -504,7 +504,7 @@ async def test_draining_ends_idle_connections_and_handshakes_under_way(cert, con
 # -- reloading -------------------------------------------------------------------------------
 
 
-async def test_certificates_are_read_again_all_or_none(certificates, cert, context):
+async def test_certificates_are_reloaded_all_or_none(certificates, cert, context):
     file = certificates.issue("old.example", file="renewed.pem")
     addresses = (f"tls+mem:a?cert={file}", f"tls+mem:b?cert={cert}", "mem:c")
     async with Server(lines.serve(shout), *addresses) as server:
@@ -558,7 +558,7 @@ async def attached(opened, cert, context):
     return held, client
 
 
-async def test_the_transport_knows_tls_and_what_is_below(opened, cert, context):
+async def test_extra_info_has_facts_of_tls_and_of_the_transport_below(opened, cert, context):
     held, client = await attached(opened, cert, context)
     tls = held.transport
     assert tls.get_extra_info("ssl_object").version() == "TLSv1.3"
@@ -606,7 +606,7 @@ async def test_each_direction_ends_by_itself(opened, cert, context):
     await until(lambda: "lost" in held.events)
 
 
-async def test_what_came_with_the_end_of_the_handshake_is_kept(opened, cert, context):
+async def test_data_after_the_handshake_in_the_same_read_is_kept(opened, cert, context):
     class EndsAtOnce(Held):
         def connection_made(self, transport):
             super().connection_made(transport)
@@ -766,7 +766,7 @@ async def test_a_connection_that_broke_after_the_handshake_is_not_attached(opene
         await accepted.attach(Held())
 
 
-async def test_a_connection_closed_before_it_is_served_tells_the_client(opened, cert, context):
+async def test_a_connection_closed_before_it_is_served_notifies_the_client(opened, cert, context):
     (listener,) = await opened(f"tls+mem:a?cert={cert}")
     for with_handshake in (False, True):
         accepting = asyncio.create_task(listener.accept())

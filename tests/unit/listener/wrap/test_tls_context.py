@@ -104,7 +104,7 @@ def _nobody_in_particular():
             os.seteuid(0)
 
 
-def test_a_key_that_others_may_read_is_a_warning_or_an_error(certificates, caplog):
+def test_a_key_that_others_can_read_causes_a_warning_or_an_error(certificates, caplog):
     file = certificates.issue("open.example")
     os.chmod(file, 0o644)
     load(f"cert={file}")
@@ -116,7 +116,7 @@ def test_a_key_that_others_may_read_is_a_warning_or_an_error(certificates, caplo
     load(f"cert={file}&strict-permissions")
 
 
-def test_a_certificate_that_everybody_may_read_is_none(certificates, tmp_path, caplog):
+def test_a_world_readable_certificate_causes_no_warning(certificates, tmp_path, caplog):
     issued = certificates.authority.issue_cert("two.example")
     (tmp_path / "key").touch(0o600)
     issued.private_key_pem.write_to_path(str(tmp_path / "key"))
@@ -127,7 +127,7 @@ def test_a_certificate_that_everybody_may_read_is_none(certificates, tmp_path, c
 
 
 @pytest.mark.parametrize("option", ["cert", "key", "client-ca"])
-def test_what_is_no_regular_file_is_refused_at_once(certificates, tmp_path, option):
+def test_anything_but_a_regular_file_is_refused_at_once(certificates, tmp_path, option):
     file = certificates.issue("regular.example")
     os.mkfifo(tmp_path / "pipe")
     given = {"cert": file, option: tmp_path / "pipe"}

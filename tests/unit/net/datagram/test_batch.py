@@ -73,7 +73,7 @@ def test_the_limit_leaves_the_rest_for_the_next_call(kind):
         assert [len(ends.io.receive(limit)) for limit in (2, 2, 2)] == [2, 2, 1]
 
 
-def test_more_than_a_batch_arrives_and_is_answered_whole(kind):
+def test_more_than_a_batch_is_received_and_answered_completely(kind):
     count = MAX_BATCH + 7
     with Ends(kind) as ends:
         ends.ask(*[i.to_bytes(2, "big") for i in range(count)])
@@ -104,7 +104,7 @@ def test_a_buffer_is_used_again_after_every_call(kind):
             assert [len(payload) for payload, _ in ends.io.receive(16)] == [size]
 
 
-def test_a_refused_message_is_named_and_the_others_are_sent(kind):
+def test_a_refused_message_is_reported_and_the_others_are_sent(kind):
     with Ends(kind) as ends:
         ends.ask(b"q")
         ((_, back),) = ends.io.receive(16)
@@ -127,7 +127,7 @@ def test_the_way_back_is_equal_for_one_sender_and_can_be_a_key(kind):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="all of 127/8 is local on Linux only")
-def test_a_reply_leaves_from_the_ipv4_address_that_was_asked(kind):
+def test_a_reply_leaves_from_the_ipv4_address_that_the_request_reached(kind):
     with Ends(kind, host="0.0.0.0", packet_info=True) as ends:
         ends.ask(b"q", host="127.0.0.77")
         ends.ask(b"r", host="127.0.0.78")
@@ -138,7 +138,7 @@ def test_a_reply_leaves_from_the_ipv4_address_that_was_asked(kind):
         assert [str(ends.io.peer(back)).split(":")[0] for _, back in batch] == ["127.0.0.1"] * 2
 
 
-def test_a_reply_leaves_from_the_ipv6_address_that_was_asked(kind):
+def test_a_reply_leaves_from_the_ipv6_address_that_the_request_reached(kind):
     try:
         ends = Ends(kind, socket.AF_INET6, "::", packet_info=True)
     except OSError:
@@ -223,7 +223,7 @@ def test_the_buffer_is_borrowed_from_the_source_and_given_back(kind):
     assert ends.pool.lent_bytes == 0
 
 
-def test_an_empty_source_is_told_at_once(kind):
+def test_an_empty_buffer_pool_is_reported_at_once(kind):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock, pytest.raises(Overloaded):
         kind(sock, False, BufferPool(max_bytes=1000))
 

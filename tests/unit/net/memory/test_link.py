@@ -134,7 +134,7 @@ async def test_duplicates_arrive_twice(ends, network):
     assert numbers(b) == [0, 0, 1, 1]
 
 
-async def test_a_cut_link_loses_what_is_sent_and_what_is_under_way(ends, network, clock):
+async def test_a_cut_link_loses_new_datagrams_and_those_in_transit(ends, network, clock):
     a, b = await ends("a", "b")
     link = network.between("a", "b").delay(1.0)
     send(a, b, 2)
@@ -198,14 +198,14 @@ async def test_a_name_is_taken_once(ends):
         await ends("a")
 
 
-async def test_a_closed_end_gives_its_name_back(ends):
+async def test_a_closed_end_releases_its_name(ends):
     (a,) = await ends("a")
     a.close()
     a.close()
     await ends("a")
 
 
-async def test_links_nobody_holds_do_not_pile_up(ends, network):
+async def test_unreferenced_links_do_not_accumulate(ends, network):
     a, _ = await ends("a", "b")
     for number in range(50):
         a.send_batch([(b"x", f"client-{number}")])

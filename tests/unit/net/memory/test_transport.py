@@ -88,7 +88,7 @@ async def test_bytes_go_both_ways(pair, clock):
     assert far.transport.get_extra_info("socket") is None
 
 
-async def test_what_was_written_before_the_server_attached_is_not_lost(network, clock):
+async def test_data_written_before_the_server_attached_is_not_lost(network, clock):
     (listener,) = await open_listeners(ListenSpec.parse("mem:b"))
     near, far = Recorder(), Recorder()
     await dial_stream("mem:b", lambda: near)
@@ -102,7 +102,7 @@ async def test_what_was_written_before_the_server_attached_is_not_lost(network, 
     listener.close()
 
 
-async def test_closing_sends_what_was_written_and_then_the_end(pair, clock):
+async def test_closing_sends_pending_output_and_then_the_end(pair, clock):
     near, far = await pair()
     near.transport.write(b"bye")
     near.transport.close()
@@ -139,7 +139,7 @@ async def test_abort_is_a_reset_at_the_other_side(pair, clock):
     assert far.events == ["made", "lost ConnectionResetError"]
 
 
-async def test_what_came_before_a_reset_can_still_be_read(pair, clock):
+async def test_data_from_before_a_reset_can_still_be_read(pair, clock):
     near, far = await pair()
     near.transport.write(b"last words")
     near.transport.abort()
@@ -173,7 +173,7 @@ async def test_a_side_that_closes_sends_the_rest_before_it_resets_what_it_has_no
     assert near.events == ["made", "pause", "lost"]
 
 
-async def test_a_side_that_waits_to_send_its_rest_hears_of_a_reset(pair, clock):
+async def test_a_side_with_unsent_output_is_notified_of_a_reset(pair, clock):
     near, far = await pair()
     for side in (near, far):
         side.transport.pause_reading()
@@ -218,7 +218,7 @@ async def test_closing_waits_for_a_reader_that_pauses_and_abort_does_not(pair, c
     assert far.events == ["made", "eof", "lost"]
 
 
-async def test_no_single_read_is_larger_than_a_socket_gives(pair, clock):
+async def test_no_single_read_is_larger_than_a_sockets(pair, clock):
     sizes = []
 
     class Sizes(Recorder):
@@ -269,7 +269,7 @@ async def test_a_delay_keeps_the_order(pair, network, clock):
     assert far.events == ["made", "eof", "lost"]
 
 
-async def test_a_cut_link_resets_both_sides_and_refuses_newcomers(pair, network, clock):
+async def test_a_cut_link_resets_both_sides_and_refuses_new_connections(pair, network, clock):
     near, far = await pair()
     network.between("a", "b").cut()
     await clock.advance(0)
@@ -295,7 +295,7 @@ async def test_a_name_is_taken_once_for_streams_and_once_for_datagrams(network):
     datagram.close()
 
 
-async def test_a_connection_nobody_serves_is_reset(network, clock):
+async def test_a_connection_that_is_never_served_is_reset(network, clock):
     (listener,) = await open_listeners(ListenSpec.parse("mem:b"))
     refused, waiting = Recorder(), Recorder()
     await dial_stream("mem:b", lambda: refused)

@@ -125,7 +125,7 @@ def test_every_packet_is_one_message_both_ways_an_empty_one_too(on_loop) -> None
 
 
 @linux
-def test_the_end_of_the_input_is_told_from_an_empty_packet(on_loop) -> None:
+def test_the_end_of_input_is_distinguished_from_an_empty_packet(on_loop) -> None:
     async def main() -> None:
         near, far = packet_pair()
         with far:
@@ -146,7 +146,7 @@ def test_the_end_of_the_input_is_told_from_an_empty_packet(on_loop) -> None:
 
 
 @linux
-def test_a_packet_larger_than_the_buffer_is_cut_off_and_told(on_loop) -> None:
+def test_a_packet_larger_than_the_buffer_is_truncated_and_reported(on_loop) -> None:
     async def main() -> None:
         near, far = packet_pair()
         with far:
@@ -203,7 +203,7 @@ def test_a_slow_reader_makes_the_writer_pause_and_loses_nothing(on_loop, kind) -
     on_loop(main())
 
 
-def test_closing_sends_what_was_written_and_aborting_does_not(on_loop) -> None:
+def test_closing_sends_pending_output_and_aborting_does_not(on_loop) -> None:
     async def main(end: str) -> int:
         near, far = socket.socketpair()
         near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)

@@ -59,14 +59,14 @@ def test_a_protocol_that_stops_reading_gets_no_further_piece() -> None:
     assert protocol.got == [b"abc", b"def"]
 
 
-def test_an_empty_buffer_is_a_mistake_and_no_endless_loop() -> None:
+def test_an_empty_buffer_is_an_error_and_not_an_endless_loop() -> None:
     with pytest.raises(RuntimeError, match="empty buffer"):
         feed(Pieces(size=0), b"a")
     with pytest.raises(RuntimeError, match="empty buffer"):
         buffer_of(Pieces(size=0), -1)
 
 
-async def test_a_mistake_is_reported_with_its_protocol_and_transport() -> None:
+async def test_an_exception_is_reported_with_its_protocol_and_transport() -> None:
     told = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     transport, protocol, mistake = asyncio.Transport(), Whole(), ValueError("mistake")

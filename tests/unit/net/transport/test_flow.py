@@ -64,7 +64,7 @@ def test_marks_in_the_wrong_order_are_refused_and_change_nothing(high, low) -> N
     assert (flow.low, flow.high) == (16_384, 65_536)
 
 
-def test_a_protocol_is_told_when_a_mark_is_passed_and_only_then() -> None:
+def test_a_protocol_is_notified_only_when_a_limit_is_crossed() -> None:
     flow, protocol = FlowControl(), Writer()
     below = Below(protocol)
     flow.set_limits(10, 5)
@@ -75,7 +75,7 @@ def test_a_protocol_is_told_when_a_mark_is_passed_and_only_then() -> None:
     assert protocol.told == ["pause", "resume", "pause"]
 
 
-async def test_the_mistake_of_a_protocol_is_reported_and_survived() -> None:
+async def test_an_exception_of_a_protocol_is_reported_and_ignored() -> None:
     told = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     flow, below = FlowControl(), Below(Raises())

@@ -45,7 +45,9 @@ def fault(source: str | Path, **options) -> str:
         ("sparse", "at most 1073741824 are read (zone_octets=1073741824)"),
     ],
 )
-def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str, told: str) -> None:
+def test_anything_but_a_regular_file_is_refused_at_once(
+    tmp_path: Path, kind: str, told: str
+) -> None:
     path = tmp_path / "z"
     match kind:
         case "pipe":
