@@ -219,7 +219,7 @@ def _clear(address: str, path: bytes, place: Place, kind: socket.SocketKind, unl
             errno.EADDRINUSE,
         )
     if unlink == "never":
-        remedy = "leave it out, or allow that with unlink=stale"
+        remedy = "remove it, or allow that with unlink=stale"
         raise ListenError(address, "bind", "there is a socket", remedy, errno.EADDRINUSE)
     problem = _probe(path, kind)
     if problem == errno.ECONNREFUSED or (
