@@ -1,4 +1,4 @@
-"""``pierhead address``: say what an address means, without opening it."""
+"""``pierhead address``: explain what an address means, without opening it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def address() -> None:
 def explain_addresses(
     ctx: click.Context, addresses: Sequence[str], protocol: str | None, as_json: bool
 ) -> None:
-    """Say what each address means and what this platform would refuse, opening nothing."""
+    """Explain each address and what this platform would refuse, without opening anything."""
     explanations = []
     faults = []
     for text in addresses:

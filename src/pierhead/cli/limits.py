@@ -1,4 +1,4 @@
-"""``--limit NAME=VALUE``: the limits of a server on the command line that starts it.
+"""``--limit NAME=VALUE``: set a server's limits on the command line.
 
 Values are written as in addresses: ``5s``, ``64KiB``, ``100``, ``off``.
 """
@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _METAVARS = {Duration: "DURATION", Size: "SIZE", Integer: "N"}
 
-#: Where a command's context keeps what ``--limit`` says.
+#: Where a command's context keeps the values of ``--limit``.
 _GIVEN = "pierhead.limits"
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ else:  # click became generic in 8.4
 
 @dataclass(frozen=True, slots=True)
 class NamedLimit:
-    """One limit as a command line names it.
+    """One limit as it is named on the command line.
 
     >>> NAMES["request-timeout"].read(Span.of("500ms"))
     0.5
@@ -49,33 +49,33 @@ class NamedLimit:
 
     @property
     def metavar(self) -> str:
-        """The word for its value, or the words it may be."""
+        """The placeholder for its value, or its choices."""
         words = "|".join(self.type.words) if isinstance(self.type, Choice) else ""
         off = "|off" if self.may_be_off else ""
         return f"{words or _METAVARS[type(self.type)]}{off}"
 
     @property
     def expected(self) -> str:
-        """What is expected, with unit and range, to stand behind "expected" in a message."""
+        """What is expected, with unit and range, to follow "expected" in a message."""
         unit = f" {self.type.unit}" if isinstance(self.type, Integer) else ""
         off = ", or off" if self.may_be_off else ""
         return f"{self.type.expected}{unit}{off}"
 
     @property
     def default_text(self) -> str:
-        """The value that holds without it, as it is written."""
+        """The default value, as it is written on the command line."""
         return self.type.show(self.default)
 
     @property
     def example(self) -> str:
-        """The limit with that value."""
+        """The limit with its default value."""
         return f"{self.name}={self.default_text}"
 
     def read(self, span: Span) -> Value:
-        """Return the value that is meant.
+        """Return the value that the text means.
 
         Raises:
-            AddressError: the text is not a value of this limit; it points into the text.
+            AddressError: the text is not a value of this limit; the error points into the text.
         """
         if not span:
             raise span.error(f"the value is empty: expected {self.expected}", f"as {self.example}")
@@ -104,20 +104,20 @@ def _type(limit: Limit) -> OptionType:
 
 
 def _chosen(name: str, words: tuple[str, ...]) -> NamedLimit:
-    meaning = "What happens to a newcomer when an address has all the connections it may have."
+    meaning = "What happens to a new client when an address is at max-connections."
     return NamedLimit(
         name.replace("_", "-"), Choice(words), getattr(ServerOptions(), name), meaning
     )
 
 
-#: Every limit by the name it has on the command line.
+#: Every limit by its name on the command line.
 NAMES: Mapping[str, NamedLimit] = {
     one.name: one for one in (*map(_named, LIMITS), *(_chosen(*item) for item in CHOICES.items()))
 }
 
 
 class _LimitType(_LimitParam):
-    """The type of a ``NAME=VALUE``; the function gets the keyword and its value."""
+    """The type of ``NAME=VALUE``; the function gets the keyword and its value."""
 
     name = "limit"
 
@@ -188,7 +188,7 @@ def _show(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
 
 
 def takes_limits(function: F) -> F:
-    """Add ``--limit`` and ``--limits`` to a command that serves."""
+    """Add ``--limit`` and ``--limits`` to a serving command."""
     option = click.option(
         "--limit",
         type=_LimitType(),
@@ -196,9 +196,9 @@ def takes_limits(function: F) -> F:
         multiple=True,
         expose_value=False,
         callback=_note,
-        help="Change a limit of the server; repeat it for more. --limits shows each with its "
+        help="Change a limit of the server; may be repeated. --limits lists them all with "
         "meaning, range and default. [a duration as 5s, a size as 64KiB, a number, a word or off; "
-        "default: none is changed; example: request-timeout=5s]",
+        "default: no changes; example: request-timeout=5s]",
     )
     shown = click.option(
         "--limits",
@@ -206,11 +206,11 @@ def takes_limits(function: F) -> F:
         is_eager=True,
         expose_value=False,
         callback=_show,
-        help="Show every limit that --limit changes, and exit.",
+        help="List every limit that --limit can change, and exit.",
     )
     return option(shown(function))
 
 
 def limits_given() -> ServerLimits:
-    """Return what the command line that is running says, as keywords of `Server`."""
+    """Return the limits of the running command line, as keywords for `Server`."""
     return cast(ServerLimits, click.get_current_context().meta[_GIVEN])

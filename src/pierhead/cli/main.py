@@ -1,8 +1,8 @@
 """The ``pierhead`` command: finds the subcommand, turns errors into messages and exit codes.
 
-Exit codes are a contract: 0 ok, 1 runtime, 2 usage, 3 could not start, 4 configuration or zone
-invalid; `query` alone has dig's. A subcommand's module is imported when it is run or its own help
-is shown, so that ``pierhead --help`` answers at once.
+Exit codes are a contract: 0 ok, 1 runtime, 2 usage, 3 could not start, 4 invalid configuration or
+zone; only `query` uses dig's. A subcommand's module is imported only when it runs or its help is
+shown, so that ``pierhead --help`` answers at once.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __all__ = ["LazyGroup", "cli", "main"]
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are needed.
+    """A group whose commands are imported when needed.
 
     Args:
-        lazy: name of each command to its one-line help and the ``module:attribute`` it is at.
+        lazy: maps each command to its one-line help and its ``module:attribute``.
     """
 
     def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
@@ -35,11 +35,11 @@ class LazyGroup(click.Group):
         self._lazy = lazy
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return every name in the order declared."""
+        """Return every name in the order of declaration."""
         return list(self._lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return a command; None where there is none of this name."""
+        """Import and return a command; None if there is none of this name."""
         if cmd_name not in self._lazy:
             return None
         module, _, attribute = self._lazy[cmd_name][1].partition(":")
@@ -48,14 +48,14 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the one-line helps, without importing anything."""
+        """Write the one-line help texts, without importing anything."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (text, _) in self._lazy.items()])
 
 
 _COMMANDS = {
     "serve": ("Serve a protocol on any addresses.", "pierhead.cli.serve:serve"),
-    "query": ("Ask a DNS server, with the words of dig.", "pierhead.cli.query:query"),
+    "query": ("Query a DNS server, with dig's syntax.", "pierhead.cli.query:query"),
     "zone": ("Check and format zone files.", "pierhead.cli.zone:zone"),
     "address": ("Explain listening addresses.", "pierhead.cli.address:address"),
 }
@@ -89,7 +89,7 @@ def main() -> NoReturn:
     try:
         result = cli.main(standalone_mode=False)
     except click.ClickException as error:
-        with contextlib.suppress(OSError, ValueError):  # nobody has to read it
+        with contextlib.suppress(OSError, ValueError):  # the output may have no reader
             error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
@@ -101,7 +101,7 @@ def main() -> NoReturn:
         say(f"stopped by {stopped} before it was ready")
         sys.exit(0)
     except BrokenPipeError:
-        # Whoever read our output has gone (`| head`); stdout must not be flushed again at exit.
+        # The reader of our output has gone (`| head`); stdout must not be flushed again at exit.
         sys.stdout = None
         sys.exit(1)
     except OSError as error:  # standard output is full, no descriptors are left, and the like

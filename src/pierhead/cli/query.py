@@ -1,4 +1,4 @@
-"""``pierhead query``: ask a DNS server, with the words of dig.
+"""``pierhead query``: query a DNS server, with dig's syntax.
 
 Exit codes are dig's: 0 answered, whatever the answer; 1 usage; 9 no reply; 10 internal.
 """
@@ -25,7 +25,7 @@ _ANSWERED, _USAGE, _NO_REPLY, _INTERNAL = 0, 1, 9, 10
 
 _EPILOG = (
     """\b
-Words beginning with +, most of them with +no… to switch off; they may be cut short:
+Words beginning with +; most can be switched off with +no…, and all can be abbreviated:
 """
     + "\n".join(
         f"  {f'+{word}{takes}':<22} {meaning}" for word, (_, takes, meaning) in PLUS_WORDS.items()
@@ -47,26 +47,26 @@ Exit codes: 0 answered (whatever the answer), 1 usage, 9 no reply, 10 internal.
 @click.command(
     epilog=_EPILOG,
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": True},
-    short_help="Ask a DNS server.",
+    short_help="Query a DNS server.",
 )
 @click.argument(
     "words", metavar="[@SERVER[:PORT]] NAME [TYPE] [CLASS]", nargs=-1, type=click.UNPROCESSED
 )
 @click.pass_context
 def query(ctx: click.Context, words: Sequence[str]) -> None:
-    """Ask a DNS server one question and print the answer.
+    """Send a DNS server one question and print the answer.
 
     \b
-    @SERVER      a host, an address with or without port, or any address that is
+    @SERVER      a host, an address with or without a port, or any address that can be
                  served: @127.0.0.1:5300, @[::1]:53, @tcp:ns1.example, @unix:./dns.sock
-    -p PORT      the port; 53 unless given
-    -t TYPE, -c CLASS, -q NAME   the question, where a plain word would be mistaken
-    -x ADDR      the name that an address has in reverse, and type PTR
-    -b ADDR[#PORT]   the address to ask from
-    -4, -6       ask over IPv4 or IPv6 alone
+    -p PORT      the port; default 53
+    -t TYPE, -c CLASS, -q NAME   the question, where a plain word would be ambiguous
+    -x ADDR      the reverse name of an address, and type PTR
+    -b ADDR[#PORT]   the source address
+    -4, -6       use only IPv4 or only IPv6
     --zone [NAME=]FILE   answer from a zone file instead of a server; may be repeated
-    --explain    show which steps led to the answer
-    --json, --short   print JSON, or the data of the answer alone
+    --explain    show the steps that led to the answer
+    --json, --short   print JSON, or only the data of the answer
     --color auto|always|never   [default: auto, unless NO_COLOR is set]
     """
     ctx.exit(_run(words))
@@ -92,7 +92,7 @@ async def _answer(asked: Words) -> Answer:
     if asked.zones:
         return await _explained(asked)
     if iana.type_number(asked.rtype) in (iana.AXFR, iana.IXFR):
-        raise UsageError(f"{asked.rtype} is a transfer of many messages; this asks for one")
+        raise UsageError(f"{asked.rtype} is a transfer of many messages; query expects one")
     assert asked.server is not None
     client = Client(
         asked.server, attempts=asked.attempts, timeout=asked.timeout_s, source=asked.source
@@ -118,7 +118,7 @@ async def _answer(asked: Words) -> Answer:
 
 
 async def _explained(asked: Words) -> Answer:
-    """Answer from zone files, as the server of these zones would."""
+    """Answer from zone files, as a server of these zones would."""
     from pierhead.protocols.dns.explanation import explain
     from pierhead.protocols.dns.services.zones import zones
     from pierhead.protocols.dns.stacking import standard
@@ -132,7 +132,7 @@ async def _explained(asked: Words) -> Answer:
         flags=asked.flags,
     )
     if explanation.response is None:
-        raise TimedOut(f"a server of these zones stays silent: {explanation}")
+        raise TimedOut(f"a server of these zones would not reply: {explanation}")
     return Answer(explanation.response, steps=explanation.steps if asked.explain else None)
 
 
@@ -153,7 +153,7 @@ def _wants_color(color: str) -> bool:
 
 
 def _reason(error: OSError) -> str:
-    # asyncio writes sentences of its own over the system's; those of getaddrinfo are good.
+    # asyncio writes its own sentences over the system's; those of getaddrinfo are good.
     if error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
     return str(error.strerror or error)

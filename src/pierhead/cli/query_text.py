@@ -1,6 +1,6 @@
 """What ``pierhead query`` prints: a table for people, JSON for programs.
 
-Nothing that was received reaches the terminal unescaped.
+Nothing received reaches the terminal unescaped.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _WIDEST_NAME = 40
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response and how it was got.
+    """A response and how it was obtained.
 
     Attributes:
-        response: what came.
-        time_s: how long it took; None where no server was asked.
-        ignored: how many messages were no answer and were waited past.
-        steps: how the answer came about; None where nobody asked.
+        response: the response received.
+        time_s: how long it took; None if no server was queried.
+        ignored: how many messages were ignored because they did not answer the query.
+        steps: how the answer came about; None if not asked for.
     """
 
     response: Response
@@ -52,7 +52,7 @@ class Answer:
 
 
 class Paint:
-    """Colours, where they are wanted.
+    """Colours, if wanted.
 
     Args:
         wanted: False prints everything plain.
@@ -81,7 +81,7 @@ def show_short(answer: Answer) -> str:
 
 
 def show_table(answer: Answer, shown: set[str], paint: Paint) -> str:
-    """Return everything that is to be shown, in aligned columns."""
+    """Return everything that should be shown, in aligned columns."""
     response = answer.response
     blocks: list[list[str]] = []
     if "comments" in shown:
@@ -104,7 +104,7 @@ def show_table(answer: Answer, shown: set[str], paint: Paint) -> str:
         blocks.append([paint("faint", line) for line in _stats(answer)])
     separator = "\n\n" if "comments" in shown else "\n"
     if not shown & {"comments", "stats"} and answer.steps is None:
-        # +noall +answer: records and nothing else, for other programs.
+        # +noall +answer: only records, for other programs.
         blocks = [[line.lstrip() for line in block[1:]] for block in blocks]
     return separator.join("\n".join(block) for block in blocks)
 
@@ -201,7 +201,7 @@ def _data(record: ResourceRecord) -> str:
 def _edns_lines(response: Response, paint: Paint) -> Iterator[str]:
     edns = response.edns
     assert edns is not None
-    dnssec = ", DNSSEC records welcome" if edns.do else ""
+    dnssec = ", DNSSEC OK" if edns.do else ""
     yield f"{paint('head', 'EDNS')}  version {edns.version}, payload {edns.payload}{dnssec}"
     for code, data in edns.options:
         shown = f"{iana.option_text(code)}  {option_words(code, data)}".rstrip()
@@ -224,7 +224,7 @@ def _stats(answer: Answer) -> Iterator[str]:
     yield f"{took}{len(response.frame)} octets{place}"
     if answer.ignored:
         plural = "message was" if answer.ignored == 1 else "messages were"
-        yield f"{answer.ignored} {plural} no answer to this question and waited past"
+        yield f"{answer.ignored} {plural} ignored: no answer to this question"
 
 
 # The parts of JSON

@@ -1,9 +1,9 @@
-"""The words of ``pierhead query``: those of dig that people use, as one value.
+"""The words of ``pierhead query``, dig's common ones, parsed into one value.
 
     @server  name  type  class  -p 5300  -x 192.0.2.1  +dnssec  +nocookie  +bufsize=4096
 
-Words come in any order and the later ones win; a ``+word`` may be cut short as long as it is
-clear. Parsing only: nothing here asks anybody.
+Words come in any order and later ones win; a ``+word`` may be abbreviated if it stays unambiguous.
+This module only parses; it sends no queries.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SCHEMES = ("udp", "unixgram", "memgram", *_STREAM_SCHEMES)
 _SCHEME = re.compile(rf"({'|'.join(_SCHEMES)}):(.+)")
 _HOST_PORT = re.compile(r"(?:\[(?P<six>[^]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?")
 
-#: Words that are on unless ``+no…`` says otherwise.
+#: Words that are on unless switched off by ``+no…``.
 _DEFAULTS = frozenset({"recurse", "adflag", "edns", "comments", "stats", *_SECTIONS})
 
 
@@ -40,16 +40,16 @@ class Words:
     """What one command line asks for.
 
     Attributes:
-        server: the address to ask; None with ``zones``.
-        zones: zone files to answer from, without any server.
+        server: the address to query; None with ``zones``.
+        zones: zone files to answer from, instead of a server.
         name, rtype, rclass: the question.
         on: the ``+words`` that are on.
         numbers: the ``+words`` with a number.
         options: EDNS options to send, in order.
-        opcode: the header's.
-        source: the address to ask from; None for any.
+        opcode: the opcode of the header.
+        source: the address to send from; None for any.
         color: auto, always or never.
-        explain: show which steps led to the answer.
+        explain: show the steps that led to the answer.
     """
 
     server: ListenSpec | None = None
@@ -73,7 +73,7 @@ class Words:
 
     @property
     def edns(self) -> Edns | None:
-        """The OPT record to send; None for none."""
+        """The OPT record to send; None to send none."""
         if "edns" not in self.on:
             return None
         options: Options = tuple(self.options.items())
@@ -82,7 +82,7 @@ class Words:
 
     @property
     def attempts(self) -> int:
-        """How often to ask over datagrams."""
+        """How many times to send the query over datagrams."""
         return self.numbers.get("tries", 3)
 
     @property
@@ -91,39 +91,39 @@ class Words:
         return float(self.numbers.get("timeout", 5))
 
 
-#: Every ``+word``: what else it is called, what it takes, and what it does.
+#: Every ``+word``: its aliases, its value, and what it does.
 PLUS_WORDS: dict[str, tuple[tuple[str, ...], str, str]] = {
-    "dnssec": (("do",), "", "ask for DNSSEC records"),
-    "tcp": (("vc",), "", "ask over TCP"),
-    "ignore": ((), "", "take a truncated answer instead of asking again over TCP"),
+    "dnssec": (("do",), "", "request DNSSEC records"),
+    "tcp": (("vc",), "", "use TCP"),
+    "ignore": ((), "", "accept a truncated answer instead of retrying over TCP"),
     "recurse": (("rdflag",), "", "set the RD bit; on unless +norecurse"),
     "adflag": ((), "", "set the AD bit; on unless +noadflag"),
     "cdflag": (("checkdisabled",), "", "set the CD bit"),
     "aaflag": (("aaonly",), "", "set the AA bit"),
     "edns": ((), "=N", "send an OPT record of this version; on unless +noedns"),
-    "bufsize": ((), "=N", "the largest datagram we say we can take"),
-    "nsid": ((), "", "ask which server of many it is"),
-    "cookie": ((), "=HEX", "send a DNS cookie, a random one unless given"),
-    "subnet": ((), "=NET", "say for which client network we ask"),
-    "expire": ((), "", "ask when the zone expires"),
-    "keepalive": ((), "", "ask how long a connection may idle"),
-    "padding": ((), "=N", "pad with this many octets"),
+    "bufsize": ((), "=N", "the largest datagram to advertise"),
+    "nsid": ((), "", "request the name server identifier"),
+    "cookie": ((), "=HEX", "send a DNS cookie, random by default"),
+    "subnet": ((), "=NET", "the client network to send (EDNS Client Subnet)"),
+    "expire": ((), "", "request the zone's expiry time"),
+    "keepalive": ((), "", "request the connection's idle timeout"),
+    "padding": ((), "=N", "pad the query with this many octets"),
     "ednsopt": ((), "=CODE[:HEX]", "send any EDNS option"),
-    "opcode": ((), "=NAME", "send another opcode than QUERY"),
-    "timeout": (("time",), "=SECONDS", "how long to wait for each answer; 5 unless given"),
-    "tries": ((), "=N", "how often to ask; 3 unless given"),
-    "retry": ((), "=N", "how often to ask again; 2 unless given"),
-    "short": ((), "", "print the data of the answer and nothing else"),
+    "opcode": ((), "=NAME", "send an opcode other than QUERY"),
+    "timeout": (("time",), "=SECONDS", "how long to wait for each answer; default 5"),
+    "tries": ((), "=N", "how many times to send the query; default 3"),
+    "retry": ((), "=N", "how many times to retry; default 2"),
+    "short": ((), "", "print only the data of the answer"),
     "json": ((), "", "print JSON"),
-    "all": ((), "", "print everything, or with +noall nothing that is not switched on again"),
-    "comments": ((), "", "print the line about code and flags, and what EDNS says"),
+    "all": ((), "", "print everything; +noall prints only what is switched on after it"),
+    "comments": ((), "", "print the status and flags, and EDNS"),
     "stats": ((), "", "print time, size and server"),
     **{section: ((), "", f"print the {section} section") for section in _SECTIONS},
 }
 _MEANING = {
     spelling: word for word, (others, _, _) in PLUS_WORDS.items() for spelling in (word, *others)
 }
-#: Spellings that would be ambiguous, and that everybody uses.
+#: Ambiguous abbreviations in common use.
 _MEANING |= {"rec": "recurse", "ad": "adflag", "cd": "cdflag", "comm": "comments"}
 _SHOWN = ("comments", "stats", *_SECTIONS)
 
@@ -132,7 +132,7 @@ def parse_words(words: Sequence[str]) -> Words:
     """Return what the words ask for.
 
     Raises:
-        UsageError: a word is none, or no server is named.
+        UsageError: a word is invalid, or no server is named.
     """
     parser = _Parser(words)
     parser.run()
@@ -151,7 +151,7 @@ class _Parser:
         self._family = 0
 
     def run(self) -> None:
-        """Take every word."""
+        """Parse every word."""
         for word in self._words:
             if word.startswith("@"):
                 self._server = word[1:]
@@ -165,7 +165,7 @@ class _Parser:
                 self._bare(word)
 
     def finish(self) -> Words:
-        """Return what was found, with what follows from it."""
+        """Return what was found, with its consequences."""
         found = self.found
         found.zones = tuple(self._zones)
         if not found.rtype:
@@ -173,12 +173,14 @@ class _Parser:
         found.name = found.name or "."
         if found.zones:
             if self._server:
-                raise UsageError("--zone answers without a server; leave @server out, or --zone")
+                raise UsageError(
+                    "--zone answers without a server; leave out either @server or --zone"
+                )
         elif self._server or self._port:
             found.server = self._address()
         else:
             raise UsageError(
-                f"no server is named; ask one with @, as in: pierhead query @127.0.0.1:5300 "
+                f"no server is named; name one with @, as in: pierhead query @127.0.0.1:5300 "
                 f"{found.name} {found.rtype}"
             )
         if self._family:
@@ -188,7 +190,7 @@ class _Parser:
     # Words by what they begin with
 
     def _bare(self, word: str) -> None:
-        """Take a type, a class or the name, as dig tells them apart."""
+        """Parse a type, a class or the name, told apart as in dig."""
         found = self.found
         for kind, read in (("rtype", iana.type_number), ("rclass", iana.class_number)):
             try:
@@ -201,7 +203,7 @@ class _Parser:
 
     def _name(self, word: str) -> None:
         if self.found.name:
-            if not self.found.rtype and "." not in word:  # it stands where the type stands
+            if not self.found.rtype and "." not in word:  # it is where a type would be
                 iana.type_number(word)
             raise UsageError(f"two names, {self.found.name!r} and {word!r}; one question at a time")
         self.found.name = word
@@ -214,8 +216,8 @@ class _Parser:
         take = self._DASHES.get(letter)
         if take is None:
             raise UsageError(
-                f"{word!r} is no option; known are -4 -6 -b -c -p -q -t -x, --zone, --explain, "
-                "--json, --short and --color"
+                f"{word!r} is not an option; known options: -4 -6 -b -c -p -q -t -x, --zone, "
+                "--explain, --json, --short and --color"
             )
         take(self, word[2:] or self._value(word))
 
@@ -234,7 +236,7 @@ class _Parser:
                     raise UsageError(f"{word!r}: expected auto, always or never")
             case _:
                 known = ["--explain", "--json", "--short", "--zone", "--color", "--help"]
-                raise UsageError(f"{word!r} is no option{_nearest(option, known)}")
+                raise UsageError(f"{word!r} is not an option{_nearest(option, known)}")
 
     def _plus(self, word: str) -> None:
         text, equals, value = word[1:].partition("=")
@@ -274,7 +276,7 @@ class _Parser:
     def _value(self, word: str) -> str:
         value = next(self._words, None)
         if value is None:
-            raise UsageError(f"{word!r} is the last word; expected its value behind it")
+            raise UsageError(f"{word!r} is the last word; expected its value after it")
         return value
 
     def _set_port(self, value: str) -> None:
@@ -310,7 +312,7 @@ class _Parser:
     }
 
     def _address(self) -> ListenSpec:
-        """Return the server's address: pierhead's grammar, or a host as dig takes it."""
+        """Return the server's address, in pierhead's grammar or as a host in dig's syntax."""
         text = self._server or "127.0.0.1"
         scheme, rest = "", text
         if found := _SCHEME.fullmatch(text):
@@ -322,7 +324,7 @@ class _Parser:
         try:
             return ListenSpec.parse(f"{scheme}:{rest}" if scheme else rest)
         except AddressError as error:
-            raise UsageError(f"@{text} is no server: {error.reason}") from None
+            raise UsageError(f"@{text} is not a server: {error.reason}") from None
 
     def _host_and_port(self, text: str) -> str:
         try:
@@ -331,7 +333,7 @@ class _Parser:
             found = _HOST_PORT.fullmatch(text)
             if found is None:
                 raise UsageError(
-                    f"@{text} is no server; expected a host or an address, with or without "
+                    f"@{text} is not a server; expected a host or an address, with or without "
                     "a port: @127.0.0.1:5300, @[::1]:53, @ns1.example"
                 ) from None
             if found["port"] and self._port:
@@ -343,7 +345,7 @@ class _Parser:
 
 
 def _meaning(text: str, word: str) -> str:
-    """Return the word that a spelling stands for; it may be cut short where that is clear."""
+    """Return the word that a spelling stands for; unambiguous abbreviations are accepted."""
     if text in _MEANING:
         return _MEANING[text]
     found = {_MEANING[known] for known in _MEANING if text and known.startswith(text)}
@@ -352,7 +354,7 @@ def _meaning(text: str, word: str) -> str:
     if found:
         raise UsageError(f"{word!r} may mean {', '.join(f'+{one}' for one in sorted(found))}")
     known = " ".join(f"+{one}" for one in PLUS_WORDS)
-    raise UsageError(f"{word!r} is not known{_nearest(text, list(_MEANING), '+')}; known: {known}")
+    raise UsageError(f"{word!r} is unknown{_nearest(text, list(_MEANING), '+')}; known: {known}")
 
 
 def _nearest(text: str, known: list[str], prefix: str = "") -> str:
@@ -431,7 +433,7 @@ _SETTERS: dict[str, Callable[[Words, str], None]] = {
     "ednsopt": _set_option,
     "opcode": _set_opcode,
 }
-#: Words that put an option into the OPT record: its code and content.
+#: Words that add an option to the OPT record: its code and content.
 _OPTION_WORDS: dict[str, tuple[int, Callable[[], bytes]]] = {
     "nsid": (iana.OPTION_NSID, bytes),
     "expire": (iana.OPTION_EXPIRE, bytes),

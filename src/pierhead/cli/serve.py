@@ -1,4 +1,4 @@
-"""``pierhead serve``: run a stock service, or a function of yours, until told to stop."""
+"""``pierhead serve``: run a stock service, or your own function, until told to stop."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ Examples:
 
 
 @click.group(
-    epilog="Every server drains at SIGTERM or SIGINT, and a second signal forces. SIGHUP reads "
-    "certificates and zone files again; all of them, or none."
+    epilog="Every server drains on SIGTERM or SIGINT; a second signal forces it to stop. SIGHUP "
+    "reloads certificates and zone files: all of them, or none."
 )
 @click.pass_context
 def serve(ctx: click.Context) -> None:
     """Serve a protocol on any addresses until SIGTERM or SIGINT."""
     if threading.current_thread() is threading.main_thread():
-        # Before a zone is read, which may take long, and anything is opened.
+        # Before anything is opened, and before reading a zone, which may take long.
         ctx.obj = ctx.with_resource(Signals())
 
 
@@ -65,11 +65,11 @@ serve.add_command(serve_dns)
     default="utf-8",
     show_default=True,
     metavar="NAME",
-    help="Text encoding of the lines; 'bytes' gives the function bytes. "
+    help="Text encoding of the lines; 'bytes' passes bytes to the function. "
     "[codec name; example: latin-1]",
 )
 def serve_lines(function: str, specs: Sequence[ListenSpec], encoding: str) -> None:
-    """Answer each line with an async function of yours: (line, context) -> line."""
+    """Answer each line with your own async function: (line, context) -> line."""
     from pierhead.protocols import lines
 
     service = _load(function)
@@ -80,10 +80,10 @@ def serve_lines(function: str, specs: Sequence[ListenSpec], encoding: str) -> No
 @serve.command("echo", cls=ListenCommand, epilog=_ECHO_EPILOG)
 @listens(example="tcp:127.0.0.1:7000")
 def serve_echo(specs: Sequence[ListenSpec]) -> None:
-    """Answer each line with itself, and each datagram as it is.
+    """Answer each line with itself, and each datagram unchanged.
 
     Over UDP this is a risk: the sender of a datagram may be forged, and gets the answer. Listen
-    on networks that you trust.
+    only on networks that you trust.
     """
     from pierhead.protocols import lines
     from pierhead.server.serve import raw
@@ -91,13 +91,13 @@ def serve_echo(specs: Sequence[ListenSpec]) -> None:
     of_lines = lines.serve(lines.echo, encoding=None)
     endpoint = dataclasses.replace(of_lines, name="echo", datagram=raw(lines.echo).datagram)
     if any(one.address.scheme == "udp" for spec in specs for one in spec.resolve(endpoint)):
-        say("warning: echo over UDP answers whoever a datagram says it is from")
+        say("warning: echo over UDP replies to the source address, which may be forged")
     serve_endpoint(endpoint, specs)
 
 
 def _no_module(name: str) -> UsageError:
     return UsageError(
-        f"{name!r} is no module's name; write shout:shout for the function shout in shout.py of "
+        f"{name!r} is not a module name; write shout:shout for the function shout in shout.py in "
         "this folder"
     )
 
@@ -126,8 +126,8 @@ def _load(reference: str) -> Any:
         raise UsageError(f"cannot import {module_name!r}: {error}") from None
     except SystemExit as error:
         raise UsageError(
-            f"importing {module_name!r} ended the program: SystemExit: {error}; put what only a "
-            "script does under: if __name__ == '__main__'"
+            f"importing {module_name!r} exited the program: SystemExit: {error}; put the script's "
+            "own code under: if __name__ == '__main__'"
         ) from None
     except Exception as error:
         raise UsageError(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["serve_dns"]
 
-#: More than 32 digits with blanks and line ends between them have.
+#: More than 32 digits take, with blanks and line ends between them.
 _SECRET_OCTETS = 1024
 #: RFC 9018 §4.4: the key of SipHash-2-4, 128 bits.
 _SECRET_DIGITS = 32
@@ -44,9 +44,9 @@ Examples:
     metavar="[NAME=]PATH",
     multiple=True,
     required=True,
-    help="Zone to serve: a master file, its name from the file name without '.zone' unless "
-    "given; or a directory, which serves each *.zone file in it; - is standard input. Repeat it "
-    "for more. "
+    help="Zone to serve: a master file, named after the file without '.zone' unless NAME= is "
+    "given; or a directory, which serves every *.zone file in it; - is standard input. May be "
+    "repeated. "
     "[example: example.org=zones/main.txt]",
 )
 @click.option(
@@ -54,7 +54,7 @@ Examples:
     "include_dirs",
     metavar="FOLDER",
     multiple=True,
-    help="Folder that $INCLUDE may read from, besides the zone's own; repeat it for more. "
+    help="Directory that $INCLUDE may read from, besides the zone's own; may be repeated. "
     "[default: none; example: /etc/zones/common]",
 )
 @listens("127.0.0.1:5300", example="127.0.0.1:5300 (UDP and TCP)")
@@ -64,18 +64,20 @@ Examples:
     default="200",
     show_default=True,
     metavar="N",
-    help="Like answers a second to one network over UDP, this machine not counted; 'off' for "
-    "any number. [responses/s; example: 50]",
+    help="Similar answers per second to one network over UDP, excluding this machine; 'off' for "
+    "no limit. [responses/s; example: 50]",
 )
 @click.option(
     "--cookie-secret",
     "secret_files",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="File with a secret of DNS cookies as 32 hexadecimal digits; the first makes cookies, "
-    "all check them. [default: one is drawn at start; example: /etc/pierhead/cookie]",
+    help="File with a DNS cookie secret as 32 hexadecimal digits; the first creates cookies, "
+    "all verify them. [default: random at startup; example: /etc/pierhead/cookie]",
 )
-@click.option("--nsid", help="Identifier told to who asks for it (RFC 5001). [example: north-2]")
+@click.option(
+    "--nsid", help="Name server identifier, sent on request (RFC 5001). [example: north-2]"
+)
 @click.option("--identity", help="Answer to id.server in class CH. [default: refused]")
 @click.option("--version-text", help="Answer to version.bind in class CH. [default: refused]")
 @click.option("--query-log", is_flag=True, help="Log each query to standard error.")

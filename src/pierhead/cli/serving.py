@@ -1,4 +1,4 @@
-"""What every ``serve`` command does with its addresses."""
+"""What the ``serve`` commands share: addresses, warnings, and serving."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ __all__ = ["EXIT_CODES", "VARIABLE", "listens", "note_exposure", "serve_endpoint
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: How any server ends, for its help.
-EXIT_CODES = "Exit codes: 0 drained, 1 the stop lost requests, 2 usage, 3 could not start"
+#: How any server exits, for its help.
+EXIT_CODES = "Exit codes: 0 drained, 1 requests were lost, 2 usage, 3 could not start"
 
 _RUNTIME = 1
 
-#: Where a command's context keeps whether ``--strict-permissions`` is given.
+#: Where a command's context records ``--strict-permissions``.
 _STRICT = "pierhead.strict_permissions"
 
-#: Where to listen if the command line does not say so: addresses, separated by blanks.
+#: Where to listen if the command line does not say: addresses, separated by spaces.
 VARIABLE = "PIERHEAD_LISTEN"
 
 
@@ -40,14 +40,14 @@ def listens(*default: str, example: str) -> Callable[[F], F]:
     """Return the option ``-l`` and the flags for addresses; the function gets ``specs``.
 
     Args:
-        default: where to listen if nothing else is said; none makes the option required.
+        default: where to listen by default; empty makes the option required.
         example: an address for the help.
     """
     option = listen_option(
         default,
         name="specs",
         envvar=VARIABLE,
-        help="Address to listen on; repeat it for more. 'pierhead address explain' says what "
+        help="Address to listen on; may be repeated. 'pierhead address explain' shows what "
         "one means.",
         example=example,
     )
@@ -62,26 +62,26 @@ def _note_strictness(ctx: click.Context, param: click.Parameter, value: bool) ->
     ctx.meta[_STRICT] = value
 
 
-#: A key or a secret that others may read is an error; without it, a warning.
+#: A key or secret that others may read is an error; without it, a warning.
 _strict_permissions = click.option(
     "--strict-permissions",
     is_flag=True,
     expose_value=False,
     callback=_note_strictness,
-    help="Refuse keys and secrets that others may read; else they are a warning.",
+    help="Refuse keys and secrets that others can read, instead of warning.",
 )
 
 
 def note_exposure(path: os.PathLike[str], exposure: Exposure | None) -> None:
-    """Warn that others may read a secret, or refuse it, as the command line says.
+    """Warn that others can read a secret, or refuse it with ``--strict-permissions``.
 
     Raises:
-        UsageError: they may, and ``--strict-permissions`` is given.
+        UsageError: they can, and ``--strict-permissions`` is given.
     """
     if exposure is None:
         return
     text = f"the secret in {path} can be read or changed by {exposure.text}"
-    text += f"; keep it for its owner: {exposure.remedy}"
+    text += f"; restrict it to its owner: {exposure.remedy}"
     if click.get_current_context().meta[_STRICT]:
         raise UsageError(text)
     say(f"warning: {text}")
@@ -90,12 +90,12 @@ def note_exposure(path: os.PathLike[str], exposure: Exposure | None) -> None:
 def serve_endpoint(
     endpoint: Endpoint, specs: Sequence[ListenSpec], hint: Callable[[str], str | None] | None = None
 ) -> None:
-    """Serve until told to stop, and say where.
+    """Serve until told to stop, printing where.
 
     Args:
         endpoint: what to serve.
         specs: where.
-        hint: given the first address as bound, returns a command line to try; None for none.
+        hint: given the first bound address, returns a command line to try; None for no hint.
     """
     from pierhead.runtime.run import event_loop_runner, serve_until_signal
 
@@ -117,7 +117,7 @@ def serve_endpoint(
 
 
 def _strict(spec: ListenSpec) -> ListenSpec:
-    """Return the address with its keys held to their permissions, where it has any."""
+    """Return the address with strict permissions on its keys, if it has any."""
     if "tls" not in spec.wrappers or STRICT_PERMISSIONS.key in spec.options:
         return spec
     options = ListenOptions.of({**dict(spec.options.given), STRICT_PERMISSIONS.key: True})

@@ -1,4 +1,4 @@
-"""``pierhead zone``: check zone files, and write them in one canonical form."""
+"""``pierhead zone``: check zone files, and write them in canonical form."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def zone() -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What became of reading one file: a zone or faults.
+    """The result of reading one file: a zone or its errors.
 
-    ``is_unverified`` says that there are signatures which nothing has verified.
+    ``is_unverified`` tells that there are signatures which were not verified.
     """
 
     file: str
@@ -65,18 +65,18 @@ class _Verdict:
     "include_dirs",
     metavar="FOLDER",
     multiple=True,
-    help="Folder that $INCLUDE may read from, besides the zone's own; repeat it for more. "
+    help="Directory that $INCLUDE may read from, besides the zone's own; may be repeated. "
     "[default: none; example: /etc/zones/common]",
 )
 @click.option(
     "--verify/--no-verify",
     "verify",
     default=None,
-    help="Compute whether signatures match the records; needs the extra 'dnssec'. "
-    "[default: where it is installed]",
+    help="Verify signatures against the records; needs the extra 'dnssec'. "
+    "[default: if it is installed]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON. [default: text]")
-@click.option("-q", "--quiet", is_flag=True, help="Print errors alone. [default: off]")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors. [default: off]")
 @click.pass_context
 def check_zones(
     ctx: click.Context,
@@ -87,10 +87,10 @@ def check_zones(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Say what is wrong with each zone, where, why, and how to mend it; all of it at once.
+    """Report everything wrong with each zone at once: where, why, and how to fix it.
 
-    [NAME=]FILE is a master file. The file's name without '.zone' is the zone's name, unless NAME=
-    says another. A folder stands for its *.zone files, - for standard input.
+    [NAME=]FILE is a master file. The zone is named after the file without '.zone', unless NAME=
+    names it. A directory stands for its *.zone files, - for standard input.
     """
     verdicts = _judge(paths, include_dirs, _verify(verify))
     if as_json:
@@ -109,20 +109,18 @@ def check_zones(
     "include_dirs",
     metavar="FOLDER",
     multiple=True,
-    help="Folder that $INCLUDE may read from, besides the zone's own; repeat it for more. "
+    help="Directory that $INCLUDE may read from, besides the zone's own; may be repeated. "
     "[default: none; example: /etc/zones/common]",
 )
-@click.option(
-    "--check", is_flag=True, help="Print nothing but the files that are not canonical yet."
-)
+@click.option("--check", is_flag=True, help="Print only the names of files that are not canonical.")
 @click.pass_context
 def format_zones(
     ctx: click.Context, paths: Sequence[str], include_dirs: Sequence[str], check: bool
 ) -> None:
     """Print a zone as canonical text: one record per line, SOA first, names in order.
 
-    Comments and directives are gone in it; what the zone holds is the same. Two zones that hold
-    the same are printed the same.
+    Comments and directives are dropped; the contents stay the same. Two zones with the same
+    contents are printed the same.
     """
     files = [file for path in paths for file in find_zone_files(path, include_dirs=include_dirs)]
     if check:
@@ -131,7 +129,7 @@ def format_zones(
             click.echo(f"not canonical: {file.name}")
         ctx.exit(_UNFORMATTED if changed else 0)
     if len(files) > 1:
-        raise UsageError(f"{len(files)} zones; print one at a time, or look at all with --check")
+        raise UsageError(f"{len(files)} zones; print one at a time, or examine all with --check")
     click.echo(_canonical(files[0]), nl=False)
 
 
@@ -140,7 +138,7 @@ def _canonical(file: ZoneFile) -> bytes:
 
 
 def _verify(wanted: bool | None) -> Verify | None:
-    """Return what computes whether signatures match; None where that is left open."""
+    """Return the function that verifies signatures; None to skip verification."""
     if wanted is False:
         return None
     try:
@@ -156,9 +154,9 @@ def _verify(wanted: bool | None) -> Verify | None:
 def _judge(
     paths: Sequence[str], include_dirs: Sequence[str], verify: Verify | None
 ) -> list[_Verdict]:
-    """Read every file; then let the zones answer for each other's names."""
+    """Read every file; then check the zones' references to each other."""
     verdicts = list(_read(paths, include_dirs, verify))
-    # Of two files for one zone, the first one answers.
+    # If two files define one zone, the first one answers.
     zones = {each.zone.key: each.zone for each in reversed(verdicts) if each.zone is not None}
     together = Zones(zones.values())
     return [

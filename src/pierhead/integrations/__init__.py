@@ -1,10 +1,11 @@
-"""Addresses in other people's programs: on command lines, and in configuration.
+"""Addresses in other programs: on command lines, and in configuration.
 
 `pierhead.integrations.click`, `pierhead.integrations.argparse` and `pierhead.integrations.typer`
-(extra ``typer``) each offer an option ``-l/--listen``, a positional argument, and the flags of
-`pierhead.address.flags`, filled into the addresses. `pierhead.integrations.msgspec` has the hooks
-that read and write addresses; pydantic needs nothing from here, it asks `ListenSpec` itself; and
-without any library, `ListenSpec.from_table` reads what ``tomllib`` and ``json`` give.
+(extra ``typer``) each provide an option ``-l/--listen``, a positional argument, and the flags of
+`pierhead.address.flags`, which are merged into the addresses. `pierhead.integrations.msgspec` has
+the hooks that read and write addresses; pydantic needs no integration, since it uses `ListenSpec`
+directly; and without any library, `ListenSpec.from_table` reads the output of ``tomllib`` and
+``json``.
 """
 
 from __future__ import annotations

@@ -5,13 +5,13 @@
     args = parser.parse_args()
     run(lines.serve(shout), *args.listen)
 
-`add_listen_argument` is the positional form. Either brings tokio-listener's flags, and splits
-argparse's help: ``-h`` shows a line for each option, ``--help`` tells all. A mistake ends the
-program with exit code 2, as argparse's own do.
+`add_listen_argument` is the positional form. Both add tokio-listener's flags, and split argparse's
+help: ``-h`` shows one line per option, ``--help`` everything. A usage error ends the program with
+exit code 2, like argparse's own.
 
-argparse calls nothing once it has read a command line, so the flags are filled in by replacing
-``parse_known_args`` and ``parse_known_intermixed_args`` of the parser that is given; its
-``parse_args`` and those of the parser above a subparser go through them.
+argparse calls no hook after it has parsed a command line, so the flags are applied by replacing
+``parse_known_args`` and ``parse_known_intermixed_args`` on the given parser; its ``parse_args``,
+and that of the parser above a subparser, call these.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _Parsed: TypeAlias = tuple[argparse.Namespace, list[str]]
 
 
 class _Blanked(str):
-    """Addresses separated by blanks; argparse reads a default only where it is text."""
+    """Addresses separated by spaces; argparse parses a default only if it is a string."""
 
     __slots__ = ()
 
@@ -53,7 +53,7 @@ def listen_type(text: str) -> ListenSpec:
     """Return the address; for ``type=`` of any argument.
 
     Raises:
-        argparse.ArgumentTypeError: it does not parse: position, reason and remedy.
+        argparse.ArgumentTypeError: it does not parse; with position, reason and remedy.
     """
     try:
         return ListenSpec.parse(text)
@@ -68,7 +68,7 @@ def _listen_types(text: str) -> ListenSpec | list[ListenSpec]:
 
 
 class _AppendAddresses(argparse.Action):
-    """Gathers addresses; unlike ``append``, the first one given takes the default's place."""
+    """Collects addresses; unlike ``append``, the first one given replaces the default."""
 
     def __call__(
         self,
@@ -77,7 +77,7 @@ class _AppendAddresses(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        if isinstance(values, _Blanked):  # a positional that is not given: argparse reads no "*"
+        if isinstance(values, _Blanked):  # an omitted positional: argparse does not parse "*"
             values = self._read(values)
         before = getattr(namespace, self.dest)
         given = values if isinstance(values, list) else [values]
@@ -105,20 +105,20 @@ def add_listen_option(
 ) -> argparse.Action:
     """Add the option ``-l``, ``--listen``, ``--listen-address``, which may be repeated.
 
-    The namespace gets a list of `ListenSpec`, with the flags filled in, as has every other
-    address in it.
+    The namespace gets a list of `ListenSpec`, with the flags applied, as to every other address in
+    it.
 
     Args:
-        parser: the parser that reads the command line, or a subparser; not one of ``parents=``.
+        parser: the parser that parses the command line, or a subparser; not one of ``parents=``.
         default: where to listen if the option is not given.
         dest: the name in the namespace.
-        envvar: a variable of the environment with addresses, separated by blanks.
-        required: whether there has to be an address; None where there is no default.
-        help: what stands in the help before default and example.
-        group: the group of the parser's arguments that it stands in.
-        flags: whether the flags of `pierhead.address.flags` come with it.
-        lenient: log a warning for a flag that is for none of the addresses, which otherwise is
-            a mistake.
+        envvar: an environment variable with addresses, separated by spaces.
+        required: whether an address must be given; None to require one if there is no default.
+        help: the help text before default and example.
+        group: the argument group to add it to.
+        flags: whether to add the flags of `pierhead.address.flags`.
+        lenient: log a warning for a flag that applies to none of the addresses, instead of raising
+            an error.
     """
     addresses = [default] if isinstance(default, str) else list(default)
     needed = not addresses if required is None else required
@@ -157,8 +157,8 @@ def add_listen_argument(
         default: where to listen if it is not given; None makes it required.
         dest: the name in the namespace.
         many: whether several may be given; if not, the namespace gets one `ListenSpec`.
-        envvar: a variable of the environment with addresses, separated by blanks.
-        help: what stands in the help before default and example.
+        envvar: an environment variable with addresses, separated by spaces.
+        help: the help text before default and example.
         group: as for `add_listen_option`.
         flags: as for `add_listen_option`.
         lenient: as for `add_listen_option`.
@@ -176,7 +176,7 @@ def add_listen_argument(
 
 
 def _shape(found: _Blanked, *, many: bool) -> dict[str, Any]:
-    """Return how many addresses are taken and what becomes of them."""
+    """Return how many addresses are accepted and how they are stored."""
     if many:
         how = {"action": _AppendAddresses, "type": _listen_types, "default": found}
         return {**how, "nargs": "*" if found else "+"}
@@ -191,12 +191,12 @@ def _fallback(default: Sequence[str], envvar: str | None) -> _Blanked:
 def _complete(parser: argparse.ArgumentParser, *, flags: bool, lenient: bool) -> None:
     """Add what comes with an address: the flags, and a short help beside the long one."""
     if isinstance(getattr(parser.parse_known_args, "__self__", None), _Filling):
-        return  # another address has brought them, and they are filled into this one as well
+        return  # another address has added them, and they apply to this one as well
     briefs: dict[argparse.Action, str] = {}
     if flags:
         filling = _Filling(parser, lenient=lenient)
         briefs |= _add_flags(parser, filling)
-        methods: Any = parser  # of this one parser; its class stays as it is
+        methods: Any = parser  # only on this parser; its class stays unchanged
         methods.parse_known_args = filling.parse_known
         methods.parse_known_intermixed_args = filling.parse_intermixed
     if parser.add_help:
@@ -204,7 +204,7 @@ def _complete(parser: argparse.ArgumentParser, *, flags: bool, lenient: bool) ->
 
 
 def _add_flags(parser: argparse.ArgumentParser, filling: _Filling) -> dict[argparse.Action, str]:
-    """Add each flag; return its action with its short help."""
+    """Add each flag; return each action with its short help."""
     group = parser.add_argument_group(FLAGS_TITLE, FLAGS_TEXT)
     briefs = {}
     for flag in FLAGS.values():
@@ -225,7 +225,7 @@ def _add_flags(parser: argparse.ArgumentParser, filling: _Filling) -> dict[argpa
 
 
 class _StoreFlag(argparse.Action):
-    """Keeps what a flag says until all is read and it is filled in."""
+    """Stores the value of a flag until parsing ends and it is applied."""
 
     def __init__(self, *args: Any, filling: _Filling, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -240,9 +240,9 @@ class _StoreFlag(argparse.Action):
     ) -> None:
         if not self._filling.is_parsing:
             raise UsageError(
-                f"{option_string} would have no effect: addresses were added to a parser among "
-                "parents=, of which argparse takes over the arguments alone; add them to the "
-                "parser that reads the command line"
+                f"{option_string} would have no effect: addresses were added to a parser in "
+                "parents=, from which argparse copies only the arguments; add them to the "
+                "parser that parses the command line"
             )
         setattr(namespace, self.dest, self.const if self.nargs == 0 else values)
 
@@ -262,7 +262,7 @@ def _literal(text: str) -> str:
 
 
 class _Filling:
-    """Fills the flags into the addresses whenever a parser has read a command line."""
+    """Applies the flags to the addresses whenever a parser has parsed a command line."""
 
     def __init__(self, parser: argparse.ArgumentParser, *, lenient: bool) -> None:
         self.is_parsing = False
@@ -272,17 +272,17 @@ class _Filling:
         self._parse_intermixed = parser.parse_known_intermixed_args
 
     def parse_known(self, *args: Any, **kwargs: Any) -> _Parsed:
-        """Do what ``parse_known_args`` does, and fill in."""
+        """Do what ``parse_known_args`` does, then apply the flags."""
         return self._around(self._parse_known, args, kwargs)
 
     def parse_intermixed(self, *args: Any, **kwargs: Any) -> _Parsed:
-        """Do what ``parse_known_intermixed_args`` does, and fill in."""
+        """Do what ``parse_known_intermixed_args`` does, then apply the flags."""
         return self._around(self._parse_intermixed, args, kwargs)
 
     def _around(
         self, parse: Callable[..., _Parsed], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> _Parsed:
-        if self.is_parsing:  # Python 3.11 reads the options first, and fills in nothing yet
+        if self.is_parsing:  # Python 3.11 parses the options first; apply nothing yet
             return parse(*args, **kwargs)
         self.is_parsing = True
         try:
@@ -303,16 +303,16 @@ class _Filling:
 
 
 def _split_help(parser: argparse.ArgumentParser, briefs: dict[argparse.Action, str]) -> None:
-    """Replace the one help of a parser by a short one, ``-h``, and a long one, ``--help``."""
+    """Replace a parser's single help by a short one, ``-h``, and a long one, ``--help``."""
     group = parser.add_argument_group("Help", conflict_handler="resolve")
     group.add_argument("-h", action=_ShowHelp, briefs=briefs, help=BRIEF_HELP_TEXT)
     group.add_argument(
-        "--help", action=_ShowHelp, help="Show everything, and the kinds of address."
+        "--help", action=_ShowHelp, help="Show everything, including the kinds of address."
     )
 
 
 class _ShowHelp(argparse.Action):
-    """Shows the help and ends: the short texts where there are any, or else the long ones."""
+    """Shows the help and exits: the short texts if there are any, otherwise the long ones."""
 
     def __init__(
         self,

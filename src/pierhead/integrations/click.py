@@ -5,9 +5,9 @@
     def main(listen: tuple[ListenSpec, ...]) -> None:
         run(lines.serve(shout), *listen)
 
-`listen_argument` is the positional form. Either brings tokio-listener's flags, and ``-h``, which
-shows a line for each option where ``--help`` tells all. A mistake ends the program with exit code
-2, as click's own do.
+`listen_argument` is the positional form. Both add tokio-listener's flags, and ``-h``, which shows
+one line per option where ``--help`` shows everything. A usage error ends the program with exit code
+2, like click's own.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ else:  # click became generic in 8.4
 
 
 class ListenType(_SpecType):
-    """The type of a parameter that is an address; the function gets a `ListenSpec`."""
+    """The type of an address parameter; the function gets a `ListenSpec`."""
 
     name = METAVAR.lower()
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> ListenSpec:
-        """Return the address, or fail with its position, reason and remedy."""
+        """Return the address, or fail with position, reason and remedy."""
         if isinstance(value, ListenSpec):
             return value
         try:
@@ -71,8 +71,8 @@ class ListenType(_SpecType):
             self.fail(str(error), param, ctx)
 
     def get_missing_message(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        """Say what to write where no address is given."""
-        return "There is nothing to listen on; give an address, such as tcp:127.0.0.1:7000."
+        """Say what to write if no address is given."""
+        return "There is no address to listen on; give one, such as tcp:127.0.0.1:7000."
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -84,7 +84,7 @@ class ListenType(_SpecType):
 
 
 class _FlagType(_ValueType):
-    """The type of the value of a flag."""
+    """The type of a flag's value."""
 
     def __init__(self, flag: AddressFlag) -> None:
         self.name = flag.metavar.lower()
@@ -101,15 +101,15 @@ class _FlagType(_ValueType):
 
 #: Since click 8.5.
 _ARGUMENTS_ARE_APART = hasattr(click.Command, "format_arguments")
-#: What a function has in its dictionary once it has been brought; `functools.wraps` copies them.
+#: Marks a function that has been wrapped; `functools.wraps` copies its dictionary.
 _HAS_FLAGS = "_pierhead_has_flags"
 _HAS_BRIEF_HELP = "_pierhead_has_brief_help"
-#: Where a context keeps that ``-h`` was given, and not ``--help``.
+#: Where a context records that ``-h`` was given rather than ``--help``.
 _BRIEF = "pierhead.brief_help"
 
 
 class _TwofoldOption(click.Option):
-    """An option that says less of itself where ``-h`` asks."""
+    """An option with a shorter help for ``-h``."""
 
     def __init__(self, *args: Any, brief: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -127,11 +127,11 @@ class FlagOption(_TwofoldOption):
 
 
 class _DescribedArgument(click.Argument):
-    """An argument that stands in the help; click before 8.5 shows it among the options."""
+    """An argument that appears in the help; before click 8.5, among the options."""
 
     def __init__(self, *args: Any, brief: str, help: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.help = help  # click before 8.5 does not take it
+        self.help = help  # click before 8.5 does not accept it
         self._brief = brief
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
@@ -139,9 +139,9 @@ class _DescribedArgument(click.Argument):
 
 
 class ListenCommand(click.Command):
-    """A command whose help has the flags for addresses in a section of their own.
+    """A command whose help lists the flags for addresses in a separate section.
 
-    For ``@click.command(cls=ListenCommand)``; other commands show them among their options.
+    For ``@click.command(cls=ListenCommand)``; other commands list them among their options.
     """
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -172,19 +172,19 @@ def listen_option(
 ) -> Callable[[F], F]:
     """Return the option ``-l``, ``--listen``, ``--listen-address``, which may be repeated.
 
-    The function gets a tuple of `ListenSpec`, with the flags filled in, as has every other
-    parameter that holds addresses. Stands anywhere below ``@click.command``.
+    The function gets a tuple of `ListenSpec`, with the flags applied, as to every other parameter
+    that holds addresses. May be placed anywhere below ``@click.command``.
 
     Args:
         default: where to listen if the option is not given.
         name: the parameter of the function.
-        envvar: a variable of the environment with addresses, separated by blanks.
-        required: whether there has to be an address; None where there is no default.
-        help: what stands in the help before the kinds of address, default and example.
+        envvar: an environment variable with addresses, separated by spaces.
+        required: whether an address must be given; None to require one if there is no default.
+        help: the help text before the kinds of address, default and example.
         example: an address for the help.
-        flags: whether the flags of `pierhead.address.flags` come with it.
-        lenient: log a warning for a flag that is for none of the addresses, which otherwise is
-            a mistake.
+        flags: whether to add the flags of `pierhead.address.flags`.
+        lenient: log a warning for a flag that applies to none of the addresses, instead of raising
+            an error.
     """
     addresses = (default,) if isinstance(default, str) else tuple(default)
     needed = not addresses if required is None else required
@@ -221,15 +221,15 @@ def listen_argument(
         default: where to listen if it is not given; None makes it required.
         name: the parameter of the function.
         many: whether several may be given; if not, the function gets one `ListenSpec`.
-        envvar: a variable of the environment with addresses, separated by blanks.
-        help: what stands in the help before the kinds of address, default and example.
+        envvar: an environment variable with addresses, separated by spaces.
+        help: the help text before the kinds of address, default and example.
         flags: as for `listen_option`.
         lenient: as for `listen_option`.
     """
     how: dict[str, Any] = {"metavar": METAVAR}
     if many:  # click before 8.2 has no default for these
         how = {"metavar": f"{METAVAR}...", "nargs": -1, "callback": _default_to(default)}
-    elif default is not None:  # click takes None for a default
+    elif default is not None:  # click treats None as a default
         how["default"] = default
     argument = click.argument(
         name,
@@ -259,9 +259,9 @@ def _texts(text: str, note: str) -> dict[str, str]:
 
 
 def _with_flags(function: F, flags: bool, lenient: bool) -> F:
-    """Return the function with ``-h``, and with the flags filled in where they are wanted.
+    """Return the function with ``-h``, and with the flags applied if they are wanted.
 
-    What another address of the same function has brought already is not brought twice.
+    What another address of the same function has already added is not added again.
     """
     flags = flags and _HAS_FLAGS not in vars(function)
     wrapped = _filled_in(function, lenient) if flags else function

@@ -1,4 +1,4 @@
-"""What a shell may offer for an address that is half written."""
+"""What a shell may offer to complete a partly written address."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _WORDS = {
 
 
 def is_path(incomplete: str) -> bool:
-    """Tell whether the shell completes it better, as the name of a file."""
+    """Tell whether the shell can complete it better, as a file name."""
     return incomplete.startswith(("/", "./", "../")) and "?" not in incomplete
 
 
 def complete(incomplete: str) -> list[tuple[str, str]]:
-    """Return the words that it may become, each with its meaning.
+    """Return the possible completions, each with its meaning.
 
     >>> complete("tls+t")
     [('tls+tcp:', 'TCP connections')]

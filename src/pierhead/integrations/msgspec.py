@@ -1,4 +1,4 @@
-"""Hooks for msgspec, so that the field of a Struct can be a `ListenSpec`.
+"""Hooks for msgspec, so that a field of a Struct can be a `ListenSpec`.
 
     class Config(msgspec.Struct):
         listen: list[ListenSpec]
@@ -6,8 +6,8 @@
 
     config = msgspec.toml.decode(data, type=Config, dec_hook=dec_hook)
 
-The hooks do as msgspec asks of hooks: for any other type they raise NotImplementedError. So do
-a program's own; `first_of` makes one of several.
+As msgspec requires, the hooks raise NotImplementedError for any other type. A program's own hooks
+do too; `first_of` combines several into one.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def dec_hook(type: type, obj: Any) -> Any:
     """Read the text of an address, or its table.
 
     Raises:
-        AddressError: it is none; msgspec makes it a ValidationError with the path of the field.
-        NotImplementedError: the type is another.
+        AddressError: it is not one; msgspec turns it into a ValidationError with the field's path.
+        NotImplementedError: it is another type.
     """
     if type is not ListenSpec:
         raise NotImplementedError(f"no hook reads {type}")
@@ -44,7 +44,7 @@ def enc_hook(obj: Any) -> str:
 
 
 def enc_hook_table(obj: Any) -> dict[str, Any]:
-    """Return the table of an address, for a file that people are to edit.
+    """Return the table of an address, for a file that people will edit.
 
     Raises:
         NotImplementedError: the object is of another type.
@@ -53,13 +53,13 @@ def enc_hook_table(obj: Any) -> dict[str, Any]:
 
 
 def schema_hook(type: type) -> dict[str, Any]:
-    """Return the JSON Schema of what `dec_hook` reads.
+    """Return the JSON Schema of the input of `dec_hook`.
 
-    msgspec describes no default of a type that is not its own: a field that has one gets it by
+    msgspec describes no default for a type that is not its own: give the field one with
     ``msgspec.field(default_factory=...)``.
 
     Raises:
-        NotImplementedError: the type is another.
+        NotImplementedError: it is another type.
     """
     if type is not ListenSpec:
         raise NotImplementedError(f"no hook describes {type}")
@@ -67,9 +67,9 @@ def schema_hook(type: type) -> dict[str, Any]:
 
 
 def first_of(*hooks: Callable[..., T]) -> Callable[..., T]:
-    """Return a hook that asks each of these until one does not raise NotImplementedError.
+    """Return a hook that tries each of these until one does not raise NotImplementedError.
 
-    What the last one raises is what the hook raises.
+    What the last one raises is raised.
     """
 
     def hook(*args: Any) -> T:

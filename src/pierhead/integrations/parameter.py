@@ -1,4 +1,4 @@
-"""What the option, the argument and the flags are in every library: names, texts, meaning."""
+"""What option, argument and flags share in every library: names, texts, meaning."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ __all__ = [
 
 _log = logging.getLogger("pierhead.integrations")
 
-#: The option, as tokio-listener spells it and shorter.
+#: The option, spelled as in tokio-listener and shorter.
 NAMES = ("-l", "--listen", "--listen-address")
 METAVAR = "ADDR"
 EXAMPLE = "127.0.0.1:8080"
 TEXT = "Address to listen on."
-OPTION_TEXT = "Address to listen on; repeat it for more."
+OPTION_TEXT = "Address to listen on; may be repeated."
 FORMS_TITLE = "Addresses"
-#: The kinds of address, one a line; short enough for the columns that libraries leave.
+#: The kinds of address, one per line; short enough for the columns that libraries leave.
 FORMS = (
     "host and port: 127.0.0.1:8080, [::1]:80, :8080",
-    "Unix socket: /run/a.sock, ./a.sock, @abstract",
+    "UNIX socket: /run/a.sock, ./a.sock, @abstract",
     "from systemd: sd-listen, sd-listen:NAME",
     "standard input and output: inetd",
     "any other: SCHEME:TARGET, as udp:[::1]:53",
     "with options: ADDR?KEY=VALUE&KEY=VALUE",
 )
 FLAGS_TITLE = "Flags for addresses"
-FLAGS_TEXT = "Each goes to every address that it is for and that does not say otherwise."
-BRIEF_HELP_TEXT = "Show a line for each option; --help tells more."
+FLAGS_TEXT = "Each applies to every address that supports it and does not set it."
+BRIEF_HELP_TEXT = "Show one line per option; --help shows more."
 
 
-#: The kinds of address, for libraries that leave a ``\\b`` block as it is.
+#: The kinds of address, for libraries that leave a ``\\b`` block unchanged.
 _FORMS_BLOCK = "\n".join(["", "", "\b", *FORMS])
 
 
@@ -60,16 +60,16 @@ def long_text(brief: str) -> str:
 
 
 def brief_text(long: str) -> str:
-    """Return the short help of what has this long one."""
+    """Return the short help that belongs to this long one."""
     return long.partition(_FORMS_BLOCK)[0]
 
 
 def remark(
     default: Sequence[str], envvar: str | None, otherwise: str, example: str = EXAMPLE
 ) -> str:
-    """Return what stands in brackets behind the help of an address.
+    """Return the text in brackets after the help of an address.
 
-    ``otherwise`` says what holds where there is no default.
+    ``otherwise`` says what applies without a default.
     """
     shown = f"default: {' '.join(default)}" if default else otherwise
     variable = f"variable: {envvar}" if envvar else ""
@@ -77,14 +77,16 @@ def remark(
 
 
 def fill_flags(values: Mapping[str, Any], *, lenient: bool = False) -> dict[str, Any]:
-    """Return the parameters of a command without flags, these filled into its addresses.
+    """Return the parameters of a command without the flags, which are applied to its addresses.
 
     Args:
-        values: parameters by name; an address, or a list or tuple of addresses, is filled in.
-        lenient: log a warning for a flag that is for none of the addresses.
+        values: parameters by name; flags are applied to an address, or a list or tuple of
+        addresses.
+
+        lenient: log a warning for a flag that applies to none of the addresses.
 
     Raises:
-        UsageError: a flag is for none of the addresses, and ``lenient`` is false.
+        UsageError: a flag applies to none of the addresses, and ``lenient`` is false.
     """
     result = dict(values)
     given = _take(result)
@@ -98,7 +100,7 @@ def fill_flags(values: Mapping[str, Any], *, lenient: bool = False) -> dict[str,
 
 
 def _take(values: dict[str, Any]) -> dict[str, Value]:
-    """Take the parameters of flags out of the values; return those that were given, by name."""
+    """Remove the flags from the values; return those that were given, by name."""
     given: dict[str, Value] = {}
     for name, flag in FLAGS.items():
         value = values.pop(flag.parameter, None)

@@ -5,13 +5,13 @@
     def main(listen: list[ListenSpec]) -> None:
         run(lines.serve(shout), *listen)
 
-`listen_argument` is the positional form. Either brings tokio-listener's flags, and ``-h``, which
-shows a line for each option where ``--help`` tells all. A mistake ends the program with exit code
+`listen_argument` is the positional form. Both add tokio-listener's flags, and ``-h``, which shows
+one line per option where ``--help`` shows everything. A usage error ends the program with exit code
 2. `listen_type` is a ``parser=`` for an option of your own.
 
-What typer's interface does not allow: a type that completes files (for a path, write it out), and
-parameters that come with an annotation; that is why these are decorators, and stand right above
-the function.
+typer's interface does not allow a type that completes file names (for a path, write it out), or
+parameters that come with an annotation; that is why these are decorators, placed directly above the
+function.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = ["listen_argument", "listen_option", "listen_type"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: The parameter that ``-h`` is.
+#: The parameter for ``-h``.
 _BRIEF = "listen_brief_help"
 
 
@@ -55,7 +55,7 @@ def listen_type(text: str | ListenSpec) -> ListenSpec:
     """Return the address; for ``parser=`` of any option or argument.
 
     Raises:
-        typer.BadParameter: it does not parse: position, reason and remedy.
+        typer.BadParameter: it does not parse; with position, reason and remedy.
     """
     if isinstance(text, ListenSpec):  # a default
         return text
@@ -77,18 +77,18 @@ def listen_option(
 ) -> Callable[[F], F]:
     """Make a parameter the option ``-l``, ``--listen``, ``--listen-address``.
 
-    The function gets a list of `ListenSpec`, with the flags filled in, as has every other
-    parameter that holds addresses. Stands right above the function.
+    The function gets a list of `ListenSpec`, with the flags applied, as to every other parameter
+    that holds addresses. Must be placed directly above the function.
 
     Args:
         default: where to listen if the option is not given.
         name: the parameter of the function.
-        envvar: a variable of the environment with addresses, separated by blanks.
-        required: whether there has to be an address; None where there is no default.
-        help: what stands in the help before the kinds of address.
-        flags: whether the flags of `pierhead.address.flags` come with it.
-        lenient: log a warning for a flag that is for none of the addresses, which otherwise is
-            a mistake.
+        envvar: an environment variable with addresses, separated by spaces.
+        required: whether an address must be given; None to require one if there is no default.
+        help: the help text before the kinds of address.
+        flags: whether to add the flags of `pierhead.address.flags`.
+        lenient: log a warning for a flag that applies to none of the addresses, instead of raising
+            an error.
     """
     addresses = [default] if isinstance(default, str) else list(default)
     needed = not addresses if required is None else required
@@ -114,8 +114,8 @@ def listen_argument(
         default: where to listen if it is not given; None makes it required.
         name: the parameter of the function.
         many: whether several may be given; if not, the function gets one `ListenSpec`.
-        envvar: a variable of the environment with addresses, separated by blanks.
-        help: what stands in the help before the kinds of address.
+        envvar: an environment variable with addresses, separated by spaces.
+        help: the help text before the kinds of address.
         flags: as for `listen_option`.
         lenient: as for `listen_option`.
     """
@@ -133,9 +133,9 @@ def listen_argument(
 
 
 class _Address(NamedTuple):
-    """The parameter that is an address: what typer is told of it.
+    """The parameter that is an address, as typer sees it.
 
-    ``otherwise`` is what the function gets where typer finds nothing.
+    ``otherwise`` is what the function gets if typer finds nothing.
     """
 
     name: str
@@ -150,12 +150,12 @@ def _how(envvar: str | None, text: str) -> dict[str, Any]:
 
 
 def _plain(text: str) -> str:
-    """Keep brackets from being taken for markup, whether or not typer reads any."""
+    """Keep brackets from being read as markup, whether or not typer parses any."""
     return text.replace("[", "(").replace("]", ")")
 
 
 def _with(function: F, address: _Address, flags: bool, lenient: bool) -> F:
-    """Return the function as typer is to read it: with the address, the flags and ``-h``."""
+    """Return the function as typer should see it: with the address, the flags and ``-h``."""
 
     @functools.wraps(function)
     def with_flags_filled_in(*args: Any, **kwargs: Any) -> Any:
@@ -170,7 +170,7 @@ def _with(function: F, address: _Address, flags: bool, lenient: bool) -> F:
 
     # typer reads the parameters of the function it is given, and both of these.
     signature = inspect.signature(function, eval_str=True)
-    known = signature.parameters  # another address may have brought some of these
+    known = signature.parameters  # another address may have added some of these
     brought = [_brief_help(), *(map(_parameter, FLAGS.values()) if flags else ())]
     parameters = [
         *_in_place(function, list(known.values()), address),
@@ -185,13 +185,13 @@ def _with(function: F, address: _Address, flags: bool, lenient: bool) -> F:
 def _in_place(
     function: Callable[..., Any], parameters: list[inspect.Parameter], address: _Address
 ) -> list[inspect.Parameter]:
-    """Return the parameters with the one that is the address annotated, and passed by name."""
+    """Return the parameters, with the address annotated and passed by name."""
     if address.name not in [one.name for one in parameters]:
         raise UsageError(
-            f"{function.__name__} has no parameter {address.name}; give it one, or say "
+            f"{function.__name__} has no parameter {address.name}; add it, or write "
             "name= for another"
         )
-    by_name = inspect.Parameter.KEYWORD_ONLY  # a default may stand before none
+    by_name = inspect.Parameter.KEYWORD_ONLY  # a parameter with a default may precede one without
     return [
         one.replace(annotation=address.annotation, default=address.default, kind=by_name)
         if one.name == address.name

@@ -1,4 +1,4 @@
-"""A stop before there was anything to stop; by itself, since the command line always loads it."""
+"""A stop before there is anything to stop; separate, since the command line always loads it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __all__ = ["StoppedEarly"]
 
 
 class StoppedEarly(BaseException):
-    """A signal said to stop while nothing was open yet.
+    """A signal asked to stop while nothing was open yet.
 
-    No `Exception`: what is being imported or read must not swallow it.
+    Not an `Exception`: code being imported or read must not swallow it.
     """

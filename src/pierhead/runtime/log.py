@@ -10,7 +10,7 @@ __all__ = ["BestEffortHandler", "log_to_standard_error"]
 
 
 class BestEffortHandler(logging.Handler):
-    """Writes log lines to standard error as `say` does."""
+    """Writes log lines to standard error with `say`."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
@@ -23,7 +23,7 @@ class BestEffortHandler(logging.Handler):
 
 
 def log_to_standard_error() -> None:
-    """Send warnings and errors to standard error, unless the program has set up logging."""
+    """Send warnings and errors to standard error, unless the program has configured logging."""
     logging.basicConfig(
         format="%(levelname)s %(name)s: %(message)s",
         level=logging.WARNING,

@@ -1,10 +1,10 @@
 """Run an endpoint or an application until told to stop.
 
-SIGTERM and SIGINT drain: nothing more is accepted, what has been accepted is answered. A second
-one forces: what is in flight is given up and named. SIGHUP reads certificates and zone files
-again. What is done at every other signal: `pierhead.runtime.signals`.
+SIGTERM and SIGINT drain: nothing more is accepted, and what has been accepted is answered. A second
+one forces: requests in flight are given up and reported. SIGHUP reloads certificates and zone
+files. For every other signal see `pierhead.runtime.signals`.
 
-    handlers of signals ─▶ resources ─▶ listeners ─▶ ready ─▶ stop ─▶ drain ─▶ let go
+    signal handlers ─▶ resources ─▶ listeners ─▶ ready ─▶ stop ─▶ drain ─▶ release
                                                                      (`pierhead.runtime.stop`)
 """
 
@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 _STANDARD_ERROR = 2
 
-#: The module that a command imports for a function of it; its own program must not run then.
+#: The module that a command imports to find a function; its own program must not run then.
 importing: ContextVar[str | None] = ContextVar("importing", default=None)
 
 
@@ -57,27 +57,28 @@ def run(
     process_sockets: ProcessSockets | None = None,
     **limits: Unpack[ServerLimits],
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; blocks the calling thread, the main one.
+    """Serve until SIGTERM or SIGINT, then drain; blocks the calling (main) thread.
 
-    Where every listener comes to an end (standard input does), serving ends with the last.
+    If every listener can end (as standard input does), serving ends with the last of them.
 
-    When serving begins, a line ``ready`` with every bound address goes to standard error.
+    When serving begins, a ``ready`` line with every bound address goes to standard error.
 
     Args:
-        what: an endpoint, or an application, which brings its own addresses.
+        what: an endpoint, or an application, which has its own addresses.
         addresses: where to serve the endpoint.
-        clock, metrics, buffers: as of `Server`; give `Metrics()` to read what is counted.
-        on_error, on_accept, process_sockets: as of `Server`.
+        clock, metrics, buffers: as in `Server`; pass `Metrics()` to read the counters.
+
+        on_error, on_accept, process_sockets: as in `Server`.
         limits: by name; see `pierhead.server.options.LIMITS`.
 
-    Any mistake but those below ends the program with a message and no traceback: exit code 2 for
-    an argument that cannot be, 3 for an address that cannot be opened, 4 for a file that is wrong.
-    A stop that lost accepted requests, or had to leave something behind, ends it with 1.
-    To handle errors in a larger program, use `Server`.
+    Any error but those below ends the program with a message and no traceback: exit code 2 for an
+    invalid argument, 3 for an address that cannot be opened, 4 for an invalid file. A stop that
+    lost accepted requests, or had to leave something running, exits with 1. To handle errors in a
+    larger program, use `Server`.
 
     Raises:
-        UsageError: an event loop runs already, this is not the main thread, or a command imports
-            this program for a function.
+        UsageError: an event loop is already running, this is not the main thread, or a command
+            imports this program to find a function.
     """
     _check_that_run_may_block()
     try:
@@ -107,12 +108,12 @@ def run(
 def _check_that_run_may_block() -> None:
     if (reference := importing.get()) is not None:
         raise UsageError(
-            f"{reference} is imported for a function of it, and its own program would run; put "
+            f"{reference} is imported to find a function, and its own program would run; put "
             "run(…) under: if __name__ == '__main__'"
         )
     if threading.current_thread() is not threading.main_thread():
         raise UsageError(
-            "run() handles signals, which Python gives to the main thread alone, and this is "
+            "run() handles signals, which Python delivers only to the main thread; this is "
             f"{threading.current_thread().name}; in a thread write: "
             "async with Server(endpoint, address), inside asyncio.run(…)"
         )
@@ -121,16 +122,16 @@ def _check_that_run_may_block() -> None:
     except RuntimeError:
         return
     raise UsageError(
-        "run() brings an event loop of its own and blocks, and one is running here; in a coroutine "
+        "run() starts its own event loop and blocks, but one is already running; in a coroutine "
         "write: async with Server(endpoint, address)"
     )
 
 
 def allow_descriptors(wanted: int) -> None:
-    """Raise the soft limit of open descriptors to what is wanted, as far as the hard one allows.
+    """Raise the soft limit of open descriptors to what is wanted, up to the hard limit.
 
-    The usual soft limit, 1,024, is there for programs that use select(). A server with as many
-    connections would meet it before its own limit, and its own is the one that says who gives way.
+    The usual soft limit, 1,024, exists for programs that use select(). A server with as many
+    connections would reach it before its own limit, which decides what happens to new clients.
     """
     try:
         import resource
@@ -144,11 +145,12 @@ def allow_descriptors(wanted: int) -> None:
 
 
 def event_loop_runner(main: Coroutine[Any, Any, T], signals: Signals | None = None) -> T:
-    """Run a coroutine on the fastest loop there is: uvloop where installed, else asyncio's.
+    """Run a coroutine on the fastest event loop: uvloop if installed, otherwise asyncio's.
 
     Args:
-        main: run to its end.
-        signals: held from here on; None where nobody handles any.
+        main: run to completion.
+
+        signals: held from here on; None if no signals are handled.
     """
     if signals is not None:
         signals.hold()
@@ -164,14 +166,14 @@ def event_loop_runner(main: Coroutine[Any, Any, T], signals: Signals | None = No
         with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(main)
     finally:
-        main.close()  # nobody awaits it where the loop cannot be made (no descriptors left)
+        main.close()  # never awaited if the loop cannot be created (no descriptors left)
 
 
 def _fill_standard_streams() -> None:
-    """Open standard input, output and error on nothing where they are closed.
+    """Open standard input, output and error on the null device if they are closed.
 
-    Otherwise the next socket gets the number, libuv gives up on it, and what is printed goes to
-    a client.
+    Otherwise the next socket would get the number, libuv would fail on it, and output would be sent
+    to a client.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
         pass
@@ -185,13 +187,13 @@ async def serve_until_signal(
     on_ready: Callable[[Server], Awaitable[None] | None] | None = None,
     stderr: TextIO | None = None,
 ) -> bool:
-    """Serve until the first signal or the end of every listener, drain, and give up at the second.
+    """Serve until the first signal or until every listener ends, drain; force at a second signal.
 
     Args:
         server: not yet entered.
         signals: entered before anything was opened; None to handle signals from here on.
         on_ready: called once serving has begun, before the ``ready`` line.
-        stderr: where the lines for people and supervisors go; ``sys.stderr`` when None.
+        stderr: where lines for people and supervisors go; ``sys.stderr`` when None.
 
     Returns:
         Whether the stop lost nothing.

@@ -1,7 +1,7 @@
-"""Lines for people, best effort: nobody has to listen, and a server never waits for a reader.
+"""Lines for people, best effort: a server never waits for a reader.
 
-A full disk, a closed pipe, a closed descriptor or a reader that has stopped reading loses the
-line, and nothing else.
+If the disk is full, the pipe or descriptor closed, or the reader has stopped reading, the line is
+lost, and nothing else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _PIECE = 1024
 
 
 def say(line: str, stream: TextIO | None = None) -> None:
-    """Write a line to a stream, standard error by default, where that is possible at once."""
+    """Write a line to a stream, standard error by default, if that is possible at once."""
     target = stream or sys.stderr
     if target is None:  # descriptor 2 was closed when Python started
         return
@@ -34,7 +34,7 @@ def say(line: str, stream: TextIO | None = None) -> None:
 
 
 def _takes_more(stream: TextIO) -> bool:
-    """Tell whether writing would not block; what has no descriptor never does."""
+    """Tell whether a write would not block; one to a stream without a descriptor never does."""
     try:
         number = stream.fileno()
     except (OSError, ValueError, AttributeError):

@@ -1,13 +1,13 @@
-"""Signals while a server runs: each has a decision, and none ends the process unprepared.
+"""Signal handling while a server runs: every signal has an action, none kills it unprepared.
 
     SIGTERM, SIGINT, SIGQUIT   the first stops, any later one forces
-    SIGXCPU, SIGPWR            stop: what follows would be worse
-    SIGHUP                     reloads; where the controlling terminal has gone, stops
-    `LEFT`                     what they do in any program
-    every other                named in the log and ignored, unless the program has a handler
+    SIGXCPU, SIGPWR            stop: what would follow is worse
+    SIGHUP                     reloads; stops if the controlling terminal is gone
+    `LEFT`                     their usual effect
+    every other                logged and ignored, unless the program has a handler
 
-The handlers are Python's own, not the event loop's: a service that blocks the loop would block
-those as well. `Watchdog` is the thread that ends the process where the loop does not react.
+The handlers are Python's own, not the event loop's, which a service could block by blocking the
+loop. `Watchdog` is the thread that ends the process if the loop does not react.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["LEFT", "Action", "Hearer", "Signals", "Watchdog", "action"]
 #: How long the event loop may take to react to the second signal.
 _BLOCKED_S = 0.8
 
-#: Signals that keep their meaning, and why.
+#: Signals that keep their usual effect, and why.
 LEFT = {
     **dict.fromkeys(("SIGKILL", "SIGSTOP"), "cannot be handled"),
     **dict.fromkeys(("SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGCONT"), "job control of a shell"),
@@ -50,17 +50,17 @@ _STOP_ONCE = ("SIGXCPU", "SIGPWR")
 
 
 class Action(Enum):
-    """What is done at a signal."""
+    """What a signal does."""
 
     STOP = "the first stops, later ones force"
     STOP_ONCE = "stops"
-    RELOAD = "reloads; stops where the controlling terminal has gone"
-    IGNORE = "named and ignored"
-    LEAVE = "left as it is"
+    RELOAD = "reloads; stops if the controlling terminal is gone"
+    IGNORE = "logged and ignored"
+    LEAVE = "keeps its usual effect"
 
 
 def action(number: int) -> Action:
-    """Return what is done at a signal."""
+    """Return what a signal does."""
     name = _name(number)
     if name in _STOP:
         return Action.STOP
@@ -72,29 +72,30 @@ def action(number: int) -> Action:
 
 
 class Hearer(Protocol):
-    """Who is told of signals, in the event loop."""
+    """Receives signals, in the event loop."""
 
     def stop(self, name: str, /) -> None:
-        """The first signal that says to stop."""
+        """The first signal to stop."""
         ...
 
     def force(self) -> None:
-        """A further signal that says to stop."""
+        """A later signal to stop."""
         ...
 
     def reload(self) -> None:
-        """Read files again."""
+        """Reload files."""
         ...
 
     def ignored(self, name: str, /) -> None:
-        """A signal that means nothing here."""
+        """A signal without a meaning here."""
         ...
 
 
 class Signals:
-    """Handlers of all signals, from entering to leaving; in the main thread alone.
+    """Handlers of all signals, from entering to leaving; only in the main thread.
 
-    A signal to stop raises `StoppedEarly` until `hold`; then all wait until a `Hearer` listens.
+    A signal to stop raises `StoppedEarly` until `hold`; after that, signals are kept until a
+    `Hearer` listens.
     """
 
     def __init__(self) -> None:
@@ -111,7 +112,7 @@ class Signals:
 
     def __enter__(self) -> Self:
         self._has_terminal = _has_terminal()
-        # nohup and its kin have ignored it for us, so that the program outlives the terminal.
+        # nohup and the like have ignored it for us, so that the program outlives the terminal.
         hangup = getattr(signal, "SIGHUP", None)
         self._survives_terminal = hangup is not None and signal.getsignal(hangup) is signal.SIG_IGN
         self.watchdog.start()
@@ -119,41 +120,41 @@ class Signals:
         for number in signal.valid_signals():
             if action(number) is Action.LEAVE or self._is_the_program_s(number, foreign):
                 continue
-            with contextlib.suppress(OSError, ValueError):  # the C library keeps some to itself
+            with contextlib.suppress(OSError, ValueError):  # the C library reserves some
                 self._before[number] = signal.signal(number, self._received)
         return self
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._before.items():
-            # None: installed by other means than Python's, which cannot put it back.
+            # None: installed other than by Python, which cannot restore it.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._before.clear()
         self.watchdog.end()
 
     def _is_the_program_s(self, number: int, foreign: frozenset[int]) -> bool:
-        """Tell whether the program has a handler of its own, which it keeps."""
+        """Tell whether the program has its own handler, which it keeps."""
         if _name(number) in ("SIGTERM", "SIGINT"):
             return False
         before = signal.getsignal(number)
         if before is signal.SIG_IGN:
-            return action(number) is Action.IGNORE  # as if it were not there
+            return action(number) is Action.IGNORE  # as if it did not exist
         return before is not signal.SIG_DFL or number in foreign
 
     def hold(self) -> None:
         """Raise no more: an event loop runs from here on, or is about to.
 
-        What is raised between two instructions of an event loop leaves it neither running nor
-        closed; so nothing is raised while it begins or ends either.
+        An exception between two instructions of an event loop leaves it neither running nor closed;
+        so nothing is raised while it starts or stops, either.
         """
         self._holds = True
 
     @contextlib.contextmanager
     def heard_by(self, hearer: Hearer, grace: Callable[[], float]) -> Iterator[None]:
-        """Tell the hearer of signals, in the running event loop, those that wait first.
+        """Pass signals to the hearer, in the running event loop, beginning with those kept.
 
         Args:
-            hearer: told of each.
-            grace: how long the event loop may take to react to the first that stops, in seconds.
+            hearer: called for each signal.
+            grace: how long the event loop may take to react to the first stop signal, in seconds.
         """
         self._loop, self._hearer, self._grace = asyncio.get_running_loop(), hearer, grace
         waiting, self._waiting = self._waiting, []
@@ -201,20 +202,20 @@ class Signals:
 
 
 class Watchdog:
-    """Ends the process where it is not told in time that all is well.
+    """Ends the process unless it is told in time that all is well.
 
     Attributes:
-        last_words: gives what is said before the end, after the reason.
+        last_words: returns what is printed before the end, after the reason.
     """
 
     def __init__(self) -> None:
         self.last_words: Callable[[], list[str]] = list
-        # A handler of signals may use it: the queue is reentrant, and starting a thread is not.
+        # Signal handlers may use it: the queue is reentrant, and starting a thread is not.
         self._orders: queue.SimpleQueue[tuple[float, str] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._watch, name="pierhead watchdog", daemon=True)
 
     def start(self) -> None:
-        """Watch; nothing is expected yet."""
+        """Start watching; nothing is expected yet."""
         self._thread.start()
 
     def expect(self, seconds: float, reason: str) -> None:
@@ -226,7 +227,7 @@ class Watchdog:
         self._orders.put((float("inf"), ""))
 
     def end(self) -> None:
-        """Watch no more."""
+        """Stop watching."""
         self._orders.put(None)
         self._thread.join()
 
@@ -269,9 +270,9 @@ def _has_terminal() -> bool:
 
 
 def _handled_elsewhere() -> frozenset[int]:
-    """Return the signals with a handler that Python does not know of (`faulthandler` has such).
+    """Return the signals with a handler unknown to Python (`faulthandler` installs such).
 
-    Linux says; elsewhere none is known.
+    Only Linux reports them; elsewhere the set is empty.
     """
     try:
         status = Path("/proc/self/status").read_text("ascii", "replace")

@@ -1,9 +1,9 @@
-"""One server from its start to its stop, told of signals; every wait of the stop has an end.
+"""One server from start to stop, controlled by signals; every wait while stopping is bounded.
 
     start ─▶ ready ─▶ (reload …) ─▶ stop ─▶ drain ─▶ leave the resources ─▶ let go of tasks
                                                                             and threads
 
-What does not end in time is named, and the process ends all the same.
+What does not end in time is reported, and the process exits all the same.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ __all__ = ["Serving", "lost_lines"]
 
 #: How long a service may take to unwind once the second signal has cancelled it.
 _UNWIND_S = 0.5
-#: How long the event loop may take beyond what it has been granted.
+#: How long the event loop may take beyond the time it was granted.
 _MARGIN_S = 3.0
-#: How often threads are looked at while the stop waits for them.
+#: How often threads are checked while the stop waits for them.
 _LOOK_S = 0.05
-#: How many lost requests are named at the end; all of them are counted.
+#: How many lost requests are listed at the end; all of them are counted.
 _NAMED = 20
 
 
@@ -42,7 +42,7 @@ class Serving:
     Args:
         server: not yet entered.
         watchdog: ends the process where the event loop cannot.
-        say: takes the lines for people.
+        say: prints lines for people.
     """
 
     def __init__(self, server: Server, watchdog: Watchdog, say: Callable[[str], None]) -> None:
@@ -58,7 +58,7 @@ class Serving:
     # -- what signals say ----------------------------------------------------------------------
 
     def stop(self, name: str) -> None:
-        """Stop serving, or give up the start."""
+        """Stop serving, or abandon the start."""
         self._stopped_by = name
         self._expect(2 * self._server.longest_drain)
         self._stop.set()
@@ -66,18 +66,18 @@ class Serving:
             self._starting.reschedule(0)
 
     def force(self) -> None:
-        """Give up what is in flight."""
+        """Give up the requests in flight."""
         self._expect(_UNWIND_S)
         self._force.set()
 
     def reload(self) -> None:
-        """Read files again, unless it stops anyway."""
+        """Reload files, unless already stopping."""
         if self._stop.is_set():
-            self._say("SIGHUP while stopping: nothing is read again")
+            self._say("SIGHUP while stopping: nothing is reloaded")
         self._reload.set()
 
     def ignored(self, name: str) -> None:
-        """Name a signal that means nothing here."""
+        """Report a signal without a meaning here."""
         self._say(f"{name} ignored: SIGTERM stops, SIGHUP reloads")
 
     def grace(self) -> float:
@@ -86,7 +86,9 @@ class Serving:
 
     def _expect(self, seconds: float) -> None:
         what = "SIGTERM" if self._stopped_by == "" else self._stopped_by
-        self._watchdog.expect(seconds + _MARGIN_S, f"{what} came, and the stop does not end")
+        self._watchdog.expect(
+            seconds + _MARGIN_S, f"{what} was received, and the stop does not complete"
+        )
 
     # -- from start to stop --------------------------------------------------------------------
 
@@ -109,7 +111,7 @@ class Serving:
         return not self._server.lost.in_stop
 
     async def _start(self) -> bool:
-        """Enter the server; false where it was told to stop before it was ready."""
+        """Enter the server; return false if it was told to stop before it was ready."""
         if self._stop.is_set():
             return False
         try:
@@ -124,7 +126,7 @@ class Serving:
         return True
 
     async def _is_told_to_stop(self) -> bool:
-        """Wait for the first signal; false where every listener ends before (inetd does)."""
+        """Wait for the first signal; return false if every listener ends first (as inetd does)."""
         waiting = [
             asyncio.ensure_future(self._stop.wait()),
             asyncio.ensure_future(self._server.wait_ended()),
@@ -146,13 +148,13 @@ class Serving:
             except PierheadError as error:
                 notes = getattr(error, "__notes__", ())
                 self._say("\n".join([f"error: {error}", *notes]))
-                self._say("not reloaded: all that was in force stays so")
-            except Exception as mistake:  # of a reload that is not ours
+                self._say("not reloaded: everything stays as it was")
+            except Exception as mistake:  # in a reload hook of the program's
                 self._say(f"not reloaded: {type(mistake).__name__}: {str(mistake)!a}")
             else:
                 for line in changes:
                     self._say(line)
-                self._say("reloaded" if changes else "reloaded: nothing has changed")
+                self._say("reloaded" if changes else "reloaded: nothing changed")
 
     # -- the stop ------------------------------------------------------------------------------
 
@@ -167,12 +169,12 @@ class Serving:
             await asyncio.wait([draining], timeout=_UNWIND_S)
             if not draining.done():
                 in_flight = self._server.in_flight
-                self._say(f"forced: {in_flight} requests do not let go")
-                draining.cancel()  # which names them
+                self._say(f"forced: {in_flight} requests did not stop when cancelled")
+                draining.cancel()  # which reports them
         await asyncio.wait([draining])
 
     async def _let_go(self) -> None:
-        """Wait for what services have left behind; end the process where it does not end."""
+        """Wait for what services left running; end the process if it does not stop."""
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
@@ -184,7 +186,7 @@ class Serving:
             self._end_process(left)
 
     async def _busy_threads(self) -> list[tuple[threading.Thread, str]]:
-        """Wait until the threads of services are done; return those that are not in time."""
+        """Wait until the threads of services are done; return those that are not done in time."""
         loop = asyncio.get_running_loop()
         until = loop.time() + max(self._server.longest_drain, _UNWIND_S)
         while busy := self._threads_at_work():
@@ -194,10 +196,10 @@ class Serving:
         return []
 
     def _threads_at_work(self) -> list[tuple[threading.Thread, str]]:
-        """Return the threads of executors that were started meanwhile and work, and where.
+        """Return executor threads started meanwhile that are working, and where.
 
-        Python waits for these at its end, however long they take; a thread that the program has
-        started itself is the program's.
+        Python waits for these at exit, however long they take; threads that the program starts
+        itself are its own business.
         """
         frames = sys._current_frames()
         found = []
@@ -208,14 +210,14 @@ class Serving:
         return found
 
     def _end_process(self, left: list[str]) -> NoReturn:
-        for line in (f"left behind: {len(left)} that did not end in time", *left):
+        for line in (f"left running: {len(left)} that did not end in time", *left):
             self._say(line)
         with contextlib.suppress(Exception):
             sys.stdout.flush()
         os._exit(1)
 
     def _last_words(self) -> list[str]:
-        """Return what is said where the event loop cannot go on; called in another thread."""
+        """Return the last output when the event loop is stuck; called in another thread."""
         frame = sys._current_frames().get(threading.main_thread().ident or 0)
         where = [] if frame is None else [f"  at {_line_of(frame)}"]
         in_flight = self._server.in_flight
@@ -223,19 +225,19 @@ class Serving:
 
 
 def lost_lines(lost: LostRequests) -> list[str]:
-    """Return what was accepted and not answered, for people; no line where that is nothing."""
+    """Return what was accepted and not answered, as lines for people; none if nothing was."""
     if not lost:
         return []
     named = list(lost)[-_NAMED:]
     lines = [f"lost {lost.count} accepted {'request' if lost.count == 1 else 'requests'}"]
     lines += [f"  {one.listener} from {one.peer}: {one.reason}" for one in named]
     if lost.count > len(named):
-        lines.append(f"  and {lost.count - len(named)} before these")
+        lines.append(f"  and {lost.count - len(named)} more before these")
     return lines
 
 
 def _is_at_work(frame: FrameType) -> bool:
-    """Tell whether an executor's thread does something else than wait for work."""
+    """Tell whether an executor's thread is doing anything but wait for work."""
     if frame.f_code.co_filename == concurrent.futures.thread.__file__:
         return False
     outer: FrameType | None = frame

@@ -113,7 +113,7 @@ def test_a_limit_given_twice_is_a_mistake() -> None:
 def test_the_help_says_how_and_the_list_says_what(protocol: str) -> None:
     shown = " ".join(ask(protocol, "--help").output.split())
     assert "--limit NAME=VALUE" in shown
-    assert "default: none is changed" in shown
+    assert "default: no changes" in shown
     listed = ask(protocol, "--limits")
     assert listed.exit_code == 0
     text = " ".join(listed.output.split())

@@ -67,13 +67,13 @@ def test_help_imports_no_server_no_protocol_and_no_event_loop() -> None:
         (["--nonsense"], 2, "No such option"),
         (["serve"], 2, "dns"),
         (["serve", "dns"], 2, "--zone"),
-        (["serve", "echo"], 2, "nothing to listen on"),
+        (["serve", "echo"], 2, "no address to listen on"),
         (["serve", "echo", "-l", "tcp:127.0.0.1"], 2, "the port is missing"),
         (["serve", "echo", "-l", "tcp:127.0.0.1:0?backlgo=5"], 2, "backlog"),
         (["serve", "echo", "-l", "unix:/no/such/folder/a.sock"], 3, "cannot listen on unix:"),
         (["serve", "echo", "-l", "tcp:192.0.2.1:1"], 3, "cannot listen on tcp:192.0.2.1:1"),
         (["serve", "lines", "shout", "-l", "mem:a"], 2, "MODULE:FUNCTION"),
-        (["serve", "lines", "./shout.py:shout", "-l", "mem:a"], 2, "is no module's name"),
+        (["serve", "lines", "./shout.py:shout", "-l", "mem:a"], 2, "is not a module name"),
         (["serve", "lines", "no_such_module:f", "-l", "mem:a"], 2, "no_such_module"),
         (["serve", "lines", "json:nothing", "-l", "mem:a"], 2, "has no 'nothing'"),
         (["serve", "lines", ECHO, "-l", "mem:a", "--encoding", "klingon"], 2, "klingon"),
@@ -106,7 +106,7 @@ def test_a_module_that_ends_the_program_when_imported_is_a_mistake(tmp_path: Pat
     (tmp_path / "script.py").write_text("import sys\nsys.exit(9)\n")
     ended = pierhead("serve", "lines", "script:f", "-l", "mem:a", cwd=tmp_path)
     assert (ended.returncode, ended.stdout) == (2, "")
-    assert "importing 'script' ended the program: SystemExit: 9" in ended.stderr
+    assert "importing 'script' exited the program: SystemExit: 9" in ended.stderr
 
 
 def test_a_module_that_serves_when_imported_is_told_what_to_do(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_dns_refuses_options_that_cannot_be(tmp_path: Path, options: list[str]) 
 def test_echo_sends_datagrams_back_as_they_are_and_says_what_that_risks(tmp_path: Path) -> None:
     command = [*pierhead_command(), "serve", "echo", "-l", "udp:127.0.0.1:0"]
     with Running(command, cwd=tmp_path) as running:
-        assert "answers whoever a datagram says it is from" in running.line("warning:")
+        assert "replies to the source address, which may be forged" in running.line("warning:")
         port = int(running.line("ready").rpartition(":")[2])
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(10)

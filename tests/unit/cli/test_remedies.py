@@ -26,11 +26,11 @@ def refused(text: str) -> str:
     [
         ("example", "as in: pierhead query @127.0.0.1:5300 example A", "@127.0.0.1:5300 example A"),
         ("example MX", "@127.0.0.1:5300 example MX", "@127.0.0.1:5300 example MX"),
-        ("@::1 --zone z a", "leave @server out, or --zone", "--zone z a"),
-        ("@::1 --zone z a", "leave @server out, or --zone", "@::1 a"),
+        ("@::1 --zone z a", "leave out either @server or --zone", "--zone z a"),
+        ("@::1 --zone z a", "leave out either @server or --zone", "@::1 a"),
         ("@::1 a.test b.test", "one question at a time", "@::1 a.test"),
         ("@::1 a.test AAA", "did you mean A", "@::1 a.test A"),
-        ("@::1 -z a", "known are -4 -6", "@::1 -4 a"),
+        ("@::1 -z a", "known options: -4 -6", "@::1 -4 a"),
         ("@::1 --explian a", "did you mean --explain?", "@::1 --explain a"),
         ("@::1 --jsn a", "did you mean --json?", "@::1 --json a"),
         ("@::1 --color red a", "expected auto, always or never", "@::1 --color always a"),
@@ -43,7 +43,7 @@ def refused(text: str) -> str:
         ("@::1 +cookie=x a", "an even number of hexadecimal digits", "@::1 +cookie=01 a"),
         ("@::1 +bufsize=x a", "expected a number, 0 to 65535", "@::1 +bufsize=65535 a"),
         ("@::1 -x a", "expected an IPv4 or IPv6 address", "@::1 -x 192.0.2.1"),
-        ("@::1 -t", "expected its value behind it", "@::1 -t A"),
+        ("@::1 -t", "expected its value after it", "@::1 -t A"),
         ("@a:b:c x", "@127.0.0.1:5300, @[::1]:53, @ns1.example", "@127.0.0.1:5300 x"),
         ("@a:b:c x", "@127.0.0.1:5300, @[::1]:53, @ns1.example", "@[::1]:53 x"),
         ("@a:b:c x", "@127.0.0.1:5300, @[::1]:53, @ns1.example", "@ns1.example x"),
@@ -76,7 +76,7 @@ def test_every_meaning_that_is_offered_for_a_short_word_is_one():
 
 
 def test_every_option_that_is_said_to_be_known_is_known():
-    listed = refused("@::1 -z a").partition("known are ")[2].replace(",", " ").split()
+    listed = refused("@::1 -z a").partition("known options: ")[2].replace(",", " ").split()
     values = {"-b": "127.0.0.1", "-c": "IN", "-p": "53", "-q": "a", "-t": "A", "-x": "::1"}
     values |= {"--zone": "z", "--color": "auto"}
     for option in [word for word in listed if word.startswith("-")]:
@@ -118,6 +118,6 @@ def test_several_zones_are_looked_at_as_the_advice_says(tmp_path: Path):
     for name in ("a", "b"):
         (tmp_path / f"{name}.zone").write_text(text)
     done = CliRunner().invoke(zone, ["format", str(tmp_path)])
-    assert "print one at a time, or look at all with --check" in str(done.exception)
+    assert "print one at a time, or examine all with --check" in str(done.exception)
     assert CliRunner().invoke(zone, ["format", str(tmp_path / "a.zone")]).exit_code == 0
     assert "not canonical" in CliRunner().invoke(zone, ["format", "--check", str(tmp_path)]).output

@@ -190,7 +190,7 @@ def test_the_short_help_has_a_line_for_each_flag_and_the_long_one_the_kinds_of_a
     assert all(f"  {form}\n" in full for form in FORMS)
     assert not any(form in brief for form in FORMS)
     assert "Address to listen on" in brief
-    assert "--help tells more" in brief
+    assert "--help shows more" in brief
 
 
 def test_a_parser_without_help_gets_none(capsys) -> None:

@@ -47,7 +47,7 @@ def test_without_default_an_address_is_required() -> None:
     for command in (show(listen_option()), show(listen_argument())):
         result = ask(command)
         assert result.exit_code == 2
-        assert "nothing to listen on; give an address" in result.output
+        assert "no address to listen on; give one" in result.output
 
 
 def test_a_variable_has_addresses_separated_by_blanks() -> None:

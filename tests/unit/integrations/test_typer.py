@@ -211,7 +211,7 @@ def test_flags_reach_an_option_of_your_own() -> None:
 
 
 def test_a_function_without_the_parameter_is_refused_at_once() -> None:
-    with pytest.raises(UsageError, match="main has no parameter specs; give it one"):
+    with pytest.raises(UsageError, match="main has no parameter specs; add it"):
         show(listen_option(name="specs"))
 
 

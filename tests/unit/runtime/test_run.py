@@ -104,7 +104,7 @@ def test_a_service_that_does_not_let_go_is_left_behind(tmp_path: Path) -> None:
         running.line("draining")
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(10) == 1
-    assert "forced: 1 requests do not let go" in running.err
+    assert "forced: 1 requests did not stop when cancelled" in running.err
 
 
 def test_a_service_that_blocks_the_loop_cannot_keep_the_process(tmp_path: Path) -> None:

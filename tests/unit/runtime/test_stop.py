@@ -98,7 +98,7 @@ def port(running: Running, scheme: str) -> int:
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (SWALLOWS, "left behind"),
+        (SWALLOWS, "left running"),
         (BLOCKS_A_THREAD, "time.sleep"),
         (SLOW, "draining"),
     ],
@@ -164,7 +164,7 @@ def test_so_does_one_whose_resource_does_not_close(tmp_path: Path, leave: str) -
         running.line("ready")
         running.process.send_signal(signal.SIGTERM)
         assert running.process.wait(15) == 1
-    assert any(line.startswith(("forced", "left behind")) for line in running.err), str(running)
+    assert any(line.startswith(("forced", "left running")) for line in running.err), str(running)
 
 
 def test_a_thread_whose_deadline_has_answered_is_waited_for(tmp_path: Path) -> None:
