@@ -52,7 +52,7 @@ Examples:
 @click.option(
     "--include-dir",
     "include_dirs",
-    metavar="FOLDER",
+    metavar="DIR",
     multiple=True,
     help="Directory that $INCLUDE may read from, besides the zone's own; may be repeated. "
     "[default: none; example: /etc/zones/common]",

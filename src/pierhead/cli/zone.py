@@ -63,7 +63,7 @@ class _Verdict:
 @click.option(
     "--include-dir",
     "include_dirs",
-    metavar="FOLDER",
+    metavar="DIR",
     multiple=True,
     help="Directory that $INCLUDE may read from, besides the zone's own; may be repeated. "
     "[default: none; example: /etc/zones/common]",
@@ -107,7 +107,7 @@ def check_zones(
 @click.option(
     "--include-dir",
     "include_dirs",
-    metavar="FOLDER",
+    metavar="DIR",
     multiple=True,
     help="Directory that $INCLUDE may read from, besides the zone's own; may be repeated. "
     "[default: none; example: /etc/zones/common]",

@@ -1,4 +1,4 @@
-"""DNS: serve it, answer it, ask it.
+"""DNS: servers, services and clients.
 
     from pierhead import run
     from pierhead.protocols import dns
@@ -18,7 +18,7 @@
     endpoint.py the endpoint                        client.py  `query`, `Client`
                                                     explanation.py  where answers come from
 
-Every name here is resolved when it is first used (PEP 562): a client loads no server.
+Every name here is resolved on first use (PEP 562): a client loads no server code.
 """
 
 from __future__ import annotations

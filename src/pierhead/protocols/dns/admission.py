@@ -12,10 +12,10 @@ _QR = Drop("qr")
 
 
 def check_header(frame: bytes, peer: Peer, via: Via) -> Drop | None:
-    """Drop what must never be answered: less than a header, and responses.
+    """Drop what must never be answered: responses, and anything shorter than a header.
 
-    Two servers that answer responses can be made to answer each other for ever, and whoever
-    answers them lends itself to reflection. Everything else gets an answer.
+    Two servers that answer responses can be made to answer each other forever, and one such server
+    can be abused for reflection. Everything else gets an answer.
     """
     if len(frame) < 12:
         return _SHORT

@@ -1,14 +1,14 @@
-"""Ready answers: what was answered before is sent again, without parsing or looking it up.
+"""Ready answers: a previous answer is sent again, without parsing or lookup.
 
-The answer to a query without EDNS options depends on the octets after its ID, on the zones, and
-on nothing else, as long as every layer around the service says so (`Layer.is_constant`). Then
-the octets of the answer are kept until the zones are replaced:
+The answer to a query without EDNS options depends on the octets after its ID and on the zones, and
+on nothing else, as long as every layer around the service says so (`Layer.is_constant`). Then the
+octets of the answer are kept until the zones are replaced:
 
     key    flags, counts │ name in lower case │ type, class, OPT (size, DO)
     kept   flags, counts │ (the question as asked) │ records, OPT
 
-The ID and the question, with its letter case, come from each query; names in the answer that are
-the question's point to it, so their letter case is the query's as well.
+The ID and the question, with its letter case, are taken from each query; names in the answer that
+equal the question's point to it, so they too have the query's letter case.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_READY_ANSWERS = Limit(
     minimum=0,
     maximum=10_000_000,
     unit="answers",
-    meaning="How many answers of one transport are kept ready; 0 keeps none.",
+    meaning="How many ready answers each transport keeps; 0 keeps none.",
     source="about 10 MB of ordinary answers; never more than `max_ready_bytes`",
     metric="ready_answers_total",
     effect="at start",
@@ -41,39 +41,39 @@ MAX_READY_BYTES = Limit(
     minimum=0,
     maximum=100_000_000_000,
     unit="bytes",
-    meaning="How much memory the ready answers of one transport take, keys included; 0 keeps none.",
-    source="20,000 ordinary answers of 500 octets with all that Python adds",
+    meaning="How much memory each transport's ready answers may use, keys included; 0 keeps none.",
+    source="20,000 ordinary answers of 500 octets, including Python's overhead",
     metric="ready_answers_total",
     effect="at start",
 )
 
 LIMITS = (MAX_READY_ANSWERS, MAX_READY_BYTES)
 
-#: Larger answers are rare, and their encoding is not what they cost.
+#: Larger answers are rare, and encoding is not their main cost.
 _MAX_ANSWER_BYTES = 1232
 
-#: A header, the longest name, type and class, and an OPT record without data. A frame that is
-#: longer has something behind it that any client can vary: it has no ready answer.
+#: A header, the longest name, type and class, and an OPT record without data. Anything beyond that
+#: length can be varied by a client: such a frame has no ready answer.
 _MAX_FRAME_BYTES = 12 + 255 + 4 + 11
 _OPT_BYTES = 11
 
-#: What an entry takes beside its key and its records: the objects it is made of, and its share
-#: of a table that may be three times as large as what is in it, while it grows.
+#: What an entry takes beside its key and records: its objects, and its share of a table that may be
+#: three times as large as its contents while it grows.
 _ENTRY_BYTES = 700
 
-#: Octets of the header behind the ID, octets of the question, what stands behind the question,
-#: and what response rate limiting needs to know: what it says, and what it counts as.
+#: Octets of the header after the ID, octets of the question, what follows the question, and what
+#: response rate limiting needs: what the answer is, and what it counts as.
 _Entry: TypeAlias = tuple[bytes, int, bytes, Kind, int]
 
 
 class AnswerCache:
-    """The ready answers of one transport; call it as `FrameHandler.answer_now`.
+    """The ready answers of one transport; used as `FrameHandler.answer_now`.
 
-    Two generations: when the young one has half of what is allowed, it becomes the old one,
-    and what was not asked for since is forgotten with the one before.
+    There are two generations: when the young one holds half of what is allowed, it becomes the old
+    one, and whatever was not asked for since is dropped with the previous old one.
 
     Args:
-        snapshot: gives the object that answers are made from; another one makes all of them
+        snapshot: returns the object that answers are made from; another object makes all of them
             stale.
         rate_limit: the layer that counts answers, if there is one.
         max_answers, max_bytes: how many are kept, and in how much memory; see `LIMITS`.
@@ -101,7 +101,7 @@ class AnswerCache:
             self._forget()
             return None
         if len(frame) > _MAX_FRAME_BYTES:
-            return None  # and no look at it: a key is a copy
+            return None  # skip the lookup: making a key copies
         key = _key(frame)
         entry = self._young.get(key)
         if entry is None:
@@ -111,15 +111,15 @@ class AnswerCache:
             self._put(key, entry)
         head, question_octets, rest, kind, tokens = entry
         if self._rate_limit is not None and not self._rate_limit.admits(peer, via, kind, tokens):
-            return None  # it takes the long way, where it is cut or kept back
+            return None  # the full path truncates it or holds it back
         return frame[:2] + head + frame[12 : 12 + question_octets] + rest
 
     def keep(self, made_from: object, frame: bytes, reply: Reply, answer: bytes) -> None:
-        """Keep an answer ready, if it is one that everybody gets.
+        """Keep an answer ready, if every client gets the same.
 
         Args:
             made_from: the snapshot before the service was asked.
-            frame: the query as it came.
+            frame: the query as received.
             reply: the answer as a value.
             answer: the answer as it was sent.
         """
@@ -156,10 +156,10 @@ class AnswerCache:
 def _key(frame: bytes) -> bytes:
     """Return what the answer depends on.
 
-    The first zero octet is the end of the name, or a NUL inside a label: then less of the name
-    is in lower case and the key is merely more particular. Octets before it that are no letters
-    are lengths, below 64 in every query that gets an answer, so lower case does not touch them;
-    a frame with other lengths never has the key of a good one.
+    The first zero octet is the end of the name, or a NUL inside a label: then less of the name is
+    in lower case and the key is merely more specific. Other octets before it are letters or
+    lengths, which are below 64 in every query that gets an answer, so lower case does not change
+    them; a frame with other lengths never has the key of a good one.
     """
     end = frame.find(0, 12)
     return frame[2:12] + frame[12:end].lower() + frame[end:]
@@ -168,15 +168,15 @@ def _key(frame: bytes) -> bytes:
 def _is_for_all(reply: Reply, frame: bytes, answer: bytes) -> bool:
     query: Query = reply.query
     if query.flags & OPCODE_MASK:
-        return False  # a NOTIFY or an UPDATE is to be heard each time
-    # Nothing but the question, and at most an OPT record without data.
+        return False  # every NOTIFY or UPDATE must be handled
+    # Only the question, and at most an OPT record without data.
     opt_octets = _OPT_BYTES if query.udp_payload >= 0 else 0
     if len(frame) != 12 + len(query.question) + opt_octets:
         return False
     if query.options or reply.truncated or len(answer) > _MAX_ANSWER_BYTES:
         return False
-    # Names that do not exist, or exist by a wildcard alone, are without number and asked once:
-    # they would push out what is asked often.
+    # Names that do not exist, or exist only by a wildcard, are unlimited in number and queried
+    # once: they would evict what is queried often.
     if reply.rcode != iana.NOERROR:
         return False
     # A CNAME made from a DNAME spells out part of the question in its letter case.

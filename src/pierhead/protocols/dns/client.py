@@ -1,13 +1,13 @@
-"""Asks a server questions: one, or many at once over one socket.
+"""Sends queries to a server: one, or many at once over one socket.
 
     response = await query("127.0.0.1:5300", "www.example.", "AAAA")
 
     async with Client("127.0.0.1:5300") as client:
         responses = await asyncio.gather(*(client.query(name, "MX") for name in names))
 
-Over datagrams it asks again when no answer comes, waits on past answers to other questions, and
-turns to TCP where the answer is truncated. A server that wants its cookie shown gets it. Times
-are the event loop's, so that a test can hold them.
+Over datagrams it retries when no answer arrives, ignores answers to other questions, and falls back
+to TCP if the answer is truncated. It returns the server's cookie if asked to. Time is the event
+loop's, so that a test can control it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _Opened = TypeVar("_Opened")
 
 _EDNS = Edns()
 _DATAGRAMS = ("udp", "unixgram", "memgram")
-#: Each attempt has an identifier of its own, and each one that waits is one that can be guessed.
+#: Each attempt has its own identifier, and each pending one is one that can be guessed.
 _MAX_ATTEMPTS = 15
 
 MAX_IN_FLIGHT = Limit(
@@ -43,9 +43,9 @@ MAX_IN_FLIGHT = Limit(
     minimum=1,
     maximum=4000,
     unit="queries",
-    meaning="How many queries of one client wait for their answer at the same time; more queue.",
-    source="65,536 identifiers, most of them free so that a new one is found at once",
-    metric="none: further queries wait for their turn",
+    meaning="How many queries of one client may await an answer at the same time; more queue.",
+    source="65,536 identifiers, most of them free so that an unused one is found quickly",
+    metric="none: further queries queue",
     effect="at start",
 )
 
@@ -53,20 +53,20 @@ LIMITS = (MAX_IN_FLIGHT,)
 
 
 class Client:
-    """Asks one server, with many queries in flight on one socket; an async context manager.
+    """Queries one server, with many queries in flight on one socket; an async context manager.
 
-    A stream is opened when it is needed, used for all queries, and opened anew after the server
-    has closed it. All queries share one source port: against forgers off the path only the
-    identifier protects (RFC 5452 §9.2); `query` has a port of its own each time.
+    A stream is opened when needed, shared by all queries, and reopened after the server closes it.
+    All queries share one source port, so only the identifier protects against off-path forgery (RFC
+    5452 §9.2); `query` uses a new port each time.
 
     Args:
-        address: the server's, as it listens: ``127.0.0.1:5300`` (UDP, and TCP where the answer
-            is truncated), ``tcp:…``, ``unix:…``, ``memgram:b``.
-        attempts: how often to ask over datagrams, 1 to 15; a stream is asked once.
-        timeout: how long to wait for an answer to each attempt, in seconds. Opening the socket
-            takes no longer either, and connecting is part of a stream's one attempt.
-        source: the address to ask from.
-        max_in_flight: how many queries wait at the same time.
+        address: the server's, as it listens: ``127.0.0.1:5300`` (UDP, and TCP if the answer is
+            truncated), ``tcp:…``, ``unix:…``, ``memgram:b``.
+        attempts: how many times to send over datagrams, 1 to 15; over a stream, once.
+        timeout: how long to wait for the answer to each attempt, in seconds. This also bounds
+        opening the socket, and connecting is part of a stream's single attempt.
+        source: the address to send from.
+        max_in_flight: how many queries may wait at the same time.
 
     Raises:
         UsageError: an argument is out of range.
@@ -95,7 +95,7 @@ class Client:
         self._timeout = timeout
         self._source = source
         self._turns = asyncio.Semaphore(int(MAX_IN_FLIGHT.check(max_in_flight)))
-        # One for each: a connection that is slow to open keeps no datagram waiting.
+        # One lock each: a connection that is slow to open delays no datagram.
         self._opening_datagrams = asyncio.Lock()
         self._opening_stream = asyncio.Lock()
         self._dialling: set[asyncio.Timeout] = set()
@@ -105,12 +105,12 @@ class Client:
 
     @property
     def ignored(self) -> int:
-        """How many messages were waited past: forged, late, or nobody's."""
+        """How many messages were ignored: forged, late, or unrelated."""
         exchanges = (self._datagrams, self._stream)
         return sum(exchange.ignored for exchange in exchanges if exchange is not None)
 
     async def __aenter__(self) -> Client:
-        """Make the client ready; nothing is opened yet."""
+        """Prepare the client; nothing is opened yet."""
         self._is_open = True
         return self
 
@@ -120,11 +120,11 @@ class Client:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close what was opened; queries that still wait get an error."""
+        """Close what was opened; pending queries get an error."""
         self._is_open = False
         for scope in self._dialling:
             scope.reschedule(asyncio.get_running_loop().time())
-        # Nothing is left that is being opened just now.
+        # Nothing is being opened any more.
         async with self._opening_datagrams, self._opening_stream:
             for exchange in (self._datagrams, self._stream):
                 if exchange is not None:
@@ -147,18 +147,18 @@ class Client:
             name: absolute, with or without its last dot.
             rtype: ``AAAA``, ``TYPE65280`` …
             rclass: ``IN``, ``CH`` …
-            edns: what the OPT record says; None for none.
+            edns: the content of the OPT record; None for none.
             recursion_desired: the RD bit.
             flags: more bits of the header's second word: AD, CD, an opcode.
-            accept_truncated: never turn to TCP.
+            accept_truncated: never fall back to TCP.
 
         Returns:
-            The response. It is ``truncated`` only where there is no TCP to turn to.
+            The response. It is ``truncated`` only if there is no TCP to fall back to.
 
         Raises:
-            TimedOut: no answer came in time.
-            PeerError: the server closed the stream, or answered something else.
-            UsageError: the name, the type or the class is none; the client is not open.
+            TimedOut: no answer arrived in time.
+            PeerError: the server closed the stream, or sent something that is not an answer.
+            UsageError: the name, the type or the class is invalid; or the client is not open.
             OSError: the address cannot be reached.
         """
         if recursion_desired:
@@ -177,7 +177,7 @@ class Client:
             exchange = await self._open_datagrams()
         response = await exchange.ask(question, self._attempts, self._timeout)
         if response.truncated and isinstance(target, InetAddress) and not accept_truncated:
-            # RFC 7766 §5: who sees TC asks again over TCP, where the answer is whole.
+            # RFC 7766 §5: a truncated answer is requested again over TCP, where it is whole.
             over_tcp = ListenSpec((), InetAddress("tcp", target.host, target.port))
             return await self._ask_stream(over_tcp, question, _over_tcp(self._source))
         return response
@@ -192,14 +192,15 @@ class Client:
                 try:
                     return await exchange.ask(question)
                 except PeerError:
-                    # RFC 7766 §6.2.4: the server may close at any time, which is no answer to a
-                    # query that crosses it; a connection that never answered is another matter.
+                    # RFC 7766 §6.2.4: the server may close at any time, even as a query is sent,
+                    # which is not an answer to it; a connection that never answered is another
+                    # matter.
                     if not is_used:
                         raise
 
     @contextlib.asynccontextmanager
     async def _attempt(self, spec: ListenSpec) -> AsyncIterator[None]:
-        """Give what is inside the time of one attempt."""
+        """Bound the enclosed block by the time of one attempt."""
         try:
             async with asyncio.timeout(self._timeout):
                 yield
@@ -226,7 +227,7 @@ class Client:
             return self._stream
 
     async def _dial(self, opening: Awaitable[_Opened]) -> _Opened:
-        """Wait for what is being opened, until the client is closed."""
+        """Wait until the opening completes or the client is closed."""
         try:
             async with asyncio.timeout(None) as scope:
                 self._dialling.add(scope)
@@ -234,13 +235,15 @@ class Client:
         except TimeoutError:
             if not scope.expired():
                 raise  # the system's own: ETIMEDOUT
-            raise UsageError("the client was closed before the answer came") from None
+            raise UsageError("the client was closed before the answer arrived") from None
         finally:
             self._dialling.discard(scope)
 
     def _check_open(self) -> None:
         if not self._is_open:
-            raise UsageError("the client is not open; ask inside 'async with Client(…) as client:'")
+            raise UsageError(
+                "the client is not open; query inside 'async with Client(…) as client:'"
+            )
 
 
 async def query(
@@ -249,7 +252,7 @@ async def query(
     rtype: str = "A",
     *,
     attempts: int = 3,
-    timeout: float = 2.0,  # noqa: ASYNC109  # an attempt's own; around all of them is the caller's
+    timeout: float = 2.0,  # noqa: ASYNC109  # for one attempt; a bound on all is the caller's
     source: str | None = None,
     rclass: str = "IN",
     edns: Edns | None = _EDNS,
@@ -258,7 +261,7 @@ async def query(
 ) -> Response:
     """Return the server's answer to one question, whatever its code.
 
-    The arguments, and what is raised, are those of `Client` and `Client.query`.
+    The arguments and exceptions are those of `Client` and `Client.query`.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -277,7 +280,7 @@ async def query(
 
 
 def _over_tcp(source: str | None) -> str | None:
-    """Return the source for the second way: the same address, the port left to the system."""
+    """Return the source for the TCP fallback: the same address, the port chosen by the system."""
     if source is None:
         return None
     local = ListenSpec.parse(source).address

@@ -1,11 +1,11 @@
-"""The codecs of DNS, and how it travels on a stream.
+"""The DNS codecs, and the framing of DNS on a stream.
 
                server                            client
     queries    decoded to `Query`                encoded from `Question`, or from a `Query`
     replies    encoded from `Reply`              decoded to `Response`
                or from the `Response` of another server
 
-How large a message may be is all that datagrams and streams differ in.
+Datagrams and streams differ only in how large a message may be.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ __all__ = [
     "wire_format",
 ]
 
-#: In place of a prepared refusal: a layer has decided that none is sent.
+#: Instead of a prepared refusal: a layer has decided to send none.
 WITHHELD: Final = object()
 
 MAX_UDP_PAYLOAD = Limit(
@@ -55,7 +55,7 @@ MAX_UDP_PAYLOAD = Limit(
     minimum=MIN_PAYLOAD,
     maximum=4096,
     unit="bytes",
-    meaning="The largest answer sent in a datagram, and the size we say we can take.",
+    meaning="The largest answer sent in a datagram, and the size advertised to clients.",
     source="RFC 9715 §3.1; DNS flag day 2020; NSD, Knot and BIND use the same",
     metric="none: the answer carries TC",
     effect="at start",
@@ -63,17 +63,17 @@ MAX_UDP_PAYLOAD = Limit(
 
 LIMITS = (MAX_UDP_PAYLOAD,)
 
-#: By identifier and, since anybody can guess that, by what was asked (RFC 5452 §9.1).
+#: Matched by identifier and, since that can be guessed, by question (RFC 5452 §9.1).
 MATCHING: Final[ById[Query | Question, Response]] = ById(
     get=attrgetter("id"), put=with_id, range=range(1 << 16), fits=answers
 )
 
 
 class QueryCodec:
-    """What is asked, over datagrams and streams alike.
+    """Codec of queries, for datagrams and streams alike.
 
     Args:
-        opcodes: kinds of messages besides QUERY that are taken; the others are refused (NOTIMP).
+        opcodes: kinds of messages besides QUERY that are accepted; others are refused (NOTIMP).
     """
 
     decode: Callable[[bytes], Query]
@@ -88,19 +88,19 @@ class QueryCodec:
 
 
 def _parse_message(opcodes: frozenset[int], frame: bytes) -> Query:
-    """Return a message of one of these opcodes, or a query."""
+    """Parse a message of one of these opcodes, or a query."""
     if len(frame) > 2 and frame[2] >> 3 & 15 in opcodes:
         return parse_query(frame, QR)
     return parse_query(frame)
 
 
 class ReplyCodec:
-    """What is answered over streams: a message is limited by its length prefix alone.
+    """Codec of replies over streams: only the length prefix limits a message.
 
     Args:
-        max_udp_payload: the size we say we can take.
-        extended_errors: whether refusals say why (RFC 8914), where the query speaks EDNS.
-        queries: reads what is refused.
+        max_udp_payload: the size to advertise.
+        extended_errors: whether refusals give a reason (RFC 8914), if the query has EDNS.
+        queries: parses what is refused.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class ReplyCodec:
         """Return the response in a message.
 
         Raises:
-            DecodeError: there is none.
+            DecodeError: it is not a response.
         """
         return parse_response(frame)
 
@@ -129,7 +129,7 @@ class ReplyCodec:
         return encode_reply(reply, MAX_MESSAGE, self._payload)
 
     def reject(self, error: PierheadError, frame: bytes, /) -> bytes | None:
-        """Return the refusal: FORMERR, NOTIMP, BADVERS, or SERVFAIL where the fault is ours.
+        """Return the refusal: FORMERR, NOTIMP, BADVERS, or SERVFAIL if the fault is ours.
 
         None for what must never be answered: a response, or less than a header.
         """
@@ -139,7 +139,7 @@ class ReplyCodec:
             return self._refuse(error, frame)
         if isinstance(error, DecodeError):
             return self._refuse(BadQuery(error.reason, error.offset), frame)
-        # The query was good, or at least was never found to be bad: the failure is ours.
+        # The query was good, or at least not found to be bad: the failure is ours.
         prepared = error.reply if isinstance(error, ServiceError) else None
         if prepared is WITHHELD:
             return None
@@ -150,7 +150,7 @@ class ReplyCodec:
         if not self._tells_why or isinstance(error, RcodeError):
             return self.encode(reply)
         explained = self.encode(reply.having(*extended_error(iana.EDE_OTHER, _reason(error))))
-        # As in `_refuse`: where no layer has prepared it, no rate limit has seen it.
+        # As in `_refuse`: if no layer prepared it, no rate limit has counted it.
         is_counted = isinstance(prepared, Reply)
         return explained if is_counted or len(explained) <= 2 * len(frame) else self.encode(reply)
 
@@ -162,39 +162,39 @@ class ReplyCodec:
 
     def _refuse(self, error: BadQuery, frame: bytes) -> bytes:
         refusal = encode_refusal(error, frame, self._payload)
-        # Nobody knows what options a later version has: BADVERS comes without.
+        # The options of a later version are unknown: BADVERS is sent without any.
         if not self._tells_why or error.do is None or error.rcode == iana.BADVERS:
             return refusal
         reason = (extended_error(iana.EDE_OTHER, error.reason),)
         explained = encode_refusal(error, frame, self._payload, reason)
-        # No rate limit has seen it: the answer must be of no use to who forges a source.
+        # No rate limit has counted it: it must be of no use to a client that forges its source.
         return explained if len(explained) <= 2 * len(frame) else refusal
 
 
 def _reason(error: PierheadError) -> str:
-    """Return why a good query got no answer, in words for whoever asked."""
+    """Return why a good query got no answer, as text for the client."""
     if isinstance(error, TimedOut):
-        return "the answer took too long to make"
+        return "the answer took too long to produce"
     if isinstance(error, Overloaded):
-        return "too many queries at once; ask again later"
+        return "too many queries at once; try again later"
     return "the failure is the server's; its log says more"
 
 
 class DatagramReplyCodec(ReplyCodec):
-    """What is answered in datagrams: no more than its receiver, and we, can take."""
+    """Codec of replies in datagrams: no larger than the receiver's limit, or ours."""
 
     def encode(self, reply: Reply | Response, /) -> bytes:
-        """Return the reply as a message; truncated (TC) where it does not fit.
+        """Return the reply as a message; truncated (TC) if it does not fit.
 
-        RFC 1035 §4.2.1: 512 octets without EDNS; RFC 6891 §6.2.3: what the query's OPT record
-        says with it, counted as 512 at least, and never more than our own limit.
+        RFC 1035 §4.2.1: 512 octets without EDNS; RFC 6891 §6.2.3: otherwise the size in the query's
+        OPT record, at least 512, and never more than our own limit.
 
         Raises:
-            UsageError: it is the response of another server, which says nothing of its receiver.
+            UsageError: it is another server's response, which does not know its receiver's limit.
         """
         if type(reply) is Response:
             raise UsageError(
-                "a Response does not say how large a datagram its receiver can take; a Reply does"
+                "a Response does not know how large a datagram its receiver accepts; a Reply does"
             )
         return encode_reply(reply, self._limit(reply.query), self._payload)
 
@@ -206,11 +206,11 @@ class DatagramReplyCodec(ReplyCodec):
 
 
 def wire_format() -> WireFormat[Query | Question, Response]:
-    """Return how DNS travels on a stream (RFC 1035 §4.2.2, RFC 7766 §7), for clients.
+    """Return the wire format of DNS on streams (RFC 1035 §4.2.2, RFC 7766 §7), for clients.
 
-    A client asks with a `Question` or a `Query`, and gets a `Response`: the one with its
-    identifier and its question (RFC 5452 §9.1). `dns.serve` is the server's side, where a reply is
-    a `Reply` and datagrams have a limit.
+    A client sends a `Question` or a `Query` and gets a `Response`: the one with its identifier and
+    its question (RFC 5452 §9.1). `dns.serve` is the server's side, where a reply is a `Reply` and
+    datagrams have a size limit.
     """
     return WireFormat(
         LengthPrefixed(2),

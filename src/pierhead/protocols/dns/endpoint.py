@@ -1,4 +1,4 @@
-"""Joins a DNS service to the wire: datagrams, streams and the check in front of both."""
+"""Connects a DNS service to the wire: datagrams, streams and the check before both."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ def serve(
     max_ready_answers: int = int(MAX_READY_ANSWERS.default),
     max_ready_bytes: int = int(MAX_READY_BYTES.default),
 ) -> Endpoint:
-    """Return the endpoint that answers DNS queries with a service.
+    """Return an endpoint that answers DNS queries with a service.
 
-    An address without scheme stands for UDP and TCP. Replies on one connection leave in any
+    An address without a scheme stands for UDP and TCP. Replies on one connection are sent in any
     order (RFC 7766 §7).
 
     Args:
-        service: takes a `Query`, gives a `Reply`. The standard layers go around it, unless it is
-            a stack already: `standard` with options, or `stack` with layers of your choice,
-            ``dns.stack(service)`` for none but what is mandatory.
-        admission: further checks, asked after the header check.
-        frame_layers: layers around the octets of every message, outside the codec, the first of
-            them outermost; they see all that pass admission, so no answers are kept ready.
+        service: takes a `Query`, returns a `Reply`. The standard layers are added around it, unless
+            it is already a stack: `standard` with options, or `stack` with layers of your choice,
+            ``dns.stack(service)`` for only the mandatory ones.
+        admission: further checks, run after the header check.
+        frame_layers: layers around the octets of every message, outside the codec, outermost first;
+            they see everything that passes admission, so no answers are kept ready.
         max_udp_payload: the largest answer in a datagram, 512 to 4096 octets.
-        max_ready_answers: how many answers of each transport are kept to be sent again, where
-            the service and its layers allow it; 0 keeps none.
-        max_ready_bytes: how much memory the ready answers of each transport may take.
+        max_ready_answers: how many answers of each transport are kept ready, if the service and its
+            layers allow it; 0 keeps none.
+        max_ready_bytes: how much memory the ready answers of each transport may use.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -74,14 +74,14 @@ def serve(
         short_form=("udp", "tcp"),
         admission=(check_header, *admission),
         reload=layered.reload,
-        alpn=("dot",),  # RFC 7858, by the name that IANA registered for ALPN
+        alpn=("dot",),  # RFC 7858, as registered by IANA for ALPN
     )
 
 
 def _handler(
     layered: Stack, queries: QueryCodec, replies: ReplyCodec, bounds: tuple[int, int]
 ) -> FrameHandler:
-    """Return the handler of frames, with ready answers where they may be."""
+    """Return the handler of frames, with ready answers if allowed."""
     limits = [layer for layer in layered.layers if isinstance(layer, RateLimit)]
     limit = limits[0] if limits else None
     withholds = None

@@ -1,10 +1,10 @@
-"""Queries in flight on one socket or one connection, and the way of each answer to who asked.
+"""Queries in flight on one socket or connection, and matching of answers to them.
 
-    Question ──frame──▶ socket ──frames──▶ by identifier, then by question ──▶ who waits
+    Question ──frame──▶ socket ──frames──▶ by identifier, then by question ──▶ its waiter
 
-An answer belongs to a query when identifier and question are the query's own (RFC 5452 §9.1).
-What arrives on a datagram socket and belongs to none is counted and waited past: anybody can send
-it, and the real answer may still come. On a connection only the server can have sent it.
+An answer belongs to a query if identifier and question match (RFC 5452 §9.1). A datagram that
+matches no query is counted and ignored: it may be forged, and the real answer may still arrive. On
+a connection only the server can have sent it.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from pierhead.protocols.dns.wire.message import Query
 __all__ = ["DatagramExchange", "StreamExchange"]
 
 _WIRE = wire_format()
-#: Datagrams read in one go before others get their turn, so that a flood of forged ones cannot
-#: keep a deadline from passing.
+#: Datagrams read in one go before other tasks run, so that a flood of forged ones cannot keep a
+#: deadline from firing.
 _BATCH = 64
 
-#: Why no answer can come any more: the server, the caller, the system.
+#: Why no answer can arrive any more: the server, the caller, or the system.
 _Failure: TypeAlias = PeerError | UsageError | OSError
 _Asked: TypeAlias = Asked[Query | Question, asyncio.Future[Response]]
 _Matcher: TypeAlias = ByIdMatcher[Query | Question, Response, asyncio.Future[Response]]
 
 
 class _InFlight:
-    """The queries that wait.
+    """The pending queries.
 
     Args:
         place: where their answers come from, for messages.
@@ -46,30 +46,30 @@ class _InFlight:
 
     def __init__(self, place: str) -> None:
         self._place = place
-        # An identifier nobody can guess (RFC 5452 §9.2).
+        # An unpredictable identifier (RFC 5452 §9.2).
         self._matcher: _Matcher = MATCHING.new(None, secrets.randbelow)
         self._failure: _Failure | None = None
 
     @property
     def has_failed(self) -> bool:
-        """Tell whether no answer can come any more."""
+        """Tell whether no answer can arrive any more."""
         return self._failure is not None
 
     def ask(self, question: Question, answer: asyncio.Future[Response]) -> _Asked:
-        """Take in a query, and give it an identifier."""
+        """Register a query, and give it an identifier."""
         if self._failure is not None:
             raise _another(self._failure)
         return self._matcher.ask(question, answer)
 
     def give_up(self, asked: _Asked) -> None:
-        """Forget a query, where no answer has come; one that comes now is ignored."""
+        """Forget a query that has no answer yet; one that arrives later is ignored."""
         self._matcher.give_up(asked)
 
     def take(self, frame: bytes) -> bool:
-        """Hand an answer to who waits for it; tell whether anybody did.
+        """Deliver an answer to its query; tell whether there was one.
 
         Raises:
-            DecodeError: it is none, or that to another question.
+            DecodeError: it is not an answer, or it answers another question.
         """
         head = parse_head(frame)
         asked = self._matcher.find(head.id)
@@ -83,16 +83,16 @@ class _InFlight:
         return True
 
     def fail(self, failure: _Failure) -> None:
-        """Let nobody wait any longer."""
+        """Fail every pending query."""
         self._failure = failure
         for asked in self._matcher.end():
             if not asked.token.done():
                 asked.token.set_exception(_another(failure))
-                asked.token.exception()  # seen, even where the waiting has just been given up
+                asked.token.exception()  # retrieved, even if the waiter has just given up
 
 
 def _another(failure: _Failure) -> _Failure:
-    # One that is raised twice would grow its traceback.
+    # An exception raised twice would grow its traceback.
     return type(failure)(*failure.args)
 
 
@@ -101,7 +101,7 @@ class DatagramExchange:
 
     Args:
         client: the socket's end; closed by `close`.
-        place: what it leads to, for messages.
+        place: where it leads, for messages.
     """
 
     def __init__(self, client: DatagramClient, place: str) -> None:
@@ -114,17 +114,17 @@ class DatagramExchange:
 
     @property
     def ignored(self) -> int:
-        """How many datagrams were no answer to anything asked, and sends and ICMP errors lost."""
+        """How many datagrams matched no query, including failed sends and ICMP errors."""
         return self._stray + self._client.ignored
 
     async def ask(self, question: Question, attempts: int, seconds: float) -> Response:
-        """Send a query until an answer comes; a late one to an earlier attempt is as good.
+        """Send a query until an answer arrives; a late answer to an earlier attempt counts.
 
-        An attempt that reaches nobody, as ICMP says, is over at once.
+        An attempt that ICMP reports as undeliverable ends at once.
 
         Raises:
-            TimedOut: none came.
-            OSError: no attempt reached anybody, or the socket cannot send or receive.
+            TimedOut: none arrived.
+            OSError: no attempt was delivered, or the socket cannot send or receive.
         """
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         asked: list[_Asked] = []
@@ -150,8 +150,8 @@ class DatagramExchange:
         raise TimedOut(f"no answer from {self._place} in {tries} of {seconds:g} s")
 
     async def close(self) -> None:
-        """Close the socket; whoever waits gets an error."""
-        self._in_flight.fail(UsageError("the client was closed before the answer came"))
+        """Close the socket; pending queries get an error."""
+        self._in_flight.fail(UsageError("the client was closed before the answer arrived"))
         self._reading.cancel()
         await asyncio.wait((self._reading,))
         self._client.close()
@@ -172,7 +172,7 @@ class DatagramExchange:
     def _take(self, frame: bytes) -> None:
         try:
             is_taken = self._in_flight.take(frame)
-        except DecodeError:  # anybody can send it; the answer may still come
+        except DecodeError:  # it may be forged; the answer may still arrive
             is_taken = False
         if not is_taken:
             self._stray += 1
@@ -182,7 +182,7 @@ class StreamExchange(asyncio.Protocol):
     """Many queries on one connection, answered in any order (RFC 7766 §6.2.1.1, §7).
 
     Args:
-        place: what it leads to, for messages.
+        place: where it leads, for messages.
     """
 
     def __init__(self, place: str) -> None:
@@ -191,9 +191,9 @@ class StreamExchange(asyncio.Protocol):
         self._framer = _WIRE.framing.new()
         self._transport: asyncio.Transport | None = None
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        #: How many answers came by this connection.
+        #: How many answers arrived on this connection.
         self.answered = 0
-        #: How many came too late.
+        #: How many arrived too late.
         self.ignored = 0
 
     @property
@@ -206,7 +206,7 @@ class StreamExchange(asyncio.Protocol):
         """Connect to an address.
 
         Raises:
-            UsageError: it is none that can be dialled.
+            UsageError: the address cannot be dialled.
             OSError: it cannot be reached.
         """
         exchange = cls(str(spec))
@@ -214,10 +214,10 @@ class StreamExchange(asyncio.Protocol):
         return exchange
 
     async def ask(self, question: Question) -> Response:
-        """Send a query and wait for its answer, for as long as the caller likes.
+        """Send a query and wait for its answer, without a time limit.
 
         Raises:
-            PeerError: the server closed, or sent what is no answer.
+            PeerError: the server closed, or sent something that is not an answer.
         """
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         asked = self._in_flight.ask(question, answer)
@@ -229,27 +229,27 @@ class StreamExchange(asyncio.Protocol):
             self._in_flight.give_up(asked)
 
     async def close(self) -> None:
-        """Close the connection; whoever waits gets an error."""
-        self._in_flight.fail(UsageError("the client was closed before the answer came"))
+        """Close the connection; pending queries get an error."""
+        self._in_flight.fail(UsageError("the client was closed before the answer arrived"))
         if self._transport is not None:
-            # Nothing is left to be sent, and the server's end of stream is not waited for.
+            # Nothing is left to send, and the server's end of stream is not waited for.
             self._transport.abort()
             await self._lost
 
     def data_received(self, data: bytes) -> None:
-        """Take octets; hand out the answers they complete."""
+        """Receive octets; deliver the answers they complete."""
         try:
             self._framer.feed(data)
             for frame in self._framer.frames(1 << 16):
                 if self._in_flight.take(frame):
                     self.answered += 1
                 else:
-                    self.ignored += 1  # the answer to a query that is not waited for any longer
+                    self.ignored += 1  # the answer to a query that was given up
         except DecodeError:
-            self._fail(PeerError(f"{self._place} answered something that was not asked"))
+            self._fail(PeerError(f"{self._place} answered a question that was not asked"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take leave."""
+        """Fail the pending queries."""
         reason = f": {exc}" if exc else ""
         self._fail(PeerError(f"the server closed without an answer{reason}"))
         self._lost.set_result(None)

@@ -1,10 +1,10 @@
-"""Says which layer, which step and which rule an answer comes from.
+"""Explains which layer, step and rule produced an answer.
 
     explanation = await explain(service, "www.example.", "AAAA")
     print(explanation)
 
-A service is asked with a `Trace` in the context, into which each layer and the look-up note what
-they do. About a server that is far away only the answer itself can tell: `conclude`.
+A service is called with a `Trace` in the context, into which each layer and the lookup record what
+they do. For a remote server only the answer itself can tell: `conclude`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _VIA = Via(
 _CODES = {
     iana.FORMERR: ("the server could not read the query", "RFC 1035 §4.1.1"),
     iana.SERVFAIL: ("the server failed to find the answer", "RFC 1035 §4.1.1"),
-    iana.NOTIMP: ("the server does not do this kind of query", "RFC 1035 §4.1.1"),
+    iana.NOTIMP: ("the server does not support this kind of query", "RFC 1035 §4.1.1"),
     iana.REFUSED: (
         "the server does not answer for this name, or not to you",
         "RFC 1035 §4.1.1",
@@ -43,7 +43,7 @@ _CODES = {
     iana.YXDOMAIN: ("a DNAME makes the name too long", "RFC 6672 §2.2"),
     iana.NOTAUTH: ("the server is not responsible for the zone, or the key is wrong", "RFC 8945"),
     iana.BADVERS: ("the server does not know this version of EDNS", "RFC 6891 §6.1.3"),
-    iana.BADCOOKIE: ("the server wants a cookie of its own first", "RFC 7873 §5.2.3"),
+    iana.BADCOOKIE: ("the server requires a cookie that it issued", "RFC 7873 §5.2.3"),
 }
 
 
@@ -52,9 +52,9 @@ class Explanation:
     """How a service came to an answer.
 
     Attributes:
-        query: what was asked; None where the codec refused it.
-        reply: what it answered, the first of many; None for silence, or where it was not asked.
-        response: the same as its receiver reads it; None for silence.
+        query: what was asked; None if the codec refused it.
+        reply: what it answered, the first of many; None for no reply, or if it was not asked.
+        response: the same as its receiver reads it; None for no reply.
         steps: what happened, in order.
     """
 
@@ -77,22 +77,22 @@ async def explain(
     flags: int = 0,
     context: Context | None = None,
 ) -> Explanation:
-    """Ask a service as a datagram would, and return how the answer came about.
+    """Query a service as a datagram would, and return how the answer came about.
 
     Args:
         service: a service, or a stack of layers around one.
-        query: what to ask, or the name to ask for; then the others say the rest.
+        query: what to ask, or the name; the other arguments then complete it.
         rtype, rclass, edns, flags: as in `Client.query`.
-        context: the circumstances; None makes them up.
+        context: the request's context; None creates one.
 
     Raises:
-        UsageError: the name, the type or the class is none.
+        UsageError: the name, the type or the class is invalid.
 
     Example:
         >>> from pierhead.protocols import dns
         >>> site = dns.Router()
         >>> print(asyncio.run(explain(site, "www.example.")))
-        router: nobody answers for www.example.: REFUSED (RFC 1035 §4.1.1)
+        router: no service for www.example.: REFUSED (RFC 1035 §4.1.1)
         codec: REFUSED without records, 40 octets (RFC 6891 §6.2.3)
     """
     if isinstance(query, str):
@@ -110,12 +110,12 @@ async def explain(
     except RcodeError as error:
         reply = error.to_reply(query)
     if is_many(reply):
-        trace.note("service", "many replies follow each other; the first one is shown")
+        trace.note("service", "there are many replies; the first one is shown")
         replies, reply = reply, await anext(reply, None)
         if hasattr(replies, "aclose"):
             await replies.aclose()
     if not isinstance(reply, Reply):
-        trace.note("service", "it stays silent on purpose")
+        trace.note("service", "no reply, on purpose")
         return Explanation(query, None, None, trace.steps)
     response = parse_response(DatagramReplyCodec().encode(reply))
     _note_encoding(trace, response)
@@ -123,7 +123,7 @@ async def explain(
 
 
 def _explain_refusal(error: DecodeError, frame: bytes) -> Explanation:
-    """Explain what the codec makes of a query that it does not take."""
+    """Explain how the codec refuses a query."""
     refusal = DatagramReplyCodec().reject(error, frame)
     response = parse_response(refusal) if refusal is not None else None
     code = iana.rcode_text(response.rcode) if response is not None else "silence"
@@ -141,7 +141,7 @@ def _note_encoding(trace: Trace, response: Response) -> None:
 
 
 def conclude(response: Response) -> tuple[Step, ...]:
-    """Return what an answer tells about how it came about, where nothing else is known."""
+    """Return what an answer reveals about its origin, if nothing else is known."""
     trace = Trace()
     if response.edns is not None:
         for code, data in response.edns.options:
@@ -153,7 +153,9 @@ def conclude(response: Response) -> tuple[Step, ...]:
         _conclude_origin(trace, response)
         _conclude_answer(trace, response)
     if response.truncated:
-        trace.note("answer", "it did not fit and is cut; ask over TCP for all of it", "RFC 7766 §5")
+        trace.note(
+            "answer", "it did not fit and is truncated; query over TCP for all of it", "RFC 7766 §5"
+        )
     return trace.steps
 
 
@@ -161,9 +163,9 @@ def _conclude_origin(trace: Trace, response: Response) -> None:
     if response.authoritative:
         trace.note("answer", "it is from the server's own zone", "RFC 1035 §4.1.1, AA")
     elif response.recursion_available:
-        trace.note("answer", "it is from a resolver, perhaps out of its cache", "RFC 1035 §4.1.1")
+        trace.note("answer", "it is from a resolver, perhaps from its cache", "RFC 1035 §4.1.1")
     if response.authentic_data:
-        trace.note("answer", "the resolver has checked its signatures", "RFC 4035 §3.2.3, AD")
+        trace.note("answer", "the resolver has validated its signatures", "RFC 4035 §3.2.3, AD")
 
 
 def _conclude_answer(trace: Trace, response: Response) -> None:

@@ -1,6 +1,6 @@
-"""EDNS options in words, for people: who answered, why not, how long a connection may idle.
+"""EDNS options as text: name server identifier, errors, cookies, timeouts.
 
-What a server sends is shown escaped: no control character reaches a terminal.
+Everything a server sends is escaped: no control character reaches a terminal.
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ _ERRORS = (
 
 
 def option_words(code: int, data: bytes) -> str:
-    """Return what an option says; its octets in hexadecimal where that cannot be told."""
+    """Return the content of an option as text; in hexadecimal if it has no text form."""
     words = _WORDS.get(code)
     text = words(data) if words is not None else ""
     return text or data.hex()
 
 
 def extended_error_text(code: int) -> str:
-    """Return the name of an extended DNS error, or ``EDE123`` where it has none."""
+    """Return the name of an extended DNS error, or ``EDE123`` if it has none."""
     return _ERRORS[code] if code < len(_ERRORS) else f"EDE{code}"
 
 
 def printable(text: str) -> str:
-    r"""Return text with all that is no printable character written as ``\DDD``, octet by octet."""
+    r"""Return text with every non-printable character escaped as ``\DDD``, octet by octet."""
     return "".join(
         c
         if c.isprintable()
@@ -75,7 +75,7 @@ def _octets(data: bytes) -> str:
 
 
 def _name_server(data: bytes) -> str:
-    # RFC 5001 §2.3: any octets; they nearly always are a name.
+    # RFC 5001 §2.3: any octets; nearly always a name.
     return f'"{_octets(data)}"' if data else ""
 
 

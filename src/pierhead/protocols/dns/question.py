@@ -1,4 +1,4 @@
-"""What a client asks, and which answer belongs to it (RFC 5452 §9.1, RFC 7873 §5.3)."""
+"""A client's question, and which answer belongs to it (RFC 5452 §9.1, RFC 7873 §5.3)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pierhead.protocols.dns.wire.query import build_query
 __all__ = ["Question", "answers", "begins_answer", "with_id"]
 
 _EDNS = Edns()
-#: RFC 7873 §4: octets of a client's cookie; the server's own follows.
+#: RFC 7873 §4: octets of a client's cookie; the server's follows.
 _CLIENT_COOKIE = 8
 
 
 class Question:
-    """What is asked, in words.
+    """A question, in readable form.
 
-    Unlike a `Query`, it may say what no server takes, such as another version of EDNS.
+    Unlike a `Query`, it may hold what no server accepts, such as another version of EDNS.
 
     Attributes:
         id: the identifier, 0 until the client has chosen one.
@@ -33,11 +33,11 @@ class Question:
     Args:
         name: absolute, with or without its last dot.
         rtype, rclass: mnemonics, or ``TYPE123`` and ``CLASS123``.
-        edns: what the OPT record says; None for none.
+        edns: the content of the OPT record; None for none.
         flags: bits of the header's second word: RD, AD, CD, an opcode.
 
     Raises:
-        UsageError: the name, the type or the class is none.
+        UsageError: the name, the type or the class is invalid.
     """
 
     __slots__ = ("edns", "flags", "id", "qclass", "qname", "qtype")
@@ -54,7 +54,7 @@ class Question:
         try:
             self.qname = from_text(name, ROOT)
         except DecodeError as error:
-            raise UsageError(f"{name!r} is no domain name: {error}") from None
+            raise UsageError(f"{name!r} is not a domain name: {error}") from None
         self.id = 0
         self.qtype = iana.type_number(rtype)
         self.qclass = iana.class_number(rclass)
@@ -62,9 +62,9 @@ class Question:
         self.flags = flags
 
     def shown_cookie(self, response: Response) -> Question | None:
-        """Return the same question with the cookie that a BADCOOKIE asks for (RFC 7873 §5.3).
+        """Return the same question with the cookie that a BADCOOKIE requires (RFC 7873 §5.3).
 
-        None where the response asks for none, or the server has nothing to show.
+        None if the response requires none, or the server has sent none.
         """
         edns = self.edns
         if response.rcode != iana.BADCOOKIE or edns is None or not _cookie(edns):
@@ -101,15 +101,15 @@ class Question:
 
 
 def with_id(request: Question | Query, ident: int) -> Question | Query:
-    """Return what is asked with another identifier."""
+    """Return the request with another identifier."""
     return request.having_id(ident)
 
 
 def begins_answer(request: Question | Query, head: Head | Response) -> bool:
-    """Tell whether a message with the right identifier begins as the answer to this request does.
+    """Tell whether a message with the right identifier begins like the answer to this request.
 
-    Ask this before the message is parsed, which takes long where it is long: anybody can send
-    one. A refusal may leave the question out where the server could not read it.
+    Check this before parsing a message, which takes time if it is long: it may be forged. A refusal
+    may omit the question if the server could not read it.
     """
     if (head.flags ^ request.flags) & OPCODE_MASK:
         return False
@@ -124,7 +124,7 @@ def begins_answer(request: Question | Query, head: Head | Response) -> bool:
 def answers(request: Question | Query, response: Response) -> bool:
     """Tell whether a response with the right identifier answers this request.
 
-    RFC 7873 §5.3: a cookie in it must begin with the one that was sent.
+    RFC 7873 §5.3: a cookie in it must begin with the client's.
     """
     sent, got = _cookie(request.edns), _cookie(response.edns)
     if sent and got and got[:_CLIENT_COOKIE] != sent[:_CLIENT_COOKIE]:
@@ -135,6 +135,6 @@ def answers(request: Question | Query, response: Response) -> bool:
 
 
 def _cookie(edns: Edns | None) -> bytes:
-    """Return the content of the COOKIE option; nothing where there is none."""
+    """Return the content of the COOKIE option; empty if there is none."""
     options = edns.options if edns is not None else ()
     return next((data for code, data in options if code == iana.OPTION_COOKIE), b"")

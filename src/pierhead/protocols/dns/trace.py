@@ -4,8 +4,8 @@
     if trace is not None:
         trace.note("cookies", "the client's cookie is good", "RFC 7873 §5.2.4")
 
-Nobody collects anything unless somebody in front has put a `Trace` into the context, so a layer
-pays for one look. A note says what was decided and by which rule, in words for an operator.
+Nothing is recorded unless the caller has put a `Trace` into the context, so a layer pays only for
+one lookup. A note says what was decided and by which rule, in words for an operator.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class Step:
     """One decision on the way to an answer.
 
     Attributes:
-        layer: who took it: ``router``, ``zones``, ``cookies`` …
+        layer: which layer took it: ``router``, ``zones``, ``cookies`` …
         text: what was decided and why, one clause.
-        rule: the rule that says so, as ``RFC 1034 §4.3.2 step 3a``; empty where there is none.
+        rule: the rule that requires it, as ``RFC 1034 §4.3.2 step 3a``; empty if there is none.
     """
 
     layer: str
@@ -34,13 +34,13 @@ class Step:
 
 
 class Trace:
-    """Collects the steps of one request, in order.
+    """Records the steps of one request, in order.
 
     Example:
         >>> trace = Trace()
-        >>> trace.note("router", "example. has a service of its own")
+        >>> trace.note("router", "example. has its own service")
         >>> print(trace)
-        router: example. has a service of its own
+        router: example. has its own service
     """
 
     __slots__ = ("_steps",)
@@ -54,7 +54,7 @@ class Trace:
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """What has been noted so far, in order."""
+        """The steps recorded so far, in order."""
         return tuple(self._steps)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Who the server is and what it runs, as TXT records of class CH (RFC 4892 §2.1)."""
+"""The server's identity and version, as TXT records of class CH (RFC 4892 §2.1)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _IDENTITY = ("id.server.", "hostname.bind.")
 
 
 def chaos(*, version: str | None = None, identity: str | None = None) -> Chaos:
-    """Return a service that tells version and identity in class CH, and refuses all else.
+    """Return a service that answers version and identity in class CH, and refuses all else.
 
     Args:
-        version: what ``version.bind`` and ``version.server`` say; None to refuse them.
-        identity: what ``id.server`` and ``hostname.bind`` say; None to refuse them.
+        version: the answer to ``version.bind`` and ``version.server``; None to refuse them.
+        identity: the answer to ``id.server`` and ``hostname.bind``; None to refuse them.
 
     Raises:
         UsageError: neither is given.
@@ -31,12 +31,12 @@ def chaos(*, version: str | None = None, identity: str | None = None) -> Chaos:
         >>> who = dns.chaos(identity="north-2")
     """
     if version is None and identity is None:
-        raise UsageError("chaos() tells nothing; give a version, an identity or both")
+        raise UsageError("chaos() has no answers; give a version, an identity or both")
     return Chaos(version, identity)
 
 
 class Chaos:
-    """A service of class CH; made by `chaos`."""
+    """A service for class CH; created by `chaos`."""
 
     __slots__ = ("_records",)
 
@@ -47,13 +47,13 @@ class Chaos:
                 self._records |= {key(from_text(name)): TXT(text) for name in names}
 
     async def __call__(self, query: Query, context: Context) -> Reply:
-        """Answer the query; REFUSED for what is not told."""
+        """Answer the query; REFUSED for unknown names."""
         return self.answer(query)
 
     def answer(self, query: Query) -> Reply:
-        """Return the same at once."""
+        """Return the same reply immediately."""
         record = self._records.get(key(query.qname))
         if record is None or query.qclass != iana.CLASS_CH:
             return Reply(query, iana.REFUSED)
-        # Another type than TXT: the name exists, without such data.
+        # A type other than TXT: the name exists, without such data.
         return query.reply(record, ttl=0)

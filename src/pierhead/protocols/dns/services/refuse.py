@@ -1,4 +1,4 @@
-"""A service that answers nothing, and says so."""
+"""A service that refuses every query."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def refuse(reason: str = "") -> Service[Query, Reply]:
     """Return a service that refuses every query.
 
     Args:
-        reason: told to clients that speak EDNS (RFC 8914, code 18); keep it short.
+        reason: sent to clients that support EDNS (RFC 8914, code 18); keep it short.
 
     Example:
         >>> from pierhead.protocols import dns

@@ -1,4 +1,4 @@
-"""Sends each query to the service that its name belongs to.
+"""Routes each query to the service that its name belongs to.
 
     site = Router()
     site.mount("example.", zones("zones/example.zone"))
@@ -6,9 +6,9 @@
     @site.answer("*.dyn.example.", "A")
     async def address(query, context): ...
 
-The longest suffix wins: from the name that was asked up to the root, the first that has a
-function or a service. At one suffix a function comes before a service. The walk is one look-up
-per label, however much is mounted.
+The longest suffix wins: from the queried name up to the root, the first that has a function or a
+service. At the same suffix a function takes precedence over a service. The walk is one lookup per
+label, however many services are mounted.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from pierhead.service.context import Context
 
 __all__ = ["Router"]
 
-#: What a DNS service gives: one reply, silence, or many replies.
+#: What a DNS service returns: one reply, no reply, or many replies.
 Answer: TypeAlias = Reply | AsyncIterator[Reply] | None
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Functions:
-    """The functions of one pattern, by type; ``every`` answers the types that have none.
+    """The functions of one pattern, by type; ``every`` answers types without their own.
 
     Args:
-        wildcard: the pattern's owner where it is one, in wire form; else empty.
+        wildcard: the pattern's owner in wire form if it is a wildcard; otherwise empty.
     """
 
     __slots__ = ("by_type", "every", "wildcard")
@@ -56,12 +56,12 @@ class _Functions:
 
 
 class Router:
-    """A service made of services, each for the names below a suffix or for a pattern.
+    """A service composed of services, each for the names below a suffix or for a pattern.
 
-    A name nobody answers for is REFUSED. A name with functions for other types than the one
-    asked gets NOERROR without records, never the service mounted above it. Negative replies of
-    functions get the SOA record of the nearest service mounted above, if it has one, so that
-    they can be cached (RFC 2308 §2).
+    A name without a service is REFUSED. A name with functions only for types other than the queried
+    one gets NOERROR without records, never the service mounted above it. Negative replies of
+    functions get the SOA record of the nearest service mounted above, if it has one, so that they
+    can be cached (RFC 2308 §2).
     """
 
     def __init__(self) -> None:
@@ -73,18 +73,18 @@ class Router:
         """Answer for a suffix and all names below it with this service.
 
         Raises:
-            UsageError: the suffix is no name, or taken.
+            UsageError: the suffix is not a name, or is taken.
         """
         where = _key(suffix)
         if where in self._mounts:
-            raise UsageError(f"{to_text(where)} has a service already; mount each suffix once")
+            raise UsageError(f"{to_text(where)} already has a service; mount each suffix once")
         self._mounts[where] = as_service(service)
 
     def reload(self) -> Reloaded:
-        """Let every mounted service that can read its files again; all of them, or none.
+        """Reload every mounted service that reads files: all of them, or none.
 
         Raises:
-            PierheadError: what the first that could not raises.
+            PierheadError: what the first failing service raises.
         """
         # One service may be mounted at several suffixes.
         readers = {id(s): s.reload for s in self._mounts.values() if hasattr(s, "reload")}
@@ -101,12 +101,12 @@ class Router:
         """Answer a name, or ``*.`` and every name below a suffix, with the decorated function.
 
         Args:
-            pattern: ``www.example.`` or ``*.dyn.example.``; as in a zone, the asterisk stands
-                for one label or more (RFC 4592 §2.1.1).
+            pattern: ``www.example.`` or ``*.dyn.example.``; as in a zone, the asterisk stands for
+                one or more labels (RFC 4592 §2.1.1).
             types: which types it answers; none for all.
 
         Raises:
-            UsageError: the pattern or a type is none, or taken.
+            UsageError: the pattern or a type is invalid, or taken.
         """
         numbers = [iana.type_number(text) for text in types]
         wildcard = pattern == "*" or pattern.startswith("*.")
@@ -122,7 +122,7 @@ class Router:
             taken = [iana.type_text(n) for n in numbers if n in functions.by_type]
             if taken or (not numbers and functions.every is not None):
                 what = " and ".join(taken) or "all types"
-                raise UsageError(f"{pattern} has a function for {what} already")
+                raise UsageError(f"{pattern} already has a function for {what}")
             for number in numbers:
                 functions.by_type[number] = service
             if not numbers:
@@ -133,7 +133,7 @@ class Router:
 
     @property
     def opcodes(self) -> frozenset[int]:
-        """The kinds of messages besides QUERY that a mounted service takes; functions take none."""
+        """The opcodes besides QUERY that a mounted service accepts; functions accept none."""
         mounted = self._mounts.values()
         return frozenset(opcode for s in mounted for opcode in getattr(s, "opcodes", ()))
 
@@ -177,7 +177,7 @@ class Router:
         )
 
     async def _pass_on(self, query: Query, context: Context) -> Answer:
-        """Give a message of another opcode to the service mounted above, if that takes it."""
+        """Pass a message of another opcode to the service mounted above, if it accepts that."""
         _, service, _ = self._find(key(query.qname))
         if service is None:
             return Reply(query, iana.REFUSED)
@@ -203,9 +203,9 @@ class Router:
 def _note_choice(
     trace: Trace, query: Query, functions: _Functions | None, mounted_at: Name | None
 ) -> None:
-    """Note who answers: a function, the service mounted at a suffix, or nobody."""
+    """Record which answers: a function, the service mounted at a suffix, or none."""
     if functions is None and mounted_at is None:
-        trace.note("router", f"nobody answers for {query.name}: REFUSED", "RFC 1035 §4.1.1")
+        trace.note("router", f"no service for {query.name}: REFUSED", "RFC 1035 §4.1.1")
     elif functions is None and mounted_at is not None:
         trace.note("router", f"the service mounted at {to_text(mounted_at)} answers")
     elif functions is not None and (function := functions.find(query.qtype)) is None:
@@ -219,7 +219,7 @@ def _key(text: str) -> Name:
     try:
         return key(from_text(text, ROOT))
     except DecodeError as error:
-        raise UsageError(f"{text!r} is no domain name: {error}") from None
+        raise UsageError(f"{text!r} is not a domain name: {error}") from None
 
 
 def _is_negative(reply: Reply) -> bool:

@@ -21,16 +21,16 @@ def static(
 ) -> Service[Query, Reply]:
     """Return a service that has these records under these names.
 
-    A name of the table without the type that was asked for gets an empty answer; any other name
-    is refused, since nobody knows here whether it exists.
+    A name in the table without the queried type gets an empty answer; any other name is refused,
+    since the service cannot know whether it exists.
 
     Args:
-        names: one record or several for each name.
-        ttl: for how many seconds a record may be cached that does not say so itself.
+        names: one or more records for each name.
+        ttl: how many seconds a record may be cached that has no TTL of its own.
 
     Raises:
-        UsageError: a name is none, a TTL is out of range or differs within a set, or a record has
-            a name of its own.
+        UsageError: a name is invalid, a TTL is out of range or differs within a set, or a record
+            has its own name.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -52,7 +52,7 @@ def _key(name: str) -> bytes:
     try:
         return key(from_text(name, ROOT))
     except DecodeError as error:
-        raise UsageError(f"{name!r} is no domain name: {error}") from None
+        raise UsageError(f"{name!r} is not a domain name: {error}") from None
 
 
 def _records(name: str, given: Record | Iterable[Record], ttl: int) -> tuple[Record, ...]:

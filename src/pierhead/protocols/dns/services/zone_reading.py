@@ -1,4 +1,4 @@
-"""Reading the text of zones: regular files or standard input, and the files that they include."""
+"""Reads zone text: regular files or standard input, and included files."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from pierhead.files import RefusedFile, read_below, read_file
 
 __all__ = ["STANDARD_INPUT", "include_file", "read_zone_text"]
 
-#: How standard input is called in faults.
+#: The name of standard input in faults.
 STANDARD_INPUT = "standard input"
 
-#: What was read from standard input, and from which: it can be read once, a reload reads again.
+#: What was read from standard input, and from which one: it can be read only once, but a reload
+#: reads again.
 _taken: tuple[object, bytes] | None = None
 
 
 def read_zone_text(path: Path | None, at_most: int) -> bytes:
-    """Return the content of a zone file; of standard input for None.
+    """Return the content of a zone file; None reads standard input.
 
     Raises:
         UsageError: why it cannot be read, and what to do.
@@ -48,48 +49,48 @@ def _reason(error: OSError | ValueError, at_most: int) -> str:
     told = f"cannot be read: {reason}"
     if isinstance(error, RefusedFile):
         if error.errno == errno.EINVAL:
-            told += "; what a program writes can come from standard input: give - as the file"
+            told += "; to read a program's output, use standard input: give - as the file"
         elif error.errno == errno.EFBIG:
             told += f" (zone_octets={at_most})"
     elif isinstance(error, OSError) and error.errno == errno.EACCES and hasattr(os, "geteuid"):
-        told += f"; the user with number {os.geteuid()} needs the right to"
+        told += f"; the user with number {os.geteuid()} needs permission to"
     return told
 
 
 def include_file(base: Path | None, path: str, allowed: tuple[Path, ...], at_most: int) -> bytes:
-    """Return the content of a file that $INCLUDE names, relative to the zone's folder.
+    """Return the content of a file named by $INCLUDE, relative to the zone's directory.
 
     Args:
-        base: the zone's file; None for standard input, which has no folder.
+        base: the zone's file; None for standard input, which has no directory.
         path: as written.
-        allowed: folders besides the zone's own that it may be in.
-        at_most: so many octets.
+        allowed: directories besides the zone's own that it may be in.
+        at_most: the limit in octets.
 
-    What goes wrong is said without the folder: the fault names the path as written.
+    Error messages omit the directory: the fault names the path as written.
 
     Raises:
-        UsageError: it leads elsewhere, or cannot be read.
+        UsageError: it is outside those directories, or cannot be read.
     """
     try:
         own = () if base is None else (base.parent.resolve(),)
-        # Where it is after every symbolic link is what counts.
+        # The location after resolving every symbolic link is what counts.
         found = ((own[0] if own else Path.cwd()) / path).resolve(strict=True)
         for folder in (*own, *(other.resolve() for other in allowed)):
             if found.is_relative_to(folder) and found != folder:
                 return read_below(str(folder), found.relative_to(folder).parts, at_most)
         raise UsageError(_elsewhere(base))
     except RuntimeError:  # pathlib's for ELOOP, before Python 3.13
-        raise UsageError("its symbolic links go round in a circle") from None
+        raise UsageError("its symbolic links form a loop") from None
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise UsageError("its symbolic links go round in a circle") from None
+            raise UsageError("its symbolic links form a loop") from None
         raise UsageError(error.strerror or str(error)) from None
 
 
 def _elsewhere(base: Path | None) -> str:
     what = (
-        "standard input has no folder to include from"
+        "standard input has no directory to include from"
         if base is None
-        else "it leads out of the zone's folder"
+        else "it leads out of the zone's directory"
     )
-    return f"{what}; --include-dir FOLDER allows one (include_dirs= from a program)"
+    return f"{what}; --include-dir DIR allows another (include_dirs= in a program)"

@@ -1,8 +1,8 @@
-"""Answers from zone files.
+"""Serves zones from files.
 
-A zone is given as a file, as ``NAME=FILE``, or as a folder of ``*.zone`` files. The name of a
-zone without ``NAME=`` is its file's name without ``.zone``; a file that ends in something else
-says its name itself, by an SOA record with an absolute owner.
+A zone is given as a file, as ``NAME=FILE``, or as a directory of ``*.zone`` files. Without
+``NAME=``, a zone is named after its file without ``.zone``; a file with another ending names the
+zone itself, by an SOA record with an absolute owner.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["ZoneFile", "ZoneService", "find_zone_files", "load_zones", "zones"]
 
 _SUFFIX = ".zone"
 
-#: Transfers are closed to everybody here (RFC 5936 §2.2.1). What else is no data is refused by
+#: Transfers are not allowed here (RFC 5936 §2.2.1). Other types that are not data are refused by
 #: the mandatory layer.
 _TRANSFERS = (iana.AXFR, iana.IXFR)
 
@@ -46,12 +46,12 @@ class ZoneService:
     """A service that answers from zones.
 
     Attributes:
-        zones: what it answers from; replace the whole to answer from other zones.
+        zones: what it answers from; replace the whole set to change it.
 
     Args:
-        zones: what it answers from at first.
+        zones: the initial zones.
         minimal: see `minimal`.
-        read_again: reads the zones from where they came from; None where `reload` changes nothing.
+        read_again: reads the zones from their source; None if `reload` changes nothing.
     """
 
     __slots__ = ("_minimal", "_read_again", "zones")
@@ -68,10 +68,10 @@ class ZoneService:
         self._read_again = read_again
 
     def reload(self) -> Reloaded:
-        """Read the zones again; what it returns puts all of them in force.
+        """Read the zones again; calling the result activates all of them.
 
         Raises:
-            ConfigError: one of them is wrong; those in force stay.
+            ConfigError: one of them is invalid; the current ones stay active.
         """
         before = self.zones
         after = before if self._read_again is None else self._read_again()
@@ -83,20 +83,20 @@ class ZoneService:
 
     @property
     def minimal(self) -> bool:
-        """Whether answers go without what most clients drop; settled when the service is made.
+        """Whether answers omit what most clients drop; fixed when the service is created.
 
-        That is the name servers of the zone, and the addresses of who is named in the answer
-        (RFC 1034 §4.3.2 step 6).
+        That is the name servers of the zone, and the addresses of names in the answer (RFC 1034
+        §4.3.2 step 6).
         """
         return self._minimal
 
     def snapshot(self) -> Zones:
-        """Return what every answer is made from: the same zones, the same answers."""
+        """Return what every answer is made from: the same zones give the same answers."""
         return self.zones
 
     async def __call__(self, query: Query, context: Context) -> Reply:
-        """Answer the query; REFUSED for a name in none of the zones."""
-        # Once per packet: the slots behind the properties are read.
+        """Answer the query; REFUSED for a name in no zone."""
+        # Once per packet: this reads the slots behind the properties.
         qtype = query.qtype
         trace = context.get(Trace)
         if qtype in _TRANSFERS:
@@ -127,7 +127,7 @@ class ZoneService:
 
 
 def _changes(before: Zones, after: Zones) -> Iterator[str]:
-    """Give a line for each zone that was added, changed or removed."""
+    """Yield a line for each zone that was added, changed or removed."""
     old, new = ({zone.key: zone for zone in zones} for zones in (before, after))
     for key, zone in new.items():
         name = to_text(zone.origin)
@@ -146,7 +146,7 @@ def _holds_the_same(one: Zone, other: Zone) -> bool:
 
 
 def _contents(zone: Zone) -> set[tuple[bytes, int, int, frozenset[bytes]]]:
-    """Return what makes two zones the same: their records as RFC 4034 §6.2 compares them."""
+    """Return what defines a zone's contents: its records, compared as in RFC 4034 §6.2."""
     return {
         (
             one.owner.lower(),
@@ -159,7 +159,7 @@ def _contents(zone: Zone) -> set[tuple[bytes, int, int, frozenset[bytes]]]:
 
 
 def _note_steps(trace: Trace, steps: tuple[str, ...]) -> None:
-    """Note the steps of a look-up, each "3a: what happened" or "3a: what happened (RFC …)"."""
+    """Record the steps of a lookup, each "3a: what happened" or "3a: what happened (RFC …)"."""
     for step in steps:
         number, _, text = step.partition(": ")
         text, _, rule = text.partition(" (RFC ")
@@ -174,16 +174,16 @@ def zones(
     include_dirs: Sequence[str | Path] = (),
     bounds: ZoneBounds = DEFAULT_BOUNDS,
 ) -> ZoneService:
-    """Return a service that answers from zone files; each is read now.
+    """Return a service that answers from zone files; each is read immediately.
 
     Args:
-        sources: files, ``NAME=FILE``, or folders, of which every ``*.zone`` file is taken.
-        minimal: leave out name servers and addresses that were not asked for; see `ZoneService`.
-        include_dirs: folders besides a zone's own that its $INCLUDE may read from.
+        sources: files, ``NAME=FILE``, or directories, whose ``*.zone`` files are all read.
+        minimal: omit name servers and addresses that were not asked for; see `ZoneService`.
+        include_dirs: directories besides a zone's own that its $INCLUDE may read from.
         bounds: how large each zone may be; see `pierhead.protocols.dns.zone.bounds.LIMITS`.
 
     Raises:
-        ConfigError: a file cannot be read or served; has the faults of all of them.
+        ConfigError: a file cannot be read or served; lists the faults of all files.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -201,11 +201,11 @@ def load_zones(
     """Read the zones of these sources.
 
     Raises:
-        ConfigError: has the faults of all files.
-        UsageError: no source is given, or a name in front of ``=`` is none.
+        ConfigError: lists the faults of all files.
+        UsageError: no source is given, or a name before ``=`` is invalid.
     """
     if not sources:
-        raise UsageError("no zone is given; name a file, NAME=FILE, or a folder of *.zone files")
+        raise UsageError("no zone is given; name a file, NAME=FILE, or a directory of *.zone files")
     loaded: dict[bytes, tuple[Zone, str]] = {}
     leads: dict[bytes, list[Reference]] = {}
     faults: list[Fault] = []
@@ -228,7 +228,7 @@ def load_zones(
         raise ConfigError(faults)
     together = Zones(zone for zone, _ in loaded.values())
     for zone in together:
-        # What one zone says of another can be judged when all of them are there.
+        # References between zones can be checked once all of them are loaded.
         zone.warnings += tuple(inspect_references(together, leads[zone.key]))
     return together
 
@@ -239,7 +239,7 @@ class ZoneFile:
 
     Attributes:
         path: where it is.
-        origin: the zone's name; None where the file says it itself.
+        origin: the zone's name; None if the file names it itself.
     """
 
     path: Path
@@ -251,7 +251,7 @@ class ZoneFile:
 
     @property
     def name(self) -> str:
-        """How the file is called in faults."""
+        """The name of the file in faults."""
         return STANDARD_INPUT if self.is_standard_input else str(self.path)
 
     def read(self) -> bytes:
@@ -269,15 +269,15 @@ class ZoneFile:
         return None if self.is_standard_input else self.path
 
     def load(self, references: list[Reference] | None = None, verify: Verify | None = None) -> Zone:
-        """Return the zone; whether its signatures are valid is judged by the time of now.
+        """Return the zone; the validity period of signatures is checked against the current time.
 
         Args:
-            references: takes in which names of other zones the records lead to, for
+            references: collects the names in other zones that records point to, for
                 `targets.inspect_references`.
-            verify: computes whether signatures match the records; None leaves that open.
+            verify: verifies signatures against the records; None skips that.
 
         Raises:
-            ConfigError: the file cannot be read or served; has all of its faults.
+            ConfigError: the file cannot be read or served; lists all of its faults.
         """
         text = self.read()
         name = "-" if self.is_standard_input else str(self.path)
@@ -298,7 +298,7 @@ class ZoneFile:
             raise ConfigError([Fault(self.name, 0, 0, str(error), remedy=remedy)]) from None
 
     def _include(self, path: str) -> bytes:
-        """Return the content of a file that $INCLUDE names."""
+        """Return the content of a file named by $INCLUDE."""
         return include_file(self._place(), path, self.include_dirs, self.bounds.zone_octets)
 
 
@@ -308,25 +308,25 @@ def find_zone_files(
     include_dirs: Sequence[str | Path] = (),
     bounds: ZoneBounds = DEFAULT_BOUNDS,
 ) -> Iterator[ZoneFile]:
-    """Give the zone files of a source: a file, ``NAME=FILE``, or a folder.
+    """Yield the zone files of a source: a file, ``NAME=FILE``, or a directory.
 
     ``-`` in place of the file is standard input.
 
     Args:
-        source: which.
-        include_dirs: folders besides the zone's own that $INCLUDE may read from.
+        source: the source.
+        include_dirs: directories besides the zone's own that $INCLUDE may read from.
         bounds: how large a zone may be.
 
     Raises:
-        ConfigError: the folder has none, or cannot be read.
-        UsageError: the name in front of ``=`` is none.
+        ConfigError: the directory has none, or cannot be read.
+        UsageError: the name before ``=`` is invalid.
     """
     made = partial(ZoneFile, include_dirs=tuple(map(Path, include_dirs)), bounds=bounds)
     name, equals, rest = str(source).partition("=")
-    # A path may hold an equals sign as well; a name holds no slash.
+    # A path may contain an equals sign too; a name contains no slash.
     if isinstance(source, str) and equals and "/" not in name:
         if not name or not rest:
-            raise UsageError(f"{source!r} is no zone; expected NAME=FILE")
+            raise UsageError(f"{source!r} is not a zone; expected NAME=FILE")
         _check_name(name)
         yield made(Path(rest), name, is_standard_input=rest == "-")
         return
@@ -335,7 +335,7 @@ def find_zone_files(
         yield made(path, None, is_standard_input=True)
         return
     try:
-        # `Path.glob` passes over what it may not read.
+        # `Path.glob` skips what it may not read.
         files = sorted(path.iterdir()) if path.is_dir() else None
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
@@ -344,7 +344,7 @@ def find_zone_files(
         return
     files = [p for p in files if p.name.endswith(_SUFFIX) and not p.name.startswith(".")]
     if not files:
-        raise _wrong(path, f"the folder has no *{_SUFFIX} file")
+        raise _wrong(path, f"the directory has no *{_SUFFIX} file")
     for file in files:
         yield made(file, _origin(file))
 
@@ -361,7 +361,7 @@ def _origin(path: Path) -> str | None:
 
 
 def _unreadable(path: Path, error: OSError | ValueError) -> ConfigError:
-    """Say why the system, or Python in front of it, refused to read."""
+    """Explain why the system, or Python, refused to read it."""
     reason = error.strerror if isinstance(error, OSError) else str(error)
     return _wrong(path, f"cannot be read: {reason}")
 
@@ -371,5 +371,5 @@ def _wrong(path: Path | str, message: str) -> ConfigError:
 
 
 def _twice(zone: Zone, file: ZoneFile, first: str) -> Fault:
-    message = f"zone {to_text(zone.origin)} is in {first} already"
+    message = f"zone {to_text(zone.origin)} is already in {first}"
     return Fault(file.name, 0, 0, message, remedy="give one of them", code="twice")

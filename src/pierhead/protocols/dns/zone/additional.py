@@ -1,8 +1,8 @@
 """Which names a record's data leads to, and the types that are looked up there next.
 
-That is "additional section processing" (RFC 1034 §4.3.2 step 6). Each type's own RFC says what it
-wants: 1035 §3.3 (MB, MD, MF, MX, NS), 1183 (AFSDB, RT), 2230 (KX), 2782 (SRV), 3403 §4.2 (NAPTR),
-6742 §2.4 (LP), 9460 §4.1 (SVCB, HTTPS).
+This is "additional section processing" (RFC 1034 §4.3.2 step 6). Each type's RFC defines its own:
+1035 §3.3 (MB, MD, MF, MX, NS), 1183 (AFSDB, RT), 2230 (KX), 2782 (SRV), 3403 §4.2 (NAPTR), 6742
+§2.4 (LP), 9460 §4.1 (SVCB, HTTPS).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pierhead.protocols.dns.wire.rrset import Name
 
 __all__ = ["ADDRESSES", "target", "wanted"]
 
-#: What hosts have.
+#: The address types of hosts.
 ADDRESSES: Final = (iana.A, iana.AAAA)
 _NID, _L32, _L64, _LP = 104, 105, 106, 107
-#: RFC 6742 §2.4.2; "preference" and a name is all an LP record holds.
+#: RFC 6742 §2.4.2; an LP record holds only a preference and a name.
 _LOCATORS = (_NID, _L32, _L64)
 _AFSDB, _RT, _KX = 18, 21, 36
 _BINDINGS = (iana.SVCB, iana.HTTPS)
@@ -41,7 +41,7 @@ _ALIAS_MODE = b"\0\0"
 
 
 def target(rtype: int, rdata: bytes) -> Name | None:
-    """Return the name that a record's data leads to, None for types that lead nowhere."""
+    """Return the name that a record's data points to, None for types without one."""
     offset = _OFFSETS.get(rtype)
     if offset is None:
         if rtype != iana.NAPTR:
@@ -53,9 +53,9 @@ def target(rtype: int, rdata: bytes) -> Name | None:
 
 
 def wanted(rtype: int, rdata: bytes, shown: Name) -> Iterator[tuple[Name, tuple[int, ...]]]:
-    """Give each name that a record's data leads to, with the types wanted there.
+    """Yield each name that a record's data points to, with the types to look up there.
 
-    ``shown`` is the owner in the answer, which a wildcard's records have from the question.
+    ``shown`` is the owner in the answer; for a wildcard's records, the queried name.
     """
     found = target(rtype, rdata)
     if found is None:

@@ -1,4 +1,4 @@
-"""How large a zone may be, so that a slip of the finger does not fill the memory."""
+"""Limits on the size of a zone, so that a typing error does not exhaust the memory."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LIMITS = (
         1 << 10,
         1 << 40,
         "octets",
-        "Text of a zone: its file, the files that it includes, and the lines that its $GENERATE "
-        "directives stand for, together.",
+        "Text of a zone: its file, included files, and the lines that its $GENERATE "
+        "directives produce, together.",
         "some 20 million records; more would take tens of gigabytes of memory",
-        "none: the zone is refused, with its file and the place",
+        "none: the zone is refused, naming the file and position",
         "when a zone is read",
     ),
     Limit(
@@ -27,9 +27,9 @@ LIMITS = (
         0,
         1 << 32,
         "records",
-        "Records that all $GENERATE directives of a zone stand for together.",
+        "Records that all $GENERATE directives of a zone produce together.",
         "a /12 of IPv4 addresses",
-        "none: the zone is refused, with its file and the place",
+        "none: the zone is refused, naming the file and position",
         "when a zone is read",
     ),
 )
@@ -41,7 +41,7 @@ class ZoneBounds:
     """The limits of one zone.
 
     Raises:
-        UsageError: one is out of its range.
+        UsageError: a value is out of its range.
     """
 
     zone_octets: int = 1 << 30

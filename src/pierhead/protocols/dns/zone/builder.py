@@ -1,6 +1,6 @@
-"""A zone while its records come in, and its conversion into the model.
+"""A zone while its records are being read, and its conversion into the model.
 
-Knows where each set was written, which the finished `Zone` does not; `check` uses that.
+Knows where each set was written, which the finished `Zone` does not; `check` uses it.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ __all__ = [
 
 #: The type of a set; for RRSIG sets also the type covered, in the upper bits.
 SetKey: TypeAlias = int
-#: (owner, ttl, place, RDATA, RDATA …): there are as many of these as names, so they are the
-#: cheapest thing to make; a tuple for one record, a list as soon as there are more, and then the
-#: place is a list, too.
+#: (owner, ttl, place, RDATA, RDATA …): there are as many of these as names, so they are kept as
+#: cheap as possible; a tuple for one record, a list once there are more, and then the place is a
+#: list too.
 RawSet: TypeAlias = Sequence[Any]
 
 #: Indexes into a `RawSet`.
 OWNER, TTL, _PLACE, RDATAS = 0, 1, 2, 3
 
-#: In the key of an RRSIG set, the type covered stands above these bits.
+#: In the key of an RRSIG set, the type covered is above these bits.
 COVERED_SHIFT = 16
-#: Types of which a name has one record at most, and the rule that says so.
+#: Types of which a name has at most one record, and the rule that says so.
 SINGLETONS = {
     iana.CNAME: "RFC 2181 §10.1",
     iana.SOA: "RFC 1035 §5.2",
@@ -53,7 +53,7 @@ _NO_SETS: Mapping[int, RRset] = {}
 
 
 def place_of(rrset: RawSet, index: int = 0) -> Place:
-    """Return where a record of a set stands; the first one's, unless another is asked for."""
+    """Return where a record of a set was written; by default the first."""
     places = rrset[_PLACE]
     place: Place = places[index] if isinstance(places, list) else places
     return place
@@ -64,8 +64,8 @@ class ZoneBuilder:
 
     Attributes:
         origin: the zone's name.
-        nodes: sets by the key of their owner; parents of names are there, without sets.
-        hashed: the sets of NSEC3 records, whose owners are no names of the zone.
+        nodes: sets by the key of their owner; parents of names are included, without sets.
+        hashed: the sets of NSEC3 records, whose owners are not names of the zone.
     """
 
     __slots__ = ("_faults", "hashed", "nodes", "origin", "rclass")
@@ -78,10 +78,10 @@ class ZoneBuilder:
         self.hashed: dict[Name, dict[SetKey, RawSet]] = {}
 
     def add(self, owner: Name, rtype: int, ttl: int, rdata: bytes, place: Place) -> None:
-        """Take in one record; outside the zone it is an error."""
+        """Add one record; one outside the zone is an error."""
         key = owner.lower()
         if key == owner:
-            key = owner  # one object less per name
+            key = owner  # one object fewer per name
         if rtype == iana.RRSIG:
             rtype |= int.from_bytes(rdata[:2], "big") << COVERED_SHIFT
         sets = self._find_sets(key, rtype)
@@ -108,9 +108,9 @@ class ZoneBuilder:
             self._reconcile(known, rtype & 0xFFFF, ttl, place)
 
     def build(self) -> Zone:
-        """Return the zone; the builder is used up.
+        """Return the zone; the builder cannot be used again.
 
-        The zone must have passed `check`: an SOA record at the apex is taken for granted.
+        The zone must have passed `check`: an SOA record at the apex is assumed.
         """
         apex = name.key(self.origin)
         top = self.nodes[apex]
@@ -126,7 +126,7 @@ class ZoneBuilder:
         return zone
 
     def _first_places(self) -> dict[Name, Place]:
-        """Return where each name has its first record."""
+        """Return where the first record of each name was written."""
         return {
             key: min(place_of(rrset) for rrset in sets.values())
             for key, sets in self.nodes.items()
@@ -136,7 +136,7 @@ class ZoneBuilder:
     def _build_nodes(self, unfinished: dict[Name, dict[SetKey, RawSet]]) -> dict[Name, Node]:
         nodes: dict[Name, Node] = {}
         for key in list(unfinished):
-            found = unfinished.pop(key)  # given back at once: both forms together are large
+            found = unfinished.pop(key)  # freed at once: both forms together are large
             sets: dict[int, RRset] = {}
             signatures: dict[int, RRset] = {}
             for set_key, (owner, ttl, _, *rdatas) in found.items():
@@ -152,7 +152,7 @@ class ZoneBuilder:
         return nodes
 
     def _find_sets(self, key: Name, rtype: SetKey) -> dict[SetKey, RawSet] | None:
-        """Return where the records of a name go; None where it is outside the zone."""
+        """Return where the records of a name go; None if it is outside the zone."""
         if rtype in _OF_NSEC3:
             within = name.is_subdomain(key, self.origin)
             return self.hashed.setdefault(key, {}) if within else None
@@ -162,7 +162,7 @@ class ZoneBuilder:
         return sets
 
     def _add_parents(self, key: Name) -> bool:
-        """Add the empty non-terminals above a name; False where it is outside the zone."""
+        """Add the empty non-terminals above a name; False if it is outside the zone."""
         nodes = self.nodes
         missing = []
         above = key[key[0] + 1 :]
@@ -176,13 +176,13 @@ class ZoneBuilder:
         return True
 
     def _check_hashed_owner(self, owner: Name, rdata: bytes, place: Place) -> None:
-        """Warn of an NSEC3 record that no name can have: it is kept and proves nothing."""
+        """Warn about an NSEC3 record that no name can have: it is kept and proves nothing."""
         if is_known_hash(rdata) and not is_hashed_owner(owner.lower(), name.key(self.origin)):
             self._faults.warning(
                 place,
-                f"{name.to_text(owner)} owns an NSEC3 record and is no hash: 32 letters and digits "
-                "of Base 32, right below the zone's name (RFC 5155 §3)",
-                "take the record out",
+                f"{name.to_text(owner)}  owns an NSEC3 record but is not a hash: 32 characters "
+                "of Base 32, directly below the zone's name (RFC 5155 §3)",
+                "remove the record",
                 "dnssec",
             )
 
@@ -190,7 +190,7 @@ class ZoneBuilder:
         self._faults.error(
             place,
             f"{name.to_text(owner)} is outside the zone {name.to_text(self.origin)}",
-            "take the record out; or take the dot off its end if the name is meant to be relative",
+            "remove the record; or remove the dot at its end if the name is meant to be relative",
             "out-of-zone",
         )
 
@@ -199,7 +199,7 @@ class ZoneBuilder:
         self._faults.error(
             place,
             f"{name.to_text(known[OWNER])} has a second {text} record ({rule})",
-            "keep the one that is meant",
+            "keep the intended one",
             text.lower(),
         )
 

@@ -1,6 +1,6 @@
-"""What must hold between the records of a zone, checked before it is built.
+"""Consistency rules between the records of a zone, checked before it is built.
 
-Errors are what answers cannot be right with; what is merely unwise is a warning, as it is in
+An error is anything that makes answers wrong; what is merely unwise is a warning, as in
 named-checkzone and nsd-checkzone.
 """
 
@@ -31,9 +31,9 @@ from pierhead.protocols.dns.zone.twice import NAMING, check_owner, check_rdata
 __all__ = ["BESIDE_CNAME", "check", "fits"]
 
 _SIG, _KEY, _NXT = 24, 25, 30
-#: RFC 4034 §3 and §4, RFC 4035 §2.5: what may stand beside a CNAME.
+#: RFC 4034 §3 and §4, RFC 4035 §2.5: types allowed beside a CNAME.
 BESIDE_CNAME = frozenset({iana.CNAME, iana.NSEC, _SIG, _KEY, _NXT})
-#: A set of so many octets fits whatever its owner: header, question and OPT record leave them.
+#: A set of this many octets fits whatever its owner: the rest is header, question and OPT.
 _MAX_SURE = MAX_MESSAGE - 12 - 255 - 4 - 11
 #: The TC bit, in the third octet of a message.
 _TRUNCATED = 0x02
@@ -45,13 +45,13 @@ def check(
     broken: Set[int],
     references: list[Reference] | None = None,
 ) -> None:
-    """Add a fault for each rule that the records of a zone break together.
+    """Add a fault for each rule that the records of a zone, taken together, break.
 
     Args:
         builder: the records.
-        faults: where faults go.
-        broken: types of records that were there but had a fault of their own.
-        references: takes in which names of other zones the records lead to.
+        faults: collects the faults.
+        broken: types of records that were present but had a fault of their own.
+        references: collects the names in other zones that records point to.
     """
     apex = name.key(builder.origin)
     _check_apex(builder, builder.nodes[apex], faults, broken)
@@ -89,9 +89,9 @@ def check(
 
 #: Certificate associations: RFC 6698 and RFC 8162.
 _ASSOCIATIONS = frozenset({iana.type_number("TLSA"), iana.type_number("SMIMEA")})
-#: Types with names in their data that are looked at.
+#: Types whose data contains names to check.
 _NAMED = LEADING | NAMING
-#: Sets of fewer fields than this are not measured: one RDATA has its own limit.
+#: Sets with fewer fields than this are not measured: one RDATA has its own limit.
 _MANY = RDATAS + 1
 
 
@@ -116,7 +116,7 @@ def _check_apex(
         faults.error(
             place_of(sets[iana.DS]),
             "a DS record stands at the top of the zone (RFC 4035 §2.4)",
-            "move it into the parent's zone, beside the delegation",
+            "move it into the parent zone, beside the delegation",
             "ds",
         )
 
@@ -151,18 +151,18 @@ def _refuse_stray_soa(builder: ZoneBuilder, soa: RawSet, faults: Faults) -> None
         place_of(soa),
         f"{name.to_text(soa[OWNER])} has an SOA record but the zone is "
         f"{name.to_text(builder.origin)}",
-        "a zone of its own belongs into its own file; check also for a missing dot at the end",
+        "a separate zone belongs in its own file; also check for a missing dot at the end",
         "soa",
     )
 
 
 def _warn_of_wildcard(servers: RawSet, faults: Faults) -> None:
-    # "Discouraged, but not barred": the names it stands for are not delegated.
+    # "Discouraged, but not barred": the names that match it are not delegated.
     faults.warning(
         place_of(servers),
         f"{name.to_text(servers[OWNER])} has NS records, which delegate no name that a "
         "wildcard stands for (RFC 4592 §4.2)",
-        "delegate each name by itself",
+        "delegate each name separately",
         "ns",
     )
 
@@ -187,15 +187,15 @@ def _check_size(set_key: SetKey, rrset: RawSet, faults: Faults) -> None:
             f"the {iana.type_text(set_key & 0xFFFF)} records of {name.to_text(rrset[OWNER])}, "
             f"{len(rrset) - RDATAS} of them, are more than one message can carry "
             f"({MAX_MESSAGE} octets)",
-            "spread them over several names",
+            "distribute them over several names",
             "size",
         )
 
 
 def fits(owner: Name, rtype: int, ttl: int, rdatas: Sequence[bytes]) -> bool:
-    """Tell whether the answer with a set, and nothing else, is a message.
+    """Tell whether the answer with only this set fits a message.
 
-    A large one is made to see.
+    A large one is encoded to find out.
     """
     # Each record costs its RDATA and a compressed owner, type, class, TTL and length.
     if sum(len(rdata) + 12 for rdata in rdatas) <= _MAX_SURE:

@@ -1,7 +1,7 @@
 """A cursor over the octets of one RDATA, with a method for each kind of field.
 
-The opposite of `fields.Fields`: each method takes one field, or all that are left, and returns its
-text. What is cut off or malformed is a `DecodeError`.
+The inverse of `fields.Fields`: each method takes one field, or all remaining ones, and returns its
+text. Truncated or malformed data raises `DecodeError`.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ __all__ = ["Cursor", "format_unknown"]
 
 
 def format_unknown(rdata: bytes) -> str:
-    r"""Return RDATA in the form that suits every type: ``\# 4 c0000201`` (RFC 3597 §5)."""
+    r"""Return RDATA in the generic form for every type: ``\# 4 c0000201`` (RFC 3597 §5)."""
     return f"\\# {len(rdata)} {rdata.hex()}".rstrip()
 
 
 class Cursor:
-    """Takes one field after the other off RDATA and returns its text.
+    """Takes fields off RDATA in turn, and returns their text.
 
     Attributes:
-        frame: a message, or RDATA alone.
+        frame: a message, or only RDATA.
         position: where the next field starts.
         end: where RDATA ends.
     """
@@ -37,7 +37,7 @@ class Cursor:
     __slots__ = ("_is_plain", "_start", "end", "frame", "position")
 
     def __init__(self, frame: bytes, position: int, end: int, *, is_plain: bool = False) -> None:
-        """Begin at a position; names in plain RDATA are uncompressed."""
+        """Start at a position; names in plain RDATA are uncompressed."""
         self.frame = frame
         self.position = self._start = position
         self.end = end
@@ -52,7 +52,7 @@ class Cursor:
         return self.frame[position : position + count]
 
     def rest(self) -> bytes:
-        """Return the octets that are left, at least one."""
+        """Return the remaining octets, at least one."""
         return self.take(max(1, self.end - self.position))
 
     def number(self, width: int) -> int:
@@ -122,29 +122,29 @@ class Cursor:
         return quoted(self.take(self.number(1)))
 
     def strings(self) -> str:
-        """Take all that is left as character-strings, at least one."""
+        """Take everything remaining as character-strings, at least one."""
         found = [self.string()]
         while self.position < self.end:
             found.append(self.string())
         return " ".join(found)
 
     def text(self) -> str:
-        """Take all that is left as one string."""
+        """Take everything remaining as one string."""
         return quoted(self.take(self.end - self.position))
 
     def tag(self) -> str:
         """Take a property tag (RFC 8659 §4.1)."""
         found = self.take(self.number(1))
         if not found.isalnum():
-            raise DecodeError("a property tag holds letters and digits alone", self.position)
+            raise DecodeError("a property tag consists only of letters and digits", self.position)
         return found.decode("ascii")
 
     def hex(self) -> str:
-        """Take all that is left, at least one octet, in hexadecimal."""
+        """Take everything remaining, at least one octet, in hexadecimal."""
         return self.rest().hex().upper()
 
     def base64(self) -> str:
-        """Take all that is left, at least one octet, in Base 64."""
+        """Take everything remaining, at least one octet, in Base 64."""
         return self.to_base64(self.rest())
 
     def to_base64(self, octets: bytes) -> str:
@@ -152,8 +152,8 @@ class Cursor:
         return binascii.b2a_base64(octets, newline=False).decode()
 
     def key(self) -> str:
-        """Take a key that may be left out."""
-        # RFC 2535 §3.1.2: a KEY with both first bits set may be without key material.
+        """Take an optional key."""
+        # RFC 2535 §3.1.2: a KEY with both first bits set may have no key material.
         is_none = self.position == self.end and self.frame[self._start] & 0xC0 == 0xC0
         return "" if is_none else self.base64()
 
@@ -177,7 +177,7 @@ class Cursor:
         return iana.type_text(self.number(2))
 
     def rtypes(self) -> str:
-        """Take all that is left as a type bitmap (RFC 4034 §4.1.2)."""
+        """Take everything remaining as a type bitmap (RFC 4034 §4.1.2)."""
         found = []
         before = -1
         while self.position < self.end:
@@ -197,7 +197,7 @@ class Cursor:
         return " ".join(found)
 
     def parameters(self) -> str:
-        """Take all that is left as service parameters (RFC 9460 §2.2)."""
+        """Take everything remaining as service parameters (RFC 9460 §2.2)."""
         found = []
         before = -1
         while self.position < self.end:
@@ -209,7 +209,7 @@ class Cursor:
         return " ".join(found)
 
     def more_string(self) -> str:
-        """Take a character-string where anything is left."""
+        """Take a character-string if anything remains."""
         return self.string() if self.position < self.end else ""
 
     def scheme(self) -> str:

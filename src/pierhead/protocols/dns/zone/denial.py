@@ -1,12 +1,12 @@
-"""Proofs that something is not there (RFC 4035 §3.1.3, RFC 5155 §7.2).
+"""Proofs of nonexistence (RFC 4035 §3.1.3, RFC 5155 §7.2).
 
     Denial ─┬─ Nsec    names in canonical order          `nsec`
             └─ Nsec3   hashes of names in their order    `nsec3`
 
-Each question has one method, each answer is made of *links*: an NSEC or NSEC3 set of the chain
-with its signatures. A link *matches* the name it is owned by and *covers* the names between that
-and the next. Where a chain has a hole, the link before the hole is given: it is for the resolver
-to say that this proves nothing.
+There is one method for each question; each answer consists of *links*: an NSEC or NSEC3 set of the
+chain with its signatures. A link *matches* its owner name and *covers* the names between that and
+the next. If a chain has a gap, the link before the gap is returned: the resolver decides that it
+proves nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pierhead.protocols.dns.zone.node import Node
 
 __all__ = ["Denial", "Link", "link", "next_closer"]
 
-#: One record set of the chain and, where there are any, its signatures; as a message shows them.
+#: One record set of the chain and its signatures, if any, in the form of a message.
 Link: TypeAlias = Section
 
 
@@ -38,16 +38,16 @@ class Denial(Protocol):
         ...
 
     def no_closer(self, key: Name, closest: Name) -> list[Link]:
-        """Prove that the wildcard below ``closest`` may answer: nothing is nearer."""
+        """Prove that the wildcard below ``closest`` may answer: no closer name exists."""
         ...
 
     def no_type_by_wildcard(self, key: Name, closest: Name) -> list[Link]:
-        """Prove that the wildcard below ``closest`` stands in, without the type."""
+        """Prove that the wildcard below ``closest`` matches, without the type."""
         ...
 
 
 def link(node: Node, rtype: int) -> Link:
-    """Return what a node has of one type (NSEC or NSEC3), with its signatures."""
+    """Return a node's set of one type (NSEC or NSEC3), with its signatures."""
     rrset = node.sets[rtype]
     signatures = node.signatures.get(rtype)
     if signatures is None:

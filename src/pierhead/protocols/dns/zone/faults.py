@@ -1,6 +1,6 @@
-"""Collects what is wrong in the files of one zone, and turns octet offsets into lines.
+"""Collects the faults in the files of one zone, and converts octet offsets into lines.
 
-Positions stay plain integers until something is wrong, so that good records pay nothing.
+Positions stay plain integers until there is a fault, so that good records cost nothing.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from pierhead.errors import Fault, PierheadError
 
 __all__ = ["Faults", "Place", "TooManyFaults"]
 
-#: Where a record stands: the number of its file, shifted, and the offset in that file.
+#: Where a record starts: the number of its file, shifted, and the offset in that file.
 Place = int
 
-#: A file in the wrong format has a fault on every line; after this many they are only counted.
+#: A file in the wrong format has a fault on every line; beyond this many they are only counted.
 _MAX_REPORTED = 100
-#: Counting costs as much as reporting, 50 µs each: after this many, reading stops.
+#: Counting costs as much as reporting, 50 µs each: beyond this many, reading stops.
 _MAX_COUNTED = 10_000
 #: The longest line shown in a fault.
 _MAX_SHOWN = 400
-#: Two of the longest names fit, every octet an escape; a field may be as long as the file.
+#: Two of the longest names fit, with every octet escaped; a field may be as long as the file.
 _MAX_MESSAGE = 2000
 _FILE_SHIFT = 40
 
 
 class TooManyFaults(PierheadError):
-    """There are so many errors that one more would tell nobody anything: reading stops."""
+    """There are so many errors that more would be useless: reading stops."""
 
 
 class _Found(NamedTuple):
-    """What is wrong, and where; no line is counted before all is known."""
+    """What is wrong, and where; line numbers are computed at the end."""
 
     place: Place
     message: str
@@ -58,7 +58,7 @@ class Faults:
         """Add a reason to refuse the zone.
 
         Raises:
-            TooManyFaults: there are so many already that reading should stop.
+            TooManyFaults: there are already so many that reading should stop.
         """
         if len(self._errors) < _MAX_REPORTED:
             self._errors.append(_Found(place, _clipped(message), _clipped(remedy), code))
@@ -68,26 +68,26 @@ class Faults:
             raise TooManyFaults(f"{self.count} faults")
 
     def warning(self, place: Place, message: str, remedy: str = "", code: str = "dubious") -> None:
-        """Add something dubious; past the bound it is dropped, for it decides nothing."""
+        """Add something dubious; beyond the limit it is dropped, since it decides nothing."""
         if len(self._warnings) < _MAX_REPORTED:
             self._warnings.append(_Found(place, message, remedy, code))
 
     def locate(self, place: Place, message: str, remedy: str, code: str) -> Fault:
-        """Return a fault at a place; it is not added."""
+        """Return a fault at a place, without adding it."""
         return next(self._located([_Found(place, message, remedy, code)]))
 
     def whole(self, message: str, remedy: str = "", code: str = "zone") -> None:
-        """Add a reason to refuse the zone that belongs to no line."""
+        """Add a reason to refuse the zone that belongs to no particular line."""
         file_name = self._files[0][0]
         self._whole.append(Fault(file_name, 0, 0, message, remedy=remedy, code=code))
 
     @property
     def count(self) -> int:
-        """How many errors there are, reported or not."""
+        """How many errors there are, whether reported or not."""
         return len(self._whole) + len(self._errors) + self._unreported
 
     def errors(self) -> list[Fault]:
-        """Return the errors in the order of the files, and how many more there are."""
+        """Return the errors in file order, and how many more there are."""
         found = [*self._whole, *self._located(self._errors)]
         if self._unreported:
             message = f"and {self._unreported} more faults"
@@ -100,11 +100,11 @@ class Faults:
         return found
 
     def warnings(self) -> tuple[Fault, ...]:
-        """Return the warnings in the order of the files."""
+        """Return the warnings in file order."""
         return tuple(self._located(self._warnings))
 
     def _located(self, found: list[_Found]) -> Iterator[Fault]:
-        """Turn places into lines and columns; each file's lines are counted once."""
+        """Convert places into lines and columns; each file's lines are counted once."""
         file, counted, number = -1, 0, 1
         for place, message, remedy, code in sorted(found, key=lambda item: item.place):
             if place >> _FILE_SHIFT != file:
@@ -123,7 +123,7 @@ def _clipped(text: str) -> str:
 
 
 def _line(text: bytes, start: int, offset: int) -> tuple[str, int]:
-    """Return the line that starts here as it is shown, and the column of an offset in it."""
+    """Return the line that starts here, as displayed, and the column of an offset in it."""
     end = text.find(b"\n", start)
     line = text[start:] if end < 0 else text[start:end]
     column = len(text[start:offset].decode("utf-8", "replace")) + 1

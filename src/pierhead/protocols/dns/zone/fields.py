@@ -1,8 +1,8 @@
 """A cursor over the fields of one record, with a method for each kind of field.
 
-Each method takes one field, or all that are left, and returns its wire form. All fail the same
-way: `FieldError` names the field by its index, and the zone reader turns that into a fault with
-line and column.
+Each method takes one field, or all remaining ones, and returns its wire form. All report errors the
+same way: `FieldError` identifies the field by its index, and the zone reader turns that into a
+fault with line and column.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 _LENGTHS = tuple(bytes((n,)) for n in range(256))
-#: Exactly the spellings of an octet that inet_pton takes: "01" and "+1" are none.
+#: Exactly the spellings of an octet that inet_pton accepts: not "01" or "+1".
 _OCTETS = {str(n).encode(): n for n in range(256)}
 _PERIOD = re.compile(rb"(?:[0-9]{1,10}[smhdw])+", re.IGNORECASE)
 _PERIOD_PART = re.compile(rb"([0-9]+)([smhdw])")
@@ -38,7 +38,7 @@ _QUOTED = tuple(
     f"\\{chr(n)}" if n in b'"\\' else chr(n) if 0x20 <= n <= 0x7E else f"\\{n:03d}"
     for n in range(256)
 )
-#: Names inside RDATA repeat (MX, NS); this many are remembered by their text.
+#: Names inside RDATA repeat (MX, NS); this many are cached by their text.
 _REMEMBERED_NAMES = 4096
 
 
@@ -46,7 +46,7 @@ class FieldError(PierheadError):
     """A field of a record is wrong.
 
     Attributes:
-        index: which of the entry's fields, from 0; one past the last where a field is missing.
+        index: which of the entry's fields, from 0; one past the last if a field is missing.
         offset: octets from the start of that field.
     """
 
@@ -61,13 +61,13 @@ class FieldError(PierheadError):
 class Fields:
     """The fields of one record, and how far they have been read.
 
-    One cursor reads a whole file: the reader sets ``tokens``, ``position`` and ``offsets`` for
-    each record.
+    One cursor reads a whole file: the reader sets ``tokens``, ``position`` and ``offsets`` for each
+    record.
 
     Attributes:
         tokens: the fields as written.
         position: how many have been taken.
-        offsets: where each starts in the text; None where there are no quotes, or nobody minds.
+        offsets: where each starts in the text; None if there are no quotes, or it does not matter.
     """
 
     __slots__ = ("_names", "_origin", "offsets", "position", "tokens")
@@ -81,7 +81,7 @@ class Fields:
 
     @property
     def origin(self) -> Name | None:
-        """What relative names continue with."""
+        """What is appended to relative names."""
         return self._origin
 
     @origin.setter
@@ -90,7 +90,7 @@ class Fields:
         self._names.clear()
 
     def take(self, what: str) -> bytes:
-        """Return the next field as written; ``what`` describes it where it is missing."""
+        """Return the next field as written; ``what`` describes it if it is missing."""
         position = self.position
         try:
             token = self.tokens[position]
@@ -100,7 +100,7 @@ class Fields:
         return token
 
     def rest(self, what: str) -> list[bytes]:
-        """Return all fields that are left, at least one."""
+        """Return all remaining fields, at least one."""
         found = [self.take(what), *self.tokens[self.position :]]
         self.position = len(self.tokens)
         return found
@@ -110,14 +110,14 @@ class Fields:
         return self.position >= len(self.tokens)
 
     def is_glued(self) -> bool:
-        """Tell whether nothing stands between the field taken last and the next one."""
+        """Tell whether nothing separates the field taken last from the next one."""
         last = self.position - 1
         if self.offsets is None:
             return True
         return self.offsets[last] + len(self.tokens[last]) == self.offsets[last + 1]
 
     def wrong(self, message: str, remedy: str = "", offset: int = 0) -> FieldError:
-        """Return the error that blames the field taken last."""
+        """Return an error for the field taken last."""
         return FieldError(self.position - 1, message, remedy, offset)
 
     # Names and numbers
@@ -134,7 +134,7 @@ class Fields:
         return known
 
     def to_name(self, token: bytes) -> Name:
-        """Return the name that a field just taken spells."""
+        """Return the name spelled by a field just taken."""
         origin = self._origin
         if token == b"@":
             if origin is None:
@@ -148,7 +148,7 @@ class Fields:
             and b"." not in token
             and b"\\" not in token
         ):
-            # One relative label, by far the commonest owner name.
+            # One relative label, by far the most common owner name.
             found = _LENGTHS[len(token)] + token + origin
             if len(found) <= name.MAX_NAME:
                 return found
@@ -179,7 +179,7 @@ class Fields:
         return self.number(0xFFFFFFFF, "a number").to_bytes(4, "big")
 
     def period(self) -> bytes:
-        """Take a span of time: seconds, or units as in ``1h30m``."""
+        """Take a duration: seconds, or units as in ``1h30m``."""
         token = self.take("a number of seconds")
         value = read_period(token)
         if value is None:
@@ -241,18 +241,18 @@ class Fields:
         return _LENGTHS[len(text)] + text
 
     def strings(self) -> bytes:
-        """Take all that is left as character-strings, at least one."""
+        """Take everything remaining as character-strings, at least one."""
         found: list[bytes] = []
         while not found or self.position < len(self.tokens):
             found.append(self.string("split it into several"))
         return b"".join(found)
 
     def text(self) -> bytes:
-        """Take a string of any length, without length octet."""
+        """Take a string of any length, without a length octet."""
         return self.octets("a string")
 
     def octets(self, what: str) -> bytes:
-        """Take the octets that a field stands for, escapes resolved."""
+        """Take the octets that a field stands for, with escapes resolved."""
         return self.resolve(self.take(what))
 
     def resolve(self, written: bytes, start: int = 0) -> bytes:
@@ -268,14 +268,14 @@ class Fields:
     # Binary data
 
     def hex(self) -> bytes:
-        """Take all that is left as hexadecimal digits."""
+        """Take everything remaining as hexadecimal digits."""
         try:
             return binascii.unhexlify(b"".join(self.rest("hexadecimal digits")))
         except ValueError:
             raise self.wrong("bad hexadecimal data, expected an even number of 0-9 a-f") from None
 
     def base64(self) -> bytes:
-        """Take all that is left as Base 64 (RFC 4648 §4)."""
+        """Take everything remaining as Base 64 (RFC 4648 §4)."""
         return self.to_base64(b"".join(self.rest("Base 64 data")))
 
     def to_base64(self, digits: bytes) -> bytes:
@@ -284,13 +284,13 @@ class Fields:
             found = binascii.a2b_base64(digits, strict_mode=True)
         except binascii.Error as error:
             raise self.wrong(f"bad Base 64 data: {str(error).lower()}") from None
-        # RFC 4648 §3.5: another spelling of the same octets is a slip in transmission.
+        # RFC 4648 §3.5: another spelling of the same octets is a transmission error.
         written = binascii.b2a_base64(found, newline=False)
         if written != digits:
             tail = written[-4:].decode()
             raise self.wrong(
                 "bad Base 64 data: padding, or the bits that it fills, are not as RFC 4648 §3.5 "
-                "has them",
+                "requires",
                 f"if nothing else is wrong, the end is {tail}" if tail else "",
             )
         return found
@@ -311,7 +311,7 @@ class Fields:
     def hashed(self) -> bytes:
         """Take a hashed owner name in Base 32 with extended hex alphabet (RFC 5155 §3.3).
 
-        There is no padding, and the bits behind the last octet are zero (RFC 4648 §3.5).
+        There is no padding, and the bits after the last octet are zero (RFC 4648 §3.5).
         """
         token = self.take("a hash")
         digits = token.upper()
@@ -330,7 +330,7 @@ class Fields:
         return self._type_number().to_bytes(2, "big")
 
     def rtypes(self) -> bytes:
-        """Take all that is left as RR types and return their bitmap (RFC 4034 §4.1.2)."""
+        """Take everything remaining as RR types and return their bitmap (RFC 4034 §4.1.2)."""
         numbers = set()
         while self.position < len(self.tokens):
             numbers.add(self._type_number())
@@ -345,10 +345,10 @@ class Fields:
 
 
 def unescape(token: bytes) -> bytes:
-    """Return the octets that a field stands for: quotes off, ``\\DDD`` and ``\\X`` resolved.
+    """Return the octets that a field stands for: quotes removed, ``\\DDD`` and ``\\X`` resolved.
 
     Raises:
-        ValueError: an escape names no octet.
+        ValueError: an escape is invalid.
     """
     if token[:1] == b'"':
         token = token[1:-1]
@@ -363,7 +363,7 @@ def quoted(text: bytes) -> str:
 
 
 def _bad_escape(token: bytes) -> int:
-    """Return where the first escape that names no octet starts."""
+    """Return where the first invalid escape starts."""
     for found in _ESCAPE.finditer(token):
         digits = found[1]
         if (int(digits) > 255) if digits is not None else found[2].isdigit():
@@ -381,7 +381,7 @@ def _escaped_octet(found: re.Match[bytes]) -> bytes:
 
 
 def read_period(token: bytes) -> int | None:
-    """Return the seconds of ``3600`` or ``1h30m``; None where it is neither."""
+    """Return the seconds of ``3600`` or ``1h30m``; None if it is neither."""
     if token.isdigit():
         return int(token) if len(token) <= 10 else None
     if not _PERIOD.fullmatch(token):
@@ -390,7 +390,7 @@ def read_period(token: bytes) -> int | None:
 
 
 def ipv4_octets(token: bytes) -> bytes | None:
-    """Return the four octets of a dotted quad; None where it is none."""
+    """Return the four octets of a dotted quad; None if it is not one."""
     try:
         first, second, third, fourth = token.split(b".")
         return bytes((_OCTETS[first], _OCTETS[second], _OCTETS[third], _OCTETS[fourth]))
@@ -399,7 +399,7 @@ def ipv4_octets(token: bytes) -> bytes | None:
 
 
 def ipv6_octets(token: bytes) -> bytes | None:
-    """Return the sixteen octets of an IPv6 address (RFC 4291 §2.2); None where it is none."""
+    """Return the sixteen octets of an IPv6 address (RFC 4291 §2.2); None if it is not one."""
     if b"." in token:
         colon = token.rfind(b":") + 1
         tail = ipv4_octets(token[colon:])
@@ -410,7 +410,7 @@ def ipv6_octets(token: bytes) -> bytes | None:
     left = head.split(b":") if head else []
     right = end.split(b":") if end else []
     missing = 8 - len(left) - len(right)
-    # "::" stands for one group of zeros at least (RFC 5952 §4.2.2 reads it, never writes it).
+    # "::" stands for at least one group of zeros (RFC 5952 §4.2.2 reads it, never writes it).
     if (missing < 1) if gap else missing:
         return None
     groups = [*left, *([b"0"] * missing), *right]

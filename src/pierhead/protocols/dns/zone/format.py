@@ -1,11 +1,11 @@
-"""Zones to master files: one record per line, in one order, so that two of them can be compared.
+"""Zones to master files: one record per line, in a fixed order, so that they can be compared.
 
     owner<TAB>ttl<TAB>class<TAB>type<TAB>rdata
 
-The SOA record comes first; then names in canonical order (RFC 4034 §6.1), under each name types
-by number, signatures behind what they cover, and RDATA by its octets. Names are absolute and keep
-their letter case; there is no directive, no comment and nothing that the line before decides.
-Reading the text back gives the same zone.
+The SOA record comes first; then names in canonical order (RFC 4034 §6.1), types within a name by
+number, signatures after what they cover, and RDATA by its octets. Names are absolute and keep their
+letter case; there are no directives or comments, and no line depends on the one before. Reading the
+text back gives the same zone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["format_record", "format_zone"]
 
 
 def format_zone(zone: Zone) -> Iterator[str]:
-    """Give the lines of a zone's canonical text, without their ends."""
+    """Yield the lines of a zone's canonical text, without line endings."""
     for rrset in sorted(zone.rrsets(), key=lambda rrset: _rank(zone, rrset)):
         for rdata in sorted(rrset.rdatas):
             yield format_record(rrset, rdata)
@@ -34,8 +34,8 @@ def format_zone(zone: Zone) -> Iterator[str]:
 def format_record(rrset: RRset, rdata: bytes) -> str:
     r"""Return one record of a set as a line.
 
-    RDATA that its own text form cannot express is written as ``\# length hexadecimal``, which
-    suits every type (RFC 3597 §5).
+    RDATA that its type's text form cannot express is written as ``\# length hexadecimal``, the form
+    for every type (RFC 3597 §5).
     """
     return "\t".join(
         (
@@ -63,7 +63,7 @@ def _rdata_text(rtype: int, rclass: int, rdata: bytes) -> str:
 
 
 def _read_back(text: str, rtype: int, rclass: int) -> bytes | None:
-    """Return the RDATA that a text stands for, None where it stands for nothing."""
+    """Return the RDATA that a text stands for, None if it is invalid."""
     try:
         fields = Fields(read_entry(text.encode(), 0).tokens, origin=name.ROOT)
         rdata = rdata_reader(rtype, rclass)(fields)

@@ -28,19 +28,19 @@ _Piece: TypeAlias = bytes | Callable[[int], bytes]
 
 
 def count_generated(tokens: list[bytes]) -> int:
-    """Return how many records a directive stands for.
+    """Return how many records a directive produces.
 
     Raises:
-        FieldError: its range is wrong.
+        FieldError: its range is invalid.
     """
     return len(_counters(tokens))
 
 
 def generate(tokens: list[bytes]) -> Iterator[bytes]:
-    """Give the text of each line that a directive stands for, ``tokens[0]`` being its name.
+    """Yield the text of each line that a directive produces; ``tokens[0]`` is its name.
 
     Raises:
-        FieldError: a field of the directive is wrong.
+        FieldError: a field of the directive is invalid.
     """
     counters = _counters(tokens)
     if len(tokens) < 5:
@@ -75,7 +75,7 @@ def _counters(tokens: list[bytes]) -> range:
 
 
 def _type_index(tokens: list[bytes]) -> int:
-    """Return where the type stands: behind the owner, a TTL and a class, if there are any."""
+    """Return the position of the type: after the owner, a TTL and a class, if present."""
     index = 3
     while index < len(tokens) - 2 and (
         tokens[index][:1].isdigit() or tokens[index].upper() in (b"IN", b"CH", b"HS")
@@ -124,7 +124,7 @@ def _modified(text: bytes, index: int, offset: int) -> Callable[[int], bytes]:
 
 
 def _nibbles(value: int, width: int, upper: bool) -> bytes:
-    """Write hexadecimal digits lowest first, a dot between; ``width`` counts both."""
+    """Write hexadecimal digits lowest first, separated by dots; ``width`` counts both."""
     written = ""
     value &= 0xFFFFFFFF
     while True:

@@ -1,7 +1,7 @@
-"""What RDATA may hold where the code points in it are known; others bind nothing.
+"""Checks RDATA whose code points are known; unknown ones are not restricted.
 
-Registries grow, and have private ranges: a digest is as long as its type says only where that type
-is known. The same is asked of RDATA whichever way it is written.
+Registries grow, and have private ranges: a digest's length is checked only if its type is known.
+The check is the same whichever way the RDATA is written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["association_problem", "service_problem", "value_problem"]
 
 
 class _Digests(NamedTuple):
-    """Where a digest stands behind its type, and its octets by the type."""
+    """The offset of a digest after its type, and its length by type."""
 
     what: str
     type_at: int
@@ -35,7 +35,7 @@ _DIGESTS = {
     for texts, digests in {"DS CDS DLV TA": _DS, "SSHFP": _SSHFP}.items()
     for text in texts.split()
 }
-#: A CDS record that asks for the removal of the DS set holds just this (RFC 8078 §4).
+#: A CDS record that requests removal of the DS set has exactly this content (RFC 8078 §4).
 _DELETE_DS = bytes(5)
 #: Octets of a hashed owner name by the algorithm (RFC 5155 §11).
 _OWNER_HASHES = {1: 20}
@@ -44,7 +44,7 @@ _ZONE_DIGESTS = {1: 48, 2: 64}
 _SHORTEST_ZONE_DIGEST = 12
 #: Serial, scheme and algorithm.
 _BEFORE_ZONE_DIGEST = 6
-#: The one scheme that is no private one: what it hashes, and how, is known (RFC 8976 §3).
+#: The only non-private scheme: what it hashes, and how, is known (RFC 8976 §3).
 _SIMPLE = 1
 _MANDATORY, _ALPN, _NO_DEFAULT_ALPN = 0, 1, 2
 
@@ -52,7 +52,7 @@ _Check: TypeAlias = Callable[[bytes], str]
 
 
 def value_problem(rtype: int, rdata: bytes) -> str:
-    """Say what is wrong with RDATA that is laid out as its type wants; nothing where all is well.
+    """Describe what is wrong with RDATA of valid layout; empty if nothing is.
 
     Args:
         rtype: its type number.
@@ -80,13 +80,13 @@ def _digest_problem(digests: _Digests, rdata: bytes) -> str:
     if size != expected:
         return f"{digests.what} of {size} octets, expected {expected} for type {kind}"
     if digests is _DS and kind == 0 and rdata != _DELETE_DS:
-        return "digest type 0 is reserved, expected 0 0 0 00 where removal is asked for"
+        return "digest type 0 is reserved, expected 0 0 0 00 to request removal"
     return ""
 
 
 def _hash_problem(rdata: bytes) -> str:
     algorithm = rdata[0]
-    size = rdata[5 + rdata[4]]  # behind the salt
+    size = rdata[5 + rdata[4]]  # after the salt
     expected = _OWNER_HASHES.get(algorithm, size)
     if size != expected:
         return f"hash of {size} octets, expected {expected} for algorithm {algorithm}"
@@ -118,11 +118,11 @@ def _binding_problem(rdata: bytes) -> str:
 
 
 def service_problem(params: Mapping[int, bytes]) -> tuple[str, str]:
-    """Say how parameters contradict each other (RFC 9460 §2.2, §8), and how to mend it."""
+    """Describe how parameters contradict each other (RFC 9460 §2.2, §8), and the remedy."""
     if _NO_DEFAULT_ALPN in params and _ALPN not in params:
         return (
             "no-default-alpn without alpn (RFC 9460 §7.1.1)",
-            "add alpn=, or leave no-default-alpn out",
+            "add alpn=, or leave out no-default-alpn",
         )
     mandatory = params.get(_MANDATORY, b"")
     for start in range(0, len(mandatory) - 1, 2):

@@ -1,7 +1,7 @@
-"""Characters that look like blanks and quotes and are none, as word processors write them.
+"""Characters that look like spaces and quotation marks but are not, as word processors insert.
 
-They become part of a name or a string, where nobody sees them. In quotes and comments they are
-what they look like, text.
+They become an invisible part of a name or a string. Inside quotes and comments they are ordinary
+text.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 __all__ = ["Lookalike", "describe", "find_lookalikes", "plain"]
 
-_BLANK, _QUOTE, _NOTHING = "type a plain blank", "type a plain quotation mark", "take it out"
-#: What each is called, what stands for it in plain text, and what to do.
+_BLANK, _QUOTE, _NOTHING = "type a plain space", "type a plain quotation mark", "remove it"
+#: The name of each, its plain-text replacement, and the remedy.
 _KINDS = {
     "\N{NO-BREAK SPACE}": ("a no-break space", b" ", _BLANK),
     "\N{NARROW NO-BREAK SPACE}": ("a narrow no-break space", b" ", _BLANK),
@@ -27,12 +27,12 @@ _KINDS = {
     "\N{SINGLE LOW-9 QUOTATION MARK}": ("a curly quotation mark", b"'", _QUOTE),
 }
 _UTF_8 = re.compile(b"|".join(char.encode() for char in _KINDS))
-#: The same in Windows-1252, where the text is no UTF-8.
+#: The same in Windows-1252, if the text is not UTF-8.
 _WINDOWS = re.compile(rb"[\x82\x84\x91-\x94\xa0]")
 _ANY = re.compile(_UTF_8.pattern + b"|" + _WINDOWS.pattern)
 
 
-#: A string in quotes, a comment, or a field without either.
+#: A quoted string, a comment, or an unquoted field.
 _FIELD = re.compile(
     rb"""
     "(?: [^"\\\n]++ | \\[^\n] )*+ "? | ;[^\n]*+ | (?: [^\s;"\\]++ | \\[^\n] )++ | \\
@@ -42,7 +42,7 @@ _FIELD = re.compile(
 
 
 class Lookalike(NamedTuple):
-    """One of them: where it stands, what it is, and what to do about it."""
+    """One occurrence: its offset, what it is, and the remedy."""
 
     offset: int
     what: str
@@ -50,7 +50,7 @@ class Lookalike(NamedTuple):
 
 
 def find_lookalikes(text: bytes) -> Iterator[Lookalike]:
-    """Give each that is not in quotes or a comment."""
+    """Yield each one outside quotes and comments."""
     if text.isascii():
         return
     position = 0
@@ -58,7 +58,7 @@ def find_lookalikes(text: bytes) -> Iterator[Lookalike]:
         start = text.rfind(b"\n", 0, match.start()) + 1
         end = text.find(b"\n", start)
         position = end if end >= 0 else len(text)
-        # A string ends on its line, so that a line is enough to tell what is in quotes.
+        # A string ends on its line, so one line is enough to tell what is quoted.
         for field in _FIELD.finditer(text, start, position):
             found = describe(field[0])
             if found is not None:
@@ -66,7 +66,7 @@ def find_lookalikes(text: bytes) -> Iterator[Lookalike]:
 
 
 def describe(token: bytes) -> Lookalike | None:
-    """Return the first one in a field; None in quotes."""
+    """Return the first one in a field; None if it is quoted."""
     if token.isascii() or token[:1] in b'";':
         return None
     match = _pattern(token).search(token)
@@ -78,7 +78,7 @@ def describe(token: bytes) -> Lookalike | None:
 
 
 def plain(text: bytes) -> bytes:
-    """Return the text with plain characters for all of them."""
+    """Return the text with plain characters in place of all of them."""
     return _pattern(text).sub(lambda match: _KINDS[_char(match[0])][1], text)
 
 

@@ -6,9 +6,9 @@
     3c a label is missing: DNAME, wildcard       synthesis, or NXDOMAIN
     6  additional data
 
-Empty non-terminals and wildcards as in RFC 4592, DNAME as in RFC 6672, negative answers as in
-RFC 2308, ANY as in RFC 8482, the code of a chain as in RFC 6604; signatures and proofs of denial,
-for who wants them, as in RFC 4035 §3.1 and RFC 5155 §7.2. Pure; a call costs O(labels).
+Empty non-terminals and wildcards as in RFC 4592, DNAME as in RFC 6672, negative answers as in RFC
+2308, ANY as in RFC 8482, the RCODE of a chain as in RFC 6604; signatures and denial proofs, if
+requested, as in RFC 4035 §3.1 and RFC 5155 §7.2. Pure; a call costs O(labels).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from pierhead.protocols.dns.zone.zone import Zone, Zones
 
 __all__ = ["Found", "lookup"]
 
-#: Aliases followed for one question, each a CNAME record that was found or made; a ninth ends the
-#: answer. RFC 1034 §3.6.2 asks for an end and does not say where: BIND has 11 (max-query-restarts),
-#: Knot 5, NSD 1 where a DNAME leads below itself; chains that are meant have three. What bounds it
-#: from above: each name of such a chain is compressed with a pointer into the one before, and
-#: dnspython reads no name of more than 16 pointers.
+#: Aliases followed for one question, each a CNAME record that was found or synthesized; a ninth
+#: ends the answer. RFC 1034 §3.6.2 requires a limit but does not set one: BIND has 11
+#: (max-query-restarts), Knot 5, NSD 1 if a DNAME leads below itself; intended chains have three.
+#: The upper bound: each name of such a chain is compressed with a pointer into the one before, and
+#: dnspython reads no name with more than 16 pointers.
 _MAX_CHAIN = 8
 
 
@@ -36,15 +36,15 @@ class Found:
     """What the zones say about one question.
 
     Attributes:
-        rcode: response code, of the last name where CNAME records were followed.
+        rcode: response code, of the last name if CNAME records were followed.
         authoritative: whether the AA bit is set: the zone of the first name is ours.
-        answer, authority: the sections of that name.
-        glue: addresses that a referral is useless without; if they do not fit, the answer is
-            truncated (RFC 9471 §2).
-        additional: addresses that may be left out without a word.
+        answer, authority: those sections.
+        glue: addresses without which a referral is useless; if they do not fit, the answer is
+        truncated (RFC 9471 §2).
+        additional: addresses that may be omitted without truncation.
         steps: how the answer came about; empty unless asked for.
-        made_by: the owner of the wildcard that a negative answer comes from; empty where it does
-            not come from one.
+        made_by: the owner of the wildcard that a negative answer comes from; empty if there is
+            none.
     """
 
     __slots__ = (
@@ -94,11 +94,11 @@ def lookup(
     Args:
         zones: the zones served.
         qname: the name as asked; its letter case comes back in the answer.
-        qtype: the type asked for; those that are commands (AXFR, IXFR) are not for lookup.
+        qtype: the queried type; AXFR and IXFR, which are commands, are not allowed.
         qclass: the class; ANY (255) gives the zone's, never authoritatively (RFC 1034 §4.3.2).
-        dnssec: add what signed zones have of signatures and proofs, as the DO bit asks for.
-        minimal: leave out what nobody needs: the NS set beside an answer, and addresses, except
-            those of name servers asked for.
+        dnssec: add the signatures and proofs of signed zones, as the DO bit requests.
+        minimal: omit what is not needed: the NS set beside an answer, and addresses, except those
+        of name servers asked for.
         trace: fill ``steps``.
     """
     key = qname.lower()
@@ -106,7 +106,7 @@ def lookup(
     if zone is None:
         return _refused(qname, trace)
     if minimal and not trace and qclass == zone.rclass:
-        # The common case, found without building anything: the name is there, and the type.
+        # The common case, found without building anything: name and type exist.
         node = zone.nodes.get(key)
         if node is not None and node.cut is None:
             rrset = node.sets.get(qtype)
@@ -158,7 +158,7 @@ class _Walk:
         self.proofs: dict[Link, None] = {}
         self.glue: list[tuple[Name, RRset]] = []
         self.additional: list[tuple[Name, RRset]] = []
-        #: The last set of the answer that is no signature, as a section has it.
+        #: The last set of the answer that is not a signature, in the form of a section.
         self.last: tuple[Name, RRset] | None = None
         self.steps: list[str] | None = [] if trace else None
         self.made_by: Name = b""
@@ -177,7 +177,7 @@ class _Walk:
         )
 
     def follow(self, qname: Name) -> None:
-        """Answer for the name, then for each name it is an alias of."""
+        """Answer for the name, then for each name that it is an alias of."""
         zone: Zone | None = self.zone
         seen: set[Name] = set()
         while zone is not None:
@@ -201,7 +201,7 @@ class _Walk:
         self._note("2: the alias leads out of our zones, to {}", qname)
 
     def _match(self, zone: Zone, qname: Name) -> Name | None:
-        """Do step 3 for one name; return the name to go on with, if it is an alias."""
+        """Do step 3 for one name; return the name to continue with, if it is an alias."""
         key = qname.lower()
         nodes = zone.nodes
         node = nodes.get(key)
@@ -260,7 +260,8 @@ class _Walk:
             self._answer(qname, node, rrset)
         self._note("3a: {} has records of this type", qname)
         if self.qtype == iana.NS:
-            # Who asks for name servers is about to talk to them: no courtesy (RFC 8109 §4).
+            # A client that asks for name servers is about to query them: add addresses (RFC 8109
+            # §4).
             self.additional.extend(self._behind(qname, matching[0]))
         return None
 
@@ -276,7 +277,7 @@ class _Walk:
             self.rcode = iana.YXDOMAIN
             return None
         # RFC 6672 §3.1: "The TTL of the synthesized CNAME RR ... is set to the TTL of the DNAME".
-        # It has no signature (§5.3.1): who validates makes it anew from the DNAME.
+        # It has no signature (§5.3.1): a validator synthesizes it from the DNAME.
         alias = RRset(qname, iana.CNAME, dname.ttl, (target,), dname.rclass)
         self.last = (qname, alias)
         self.answer.append(self.last)
@@ -286,11 +287,11 @@ class _Walk:
         """Point to the servers of a child zone, with their addresses (3b)."""
         servers = cut.sets[iana.NS]
         self._note("3b: {} is delegated", servers.owner)
-        # The AA bit speaks of the first name (RFC 1035 §4.1.1), which was ours in a chain.
+        # The AA bit refers to the first name (RFC 1035 §4.1.1), which was ours in a chain.
         self.authoritative = after_alias
         self.authority.append((servers.owner, servers))
         if iana.DS in cut.sets:
-            # RFC 4035 §3.1.4; from a zone without keys nobody could check them.
+            # RFC 4035 §3.1.4; from a zone without keys it could not be verified.
             if self.dnssec and zone.is_signed:
                 self._show(self.authority, servers.owner, cut, cut.sets[iana.DS], zone)
         elif self._chain is not None:
@@ -299,16 +300,16 @@ class _Walk:
         for target in servers.rdatas:
             node = zone.stand_in(target.lower())
             if node is not None:
-                # Below the cut, no one else has the address; elsewhere, another way leads to it.
+                # Below the cut, only the parent has the address; elsewhere, it can be resolved.
                 section = self.glue if node.cut is cut else self.additional
                 self._show_all(section, target, node, ADDRESSES, zone)
 
-    # What is signed, and what is proven
+    # Signatures and proofs
 
     def _answer(self, shown: Name, node: Node, rrset: RRset) -> None:
         """Append one of a node's own sets to the answer, unless it is there already."""
-        # RFC 2181 §5: a set has no two equal records; a chain may come back to a DNAME. Under
-        # another name the same set of a wildcard is another set.
+        # RFC 2181 §5: a set has no two equal records; a chain may return to a DNAME. The same set
+        # of a wildcard under another name is a different set.
         key = shown.lower()
         if not any(rrset is each and at.lower() == key for at, each in self.answer):
             self._show(self.answer, shown, node, rrset, self.zone)
@@ -316,7 +317,7 @@ class _Walk:
     def _show(
         self, section: list[tuple[Name, RRset]], shown: Name, node: Node, rrset: RRset, zone: Zone
     ) -> None:
-        """Append one of a node's own sets and, where they are wanted, its signatures."""
+        """Append one of a node's own sets and, if requested, its signatures."""
         section.append((shown, rrset))
         if self.dnssec and zone.is_signed:
             signatures = node.signatures.get(rrset.rtype)
@@ -342,7 +343,7 @@ class _Walk:
         servers = self.zone.apex.sets.get(iana.NS)
         if servers is not None and servers is not self.last[1]:
             self._show(self.authority, servers.owner, self.zone.apex, servers, self.zone)
-        # A set of a wildcard is another set under another name.
+        # A wildcard's set under another name is a different set.
         listed = {(at.lower(), id(rrset)) for at, rrset in (*self.additional, self.last)}
         for shown, rrset in (self.last, *self.authority):
             for owner, extra in self._behind(shown, rrset):
@@ -352,10 +353,10 @@ class _Walk:
                     self.additional.append((owner, extra))
 
     def _behind(self, shown: Name, rrset: RRset) -> list[tuple[Name, RRset]]:
-        """Return what the names in a set lead to; ``shown`` is its owner in the answer.
+        """Return the sets that the names in a set point to; ``shown`` is its owner in the answer.
 
-        Each of them is looked up like a question (RFC 1034 §4.3.2 step 6), but for aliases, which
-        are not followed.
+        Each name is looked up like a question (RFC 1034 §4.3.2 step 6), except that aliases are not
+        followed.
         """
         found: list[tuple[Name, RRset]] = []
         for rdata in rrset.rdatas:
@@ -378,11 +379,11 @@ class _Walk:
         types: tuple[int, ...],
         zone: Zone,
     ) -> None:
-        """Append what a node has of these types; of what is not the zone's, addresses alone."""
+        """Append a node's sets of these types; outside the zone's own data, only addresses."""
         for rtype in types:
             rrset = node.sets.get(rtype)
             if rrset is not None and (node.cut is None or rtype in ADDRESSES):
-                # In the letter case of the zone, unless it is a wildcard's.
+                # In the zone's letter case, unless it is a wildcard's.
                 is_own = len(rrset.owner) == len(shown) and rrset.owner.lower() == shown.lower()
                 self._show(section, rrset.owner if is_own else shown, node, rrset, zone)
 
@@ -398,6 +399,6 @@ def _matching(node: Node, qtype: int) -> list[RRset]:
     if qtype == iana.RRSIG:
         return list(node.signatures.values())
     if qtype == iana.ANY:
-        # RFC 8482 §4.1: one set is enough, and no use to those who reflect traffic.
+        # RFC 8482 §4.1: one set is enough, and useless for amplification.
         return list(node.sets.values())[:1]
     return []

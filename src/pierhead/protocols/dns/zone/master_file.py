@@ -3,9 +3,9 @@
     bytes ──lines──▶ fields ──▶ directive: $ORIGIN $TTL $INCLUDE $GENERATE
                         └─────▶ record: owner [ttl] [class] type rdata ──▶ ZoneBuilder ──▶ Zone
 
-A wrong record does not stop the reading: all faults are reported together. Plain lines are split
-by `bytes.split`; the tokenizer sees only lines with quotes, parentheses, escapes or comments, and
-those with a fault, to find its column. Files are read by the caller: this module is pure.
+A wrong record does not stop parsing: all faults are reported together. Plain lines are split by
+`bytes.split`; the tokenizer sees only lines with quotes, parentheses, escapes or comments, and
+faulty lines, to find the column. Files are read by the caller: this module is pure.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ from pierhead.protocols.dns.zone.zone import Zone
 
 __all__ = ["Include", "parse_zone"]
 
-#: Returns the content of the file that $INCLUDE names, relative to the zone's folder.
+#: Returns the content of a file named by $INCLUDE, relative to the zone's directory.
 Include: TypeAlias = Callable[[str], bytes]
 
 _MAX_TTL = 0x7FFFFFFF
 _MAX_RDATA = 0xFFFF
-#: NSD's bounds against files that include themselves.
+#: NSD's limits against files that include themselves.
 _MAX_INCLUDE_DEPTH = 10
 _MAX_INCLUDES = 1000
 
-#: In so much of a line its type is looked for: two of the longest names, TTL and class.
+#: How much of a line is searched for its type: two of the longest names, TTL and class.
 _MAX_PROLOGUE = 2200
 _DOLLAR = 0x24
 _BLANK_LINES = re.compile(rb"(?:[ \t\r]*+\n)++")
-#: Text whose carriage returns all stand in front of the line ends.
+#: Text in which every carriage return precedes a line feed.
 _LINES = re.compile(rb"(?:[^\r]++|\r++(?=\n|\Z))*+")
-# What the word before the type turned out to be; types are their own number.
+# What a word before the type turned out to be; types are represented by their number.
 _TTL, _CLASS = -1, -2
 _NO_READER: RdataReader = Fields.name
 _Word: TypeAlias = tuple[int, int, RdataReader]
@@ -74,18 +74,19 @@ def parse_zone(
 
     Args:
         text: the file's content.
-        origin: the zone's name; None takes the owner of the SOA record, which must then be the
-            first record and have an absolute name (or follow an absolute $ORIGIN).
-        file_name: how the file is called in faults.
-        include: reads the files that $INCLUDE names; None refuses the directive. It may raise
-            any `PierheadError` or `OSError`, which becomes a fault. Names with ``..`` or from
-            the root never reach it; that no symbolic link leads out of the folder is its care.
+        origin: the zone's name; None uses the owner of the SOA record, which must then be the first
+            record and have an absolute name (or follow an absolute $ORIGIN).
+        file_name: the file's name in faults.
+        include: reads the files that $INCLUDE names; None refuses the directive. It may raise any
+            `PierheadError` or `OSError`, which becomes a fault. Names with ``..`` or starting at
+            the root never reach it; it must itself ensure that no symbolic link leaves the
+            directory.
         rclass: the zone's class.
         now: seconds since 1970, to tell whether signatures are valid; None leaves that open.
         references: takes in what other zones must answer for; see `targets.inspect_references`.
         bounds: how large the zone may be.
-        confined: False gives ``include`` the names with ``..`` and from the root as well.
-        verify: computes whether signatures match, as `verify.verify` does; None leaves it open.
+        confined: if False, ``include`` also gets names with ``..`` or starting at the root.
+        verify: verifies signatures, as `verify.verify` does; None skips that.
 
     Raises:
         ConfigError: the zone cannot be served; all faults are in it.
@@ -96,8 +97,8 @@ def parse_zone(
             origin = name.from_text(origin, name.ROOT)
         except PierheadError as error:
             raise UsageError(f"{origin!r} is not the name of a zone: {error}") from None
-    # Nothing made here becomes garbage, and the collector would walk through all of it again and
-    # again: a third of the time for a large zone.
+    # Nothing created here becomes garbage, and the collector would walk through all of it
+    # repeatedly: a third of the time for a large zone.
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -131,7 +132,7 @@ def _build(
     except TooManyFaults:
         raise ConfigError(faults.errors()) from None
     except _UnnamedError as error:
-        if not faults.count:  # else the record that has the name is wrong, and that is said
+        if not faults.count:  # otherwise the record with the name is wrong, and has been reported
             faults.error(
                 error.place,
                 "the name of the zone is not known",
@@ -146,10 +147,10 @@ def _build(
 
 
 def _is_plain(text: bytes) -> bool:
-    """Tell whether `bytes.split` and LF give fields and lines as the tokenizer does.
+    """Tell whether `bytes.split` and LF give the same fields and lines as the tokenizer.
 
-    Form feeds and vertical tabs belong to fields, as BIND and NSD have it; NUL is refused; and a
-    carriage return ends a line by itself.
+    Form feeds and vertical tabs belong to fields, as in BIND and NSD; NUL is refused; and a
+    carriage return alone ends a line.
     """
     if b"\f" in text or b"\v" in text or b"\0" in text:
         return False
@@ -157,7 +158,7 @@ def _is_plain(text: bytes) -> bool:
 
 
 class _UnnamedError(PierheadError):
-    """Nothing says which zone the file holds; ``place`` is where it should be known."""
+    """Nothing names the zone in the file; ``place`` is where it should have been named."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -165,7 +166,7 @@ class _UnnamedError(PierheadError):
 
 
 class _Reader:
-    """The state of reading one zone: what the next line inherits from those before."""
+    """The state of parsing one zone: what a line inherits from those before."""
 
     def __init__(
         self,
@@ -178,7 +179,7 @@ class _Reader:
         confined: bool,
     ) -> None:
         self.builder = ZoneBuilder(origin, rclass, faults) if origin is not None else None
-        #: Types of records that had a fault: they are not missing.
+        #: Types of records that were faulty: they are not missing.
         self.broken: set[int] = set()
         self._fields = Fields([], origin=origin)
         self._include = include
@@ -189,7 +190,7 @@ class _Reader:
         self._owner_text: bytes | None = None
         self._default_ttl: int | None = None
         self._last_ttl: int | None = None
-        #: Whether it has been said that TTLs come from lines before.
+        #: Whether inheriting TTLs from lines before has been reported.
         self._is_ttl_told = False
         self._depth = 0
         self._includes = 0
@@ -199,7 +200,7 @@ class _Reader:
         self._generated = 0
 
     def begin(self, text: bytes, file_name: str) -> None:
-        """Refuse what is no zone file at all, or too large a one, with a single fault."""
+        """Refuse a file that is not a zone file, or too large, with a single fault."""
         self._octets = len(text)
         if foreign := foreign_kind(text):
             message, remedy = f"this is {foreign[0]}, expected a master file", foreign[1]
@@ -211,8 +212,8 @@ class _Reader:
 
     def _too_large(self) -> str:
         return (
-            f"the zone has more than {self._bounds.zone_octets} octets of text, what it includes "
-            "and generates counted (zone_octets)"
+            f"the zone has more than {self._bounds.zone_octets} octets of text, including "
+            "included and generated text (zone_octets)"
         )
 
     def read_file(self, text: bytes, file_name: str) -> None:
@@ -253,12 +254,12 @@ class _Reader:
             self.faults.warning(
                 base + offset,
                 f"{what} is part of this field",
-                f"{remedy}; in a name or a string that is to have it, write it in quotes or as "
+                f"{remedy}; in a name or a string that should contain it, write it in quotes or as "
                 "\\DDD",
             )
 
     def _refuse_mark(self, place: Place) -> None:
-        # It would be part of the first name, where nobody sees it.
+        # It would become an invisible part of the first name.
         self.faults.error(
             place,
             "the file begins with a byte order mark",
@@ -289,7 +290,7 @@ class _Reader:
         return entry.end
 
     def _note_broken(self, text: bytes, position: int) -> None:
-        """Remember the type of an entry that has no end: its record is not missing."""
+        """Record the type of an entry that has no end: its record is not missing."""
         line = text[position : position + _MAX_PROLOGUE].partition(b"\n")[0]
         words = line.replace(b"(", b" ").split()
         is_owned = line[:1] not in (b" ", b"\t")
@@ -304,7 +305,7 @@ class _Reader:
             return
 
     def _begin_broken(self, token: bytes) -> None:
-        """Take the zone's name from the SOA record though that is wrong, if it has one."""
+        """Take the zone's name from a faulty SOA record, if it has one."""
         try:
             self._owner = self._fields.to_name(token)
         except FieldError:
@@ -313,7 +314,7 @@ class _Reader:
 
     def _blame(self, error: FieldError, text: bytes, position: int, base: Place) -> None:
         entry = read_entry(text, position)
-        first = 1 if entry.offsets[0] == position else 0  # an owner may be called like a type
+        first = 1 if entry.offsets[0] == position else 0  # an owner may be named like a type
         words = [self._words.get(token) for token in entry.tokens[first:]]
         kinds = [word[0] for word in words if word is not None]
         self.broken.update([kind for kind in kinds if kind >= 0][:1])
@@ -321,7 +322,7 @@ class _Reader:
             self.builder = self._begin(self._owner)
         if error.index < len(entry.offsets):
             offset = entry.offsets[error.index] + error.offset
-        else:  # the field that is missing: behind the last one
+        else:  # the missing field: after the last one
             offset = entry.offsets[-1] + len(entry.tokens[-1])
         remedy = error.remedy
         for token in entry.tokens:
@@ -333,7 +334,7 @@ class _Reader:
         self.faults.error(base + offset, error.message, remedy)
 
     def _is_good(self, line: bytes) -> bool:
-        """Tell whether a line would do in place of the one that has just been read."""
+        """Tell whether a line would be valid in place of the one that has just been read."""
         faults = Faults()
         trial = _Reader(
             self._fields.origin, None, self._rclass, faults, bounds=self._bounds, confined=True
@@ -357,7 +358,7 @@ class _Reader:
             token = tokens[0]
             fields.position = 1
             if token != self._owner_text or token[:1] == b'"':
-                # What repeats a wrong owner must not land at the name before it.
+                # A record that repeats a faulty owner must not be added to the name before it.
                 self._owner = self._owner_text = None
                 if fields.origin is None and not token.endswith(b"."):
                     raise _UnnamedError(place)
@@ -366,7 +367,9 @@ class _Reader:
         rtype, ttl, reader = self._prologue(fields, place)
         owner = self._owner
         if owner is None:
-            raise FieldError(0, "the line begins with a blank, but there is no name to repeat")
+            raise FieldError(
+                0, "the line begins with a space or tab, but there is no name to repeat"
+            )
         if self.builder is None:
             if rtype != iana.SOA:
                 raise _UnnamedError(place)
@@ -380,7 +383,7 @@ class _Reader:
         if fields.position != len(tokens):
             raise FieldError(
                 fields.position,
-                f"the {iana.type_text(rtype)} record is complete, this is too much",
+                f"the {iana.type_text(rtype)} record is complete, this is an extra field",
                 "put a ; before it if it is a comment",
             )
         if len(rdata) > _MAX_RDATA:
@@ -392,7 +395,7 @@ class _Reader:
         self.builder.add(owner, rtype, ttl, rdata, place)
 
     def _prologue(self, fields: Fields, place: Place) -> tuple[int, int | None, RdataReader]:
-        """Take TTL, class and type, the first two in any order or not at all."""
+        """Take TTL, class and type; the first two are optional, in either order."""
         tokens, index = fields.tokens, fields.position
         words = self._words
         ttl: int | None = None
@@ -418,7 +421,7 @@ class _Reader:
         raise FieldError(index, "the record ends before its type")
 
     def _word(self, fields: Fields, token: bytes, place: Place) -> _Word:
-        """Say what a word before the RDATA is: a TTL, a class or a type."""
+        """Classify a word before the RDATA: a TTL, a class or a type."""
         if token[:1].isdigit():
             period = read_period(token)
             if period is None or period > 0xFFFFFFFF:
@@ -432,17 +435,17 @@ class _Reader:
         except UsageError as error:
             return _CLASS, self._class(fields, text, error), _NO_READER
         if iana.is_meta_type(rtype):
-            raise fields.wrong(f"{text} is not a type that zones hold (RFC 6895 §3.1)")
+            raise fields.wrong(f"{text} is not a type that zones contain (RFC 6895 §3.1)")
         return rtype, 0, rdata_reader(rtype, self._rclass)
 
     def _class(self, fields: Fields, text: str, no_type: UsageError) -> int:
         try:
             rclass = iana.class_number(text)
         except UsageError:
-            blank = "a line that begins with a blank belongs to the name above; "
+            blank = "a line that begins with a space or tab belongs to the name above; "
             is_owner = fields.position == 1 and self._is_good(b" ".join(fields.tokens))
-            remedy = f"{blank}take it away if {text!r} is a name" if is_owner else ""
-            raise fields.wrong(f"{no_type}; TTL and class stand before it", remedy) from None
+            remedy = f"{blank}remove it if {text!r} is a name" if is_owner else ""
+            raise fields.wrong(f"{no_type}; TTL and class precede it", remedy) from None
         if rclass != self._rclass:
             raise fields.wrong(f"class {text}, but the zone has {iana.class_text(self._rclass)}")
         return rclass
@@ -467,7 +470,7 @@ class _Reader:
                 self._is_ttl_told = True
                 self.faults.warning(
                     place,
-                    f"no TTL is given; {self._last_ttl}, that of a line before, is taken here and "
+                    f"no TTL is given; {self._last_ttl}, that of a line before, is used here and "
                     "wherever else none is given (RFC 1035 §5.1)",
                     f"write TTLs out, or begin the file with $TTL {self._last_ttl}",
                     "ttl",
@@ -480,7 +483,7 @@ class _Reader:
         self._is_ttl_told = True
         self.faults.warning(
             place,
-            f"no TTL is given; {minimum}, the last number of the SOA record, is taken",
+            f"no TTL is given; {minimum}, the last number of the SOA record, is used",
             f"begin the file with $TTL {minimum}",
             "ttl",
         )
@@ -516,7 +519,7 @@ class _Reader:
                     "unknown directive", "expected $ORIGIN, $TTL, $INCLUDE or $GENERATE"
                 )
         if not fields.at_end():
-            raise FieldError(fields.position, "the directive is complete, this is too much")
+            raise FieldError(fields.position, "the directive is complete, this is an extra field")
 
     def _set_origin(self, origin: Name | None) -> None:
         self._fields.origin = origin
@@ -531,13 +534,13 @@ class _Reader:
     def _read_include(self, fields: Fields, place: Place) -> None:
         """Read another file in place of the directive (RFC 1035 §5.1).
 
-        Origin and current owner are the including file's again afterwards.
+        Afterwards, origin and current owner are the including file's again.
         """
         path = fields.text().decode("utf-8", "surrogateescape")
         origin = fields.origin
         included = origin if fields.at_end() else fields.to_name(fields.take("an origin"))
         if not fields.at_end():
-            raise FieldError(fields.position, "the directive is complete, this is too much")
+            raise FieldError(fields.position, "the directive is complete, this is an extra field")
         fields.position = 2
         text = self._content(fields, path)
         owner = self._owner
@@ -555,9 +558,9 @@ class _Reader:
         is_outside = path.startswith("/") or ".." in path.split("/")
         if not path or "\0" in path or (is_outside and self._confined):
             raise fields.wrong(
-                "$INCLUDE leads out of the zone's folder",
-                "name a file in that folder or below it, without a leading / or any ..; or allow "
-                "its folder by --include-dir FOLDER (include_dirs= from a program)",
+                "$INCLUDE leads out of the zone's directory",
+                "name a file in or below that directory, without a leading / or any ..; or allow "
+                "its directory with --include-dir DIR (include_dirs= in a program)",
             )
         if self._depth == _MAX_INCLUDE_DEPTH or self._includes == _MAX_INCLUDES:
             raise fields.wrong("too many files include each other; does one include itself?")
@@ -580,10 +583,10 @@ class _Reader:
             others = f", with the {before} before it {self._generated}" if before else ""
             raise FieldError(
                 1,
-                f"$GENERATE stands for {count} records{others}; at most {at_most} are allowed in "
+                f"$GENERATE produces {count} records{others}; at most {at_most} are allowed in "
                 "a zone (generated_records)",
             )
-        self._fields.offsets = None  # those of the lines to come are nobody's
+        self._fields.offsets = None  # generated lines have no offsets
         for line in generate(tokens):
             self._octets += len(line)
             if self._octets > self._bounds.zone_octets:
@@ -593,7 +596,7 @@ class _Reader:
                 if entry.tokens:
                     self._record(entry.tokens, False, place)
             except (FieldError, EntryError) as error:
-                # All lines come from one: the first fault says it all.
+                # All lines come from one directive: the first fault is enough.
                 shown = line.decode("utf-8", "replace")
                 raise FieldError(
                     0, f"{error.message}, in the generated line: {shown}", error.remedy

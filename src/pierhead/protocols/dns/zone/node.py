@@ -1,4 +1,4 @@
-"""What a zone knows about one name: record sets, signatures and who rules there."""
+"""A name in a zone: its record sets, its signatures, and the cut it is under."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["Node"]
 
 
 class Node:
-    """What a zone knows about one name.
+    """A name in a zone.
 
     Attributes:
-        sets: the record sets by type; signatures are kept apart.
+        sets: the record sets by type; signatures are separate.
         signatures: the RRSIG sets by the type they cover.
-        cut: the node whose NS or DNAME set rules here: for a delegation point itself and all
-            below it, and for all below a DNAME. None where the zone's own data counts.
+        cut: the node whose NS or DNAME set applies here: for a delegation point itself and all
+            below it, and for all below a DNAME. None where the zone is authoritative.
     """
 
     __slots__ = ("cut", "sets", "signatures")
@@ -28,9 +28,9 @@ class Node:
 
     @property
     def is_chained(self) -> bool:
-        """Whether the name is one that NSEC and NSEC3 speak of (RFC 4035 §2.3, RFC 5155 §7.1).
+        """Whether the name belongs to the NSEC or NSEC3 chain (RFC 4035 §2.3, RFC 5155 §7.1).
 
-        Those are the zone's own names and its delegation points; what lies below a cut is not
-        the zone's to deny.
+        Those are the zone's own names and its delegation points; what lies below a cut is not the
+        zone's to deny.
         """
         return self.cut is None or self.cut is self

@@ -1,4 +1,4 @@
-"""Denial by NSEC: each name of the zone names the next one (RFC 4034 §4, RFC 4035 §3.1.3)."""
+"""Denial by NSEC: each name of the zone points to the next (RFC 4034 §4, RFC 4035 §3.1.3)."""
 
 from __future__ import annotations
 
@@ -35,40 +35,40 @@ class Nsec:
 
     @classmethod
     def find(cls, nodes: Mapping[Name, Node]) -> Nsec | None:
-        """Return the chain of a zone; None where it has no NSEC record."""
+        """Return the chain of a zone; None if it has no NSEC record."""
         chain = cls(nodes)
         return chain if chain._links else None
 
     def no_type(self, key: Name) -> list[Link]:
-        """Prove what RFC 4035 §3.1.3.1 asks for: no data."""
-        # An empty non-terminal has no NSEC record of its own; the one that covers it names
-        # something below it, which proves that it exists.
+        """Prove "no data" (RFC 4035 §3.1.3.1)."""
+        # An empty non-terminal has no NSEC record of its own; the one that covers it points to a
+        # name below it, which proves that it exists.
         return [self._nearest(key)]
 
     def no_name(self, key: Name, closest: Name) -> list[Link]:
-        """Prove what RFC 4035 §3.1.3.2 asks for: name error; one link may do for both."""
+        """Prove "name error" (RFC 4035 §3.1.3.2); one link may be enough for both parts."""
         return [self._nearest(key), self._nearest(_WILDCARD + closest)]
 
     def no_closer(self, key: Name, closest: Name) -> list[Link]:
-        """Prove what RFC 4035 §3.1.3.3 asks for: wildcard answer."""
+        """Prove "wildcard answer" (RFC 4035 §3.1.3.3)."""
         # The resolver learns the closest encloser from the Labels field of the signature.
         return [self._nearest(key)]
 
     def no_type_by_wildcard(self, key: Name, closest: Name) -> list[Link]:
-        """Prove what RFC 4035 §3.1.3.4 asks for: wildcard no data."""
+        """Prove "wildcard no data" (RFC 4035 §3.1.3.4)."""
         return [self._nearest(_WILDCARD + closest), self._nearest(key)]
 
     def _nearest(self, key: Name) -> Link:
         """Return the link that matches or covers a name."""
-        # Before the first there is the last: the chain is a ring (RFC 4034 §4.1.1).
+        # Before the first comes the last: the chain is a ring (RFC 4034 §4.1.1).
         return self._links[bisect_right(self._keys, order_key(key)) - 1]
 
 
 def order_key(key: Name) -> bytes:
-    """Return octets that sort as the canonical order of names does (RFC 4034 §6.1).
+    """Return octets that sort in the canonical order of names (RFC 4034 §6.1).
 
-    Labels from the right, octet 0 between them, so that what is above sorts first; 0 and 1 inside
-    a label become pairs that keep their order.
+    Labels from the right, separated by octet 0, so that parents sort first; 0 and 1 inside a label
+    become pairs that keep their order.
     """
     parts = name.labels(key)
     if b"\0" in key[:-1] or b"\1" in key:

@@ -1,11 +1,11 @@
-"""Denial by NSEC3: each hash of a name of the zone names the next one (RFC 5155).
+"""Denial by NSEC3: each hash of a name of the zone points to the next (RFC 5155).
 
     owner   base32hex(hash of a name).zone.
     RDATA   algorithm  flags  iterations  salt length  salt  hash length  next hash  types
             1          1      2           1            n     1            20         n
 
-A server must hash what it is asked for, once for each extra iteration; that is work which
-strangers order. `MAX_ITERATIONS` bounds it, and the hashes of names that exist are kept.
+A server must hash queried names, once for each extra iteration; that is work which any client can
+cause. `MAX_ITERATIONS` bounds it, and the hashes of existing names are cached.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ __all__ = [
     "read_parameters",
 ]
 
-#: A chain with more iterations gives no proofs. RFC 5155 §10.3 allows 500 with keys of 2,048
-#: bits; RFC 9276 §3.1 asks for 0, and resolvers take no more than 50 to 150 for secure. One
-#: answer hashes two or three names: 500 iterations are half a millisecond of work.
+#: A chain with more iterations gives no proofs. RFC 5155 §10.3 allows 500 with keys of 2,048 bits;
+#: RFC 9276 §3.1 requires 0, and resolvers treat no more than 50 to 150 as secure. One answer hashes
+#: two or three names: 500 iterations are half a millisecond of work.
 MAX_ITERATIONS: Final = 500
 
 _SHA1 = 1
 _DIGEST = 20
-#: How an NSEC3PARAM record begins that is for servers to use: algorithm 1, no flag.
+#: How an NSEC3PARAM record for use by servers begins: algorithm 1, no flags.
 _USABLE = b"\x01\x00"
 _WILDCARD = b"\x01*"
-#: From the alphabet that sorts as its octets do (RFC 4648 §7), in lower case, to the usual one.
+#: From the alphabet that sorts like its octets (RFC 4648 §7), in lower case, to the usual one.
 _TO_BASE_32 = bytes.maketrans(
     b"0123456789abcdefghijklmnopqrstuv", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 )
@@ -50,12 +50,12 @@ _TO_BASE_32 = bytes.maketrans(
 class Nsec3:
     """The NSEC3 chain of a zone, as `denial.Denial` describes it.
 
-    A proof costs a hash for each name it speaks of and the binary searches; names that exist are
-    hashed when they are first needed.
+    A proof costs a hash for each name involved, and the binary searches; existing names are hashed
+    when first needed.
 
     Attributes:
-        iterations: how often a hash is hashed again.
-        salt: what is hashed along with each name.
+        iterations: how many additional times a hash is hashed.
+        salt: hashed along with each name.
     """
 
     __slots__ = ("_chain", "_hashes", "_kept", "iterations", "salt")
@@ -71,7 +71,7 @@ class Nsec3:
     def find(
         cls, apex: Name, nodes: Mapping[Name, Node], hashed: Mapping[Name, Node]
     ) -> Nsec3 | None:
-        """Return the chain that an NSEC3PARAM record at the apex promises; None without one.
+        """Return the chain announced by an NSEC3PARAM record at the apex; None without one.
 
         Args:
             apex: the zone's name in lower case.
@@ -81,8 +81,8 @@ class Nsec3:
         parameters = nodes[apex].sets.get(iana.NSEC3PARAM)
         if parameters is None:
             return None
-        # RFC 5155 §7.3: any of them will do; the cheapest is the best (RFC 9276 §3.1). The
-        # records for another algorithm and those with flags are not for us (§4.1.2).
+        # RFC 5155 §7.3: any of them will do; the cheapest is best (RFC 9276 §3.1). Records for
+        # another algorithm and those with flags are ignored (§4.1.2).
         for iterations, salt in sorted(
             read_parameters(rdata) for rdata in parameters.rdatas if rdata[:2] == _USABLE
         ):
@@ -94,25 +94,25 @@ class Nsec3:
         return None
 
     def no_type(self, key: Name) -> list[Link]:
-        """Prove what RFC 5155 §7.2.3, §7.2.4 and §7.2.7 ask for."""
+        """Prove "no data" (RFC 5155 §7.2.3, §7.2.4 and §7.2.7)."""
         found = self._match(key)
         if found is not None:
             return [found]
-        # Opt-out: insecure delegations, and what exists only because of them, have no hash in
-        # the chain; the closest provable encloser must do (RFC 5155 §7.2.4).
+        # Opt-out: insecure delegations, and names that exist only because of them, have no hash in
+        # the chain; the closest provable encloser must suffice (RFC 5155 §7.2.4).
         return self._enclose(key, name.parent(key))[1]
 
     def no_name(self, key: Name, closest: Name) -> list[Link]:
-        """Prove what RFC 5155 §7.2.2 asks for: the closest encloser, and no wildcard there."""
+        """Prove "name error" (RFC 5155 §7.2.2): the closest encloser, and no wildcard there."""
         provable, links = self._enclose(key, closest)
         return [*links, self._nearest(self._keep_hash(_WILDCARD + provable))]
 
     def no_closer(self, key: Name, closest: Name) -> list[Link]:
-        """Prove what RFC 5155 §7.2.6 asks for: the next closer name does not exist."""
+        """Prove "wildcard answer" (RFC 5155 §7.2.6): the next closer name does not exist."""
         return [self._nearest(self._hash(next_closer(key, closest)))]
 
     def no_type_by_wildcard(self, key: Name, closest: Name) -> list[Link]:
-        """Prove what RFC 5155 §7.2.5 asks for: the closest encloser, and what its wildcard has."""
+        """Prove "wildcard no data" (RFC 5155 §7.2.5): the closest encloser and its wildcard."""
         provable, links = self._enclose(key, closest)
         return [*links, self._nearest(self._keep_hash(_WILDCARD + provable))]
 
@@ -125,11 +125,11 @@ class Nsec3:
         return closest, [found, self._nearest(self._hash(next_closer(key, closest)))]
 
     def _match(self, key: Name) -> Link | None:
-        """Return the link of a name that exists; the apex has one, or this were no chain."""
+        """Return the link of an existing name; the apex always has one."""
         return self._chain.get(self._keep_hash(key))
 
     def _keep_hash(self, key: Name) -> bytes:
-        """Hash a name that exists, or the wildcard below one: so many are kept, and no more."""
+        """Hash an existing name, or the wildcard below one; the cache is bounded."""
         hashed = self._kept.get(key)
         if hashed is None:
             hashed = self._kept[key] = self._hash(key)
@@ -160,7 +160,7 @@ def read_parameters(rdata: bytes) -> tuple[int, bytes]:
 def _find_links(
     apex: Name, hashed: Mapping[Name, Node], iterations: int, salt: bytes
 ) -> Iterator[tuple[bytes, Link]]:
-    """Give the hash and the link of each NSEC3 set that was made with these parameters."""
+    """Yield the hash and the link of each NSEC3 set made with these parameters."""
     for key, node in hashed.items():
         # RFC 5155 §3: "the hash of the original owner name prepended as a single label".
         rrset = node.sets.get(iana.NSEC3)
@@ -175,7 +175,7 @@ def _find_links(
 
 
 def is_known_hash(rdata: bytes) -> bool:
-    """Tell whether an NSEC3 record is of the one hash algorithm that there is, SHA-1."""
+    """Tell whether an NSEC3 record uses the only defined hash algorithm, SHA-1."""
     return rdata[0] == _SHA1
 
 
@@ -185,7 +185,7 @@ def is_hashed_owner(key: Name, apex: Name) -> bool:
 
 
 def _read_hash(key: Name) -> bytes | None:
-    """Return the hash written in the first label; None where there is none."""
+    """Return the hash written in the first label; None if there is none."""
     try:
         digest = b32decode(key[1 : 1 + key[0]].translate(_TO_BASE_32))
     except NotBase32:

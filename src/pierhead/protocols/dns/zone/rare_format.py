@@ -1,7 +1,7 @@
-"""RDATA of types that few zones have, from wire form to presentation format.
+"""RDATA of rarely used types, from wire form to presentation format.
 
-The opposite of `rare_text`. Each function takes a whole RDATA; what has no text, such as a gateway
-of a type that is yet to be defined, is shown in hexadecimal (RFC 3597 §5).
+The inverse of `rare_text`. Each function takes a whole RDATA; what has no text, such as a gateway
+of an undefined type, is shown in hexadecimal (RFC 3597 §5).
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _DECIMAL = re.compile(rb"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 #: In thousandths of a second of arc, as RFC 1876 §2 counts from the equator and Greenwich.
 _DEGREE, _MINUTE, _SECOND = 3_600_000, 60_000, 1_000
 _EQUATOR = 1 << 31
-#: In centimetres: what altitudes count from (RFC 1876 §2).
+#: In centimetres: the reference of altitudes (RFC 1876 §2).
 _BELOW = 10_000_000
 #: Octets of an address by its family (RFC 3123 §4).
 _ADDRESSES = {1: 4, 2: 16}
-#: A port has 16 bits, so has the map of ports (RFC 1035 §3.4.2).
+#: A port has 16 bits, and so does the port map (RFC 1035 §3.4.2).
 _MAX_BITMAP = 1 << 13
 #: RFC 2535 §5.2: for types up to 127; bit 0 is for another format.
 _MAX_NEXT_BITMAP = 16
@@ -49,7 +49,7 @@ _TARGETS = {0: lambda _: ".", 1: Cursor.ipv4, 2: Cursor.ipv6, 3: Cursor.name}
 
 
 def location(cursor: Cursor) -> str:
-    """Return a LOC record (RFC 1876 §3); RDATA of another version is laid out otherwise."""
+    """Return a LOC record (RFC 1876 §3); RDATA of other versions has a different layout."""
     if cursor.number(1):
         return cursor.unknown()
     sizes = [_size(cursor) for _ in range(3)]
@@ -209,14 +209,14 @@ def chained_address(cursor: Cursor) -> str:
 
 
 def atm_address(cursor: Cursor) -> str:
-    """Return an ATMA record; addresses of other formats are not known."""
+    """Return an ATMA record; addresses in other formats are unknown."""
     kind, octets = cursor.number(1), cursor.rest()
     if kind == 0:
         return octets.hex()
     if kind > 1:
         return cursor.unknown()
     if not octets.isdigit():
-        raise DecodeError("an E.164 number holds digits alone", cursor.position)
+        raise DecodeError("an E.164 number consists only of digits", cursor.position)
     return f"+{octets.decode('ascii')}"
 
 

@@ -1,4 +1,4 @@
-"""RDATA of types that few zones have, from presentation format to wire form."""
+"""RDATA of rarely used types, from presentation format to wire form."""
 
 from __future__ import annotations
 
@@ -35,16 +35,17 @@ _PAIRS = re.compile(rb"[0-9a-f]{2}(?:-[0-9a-f]{2})*", re.IGNORECASE)
 #: In thousandths of a second of arc, as RFC 1876 §2 counts from the equator and Greenwich.
 _DEGREE, _MINUTE, _SECOND = 3_600_000, 60_000, 1_000
 _EQUATOR = 1 << 31
-#: In centimetres: what altitudes count from, and what they and sizes end at (RFC 1876 §2, §3).
+#: In centimetres: the reference of altitudes, and the limits of altitudes and sizes (RFC 1876 §2,
+#: §3).
 _BELOW = 10_000_000
 _HIGHEST = 0xFFFFFFFF - _BELOW
 _LARGEST = 9_000_000_000
-#: One metre, ten kilometres, ten metres, where a record leaves them out (RFC 1876 §3).
+#: One metre, ten kilometres, ten metres, if a record omits them (RFC 1876 §3).
 _SIZES = ((100, "a size"), (1_000_000, "a precision"), (1_000, "a precision"))
 _ADDRESS_READERS = {1: (ipv4_octets, 32), 2: (ipv6_octets, 128)}
 #: RFC 1706 §6: 0x, hexadecimal digits, and full stops anywhere between them.
 _ACCESS_POINT = re.compile(rb"0[xX](?P<digits>[0-9a-fA-F.]*)")
-#: An E.164 number, and an ATM end system's address, full stops in either for readers.
+#: An E.164 number, and an ATM end system address; full stops in either are for readability.
 _NUMBER = re.compile(rb"\+(?P<digits>[0-9]++(?:\.[0-9]++)*+)")
 _END_SYSTEM = re.compile(rb"(?P<digits>[0-9a-fA-F]++(?:\.[0-9a-fA-F]++)*+)")
 #: The bitmap of an NXT record is no longer than this (RFC 2535 §5.2).
@@ -124,7 +125,7 @@ def _decimal(fields: Fields, what: str, most: int | None) -> bytes:
 
 
 def read_prefixes(fields: Fields) -> bytes:
-    """Take the prefixes of an APL record, of which there may be none (RFC 3123 §5)."""
+    """Take the prefixes of an APL record, possibly none (RFC 3123 §5)."""
     items = []
     while not fields.at_end():
         items.append(_prefix(fields))
@@ -149,13 +150,13 @@ def _prefix(fields: Fields) -> bytes:
         raise fields.wrong(f"not an address of family {family}", offset=found.start(3))
     if bits > most:
         raise fields.wrong(f"{bits} bits, expected at most {most}", offset=found.start(4))
-    address = address.rstrip(b"\0")  # RFC 3123 §4: trailing zero octets are left out
+    address = address.rstrip(b"\0")  # RFC 3123 §4: trailing zero octets are omitted
     negation = 0x80 if found[1] else 0
     return family.to_bytes(2, "big") + bytes((bits, negation | len(address))) + address
 
 
 def read_ipsec_key(fields: Fields) -> bytes:
-    """Take the fields of an IPSECKEY record; algorithm 0 is no key (RFC 4025 §2.4, §3.1)."""
+    """Take the fields of an IPSECKEY record; algorithm 0 means no key (RFC 4025 §2.4, §3.1)."""
     precedence = fields.u8()
     kind = fields.number(3, "a type of gateway")
     algorithm = fields.u8()
@@ -167,11 +168,11 @@ def read_ipsec_key(fields: Fields) -> bytes:
 
 
 def _target(fields: Fields, kind: int, what: str) -> bytes:
-    """Take the address or the name of a kind, for which kind 0 has a full stop."""
+    """Take the address or name of a kind; kind 0 is written as a full stop."""
     if kind:
         return _TARGETS[kind](fields)
     if fields.take(what) != b".":
-        raise fields.wrong(f"{what} of type 0 is none, expected .")
+        raise fields.wrong(f"{what} of type 0 is empty, expected .")
     return b""
 
 
@@ -185,7 +186,7 @@ def read_relay(fields: Fields) -> bytes:
 
 
 def read_well_known_services(fields: Fields) -> bytes:
-    """Take address, protocol and ports of a WKS record, of which there may be none."""
+    """Take address, protocol and ports, if any, of a WKS record."""
     head = fields.ipv4() + bytes((_word(fields, PROTOCOLS, 0xFF, "a protocol"),))
     bits = bytearray()
     while not fields.at_end():
@@ -258,13 +259,13 @@ def read_next(fields: Fields) -> bytes:
     while not fields.at_end():
         number = int.from_bytes(fields.rtype(), "big")
         if not 1 <= number <= _MAX_NEXT_TYPE:
-            raise fields.wrong(f"type {number} has no place here, expected 1 to {_MAX_NEXT_TYPE}")
+            raise fields.wrong(f"type {number} is not allowed here, expected 1 to {_MAX_NEXT_TYPE}")
         _set_bit(bits, number)
     return following + bits
 
 
 def _set_bit(bits: bytearray, number: int) -> None:
-    """Set a bit in a map that grows as far as it has to."""
+    """Set a bit in a map that grows as needed."""
     bits.extend(bytes(max(number // 8 + 1 - len(bits), 0)))
     bits[number // 8] |= 0x80 >> number % 8
 
@@ -290,13 +291,13 @@ def read_atm_address(fields: Fields) -> bytes:
 
 
 def read_sink(fields: Fields) -> bytes:
-    """Take the fields of a SINK record, whose data may be left out."""
+    """Take the fields of a SINK record, whose data is optional."""
     head = fields.u8() + fields.u8() + fields.u8()
     return head if fields.at_end() else head + fields.base64()
 
 
 def read_digital_object(fields: Fields) -> bytes:
-    """Take the fields of a DOA record; data is ``-`` where there is none."""
+    """Take the fields of a DOA record; ``-`` means no data."""
     head = fields.u32() + fields.u32() + fields.u8() + fields.string()
     if fields.take("Base 64 data") == b"-":
         return head

@@ -3,8 +3,8 @@ r"""RDATA from wire form to presentation format, for every RR type.
     known layout    a table of field kinds, taken by `Cursor`
     others          \# length hexadecimal (RFC 3597 §5)
 
-The opposite of `rdata_text`, from zones and from messages alike: names may be compressed. What
-is printed holds no control character and nothing outside ASCII, whatever was received.
+The inverse of `rdata_text`, for zones and messages alike: names may be compressed. The output
+contains no control characters and only ASCII, whatever was received.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def format_rdata(
 
     Args:
         rtype: its type number.
-        frame: the message that holds it; or RDATA alone, names uncompressed.
-        start, length: where it is in there; None: up to the end.
+        frame: the message that contains it; or only RDATA, with names uncompressed.
+        start, length: its position in the frame; None: up to the end.
         rclass: its class number.
 
     Raises:
-        DecodeError: it is not what its type wants; `format_unknown` shows it all the same.
+        DecodeError: it is invalid for its type; `format_unknown` shows it all the same.
     """
     end = len(frame) if length is None else start + length
     layout = _layout(rtype, rclass)
@@ -46,9 +46,9 @@ def format_rdata(
 
 
 def layout_problem(rtype: int, rdata: bytes, rclass: int = 1) -> str:
-    """Say how RDATA departs from its type's layout, or uses a compressed name.
+    """Describe how RDATA departs from its type's layout, or uses a compressed name.
 
-    Nothing where it does not, and where the layout is not known.
+    Empty if it does not, or if the layout is unknown.
     """
     layout = _layout(rtype, rclass)
     cursor = Cursor(rdata, 0, len(rdata), is_plain=True)
@@ -127,5 +127,5 @@ _LAYOUTS: dict[int, tuple[_Kind, ...]] = {
     for text in texts.split()
 }
 _UNKNOWN: tuple[_Kind, ...] = (_C.unknown,)
-#: Name and address of a host in Chaosnet, that in octal.
+#: Name and address of a Chaosnet host, the address in octal.
 _CHAOS_ADDRESS: tuple[_Kind, ...] = (_C.name, _C.octal)

@@ -74,9 +74,9 @@ def rdata_reader(rtype: int, rclass: int = 1) -> RdataReader:
 
 
 def read_unknown(fields: Fields, rtype: int, rclass: int = 1) -> bytes:
-    r"""Take ``\# length hexadecimal`` (RFC 3597 §5), the form that suits every type.
+    r"""Take ``\# length hexadecimal`` (RFC 3597 §5), the form for every type.
 
-    The RDATA of a type whose layout is known must follow it: answers rely on the names in it.
+    RDATA of a type with a known layout must follow it: answers rely on the names in it.
     """
     fields.take(r"\#")
     length = fields.number(_MAX_RDATA, "the length of the RDATA")
@@ -92,10 +92,10 @@ def read_unknown(fields: Fields, rtype: int, rclass: int = 1) -> bytes:
 
 
 def parse_rdata(text: str, rtype: int, rclass: int = 1) -> bytes:
-    r"""Return the RDATA that a text stands for, names absolute with or without their last dot.
+    r"""Return the RDATA that a text stands for; names are absolute even without a final dot.
 
     Raises:
-        DecodeError: it stands for none; ``offset`` counts octets of the text.
+        DecodeError: it is invalid; ``offset`` counts octets of the text.
     """
     raw = text.encode()
     try:
@@ -119,7 +119,7 @@ def parse_rdata(text: str, rtype: int, rclass: int = 1) -> bytes:
         raise DecodeError(_with_remedy(error.message, error.remedy), offset) from None
     if not fields.at_end():
         raise DecodeError(
-            "the record is complete, this is too much", entry.offsets[fields.position]
+            "the record is complete, this is an extra field", entry.offsets[fields.position]
         )
     return rdata
 
@@ -137,7 +137,7 @@ def _refuse(fields: Fields, *, rtype: int) -> bytes:
 
 
 def _chaos_address(fields: Fields) -> bytes:
-    """Take name and address of a host in Chaosnet, that in octal."""
+    """Take name and address of a Chaosnet host, the address in octal."""
     host = fields.name()
     token = fields.take("an address in octal")
     if not _OCTAL.fullmatch(token) or int(token, 8) > 0xFFFF:
@@ -146,7 +146,7 @@ def _chaos_address(fields: Fields) -> bytes:
 
 
 def _checked(rtype: int, reader: RdataReader) -> RdataReader:
-    """Return a reader that also looks at what the values mean together."""
+    """Return a reader that also checks the values together."""
 
     def read(fields: Fields) -> bytes:
         rdata = reader(fields)
@@ -169,7 +169,7 @@ def _sequence(*kinds: RdataReader) -> RdataReader:
 
 
 def _mnemonic(known: dict[bytes, int], width: int, what: str) -> RdataReader:
-    """Return a reader of a number that may also be written as a word."""
+    """Return a reader of a number that may also be written as a mnemonic."""
 
     def read(fields: Fields) -> bytes:
         number = known.get(fields.take(what).upper())
@@ -188,7 +188,7 @@ _certificate_type = _mnemonic(_CERTIFICATE_TYPES, 2, "a certificate type")
 def _hashed_denial(fields: Fields) -> bytes:
     head = fields.u8() + fields.u8() + fields.u16() + fields.salt() + fields.hashed()
     problem = value_problem(iana.NSEC3, head)
-    if problem:  # said here, where the hash is the field that was taken last
+    if problem:  # checked here, where the hash is the field taken last
         raise fields.wrong(problem)
     return head + fields.rtypes()
 
@@ -203,7 +203,7 @@ def _certification_authority(fields: Fields) -> bytes:
 
 
 def _hardware(fields: Fields) -> bytes:
-    # One quoted "CPU OS" is an old spelling that daemons read; two strings is the rule.
+    # One quoted "CPU OS" is an old spelling that servers accept; two strings is the rule.
     return fields.string() + fields.string()
 
 

@@ -1,11 +1,11 @@
-"""Whether the signatures of a zone can be valid: what is seen without cryptography.
+"""Whether the signatures of a zone can be valid, as far as visible without cryptography.
 
-Whether they match the records is computed by a `Verify`, where one is given.
+A `Verify`, if given, verifies them against the records.
 
     RRSIG  covered(2) algorithm(1) labels(1) TTL(4) expiration(4) inception(4) tag(2) signer
     DNSKEY flags(2) protocol(1) algorithm(1) public key
 
-All of it warnings: a resolver that validates refuses the answers, and everybody else is served.
+All of these are warnings: a validating resolver rejects the answers, and all others accept them.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from pierhead.protocols.dns.zone.faults import Faults, Place
 
 __all__ = ["Verify", "check_signatures", "key_tag"]
 
-#: Takes RDATA of a signature, of its key and of the set, and the set's owner and class; says
-#: whether they match, and None where the algorithm is not known.
+#: Takes the RDATA of a signature, its key and the set, and the set's owner and class; returns
+#: whether they match, and None if the algorithm is unknown.
 Verify: TypeAlias = Callable[[bytes, bytes, Sequence[bytes], Name, int], bool | None]
 
 #: By algorithm and tag; two keys may share them.
@@ -45,15 +45,15 @@ _ZONE_KEY, _PROTOCOL = 0x0100, 3
 def check_signatures(
     builder: ZoneBuilder, faults: Faults, now: int | None, verify: Verify | None = None
 ) -> None:
-    """Warn of signatures that no resolver can find valid; nothing where the zone has no key.
+    """Warn about signatures that no resolver can validate; does nothing if the zone has no key.
 
-    What is wrong with many, as after a night without the signer, is said once.
+    A fault shared by many, as after a night without the signer, is reported once.
 
     Args:
         builder: the records of the zone.
         faults: where warnings go.
-        now: seconds since 1970; None leaves open what has expired.
-        verify: computes whether signatures match; None leaves that open.
+        now: seconds since 1970; None skips the check of expiry.
+        verify: verifies signatures against the records; None skips that.
     """
     apex = name.key(builder.origin)
     keys = builder.nodes[apex].get(iana.DNSKEY)
@@ -89,10 +89,10 @@ def _usable_keys(keys: RawSet) -> _Keys:
 
 
 class _Checker:
-    """Looks at signatures, one set at a time.
+    """Checks signatures, one set at a time.
 
     Attributes:
-        found: by kind, how many are wrong, where the first one stands, and what is wrong with it.
+        found: by kind, how many are wrong, where the first one is, and what is wrong with it.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class _Checker:
         self.found: dict[str, tuple[int, Place, str]] = {}
 
     def check(self, set_key: int, signatures: RawSet, covered: RawSet | None) -> None:
-        """Look at the signatures of one set; None if there is no such set."""
+        """Check the signatures of one set; ``covered`` is None if there is no such set."""
         for index, rdata in enumerate(signatures[RDATAS:]):
             for kind, text in self._complaints(rdata, signatures[OWNER], covered):
                 if kind in self.found:
@@ -120,7 +120,7 @@ class _Checker:
     def _complaints(
         self, rdata: bytes, owner: Name, covered: RawSet | None
     ) -> Iterator[tuple[str, str]]:
-        """Say what a resolver would find wrong with one signature (RFC 4035 §5.3.1)."""
+        """Yield what a resolver would reject in one signature (RFC 4035 §5.3.1)."""
         _, algorithm, labels, original_ttl, expires, begins, tag = _HEAD.unpack_from(rdata)
         keys = self._usable.get((algorithm, tag))
         signer = rdata[_HEAD.size : _HEAD.size + len(self._apex)]
@@ -128,7 +128,7 @@ class _Checker:
             yield "covered", "covers nothing: there is no such record (RFC 4035 §2.2)"
             return
         if signer.lower() != self._apex:
-            yield "signer", f"names another signer than {name.to_text(self._apex)}"
+            yield "signer", f"names a signer other than {name.to_text(self._apex)}"
         elif keys is None:
             yield "key", f"was made by key {tag} of algorithm {algorithm}, which the zone lacks"
         elif self._verify is not None:
@@ -151,7 +151,7 @@ class _Checker:
     def _mismatch(
         self, rdata: bytes, keys: list[bytes], owner: Name, rdatas: Sequence[bytes]
     ) -> Iterator[tuple[str, str]]:
-        """Say that no key has made a signature of these records (RFC 4035 §5.3.3)."""
+        """Yield a complaint if no key has made a signature of these records (RFC 4035 §5.3.3)."""
         assert self._verify is not None
         matches = [self._verify(rdata, key, rdatas, owner, self._rclass) for key in keys]
         if any(matches):
@@ -159,7 +159,7 @@ class _Checker:
         if None in matches:
             yield (
                 "algorithm",
-                f"is of algorithm {rdata[2]}, which cannot be verified here; 13 is for signing now "
+                f"is of algorithm {rdata[2]}, which cannot be verified here; use 13 for signing "
                 "(RFC 8624 §3.1)",
             )
             return
@@ -177,6 +177,6 @@ def _after(one: int, other: int) -> bool:
 
 
 def _date(seconds: int, now: int) -> str:
-    """Return a time of 32 bits, the one nearest to ``now``, as people write it."""
+    """Return a 32-bit time, the one nearest to ``now``, in readable form."""
     nearest = now + (seconds - now + 2**31) % 2**32 - 2**31
     return f"{datetime.fromtimestamp(nearest, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,7 +1,7 @@
 """What is dubious about the signatures and proofs of a zone.
 
-Warnings, not errors: a resolver that validates will refuse some answers, and everybody else is
-served as ever. Whether signatures are right, or still valid today, is not looked at.
+Warnings, not errors: a validating resolver will reject some answers, and all others accept them.
+Whether signatures are correct, or still valid today, is not checked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pierhead.protocols.dns.zone.zone import Zone, has_zone_key
 
 __all__ = ["inspect"]
 
-#: Message, remedy, the name that shows it and a type there: whose line is blamed.
+#: Message, remedy, and the name and type whose line is blamed.
 Complaint: TypeAlias = tuple[str, str, Name, int]
 
 #: RFC 4035 §2.2: at a delegation point, these are the zone's own and signed.
@@ -26,7 +26,7 @@ _SIGNED_AT_CUT = (iana.DS, iana.NSEC)
 
 
 def inspect(zone: Zone) -> Iterator[Complaint]:
-    """Give what is wrong with a signed zone, each with a remedy; nothing for an unsigned one."""
+    """Yield what is wrong with a signed zone, each with a remedy; nothing for an unsigned one."""
     shown = name.to_text(zone.origin)
     if not zone.is_signed:
         yield from _inspect_unsigned(zone, shown)
@@ -40,15 +40,15 @@ def inspect(zone: Zone) -> Iterator[Complaint]:
             else "resolvers may treat the zone as unsigned"
         )
         yield (
-            f"the NSEC3 records of {shown} take {most} iterations; {worse} (RFC 9276 §3.1)",
+            f"the NSEC3 records of {shown} use {most} iterations; {worse} (RFC 9276 §3.1)",
             "sign with 0 iterations and no salt",
             zone.key,
             iana.NSEC3PARAM,
         )
     if zone.denial is None:
         yield (
-            f"{shown} is signed, but has no whole chain of NSEC or NSEC3 records; "
-            "what does not exist cannot be denied (RFC 4035 §2.3)",
+            f"{shown} is signed, but has no complete chain of NSEC or NSEC3 records; "
+            "it cannot prove that names do not exist (RFC 4035 §2.3)",
             "sign the zone again",
             zone.key,
             iana.DNSKEY,
@@ -57,12 +57,12 @@ def inspect(zone: Zone) -> Iterator[Complaint]:
 
 
 def _inspect_unsigned(zone: Zone, shown: str) -> Iterator[Complaint]:
-    """Say why a zone that looks signed is served as one that is not."""
+    """Explain why a zone that looks signed is served as unsigned."""
     if has_zone_key(zone.apex):
         yield (
             f"{shown} has a DNSKEY record, but its SOA record has no signature; the zone is served "
-            "as one that is not signed (RFC 4035 §2.2)",
-            "sign the zone, or take its DNSKEY records out",
+            "as unsigned (RFC 4035 §2.2)",
+            "sign the zone, or remove its DNSKEY records",
             zone.key,
             iana.DNSKEY,
         )
@@ -74,8 +74,8 @@ def _inspect_unsigned(zone: Zone, shown: str) -> Iterator[Complaint]:
         texts = ", ".join(iana.type_text(rtype) for rtype in sorted(stray))
         yield (
             f"{shown} has {texts} records, but no DNSKEY record that may sign it; the zone is "
-            "served as one that is not signed (RFC 4035 §2.1)",
-            "sign the zone again, with its DNSKEY records in it; or take these records out",
+            "served as unsigned (RFC 4035 §2.1)",
+            "sign the zone again, including its DNSKEY records; or remove these records",
             zone.key,
             iana.SOA,
         )
@@ -115,7 +115,7 @@ def _inspect_nodes(zone: Zone) -> Iterator[Complaint]:
 
 
 def _find_unsigned(node: Node) -> int | None:
-    """Return the type of a set that lacks its signature; None where all is well."""
+    """Return the type of a set without a signature; None if there is none."""
     own = _SIGNED_AT_CUT if node.cut is node else node.sets
     for rtype in own:
         if rtype in node.sets and rtype not in node.signatures:

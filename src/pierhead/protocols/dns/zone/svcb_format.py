@@ -1,7 +1,7 @@
 """Parameters of SVCB and HTTPS records from wire form to text (RFC 9460 §2.1, §7, appendix A).
 
-A value that does not follow its key's own format is shown under the key's number, whose value
-is opaque: ``key1="\\002h"``.
+A value that does not follow its key's format is shown under the key's number, whose value is
+opaque: ``key1="\\002h"``.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ _IN_LIST = re.compile(rb"([\\,])")
 
 
 def service_key(number: int) -> str:
-    """Return the name of a key, or ``key667`` where it has none."""
+    """Return the name of a key, or ``key667`` if it has none."""
     return _KEYS.get(number, f"key{number}")
 
 
 def service_parameter(key: int, value: bytes) -> str:
-    """Return one parameter as ``key=value``; the key alone where there is not a value."""
+    """Return one parameter as ``key=value``; only the key if it has no value."""
     text = _KEYS.get(key)
     convert = _VALUES.get(key)
     if text is not None and convert is not None:

@@ -73,7 +73,7 @@ def _parameter(fields: Fields) -> tuple[int, bytes]:
         if following[:1] == b'"':
             if not fields.is_glued():
                 raise fields.wrong(
-                    "a blank between the parameter and its value (RFC 9460 §2.1)",
+                    "a space between the parameter and its value (RFC 9460 §2.1)",
                     f"write {(token + following).decode('utf-8', 'replace')}",
                 )
             written, start = fields.take("a value"), 0
@@ -132,7 +132,7 @@ def _protocols(value: bytes) -> bytes:
 
 def _nothing(value: bytes) -> bytes:
     if value:
-        raise ValueError("this parameter takes none")
+        raise ValueError("this parameter takes no value")
     return b""
 
 

@@ -1,10 +1,10 @@
-"""Whether the names that records lead to have what is wanted there; all of it warnings.
+"""Whether the names that records point to have the expected records; only warnings.
 
-    in the zone, or what a wildcard gives     checked while the zone is read
+    in the zone, or given by a wildcard       checked while the zone is read
     in another zone, or below a delegation    kept as `Reference`; `inspect_references` asks the
                                               zones that were read together
 
-What nobody here is responsible for is not looked at.
+Names outside all these zones are not checked.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pierhead.protocols.dns.zone.zone import Zones
 
 __all__ = ["LEADING", "Reference", "Targets", "inspect_references"]
 
-#: Types that are looked at: those whose names are of use with addresses alone, or SRV records.
+#: Types to check: those whose names are useful only with addresses or SRV records.
 LEADING: Final = frozenset([iana.NS, iana.MX, iana.SRV, iana.SVCB, iana.HTTPS, iana.NAPTR])
 
 #: Types whose name must not be an alias, and the rule that says so.
@@ -42,13 +42,13 @@ _Complaint: TypeAlias = tuple[str, str, str]
 
 
 class Lead(NamedTuple):
-    """Who leads to which name, for what.
+    """A record that points to a name, and what is expected there.
 
     Attributes:
-        owner: who leads there.
-        rtype: by a record of which type.
+        owner: the owner of the record.
+        rtype: the type of the record.
         target: the name, in lower case.
-        types: of these it should have one.
+        types: the name should have one of these.
     """
 
     owner: Name
@@ -58,11 +58,11 @@ class Lead(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """The first record of a zone that leads to a name which another zone may have.
+    """The first record of a zone that points to a name which another zone may have.
 
     Attributes:
-        lead: what it leads to.
-        place: where it stands, in the files of ``faults``.
+        lead: where it points.
+        place: where it was written, in the files of ``faults``.
         faults: knows those files.
     """
 
@@ -72,15 +72,15 @@ class Reference(NamedTuple):
 
 
 class Targets:
-    """The names that the records of one zone lead to.
+    """The names that the records of one zone builder point to.
 
     Args:
         builder: the records.
         faults: where warnings go.
-        references: takes in what other zones must answer for; None does without.
+        references: collects names that other zones must answer for; None discards them.
 
     Attributes:
-        good: by type, data that is all right whoever owns it: many hosts have one mail exchange.
+        good: by type, data found correct whatever its owner: many hosts share one mail exchange.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Targets:
         self.good: dict[int, set[bytes]] = {rtype: set() for rtype in LEADING}
 
     def check(self, key: Name, rtype: int, rrset: RawSet) -> None:
-        """Warn of each name in a set that lacks what is wanted there; ``key`` is the owner's."""
+        """Warn about each name in a set that lacks expected records; ``key`` is the owner's."""
         good = self.good[rtype]
         for index, rdata in enumerate(rrset[RDATAS:]):
             for found, types in wanted(rtype, rdata, rrset[OWNER]):
@@ -110,12 +110,12 @@ class Targets:
     def _check(self, owner: Name, lead: Lead, place: Place) -> None:
         target = lead.target
         if len(self._apex) > 1 and target.endswith(self._apex[:-1] + self._apex):
-            return  # a dot is missing, which `twice` says; an address would not help
+            return  # a dot is missing, which `twice` reports; an address would not help
         if target == name.ROOT:
             return  # RFC 2782, RFC 7505, RFC 9460 §2.5.1: "no such service"
         rules = self._ruler(owner)
         if rules is not None and (lead.rtype != iana.NS or rules != owner):
-            return  # never answered with
+            return  # never returned in an answer
         cut = self._ruler(target) if name.is_subdomain(target, self._apex) else target
         if cut is None:
             self._judge(lead, place, self._stand_in(target))
@@ -135,7 +135,7 @@ class Targets:
             self._faults.warning(place, *complaint)
 
     def _ruler(self, key: Name) -> Name | None:
-        """Return the topmost delegation at or above a name, or DNAME above it; None without."""
+        """Return the topmost delegation at or above a name, or DNAME above it; None if none."""
         nodes = self._nodes
         found: Name | None = None
         below = True
@@ -148,7 +148,7 @@ class Targets:
             key, below = name.parent(key), False
 
     def _stand_in(self, key: Name) -> _Sets | None:
-        """Return the sets that speak for a name which is ruled by nothing but its zone."""
+        """Return the sets that apply to a name under no delegation or DNAME."""
         nodes = self._nodes
         sets = nodes.get(key)
         while sets is None and key != self._apex:
@@ -159,7 +159,7 @@ class Targets:
 
 
 def inspect_references(zones: Zones, references: Iterable[Reference]) -> Iterator[Fault]:
-    """Give a warning for each that leads to a name in these zones which lacks what is wanted."""
+    """Yield a warning for each reference to a name in these zones without expected records."""
     for lead, place, faults in references:
         zone = zones.find(lead.target)
         if zone is None:
@@ -181,7 +181,7 @@ def _is_ruled(nodes: Mapping[Name, Node], key: Name) -> bool:
 
 
 def _complain(lead: Lead, sets: _Sets | None, where: str) -> _Complaint | None:
-    """Say what is wrong with what a name has, None where nothing is."""
+    """Describe what is wrong with a name's records, None if nothing is."""
     if sets is not None and any(each in sets for each in lead.types):
         return None
     if sets is not None and iana.CNAME in sets:
@@ -191,8 +191,8 @@ def _complain(lead: Lead, sets: _Sets | None, where: str) -> _Complaint | None:
     added = "an A or AAAA record" if hosts else f"an {what}"
     return (
         f"{_shown(lead)} has no {what} in {where}",
-        f"add {added} for {name.to_text(lead.target)}, or take the "
-        f"{iana.type_text(lead.rtype)} record out",
+        f"add {added} for {name.to_text(lead.target)}, or remove the "
+        f"{iana.type_text(lead.rtype)} record",
         "glue" if lead.rtype == iana.NS else "target",
     )
 
@@ -204,7 +204,7 @@ def _complain_of_alias(lead: Lead) -> _Complaint | None:
     role = "server" if lead.rtype == iana.NS else "host"
     return (
         f"{_shown(lead)} is an alias ({rule})",
-        f"name the {role} by the name that has its addresses",
+        f"use the name of the {role} that has its addresses",
         "alias",
     )
 

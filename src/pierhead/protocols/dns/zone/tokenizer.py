@@ -1,7 +1,7 @@
-"""Master-file text to entries: lists of fields, comments and parentheses gone (RFC 1035 §5.1).
+"""Master-file text to entries: lists of fields, without comments and parentheses (RFC 1035 §5.1).
 
-Pure and context-free: what a field means is decided by its reader. Fields are slices of the
-text as written: quotes and escapes stay, so that ``"@"`` and ``@`` are still different.
+Pure and context-free: the reader of a field decides what it means. Fields are slices of the
+original text: quotes and escapes stay, so that ``"@"`` and ``@`` still differ.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pierhead.errors import PierheadError
 
 __all__ = ["Entries", "Entry", "EntryError", "read_entry"]
 
-# Alternatives are told apart by their first character and repeats are possessive, so that the
-# time is linear in the text whatever it holds.
+# Alternatives differ in their first character and repeats are possessive, so that the time is
+# linear in the text whatever it contains.
 _TOKEN = re.compile(
     rb"""
     [ \t]++ | ;[^\n]*+                             # what separates; a comment
@@ -25,8 +25,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-#: Where reading goes on after a parenthesis that is never closed: at the next line that starts
-#: like a record or a directive.
+#: Where reading resumes after a parenthesis that is never closed: at the next line that starts like
+#: a record or a directive.
 _NEXT_RECORD = re.compile(rb"[\r\n](?=[^ \t\r\n;)])")
 _LINE_END = re.compile(rb"\r++\n?+|\n")
 #: RFC 1035 does not nest parentheses; BIND reads files that do. More than this is a file full of
@@ -37,7 +37,7 @@ _MAX_NESTED = 100
 class EntryError(PierheadError):
     """The text of an entry cannot be split into fields.
 
-    ``offset`` counts octets of the text; reading may go on at ``resume``.
+    ``offset`` counts octets of the text; reading may resume at ``resume``.
     """
 
     def __init__(self, message: str, remedy: str, offset: int, resume: int) -> None:
@@ -52,7 +52,7 @@ class Entry:
     """One record or directive.
 
     Attributes:
-        tokens: the fields as written; none for a line without any.
+        tokens: the fields as written; empty for a line without any.
         offsets: where each field starts in the text.
         end: where the next entry starts.
     """
@@ -68,9 +68,9 @@ class Entry:
 class Entries:
     """The entries of one text, read in order.
 
-    That a parenthesis is never closed shows only where the text ends. The first entry that gets
-    there has met all of the unclosed ones behind it, so what is remembered of it spares every
-    later entry the way: all of the text is read twice at most.
+    An unclosed parenthesis is detected only at the end of the text. The first entry that gets there
+    has passed all unclosed ones after it; remembering them spares every later entry the search: the
+    text is read at most twice.
 
     Attributes:
         text: the whole text.
@@ -120,12 +120,12 @@ class Entries:
         return Entry(tokens, offsets, size)
 
     def _unclosed_error(self, opened: list[int]) -> EntryError:
-        """Blame the outermost parenthesis, and remember all that are open."""
+        """Blame the outermost parenthesis, and remember all open ones."""
         if opened[-1] not in self._unclosed:
             self._unclosed = frozenset(opened)
         message = "'(' without ')'"
         if len(opened) > _MAX_NESTED:
-            message = f"{message}: more than {_MAX_NESTED} are open behind it"
+            message = f"{message}: more than {_MAX_NESTED} are open after it"
         found = _NEXT_RECORD.search(self.text, opened[0])
         resume = found.end() if found else len(self.text)
         remedy = "close it after the record's last field"
@@ -133,7 +133,7 @@ class Entries:
 
 
 def read_entry(text: bytes, position: int = 0) -> Entry:
-    """Return the entry that starts here, without a thought for those behind it.
+    """Return the entry that starts here, independently of those after it.
 
     Raises:
         EntryError: as `Entries.read`.
@@ -153,7 +153,7 @@ def _broken(text: bytes, position: int) -> EntryError:
     if b"\0" in text[position : position + 2]:
         return EntryError(
             "a NUL octet, as where a file was not written to its end",
-            "write \\000 in a name or a string that is to have it",
+            "write \\000 in a name or a string that should contain it",
             position,
             resume,
         )

@@ -1,4 +1,4 @@
-"""Names that end in the zone's name twice: a dot is missing at their end, most likely."""
+"""Names that end in the zone's name twice: most likely a final dot is missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pierhead.protocols.dns.zone.faults import Faults
 __all__ = ["NAMING", "check_owner", "check_rdata"]
 
 _RP, _AFSDB, _RT, _KX = 17, 18, 21, 36
-#: Types whose data has names that people write.
+#: Types whose data contains names that people write.
 NAMING: Final = frozenset(
     [
         iana.NS,
@@ -41,21 +41,21 @@ NAMING: Final = frozenset(
 
 
 def check_owner(origin: Name, sets: Mapping[SetKey, RawSet], faults: Faults) -> None:
-    """Warn of records at a name that ends in the zone's name twice."""
+    """Warn about records at a name that ends in the zone's name twice."""
     first = min(sets.values(), key=place_of)
     shown = name.to_text(origin)
     faults.warning(
         place_of(first),
         f"{name.to_text(first[OWNER])} ends in the name of the zone twice; is a dot missing?",
-        f"end the name with a dot after {shown.removesuffix('.')!r}, or write it without that",
+        f"end the name with a dot after {shown.removesuffix('.')!r}, or omit that",
         "twice",
     )
 
 
 def check_rdata(origin: Name, twice: bytes, rtype: int, rrset: RawSet, faults: Faults) -> None:
-    """Warn of records with a name in them that ends in the zone's name twice.
+    """Warn about records that contain a name which ends in the zone's name twice.
 
-    ``twice`` is that end in lower case. Owners have a warning of their own.
+    ``twice`` is that ending in lower case. Owners have a separate warning.
     """
     shown = name.to_text(origin)
     for index, rdata in enumerate(rrset[RDATAS:]):
@@ -64,7 +64,6 @@ def check_rdata(origin: Name, twice: bytes, rtype: int, rrset: RawSet, faults: F
                 place_of(rrset, index),
                 f"the {iana.type_text(rtype)} record of {name.to_text(rrset[OWNER])} has a name "
                 f"that ends in the name of the zone twice, {shown}{shown}; is a dot missing?",
-                f"end the name with a dot after {shown.removesuffix('.')!r}, or write it without "
-                "that",
+                f"end the name with a dot after {shown.removesuffix('.')!r}, or omit that",
                 "twice",
             )

@@ -1,9 +1,9 @@
-"""Whether a signature matches the records that it is for: the cryptography of DNSSEC.
+"""Whether a signature matches its records: the cryptography of DNSSEC.
 
     signed: RRSIG without its signature │ owner type class TTL length RDATA, of each record
 
-Algorithms are those that RFC 8624 §3.1 wants validators to know. The extra ``dnssec`` brings
-*cryptography*; nothing but ``pierhead zone check`` needs it.
+The algorithms are those that RFC 8624 §3.1 requires or recommends for validators. The extra
+``dnssec`` installs *cryptography*; only ``pierhead zone check`` needs it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from pierhead.protocols.dns.wire.rrset import Name
 
 __all__ = ["verify"]
 
-#: Takes a signature and what was signed; raises `InvalidSignature`.
+#: Takes a signature and the signed data; raises `InvalidSignature`.
 _Check: TypeAlias = Callable[[bytes, bytes], None]
-#: Makes one of a public key; raises `ValueError` where it is none.
+#: Creates one from a public key; raises `ValueError` if that is invalid.
 _Loader: TypeAlias = Callable[[bytes], _Check]
 
 _RECORD = Struct("!HHIH")
@@ -48,7 +48,7 @@ def verify(
 ) -> bool | None:
     """Tell whether a key has made a signature of these records (RFC 4034 §3.1.8.1).
 
-    Its names, labels and times are not looked at. None where the algorithm is not known.
+    Names, labels and times are not checked. None if the algorithm is unknown.
 
     Args:
         signature, key: RDATA of the RRSIG and the DNSKEY record.
@@ -61,7 +61,7 @@ def verify(
             return None
         end = _name_end(signature, _HEAD_OCTETS)
         check(signature[end:], _signed(signature, end, rdatas, owner, rclass))
-    except UnsupportedAlgorithm:  # what the system's policy has switched off
+    except UnsupportedAlgorithm:  # disabled by the system's policy
         return None
     except (InvalidSignature, ValueError):
         return False

@@ -1,8 +1,8 @@
 """Words for protocols and ports in WKS records (RFC 1035 §3.4.2), the same on every machine.
 
-IANA's names and the aliases that files of services have, for what hosts announced in such records:
-ports below 1024. A name stands for one number, whichever protocol carries it; all other numbers
-are written as digits.
+IANA's names and the aliases in services files, for what hosts announced in such records: ports
+below 1024. A name stands for one number, whichever protocol carries it; all other numbers are
+written as digits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["PORTS", "PROTOCOLS"]
 
 
 def _numbers(texts: str) -> dict[bytes, int]:
-    """Return what words of the form ``25:smtp,mail`` say, by name in lower case."""
+    """Parse words of the form ``25:smtp,mail`` into numbers by lower-case name."""
     found = {}
     for text in texts.split():
         number, _, names = text.partition(":")

@@ -4,10 +4,10 @@
                           ├─hashed─▶ Node          the NSEC3 records: no names (RFC 5155 §7.2.8)
                           └─denial─▶ Nsec, Nsec3   proofs of what is not there
 
-All are built once and never change; a reload builds new ones. Names that exist only because
-something stands below them (empty non-terminals, RFC 4592 §2.2.2) are nodes without sets. What
-lies at or below a delegation, or below a DNAME, knows so through ``Node.cut``; an exact match is
-therefore one look into ``nodes`` and one into ``sets``.
+All are built once and never change; a reload builds new ones. Names that exist only because there
+are names below them (empty non-terminals, RFC 4592 §2.2.2) are nodes without sets. A name at or
+below a delegation, or below a DNAME, records that in ``Node.cut``; an exact match is therefore one
+lookup in ``nodes`` and one in ``sets``.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ _ZONE_KEY = 0x01
 class Zone:
     """One zone.
 
-    `parse_zone` makes zones from text and checks them; the constructor trusts its arguments.
+    `parse_zone` creates zones from text and checks them; the constructor trusts its arguments.
 
     Attributes:
-        origin: the zone's name, letter case as first written.
+        origin: the zone's name, in the letter case first written.
         key: the same in lower case.
         rclass: class number, 1 (IN) nearly always.
         nodes: every name of the zone by key, parents of names included.
-        hashed: the owners of NSEC3 records with these alone; as names they do not exist.
+        hashed: the owners of NSEC3 records, with only those; as names they do not exist.
         soa: the SOA record.
-        negative: the authority section of answers that say no: the SOA record with the TTL of
-            negative answers (RFC 2308 §3 and §5).
-        signed_negative: the same with its signatures, where there are any.
-        is_signed: whether answers have signatures and proofs for who wants them: the zone has a
-            zone key and its SOA record a signature. In any other zone RRSIG, NSEC and NSEC3
-            records are data, to be asked for by their types (RFC 4035 §3.1).
-        denial: the chain of NSEC or NSEC3 records; None in a zone without, or that is not signed.
-        warnings: what was dubious in the files, but no reason to refuse them.
+        negative: the authority section of negative answers: the SOA record with the TTL of negative
+            answers (RFC 2308 §3 and §5).
+        signed_negative: the same with its signatures, if there are any.
+        is_signed: whether answers include signatures and proofs on request: the zone has a zone
+            key, and its SOA record a signature. In any other zone RRSIG, NSEC and NSEC3 records are
+            data, returned when queried by type (RFC 4035 §3.1).
+        denial: the chain of NSEC or NSEC3 records; None if the zone is unsigned or has none.
+        warnings: what was dubious in the files, but not a reason to refuse them.
     """
 
     __slots__ = (
@@ -112,10 +112,10 @@ class Zone:
         return self.nodes[self.key]
 
     def stand_in(self, key: Name) -> Node | None:
-        """Return the node that speaks for a name in lower case: its own, or that of a wildcard.
+        """Return the node that answers for a name in lower case: its own, or a wildcard's.
 
-        None where the name does not exist, or is outside the zone. What a delegation or a DNAME
-        rules is no wildcard's (RFC 1034 §4.3.3), nor are empty non-terminals (RFC 4592 §2.2.2).
+        None if the name does not exist, or is outside the zone. Wildcards apply neither under a
+        delegation or a DNAME (RFC 1034 §4.3.3) nor to empty non-terminals (RFC 4592 §2.2.2).
         """
         nodes = self.nodes
         node = nodes.get(key)
@@ -132,7 +132,7 @@ class Zone:
         return nodes.get(b"\x01*" + closest)
 
     def rrsets(self) -> Iterator[RRset]:
-        """Give every set of the zone, glue included: the SOA record first, then as written."""
+        """Yield every set of the zone, glue included: the SOA record first, then as written."""
         yield self.soa
         for node in self.nodes.values():
             yield from (rrset for rrset in node.sets.values() if rrset is not self.soa)
@@ -202,23 +202,23 @@ def canonical_order(owner: Name) -> tuple[bytes, ...]:
 
 
 def _cap(rrset: RRset, ttl: int) -> tuple[Name, RRset]:
-    """Return a set, as sections have it, with this TTL at most."""
+    """Return a set, in the form of a section, with at most this TTL."""
     ttl = min(rrset.ttl, ttl)
     return rrset.owner, RRset(rrset.owner, rrset.rtype, ttl, rrset.rdatas, rrset.rclass)
 
 
 def _mark_cuts(apex: Name, nodes: Mapping[Name, Node]) -> None:
-    """Set ``cut`` in every node that a delegation or a DNAME rules.
+    """Set ``cut`` in every node under a delegation or a DNAME.
 
-    The topmost wins: below a delegation nothing counts but glue, DNAME or not.
+    The topmost wins: below a delegation only glue counts, DNAME or not.
     """
-    # The sets that cut are few; a zone without any is done after one pass.
+    # The sets that cut are few; a zone without any needs only one pass.
     if any(cuts(key, node, apex) for key, node in nodes.items()):
         mark_cuts(apex, nodes, nodes)
 
 
 def mark_cuts(apex: Name, nodes: Mapping[Name, Node], keys: Iterable[Name]) -> None:
-    """Set ``cut`` in the nodes of these keys; it is right in those above them, and None here."""
+    """Set ``cut`` in the nodes of these keys, where it is None; in those above it is correct."""
     # A parent's key is shorter than its children's, and every parent is a node.
     for key in sorted(keys, key=len):
         if key == apex:
