@@ -82,7 +82,6 @@ def fill_flags(values: Mapping[str, Any], *, lenient: bool = False) -> dict[str,
     Args:
         values: parameters by name; flags are applied to an address, or a list or tuple of
         addresses.
-
         lenient: log a warning for a flag that applies to none of the addresses.
 
     Raises:

@@ -67,7 +67,6 @@ def run(
         what: an endpoint, or an application, which has its own addresses.
         addresses: where to serve the endpoint.
         clock, metrics, buffers: as in `Server`; pass `Metrics()` to read the counters.
-
         on_error, on_accept, process_sockets: as in `Server`.
         limits: by name; see `pierhead.server.options.LIMITS`.
 
@@ -149,7 +148,6 @@ def event_loop_runner(main: Coroutine[Any, Any, T], signals: Signals | None = No
 
     Args:
         main: run to completion.
-
         signals: held from here on; None if no signals are handled.
     """
     if signals is not None:

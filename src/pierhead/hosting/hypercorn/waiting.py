@@ -3,11 +3,9 @@
 Three waits in hypercorn 0.18 never end by themselves:
 
 - An application keeps writing although its stream's window stays closed: everything is buffered.
-
 - At the end of an HTTP/2 connection, tasks that wait for room in a window are left waiting.
-
 - An application that answers before it has read ten pieces of a body waits to be told, through its
-own full queue, that the response is over, and the reader of the connection waits with it.
+  own full queue, that the response is over, and the reader of the connection waits with it.
 
 In the last two cases the tasks of the connection stay, and so does its slot among the connections.
 """
