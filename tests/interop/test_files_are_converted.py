@@ -37,7 +37,7 @@ FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
     "bzip2 data": ("bunzip2", lambda: bz2.compress(ZONE)),
     "xz data": ("xz", lambda: lzma.compress(ZONE)),
     "zstd data": ("zstd", lambda: from_program("zstd", "-c")),
-    "data of compress": ("uncompress", lambda: squeezed(ZONE)),
+    "compress data": ("uncompress", lambda: squeezed(ZONE)),
     "a zone in BIND's raw format": (
         "named-compilezone",
         lambda: from_program(

@@ -54,7 +54,7 @@ def test_one_bad_zone_does_not_hide_the_others(folder: Path) -> None:
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
     result = invoke("check", tmp_path)
     assert result.exit_code == 4
-    assert "the folder has no *.zone file" in result.stderr
+    assert "the directory has no *.zone file" in result.stderr
 
 
 def test_warnings_are_shown_and_leave_the_zone_valid(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_data_is_written_as_in_a_zone_file(rtype, text, octets):
         (lambda: pdns.Record("ANY", b""), "ANY is no type of records, but of questions"),
         (lambda: pdns.Record("A", "192.0.2"), "rdata '192.0.2' is none of type A: .*at octet 0"),
         (lambda: pdns.Record("MX", "10"), r"none of type MX: the record ends too early.*octet 2"),
-        (lambda: pdns.Record("A", "192.0.2.1 x"), r"this is too much \(at octet 10\)"),
+        (lambda: pdns.Record("A", "192.0.2.1 x"), r"this is an extra field \(at octet 10\)"),
         (lambda: pdns.Record("A", "192.0.2.1\n192.0.2.2"), "a second line, expected one record"),
         (lambda: pdns.Record("TXT", '"a'), "rdata '\"a' is none of type TXT"),
         (lambda: pdns.Record("A", b"abc"), "not RDATA of type A"),

@@ -87,5 +87,5 @@ def test_a_response_goes_on_as_it_came_but_not_into_a_datagram_of_unknown_size()
     message = ReplyCodec().encode(reply_to(QUERIES[2]))
     response = ReplyCodec().decode(message)
     assert ReplyCodec().encode(response) == message
-    with pytest.raises(UsageError, match="does not say how large a datagram its receiver"):
+    with pytest.raises(UsageError, match="does not know how large a datagram its receiver"):
         DatagramReplyCodec().encode(response)

@@ -95,7 +95,7 @@ async def test_the_router_says_who_answers(site):
         "fixed.example. has functions, none of them for MX: no data"
     )
     assert (await first("gone.example."))[1] == "example. is asked for its SOA record"
-    assert await first("test.") == ["nobody answers for test.: REFUSED"]
+    assert await first("test.") == ["no service for test.: REFUSED"]
 
 
 async def test_a_query_is_explained_in_its_own_circumstances(site):
@@ -142,7 +142,7 @@ async def test_silence_and_many_replies_are_explained():
 
     quiet = await dns.explain(silent, "a.")
     assert (quiet.reply, quiet.response) == (None, None)
-    assert quiet.steps[-1].text == "it stays silent on purpose"
+    assert quiet.steps[-1].text == "no reply, on purpose"
     for service in (many, plain):
         explanation = await dns.explain(service, "a.")
         assert "first one" in explanation.steps[0].text
@@ -205,7 +205,7 @@ SOA = rrset("example.", "SOA", bytes(22))
     ("reply", "text"),
     [
         ({"rcode": dns.REFUSED}, "does not answer for this name"),
-        ({"rcode": iana.BADCOOKIE}, "wants a cookie"),
+        ({"rcode": iana.BADCOOKIE}, "requires a cookie"),
         (
             {"rcode": dns.NXDOMAIN, "authoritative": True, "authority": (SOA,)},
             "the name does not exist; the zone is example.",
@@ -248,9 +248,9 @@ def test_the_flags_of_a_resolver_are_told():
 
     texts = [step.text for step in conclude(response(change=resolver))]
     assert texts == [
-        "it is from a resolver, perhaps out of its cache",
-        "the resolver has checked its signatures",
-        "it did not fit and is cut; ask over TCP for all of it",
+        "it is from a resolver, perhaps from its cache",
+        "the resolver has validated its signatures",
+        "it did not fit and is truncated; query over TCP for all of it",
     ]
 
 

@@ -98,7 +98,7 @@ def test_a_zone_given_twice_is_a_fault_of_the_second_file(folder):
         load_zones(folder, f"EXAMPLE={folder}/second")
     (fault,) = caught.value.faults
     assert fault.file == f"{folder}/second"
-    assert f"{folder}/example.zone already" in fault.message
+    assert f"is already in {folder}/example.zone" in fault.message
 
 
 async def test_answers_are_minimal_unless_told_otherwise(folder):
@@ -152,7 +152,7 @@ def test_a_name_that_is_none_is_the_callers_error(folder, name):
     [
         ("loop", "symbolic links"),
         ("missing", "No such file or directory"),
-        ("link", "it leads out of the zone's folder"),
+        ("link", "it leads out of the zone's directory"),
         ("more", "it is a directory, expected a regular file"),
         ("example.zone/x", "Not a directory"),
         ("a" * 300, "File name too long"),
@@ -286,13 +286,13 @@ def test_what_is_taken_cannot_be_taken_again(site):
     async def other(query, context):
         return None
 
-    with pytest.raises(UsageError, match=r"example\. has a service already"):
+    with pytest.raises(UsageError, match=r"example\. already has a service"):
         site.mount("EXAMPLE", other)
-    with pytest.raises(UsageError, match="has a function for AAAA already"):
+    with pytest.raises(UsageError, match="already has a function for AAAA"):
         site.answer("*.dyn.example", "AAAA", "TXT")(other)
-    with pytest.raises(UsageError, match="has a function for all types already"):
+    with pytest.raises(UsageError, match="already has a function for all types"):
         site.answer("none.example.")(other)
-    with pytest.raises(UsageError, match="is no domain name"):
+    with pytest.raises(UsageError, match="is not a domain name"):
         site.mount("a..b", other)
     with pytest.raises(UsageError, match="is no RR type"):
         site.answer("x.", "B")

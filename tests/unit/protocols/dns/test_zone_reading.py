@@ -84,7 +84,7 @@ def test_a_file_without_permission_names_the_user(tmp_path: Path, monkeypatch) -
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pierhead.files.os.open", refuse)
-    assert f"the user with number {os.geteuid()} needs the right to" in fault(
+    assert f"the user with number {os.geteuid()} needs permission to" in fault(
         f"example={tmp_path}/z"
     )
 
@@ -154,12 +154,12 @@ def test_an_include_outside_needs_its_folder_named(tmp_path: Path, path: str) ->
     file.write_text(f"{ZONE}$INCLUDE {path.format(tmp_path)}\n")
     refused = invoke("check", file)
     assert refused.exit_code == 4
-    assert "--include-dir FOLDER" in refused.stderr
+    assert "--include-dir DIR" in refused.stderr
     # The remedy mends it.
     result = invoke("check", "--include-dir", tmp_path / "common", file)
     assert (result.exit_code, "4 records" in result.stdout) == (0, True)
     elsewhere = invoke("check", "--include-dir", tmp_path / "zones", file)
-    assert "it leads out of the zone's folder; --include-dir" in elsewhere.stderr
+    assert "it leads out of the zone's directory; --include-dir" in elsewhere.stderr
 
 
 def test_a_link_out_of_the_folder_is_allowed_by_the_folder_it_leads_to(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_standard_input_includes_from_named_folders_alone(tmp_path: Path, monkey
     Path("hosts").write_text(LINES)
     text = f"{ZONE}$INCLUDE hosts\n"
     refused = invoke("check", "example=-", stdin=text)
-    assert "standard input has no folder to include from; --include-dir" in refused.stderr
+    assert "standard input has no directory to include from; --include-dir" in refused.stderr
     assert invoke("check", "--include-dir", ".", "example=-", stdin=text).exit_code == 0
 
 

@@ -47,7 +47,7 @@ def check_owner(origin: Name, sets: Mapping[SetKey, RawSet], faults: Faults) -> 
     faults.warning(
         place_of(first),
         f"{name.to_text(first[OWNER])} ends in the name of the zone twice; is a dot missing?",
-        f"end the name with a dot after {shown.removesuffix('.')!r}, or omit that",
+        f"end the name with a dot after {shown.removesuffix('.')!r}, or leave that out",
         "twice",
     )
 
@@ -64,6 +64,6 @@ def check_rdata(origin: Name, twice: bytes, rtype: int, rrset: RawSet, faults: F
                 place_of(rrset, index),
                 f"the {iana.type_text(rtype)} record of {name.to_text(rrset[OWNER])} has a name "
                 f"that ends in the name of the zone twice, {shown}{shown}; is a dot missing?",
-                f"end the name with a dot after {shown.removesuffix('.')!r}, or omit that",
+                f"end the name with a dot after {shown.removesuffix('.')!r}, or leave that out",
                 "twice",
             )

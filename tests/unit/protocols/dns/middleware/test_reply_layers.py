@@ -195,7 +195,7 @@ async def test_only_what_is_configured_is_told():
     who = dns.chaos(identity="north-2")
     assert (await who(ask("version.bind.", "TXT", rclass=3), context())).rcode == iana.REFUSED
     assert (await who(ask("id.server.", "TXT"), context())).rcode == iana.REFUSED
-    with pytest.raises(UsageError, match="tells nothing"):
+    with pytest.raises(UsageError, match="has no answers"):
         dns.chaos()
 
 

@@ -29,7 +29,7 @@ def test_the_defaults_are_those_of_the_table() -> None:
 def test_one_directive_over_the_bound_is_told_before_it_is_carried_out() -> None:
     (fault,) = faults(b"$GENERATE 0-2000000 h$ A 1.2.3.4\n", DEFAULT_BOUNDS)
     assert (fault.line, fault.column) == (4, 11)
-    assert "stands for 2000001 records; at most 1048576 are allowed in a zone" in fault.message
+    assert "produces 2000001 records; at most 1048576 are allowed in a zone" in fault.message
     assert "generated_records" in fault.message
 
 
@@ -38,7 +38,7 @@ def test_directives_are_counted_together() -> None:
     text = b"".join(line % letter for letter in b"abc")
     found = faults(text, ZoneBounds(generated_records=17))
     assert [(fault.line, fault.column) for fault in found] == [(6, 11)]
-    assert "stands for 6 records, with the 12 before it 18; at most 17" in found[0].message
+    assert "produces 6 records, with the 12 before it 18; at most 17" in found[0].message
     zone = parse_zone(HEAD + text, origin="example.", bounds=ZoneBounds(generated_records=18))
     assert sum(len(rrset.rdatas) for rrset in zone.rrsets()) == 3 + 18
 

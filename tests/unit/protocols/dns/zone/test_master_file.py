@@ -323,15 +323,15 @@ def test_the_source_of_an_endless_line_is_left_out():
         (b"www\n", 4, "ends before its type"),
         (b"www IN\n", 7, "ends before its type"),
         (b"www FOO 1\n", 5, "'FOO' is no RR type"),
-        (b"www ANY 1\n", 5, "not a type that zones hold"),
-        (b"www OPT 1\n", 5, "not a type that zones hold"),
-        (b"www TYPE0 \\# 0\n", 5, "not a type that zones hold"),
+        (b"www ANY 1\n", 5, "not a type that zones contain"),
+        (b"www OPT 1\n", 5, "not a type that zones contain"),
+        (b"www TYPE0 \\# 0\n", 5, "not a type that zones contain"),
         (b"www CH A 192.0.2.1\n", 5, "class CH, but the zone has IN"),
         (b"www 1 2 A 192.0.2.1\n", 7, "second TTL"),
         (b"www IN IN A 192.0.2.1\n", 8, "second class"),
         (b"www 1x A 192.0.2.1\n", 5, "bad TTL"),
         (b"www 4294967296 A 192.0.2.1\n", 5, "bad TTL"),
-        (b"www A 192.0.2.1 x\n", 17, "this is too much"),
+        (b"www A 192.0.2.1 x\n", 17, "this is an extra field"),
         (b"a..b A 192.0.2.1\n", 3, "empty label"),
         (b"a\\999 A 192.0.2.1\n", 2, "bad escape"),
         (b"x" * 64 + b" A 192.0.2.1\n", 1, "label of 64 octets"),
@@ -342,7 +342,7 @@ def test_the_source_of_an_endless_line_is_left_out():
         (b"$TTL\n", 5, "ends too early"),
         (b"$TTL www\n", 6, "bad TTL"),
         (b"$TTL A\n", 6, "bad TTL"),
-        (b"$TTL 1 2\n", 8, "this is too much"),
+        (b"$TTL 1 2\n", 8, "this is an extra field"),
         (b"$ORIGIN\n", 8, "ends too early"),
         (b"$GENERATE 1-3 h$ A 192.0.2\n", 1, "generated line: h1 A 192.0.2"),
     ],
@@ -406,7 +406,7 @@ def test_a_fault_in_an_included_file_names_that_file():
 @pytest.mark.parametrize("path", [b"/etc/passwd", b"../x", b"a/../../x", b'""', b"a\\000b"])
 def test_include_stays_in_the_folder_of_the_zone(path: bytes):
     (fault,) = faults(b"$INCLUDE " + path + b"\n", include=lambda name: b"")
-    assert (fault.column, "out of the zone's folder" in fault.message) == (10, True)
+    assert (fault.column, "out of the zone's directory" in fault.message) == (10, True)
 
 
 def test_include_is_refused_where_there_are_no_files():
@@ -426,7 +426,7 @@ def test_files_that_include_each_other_end_in_a_fault():
 
 def test_include_takes_no_third_word():
     (fault,) = faults(b"$INCLUDE a b c\n", include=Folder(a=b"").read)
-    assert (fault.column, "too much" in fault.message) == (14, True)
+    assert (fault.column, "an extra field" in fault.message) == (14, True)
 
 
 def test_the_garbage_collector_is_left_as_it_was():
@@ -452,7 +452,7 @@ def test_a_name_behind_a_blank_is_told_what_the_blank_means():
     first, second = (
         fault for fault in caught.value.faults if "'www' is no RR type" in fault.message
     )
-    assert "take it away if 'www' is a name" in first.remedy
+    assert "remove it if 'www' is a name" in first.remedy
     assert second.remedy == ""
 
 
@@ -463,7 +463,7 @@ def test_the_value_of_a_parameter_follows_without_a_blank():
     parse_zone(head + b'$GENERATE 1-2 h$ HTTPS 1 . key66$="h2"', origin="example.")
     for line in (b'@ 60 HTTPS 1 . alpn= "h2"', b'@ 60 HTTPS ( 1 . alpn= ; "h2"\n "h2" )'):
         with pytest.raises(
-            ConfigError, match="a blank between the parameter and its value"
+            ConfigError, match="a space between the parameter and its value"
         ) as caught:
             parse_zone(head + line, origin="example.")
         assert caught.value.faults[0].remedy == 'write alpn="h2"'

@@ -58,7 +58,7 @@ FOREIGN = {
     "a web page (HTML)": b"\n<!DOCTYPE html>\n<html><head>",
     "JSON": json.dumps({"name": "example.", "rrsets": []}, indent=2).encode(),
     "XML": b'<?xml version="1.0"?>\n<zone/>',
-    "a configuration of BIND": b'zone "example" IN {\n  type primary;\n};\n',
+    "a BIND configuration": b'zone "example" IN {\n  type primary;\n};\n',
     "binary data": bytes(range(256)) * 4,
 }
 

@@ -214,7 +214,7 @@ def test_a_value_that_breaks_its_own_format_is_shown_as_opaque(key: int, value: 
         ("A6", b"\x7f\x02\0", "bits of the prefix"),
         ("A6", b"\x40\1\2", "ends early"),
         ("ATMA", b"\0", "ends early"),
-        ("ATMA", b"\1x", "digits alone"),
+        ("ATMA", b"\1x", "only of digits"),
         ("SINK", b"\1\2", "ends early"),
         ("DOA", b"\0" * 9, "ends early"),
         ("KEY", b"\1\0\3\5", "ends early"),

@@ -29,18 +29,18 @@ GENERATED = "\n$GENERATE 1-2 w$ A 192.0.2.$"
 CASES = [
     ("$TTL 5\nw A 192.0.2.1\n", "begin it with: example. 3600 SOA", None),
     ("$TTL 5\n@ SOA a. h 1 2 3 4 5\n", "add at least one, as in: example. 3600 NS ns1.", None),
-    ("@ DS 1 8 1 " + "00" * 20, "move it into the parent's zone", ""),
+    ("@ DS 1 8 1 " + "00" * 20, "move it into the parent zone", ""),
     ("w CNAME ns\nw A 192.0.2.1", "remove the CNAME or the other records", "w CNAME ns"),
     ("w CNAME ns\nw A 192.0.2.1", "remove the CNAME or the other records", "w A 192.0.2.1"),
     ("w DNAME x.test.\nw NS ns", "put the DNAME into the delegated zone", "w NS ns"),
-    ("w SOA ns h 1 2 3 4 5", "a zone of its own belongs into its own file", ""),
-    ("*.w NS ns", "delegate each name by itself", "a.w NS ns\nb.w NS ns"),
-    (SIZE, "spread them over several names", HALF + HALF.replace("w TXT", "v TXT")),
+    ("w SOA ns h 1 2 3 4 5", "a separate zone belongs in its own file", ""),
+    ("*.w NS ns", "delegate each name separately", "a.w NS ns\nb.w NS ns"),
+    (SIZE, "distribute them over several names", HALF + HALF.replace("w TXT", "v TXT")),
     ("w DNAME x.test.\na.w A 192.0.2.1", "remove the record or the DNAME", "w DNAME x.test."),
     ("w DNAME x.test.\na.w A 192.0.2.1", "remove the record or the DNAME", "a.w A 192.0.2.1"),
-    ("w.test. A 192.0.2.1", "take the record out", ""),
-    ("w.test. A 192.0.2.1", "take the dot off its end", "w.test A 192.0.2.1"),
-    ("w CNAME a.test.\nw CNAME b.test.", "keep the one that is meant", "w CNAME b.test."),
+    ("w.test. A 192.0.2.1", "remove the record", ""),
+    ("w.test. A 192.0.2.1", "remove the dot at its end", "w.test A 192.0.2.1"),
+    ("w CNAME a.test.\nw CNAME b.test.", "keep the intended one", "w CNAME b.test."),
     (
         "w 5 A 192.0.2.1\nw 6 A 192.0.2.2",
         "give all records of a set the same TTL",
@@ -48,37 +48,37 @@ CASES = [
     ),
     ("w TLSA 3 1 1 ab", "make the digest anew", "w TLSA 3 1 1 " + "ab" * 32),
     ("w MX 1 mail", "add an A or AAAA record for mail.example.", "w MX 1 mail\nmail AAAA ::1"),
-    ("w MX 1 mail", "or take the MX record out", ""),
+    ("w MX 1 mail", "or remove the MX record", ""),
     ('w NAPTR 1 1 "s" "" "" ns', "add an SRV record for ns.example.", None),
     ("w NS none", "add an A or AAAA record for none.example.", "w NS none\nnone A 192.0.2.2"),
     ("w NS a.w", "add an A or AAAA record for a.w.example.", "w NS a.w\na.w A 192.0.2.2"),
     (
         "w MX 1 al\nal CNAME ns",
-        "name the host by the name that has its addresses",
+        "use the name of the host that has its addresses",
         "w MX 1 ns\nal CNAME ns",
     ),
     (
         "w NS al\nal CNAME ns",
-        "name the server by the name that has its addresses",
+        "use the name of the server that has its addresses",
         "w NS ns\nal CNAME ns",
     ),
     ("w.example A 192.0.2.1", "end the name with a dot", "w.example. A 192.0.2.1"),
-    ("w.example A 192.0.2.1", "or write it without that", "w A 192.0.2.1"),
+    ("w.example A 192.0.2.1", "or leave that out", "w A 192.0.2.1"),
     ("w MX 1 ns.example", "end the name with a dot", "w MX 1 ns.example."),
-    ("w MX 1 ns.example", "or write it without that", "w MX 1 ns"),
-    ("@ DNSKEY 257 3 13 AA==", "or take its DNSKEY records out", ""),
-    ("ns NSEC @ A NSEC", "or take these records out", ""),
+    ("w MX 1 ns.example", "or leave that out", "w MX 1 ns"),
+    ("@ DNSKEY 257 3 13 AA==", "or remove its DNSKEY records", ""),
+    ("ns NSEC @ A NSEC", "or remove these records", ""),
     ("w TXT “x”", "type a plain quotation mark", 'w TXT "x"'),
     ("w TXT “x”", "write it in quotes", 'w TXT "“x”"'),
     ("w TXT “x”", "or as \\DDD", "w TXT \\226\\128\\156x\\226\\128\\157"),
-    ("w A\N{NO-BREAK SPACE}192.0.2.1", "type a plain blank", "w A 192.0.2.1"),
-    ("w A 192.0.2.1\N{ZERO WIDTH SPACE}", "take it out", "w A 192.0.2.1"),
-    ("w\N{ZERO WIDTH SPACE} A 192.0.2.1", "take it out", "w A 192.0.2.1"),
+    ("w A\N{NO-BREAK SPACE}192.0.2.1", "type a plain space", "w A 192.0.2.1"),
+    ("w A 192.0.2.1\N{ZERO WIDTH SPACE}", "remove it", "w A 192.0.2.1"),
+    ("w\N{ZERO WIDTH SPACE} A 192.0.2.1", "remove it", "w A 192.0.2.1"),
     ("w\N{ZERO WIDTH SPACE} A 192.0.2.1", "write it in quotes", '"w\u200b" A 192.0.2.1'),
     ("w CAA 0 issue \N{LEFT SINGLE QUOTATION MARK}", "type a plain", "w CAA 0 issue '"),
     ("\ufeff", "as UTF-8 without a byte order mark", None),
     ("w A 192.0.2.1 comment", "put a ; before it if it is a comment", "w A 192.0.2.1 ;comment"),
-    (" w A 192.0.2.1", "take it away if 'w' is a name", "w A 192.0.2.1"),
+    (" w A 192.0.2.1", "remove it if 'w' is a name", "w A 192.0.2.1"),
     ("w 4294967295 A 192.0.2.1", "one week is 604800", "w 604800 A 192.0.2.1"),
     ("w TXT ( x", "close it after the record's last field", "w TXT ( x )"),
     ('w TXT "x', "close the string on the line it starts on", 'w TXT "x"'),
@@ -115,13 +115,13 @@ CASES = [
     ("ns HTTPS 1 . key99999=1", "or key0 to key65535", "ns HTTPS 1 . key65535=1"),
     ('ns HTTPS 1 . alpn= "h2"', 'write alpn="h2"', 'ns HTTPS 1 . alpn="h2"'),
     ("ns HTTPS 1 . no-default-alpn", "add alpn=", "ns HTTPS 1 . no-default-alpn alpn=h2"),
-    ("ns HTTPS 1 . no-default-alpn", "or leave no-default-alpn out", "ns HTTPS 1 ."),
+    ("ns HTTPS 1 . no-default-alpn", "or leave out no-default-alpn", "ns HTTPS 1 ."),
 ]
 #: Remedies that another program carries out; tests/interop signs zones and finds nothing.
 ELSEWHERE = (
     "sign the zone again",
     "sign with 0 iterations and no salt",
-    "sign the zone, or take its DNSKEY records out",
+    "sign the zone, or remove its DNSKEY records",
 )
 #: Applied in functions of their own below.
 WHOLE = (
@@ -130,10 +130,10 @@ WHOLE = (
     "write TTLs out",
     "begin it with the",
     "if nothing else is wrong, the end is",
-    "name a file in that folder or below it",
+    "name a file in or below that directory",
     "put $ORIGIN before it",
     "there is ",  # a character that looks like another; what follows has its cases
-    "save it as UTF-8, and name that: iconv",  # tests/interop/test_files_are_converted
+    "convert it to UTF-8, and name the result: iconv",  # tests/interop/test_files_are_converted
 )
 
 
@@ -247,8 +247,8 @@ def included(text: str, *, confined: bool, content: bytes = b"w A 192.0.2.1\n") 
 def test_an_include_is_mended_by_a_name_inside_or_by_leave_to_go_outside(path: str):
     zone = HEAD.replace("@ SOA", "example. SOA")
     (found,) = included(f"{zone}$INCLUDE {path}\n", confined=True)
-    assert "name a file in that folder or below it" in found.remedy
-    assert "allow its folder by --include-dir FOLDER" in found.remedy
+    assert "name a file in or below that directory" in found.remedy
+    assert "allow its directory with --include-dir DIR" in found.remedy
     assert included(f"{zone}$INCLUDE a/x\n", confined=True) == []
     assert included(f"{zone}$INCLUDE {path}\n", confined=False) == []
 

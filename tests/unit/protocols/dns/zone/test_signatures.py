@@ -51,7 +51,7 @@ def test_a_signature_that_may_be_valid_is_no_matter():
         (f" {TAG} @", f" {TAG ^ 1} @", f"was made by key {TAG ^ 1} of algorithm 13"),
         ("A 13 2", "A 8 2", f"was made by key {TAG} of algorithm 8, which the zone lacks"),
         ("A 13 2", "A 13 3", "counts 3 labels, expected 2 (RFC 4034 §3.1.3)"),
-        (" @ AA", " test. AA", "names another signer than example."),
+        (" @ AA", " test. AA", "names a signer other than example."),
         (" 300 ", " 299 ", "was made for a TTL of 299, but the records have 300"),
         ("RRSIG A", "RRSIG AAAA", "covers nothing: there is no such record"),
         ("20260201", "20251201", "ends before it begins"),

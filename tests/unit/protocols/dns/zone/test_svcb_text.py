@@ -78,7 +78,7 @@ def test_the_other_registered_parameters():
         ("1 foo.example.com. port", "expected a port"),
         ("1 foo.example.com. ipv4hint", "expected addresses"),
         ("1 foo.example.com. ipv6hint", "expected addresses"),
-        ("1 foo.example.com. no-default-alpn=abc", "takes none"),
+        ("1 foo.example.com. no-default-alpn=abc", "takes no value"),
         ("1 foo.example.com. mandatory=key123", "mandatory but not given"),
         ("1 foo.example.com. mandatory=mandatory", "cannot name itself"),
         ("1 foo.example.com. mandatory=key123,key123 key123=abc", "named twice"),

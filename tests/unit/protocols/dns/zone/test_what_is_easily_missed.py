@@ -135,7 +135,7 @@ def test_where_it_is_an_error_the_remedy_names_the_character(text: str):
 def test_a_ttl_of_a_line_before_is_warned_of_once():
     ((line, column, message),) = warnings("a A 192.0.2.1\nb A 192.0.2.2\nc 5 A 192.0.2.3")
     assert (line, column) == (4, 1)
-    assert message.startswith("no TTL is given; 300, that of a line before, is taken here")
+    assert message.startswith("no TTL is given; 300, that of a line before, is used here")
 
 
 @pytest.mark.rfc("2308", "4")
