@@ -94,7 +94,7 @@ async def test_a_far_server_is_explained_from_its_answer():
     ("words", "code", "reason"),
     [
         ((), 1, "no server is named"),
-        (("@127.0.0.1", "a..b"), 1, "is no domain name"),
+        (("@127.0.0.1", "a..b"), 1, "is not a domain name"),
         (("@127.0.0.1", "a.", "AXFR"), 1, "a transfer of many messages"),
         (("@tcp:127.0.0.1:1", "a."), 9, "error: tcp:127.0.0.1:1: Connection refused"),
         (("@unix:/nonexistent/dns", "a."), 9, "No such file"),

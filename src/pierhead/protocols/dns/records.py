@@ -1,8 +1,8 @@
-"""Record data as a user writes it: ``dns.A("192.0.2.1")``, ``dns.MX(10, "mail.example.")``.
+"""Record data as users write it: ``dns.A("192.0.2.1")``, ``dns.MX(10, "mail.example.")``.
 
-Names are absolute, with or without their last dot. A type that is not here is written as
-``dns.Record("TLSA", "3 1 1 …")``. Each takes the keywords of `Placement`: ``name``, ``ttl`` and
-``rclass`` say where it stands, if it is not under the name that was asked.
+Names are absolute, with or without a final dot. A type without a class here is written as
+``dns.Record("TLSA", "3 1 1 …")``. Each accepts the keywords of `Placement`: ``name``, ``ttl`` and
+``rclass``, if the record does not belong to the queried name.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class A(Record):
         try:
             packed = IPv4Address(address).packed
         except ValueError as error:
-            raise UsageError(f"no IPv4 address for an A record: {error}") from None
+            raise UsageError(f"not an IPv4 address for an A record: {error}") from None
         super().__init__(iana.A, packed, **where)
 
 
@@ -42,14 +42,14 @@ class AAAA(Record):
         try:
             packed = IPv6Address(address).packed
         except ValueError as error:
-            raise UsageError(f"no IPv6 address for an AAAA record: {error}") from None
+            raise UsageError(f"not an IPv6 address for an AAAA record: {error}") from None
         super().__init__(iana.AAAA, packed, **where)
 
 
 class TXT(Record):
     """Text, as one or more strings (RFC 1035 §3.3.14).
 
-    A string longer than 255 octets is cut into several, which readers join again.
+    A string longer than 255 octets is split into several, which readers join again.
     """
 
     __slots__ = ()
@@ -87,7 +87,7 @@ class NS(Record):
 
 
 class PTR(Record):
-    """Another place in the tree, mostly the name of an address (RFC 1035 §3.3.12)."""
+    """A pointer to another name, usually the name of an address (RFC 1035 §3.3.12)."""
 
     __slots__ = ()
 
@@ -134,7 +134,7 @@ class CAA(Record):
 class SOA(Record):
     """The start of a zone (RFC 1035 §3.3.13); the four times are in seconds.
 
-    ``minimum`` is for how long a name's absence may be cached (RFC 2308 §4).
+    ``minimum`` is how long a name's absence may be cached (RFC 2308 §4).
     """
 
     __slots__ = ()
@@ -164,7 +164,7 @@ def _name(text: str) -> Name:
     try:
         return from_text(text, ROOT)
     except DecodeError as error:
-        raise UsageError(f"{text!r} is no domain name: {error}") from None
+        raise UsageError(f"{text!r} is not a domain name: {error}") from None
 
 
 def _word(what: str, number: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What a client gets back: the answer as values, its data as text on request."""
+"""A response as a client sees it: values, with record data as text on request."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class Response:
         id: the identifier, the query's own.
         flags: the second word of the header.
         rcode: NOERROR, NXDOMAIN …; with the upper bits of the OPT record.
-        question: name, type and class as echoed; None where the section is empty.
-        answer, authority, additional: the records, the OPT record left out.
-        edns: what the OPT record says; None without one.
+        question: name, type and class as echoed; None if the section is empty.
+        answer, authority, additional: the records, without the OPT record.
+        edns: the content of the OPT record; None without one.
         frame: the message itself.
-        server: the address that answered, as it was asked; empty where nobody said.
+        server: the address that answered, as it was queried; empty if unknown.
     """
 
     id: int
@@ -84,22 +84,22 @@ class Response:
     def to_reply(
         self, query: Query, *, options: Collection[int] = (iana.OPTION_EXTENDED_ERROR,)
     ) -> Reply:
-        """Return the reply that passes this response on to who sent a query to us.
+        """Return a reply that forwards this response to the sender of a query.
 
-        It has the query's identifier and question, and of the response: the RCODE, the bits AA, RA
-        and CD, AD where the query asks for it (RFC 6840 §5.8), TC, and every record of the three
-        sections in its order, with its letter case and TTL. What is between two neighbours stays
-        between them: signatures over the message (TSIG, SIG(0)), EDNS options that are not
-        listed, and codes above 15, which speak of the exchange and become SERVFAIL.
+        It has the query's identifier and question, and from the response: the RCODE, the bits AA,
+        RA and CD, AD if the query requests it (RFC 6840 §5.8), TC, and every record of the three
+        sections in order, with its letter case and TTL. What is hop-by-hop is not forwarded:
+        signatures over the message (TSIG, SIG(0)), EDNS options that are not listed, and codes
+        above 15, which concern the exchange and become SERVFAIL.
 
         Args:
-            query: asks the same; its name may differ in letter case.
-            options: codes of the EDNS options that travel. Of all there are, only the reasons of
-                RFC 8914 are about the answer alone.
+            query: has the same question; its name may differ in letter case.
+            options: codes of the EDNS options to forward. Only the reasons of RFC 8914 concern the
+                answer itself.
 
         Raises:
             UsageError: the response answers another question.
-            DecodeError: the data of a record is not laid out as its type wants.
+            DecodeError: the data of a record is invalid for its type.
 
         Example:
             >>> async def forward(query, context):
@@ -124,7 +124,7 @@ class Response:
             reply.answer = _section(self.answer, query.qname)
             reply.authority = _section(self.authority, query.qname)
             additional = _section(self.additional, query.qname)
-            # RFC 9471 §3: a referral without its glue is of no use, and says TC.
+            # RFC 9471 §3: a referral without its glue is useless, and sets TC.
             if self._is_referral:
                 reply.glue = additional
             else:
@@ -132,7 +132,7 @@ class Response:
         return reply
 
     def _check_answers(self, query: Query) -> None:
-        """Refuse to pass an answer on to who has asked something else."""
+        """Refuse to forward an answer to another question."""
         if self.question is None:
             return
         qname, *kind = self.question
@@ -152,7 +152,7 @@ class Response:
 
 
 def _section(records: Iterable[ResourceRecord], qname: Name) -> Section:
-    """Return records as sets of neighbours, so that their order stays as it is."""
+    """Group adjacent records into sets, so that their order is kept."""
     asked = key(qname)
     sets: list[tuple[Name, int, int, int, list[bytes]]] = []
     last: object = None
@@ -179,13 +179,13 @@ def _is_of_the_message(record: ResourceRecord) -> bool:
 
 
 class Head(NamedTuple):
-    """What tells whose answer a message is; read in the same time however long it is.
+    """What identifies the query a message answers; read in constant time.
 
     Attributes:
         id: the identifier.
         flags: the second word of the header.
-        counts: records of the three sections behind the question.
-        question: name, type and class as echoed; None where the section is empty.
+        counts: records in the three sections after the question.
+        question: name, type and class as echoed; None if the section is empty.
         end: where the records begin.
     """
 
@@ -197,10 +197,10 @@ class Head(NamedTuple):
 
 
 def parse_head(frame: bytes) -> Head:
-    """Return what a response begins with: header and question.
+    """Return the beginning of a response: header and question.
 
     Raises:
-        DecodeError: it is none.
+        DecodeError: it is not a response.
     """
     if len(frame) < 12:
         raise DecodeError(f"message of {len(frame)} octets, expected 12 or more")
@@ -220,15 +220,15 @@ def parse_head(frame: bytes) -> Head:
 
 
 def parse_response(frame: bytes, server: str = "", *, head: Head | None = None) -> Response:
-    """Return the response in a message that came from this address.
+    """Return the response in a message from this address.
 
     Args:
         frame: the message.
         server: where it came from, for `Response.server`.
-        head: what `parse_head` has returned for this message, where it was asked before.
+        head: the result of `parse_head` for this message, if available.
 
     Raises:
-        DecodeError: there is none.
+        DecodeError: it is not a response.
     """
     ident, flags, counts, question, position = head or parse_head(frame)
     sections = read_sections(frame, position, counts)

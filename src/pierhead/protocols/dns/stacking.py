@@ -1,4 +1,4 @@
-"""Layers around a service, in an order that works: `stack` checks it, `standard` knows it.
+"""Layers around a service, in a valid order: `stack` checks it, `standard` knows it.
 
     query ─▶ query_log  extended_errors  cookies  nsid  keepalive  padding  edns  expire
                               rate_limit  minimal_responses  identity  mandatory ─▶ service
@@ -25,15 +25,15 @@ __all__ = ["Stack", "stack", "standard"]
 
 
 class Stack:
-    """A service with checked layers around it; made by `stack` or `standard`.
+    """A service with validated layers around it; created by `stack` or `standard`.
 
     Attributes:
         layers: the layers, outermost first.
-        service: the same as one function, a call less away.
-        snapshot: gives the object that every answer to a query without EDNS options is made
-            from; None where answers depend on more than that.
-        opcodes: kinds of messages besides QUERY that a layer or the service takes.
-        reload: reads again what the service keeps in files; None where it keeps nothing.
+        service: the same as a single function, which saves a call.
+        snapshot: returns the object that every answer to a query without EDNS options is made from;
+        None if answers depend on more than that.
+        opcodes: kinds of messages besides QUERY that a layer or the service accepts.
+        reload: reads the service's files again; None if it has none.
     """
 
     __slots__ = ("layers", "opcodes", "reload", "service", "snapshot")
@@ -62,13 +62,13 @@ class Stack:
 
 
 def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
-    """Return the service with these layers around it, the first listed outermost.
+    """Return the service with these layers around it, outermost first.
 
-    What is mandatory is there even if it is not listed, and is always the innermost. Layers that
-    are not of DNS, such as `pierhead.middleware.timeout`, may stand anywhere outside it.
+    The mandatory layer is added if it is not listed, and is always the innermost. Layers for any
+    protocol, such as `pierhead.middleware.timeout`, may be anywhere outside it.
 
     Raises:
-        UsageError: a layer stands outside one that it must be inside of, or stands here twice.
+        UsageError: a layer is outside one that it must be inside of, or is listed twice.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -78,7 +78,7 @@ def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
         >>> with_cookies = dns.stack(dns.refuse(), dns.cookies(), dns.rate_limit())
     """
     if isinstance(service, Stack):
-        raise UsageError(f"{service!r} has its layers already; list all of them in one stack")
+        raise UsageError(f"{service!r} already has its layers; list all of them in one stack")
     if not any(isinstance(layer, middleware.Mandatory) for layer in layers):
         layers = (*layers, middleware.mandatory())
     _check_order(layers)
@@ -88,7 +88,7 @@ def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
         wrapped = _only(wrapped, served)
     run: list[Layer] = []
     for layer in reversed(layers):
-        # Neighbours that are hooks and nothing else share one coroutine.
+        # Adjacent layers that consist only of hooks share one coroutine.
         if isinstance(layer, Layer) and type(layer).__call__ is Layer.__call__:
             run.insert(0, layer)
             continue
@@ -106,10 +106,10 @@ def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
 def _opcodes(
     service: ServiceFunction[Query, Reply], layers: Sequence[Middleware]
 ) -> tuple[frozenset[int], frozenset[int]]:
-    """Return which opcodes besides QUERY anybody here takes, and which the service does.
+    """Return the opcodes besides QUERY that any of these accepts, and those of the service.
 
     Raises:
-        UsageError: one is no opcode.
+        UsageError: one is not an opcode.
     """
     served = {*getattr(service, "opcodes", ())}
     taken = set()
@@ -126,7 +126,7 @@ def _opcodes(
 
 
 def _only(service: Service[Query, Reply], opcodes: frozenset[int]) -> Service[Query, Reply]:
-    """Return the service for these opcodes and QUERY; a layer has let in others."""
+    """Restrict the service to these opcodes and QUERY, although a layer has let in others."""
 
     async def answer(query: Query, context: Context) -> AnyReply[Reply]:
         opcode = query.opcode
@@ -140,7 +140,7 @@ def _only(service: Service[Query, Reply], opcodes: frozenset[int]) -> Service[Qu
 def _snapshot(
     service: ServiceFunction[Query, Reply], layers: Sequence[Middleware]
 ) -> Callable[[], object] | None:
-    """Return what gives the snapshot of a service, where no layer stands in the way."""
+    """Return the snapshot function of a service, if no layer prevents its use."""
     for layer in layers:
         # Rate limiting counts ready answers by itself (`RateLimit.admits`).
         is_constant = isinstance(layer, Layer) and layer.is_constant
@@ -164,20 +164,20 @@ def standard(
 ) -> Stack:
     """Return the service with the standard layers around it, in the right order.
 
-    It is what `serve` puts around a service that is no stack yet.
+    This is what `serve` does with a service that is not a stack yet.
 
     Args:
-        service: takes a `Query`, gives a `Reply`.
-        cookies: DNS cookies, with a secret drawn now; or a layer made by `dns.cookies`.
-        rate_limit: 200 like answers a second to one network, this machine not counted; or a
-            layer made by `dns.rate_limit`.
-        nsid: this server's identifier, told to whoever asks.
-        chaos: what class CH is answered from; refused without.
-        keepalive: tell the idle timeout of connections to whoever asks.
+        service: takes a `Query`, returns a `Reply`.
+        cookies: DNS cookies, with a random secret; or a layer created by `dns.cookies`.
+        rate_limit: 200 similar answers per second to one network, excluding this machine; or a
+        layer created by `dns.rate_limit`.
+        nsid: this server's identifier, sent on request.
+        chaos: answers class CH; None refuses it.
+        keepalive: send the idle timeout of connections on request.
         padding: pad answers to padded queries on encrypted transports.
-        extended_errors: say more about refusals and failures.
-        minimal_responses: leave out what was not asked for.
-        query_log: log each query; or a layer made by `dns.query_log`.
+        extended_errors: add reasons to refusals and failures.
+        minimal_responses: omit what was not asked for.
+        query_log: log each query; or a layer created by `dns.query_log`.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -208,7 +208,7 @@ def _choose(given: Layer | bool, make: Callable[[], Layer]) -> Layer | None:
 
 
 def _check_order(layers: Sequence[Middleware]) -> None:
-    """Refuse layers that stand where they cannot do what they are for.
+    """Reject layers in an order in which they cannot work.
 
     Raises:
         UsageError: says which, and why.
@@ -217,7 +217,7 @@ def _check_order(layers: Sequence[Middleware]) -> None:
     for index, layer in enumerate(named):
         for further_in in named[index + 1 :]:
             if layer.name == further_in.name:
-                raise UsageError(f"the layer {layer.name} stands here twice; list it once")
+                raise UsageError(f"the layer {layer.name} is listed twice; list it once")
             why = layer.inside.get(further_in.name)
             if why is not None:
                 right = f"{further_in.name}, then {layer.name}"
@@ -229,5 +229,5 @@ def _check_order(layers: Sequence[Middleware]) -> None:
         if isinstance(outer, middleware.Mandatory):
             raise UsageError(
                 f"the layer {outer.name} must be the innermost: its refusals pass through every "
-                "other layer; list it last, or leave it out"
+                "other layer; list it last, or omit it"
             )

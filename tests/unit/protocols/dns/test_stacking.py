@@ -66,15 +66,15 @@ def test_what_is_mandatory_cannot_be_left_out():
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        ([dns.rate_limit(), dns.cookies()], "rate_limit must be inside cookies: who shows a good"),
+        ([dns.rate_limit(), dns.cookies()], "rate_limit must be inside cookies: clients with"),
         ([dns.mandatory(), dns.nsid("x")], "mandatory must be the innermost: its refusals pass"),
         ([dns.mandatory(), timeout(5.0)], "mandatory must be the innermost"),
         ([dns.mandatory(), OfMine()], "mandatory must be the innermost"),
-        ([dns.identity(dns.chaos(version="1")), dns.rate_limit()], "inside rate_limit: it answers"),
-        ([dns.edns(), dns.cookies()], "discards an answer without"),
-        ([dns.keepalive(), dns.cookies()], "discards an answer without"),
+        ([dns.identity(dns.chaos(version="1")), dns.rate_limit()], "inside rate_limit: it sends"),
+        ([dns.edns(), dns.cookies()], "discards answers without one"),
+        ([dns.keepalive(), dns.cookies()], "discards answers without one"),
         ([dns.rate_limit(), dns.query_log()], "must be inside query_log"),
-        ([dns.nsid("x"), dns.nsid("y")], "nsid stands here twice"),
+        ([dns.nsid("x"), dns.nsid("y")], "nsid is listed twice"),
     ],
 )
 def test_a_wrong_order_is_refused_with_the_reason(wrong, reason):
@@ -97,7 +97,7 @@ def test_the_order_that_is_advised_is_accepted():
 
 
 def test_a_stack_in_a_stack_is_refused():
-    with pytest.raises(UsageError, match="has its layers already"):
+    with pytest.raises(UsageError, match="already has its layers"):
         dns.stack(dns.standard(answer), dns.nsid("x"))
 
 

@@ -1,18 +1,18 @@
-"""DNS layers, one file each; each works on its own, and `dns.stack` checks their order.
+"""DNS layers, one per file; each works on its own, and `dns.stack` checks their order.
 
     layer            adds or does                                     documents
     query_log        a line for each query                            –
-    extended_errors  why there is no better answer                    RFC 8914
-    cookies          tells clients from forged sources                RFC 7873, 9018
+    extended_errors  the reason for an error                          RFC 8914
+    cookies          tells real clients from forged sources           RFC 7873, 9018
     nsid             which server this is                             RFC 5001
     keepalive        how long an idle connection stays open           RFC 7828
     padding          hides the length of encrypted answers            RFC 7830, 8467
-    edns             a client subnet comes back with scope 0          RFC 7871
+    edns             returns a client subnet with scope 0             RFC 7871
     expire           when a copy of the zone expires                  RFC 7314
-    rate_limit       so many like answers to one network              –
-    minimal_responses  nothing that was not asked for                 –
-    identity         version and name of the server in class CH       RFC 4892
-    mandatory        what every server does; always there             RFC 9619, 6895
+    rate_limit       limits similar answers to one network            –
+    minimal_responses  omits what was not asked for                   –
+    identity         version and identity of the server in class CH   RFC 4892
+    mandatory        what every server must do; always present        RFC 9619, 6895
 
 The table is in the standard order, outermost first.
 """

@@ -1,8 +1,9 @@
-"""DNS cookies: clients that can be called back are told from those who forge a source (RFC 7873).
+"""DNS cookies: tell reachable clients from those with a forged source (RFC 7873).
 
-Every answer to a query with a cookie carries one, the client's own if it is still young. Who
-shows a good one is marked in the context (`ValidCookie`), so that layers further in can trust
-its address. Server cookies are those of RFC 9018: servers that share a secret share clients.
+Every answer to a query with a cookie carries one, the client's own if it is still recent. A client
+that sends a valid one is marked in the context (`ValidCookie`), so that inner layers can trust its
+address. Server cookies are those of RFC 9018: servers that share a secret accept each other's
+cookies.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from pierhead.service.context import Context, Transport
 
 __all__ = ["Cookies", "ValidCookie", "cookies"]
 
-#: RFC 9018 §4.3: how old a cookie is still good, how far ahead a fellow server's clock may be,
-#: and from which age on the client gets a new one.
+#: RFC 9018 §4.3: how old a valid cookie may be, how far ahead another server's clock may be, and
+#: from which age on the client gets a new one.
 MAX_AGE_S = 3600
 MAX_AHEAD_S = 300
 RENEW_AGE_S = 1800
@@ -40,7 +41,7 @@ RENEW_AGE_S = 1800
 
 @dataclass(frozen=True, slots=True)
 class ValidCookie:
-    """In the context of a client that has shown a cookie we gave to its address.
+    """Marks the context of a client that sent a cookie we issued to its address.
 
     Attributes:
         answer: the cookie option of the answer.
@@ -56,19 +57,19 @@ def cookies(
     exempt: Sequence[str] = (),
     clock: Clock | None = None,
 ) -> Cookies:
-    """Return the layer that gives cookies and checks them.
+    """Return the layer that issues cookies and verifies them.
 
     Args:
-        secrets: 16 octets each. The first makes cookies, every one of them is good for checking:
-            put a new one second on all servers, then first, and drop the old one an hour later
-            (RFC 9018 §5). None: one is drawn now, and cookies do not outlive the process.
-        required: networks whose clients get an answer over UDP only for a good cookie: others
-            are told BADCOOKIE, or to use TCP where they know no cookies.
-        exempt: networks within these that are not asked for one.
-        clock: where the time comes from.
+        secrets: 16 octets each. The first creates cookies, all of them verify: add a new one second
+            on all servers, then make it first, and remove the old one an hour later (RFC 9018 §5).
+            None: a random one, and cookies do not outlive the process.
+        required: networks whose clients get an answer over UDP only for a valid cookie: others are
+            sent BADCOOKIE, or told to use TCP if they do not support cookies.
+        exempt: networks within these that need none.
+        clock: the source of time.
 
     Raises:
-        UsageError: a secret has another length, or a network is none.
+        UsageError: a secret has another length, or a network is invalid.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -83,7 +84,7 @@ def cookies(
 
 
 class Cookies(Layer):
-    """The layer of DNS cookies; made by `cookies`."""
+    """The layer of DNS cookies; created by `cookies`."""
 
     name: ClassVar[str] = "cookies"
     is_for_every_opcode: ClassVar[bool] = True
@@ -100,13 +101,13 @@ class Cookies(Layer):
         self._required = required
         self._exempt = exempt
         self._now = clock.wall
-        # Without networks that must show one, only queries that carry one concern us.
+        # Without networks that require one, only queries that carry one are of interest.
         self.option = None if required is not None else iana.OPTION_COOKIE
         self.is_constant = required is None
 
     @property
     def secrets(self) -> tuple[bytes, ...]:
-        """The secrets, the one that makes cookies first; assign to roll over."""
+        """The secrets, the creating one first; assign to roll over."""
         return self._secrets
 
     @secrets.setter
@@ -119,13 +120,13 @@ class Cookies(Layer):
         self._secrets = tuple(secrets)
 
     def before(self, query: Query, context: Context) -> Verdict:
-        """Check the cookie; answer where there must be a good one and is none."""
+        """Verify the cookie; answer if a valid one is required and missing."""
         data = query.option(iana.OPTION_COOKIE)
         if data is None:
             if not self._is_required(context):
                 return context
-            # A client that knows no cookies can still prove its address, with a handshake.
-            _note(context, "none shown where one is required: use TCP", "RFC 7873 §5.2.1")
+            # A client without cookie support can still prove its address, with a handshake.
+            _note(context, "none sent where one is required: use TCP", "RFC 7873 §5.2.1")
             return Reply(query, iana.REFUSED, truncated=True)
         try:
             check_cookie(data)
@@ -135,23 +136,23 @@ class Cookies(Layer):
         address = _address(context)
         good = self._check(data, address)
         if not query.has_question:
-            # A client that only asks for a cookie, or whether its own is still good.
-            _note(context, "nothing is asked but a cookie", "RFC 7873 §5.4")
+            # A client that only requests a cookie, or checks whether its own is still valid.
+            _note(context, "only a cookie is requested", "RFC 7873 §5.4")
             is_bad = good is None and len(data) > CLIENT_OCTETS
             rcode = iana.BADCOOKIE if is_bad else iana.NOERROR
             return self._reply(query, rcode, good or self._make(data, address))
         if good is not None:
-            _note(context, "the client's cookie is good", "RFC 7873 §5.2.5")
+            _note(context, "the client's cookie is valid", "RFC 7873 §5.2.5")
             return context.having(ValidCookie(good))
         rule = "RFC 7873 §5.2.4" if len(data) > CLIENT_OCTETS else "RFC 7873 §5.2.3"
         if self._is_required(context):
-            _note(context, "no good cookie where one is required", rule)
+            _note(context, "no valid cookie where one is required", rule)
             return self._reply(query, iana.BADCOOKIE, self._make(data, address))
-        _note(context, "the client has no good cookie, and needs none", rule)
+        _note(context, "the client has no valid cookie, and needs none", rule)
         return context
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply:
-        """Put a cookie into the reply that the client can use from now on."""
+        """Add a cookie to the reply that the client can use from now on."""
         valid = context.get(ValidCookie)
         if valid is not None:
             return reply.having(iana.OPTION_COOKIE, valid.answer)
@@ -162,7 +163,7 @@ class Cookies(Layer):
         return reply.having(iana.OPTION_COOKIE, fresh)
 
     def _check(self, data: bytes, address: bytes) -> bytes | None:
-        """Return the option to answer a good cookie with; None for one that is not good."""
+        """Return the option to answer a valid cookie with; None for an invalid one."""
         now = int(self._now())
         for secret in self._secrets:
             age = cookie_age(data, address, now, secret)
@@ -170,7 +171,7 @@ class Cookies(Layer):
                 continue
             if not -MAX_AHEAD_S <= age <= MAX_AGE_S:
                 return None
-            # RFC 9018 §4.3: a young one comes back as it is; who changes secrets renews all.
+            # RFC 9018 §4.3: a recent one is returned unchanged; a change of secrets renews all.
             if age <= RENEW_AGE_S and secret is self._secrets[0]:
                 return data
             return self._make(data, address)
@@ -184,7 +185,7 @@ class Cookies(Layer):
         return Reply(query, rcode, options=((iana.OPTION_COOKIE, cookie),))
 
     def _is_required(self, context: Context) -> bool:
-        """Tell whether a query that came this way needs a good cookie."""
+        """Tell whether a query received this way needs a valid cookie."""
         if self._required is None or context.via.transport is not Transport.DATAGRAM:
             return False
         peer = context.peer
@@ -193,7 +194,7 @@ class Cookies(Layer):
 
 
 def _address(context: Context) -> bytes:
-    """Return what a cookie is bound to; the name of a peer that has no IP address."""
+    """Return what a cookie is bound to; the name of a peer without an IP address."""
     return context.peer.ip or context.peer.source
 
 

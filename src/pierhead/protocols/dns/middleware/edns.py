@@ -1,7 +1,7 @@
-"""EDNS options that every server should understand, whether or not it makes use of them.
+"""EDNS options that every server should understand, whether or not it uses them.
 
-The version, the payload size, DO and unknown options are the codec's business: they cannot be
-left out.
+The version, the payload size, DO and unknown options are handled by the codec: they are not
+optional.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ __all__ = ["EdnsOptions", "edns"]
 def edns() -> EdnsOptions:
     """Return the layer that tells resolvers that answers are the same for every network.
 
-    A client subnet comes back with scope 0 (RFC 7871 §7.2.1), so that the answer is cached once
-    for everybody. A service that does look at it puts the option into its reply itself.
+    A client subnet is returned with scope 0 (RFC 7871 §7.2.1), so that the answer is cached once
+    for all clients. A service that uses the subnet adds the option to its reply itself.
     """
     return EdnsOptions()
 
 
 class EdnsOptions(Layer):
-    """The layer of the client-subnet option; made by `edns`."""
+    """The layer of the client-subnet option; created by `edns`."""
 
     name: ClassVar[str] = "edns"
     is_for_every_opcode: ClassVar[bool] = True
     inside = {  # noqa: RUF012  # the base class says ClassVar
-        "cookies": "it refuses by itself, and a client with a cookie discards an answer without"
+        "cookies": "it sends refusals, and a client with a cookie discards answers without one"
     }
     option = iana.OPTION_CLIENT_SUBNET
     is_constant = True
 
     def before(self, query: Query, context: Context) -> Verdict:
-        """Refuse a client subnet that is none, the first or another (RFC 7871 §7.1.2)."""
+        """Refuse an invalid client subnet, the first or another (RFC 7871 §7.1.2)."""
         try:
             for code, data in query.options:
                 if code == iana.OPTION_CLIENT_SUBNET:
@@ -53,9 +53,9 @@ class EdnsOptions(Layer):
         return context
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply:
-        """Give the subnet back with scope 0, unless the service has said something about it."""
+        """Return the subnet with scope 0, unless the service has set the option."""
         data = query.option(iana.OPTION_CLIENT_SUBNET)
         if data is None or any(code == iana.OPTION_CLIENT_SUBNET for code, _ in reply.options):
             return reply
-        # The query's scope is 0 already: the option is what it has to be.
+        # The query's scope is already 0: the option can be returned unchanged.
         return reply.having(iana.OPTION_CLIENT_SUBNET, data)

@@ -1,4 +1,4 @@
-"""EXPIRE: for how long a secondary's copy of a zone is still good (RFC 7314)."""
+"""EXPIRE: how long a secondary's copy of a zone remains valid (RFC 7314)."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ def expire() -> Expire:
     """Return the layer that tells secondaries when the zone they copy expires.
 
     For a primary that is the EXPIRE field of the SOA record (RFC 7314 §2). The service of a
-    secondary puts what is left of its own timer into the reply, and this layer leaves it there.
+    secondary adds its own remaining time to the reply, and this layer keeps it.
     """
     return Expire()
 
 
 class Expire(Layer):
-    """The layer of the expire option; made by `expire`."""
+    """The layer of the expire option; created by `expire`."""
 
     name: ClassVar[str] = "expire"
     option = iana.OPTION_EXPIRE
     is_constant = True
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply:
-        """Add the expiry time to an answer that has the zone's SOA record first."""
+        """Add the expiry time to an answer that begins with the zone's SOA record."""
         if query.option(iana.OPTION_EXPIRE) is None or query.qtype not in _TYPES:
             return reply
         if not (reply.authoritative and reply.answer):

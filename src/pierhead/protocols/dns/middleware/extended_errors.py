@@ -1,4 +1,4 @@
-"""Extended DNS errors: why there is no better answer, for the person who looks (RFC 8914)."""
+"""Extended DNS errors: reasons for errors, for human readers (RFC 8914)."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from pierhead.service.context import Context
 
 __all__ = ["ExtendedErrors", "extended_errors"]
 
-#: What an RCODE alone leaves open.
+#: What an RCODE alone does not tell.
 _BY_RCODE = {
-    iana.REFUSED: extended_error(iana.EDE_NOT_AUTHORITATIVE, "no zone here holds this name"),
+    iana.REFUSED: extended_error(iana.EDE_NOT_AUTHORITATIVE, "no zone here contains this name"),
     iana.SERVFAIL: extended_error(iana.EDE_OTHER, "the failure is the server's; its log says more"),
     iana.NOTIMP: extended_error(iana.EDE_NOT_SUPPORTED, "this kind of query is not answered here"),
-    # Not limited in rate, so kept short: the answer must be of no use to who forges a source.
+    # Not rate limited, so kept short: the answer must be of no use to a forger of sources.
     iana.FORMERR: extended_error(iana.EDE_OTHER, "malformed option"),
 }
 _NO_TRANSFER = extended_error(iana.EDE_PROHIBITED, "you may not transfer zones from here")
 _NO_CLASS = extended_error(iana.EDE_NOT_SUPPORTED, "this class is not answered here")
-_NO_TYPE = extended_error(iana.EDE_OTHER, "this type cannot be asked for")
+_NO_TYPE = extended_error(iana.EDE_OTHER, "this type cannot be queried")
 _NO_COOKIE = extended_error(iana.EDE_PROHIBITED, "use TCP")
 
 
 def extended_errors() -> ExtendedErrors:
-    """Return the layer that says more about refusals and failures, where EDNS is spoken.
+    """Return the layer that adds reasons to refusals and failures, if the query has EDNS.
 
-    What a service says itself, by an option in its reply, is left as it is. Outside the other
-    layers it explains their refusals as well.
+    An option that a service puts into its reply is kept. Outside the other layers it explains their
+    refusals as well.
     """
     return ExtendedErrors()
 
 
 class ExtendedErrors(Layer):
-    """The layer of extended errors; made by `extended_errors`."""
+    """The layer of extended errors; created by `extended_errors`."""
 
     name: ClassVar[str] = "extended_errors"
     is_for_every_opcode: ClassVar[bool] = True
@@ -56,7 +56,7 @@ _NO_ERRORS = (iana.NOERROR, iana.NXDOMAIN)
 
 
 def _reason(query: Query, reply: Reply) -> tuple[int, bytes] | None:
-    """Return the option that explains an error; None where the RCODE says it all."""
+    """Return the option that explains an error; None if the RCODE says it all."""
     if reply.rcode == iana.REFUSED:
         if reply.truncated:
             return _NO_COOKIE

@@ -14,16 +14,16 @@ __all__ = ["Identity", "identity"]
 
 
 def identity(chaos: Chaos) -> Identity:
-    """Return the layer that answers class CH from this service and lets the others pass."""
+    """Return the layer that answers class CH from this service and passes on other classes."""
     return Identity(chaos)
 
 
 class Identity(Layer):
-    """The layer of the server's identity; made by `identity`."""
+    """The layer of the server's identity; created by `identity`."""
 
     name: ClassVar[str] = "identity"
     is_constant = True
-    _WHY: ClassVar[str] = "it answers by itself, and its answers are as others"
+    _WHY: ClassVar[str] = "it sends answers, and they need what others need"
     inside = dict.fromkeys(("query_log", "cookies", "rate_limit", "extended_errors", "nsid"), _WHY)
 
     def __init__(self, chaos: Chaos) -> None:

@@ -1,4 +1,4 @@
-"""TCP keepalive: for how long a connection stays open without queries (RFC 7828)."""
+"""TCP keepalive: how long a connection stays open without queries (RFC 7828)."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ __all__ = ["Keepalive", "keepalive"]
 
 
 def keepalive() -> Keepalive:
-    """Return the layer that tells the idle timeout of a connection to whoever asks.
+    """Return the layer that sends the idle timeout of a connection on request.
 
-    It is the connection's own, as the server's options or a layer further in have set it.
+    It is the connection's own, as set by the server's options or an inner layer.
     """
     return Keepalive()
 
 
 class Keepalive(Layer):
-    """The layer of the keepalive option; made by `keepalive`."""
+    """The layer of the keepalive option; created by `keepalive`."""
 
     name: ClassVar[str] = "keepalive"
     is_for_every_opcode: ClassVar[bool] = True
     inside = {  # noqa: RUF012  # the base class says ClassVar
-        "cookies": "it refuses by itself, and a client with a cookie discards an answer without"
+        "cookies": "it sends refusals, and a client with a cookie discards answers without one"
     }
     option = iana.OPTION_KEEPALIVE
     is_constant = True
 
     def before(self, query: Query, context: Context) -> Verdict:
-        """Refuse a client that says what only a server says."""
+        """Refuse a query with a timeout, which only a server may send."""
         if context.connection is None or not query.option(iana.OPTION_KEEPALIVE):
             return context
         trace = context.get(Trace)

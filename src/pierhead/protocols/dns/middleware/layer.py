@@ -2,13 +2,13 @@
 
 A layer has two hooks, both synchronous: `before` sees the query on its way in and may answer it,
 `after` sees the reply on its way out and may change or withhold it. A layer is a middleware: call
-it with a service. But a coroutine for each layer would cost more than what most layers do, so
-`combine` runs the hooks of neighbours in one, and passes over what does not concern a query:
+it with a service. But a coroutine for each layer would cost more than most layers do, so `combine`
+runs the hooks of adjacent layers in one, and skips those that do not concern a query:
 
 - a layer with an ``option`` is asked only about queries that carry this EDNS option;
 - a query without options meets the others alone, which are few and quick.
 
-Layers that must stand in a certain order say so themselves, with the reason (`Layer.inside`).
+Layers that require a certain order declare it, with the reason (`Layer.inside`).
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from pierhead.service.context import Context
 
 __all__ = ["Layer", "answering", "combine"]
 
-#: What `Layer.before` gives: the context to go on with, or the reply.
+#: What `Layer.before` returns: the context to continue with, or the reply.
 Verdict: TypeAlias = Context | Reply
 
 _Before: TypeAlias = Callable[[Query, Context], Verdict]
 _After: TypeAlias = Callable[[Query, Context, Reply], Reply | None]
 _Hooks: TypeAlias = tuple[_Before | None, _After | None]
-#: The hooks that a reply still has to pass, the innermost last, each with its layer's context.
+#: The hooks that a reply still has to pass, innermost last, each with its layer's context.
 _Passed: TypeAlias = list[tuple[_After, Context]]
 
 
@@ -44,15 +44,15 @@ class Layer:
     """A DNS middleware made of two hooks; override one or both.
 
     Attributes:
-        name: how messages and the order of layers speak of it; the class's unless it says.
-        inside: the layers that must be further out than this one, and why.
-        option: the EDNS option it is about; None where it concerns every query.
-        opcodes: kinds of messages besides QUERY that this layer wants to be asked about, such as
-            ``{dns.OPCODE_NOTIFY}``; that it says so lets them in. What no layer answers is
-            answered NOTIMP, unless the service says likewise that it takes them.
-        is_for_every_opcode: whether it is asked about all that others have let in.
-        is_constant: whether what it does to a query without EDNS options depends on the query
-            alone: then the answer may be kept and sent again without asking the layer.
+        name: its name in messages and in the order of layers; the class's by default.
+        inside: the layers that must be outside this one, and why.
+        option: the EDNS option it handles; None if it concerns every query.
+        opcodes: kinds of messages besides QUERY that this layer handles, such as
+            ``{dns.OPCODE_NOTIFY}``; declaring them lets them in. What no layer answers is answered
+            NOTIMP, unless the service declares that it accepts them.
+        is_for_every_opcode: whether it is called for all opcodes that others let in.
+        is_constant: whether its effect on a query without EDNS options depends on the query alone:
+            then the answer may be kept and sent again without calling the layer.
     """
 
     name: ClassVar[str] = "Layer"
@@ -68,7 +68,7 @@ class Layer:
             cls.name = cls.__name__
 
     def before(self, query: Query, context: Context) -> Verdict:
-        """Return the context to go on with, often the same, or the reply."""
+        """Return the context to continue with, often the same, or the reply."""
         return context
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply | None:
@@ -89,10 +89,10 @@ class Layer:
 def combine(
     service: ServiceFunction[Query, Reply], layers: Sequence[Layer]
 ) -> Service[Query, Reply]:
-    """Return the service with these layers around it, the first of them outermost.
+    """Return the service with these layers around it, outermost first.
 
-    An `RcodeError` of the service or of a layer is the reply that it stands for. What else the
-    service raises goes on as a failure, with a refusal that has passed the layers
+    An `RcodeError` from the service or a layer becomes the corresponding reply. Any other exception
+    from the service propagates as a failure, with a refusal that has passed the layers
     (`ServiceError.reply`).
     """
     inner = as_service(service)
@@ -137,7 +137,7 @@ def combine(
 
 
 def answering(service: Service[Query, Reply]) -> Service[Query, Reply]:
-    """Return the service that replies where this one raises an `RcodeError`; as `combine` does."""
+    """Return a service that replies when this one raises an `RcodeError`, as `combine` does."""
 
     async def answer(query: Query, context: Context) -> AnyReply[Reply]:
         try:
@@ -151,14 +151,14 @@ def answering(service: Service[Query, Reply]) -> Service[Query, Reply]:
 
 
 def _opcodes(layer: Layer) -> frozenset[int]:
-    """Return the opcodes that a layer is asked about."""
+    """Return the opcodes that a layer is called for."""
     if layer.is_for_every_opcode:
         return frozenset(range(16))
     return frozenset((iana.OPCODE_QUERY, *layer.opcodes))
 
 
 def _to_reply(error: BadQuery, query: Query) -> Reply:
-    """Return the refusal of a query that a layer or the service could not read to its end."""
+    """Return the refusal of a query that a layer or the service could not fully parse."""
     return Reply(query, error.rcode, options=(extended_error(iana.EDE_OTHER, error.reason),))
 
 
@@ -178,9 +178,9 @@ def _failure(error: Exception) -> ServiceError:
 
 
 def _prepare_refusal(failure: ServiceError, afters: _Passed, query: Query) -> None:
-    """Leave a refusal with a failure that has passed the layers further out.
+    """Attach to a failure a refusal that has passed the outer layers.
 
-    RFC 7873 §5.3: a client that expects a cookie discards an answer without, even SERVFAIL.
+    RFC 7873 §5.3: a client that expects a cookie discards an answer without one, even SERVFAIL.
     """
     reply = failure.reply if isinstance(failure.reply, Reply) else Reply(query, iana.SERVFAIL)
     sent = _rest(reply, afters, query)
@@ -188,7 +188,7 @@ def _prepare_refusal(failure: ServiceError, afters: _Passed, query: Query) -> No
 
 
 def _rest(reply: Any, afters: _Passed, query: Query) -> AnyReply[Reply]:
-    """Take a reply, silence or many replies outward; the innermost hook is the last."""
+    """Pass a reply, silence or many replies outward; the innermost hook is the last."""
     if reply is None:
         return None
     if type(reply) is not Reply:
@@ -207,7 +207,7 @@ def _rest(reply: Any, afters: _Passed, query: Query) -> AnyReply[Reply]:
                 if reply is None:
                     return None
         except RcodeError as error:
-            reply = error.to_reply(query)  # for the layers that are left
+            reply = error.to_reply(query)  # for the remaining layers
         except BadQuery as error:
             reply = _to_reply(error, query)
         else:
@@ -215,7 +215,7 @@ def _rest(reply: Any, afters: _Passed, query: Query) -> AnyReply[Reply]:
 
 
 class _ManyReplies(Replies[Reply]):
-    """Each of many replies, taken outward."""
+    """Passes each of many replies outward."""
 
     __slots__ = ("_afters", "_is_over", "_query")
 

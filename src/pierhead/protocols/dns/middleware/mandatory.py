@@ -1,6 +1,6 @@
-"""What every DNS server does, whatever its service: always the innermost layer.
+"""What every DNS server must do, whatever its service: always the innermost layer.
 
-The codec keeps the rules of the message (header, opcode, counts, EDNS version, sizes); here are
+The codec enforces the rules of the message (header, opcode, counts, EDNS version, sizes); here are
 those that need a query or a reply as a value.
 """
 
@@ -18,12 +18,12 @@ from pierhead.service.context import Context
 
 __all__ = ["Mandatory", "mandatory"]
 
-#: Meta types that are questions, the service's to answer.
+#: Meta types that are questions, which the service answers.
 _QUESTION_TYPES = (iana.ANY, iana.AXFR, iana.IXFR)
-#: Types that are carried in messages or describe them, and are never data that can be asked for
-#: (RFC 6895 §3.1), with the answer.
+#: Types that are carried in messages or describe them, and never data that can be queried (RFC 6895
+#: §3.1), with the answer.
 _META_RCODES = {
-    # Type 0 is no more than a type that no zone holds.
+    # Type 0 is just a type that no zone contains.
     **{n: iana.FORMERR for n in range(1, 256) if iana.is_meta_type(n) and n not in _QUESTION_TYPES},
     iana.MAILA: iana.NOTIMP,  # RFC 1035 §3.2.3: obsolete
     iana.MAILB: iana.NOTIMP,
@@ -32,13 +32,13 @@ _META_RCODES = {
 
 
 def mandatory(*, strict: bool = True, opcodes: Collection[int] = ()) -> Mandatory:
-    """Return the layer of what every DNS server does; `stack` puts it in by itself.
+    """Return the layer of what every DNS server must do; `stack` adds it by itself.
 
     Args:
         strict: refuse questions that no ordinary service can answer: types that are never data
-            (TKEY, MAILB, OPT …), and class CH. Without, such a question reaches the service, which
-            has to know what it does; replies are held to their question either way, and a message
-            with any number of questions but one stays a format error (RFC 9619 §4).
+            (TKEY, MAILB, OPT …), and class CH. If false, such a question reaches the service, which
+            must handle it; replies must match their question either way, and a message with any
+            number of questions other than one is still a format error (RFC 9619 §4).
         opcodes: kinds of messages besides QUERY that the service takes; one that is an object may
             say so itself, by an attribute of this name.
 
@@ -50,7 +50,7 @@ def mandatory(*, strict: bool = True, opcodes: Collection[int] = ()) -> Mandator
 
 
 class Mandatory(Layer):
-    """Refuses what no service should see, and holds services to the question."""
+    """Refuses what no service should see, and checks that replies match the question."""
 
     name: ClassVar[str] = "mandatory"
     is_for_every_opcode: ClassVar[bool] = True
@@ -63,18 +63,18 @@ class Mandatory(Layer):
     def before(self, query: Query, context: Context) -> Verdict:
         """Refuse questions that no service can answer."""
         if query.flags & OPCODE_MASK:
-            return context  # whoever has let it in knows what is in it
+            return context  # the layer that let it in handles it
         if not query.has_question:
-            # No layer further out has to do with cookies (RFC 9619 §4).
-            return _refuse(query, context, iana.FORMERR, "nothing is asked", "RFC 9619 §4")
+            # No outer layer handles cookies (RFC 9619 §4).
+            return _refuse(query, context, iana.FORMERR, "there is no question", "RFC 9619 §4")
         if not self._strict:
             return context
         rcode = _META_RCODES.get(query.qtype)
         if rcode is not None:
-            text = f"{query.rtype} cannot be asked for"
+            text = f"{query.rtype} cannot be queried"
             return _refuse(query, context, rcode, text, "RFC 6895 §3.1")
         if query.qclass == iana.CLASS_CH:
-            text = "class CH is answered where identity is configured"
+            text = "class CH is answered only if identity is configured"
             return _refuse(query, context, iana.REFUSED, text, "RFC 4892 §2.1")
         return context
 
@@ -82,13 +82,13 @@ class Mandatory(Layer):
         """Return the reply if it answers the question that was asked.
 
         Raises:
-            ServiceFailed: it answers another query, and would go to who never asked.
+            ServiceFailed: it answers another query, and would reach the wrong client.
         """
         asked = reply.query
         if asked is not query and (asked.id, asked.question) != (query.id, query.question):
             raise ServiceFailed(f"the service answered {asked!r}, expected {query!r}")
         if reply.rcode > 15 and query.udp_payload < 0:
-            # RFC 6891 §6.1.3: the upper bits of such a code have no place without EDNS.
+            # RFC 6891 §6.1.3: the upper bits of such a code need EDNS.
             return Reply(query, iana.SERVFAIL)
         return reply
 

@@ -16,22 +16,22 @@ _NS_OCTETS = iana.NS.to_bytes(2, "big")
 
 
 def minimal_responses() -> MinimalResponses:
-    """Return the layer that leaves out what an answer can do without.
+    """Return the layer that omits what an answer can do without.
 
-    That is the additional section, but for the glue of a referral, and the zone's own name
+    That is the additional section, except for the glue of a referral, and the zone's own name
     servers beside an answer. Proofs, SOA records of negative answers and referrals stay.
     """
     return MinimalResponses()
 
 
 class MinimalResponses(Layer):
-    """The layer of minimal responses; made by `minimal_responses`."""
+    """The layer of minimal responses; created by `minimal_responses`."""
 
     name: ClassVar[str] = "minimal_responses"
     is_constant = True
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply:
-        """Leave out what is not needed."""
+        """Omit what is not needed."""
         authority = reply.authority
         if reply.answer and authority:
             authority = tuple(each for each in authority if not _is_ns(each[1]))

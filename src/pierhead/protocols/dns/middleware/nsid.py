@@ -1,4 +1,4 @@
-"""NSID: which of many servers behind one address has answered (RFC 5001)."""
+"""NSID: which of several servers behind one address answered (RFC 5001)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MAX_OCTETS = 128
 
 
 def nsid(identifier: str | bytes) -> Nsid:
-    """Return the layer that tells this server's identifier to whoever asks.
+    """Return the layer that sends this server's identifier on request.
 
     Args:
         identifier: 1 to 128 octets; text is sent as UTF-8.
@@ -36,7 +36,7 @@ def nsid(identifier: str | bytes) -> Nsid:
 
 
 class Nsid(Layer):
-    """The layer that says who answered; made by `nsid`."""
+    """The layer of the name server identifier; created by `nsid`."""
 
     name: ClassVar[str] = "nsid"
     is_for_every_opcode: ClassVar[bool] = True
@@ -47,7 +47,7 @@ class Nsid(Layer):
         self._identifier = identifier
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply:
-        """Add the identifier where the query asks for it."""
+        """Add the identifier if the query requests it."""
         if query.option(iana.OPTION_NSID) is None:
             return reply
         return reply.having(iana.OPTION_NSID, self._identifier)

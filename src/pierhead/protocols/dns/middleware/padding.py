@@ -1,4 +1,4 @@
-"""Padding: the length of an encrypted answer tells little about it (RFC 7830, RFC 8467)."""
+"""Padding: hides the exact length of an encrypted answer (RFC 7830, RFC 8467)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLOCK = Limit(
     unit="octets",
     meaning="An encrypted answer is padded to a multiple of this.",
     source="RFC 8467 §4.1: 468 for responses",
-    metric="none: every padded answer obeys it",
+    metric="none: it applies to every padded answer",
     effect="at construction",
 )
 
@@ -31,7 +31,7 @@ def padding(block: int = int(BLOCK.default)) -> Padding:
     """Return the layer that pads answers to padded queries on encrypted transports.
 
     Args:
-        block: answers get a multiple of this many octets.
+        block: answers are padded to a multiple of this many octets.
 
     Raises:
         UsageError: the number is out of range.
@@ -40,7 +40,7 @@ def padding(block: int = int(BLOCK.default)) -> Padding:
 
 
 class Padding(Layer):
-    """The layer of the padding option; made by `padding`."""
+    """The layer of the padding option; created by `padding`."""
 
     name: ClassVar[str] = "padding"
     is_for_every_opcode: ClassVar[bool] = True
@@ -51,7 +51,7 @@ class Padding(Layer):
         self._block = block
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply:
-        """Have the message padded when it is written, since only then its length is known.
+        """Have the message padded when it is encoded, since only then is its length known.
 
         RFC 7830 §6: "Implementations MUST NOT use Padding … without encryption."
         """

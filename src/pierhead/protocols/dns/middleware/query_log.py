@@ -1,4 +1,4 @@
-"""One line in a log for each query, with what was answered."""
+"""One log line for each query, with the result."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ def query_log(logger: logging.Logger | None = None) -> QueryLog:
         peer=192.0.2.1:5353 via=udp:127.0.0.1:5300 query=www.example./IN/A flags=+ED rcode=NOERROR
 
     The name is escaped as in a zone file, so that no octet of it can end the field or the line.
-    Flags: ``+`` recursion desired, ``E`` EDNS, ``D`` DNSSEC wanted, ``T`` not a datagram. In
-    place of an RCODE there may be ``silence``, ``several`` (many replies) or the name of an
-    exception.
+    Flags: ``+`` recursion desired, ``E`` EDNS, ``D`` DNSSEC OK, ``T`` not a datagram. In place of
+    an RCODE there may be ``silence``, ``several`` (many replies) or the name of an exception.
 
     Args:
         logger: None for ``pierhead.dns.query``.
@@ -33,7 +32,7 @@ def query_log(logger: logging.Logger | None = None) -> QueryLog:
 
 
 class QueryLog(Layer):
-    """The layer that logs; made by `query_log`."""
+    """The layer that logs; created by `query_log`."""
 
     name: ClassVar[str] = "query_log"
 
@@ -89,6 +88,6 @@ def _outcome(reply: Any) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a name that a peer or an operator chose as one field of a line."""
+    """Return a name chosen by a peer or an operator as one field of a line."""
     is_plain = text.isascii() and text.isprintable() and not set(text) & set(' "\\')
     return text if is_plain else json.dumps(text)

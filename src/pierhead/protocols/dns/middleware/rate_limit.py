@@ -1,14 +1,14 @@
-"""Response rate limiting: a server whose answers are not worth stealing.
+"""Response rate limiting: keeps the server useless for reflection attacks.
 
-Who forges the source of a query has the answer sent to a victim. So answers are counted by the
-network they go to and by what they say, and beyond the rate they are not sent: mostly in
-silence, sometimes cut to a TC bit, on which a genuine client comes back over TCP. Only datagrams
-are counted: a stream begins with a handshake that nobody can forge.
+An attacker who forges the source of a query has the answer sent to a victim. So answers are counted
+by their destination network and their content, and beyond the rate they are not sent: mostly
+dropped, sometimes truncated with TC, on which a genuine client retries over TCP. Only datagrams are
+counted: a stream begins with a handshake, which cannot be forged.
 
-What counts as the same answer: the same set of records, whatever it was asked by (an alias asked
-with any type, all names that a wildcard or a pattern stands for together); all absent types of one
-name, or of all names of one wildcard; all absent names of one zone; all referrals to one zone; all
-errors, those of messages that cannot be read included.
+What counts as the same answer: the same set of records, however it was queried (an alias with any
+type, all names matched by one wildcard or pattern); all absent types of one name, or of all names
+of one wildcard; all absent names of one zone; all referrals to one zone; all errors, including
+those for unreadable messages.
 
 A large answer counts as several, so that those of a signed zone are worth no more than others.
 docs/decisions/0025-what-rate-limiting-counts.md
@@ -46,7 +46,7 @@ PER_SECOND = Limit(
     minimum=0.001,
     maximum=1_000_000.0,
     unit="responses/s",
-    meaning="How many like answers a second one network gets in the long run; one of more than "
+    meaning="How many similar answers per second one network gets on average; one of more than "
     "512 octets counts as one more for each further 512.",
     source="NSD's rrl-ratelimit, 200",
     metric=_METRIC,
@@ -58,8 +58,8 @@ BURST = Limit(
     minimum=1,
     maximum=1_000_000,
     unit="responses",
-    meaning="How many like answers one network gets at once after a pause.",
-    source="one second of the default rate, as NSD counts",
+    meaning="How many similar answers one network gets at once after a pause.",
+    source="one second of the default rate, as in NSD",
     metric=_METRIC,
     effect=_EFFECT,
 )
@@ -69,7 +69,7 @@ SLIP = Limit(
     minimum=0,
     maximum=100,
     unit="responses",
-    meaning="Each how many-th answer beyond the rate is cut to TC instead of dropped; 0 none.",
+    meaning="Of answers beyond the rate, one in this many is truncated (TC), not dropped; 0 none.",
     source="NSD, BIND and Knot: rrl-slip 2, 2 and 1",
     metric=_METRIC,
     effect=_EFFECT,
@@ -92,7 +92,7 @@ IPV6_PREFIX = Limit(
     maximum=128,
     unit="bits",
     meaning="How many leading bits of an IPv6 address make a network.",
-    source="BIND and Knot: 56; RFC 6177 §2: what a site may get",
+    source="BIND and Knot: 56; RFC 6177 §2: what a site may be assigned",
     metric=_METRIC,
     effect=_EFFECT,
 )
@@ -104,27 +104,27 @@ MAX_ENTRIES = Limit(
     unit="entries",
     meaning="How many networks and answers are remembered; the oldest are forgotten first.",
     source="about 30 MB of memory; BIND's max-table-size is 20,000, NSD's rrl-size 1,000,000",
-    metric="none: what is forgotten starts anew",
+    metric="none: forgotten entries start afresh",
     effect=_EFFECT,
 )
 
 LIMITS = (PER_SECOND, BURST, SLIP, IPV4_PREFIX, IPV6_PREFIX, MAX_ENTRIES)
 
-#: Kinds of answers that are told apart.
+#: Kinds of answers that are distinguished.
 _ANSWER, _NODATA, _NXDOMAIN, _REFERRAL, _ERROR = (bytes((number,)) for number in range(5))
 
-#: What is said: the kind of answer, the type, and the name it is about.
+#: The content: the kind of answer, the type, and the name it is about.
 Kind: TypeAlias = bytes
-#: A network and a kind as one number, so that long names take no memory. Nobody can choose two
-#: alike: Python's hash of octets is keyed, and the salt is secret even where its key is not.
+#: A network and a kind as one number, so that long names take no memory. Collisions cannot be
+#: chosen: Python's hash of octets is keyed, and the salt is secret even if its key is not.
 _Key: TypeAlias = int
 
 #: The largest answer that counts as one.
 _OCTETS_PER_TOKEN = 512
-#: No datagram carries more, as servers are configured (RFC 9715).
+#: No datagram is larger, as servers are configured (RFC 9715).
 _MOST_OCTETS = 1232
 
-#: What is known of a network that is not remembered: its bucket is full, nothing was withheld.
+#: The state of a network without an entry: its bucket is full, nothing was withheld.
 _FRESH = 0, 0
 
 
@@ -140,20 +140,20 @@ def rate_limit(
     clock: Clock | None = None,
     metrics: Metrics | None = None,
 ) -> RateLimit:
-    """Return the layer that limits like answers to one network over datagrams.
+    """Return the layer that limits similar answers to one network over datagrams.
 
-    In any span of t seconds a network gets no more than ``burst + responses_per_second * t``
-    whole answers of one kind, for as long as it is remembered. A client with a good cookie is
-    not limited, and neither is a peer without an IP address.
+    In any span of t seconds a network gets no more than ``burst + responses_per_second * t`` whole
+    answers of one kind, for as long as it is remembered. A client with a valid cookie is not
+    limited, and neither is a peer without an IP address.
 
     Args:
         responses_per_second, burst, slip, ipv4_prefix, ipv6_prefix, max_entries: see `LIMITS`.
-        exempt: networks that are not limited: this machine, unless said otherwise.
-        clock: where the time comes from.
-        metrics: where limited answers are counted; a registry of its own by default.
+        exempt: networks that are not limited; by default, this machine.
+        clock: the source of time.
+        metrics: where limited answers are counted; its own registry by default.
 
     Raises:
-        UsageError: a number is out of range, or a network is none.
+        UsageError: a number is out of range, or a network is invalid.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -177,9 +177,9 @@ def rate_limit(
 
 
 class RateLimit(Layer):
-    """The layer of response rate limiting; made by `rate_limit`.
+    """The layer of response rate limiting; created by `rate_limit`.
 
-    A token bucket for each key (`Rate`).
+    It has a token bucket for each key (`Rate`).
 
     Attributes:
         metrics: where ``responses_limited_total`` counts, by ``action``: drop or slip.
@@ -189,7 +189,7 @@ class RateLimit(Layer):
     is_for_every_opcode: ClassVar[bool] = True
     inside = {  # noqa: RUF012  # the base class says ClassVar
         "query_log": "the log shows what was sent, not what would have been",
-        "cookies": "who shows a good cookie is not limited, and cookies finds that out",
+        "cookies": "clients with a valid cookie are not limited, and cookies verifies that",
     }
 
     def __init__(
@@ -214,33 +214,33 @@ class RateLimit(Layer):
         self._slipped = metrics.counter("responses_limited_total", action="slip")
         self._salt = os.urandom(16)
         # Ordered by last use: when the bucket is full again, and how many answers have been
-        # withheld since it last was. A plain dict would be walked from its first hole on.
+        # withheld since it last was. In a plain dict, finding the first entry would skip all holes.
         self._entries: OrderedDict[_Key, tuple[int, int]] = OrderedDict()
 
     def after(self, query: Query, context: Context, reply: Reply) -> Reply | None:
-        """Send the reply, cut it or keep it back."""
+        """Send the reply, truncate it or withhold it."""
         if context.via.transport is not Transport.DATAGRAM:
             return reply
         key = self._key(context.peer, kind_of(query, reply))
         if key is None or context.get(ValidCookie) is not None:
             return reply
         withheld = self._count(key, tokens_for(_octets_of(reply)))
-        # Who is exempt is asked last: most answers are within the rate.
+        # Exemption is checked last: most answers are within the rate.
         if not withheld or (self._exempt is not None and self._exempt.lists(context.peer)):
             return reply
         if self._slip and withheld % self._slip == 0:
             self._slipped.value += 1
-            _note(context, "beyond the rate: the answer is cut, TC says to use TCP")
+            _note(context, "beyond the rate: the answer is truncated, TC says to use TCP")
             return reply.cut()
         self._dropped.value += 1
         _note(context, "beyond the rate: the answer is not sent")
         return None
 
     def withholds_refusal(self, peer: Peer, failure: PierheadError | None) -> bool:
-        """Tell whether the refusal of a datagram that no layer has seen is not to be sent.
+        """Tell whether to withhold the refusal of a datagram that no layer has seen.
 
-        It is counted with all errors: messages that cannot be read, what is shed or late, and
-        what an admission check answers. A refusal that layers have prepared is counted already.
+        It is counted with all errors: unreadable messages, requests shed or late, and answers of
+        admission checks. A refusal that layers have prepared has already been counted.
         """
         if isinstance(failure, ServiceError) and failure.reply is not None:
             return False
@@ -252,7 +252,7 @@ class RateLimit(Layer):
     def admits(self, peer: Peer, via: Via, kind: Kind, tokens: int = 1) -> bool:
         """Tell whether an answer of this kind may be sent at once, and count it if so.
 
-        Where it may not, nothing is counted: the query goes through the layers, which decide.
+        If not, nothing is counted: the query goes through the layers, which decide.
         """
         return via.transport is not Transport.DATAGRAM or self._admits(peer, kind, tokens)
 
@@ -275,7 +275,7 @@ class RateLimit(Layer):
         return len(self._entries)
 
     def _key(self, peer: Peer, kind: Kind) -> _Key | None:
-        """Return what an answer is counted under; None where it is not limited."""
+        """Return what an answer is counted under; None if it is not limited."""
         source = peer.ip
         if source is None:
             return None
@@ -283,7 +283,7 @@ class RateLimit(Layer):
         network = source[:octets]
         if mask is not None:
             network = network[:-1] + bytes((network[-1] & mask,))
-        # Networks of either family have a length of their own, so no two keys run together.
+        # Prefixes of the two families differ in length, so keys cannot collide.
         return (
             hash(self._salt + network + kind)
             if len(source) == 4
@@ -295,7 +295,7 @@ class RateLimit(Layer):
         entries = self._entries
         full_at, withheld = entries.get(key, _FRESH)
         taken = self._rate.take(full_at, int(self._now() * 1e9), tokens)
-        # An answer withheld costs nothing, but keeps its entry from being forgotten.
+        # An answer withheld takes no token, but keeps its entry from being forgotten.
         withheld = 0 if taken is not None else withheld + 1
         entries[key] = full_at if taken is None else taken, withheld
         entries.move_to_end(key)
@@ -305,17 +305,17 @@ class RateLimit(Layer):
 
 
 def _octets(prefix: int) -> tuple[int, int | None]:
-    """Return how many octets a prefix takes, and which bits of the last, None for all."""
+    """Return how many octets a prefix takes, and the mask of the last one, None for all."""
     return (prefix + 7) // 8, 0xFF << 8 - prefix % 8 & 0xFF if prefix % 8 else None
 
 
 def kind_of(query: Query, reply: Reply) -> Kind:
-    """Return what a reply says, as far as answers are told apart."""
+    """Return what a reply says, as far as answers are distinguished."""
     rcode = reply.rcode
     if rcode == iana.NOERROR:
         if reply.answer:
             # The set that answered: its own owner, not the name it is shown under, and its own
-            # type, not the one asked for, which is anything where an alias answers.
+            # type, not the queried one, which is arbitrary if an alias answers.
             rrset = reply.answer[0][1]
             owner = reply.made_by or rrset.owner.lower()
             return _ANSWER + rrset.rtype.to_bytes(2, "big") + owner
@@ -333,7 +333,7 @@ def tokens_for(octets: int) -> int:
 
 
 def _octets_of(reply: Reply) -> int:
-    """Return about how long the message becomes; names are counted as if compressed."""
+    """Return the approximate length of the message, assuming compressed names."""
     octets = 12 + len(reply.query.question)
     for section in (reply.answer, reply.authority, reply.glue, reply.additional):
         for _, rrset in section:

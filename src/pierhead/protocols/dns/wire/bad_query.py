@@ -1,4 +1,4 @@
-"""What a query is refused with that cannot be read."""
+"""The refusal of a query that cannot be parsed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class BadQuery(DecodeError):
     """A message that gets a refusal instead of an answer.
 
     Attributes:
-        rcode: what the refusal says.
-        question: the question section to echo; empty where none could be read.
+        rcode: the code of the refusal.
+        question: the question section to echo; empty if none could be read.
         do: the DO bit to echo in an OPT record; None for a refusal without one.
     """
 

@@ -1,8 +1,8 @@
 """When two records are the same: RDATA in canonical form (RFC 4034 §6.2, RFC 6840 §5.1).
 
-Names inside RDATA are in lower case for the types that RFC 4034 lists, as RFC 6840 corrects the
-list: NSEC is off it, and HINFO has no names. All other RDATA is compared octet by octet (RFC 3597
-§7). Sets of records drop duplicates by this form, and keep what was written.
+Names inside RDATA are in lower case for the types that RFC 4034 lists, as corrected by RFC 6840:
+NSEC is removed from the list, and HINFO has no names. All other RDATA is compared octet by octet
+(RFC 3597 §7). Sets of records drop duplicates by this form, and keep the original spelling.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pierhead.protocols.dns.wire.reader import read_name
 
 __all__ = ["canonical_rdata", "names_problem", "uncompressed_rdata", "unique_rdatas"]
 
-#: Octets in front of the names, or how to find out; how many names; octets behind, None for any.
+#: Octets before the names, or how to determine it; how many names; octets after, None for any.
 _Layout: TypeAlias = tuple[int, int, int | None]
 
-#: What the names of an A6 or NAPTR record stand behind depends on the record.
+#: What precedes the names of an A6 or NAPTR record depends on the record.
 _VARIABLE = -1
 _LAYOUTS: dict[int, _Layout] = {
     iana.type_number(text): layout
@@ -41,16 +41,16 @@ _A6 = iana.type_number("A6")
 
 
 def canonical_rdata(rtype: int, rdata: bytes) -> bytes:
-    """Return RDATA in the form that it is compared by; ``rdata`` has no compressed names.
+    """Return RDATA in the form for comparison; ``rdata`` has no compressed names.
 
-    RDATA that is not laid out as its type wants is its own canonical form.
+    RDATA with a layout invalid for its type is its own canonical form.
     """
     layout = _LAYOUTS.get(rtype)
     if layout is None:
         return rdata
     skip, count, rest = layout
     if skip == 0 and rest == 0:
-        return rdata.lower()  # names alone, the commonest case
+        return rdata.lower()  # only names, the most common case
     start = skip if skip >= 0 else _skipped(rtype, rdata)
     end = _end_of_names(rdata, start, count)
     if end is None:
@@ -70,7 +70,7 @@ def unique_rdatas(rtype: int, rdatas: Iterable[bytes]) -> tuple[bytes, ...]:
 
 
 def names_problem(rtype: int, rdata: bytes) -> str:
-    """Say why the names of a type on the list are not where they belong; nothing where they are."""
+    """Describe why the names of a listed type are misplaced; empty if they are not."""
     layout = _LAYOUTS.get(rtype)
     if layout is None:
         return ""
@@ -82,17 +82,17 @@ def names_problem(rtype: int, rdata: bytes) -> str:
     if end is None:
         return f"expected {_plural(count)}, uncompressed, from octet {start}"
     if rest is not None and len(rdata) - end != rest:
-        return f"{len(rdata) - end} octets behind the names, expected {rest}"
+        return f"{len(rdata) - end} octets after the names, expected {rest}"
     return ""
 
 
 def uncompressed_rdata(rtype: int, frame: bytes, start: int, length: int) -> bytes:
-    """Return RDATA in a message with its names spelt out (RFC 3597 §4).
+    """Return RDATA in a message with its names uncompressed (RFC 3597 §4).
 
-    Names of other types than those of RFC 4034 §6.2 are never compressed.
+    Names of types other than those of RFC 4034 §6.2 are never compressed.
 
     Raises:
-        DecodeError: the names are not where the type has them.
+        DecodeError: the names are not where the type requires them.
     """
     layout = _LAYOUTS.get(rtype)
     end = start + length
@@ -120,7 +120,7 @@ def _plural(count: int) -> str:
 
 
 def _end_of_names(rdata: bytes, position: int, count: int) -> int | None:
-    """Return where this many uncompressed names end; None where they do not."""
+    """Return where this many uncompressed names end; None if they do not."""
     size = len(rdata)
     for _ in range(count):
         start = position
@@ -136,7 +136,7 @@ def _end_of_names(rdata: bytes, position: int, count: int) -> int | None:
 
 
 def _skipped(rtype: int, rdata: bytes) -> int:
-    """Return what an A6 (RFC 2874 §3.1) or NAPTR (RFC 3403 §4.1) record has before its name."""
+    """Return what precedes the name in an A6 (RFC 2874 §3.1) or NAPTR (RFC 3403 §4.1) record."""
     if rtype == _A6:
         bits = rdata[0] if rdata else 0
         return 1 + (max(128 - bits, 0) + 7) // 8

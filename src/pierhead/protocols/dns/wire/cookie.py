@@ -4,8 +4,7 @@ client cookie   version  reserved  timestamp  SipHash-2-4 of all before it and t
 8 octets        1        000000    seconds    8 octets
 └─ client's ──┘ └─ server's: 16 octets, opaque to the client ───────────────────────────┘
 
-Servers that share a secret understand each other's cookies, whoever wrote them. Time and secrets
-are arguments.
+Servers that share a secret accept each other's cookies. Time and secrets are arguments.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ SECRET_OCTETS = 16
 
 _HEAD = Struct("!BxxxI")
 _VERSION = 1
-#: Both halves, version to timestamp between them (RFC 9018 §4).
+#: Both halves, with version to timestamp between them (RFC 9018 §4).
 _OURS_OCTETS = CLIENT_OCTETS + 16
 _HASHED_OCTETS = CLIENT_OCTETS + 8
 
@@ -36,7 +35,7 @@ def check_cookie(data: bytes) -> None:
     """Return if the data can be a cookie: the client's half, or both.
 
     Raises:
-        DecodeError: it has a length that no cookie has; the answer is FORMERR (RFC 7873 §5.2.2).
+        DecodeError: its length is invalid; the answer is FORMERR (RFC 7873 §5.2.2).
     """
     if len(data) not in _LENGTHS:
         raise DecodeError(f"cookie of {len(data)} octets, expected 8 or 16 to 40")
@@ -56,17 +55,17 @@ def make_cookie(client: bytes, address: bytes, now: int, secret: bytes) -> bytes
 
 
 def cookie_age(data: bytes, address: bytes, now: int, secret: bytes) -> int | None:
-    """Return how many seconds ago we made this cookie; negative for in the future.
+    """Return how many seconds ago we made this cookie; negative if in the future.
 
-    None where we did not make it: another version or length, or the hash does not match. The
-    reserved octets are hashed as they came (RFC 9018 §4.4).
+    None if we did not make it: another version or length, or the hash does not match. The reserved
+    octets are hashed as received (RFC 9018 §4.4).
     """
     if len(data) != _OURS_OCTETS or data[CLIENT_OCTETS] != _VERSION:
         return None
     expected = _hash(data[:_HASHED_OCTETS] + address, secret)
     if not compare_digest(expected, data[_HASHED_OCTETS:]):
         return None
-    # RFC 9018 §4.3: "Serial Number Arithmetic", so that 2106 is a year like any other.
+    # RFC 9018 §4.3: "Serial Number Arithmetic", so that the year 2106 is no exception.
     elapsed = now - int.from_bytes(data[12:16], "big") & 0xFFFFFFFF
     return elapsed - 2**32 if elapsed >= 2**31 else elapsed
 

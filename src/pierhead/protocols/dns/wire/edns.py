@@ -27,7 +27,7 @@ __all__ = [
 
 #: RFC 6891 §6.2.3: "Values lower than 512 MUST be treated as equal to 512."
 MIN_PAYLOAD = 512
-#: What fits an unfragmented IPv6 packet at the minimum MTU (RFC 9715; DNS flag day 2020).
+#: What fits in an unfragmented IPv6 packet at the minimum MTU (RFC 9715; DNS flag day 2020).
 PAYLOAD = 1232
 
 #: Code and data of each EDNS option, in order.
@@ -37,18 +37,18 @@ _OPT = Struct("!BHHBBHH")
 _OPTION = Struct("!HH")
 _SUBNET = Struct("!HBB")
 _DO = 0x8000
-#: RFC 7871 §6: how many bits an address has, by family; a client that tells nothing may say 0.
+#: RFC 7871 §6: the address length in bits by family; family 0 means no address.
 _ADDRESS_BITS = {0: 0, 1: 32, 2: 128}
 
 
 @dataclass(frozen=True, slots=True)
 class Edns:
-    """What an OPT record says.
+    """The content of an OPT record.
 
     Attributes:
-        payload: the largest datagram its sender can take, in octets, as written.
-        do: DNSSEC records are welcome (RFC 3225).
-        version: 0 is the only one there is.
+        payload: the largest datagram its sender accepts, in octets, as written.
+        do: DNSSEC OK (RFC 3225).
+        version: only 0 is defined.
         options: code and data of each option, in order.
     """
 
@@ -81,7 +81,7 @@ def parse_options(data: bytes, offset: int = 0) -> Options:
 def build_opt(edns: Edns, rcode: int = 0) -> bytes:
     """Return the OPT record; all Z bits are clear (RFC 6891 §6.1.4).
 
-    Only the upper eight bits of the rcode go here, the lower four are in the header.
+    Only the upper eight bits of the rcode go here; the lower four are in the header.
     """
     data = b"".join([_OPTION.pack(code, len(value)) + value for code, value in edns.options])
     flags = _DO if edns.do else 0
@@ -89,22 +89,22 @@ def build_opt(edns: Edns, rcode: int = 0) -> bytes:
 
 
 def extended_error(code: int, text: str = "") -> tuple[int, bytes]:
-    """Return the option that says more than an RCODE can (RFC 8914 §2).
+    """Return the option that adds a reason to an RCODE (RFC 8914 §2).
 
-    The text is for people; keep it short, since it travels with every such answer.
+    The text is for people; keep it short, since every such answer carries it.
     """
     return iana.OPTION_EXTENDED_ERROR, code.to_bytes(2, "big") + text.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSubnet:
-    """The network a resolver asks for (RFC 7871 §6).
+    """The network that a resolver queries for (RFC 7871 §6).
 
     Attributes:
-        family: 1 for IPv4, 2 for IPv6, 0 where nothing is told.
-        source: how many leading bits of the address are told.
-        scope: for which prefix an answer is meant; 0 in queries.
-        address: as many octets as ``source`` needs, the bits behind it clear.
+        family: 1 for IPv4, 2 for IPv6, 0 for none.
+        source: how many leading bits of the address are given.
+        scope: the prefix for which an answer is valid; 0 in queries.
+        address: as many octets as ``source`` needs, with the remaining bits clear.
     """
 
     family: int
@@ -118,10 +118,10 @@ class ClientSubnet:
 
 
 def parse_client_subnet(data: bytes) -> ClientSubnet:
-    """Return what a client-subnet option in a query says.
+    """Parse a client-subnet option in a query.
 
     Raises:
-        DecodeError: it breaks a rule of RFC 7871 §6.
+        DecodeError: it violates RFC 7871 §6.
     """
     if len(data) < 4:
         raise DecodeError(f"client subnet of {len(data)} octets, expected 4 or more")
@@ -137,5 +137,5 @@ def parse_client_subnet(data: bytes) -> ClientSubnet:
     if len(address) != (source + 7) // 8:
         raise DecodeError(f"{len(address)} octets of address for {source} bits", 4)
     if source % 8 and address[-1] & 0xFF >> source % 8:
-        raise DecodeError(f"client subnet has bits set behind the first {source}", 4)
+        raise DecodeError(f"client subnet has bits set after the first {source}", 4)
     return ClientSubnet(family, source, scope, address)

@@ -1,17 +1,16 @@
 """Replies as bytes: compression, the size limit and truncation.
 
     header  question  answer  authority  glue  additional  OPT
-            └─ offset 12: the first name every pointer may lead to (0xC00C)
+            └─ offset 12: the first name that a pointer may refer to (0xC00C)
 
-Names are compressed in one walk: every name is looked up suffix by suffix in a table of what is
-already in the message, and the walk ends at the first hit. Labels it passes over are written
-out, so the effort is linear in the size of the message. Names are compared without letter case
-and the question keeps its own (RFC 4343 §4.1). Inside RDATA only the types of RFC 1035 are
-compressed (RFC 3597 §4).
+Names are compressed in one pass: every name is looked up suffix by suffix in a table of the message
+so far, up to the first hit. The labels before it are written out, so the effort is linear in the
+size of the message. Names are compared without letter case and the question keeps its own (RFC 4343
+§4.1). Inside RDATA only the types of RFC 1035 are compressed (RFC 3597 §4).
 
-Most answers need no table: every set is owned by the name that was asked or one above it, and
-names inside, if any, end in the owner. Such sets keep their octets ready, cut wherever a pointer
-to the owner goes: an answer is header, question and ``pointer.join(pieces)``.
+Most answers need no table: every set is owned by the queried name or one above it, and names
+inside, if any, end in the owner. Such sets keep their octets ready, split wherever a pointer to the
+owner goes: an answer is header, question and ``pointer.join(pieces)``.
 """
 
 from __future__ import annotations
@@ -44,18 +43,18 @@ MAX_MESSAGE = 65535
 
 _FIXED = Struct("!HHI")
 _WORD = Struct("!H")
-#: What a reply has of its query: the opcode, and RD beside QUERY.
+#: What a reply copies from its query: the opcode, and RD with QUERY.
 _COPIED = OPCODE_MASK | RD
 #: Code and length of an EDNS option.
 _OPTION_HEAD = 4
 _TO_QUESTION = b"\xc0\x0c"
 #: RFC 1035 §4.1.4: the offset field of a pointer has 14 bits.
 _POINTER_END = 0x4000
-#: Pointers a reader has to follow for one name; readers have limits (dnspython 16), and a chain
+#: Pointers that a reader must follow for one name; readers have limits (dnspython 16), and a chain
 #: grows by one with each name that begins with the one before.
 _MAX_POINTERS = 10
 
-#: Which types have names to compress: octets in front of the names, how many names.
+#: Types with names to compress: octets before the names, how many names.
 _NAMES_INSIDE = {
     iana.NS: (0, 1),
     iana.MD: (0, 1),
@@ -74,17 +73,17 @@ _NAMES_INSIDE = {
 def encode_reply(reply: Reply, limit: int, payload: int) -> bytes:
     """Return the reply as a message of at most ``limit`` octets (512 or more).
 
-    ``payload`` is what we can take ourselves, said in the OPT record where the query had one.
+    ``payload`` is what we accept ourselves, sent in the OPT record if the query had one.
 
     Raises:
-        UsageError: the reply cannot be said: an RCODE above 15 without EDNS.
+        UsageError: the reply cannot be encoded: an RCODE above 15 without EDNS.
     """
     query = reply.query
     if reply.padding or reply.seal is not None:
         return _encode_finished(reply, limit, payload)
     copied = query.flags & _COPIED
     if copied > RD:
-        copied &= OPCODE_MASK  # RD is about queries (RFC 1035 §4.1.1)
+        copied &= OPCODE_MASK  # RD applies only to queries (RFC 1035 §4.1.1)
     flags = QR | copied | reply.flags | reply.rcode & 15
     if reply.authoritative:
         flags |= AA
@@ -111,11 +110,11 @@ def encode_reply(reply: Reply, limit: int, payload: int) -> bytes:
 def encode_refusal(error: BadQuery, frame: bytes, payload: int, options: Options = ()) -> bytes:
     """Return the refusal of a message that has 12 octets and no QR bit.
 
-    The options are left out where the query had no OPT record.
+    The options are omitted if the query had no OPT record.
     """
     ident, flags, *_ = HEADER.unpack_from(frame)
     opt = b"" if error.do is None else build_opt(Edns(payload, error.do, 0, options), error.rcode)
-    # RD is about queries (RFC 1035 §4.1.1); other opcodes have no such bit to copy.
+    # RD applies only to queries (RFC 1035 §4.1.1); other opcodes have no such bit to copy.
     copied = OPCODE_MASK if flags & OPCODE_MASK else RD
     flags = QR | flags & copied | error.rcode & 15
     counts = 1 if error.question else 0, 0, 0, 1 if opt else 0
@@ -134,7 +133,7 @@ def _build_opt(reply: Reply, payload: int) -> bytes:
             f"rcode {iana.rcode_text(reply.rcode)} needs EDNS, and the query to {query.name} "
             "has none; reply with a code up to 15"
         )
-    # RFC 6891 §6.1.4, RFC 3225 §3: DO comes back as it was sent.
+    # RFC 6891 §6.1.4, RFC 3225 §3: DO is copied from the query.
     return build_opt(Edns(payload, query.dnssec_ok, 0, reply.options), reply.rcode)
 
 
@@ -142,7 +141,7 @@ def _encode_finished(reply: Reply, limit: int, payload: int) -> bytes:
     """Return a message that is padded, sealed, or both."""
     bare, reserve = reply.unsealed(), reply.reserve
     message = encode_reply(bare, limit - reserve, payload)
-    # Without an OPT record there is nothing to put padding into.
+    # Without an OPT record there is no place for padding.
     if reply.padding and reply.query.udp_payload >= 0:
         size = len(message) + _OPTION_HEAD + reserve
         # RFC 8467 §4.1: a multiple of the block, unless the largest message allowed is smaller.
@@ -172,7 +171,7 @@ def _encode_empty(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:
         flags |= TC
     body = query.question + opt
     if len(body) + 12 > limit:
-        # A long name and long texts in 512 octets: what only informs gives way.
+        # A long name and long texts in 512 octets: informational parts are dropped first.
         kept = tuple(each for each in reply.options if each[0] == iana.OPTION_COOKIE)
         (payload,) = _WORD.unpack_from(opt, 3)
         opt = build_opt(Edns(payload, query.dnssec_ok, 0, kept), reply.rcode)
@@ -182,10 +181,10 @@ def _encode_empty(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:
 
 
 def _join_ready(section: Section, qname: Name) -> tuple[bytes, int] | None:
-    """Return a section put together from what its sets keep ready, and its records' count.
+    """Return a section assembled from the ready octets of its sets, and its record count.
 
-    None where a set is not owned by the question's name or one above it, or has names inside
-    that the table of suffixes shortens better.
+    None if a set is not owned by the question's name or one above it, or has names inside that the
+    table of suffixes compresses better.
     """
     body = b""
     count = 0
@@ -202,7 +201,7 @@ def _join_ready(section: Section, qname: Name) -> tuple[bytes, int] | None:
             if start < 0:
                 return None
             pointer = _WORD.pack(0xC00C + start)
-        # The names inside were cut where the owner begins; a wildcard is shown under another.
+        # The names inside were split where the owner begins; a wildcard has another owner here.
         if rrset.rtype in _NAMES_INSIDE and shown.lower() != rrset.owner.lower():
             return None
         body += pointer.join(pieces)
@@ -211,7 +210,7 @@ def _join_ready(section: Section, qname: Name) -> tuple[bytes, int] | None:
 
 
 def _find_suffix(name: Name, suffix: Name) -> int:
-    """Return where in a name a suffix of it begins; -1 where it is none."""
+    """Return where in a name a suffix of it begins; -1 if it is not a suffix."""
     start = len(name) - len(suffix)
     if start <= 0 or not name.lower().endswith(suffix.lower()):
         return -1
@@ -222,9 +221,9 @@ def _find_suffix(name: Name, suffix: Name) -> int:
 
 
 def _get_ready(rrset: RRset) -> tuple[bytes, ...]:
-    """Return the set's records, cut wherever a pointer to their owner belongs.
+    """Return the set's records, split wherever a pointer to their owner belongs.
 
-    () where names inside are not below the owner. Joining the pieces with the pointer gives the
+    () if names inside are not below the owner. Joining the pieces with the pointer gives the
     records on the wire.
     """
     head = _FIXED.pack(rrset.rtype, rrset.rclass, rrset.ttl)
@@ -237,9 +236,9 @@ def _get_ready(rrset: RRset) -> tuple[bytes, ...]:
             break
         length = sum(map(len, pieces)) + 2 * (len(pieces) - 1)
         records += [head + _WORD.pack(length) + pieces[0], *pieces[1:]]
-        # The next record's owner follows at once: its pointer stands between the two.
+        # The next record's owner follows immediately: its pointer goes between the two.
     ready = (b"", *records) if records else ()
-    # A cache in a frozen value: nobody but this module looks at it.
+    # A cache in a frozen value: only this module uses it.
     object.__setattr__(rrset, "ready", ready)
     return ready
 
@@ -247,7 +246,7 @@ def _get_ready(rrset: RRset) -> tuple[bytes, ...]:
 def _cut_names(rdata: bytes, owner: Name, skip: int, names: int) -> list[bytes] | None:
     """Cut RDATA before each occurrence of the owner at the end of a name inside it."""
     if len(owner) == 1:
-        return None  # a pointer to the root is longer than the root
+        return None  # a pointer is longer than the root
     pieces = []
     cut, start = 0, skip
     for _ in range(names):
@@ -274,8 +273,8 @@ def _encode_sections(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:
     required = (reply.answer, reply.authority, reply.glue)
     counts = [writer.write(section) for section in required]
     if -1 in counts:
-        # RFC 2181 §9: TC says that required data is missing. Half a set would be worse than
-        # none, and who sees TC asks again over a stream.
+        # RFC 2181 §9: TC says that required data is missing. Half a set would be worse than none,
+        # and a client that sees TC retries over a stream.
         return _encode_empty(reply, flags | TC, limit, opt)
     answers, authorities, additionals = counts
     for unit in _join_signatures(reply.additional):
@@ -292,9 +291,9 @@ def _encode_sections(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:
 
 
 def _join_signatures(section: Section) -> Iterator[Section]:
-    """Give each set together with the signatures that follow it."""
-    # RFC 4035 §3.1.1 allows to keep the set alone where both do not fit; who asked for signatures
-    # can do nothing with it.
+    """Yield each set together with the signatures that follow it."""
+    # RFC 4035 §3.1.1 allows keeping only the set if both do not fit; a client that asked for
+    # signatures cannot use it.
     unit: Section = ()
     for one in section:
         if unit and one[1].rtype != iana.RRSIG:
@@ -314,8 +313,8 @@ class _Writer:
         self.limit = limit
         self._is_exact = is_exact
         self.buf = bytearray(12) + query.question
-        #: Every name and suffix in the message so far, in lower case unless case is kept: where
-        #: it is, and how many pointers its reader has to follow from there.
+        #: Every name and suffix in the message so far, in lower case unless case is kept: its
+        #: offset, and how many pointers its reader has to follow from there.
         self._places: dict[Name, tuple[int, int]] = {}
         self._compress(query.qname, 12)
 
@@ -339,7 +338,7 @@ class _Writer:
                     buf += rdata
                 else:
                     self._write_names(rdata, *inside)
-                # Asked after each record, so that a huge set costs no more than it may take.
+                # Checked after each record, so that a huge set costs no more than the limit.
                 if len(buf) > limit:
                     del buf[start:]
                     return -1
@@ -361,7 +360,7 @@ class _Writer:
         _WORD.pack_into(buf, length_at, len(buf) - length_at - 2)
 
     def _compress(self, name: Name, position: int) -> bytes:
-        """Return the name as written at this position, and note its suffixes."""
+        """Return the name as written at this position, and record its suffixes."""
         places = self._places
         lower = name if self._is_exact else name.lower()
         noted: list[tuple[Name, int]] = []

@@ -1,6 +1,6 @@
 """The numbers of DNS and their names, from IANA's registry of DNS parameters.
 
-Plain integers: these are compared once per packet, and an enum member costs more than it tells.
+Plain integers: these are compared once per packet, where an enum member costs too much.
 RR types carry their bare mnemonic; the other registries carry a prefix.
 """
 
@@ -22,7 +22,7 @@ __all__ = [
     "type_text",
 ]
 
-# RR types that the code names; all others are in the table below.
+# RR types used by name in the code; all others are in the table below.
 A: Final = 1
 NS: Final = 2
 MD: Final = 3
@@ -134,7 +134,7 @@ _TYPES = {
     32768: "TA",
     32769: "DLV",
 }
-#: Types that are defined for class IN alone; other classes may lay them out differently.
+#: Types that are defined only for class IN; other classes may lay them out differently.
 INTERNET_ONLY: Final = frozenset(
     (A, WKS, NSAP, AAAA, EID, NIMLOC, SRV, ATMA, NAPTR, A6, APL, IPSECKEY, SVCB, HTTPS)
 )
@@ -164,13 +164,13 @@ def type_number(text: str) -> int:
     """Return the number of an RR type: ``A``, ``aaaa``, ``TYPE65280`` (RFC 3597 §5).
 
     Raises:
-        UsageError: the text names no type.
+        UsageError: the text is not a type.
     """
     return _number(text, _TYPE_NUMBERS, "TYPE", "RR type", "A, AAAA, MX")
 
 
 def type_text(number: int) -> str:
-    """Return the mnemonic of an RR type, or ``TYPE123`` where it has none."""
+    """Return the mnemonic of an RR type, or ``TYPE123`` if it has none."""
     return _TYPES.get(number) or f"TYPE{number}"
 
 
@@ -178,33 +178,33 @@ def class_number(text: str) -> int:
     """Return the number of a class: ``IN``, ``ch``, ``CLASS32`` (RFC 3597 §5).
 
     Raises:
-        UsageError: the text names no class.
+        UsageError: the text is not a class.
     """
     return _number(text, _CLASS_NUMBERS, "CLASS", "class", "IN, CH")
 
 
 def class_text(number: int) -> str:
-    """Return the mnemonic of a class, or ``CLASS123`` where it has none."""
+    """Return the mnemonic of a class, or ``CLASS123`` if it has none."""
     return _CLASSES.get(number) or f"CLASS{number}"
 
 
 def rcode_text(number: int) -> str:
-    """Return the mnemonic of a response code, or ``RCODE123`` where it has none."""
+    """Return the mnemonic of a response code, or ``RCODE123`` if it has none."""
     return _RCODES.get(number) or f"RCODE{number}"
 
 
 def opcode_text(number: int) -> str:
-    """Return the mnemonic of an opcode, or ``OPCODE12`` where it has none."""
+    """Return the mnemonic of an opcode, or ``OPCODE12`` if it has none."""
     return _OPCODES.get(number) or f"OPCODE{number}"
 
 
 def option_text(number: int) -> str:
-    """Return the mnemonic of an EDNS option, or ``OPT123`` where it has none."""
+    """Return the mnemonic of an EDNS option, or ``OPT123`` if it has none."""
     return _OPTIONS.get(number) or f"OPT{number}"
 
 
 def is_meta_type(number: int) -> bool:
-    """Tell whether a type is only ever asked for or carried, never data in a zone.
+    """Tell whether a type is only ever queried or carried, never data in a zone.
 
     RFC 6895 §3.1: 0, OPT, and 128 to 255.
     """

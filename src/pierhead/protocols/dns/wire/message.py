@@ -1,7 +1,7 @@
-"""Messages as values: what was asked (`Query`) and what is answered (`Reply`).
+"""Messages as values: questions (`Query`) and answers (`Reply`).
 
-Both are made once per packet, so they are plain slotted objects and their parts stay bytes
-until somebody asks for text.
+Both are created once per packet, so they are plain slotted objects and their parts stay bytes until
+text is requested.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ CD = 0x0010
 RCODE_MASK = 0x000F
 
 
-#: What a reply's octets pass through at last.
+#: The final function that a reply's octets pass through.
 Seal: TypeAlias = Callable[[bytes], bytes]
-#: More than that leaves no room for a header and a name.
+#: A larger reserve leaves no room for a header and a name.
 _MAX_RESERVE = 0xFFFF - 12 - 255
 
 #: Question types that ask for records of every type (RFC 1035 §3.2.3, RFC 1995 §3).
@@ -53,26 +53,25 @@ _MAIL_TYPES = {
 
 
 class Query:
-    """One question, and what its sender can take; immutable.
+    """One question, and what its sender accepts; immutable.
 
     Attributes:
         id: the message's identifier.
         flags: the second word of the header: QR, opcode, the other bits, RCODE.
-        question: the question section as it came; empty where there is none.
-        opcode: QUERY (0), unless a layer or the service has asked for others.
-        qname: the name asked for, in wire form, letter case as it came.
-        qtype, qclass: numbers of the type and the class asked for.
+        question: the question section as received; empty if there is none.
+        opcode: QUERY (0), unless a layer or the service accepts others.
+        qname: the queried name, in wire form, with its original letter case.
+        qtype, qclass: numbers of the queried type and class.
         name: ``qname`` as text: ``www.example.``.
         rtype: ``qtype`` as text: ``AAAA``.
         recursion_desired, checking_disabled, authentic_data: the RD, CD and AD bits.
-        dnssec_ok: the DO bit of the OPT record: signatures and proofs are welcome (RFC 3225 §3).
-        udp_payload: how many octets of message fit into a datagram, as the OPT record says; -1
-            where there was none.
+        dnssec_ok: the DO bit of the OPT record: signatures and proofs are requested (RFC 3225 §3).
+        udp_payload: how many octets fit into a datagram, from the OPT record; -1 if there was none.
         options: codes and data of the EDNS options, in their order.
-        edns: the OPT record; None where there was none.
-        has_question: False for a request about cookies alone (RFC 7873 §5.4), whose name is
-            the root and whose type is 0; it never reaches a service.
-        frame: the message as it was received; empty for a query that was not.
+        edns: the OPT record; None if there was none.
+        has_question: False for a request about cookies alone (RFC 7873 §5.4), whose name is the
+            root and whose type is 0; it never reaches a service.
+        frame: the message as received; empty for a query that was not received.
     """
 
     # Slots, and `Final` for type checkers: a property would cost four times as much to read
@@ -132,12 +131,12 @@ class Query:
 
     @property
     def name(self) -> str:
-        """The name asked for, as text: ``www.example.``."""
+        """The queried name, as text: ``www.example.``."""
         return to_text(self.qname)
 
     @property
     def rtype(self) -> str:
-        """The type asked for, as text: ``AAAA``."""
+        """The queried type, as text: ``AAAA``."""
         return iana.type_text(self.qtype)
 
     @property
@@ -157,11 +156,11 @@ class Query:
 
     @property
     def has_question(self) -> bool:
-        """Whether anything is asked; False for a request about cookies alone."""
+        """Whether there is a question; False for a request about cookies alone."""
         return bool(self.question)
 
     def option(self, code: int) -> bytes | None:
-        """Return the data of the first EDNS option with this code; None where there is none."""
+        """Return the data of the first EDNS option with this code; None if there is none."""
         for each, data in self.options:
             if each == code:
                 return data
@@ -169,17 +168,17 @@ class Query:
 
     @property
     def edns(self) -> Edns | None:
-        """What the OPT record says; None where there was none."""
+        """The content of the OPT record; None if there was none."""
         if self.udp_payload < 0:
             return None
         return Edns(self.udp_payload, self.dnssec_ok, 0, self.options)
 
     def sections(self) -> Sections:
-        """Return the records behind the question, read from `frame` at each call.
+        """Return the records after the question, parsed from `frame` at each call.
 
         Raises:
-            BadQuery: the owner of one is no name. A service or layer lets it pass: it becomes the
-                refusal that the sender is owed.
+            BadQuery: an owner is not a name. A service or layer lets it propagate: it becomes the
+                refusal that is sent.
         """
         _, _, _, *counts = HEADER.unpack_from(self.frame or bytes(12))
         start = 12 + len(self.question)
@@ -201,24 +200,24 @@ class Query:
     ) -> Reply:
         """Return the reply with these records.
 
-        A record stands under the name that was asked unless it has a name of its own, and then it
-        is kept whatever was asked. Of the others, those of a type that was not asked for are left
-        out, so that one function can give an A and an AAAA record to both questions; a CNAME is an
-        answer to any. ANY, AXFR and IXFR ask for all types.
+        A record belongs to the queried name unless it has its own name, and then it is kept
+        whatever was asked. Of the others, those of a type that was not asked for are omitted, so
+        that one function can return an A and an AAAA record for both questions; a CNAME answers
+        any. ANY, AXFR and IXFR ask for all types.
 
         Args:
             records: the answer section.
-            authority: that section: an SOA record beside an absence (RFC 2308 §3), NS records of
-                a delegation.
-            additional: what is left out where it does not fit.
-            ttl: for how many seconds a record may be cached that does not say so itself.
+            authority: that section: an SOA record for a negative answer (RFC 2308 §3), NS records
+                of a delegation.
+            additional: records that are omitted if they do not fit.
+            ttl: how many seconds a record may be cached that has no TTL of its own.
             rcode: NOERROR, NXDOMAIN, REFUSED …
             authoritative: the AA bit; never set with other codes than NOERROR and NXDOMAIN.
             recursion_available, authentic_data: the RA and AD bits.
 
         Raises:
-            UsageError: one of these is no record, a TTL is out of range, or records of one set
-                have different TTLs.
+            UsageError: a record is invalid, a TTL is out of range, or records of one set have
+                different TTLs.
 
         Example:
             >>> from pierhead.protocols import dns
@@ -253,7 +252,7 @@ class Query:
         return rrsets(taken, self.qname, ttl, self.qclass)
 
     def asking(self, qname: Name, qtype: int) -> Query:
-        """Return the same query about another name and type."""
+        """Return the same query for another name and type."""
         question = qname + QUESTION.pack(qtype, self.qclass)
         return Query(
             self.id,
@@ -299,25 +298,25 @@ class Reply:
     """The answer to one query; treat it as immutable.
 
     Attributes:
-        query: what it answers.
+        query: the query that it answers.
         rcode: NOERROR, NXDOMAIN …
         authoritative: the AA bit.
-        answer, authority: what must be in the message; where it does not fit, the message is
-            truncated (TC) and carries none of it.
+        answer, authority: what must be in the message; if it does not fit, the message is truncated
+            (TC) and carries none of it.
         glue: addresses without which a referral is useless; truncated like the answer
             (RFC 9471 §3).
-        additional: what is left out in silence where it does not fit.
-        options: EDNS options, sent where the query had an OPT record.
-        truncated: say TC and leave the records out, whether or not they fit.
+        additional: omitted without truncation if it does not fit.
+        options: EDNS options, sent if the query had an OPT record.
+        truncated: set TC and omit the records, whether or not they fit.
         padding: pad the message to a multiple of this many octets (RFC 7830); 0 for none.
-        made_by: the name that stands for all names that are answered alike, such as the owner of
-            a wildcard; empty where the reply is this name's alone, or its first set tells. Response
+        made_by: the name that stands for all names with the same answer, such as the owner of a
+            wildcard; empty if the reply is for this name only, or if its first set tells. Response
             rate limiting counts by it.
         flags: more bits of the header's second word: RA, AD, CD.
-        reserve: octets that are kept free for `seal`.
-        seal: takes the message, as it would be sent, and returns what is sent; see `sealed`.
-        is_exact: keep the letter case of every name but the question's, as a message that is
-            passed on needs it; names are shortened less.
+        reserve: octets kept free for `seal`.
+        seal: takes the message as it would be sent, and returns what is sent; see `sealed`.
+        is_exact: keep the letter case of every name but the question's, as forwarding requires;
+            names are compressed less.
     """
 
     __slots__ = (
@@ -372,7 +371,7 @@ class Reply:
         self.seal: Seal | None = None
 
     def having(self, code: int, data: bytes) -> Reply:
-        """Return a copy with this EDNS option, in place of any with the same code."""
+        """Return a copy with this EDNS option, replacing any with the same code."""
         copy = self._copy()
         option = (code, data)
         kept = [each for each in self.options if each[0] != code] if self.options else ()
@@ -394,13 +393,13 @@ class Reply:
     def sealed(self, seal: Seal, *, reserve: int) -> Reply:
         """Return a copy whose octets pass through a function before they are sent.
 
-        It is called once, with the whole message, after records were left out or TC was set; a
-        signature is appended so (RFC 8945 §5.3). What it needs to know of this reply, it brings
-        along: a method, a closure. Of two, that of the layer further out is called last.
+        It is called once, with the whole message, after records were omitted or TC was set; this is
+        how a signature is appended (RFC 8945 §5.3). What it needs to know about this reply, it
+        carries itself: a method, a closure. Of two, that of the outer layer is called last.
 
         Args:
             seal: returns what is sent.
-            reserve: how many octets it adds at the most; so much is kept free for it.
+            reserve: the most octets it adds; that much is kept free for it.
 
         Raises:
             UsageError: ``reserve`` is out of range.
@@ -420,7 +419,7 @@ class Reply:
         return copy
 
     def cut(self) -> Reply:
-        """Return a copy that says TC and has no records: ask again over a stream."""
+        """Return a copy with TC and without records: retry over a stream."""
         copy = self._copy()
         copy.truncated = True
         copy.authoritative = False

@@ -1,8 +1,8 @@
 """Domain names: wire form, text form, comparison (RFC 1035 §3.1 and §5.1, RFC 4343).
 
-A name is `bytes` as in `rrset.Name`: uncompressed, letter case as written. These functions trust
-the names they get; only `from_text` reads something a person wrote. Compression lives in the
-message readers and writers.
+A name is `bytes` as in `rrset.Name`: uncompressed, in its original letter case. These functions
+trust the names they get; only `from_text` parses user input. Compression is in the message readers
+and writers.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = [
 MAX_LABEL = 63
 MAX_NAME = 255
 
-#: The root: no label but its own.
+#: The root: only the empty label.
 ROOT: Name = b"\x00"
 
 _LENGTHS = tuple(bytes((n,)) for n in range(MAX_LABEL + 1))
 _DOT, _BACKSLASH = b".\\"
-#: Characters that mean something in a master file, escaped so that a name reads back as itself.
+#: Characters with a meaning in a master file, escaped so that a name reads back as itself.
 _SPECIAL = frozenset(b'."\\;@$()')
 _TEXTS = tuple(
     f"\\{chr(n)}" if n in _SPECIAL else chr(n) if 0x21 <= n <= 0x7E else f"\\{n:03d}"
@@ -46,7 +46,7 @@ def from_text(text: str | bytes, origin: Name | None = None) -> Name:
     r"""Return the name written in master-file form: ``www.example.``, ``a\.b``, ``\000``.
 
     A name that does not end in a dot is relative and continues with ``origin``. ``@`` is an
-    ordinary character here; that it stands for the origin is the zone file's rule.
+    ordinary character here; that it stands for the origin is a rule of zone files.
 
     Raises:
         DecodeError: an empty label, a label over 63 or a name over 255 octets, a broken escape,
@@ -60,7 +60,7 @@ def from_text(text: str | bytes, origin: Name | None = None) -> Name:
             parts.pop()
         if parts and all(0 < len(part) <= MAX_LABEL for part in parts):
             return _finish(parts, absolute, raw, origin)
-    # Escapes, or something wrong: the careful way, which knows where it is.
+    # Escapes, or an error: the slow path, which tracks the position.
     if raw == b".":
         return ROOT
     return _finish(*_scan(raw), raw, origin)
@@ -74,7 +74,7 @@ def to_text(name: Name) -> str:
 
 
 def key(name: Name) -> Name:
-    """Return the name in lower case, the form that names are compared and looked up by.
+    """Return the name in lower case, the form for comparison and lookup.
 
     Only ASCII letters fold (RFC 4343 §3), which is what `bytes.lower` does. It runs over the
     length octets too and cannot change them: they are at most 63, and ``A`` to ``Z`` are 65
@@ -94,7 +94,7 @@ def labels(name: Name) -> tuple[bytes, ...]:
 
 
 def label_count(name: Name) -> int:
-    """Count the labels, the root's not included."""
+    """Count the labels, excluding the root's."""
     count = position = 0
     while length := name[position]:
         position += 1 + length
@@ -112,7 +112,7 @@ def is_subdomain(name: Name, ancestor: Name) -> bool:
     name, ancestor = name.lower(), ancestor.lower()
     if not name.endswith(ancestor):
         return False
-    # The octets may agree by accident inside a label; the suffix must start at a border.
+    # The octets may match by accident inside a label; the suffix must start at a label boundary.
     start = len(name) - len(ancestor)
     position = 0
     while position < start:
@@ -121,7 +121,7 @@ def is_subdomain(name: Name, ancestor: Name) -> bool:
 
 
 def join(parts: tuple[bytes, ...] | list[bytes], suffix: Name = ROOT) -> Name:
-    """Return the name of these labels, each 1 to 63 octets, in front of a suffix.
+    """Return the name of these labels, each 1 to 63 octets, followed by a suffix.
 
     Raises:
         DecodeError: the name is longer than 255 octets.

@@ -1,8 +1,8 @@
 """Queries: the one message a DNS server reads (RFC 1035 §4.1, RFC 9619, RFC 6891).
 
-`parse_query` makes one pass over the bytes and makes one object. It is strict: what is left over
-after the last record is an error, as in NSD and Knot, because nobody can say what it meant.
-A `BadQuery` knows the refusal that its sender is owed.
+`parse_query` makes one pass over the bytes and creates one object. It is strict: octets after the
+last record are an error, as in NSD and Knot, because their meaning is undefined. A `BadQuery`
+contains the refusal to send.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ def parse_query(frame: bytes, refused: int = QR | OPCODE_MASK) -> Query:
 
     Args:
         frame: the message.
-        refused: bits of the header's second word that make it no query; without those of the
-            opcode it takes every kind of message that has a question.
+        refused: bits of the header's second word that make it not a query; without the opcode bits,
+            every kind of message with a question is accepted.
 
     Raises:
-        BadQuery: there is none that can be answered; says which refusal is due.
+        BadQuery: it cannot be answered; contains the refusal to send.
     """
     if len(frame) < 12:
         raise BadQuery(f"message of {len(frame)} octets, expected 12 or more")
     ident, flags, questions, answers, authorities, additionals = HEADER.unpack_from(frame)
     if flags & refused:
         raise _no_query(flags, frame)
-    # RFC 9619 §4: QDCOUNT is 1 in a query; anything else is FORMERR, but for RFC 7873 §5.4.
+    # RFC 9619 §4: QDCOUNT is 1 in a query; anything else is FORMERR, except for RFC 7873 §5.4.
     if questions != 1:
         if flags & OPCODE_MASK == _DSO and frame[4:12] == bytes(8):
-            # RFC 8490 §5.4: no section at all; what follows the header is for who reads DSO.
+            # RFC 8490 §5.4: no section at all; what follows the header is parsed by a DSO handler.
             return Query(ident, flags, b"", b"\0", 0, iana.CLASS_IN, -1, False, (), frame)
         if questions == 0 and additionals and not flags & OPCODE_MASK:
             return _parse_without_question(frame)
@@ -72,7 +72,7 @@ def parse_query(frame: bytes, refused: int = QR | OPCODE_MASK) -> Query:
             raise _left_over(position, question)
         return Query(ident, flags, question, qname, qtype, qclass, -1, False, (), frame)
     if additionals == 1 and not (answers or authorities) and len(frame) >= position + 11:
-        # One record, nearly always OPT: without data it is read here, and else by itself.
+        # One record, nearly always OPT: parsed here if it has no data, otherwise separately.
         root, rtype, payload, ttl, length = _OPT.unpack_from(frame, position)
         if not root and rtype == iana.OPT:
             do, end, options = ttl & _DO != 0, position + 11, _NO_OPTIONS
@@ -102,7 +102,7 @@ def build_query(
 
 
 def encode_query(query: Query) -> bytes:
-    """Return a query as a message; records other than OPT, which no query keeps, are left out."""
+    """Return a query as a message; records other than OPT, which it lacks, are omitted."""
     edns = query.edns
     opt = b"" if edns is None else build_opt(edns)
     counts = 1 if query.question else 0, 0, 0, 1 if opt else 0
@@ -110,7 +110,7 @@ def encode_query(query: Query) -> bytes:
 
 
 def _parse_without_question(frame: bytes) -> Query:
-    """Return a query that asks nothing, which only a client that wants a cookie sends."""
+    """Return a query without a question, which only a client that wants a cookie sends."""
     query = _parse_with_records(frame, b"", 0, iana.CLASS_IN)
     if query.option(iana.OPTION_COOKIE) is None:
         do = query.dnssec_ok if query.udp_payload >= 0 else None
@@ -122,7 +122,7 @@ def _parse_opt(frame: bytes, start: int, question: bytes) -> tuple[int, bool, Op
     """Return payload size, DO, the options' octets and the end of the OPT record at ``start``."""
     _, payload, ttl, length = _RECORD.unpack_from(frame, start + 1)  # the caller saw 11 octets
     do = bool(ttl & _DO)
-    # RFC 6891 §6.1.3: a version we do not know gets BADVERS, whatever its options look like.
+    # RFC 6891 §6.1.3: an unknown version gets BADVERS, whatever its options look like.
     if ttl & _VERSION:
         raise BadQuery(
             f"EDNS version {ttl >> 16 & 255}, expected 0",
@@ -143,7 +143,7 @@ def _parse_opt(frame: bytes, start: int, question: bytes) -> tuple[int, bool, Op
 
 
 def _parse_with_records(frame: bytes, question: bytes, qtype: int, qclass: int) -> Query:
-    """Finish a query that carries more records than one OPT; they are skipped unread."""
+    """Finish a query with records besides one OPT; they are skipped unparsed."""
     ident, flags, _, answers, authorities, additionals = HEADER.unpack_from(frame)
     payload, do = -1, False
     options = _NO_OPTIONS
@@ -216,11 +216,11 @@ def _no_query(flags: int, frame: bytes) -> BadQuery:
 
 
 def _refusal(frame: bytes, reason: str, offset: int, rcode: int) -> BadQuery:
-    """Return the refusal of a message of another kind, with EDNS if its sender speaks it.
+    """Return the refusal of another kind of message, with EDNS if the message has it.
 
     RFC 6891 §6.1.1: a request with an OPT record gets a response with one, and more than one is
-    FORMERR; §6.1.3: an unknown version gets BADVERS. Where the sections cannot be read, the
-    message is taken to have no OPT record.
+    FORMERR; §6.1.3: an unknown version gets BADVERS. If the sections cannot be parsed, the message
+    is treated as having no OPT record.
     """
     try:
         opts = _find_opts(frame)
@@ -236,7 +236,7 @@ def _refusal(frame: bytes, reason: str, offset: int, rcode: int) -> BadQuery:
 
 
 def _find_opts(frame: bytes) -> list[int]:
-    """Return the TTL field, which has version and DO, of each OPT record that is in its place."""
+    """Return the TTL field, with version and DO, of each OPT record in the right place."""
     _, _, questions, answers, authorities, additionals = HEADER.unpack_from(frame)
     if not additionals:
         return []
@@ -254,7 +254,7 @@ def _find_opts(frame: bytes) -> list[int]:
 
 def _bad_question_name(length: int, position: int) -> BadQuery:
     if length >= 0xC0:
-        # Nothing but the header stands before the first name, so nothing can be pointed at.
+        # Only the header precedes the first name, so there is nothing to point to.
         return BadQuery("compression pointer in the question", position)
     if length > 63:
         return BadQuery(f"label type {length >> 6:02b}, expected a label", position)

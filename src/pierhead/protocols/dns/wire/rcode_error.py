@@ -1,4 +1,4 @@
-"""Replies that say no, as exceptions: ``raise dns.Refused``."""
+"""Error replies as exceptions: ``raise dns.Refused``."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _MAX_RCODE = 0xFFF
 class RcodeError(ServiceError):
     """Ends a query with the reply of an RCODE; services and layers raise it.
 
-    It is an answer, not a failure: layers further out see the reply, it is counted as answered, and
+    It is an answer, not a failure: outer layers see the reply, it is counted as answered, and
     nothing is logged.
 
     Attributes:
         rcode: NXDOMAIN, REFUSED …
 
     Args:
-        reason: told to clients that speak EDNS (RFC 8914); keep it short.
-        rcode: another than that of the class.
-        extended_error: the code that the reason comes with; the class has one that fits.
-        authority: the authority section, such as the zone's SOA record beside NXDOMAIN, without
-            which nobody caches an absence (RFC 2308 §5). Functions of a `Router` need none: it
-            takes the SOA record from the zone around them.
+        reason: sent to clients that support EDNS (RFC 8914); keep it short.
+        rcode: overrides that of the class.
+        extended_error: the code that accompanies the reason; the class has a default.
+        authority: the authority section, such as the zone's SOA record for NXDOMAIN, without which
+        a negative answer is not cached (RFC 2308 §5). Functions of a `Router` need none: it adds
+        the SOA record of the enclosing zone.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -77,7 +77,7 @@ class FormErr(RcodeError):
 
 
 class ServFail(RcodeError):
-    """There is an answer, but it cannot be had now (RFC 1035 §4.1.1)."""
+    """The answer is temporarily unavailable (RFC 1035 §4.1.1)."""
 
     rcode = iana.SERVFAIL
 

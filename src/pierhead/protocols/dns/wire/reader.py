@@ -1,4 +1,4 @@
-"""Names out of messages: compression undone (RFC 1035 §4.1.4)."""
+"""Reads names from messages, undoing compression (RFC 1035 §4.1.4)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pierhead.protocols.dns.wire.rrset import Name
 
 __all__ = ["read_name"]
 
-#: A name has 127 labels at most, and no pointer needs to lead to another.
+#: A name has at most 127 labels, and no pointer needs to lead to another.
 _MAX_POINTERS = 127
 
 
 def read_name(frame: bytes, start: int) -> tuple[Name, int]:
-    """Return the name at an offset, uncompressed, and where what follows it begins.
+    """Return the name at an offset, uncompressed, and the offset after it.
 
     Raises:
         DecodeError: it ends outside the message, is too long, or has a pointer that does not
@@ -37,7 +37,7 @@ def read_name(frame: bytes, start: int) -> tuple[Name, int]:
         elif length >= 0xC0 and position + 1 < len(frame):
             target = (length & 0x3F) << 8 | frame[position + 1]
             pointers += 1
-            # "A pointer to a prior occurance": strictly backwards, so that no loop can be.
+            # "A pointer to a prior occurance": strictly backwards, so that there can be no loop.
             if target >= floor or pointers > _MAX_POINTERS:
                 raise DecodeError("pointer does not lead backwards", position)
             end = end or position + 2

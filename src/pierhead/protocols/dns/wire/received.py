@@ -1,4 +1,4 @@
-"""Records as a message has them: read where they stand, their data as text on request."""
+"""Records in a message: parsed in place, with their data as text on request."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class ResourceRecord:
         owner: the owner name in wire form.
         rtype, rclass: type and class numbers.
         ttl: seconds it may be cached.
-        frame, start, length: the message and where RDATA is in it, since names inside may
+        frame, start, length: the message and the position of RDATA in it, since names inside may
             point to other places of the message.
-        offset: where the record begins in it.
+        offset: where the record begins in the message.
     """
 
     owner: Name
@@ -54,7 +54,7 @@ class ResourceRecord:
         """RDATA in master-file form.
 
         Raises:
-            DecodeError: RDATA is not what its type wants.
+            DecodeError: RDATA is invalid for its type.
         """
         from pierhead.protocols.dns.zone.rdata_format import format_rdata
 
@@ -66,7 +66,7 @@ class ResourceRecord:
 
     @property
     def octets(self) -> bytes:
-        """RDATA as it came; a compressed name in it points to elsewhere in the message."""
+        """RDATA as received; a compressed name in it points elsewhere in the message."""
         return self.frame[self.start : self.start + self.length]
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class ResourceRecord:
 
 
 class Sections(NamedTuple):
-    """The records of a message, section by section; OPT, TSIG and their like among them.
+    """The records of a message by section, including OPT, TSIG and the like.
 
     An UPDATE has prerequisites for its answer, and updates for its authority section (RFC 2136 §2).
     """
@@ -85,10 +85,10 @@ class Sections(NamedTuple):
 
 
 def read_sections(frame: bytes, position: int, counts: tuple[int, int, int]) -> Sections:
-    """Return the records of the three sections that begin at a position.
+    """Parse the records of the three sections that begin at a position.
 
     Raises:
-        DecodeError: a record is cut off, or its owner is no name.
+        DecodeError: a record is truncated, or its owner is not a name.
     """
     sections = []
     for count in counts:

@@ -1,4 +1,4 @@
-"""One record as a program writes it, and how such records become record sets."""
+"""A record as a program writes it, and grouping of such records into sets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["MAX_TTL", "Placement", "Record", "check_ttl", "rrsets"]
 MAX_TTL = 2**31 - 1
 #: RDLENGTH has two octets (RFC 1035 §3.2.1).
 _MAX_RDATA = 0xFFFF
-#: Types that a message has no such record of (RFC 6895 §3.1), and what to do instead.
+#: Types that are never records in a message (RFC 6895 §3.1), and what to do instead.
 _NO_RECORDS = {
     iana.OPT: "; give the reply its options",
     **dict.fromkeys((iana.IXFR, iana.AXFR, iana.MAILB, iana.MAILA, iana.ANY), ", but of questions"),
@@ -25,10 +25,10 @@ _NO_RECORDS = {
 
 
 class Placement(TypedDict, total=False):
-    """Where a record stands, as keywords of `Record` and of the classes for single types.
+    """Owner, TTL and class of a record, as keywords of `Record` and its subclasses.
 
-    What is left out is decided by whoever takes the record: `Query.reply` puts it under the name
-    that was asked, a zone's transaction under the name that it is given with.
+    What is omitted is decided by the user of the record: `Query.reply` uses the queried name, a
+    zone transaction the name that it is given.
     """
 
     name: str
@@ -37,30 +37,30 @@ class Placement(TypedDict, total=False):
 
 
 class Record:
-    """Type and data of one record, and where it stands if that is said; immutable.
+    """Type and data of one record, and its owner, TTL and class if given; immutable.
 
     Attributes:
         rtype: type number.
         rdata: RDATA in wire form, names inside it uncompressed.
-        owner: the owner's name in wire form; empty where it is left open.
-        ttl: for how many seconds it may be cached; None where that is left open.
-        rclass: class number; None where it is left open.
+        owner: the owner's name in wire form; empty if not given.
+        ttl: how many seconds it may be cached; None if not given.
+        rclass: class number; None if not given.
 
     Args:
         rtype: number or mnemonic: ``TLSA``, ``TYPE65280``.
-        rdata: the data as it stands in a zone file, names absolute with or without their last
-            dot; or its octets on the wire.
+        rdata: the data as written in a zone file, with names absolute even without a final dot; or
+            its octets on the wire.
         where: ``name``, ``ttl`` and ``rclass``; see `Placement`.
 
     Raises:
-        UsageError: one of them is wrong; says which, and why.
+        UsageError: one of them is invalid.
 
     Example:
         >>> from pierhead.protocols import dns
         >>> pinned = dns.Record("TLSA", "3 1 1 " + "ab" * 32, name="_443._tcp.www.example.", ttl=60)
     """
 
-    # Slots, and `Final` for type checkers: services make records for each packet
+    # Slots, and `Final` for type checkers: services create records for each packet
     # (docs/decisions/0009-objects-on-the-packet-path.md).
     __slots__ = ("owner", "rclass", "rdata", "rtype", "ttl")
 
@@ -75,14 +75,14 @@ class Record:
         self.rtype = rtype if type(rtype) is int else _type_number(rtype)
         rclass = iana.CLASS_IN if self.rclass is None else self.rclass
         self.rdata = rdata if type(rdata) is bytes else _octets(self.rtype, rdata, rclass)
-        # The classes for single types lay their data out themselves.
+        # The classes for single types encode their data themselves.
         problem = _problem(self.rtype, self.rdata, rclass if type(self) is Record else None)
         if problem:
             raise UsageError(problem)
 
     @classmethod
     def trusted(cls, owner: Name, rtype: int, rclass: int, ttl: int, rdata: bytes) -> Record:
-        """Return a record of parts that a zone or a message had, which are not checked again."""
+        """Return a record with parts from a zone or a message, which are not checked again."""
         record = object.__new__(cls)
         parts = {"owner": owner, "rtype": rtype, "rclass": rclass, "ttl": ttl, "rdata": rdata}
         for part, value in parts.items():
@@ -91,7 +91,7 @@ class Record:
 
     @property
     def name(self) -> str:
-        """The owner's name as text; empty where it is left open."""
+        """The owner's name as text; empty if not given."""
         return to_text(self.owner) if self.owner else ""
 
     @property
@@ -134,8 +134,8 @@ def rrsets(
     """Return the records as sets, in the order in which the sets first appear.
 
     Args:
-        records: what they hold.
-        owner, ttl, rclass: what a record has that does not say so itself.
+        records: the records.
+        owner, ttl, rclass: used for records that do not have their own.
 
     Raises:
         UsageError: a TTL is out of range, or the records of one set differ in theirs (RFC 2181
@@ -148,7 +148,7 @@ def rrsets(
         shown = record.owner or owner
         lower = shown.lower()
         if shown is not owner and lower == owner.lower():
-            shown = owner  # so that it can point to the question, whose letter case it takes
+            shown = owner  # so that it can point to the question and take its letter case
         its_ttl = ttl if record.ttl is None else record.ttl
         its_class = rclass if record.rclass is None else record.rclass
         covered = int.from_bytes(record.rdata[:2], "big") if record.rtype == iana.RRSIG else 0
@@ -181,7 +181,7 @@ def _owner(name: object) -> Name:
     try:
         return from_text(name, ROOT)
     except DecodeError as error:
-        raise UsageError(f"name {name!r} is no domain name: {error}") from None
+        raise UsageError(f"name {name!r} is not a domain name: {error}") from None
 
 
 def _type_number(rtype: object) -> int:
@@ -199,7 +199,7 @@ def _class_number(rclass: object) -> int:
 
 
 def _octets(rtype: int, rdata: object, rclass: int) -> bytes:
-    """Return RDATA that is no `bytes` yet as octets on the wire."""
+    """Return RDATA that is not `bytes` yet as octets on the wire."""
     if isinstance(rdata, bytearray | memoryview):
         return bytes(rdata)
     if not isinstance(rdata, str):
@@ -210,16 +210,16 @@ def _octets(rtype: int, rdata: object, rclass: int) -> bytes:
         return parse_rdata(rdata, rtype, rclass)
     except DecodeError as error:
         raise UsageError(
-            f"rdata {rdata!r} is none of type {iana.type_text(rtype)}: {error}"
+            f"rdata {rdata!r} is invalid for type {iana.type_text(rtype)}: {error}"
         ) from None
 
 
 def _problem(rtype: int, rdata: bytes, rclass: int | None) -> str:
-    """Say why no message can carry such a record; ``rclass`` None leaves its layout unchecked."""
+    """Describe why no message can carry such a record; if ``rclass`` is None, skip its layout."""
     if not 0 <= rtype <= 0xFFFF:
         return f"type number {rtype}, expected 0 to 65535"
     if rtype in _NO_RECORDS:
-        return f"{iana.type_text(rtype)} is no type of records{_NO_RECORDS[rtype]}"
+        return f"{iana.type_text(rtype)} is not a type of records{_NO_RECORDS[rtype]}"
     if len(rdata) > _MAX_RDATA:
         return f"RDATA of {len(rdata)} octets, expected at most {_MAX_RDATA}"
     problem = names_problem(rtype, rdata)

@@ -198,10 +198,10 @@ async def test_a_peer_without_an_ip_address_has_cookies_by_its_name(clock):
 async def test_what_became_of_a_cookie_is_noted_for_explain(clock):
     service = layered(clock, required=["192.0.2.0/24"])
     for query, words in [
-        (ask("www.example.", "A", (COOKIE, made())), "is good"),
-        (ask("www.example.", "A", (COOKIE, CLIENT)), "no good cookie"),
+        (ask("www.example.", "A", (COOKIE, made())), "is valid"),
+        (ask("www.example.", "A", (COOKIE, CLIENT)), "no valid cookie"),
         (ask("www.example.", "A", (COOKIE, b"x")), "cookie of 1 octets"),
-        (ask(), "none shown"),
+        (ask(), "none sent"),
     ]:
         trace = Trace()
         await service(query, context(facts=[trace]))
