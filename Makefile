@@ -8,7 +8,7 @@ STAMP := .venv/.ready
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
 
-venv: $(STAMP) ## prepare .venv; a second call does nothing
+venv: $(STAMP) ## prepare .venv, if it is not up to date
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -19,28 +19,28 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-serve: venv ## serve the example zone by DNS on 127.0.0.1:5300
+serve: venv ## serve DNS for the example zone on 127.0.0.1:5300
 	@exec $(BIN)/pierhead serve dns --zone examples/zones $(if $(LISTEN),-l $(LISTEN))
 
 test: venv ## unit tests, laws, scenarios and examples, in two processes
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/unit tests/laws tests/scenarios tests/examples examples
 
-interop: venv ## the tests that talk to NSD, Knot, BIND, curl and other programs
+interop: venv ## tests against NSD, Knot, BIND, curl and other programs
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/interop
 
-pythons: ## unit tests and laws on each other Python that is installed
+pythons: ## unit tests and laws on the other installed versions of Python
 	@.ci/other-pythons 3.12 3.13
 
 check: venv format lint types ## format, lint, types, architecture, every block of every page
 	@$(BIN)/python -m pytest -q tests/architecture tests/docs
 
-standards: venv ## write docs/standards.md anew from the marks on the tests
+standards: venv ## regenerate docs/standards.md from the marks on the tests
 	@$(BIN)/python docs/generate_standards.py
 
-limits: venv ## write docs/reference/limits.md anew from the tables of limits
+limits: venv ## regenerate docs/reference/limits.md from the tables of limits
 	@$(BIN)/python docs/generate_limits.py
 
-pages: standards limits ## write every generated page anew
+pages: standards limits ## regenerate every generated page
 	@$(BIN)/python docs/generate_addresses.py
 	@$(BIN)/python docs/generate_command_line.py
 
@@ -53,11 +53,11 @@ lint: venv
 types: venv
 	@$(BIN)/mypy
 
-bench: venv ## CPU per query, line and connection, beside NSD, Knot and asyncio's servers
+bench: venv ## CPU time per query, line and connection, beside NSD, Knot and asyncio's servers
 	@$(BIN)/python benchmarks/dns_queries.py
 	@$(BIN)/python benchmarks/echo_and_accept.py
 
-lock: ## write requirements.lock anew (needs uv)
+lock: ## regenerate requirements.lock (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --all-extras --group dev -o requirements.lock pyproject.toml
 

@@ -3,10 +3,10 @@
     python benchmarks/dns_queries.py            UDP and pipelined TCP, five rounds of 4 s each
     python benchmarks/dns_queries.py --json     the same, for a program to read
 
-Why CPU and not queries per second: on a machine that others use as well, the rate says how busy
-they are. User and system time of the server and its children, divided by the queries answered,
-says what a query costs. The server is pinned to one core and the load to another; the servers
-take turns, and the median of the rounds counts.
+Why CPU time and not queries per second: on a shared machine, the rate says how busy others are.
+User and system time of the server and its children, divided by the queries answered, says what a
+query costs. The server is pinned to one core and the load to another; the servers take turns, and
+the median of the rounds counts.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def write_zone(folder: Path) -> Path:
 
 
 def write_queries(folder: Path) -> Path:
-    """Write the questions in an order that is random and always the same."""
+    """Write the questions in a random order that is always the same."""
     chance = random.Random(1)
     path = folder / "queries.txt"
     path.write_text("".join(f"h{chance.randrange(NAMES)}.{ORIGIN} A\n" for _ in range(QUERIES)))
@@ -73,7 +73,7 @@ def write_queries(folder: Path) -> Path:
 
 
 def pinned(core: int | None) -> list[str]:
-    """Return the start of a command that stays on one core; nothing where there is only one."""
+    """Return a command prefix that pins to one core; empty if there is only one."""
     return [] if core is None else ["taskset", "-c", str(core)]
 
 
@@ -132,7 +132,7 @@ def _descendants(pid: int) -> list[int]:
 
 
 def measure(peer: Peer, transport: str, queries: Path, seconds: float, core: int | None) -> Sample:
-    """Load one server for a while and divide what it used by what it answered."""
+    """Load one server for a while; return CPU time per answer."""
     command = [
         *pinned(core),
         *("dnsperf", "-s", peer.host, "-p", str(peer.port), "-d", str(queries), "-m", transport),
@@ -252,8 +252,8 @@ def arguments() -> argparse.Namespace:
         "--server",
         nargs="+",
         default=["nsd", "knot", "pierhead", "pierhead-standard", "pierhead-mandatory"],
-        help="pierhead is what the command serves; the others make every answer anew, with the "
-        "standard layers or with the mandatory one alone",
+        help="pierhead is what the command serves; the others use no ready answers, with the "
+        "standard layers or only the mandatory one",
     )
     return parser.parse_args()
 

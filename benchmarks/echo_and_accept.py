@@ -3,24 +3,24 @@
     python benchmarks/echo_and_accept.py            every case, five rounds
     python benchmarks/echo_and_accept.py --json     the same, for a program to read
 
-The same loads are put to each server, in turn:
+The same loads are applied to each server, in turn:
 
     echo            32 connections (or datagram sockets) that send a line of 64 octets and wait
                     for it to come back
-    pipelined       the same with 16 lines at a time, as a client that has more to ask does
+    pipelined       the same with 16 lines at a time, as a busy client does
     accept          connections that send one line, wait for it and close, 32 at a time
 
-What counts is the time that the server's process was on a core, by the kernel's own account,
-divided by what it answered; rates say more about the machine. The servers:
+What counts is the CPU time of the server's process, by the kernel's own account, divided by what it
+answered; rates say more about the machine. The servers:
 
     pierhead        `pierhead serve echo`: framing, limits, deadlines, counters, drain; an answer
                     that is known at once makes no request
-    service         the same with an async function of one's own: each line is a request, with a
-                    deadline, a context and cancellation of its own
-    start_server    asyncio.start_server with readline, write, drain: what people write by hand
-    streams         the same callback by hosting.streams: on our listeners, with our limits
-    protocol        the bare protocol (below) by hosting.protocol, likewise
-    datagrams       a DatagramProtocol by loop.create_datagram_endpoint, likewise
+    service         the same with an async function: each line is a request, with its own deadline,
+                    context and cancellation
+    start_server    asyncio.start_server with readline, write, drain: the hand-written way
+    streams         the same callback in hosting.streams: on our listeners, with our limits
+    protocol        the bare protocol (below) in hosting.protocol, likewise
+    datagrams       a DatagramProtocol with loop.create_datagram_endpoint, likewise
     bare            a Protocol that writes back what it reads, without framing, limits or
                     deadlines: not a server to run, but the floor under this event loop
 """
@@ -138,7 +138,7 @@ def serve(name: str, loop: str, network: str, path: str) -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """A server that runs: its process, and where it listens."""
+    """A running server: its process, and where it listens."""
 
     pid: int
     network: str
@@ -275,7 +275,7 @@ class Case:
 
 
 def measure(load: str, network: str, loop: str, rounds: int, count: int | None) -> list[Case]:
-    """Put one load to each server of a network, in turn, so that the machine is fair to all."""
+    """Apply one load to each server of a network, in turn, so that the machine is fair to all."""
     names = DATAGRAMS if network == "udp" else STREAMS
     cases = [Case(load, network, loop, name, [], []) for name in names]
     put, usual = LOADS[load]

@@ -1,21 +1,21 @@
-"""What one request costs on its way through the house, beside another version of the house.
+"""What one request costs on its way through the code, beside another version of it.
 
     python benchmarks/path_costs.py                            this tree alone
     python benchmarks/path_costs.py --before ../old            each case beside another checkout
     python benchmarks/path_costs.py --case udp --json          some cases, for a program to read
 
-For each case a process serves on loopback and asks itself from a second thread. Counted is what
-the serving thread does: calls of Python functions of the package (exact, the same at every run),
-and its CPU time (the kernel's, the least of several rounds; with ``--before`` both trees take
-turns, and the ratio is the median of the rounds).
+For each case a process serves on loopback and queries itself from a second thread. It counts what
+the serving thread does: calls of the package's Python functions (exact, the same in every run), and
+its CPU time (the kernel's, the lowest of several rounds; with ``--before`` both trees take turns,
+and the ratio is the median of the rounds).
 
     udp-ready       DNS over UDP, one question at a time, from the ready answers
-    udp-made        the same, each answer made anew
+    udp-made        the same, without ready answers
     tcp-ready       sixteen questions in one write, from the ready answers
-    tcp-made        the same, made anew
+    tcp-made        the same, without ready answers
     line            a service of lines, one at a time
     lines           sixteen lines in one write
-    waiting         sixteen lines in one write, a service that waits for one turn of the loop
+    waiting         sixteen lines in one write, a service that waits for one loop iteration
     accept          connect, one line, close
     idle            octets of memory for each idle connection (tracemalloc)
 """

@@ -1,4 +1,4 @@
-"""Serves a zone with every answer made anew: no ready answers.
+"""Serves a zone without ready answers: every answer is computed.
 
 usage: python serve_the_long_way.py ZONEFILE standard|mandatory
 """

@@ -3,9 +3,9 @@
     python benchmarks/zone_loading.py              200,000 records, five rounds
     python benchmarks/zone_loading.py --json       the same, for a program to read
 
-A whole process is measured, its start included: ``nsd-checkzone``, ``kzonecheck`` and a Python
-that loads the zone and ends. For ours the loading alone and the peak of memory are shown as well
-(of another program's peak the system tells no less than that of who started it).
+A whole process is measured, including its start: ``nsd-checkzone``, ``kzonecheck`` and a Python
+process that loads the zone and exits. For ours the loading alone and the peak of memory are shown
+as well (for another program's peak the system reports at least that of its parent).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def write_zone(folder: Path, records: int) -> Path:
 
 
 def run(command: Sequence[str]) -> Sample:
-    """Run a program to its end and return what the system says it used."""
+    """Run a program to its end and return the resources it used."""
     with tempfile.TemporaryFile("w+") as output:
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
@@ -84,7 +84,7 @@ def run(command: Sequence[str]) -> Sample:
 
 
 def commands(zone: Path) -> dict[str, list[str]]:
-    """Return how each loads the zone; those that are not installed are left out."""
+    """Return how each loads the zone, for those that are installed."""
     wanted = {
         "nsd-checkzone": ["nsd-checkzone", ORIGIN, str(zone)],
         "kzonecheck": ["kzonecheck", "-o", ORIGIN, str(zone)],

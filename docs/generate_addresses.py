@@ -68,18 +68,18 @@ class Form(NamedTuple):
 
 
 SHORT_FORMS = (
-    Form("127.0.0.1:8080", "what the protocol means by it: UDP and TCP for DNS, TCP for lines"),
+    Form("127.0.0.1:8080", "the protocol's defaults: UDP and TCP for DNS, TCP for lines"),
     Form("[::1]:8080", "likewise; IPv6 in brackets"),
     Form("[fe80::1%eth0]:8080", "likewise, on one interface"),
-    Form("localhost:8080", "every address of a host, looked up when it is opened"),
+    Form("localhost:8080", "every address of a host, resolved when opened"),
     Form(":8080", "every IPv4 and IPv6 address of this host"),
     Form("*:8080", "the same"),
     Form("/run/app.sock", "a Unix domain socket"),
-    Form("./app.sock", "the same, from the current folder"),
-    Form("../app.sock", "the same, from the folder above"),
+    Form("./app.sock", "the same, from the current directory"),
+    Form("../app.sock", "the same, from the parent directory"),
     Form("@app", "a name in Linux's abstract namespace"),
     Form("sd-listen", "the only socket that systemd passes; also `sd_listen`, `sd-listen-unix`"),
-    Form("sd-listen:web", "those that systemd passes under this name; also `sd_listen:web`"),
+    Form("sd-listen:web", "all that systemd passes under this name; also `sd_listen:web`"),
     Form("sd-listen:*", "all that systemd passes"),
     Form("inetd", "standard input and output"),
     Form("stdio", "the same"),
@@ -89,12 +89,12 @@ SHORT_FORMS = (
 FORMS = {
     "tcp": (
         Form("tcp:127.0.0.1:8080", "one address and port"),
-        Form("tcp:[::]:8080", "IPv6; whether IPv4 as well is the system's choice, or `v6only`'s"),
+        Form("tcp:[::]:8080", "IPv6; whether IPv4 as well is up to the system, or `v6only`"),
         Form("tcp::8080", "every IPv4 and IPv6 address of this host: a socket for each family"),
-        Form("tcp:127.0.0.1:0", "a port that the system chooses; `server.addresses` tells it"),
-        Form("tcp:127.0.0.1:8000-8003", "a range of ports, a listener for each; 1024 at most"),
-        Form("tcp:localhost:8080", "every address of a host, looked up when it is opened"),
-        Form("tcp://127.0.0.1:8080", "`//` may stand before a host"),
+        Form("tcp:127.0.0.1:0", "a port that the system chooses; `server.addresses` has it"),
+        Form("tcp:127.0.0.1:8000-8003", "a range of ports, with a listener for each; at most 1024"),
+        Form("tcp:localhost:8080", "every address of a host, resolved when opened"),
+        Form("tcp://127.0.0.1:8080", "`//` may precede a host"),
     ),
     "udp": (
         Form("udp:127.0.0.1:5353", "as for tcp"),
@@ -105,7 +105,7 @@ FORMS = {
         Form("unix:/run/app.sock?mode=0660", "a path, which begins with `/`, `./` or `../`"),
         Form("unix:/run/%FF.sock", "a path is octets"),
         Form("unix:@app", "an abstract name"),
-        Form("unix:@app?pad=full", "the same, padded with NUL, as HAProxy does"),
+        Form("unix:@app?pad=full", "the same, padded with NUL, as in HAProxy"),
     ),
     "unixgram": (Form("unixgram:/run/log.sock", "paths and names as for unix"),),
     "unixseq": (Form("unixseq:/run/control.sock", "paths and names as for unix"),),
@@ -118,7 +118,7 @@ FORMS = {
         Form("sd:web", "every socket of this name"),
         Form("sd:web#1", "the second of this name"),
         Form("sd:#0", "the first of all"),
-        Form("sd:web*", "every socket whose name begins so"),
+        Form("sd:web*", "every socket whose name begins with this"),
         Form("sd:*?optional", "every socket, or none"),
     ),
     "launchd": (Form("launchd:Listeners", "a key of `Sockets` in the job's property list"),),
@@ -127,20 +127,20 @@ FORMS = {
         Form("inetd?mode=wait", "standard input is a socket to wait on"),
     ),
     "vsock": (
-        Form("vsock:any:5000", "a port of whatever this machine is called"),
+        Form("vsock:any:5000", "a port of any CID of this machine"),
         Form("vsock:2:5000", "a CID and a port; `hypervisor` is 0, `local` 1, `host` 2"),
         Form("vsock:any:any", "a port that the system chooses"),
     ),
     "vsockseq": (Form("vsockseq:any:5000", "CID and port as for vsock"),),
     "mem": (Form("mem:app", "a name in the memory network of this event loop, for tests"),),
     "memgram": (
-        Form("memgram:app?loss=0.01&seed=7", "a name for datagrams, some of which get lost"),
+        Form("memgram:app?loss=0.01&seed=7", "a name for datagrams, some of which are lost"),
     ),
 }
 
 WRAPPED = (
     Form("tls+tcp::853?cert=dns.pem", "TLS"),
-    Form("tls+127.0.0.1:853?cert=dns.pem", "TLS; a short form means what the protocol means"),
+    Form("tls+127.0.0.1:853?cert=dns.pem", "TLS; a short form has the protocol's defaults"),
     Form("tls+sd:https?cert=a.pem&cert=b.pem", "TLS on what systemd passes, two certificates"),
     Form("proxy+tcp::80?proxy.from=10.0.0.0/8", "the client's address from a PROXY header"),
     Form("proxy+udp::53?proxy.from=10.0.0.0/8", "the same, a header in each datagram"),
@@ -168,12 +168,12 @@ def page() -> str:
     _check_tables()
     parts = [INTRODUCTION, "## Short forms\n", *_forms(SHORT_FORMS), "## Schemes\n"]
     for name, scheme in SCHEMES.items():
-        kind = scheme.kind or "as the socket is"
+        kind = scheme.kind or "as the socket"
         parts.append(
             f"### `{name}:`\n\n{_capital(scheme.meaning)}: {kind}, {_on(scheme.platforms)}.\n"
         )
         parts += _forms(FORMS[name])
-    parts += ["## Wrappers\n", "Written in the order in which they stand on the wire.\n"]
+    parts += ["## Wrappers\n", "Written in the order on the wire.\n"]
     parts.append("".join(f"- `{name}+`: {meaning}\n" for name, meaning in WRAPPERS.items()))
     parts += [*_forms(WRAPPED), OPTIONS_INTRODUCTION]
     head = ["| option | applied by | a change takes effect |", "|---|---|---|"]
@@ -254,14 +254,14 @@ def _option(option: Option) -> Iterator[str]:
     if option.flag:
         yield f"- flag of tokio-listener: `{option.flag}`"
     if option.key in NOT_APPLIED:
-        yield "- this version does not apply it: an address that has it is not opened"
+        yield "- not supported in this version: an address with it is not opened"
     yield ""
 
 
 def _value(option: Option) -> str:
     unit = option.type.unit
     says_unit = unit in option.type.expected
-    alone = "; alone it means on" if option.type.bare is True else ""
+    alone = "; as a bare key it means on" if option.type.bare is True else ""
     return option.type.expected + ("" if says_unit else f" ({_UNITS.get(unit, unit)})") + alone
 
 

@@ -23,10 +23,10 @@ SECTIONS = {
         "`pierhead.ServerLimits` is the type of these keywords. `pierhead serve` takes them as "
         "`--limit request-timeout=5s`; [how to change limits](../howto/limits.md) has examples.",
     ),
-    "pierhead.blocking": ("Functions that block", "Given to `threaded`."),
+    "pierhead.blocking": ("Blocking functions", "Given to `threaded`."),
     "pierhead.service.admission.rate": ("A rate for each source", "Given to `per_source_rate`."),
-    "pierhead.middleware.limit": ("Requests in a service at once", "Given to `limit`."),
-    "pierhead.middleware.timeout": ("The time of a whole answer", "Given to `timeout`."),
+    "pierhead.middleware.limit": ("Concurrent requests in a service", "Given to `limit`."),
+    "pierhead.middleware.timeout": ("Time for a whole answer", "Given to `timeout`."),
     "pierhead.codec.lines": ("Lines", "Given to `Lines`."),
     "pierhead.codec.delimited": ("Delimited frames", "Given to `Delimited`."),
     "pierhead.codec.length_prefixed": ("Length-prefixed frames", "Given to `LengthPrefixed`."),

@@ -46,8 +46,8 @@ FEATURES = {
         Feature(
             "port 0",
             "tcp:127.0.0.1:0",
-            "`server.addresses` tells the port",
-            f"{_OPEN}::test_a_listener_has_the_given_and_the_bound_address",
+            "`server.addresses` has the port",
+            f"{_OPEN}::test_a_listener_knows_what_was_asked_and_what_was_bound",
         ),
         Feature(
             "Unix path",
@@ -56,9 +56,9 @@ FEATURES = {
             f"{_UNIX}::test_a_socket_and_its_lock_come_and_go",
         ),
         Feature(
-            "path that is no UTF-8",
+            "path that is not UTF-8",
             "/run/%FF.sock",
-            "prints as it is written; refused there",
+            "printed as written; refused there",
             f"{_UNIX}::test_a_path_is_octets",
         ),
         Feature(
@@ -89,7 +89,7 @@ FEATURES = {
         Feature(
             "a descriptor by number",
             "fd:5",
-            "prints as it is written; there only in a program",
+            "printed as written; there only in a program",
             f"{_ADOPTED}::test_a_listening_socket_is_served_under_its_own_address",
         ),
         Feature(
@@ -113,7 +113,7 @@ FEATURES = {
         Feature(
             "errors of the grammar",
             "",
-            "point at the place, and name the nearest valid form",
+            "point at the position, and suggest the closest valid form",
             f"{_UNIT}/address/test_invalid_input.py"
             "::test_invalid_input_is_refused_with_position_reason_and_remedy",
         ),
@@ -122,27 +122,27 @@ FEATURES = {
         Feature(
             "`--unix-listen-unlink`",
             "unix:/run/app.sock?unlink=always",
-            "a socket that nobody serves is replaced without any option; where tokio-listener removes "
-            "whatever stands there, a file that is no socket stays",
+            "an unserved socket is replaced without any option; where tokio-listener removes "
+            "anything at the path, a file that is not a socket stays",
             f"{_UNIX}::test_a_dead_socket_is_replaced",
         ),
         Feature(
             "`--unix-listen-chmod`",
             "unix:/run/app.sock?mode=owner unix:/run/app.sock?mode=0660",
-            "also octal; set before anybody can connect",
-            f"{_UNIX}::test_the_mode_is_never_wider_than_requested_not_even_at_bind",
+            "also octal; set before any client can connect",
+            f"{_UNIX}::test_the_mode_is_never_wider_than_asked_not_even_at_bind",
         ),
         Feature(
             "`--unix-listen-uid`, `--unix-listen-gid`",
             "unix:/run/app.sock?user=app&group=80",
-            "names or numbers; after a failure nothing stays",
+            "names or numbers; after a failure nothing is left",
             f"{_UNIX}::test_owner_and_group_are_set",
         ),
         Feature(
             "`--sd-accept-ignore-environment`",
             "sd:*?pid=ignore",
-            "descriptor 3, even if the variables are missing or make no sense",
-            f"{_SYSTEMD}::test_pid_ignore_takes_the_first_descriptor_whatever_the_variables_say",
+            "descriptor 3, even if the variables are missing or invalid",
+            f"{_SYSTEMD}::test_pid_ignore_takes_the_first_descriptor_whatever_is_said",
         ),
         Feature(
             "`--tcp-keepalive`",
@@ -168,7 +168,7 @@ FEATURES = {
         Feature(
             "`--recv-buffer-size`, `--send-buffer-size`",
             "tcp::80?rcvbuf=4MiB&sndbuf=256KiB",
-            "set before listening, so that TCP's window scale knows it",
+            "set before listening, so that TCP's window scale includes it",
             _SET,
         ),
         Feature(
@@ -180,8 +180,8 @@ FEATURES = {
         Feature(
             "`sleep_on_errors`, in a program",
             "tcp::80?accept-backoff=500ms",
-            "always on; the pause grows up to what is given",
-            f"{_LISTENER_OPTIONS}::test_the_pause_grows_up_to_the_limit_of_the_address",
+            "always on; the pause grows up to this value",
+            f"{_LISTENER_OPTIONS}::test_the_pause_grows_up_to_what_the_address_says",
         ),
     ),
     "Accepting": (
@@ -262,8 +262,8 @@ FEATURES = {
         Feature(
             "what a platform lacks",
             "",
-            "refused by name; every form parses everywhere, and there is nothing to compile in",
-            f"{_UNIT}/listener/test_other_platforms.py::test_options_that_windows_lacks_are_refused_by_name",
+            "refused by name; every form parses everywhere, with no compile-time features",
+            f"{_UNIT}/listener/test_other_platforms.py::test_what_windows_lacks_is_refused_by_name",
         ),
     ),
     "Sockets passed by others": (
@@ -282,7 +282,7 @@ FEATURES = {
         Feature(
             "the type of a passed socket",
             "sd:dns?type=dgram",
-            "stream, datagram or seqpacket, of any family; what is no socket is refused",
+            "stream, datagram or seqpacket, of any family; other descriptors are refused",
             f"{_SYSTEMD}::test_kinds_may_be_mixed_and_are_checked",
         ),
         Feature(
@@ -306,8 +306,8 @@ FEATURES = {
         Feature(
             "inetd beside other listeners",
             "",
-            "its end is no error; the server ends when every listener has",
-            f"{_LISTENER_OPTIONS}::test_a_server_ends_when_every_listener_has_ended",
+            "its end is not an error; the server exits when every listener has ended",
+            f"{_LISTENER_OPTIONS}::test_a_server_ends_when_every_listener_has",
         ),
     ),
     "Programs": (
@@ -339,7 +339,7 @@ FEATURES = {
             "address",
         ),
         Feature(
-            "a flag for no address",
+            "a flag that applies to no address",
             "",
             "refused, with the reason for each address; there it is ignored, and so it is with "
             "`lenient=True`, but for a warning in the log",
@@ -474,12 +474,12 @@ FEATURES = {
         Feature(
             "PROXY protocol",
             "proxy+tcp::80?proxy.from=10.0.0.0/8",
-            "versions 1 and 2, from whom you say",
+            "versions 1 and 2, from the networks you list",
             f"{_UNIT}/listener/wrap/test_proxy.py"
             "::test_the_client_is_whom_the_header_names_and_the_proxy_is_kept_apart",
         ),
         Feature(
-            "what a wrapper costs",
+            "the cost of a wrapper",
             "",
             "`benchmarks/echo_and_accept.py` measures it: a protocol on our listeners beside the "
             "same one on asyncio's",
@@ -506,8 +506,8 @@ FEATURES = {
         Feature(
             "a limit of connections in a second",
             "tcp::80?maxrate=200",
-            "what comes faster waits with the system, and is not dropped",
-            "tests/unit/server/test_accept_rate.py::test_one_seconds_worth_is_accepted_at_once_then_the_rate_applies",
+            "excess connections wait in the backlog, and are not dropped",
+            "tests/unit/server/test_accept_rate.py::test_a_seconds_worth_at_once_then_the_rate",
         ),
         Feature(
             "congestion marks of datagrams",

@@ -1,4 +1,4 @@
-"""An ASGI application by uvicorn, on the addresses of the command line.
+"""An ASGI application with uvicorn, on the addresses of the command line.
 
 python asgi_app.py 127.0.0.1:8000 unix:./app.sock @app
 """

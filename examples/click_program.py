@@ -1,4 +1,4 @@
-"""A program that listens where its command line says: -l, as often as you like, and flags.
+"""A program that listens where its command line says: -l, repeatable, and flags.
 
 python click_program.py -l 127.0.0.1:7000 -l ./shout.sock --unix-listen-chmod group
 """

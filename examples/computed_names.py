@@ -1,4 +1,4 @@
-"""A DNS server: a zone file, and names computed on the fly; UDP and TCP, because it is DNS."""
+"""A DNS server: a zone file, and computed names; UDP and TCP, because it is DNS."""
 
 from pathlib import Path
 

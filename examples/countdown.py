@@ -1,4 +1,4 @@
-"""Many replies: yield them; a slow reader slows the service down, and leaving ends it."""
+"""Many replies: yield them; a slow reader slows the service down, and a disconnect ends it."""
 
 from pierhead import Context, run
 from pierhead.protocols import lines

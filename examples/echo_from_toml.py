@@ -1,4 +1,4 @@
-"""An echo server whose addresses, and the options of each, stand in a TOML file.
+"""An echo server whose addresses and their options are in a TOML file.
 
 python echo_from_toml.py [FILE]
 """
@@ -13,7 +13,7 @@ from pierhead.protocols import lines
 
 
 def read(file: Path) -> list[ListenSpec]:
-    """Return the addresses of a file; end the program with all that is wrong with them."""
+    """Return the addresses in a file; end the program listing everything wrong with them."""
     try:
         listen = tomllib.loads(file.read_text(encoding="utf-8")).get("listen")
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Inside a larger program: start, change, look, drain."""
+"""Inside a larger program: start, reconfigure, inspect, drain."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ async def main() -> None:
         print(server.addresses)
         server.reconfigure(idle_timeout=5.0, max_connections=1000)
         print(server.metrics.snapshot())
-    # leaving the block finished what had been accepted; server.lost says what could not be
+    # leaving the block finished what had been accepted; server.lost has the rest
     print(server.lost)
 
 

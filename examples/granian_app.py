@@ -1,4 +1,4 @@
-"""granian serves this application on our addresses, with worker processes of its own."""
+"""granian serves this application on our addresses, in its own worker processes."""
 
 from pierhead import hosting
 

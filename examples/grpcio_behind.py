@@ -1,7 +1,7 @@
-"""grpcio's own server behind our addresses: what it binds is reached by this program alone.
+"""grpcio's own server behind our addresses: its port is reached only by this program.
 
-grpcio takes no socket from anybody (docs/decisions/0017-grpc.md). In front may stand whatever
-listens here, with TLS, PROXY headers, limits on connections and a drain.
+grpcio cannot use an existing socket (docs/decisions/0017-grpc.md). Anything that listens here can
+be in front of it, with TLS, PROXY headers, limits on connections and a drain.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import grpc
 
 from pierhead import Application, hosting, run
 
-folder = tempfile.TemporaryDirectory()  # for nobody but this user
+folder = tempfile.TemporaryDirectory()  # accessible only to this user
 inside = f"unix:{folder.name}/grpc.sock"
 
 

@@ -7,7 +7,7 @@ from pierhead import hosting, run
 
 
 class Octets(CodecBase):
-    """Messages as they are; without it, they are protocol buffers."""
+    """Unmodified messages; the default is protocol buffers."""
 
     __content_subtype__ = "proto"
 

@@ -1,4 +1,4 @@
-"""An application by hypercorn: HTTP/2 without TLS for those who know, HTTP/1.1 for the others."""
+"""An application with hypercorn: HTTP/2 without TLS by prior knowledge, HTTP/1.1 otherwise."""
 
 import sys
 

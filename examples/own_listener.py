@@ -1,7 +1,7 @@
 """A listener of your own: serves connections that another program accepts and passes on.
 
-Whatever yields connections is served like an address, and beside addresses. Here they come as
-descriptors in the datagrams of a Unix socket, from a front end that accepts for many servers.
+Anything that yields connections is served like an address, and beside addresses. Here they arrive
+as descriptors in the datagrams of a UNIX socket, from a front end that accepts for many servers.
 """
 
 import asyncio

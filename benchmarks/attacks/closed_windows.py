@@ -1,10 +1,10 @@
-"""Clients of a hosted ASGI application that open no window, and that leave what waits for them.
+"""Clients of a hosted ASGI application that open no window, or disconnect while it waits.
 
     python benchmarks/attacks/closed_windows.py
 
-hypercorn serves two applications in place of its own server. The first offers 200 MB to one client
-of HTTP/2 that reads all it gets and opens no further window. The second refuses a body without
-reading it; 200 clients send twenty pieces of a body each, and reset their connections.
+hypercorn hosts two applications. The first offers 200 MB to one HTTP/2 client that reads everything
+it gets and opens no further window. The second refuses a body without reading it; 200 clients send
+twenty pieces of a body each, and reset their connections.
 """
 
 from __future__ import annotations

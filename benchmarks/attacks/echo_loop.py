@@ -1,11 +1,11 @@
-"""Forged datagrams against echo servers: for how long they talk to each other.
+"""Forged datagrams against echo servers: how long they keep talking to each other.
 
     python benchmarks/attacks/echo_loop.py
 
-First a single datagram comes from an echo server that is somebody else's (a few lines here, which
-send back whatever comes); then, where raw sockets are allowed, one that claims to come from
-another listener of the same process, and one from the listener itself. Counted is what Pierhead's
-server has received after two seconds: more than a few means that they would talk for ever.
+First a single datagram comes from a foreign echo server (a few lines here, which return whatever
+arrives); then, if raw sockets are allowed, one that claims to come from another listener of the
+same process, and one from the listener itself. It counts what Pierhead's server has received after
+two seconds: more than a few means that they would talk forever.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SECONDS = 2.0
 
 
 class Theirs(asyncio.DatagramProtocol):
-    """An echo server of somebody else's."""
+    """A foreign echo server."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -37,7 +37,7 @@ def forge(sender: int, receiver: int) -> None:
     """Send one datagram from 127.0.0.1:sender to 127.0.0.1:receiver.
 
     Raises:
-        PermissionError: only the system's administrator may.
+        PermissionError: only an administrator may.
     """
     payload = b"forged"
     datagram = struct.pack("!4H", sender, receiver, 8 + len(payload), 0) + payload

@@ -1,9 +1,9 @@
-"""A hosted chat writes on to a member who never reads: how much memory that takes.
+"""A hosted chat keeps writing to a member who never reads: how much memory that takes.
 
     python benchmarks/attacks/guest_writes.py
 
-Two members connect to a server of `asyncio.start_server`'s kind that writes what it has to every
-member and never waits. One member reads, the other does not; 300 MB are offered to each.
+Two members connect to an `asyncio.start_server`-style server that writes to every member and never
+waits. One member reads, the other does not; 300 MB are offered to each.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ async def main() -> None:
             for one in members:
                 one.write(PIECE)
             most = max(most, resident_mb())
-            await members[0].drain()  # the pace of who reads
+            await members[0].drain()  # the pace of the reading member
         members[0].write_eof()
         got = await taken
         count = server.metrics.total("connections_closed_total", reason="max_unsent_bytes")

@@ -1,11 +1,11 @@
-"""Half-done connections against honest clients: how many of those are served.
+"""Incomplete connections against honest clients: how many honest ones are served.
 
     python benchmarks/attacks/half_open.py
 
-One process opens 1,500 connections to a server that takes 1,024, sends one octet on each (or the
+One process opens 1,500 connections to a server that accepts 1,024, sends one octet on each (or the
 beginning of a TLS handshake) and opens another for each that is closed. Meanwhile 100 honest
-clients connect one after the other, each asks once and wants the answer within two seconds. They
-come from another network than the attacker, and then from the same.
+clients connect one after the other; each sends one request and wants the answer within two seconds.
+They come from another network than the attacker, and then from the same.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 FLOOD = 1500
 HONEST = 100
 PATIENCE_S = 2.0
-#: How long the honest clients try in all.
+#: How long the honest clients try in total.
 LONGEST_S = 10.0
 
 ATTACKER = "127.9.9.9"
@@ -30,7 +30,7 @@ SOURCES = {"another network": "127.1.1.1", "the same network": "127.9.9.10"}
 
 
 class Held(asyncio.Protocol):
-    """One connection of the attacker: sends the beginning, and comes back when closed."""
+    """One connection of the attacker: sends the beginning, and reconnects when closed."""
 
     def __init__(self, flood: Flood) -> None:
         self.flood = flood
@@ -42,13 +42,13 @@ class Held(asyncio.Protocol):
         self.transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Come back."""
+        """Reconnect."""
         self.flood.open.discard(self.transport)
         self.flood.missing.release()
 
 
 class Flood:
-    """Keeps connections half done."""
+    """Keeps connections incomplete."""
 
     def __init__(self, port: int, beginning: bytes) -> None:
         self.port = port
@@ -59,7 +59,7 @@ class Flood:
         self.is_on = asyncio.Event()
 
     async def run(self) -> None:
-        """Open what is missing, for ever."""
+        """Open missing connections, forever."""
         loop = asyncio.get_running_loop()
         while True:
             await self.missing.acquire()
@@ -76,7 +76,7 @@ class Flood:
 
 
 async def honest(port: int, source: str, tls: ssl.SSLContext | None) -> bool:
-    """Ask once; tell whether the answer came."""
+    """Send one request; tell whether the answer arrived."""
     writer = None
     try:
         async with asyncio.timeout(PATIENCE_S):
@@ -93,7 +93,7 @@ async def honest(port: int, source: str, tls: ssl.SSLContext | None) -> bool:
 
 
 async def attack(port: int, source: str, beginning: bytes, tls: ssl.SSLContext | None) -> str:
-    """Attack, and return how the honest fared."""
+    """Attack, and return how the honest clients fared."""
     flood = Flood(port, beginning)
     running = asyncio.ensure_future(flood.run())
     await flood.is_on.wait()

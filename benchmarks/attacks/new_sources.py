@@ -1,10 +1,10 @@
-"""A new source for each frame: what one costs where the table of sources is full.
+"""A new source for each frame: its cost when the table of sources is full.
 
     python benchmarks/attacks/new_sources.py
 
-Every frame comes from an address that was never seen, so that each makes `per_source_rate` forget
-another. Measured is the process's time on a core, in a table of 100 and in one of 400,000; the
-ratio should not depend on how large the table is.
+Every frame comes from an address never seen before, so that each makes `per_source_rate` evict
+another. It measures the process's CPU time, with a table of 100 and one of 400,000; the ratio
+should not depend on the size of the table.
 """
 
 from __future__ import annotations

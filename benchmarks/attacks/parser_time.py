@@ -1,12 +1,12 @@
-"""How the time of each parser grows with its input, for the most expensive shapes there are.
+"""How the time of each parser grows with its input, for the most expensive shapes known.
 
     python benchmarks/attacks/parser_time.py [WORD…]
 
-Each shape is read at a size and at four times that size, in the process's time on a core. A parser
-whose time grows with the square of its input shows a growth near 16 here, one that is linear a
-growth near 4; what stands above 7 is marked. WORD limits the table to shapes that have it in their
-name. `tests/laws/test_parser_time_laws.py` counts steps of the same shapes and uses no clock; what
-a single call of the interpreter does inside, such as moving a buffer, shows only here.
+Each shape is read at a size and at four times that size, in CPU time. A parser whose time grows
+with the square of its input shows a growth near 16 here, a linear one a growth near 4; growth above
+7 is marked. WORD restricts the table to shapes with it in their name.
+`tests/laws/test_parser_time_laws.py` counts steps of the same shapes without a clock; what a single
+interpreter call does inside, such as moving a buffer, shows only here.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tests.laws.expensive_shapes import SHAPES, Shape
 
 #: Shapes whose growth is above this are marked: 4 is linear, 16 is the square.
 MOST = 7.0
-#: Each size is read again and again until it has taken so long, and the best of three counts.
+#: Each size is read repeatedly until it has taken this long; the best of three counts.
 LEAST_S = 0.005
-#: Where a size takes less, a larger one is measured: a small share of squares shows late.
+#: If a size takes less, a larger one is measured: a small quadratic share shows late.
 WANTED_S = 0.002
 
 
@@ -54,14 +54,14 @@ def growth(shape: Shape) -> tuple[float, float, int]:
 
 def main(words: list[str]) -> None:
     """Print a line for each shape."""
-    gc.disable()  # it walks through whatever else this process holds
+    gc.disable()  # it would walk through everything else in this process
     worst = 0.0
     for shape in SHAPES:
         if words and not any(word in shape.name for word in words):
             continue
         times, each, octets = growth(shape)
         for _ in range(3):
-            if times > MOST:  # other programs want the core as well
+            if times > MOST:  # other programs may be using the core
                 times, each, octets = min((times, each, octets), growth(shape))
         worst = max(worst, times)
         mark = "  <- more than linear" if times > MOST else ""

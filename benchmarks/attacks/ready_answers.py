@@ -1,9 +1,9 @@
-"""Queries that differ behind the question, to fill memory with ready answers.
+"""Queries that differ after the question, to fill memory with ready answers.
 
     python benchmarks/attacks/ready_answers.py
 
-Sends 24,000 queries of 60,000 octets for one name to a server of one zone, each with another
-record behind the question, waits for each answer, and prints by how much the server has grown.
+Sends 24,000 queries of 60,000 octets for one name to a server of one zone, each with another record
+after the question, waits for each answer, and prints by how much the server has grown.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ QUESTION = b"\x02ns\x07example\x00\x00\x01\x00\x01"
 
 
 def query(number: int) -> bytes:
-    """Return a query with a record that nobody reads, and that is different in each."""
+    """Return a query with an unused record that is different in each."""
     head = struct.pack("!HHHHHH", number & 0xFFFF, 0, 1, 0, 0, 1)
     record = struct.pack("!BHHIH", 0, 16, 1, 0, JUNK)
     return head + QUESTION + record + struct.pack("!I", number) + bytes(JUNK - 4)
@@ -37,7 +37,7 @@ def resident_kb(pid: int) -> int:
 
 
 def attack(port: int, pid: int) -> str:
-    """Send the queries and return what they have achieved."""
+    """Send the queries and return the effect."""
     before = resident_kb(pid)
     answered = 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:

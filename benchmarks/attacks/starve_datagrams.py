@@ -1,9 +1,9 @@
-"""How long a UDP query waits while TCP clients pipeline without end.
+"""How long a UDP query waits while TCP clients pipeline endlessly.
 
 .venv/bin/python benchmarks/attacks/starve_datagrams.py [CLIENTS …]
 
-Starts `pierhead serve dns` on loopback. A process of its own holds the clients: each keeps a window
-of queries under way and reads every answer. 300 UDP queries are asked meanwhile, one at a time.
+Starts `pierhead serve dns` on loopback. A separate process runs the clients: each keeps a window of
+queries in flight and reads every answer. Meanwhile 300 UDP queries are sent, one at a time.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ QUERY = bytes.fromhex(
 )
 FRAME = len(QUERY).to_bytes(2, "big") + QUERY
 ASKED = 300
-#: Queries of one client under way.
+#: Queries in flight for one client.
 WINDOW = 1000
 LONGEST_S = 25.0
 
 
 class Pipeliner(asyncio.Protocol):
-    """Sends queries, and as many more as answers came."""
+    """Sends queries, and a new one for each answer."""
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport

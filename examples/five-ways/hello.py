@@ -1,6 +1,6 @@
-"""A web service of one text, on any address: `python hello.py ADDRESS TEXT`.
+"""A web service with one text, on any address: `python hello.py ADDRESS TEXT`.
 
-It does not know how it is reached; what it is given for an address decides.
+It does not know how it is reached; the given address decides.
 """
 
 import argparse

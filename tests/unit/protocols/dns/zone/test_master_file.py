@@ -319,7 +319,7 @@ def test_the_source_of_an_endless_line_is_left_out():
 @pytest.mark.parametrize(
     ("text", "column", "reason"),
     [
-        (b"  A 192.0.2.1\n", 3, "no name to repeat"),
+        (b"  A 192.0.2.1\n", 3, "no name precedes it"),
         (b"www\n", 4, "ends before its type"),
         (b"www IN\n", 7, "ends before its type"),
         (b"www FOO 1\n", 5, "'FOO' is no RR type"),
