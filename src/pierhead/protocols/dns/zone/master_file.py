@@ -79,8 +79,7 @@ def parse_zone(
         file_name: the file's name in faults.
         include: reads the files that $INCLUDE names; None refuses the directive. It may raise any
             `PierheadError` or `OSError`, which becomes a fault. Names with ``..`` or starting at
-            the root never reach it; it must itself ensure that no symbolic link leaves the
-            directory.
+            the root never reach it; symbolic links out of the directory are its business.
         rclass: the zone's class.
         now: seconds since 1970, to tell whether signatures are valid; None leaves that open.
         references: takes in what other zones must answer for; see `targets.inspect_references`.
@@ -367,9 +366,7 @@ class _Reader:
         rtype, ttl, reader = self._prologue(fields, place)
         owner = self._owner
         if owner is None:
-            raise FieldError(
-                0, "the line begins with a space or tab, but there is no name to repeat"
-            )
+            raise FieldError(0, "the line begins with white space, but no name precedes it")
         if self.builder is None:
             if rtype != iana.SOA:
                 raise _UnnamedError(place)
