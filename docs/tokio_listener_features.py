@@ -47,7 +47,7 @@ FEATURES = {
             "port 0",
             "tcp:127.0.0.1:0",
             "`server.addresses` has the port",
-            f"{_OPEN}::test_a_listener_knows_what_was_asked_and_what_was_bound",
+            f"{_OPEN}::test_a_listener_has_the_given_and_the_bound_address",
         ),
         Feature(
             "Unix path",
@@ -130,7 +130,7 @@ FEATURES = {
             "`--unix-listen-chmod`",
             "unix:/run/app.sock?mode=owner unix:/run/app.sock?mode=0660",
             "also octal; set before any client can connect",
-            f"{_UNIX}::test_the_mode_is_never_wider_than_asked_not_even_at_bind",
+            f"{_UNIX}::test_the_mode_is_never_wider_than_requested_not_even_at_bind",
         ),
         Feature(
             "`--unix-listen-uid`, `--unix-listen-gid`",
@@ -142,7 +142,7 @@ FEATURES = {
             "`--sd-accept-ignore-environment`",
             "sd:*?pid=ignore",
             "descriptor 3, even if the variables are missing or invalid",
-            f"{_SYSTEMD}::test_pid_ignore_takes_the_first_descriptor_whatever_is_said",
+            f"{_SYSTEMD}::test_pid_ignore_takes_the_first_descriptor_whatever_the_variables_say",
         ),
         Feature(
             "`--tcp-keepalive`",
@@ -181,7 +181,7 @@ FEATURES = {
             "`sleep_on_errors`, in a program",
             "tcp::80?accept-backoff=500ms",
             "always on; the pause grows up to this value",
-            f"{_LISTENER_OPTIONS}::test_the_pause_grows_up_to_what_the_address_says",
+            f"{_LISTENER_OPTIONS}::test_the_pause_grows_up_to_the_limit_of_the_address",
         ),
     ),
     "Accepting": (
@@ -263,7 +263,7 @@ FEATURES = {
             "what a platform lacks",
             "",
             "refused by name; every form parses everywhere, with no compile-time features",
-            f"{_UNIT}/listener/test_other_platforms.py::test_what_windows_lacks_is_refused_by_name",
+            f"{_UNIT}/listener/test_other_platforms.py::test_options_that_windows_lacks_are_refused_by_name",
         ),
     ),
     "Sockets passed by others": (
@@ -307,7 +307,7 @@ FEATURES = {
             "inetd beside other listeners",
             "",
             "its end is not an error; the server exits when every listener has ended",
-            f"{_LISTENER_OPTIONS}::test_a_server_ends_when_every_listener_has",
+            f"{_LISTENER_OPTIONS}::test_a_server_ends_when_every_listener_has_ended",
         ),
     ),
     "Programs": (
@@ -507,7 +507,7 @@ FEATURES = {
             "a limit of connections in a second",
             "tcp::80?maxrate=200",
             "excess connections wait in the backlog, and are not dropped",
-            "tests/unit/server/test_accept_rate.py::test_a_seconds_worth_at_once_then_the_rate",
+            "tests/unit/server/test_accept_rate.py::test_one_seconds_worth_is_accepted_at_once_then_the_rate_applies",
         ),
         Feature(
             "congestion marks of datagrams",

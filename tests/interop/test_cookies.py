@@ -50,7 +50,7 @@ async def test_without_a_second_try_dig_sees_the_refusal_and_a_good_cookie(progr
 
 
 @pytest.mark.rfc("7873", "5.2.1")
-async def test_who_knows_no_cookies_is_sent_to_tcp_and_answered_there(program, port) -> None:
+async def test_a_client_without_cookies_is_sent_to_tcp_and_answered_there(program, port) -> None:
     path = program("dig")
 
     assert "flags: qr tc" in await ask(path, port, "+nocookie", "+ignore")

@@ -125,7 +125,7 @@ def test_stopping_answers_what_was_accepted_and_takes_no_more(serve, tmp_path: P
 
 
 @pytest.mark.parametrize("attempt", range(3))
-def test_all_processes_told_at_once_stop_as_one(serve, tmp_path: Path, attempt: int) -> None:
+def test_all_processes_signalled_at_once_stop_together(serve, tmp_path: Path, attempt: int) -> None:
     running = serve("127.0.0.1:0", f"unix:{tmp_path}/s")
     assert ask(f"{tmp_path}/s", "/a")[0] == "/a"
     assert running.stop(whole_group=True) == 0

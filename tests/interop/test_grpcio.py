@@ -54,13 +54,13 @@ async def test_no_address_means_a_socket_that_is_there(server, address) -> None:
         server.add_insecure_port(address)
 
 
-async def test_it_binds_tcp_unix_and_abstract_by_itself(server, tmp_path: Path) -> None:
+async def test_grpcio_itself_binds_tcp_unix_and_abstract(server, tmp_path: Path) -> None:
     assert server.add_insecure_port("127.0.0.1:0") > 0
     assert server.add_insecure_port(f"unix:{tmp_path}/s") == 1
     assert server.add_insecure_port(f"unix-abstract:pierhead-grpcio-{os.getpid()}") == 1
 
 
-async def test_it_takes_the_path_of_a_server_that_lives(server, tmp_path: Path) -> None:
+async def test_grpcio_itself_takes_the_path_of_a_running_server(server, tmp_path: Path) -> None:
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as alive:
         alive.bind(str(path))

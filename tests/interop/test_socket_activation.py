@@ -100,7 +100,7 @@ def test_two_sockets_are_one_server(program, tmp_path, served) -> None:
             assert ask(path).startswith(b"hello ")
 
 
-def test_a_passed_socket_that_nobody_asks_for_is_reported(program, tmp_path, served) -> None:
+def test_a_passed_socket_that_no_address_asks_for_is_reported(program, tmp_path, served) -> None:
     activator = program("systemd-socket-activate")
     paths = [str(tmp_path / name) for name in "ab"]
     command = [activator, "-l", paths[0], "-l", paths[1], "--fdname=foo:bar"]

@@ -82,7 +82,7 @@ def test_a_client_subnet_is_read_exactly_if_its_address_has_the_bits_it_says(fam
 @pytest.mark.rfc("7871", "7.2.1")
 @settings(deadline=None)
 @given(st.integers(3, 65535), st.integers(0, 255), st.binary(max_size=32))
-def test_a_client_subnet_of_a_family_that_nobody_knows_is_refused(family, source, address):
+def test_a_client_subnet_of_an_unknown_family_is_refused(family, source, address):
     with pytest.raises(DecodeError, match="family"):
         parse_client_subnet(family.to_bytes(2, "big") + bytes((source, 0)) + address)
 
@@ -104,7 +104,7 @@ def test_a_cookie_with_one_bit_changed_is_not_known(client, address, made, secre
 
 @settings(deadline=None)
 @given(st.binary(max_size=48), ADDRESSES, SECRETS)
-def test_nobody_guesses_a_cookie(data, address, secret):
+def test_cookies_cannot_be_guessed(data, address, secret):
     assert cookie_age(data, address, 0, secret) is None
 
 

@@ -141,7 +141,7 @@ def test_of_the_options_only_reasons_travel_unless_more_are_asked_for(options, r
         (query(), True),
     ],
 )
-def test_ad_travels_to_who_asks_for_it(asked, told):
+def test_ad_is_forwarded_to_clients_that_request_it(asked, told):
     came = parse_response(response(AD))
     assert parse_response(ReplyCodec().encode(came.to_reply(asked))).authentic_data is told
 

@@ -86,7 +86,7 @@ def test_every_difference_fails_and_shows_the_line_and_both_answers(tmp_path, ri
         ("no colon\n", "10: expected 'key: value'"),
     ],
 )
-def test_what_is_no_scenario_is_refused_with_its_line(tmp_path, text: str, complaint: str) -> None:
+def test_an_invalid_scenario_is_refused_with_its_line(tmp_path, text: str, complaint: str) -> None:
     with pytest.raises(ScenarioError) as refused:
         scenario(tmp_path, text)
 
@@ -94,7 +94,7 @@ def test_what_is_no_scenario_is_refused_with_its_line(tmp_path, text: str, compl
 
 
 @pytest.mark.parametrize("head", ["", "rfc: 1 §1\nconfig: colour=red\n", "    indented\n"])
-def test_a_head_that_is_none_is_refused(tmp_path, head: str) -> None:
+def test_an_invalid_head_is_refused(tmp_path, head: str) -> None:
     with pytest.raises(ScenarioError, match=r"one\.txt"):
         scenario(tmp_path, GOOD, head)
 

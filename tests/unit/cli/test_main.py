@@ -109,7 +109,7 @@ def test_a_module_that_ends_the_program_when_imported_is_a_mistake(tmp_path: Pat
     assert "importing 'script' exited the program: SystemExit: 9" in ended.stderr
 
 
-def test_a_module_that_serves_when_imported_is_told_what_to_do(tmp_path: Path) -> None:
+def test_a_module_that_serves_when_imported_is_refused_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(
         "from pierhead import run\nfrom pierhead.protocols import lines\n"
         "async def f(line, context):\n    return line\n"
@@ -183,7 +183,7 @@ def test_a_folder_serves_every_zone_in_it_and_says_so(tmp_path: Path) -> None:
         assert running.stop() == 0
 
 
-def test_dns_tells_who_it_is_only_when_told_to(tmp_path: Path) -> None:
+def test_dns_reveals_its_identity_only_if_configured(tmp_path: Path) -> None:
     (tmp_path / "example.zone").write_text(ZONE)
     (tmp_path / "secret").write_text("000102030405060708090a0b0c0d0e0f\n")
     told = ["--identity", "north-2", "--cookie-secret", "secret", "--query-log"]

@@ -129,7 +129,7 @@ def test_a_name_that_does_not_resolve_gives_no_reply(monkeypatch: pytest.MonkeyP
     )
 
 
-def test_what_nobody_expected_exits_10(monkeypatch: pytest.MonkeyPatch):
+def test_an_unexpected_error_exits_10(monkeypatch: pytest.MonkeyPatch):
     async def fail(_: object) -> None:
         raise ServiceError("odd")
 
@@ -231,7 +231,7 @@ def test_what_cannot_be_read_is_shown_as_octets():
     assert show_short(Answer(got)) == r"\# 2 0102"
 
 
-def test_options_flags_and_strays_are_told_in_words():
+def test_options_flags_and_ignored_messages_are_shown_as_text():
     text = table(
         response=response(
             options=((iana.OPTION_EXTENDED_ERROR, b"\0\x12no"), (65001, b"")),

@@ -53,7 +53,9 @@ def test_a_server_is_an_address_or_a_host(words: str, address: str) -> None:
         ("-x ::1", ("1." + "0." * 31 + "ip6.arpa.", "PTR", "IN")),
     ],
 )
-def test_the_question_is_told_apart_as_dig_does(words: str, question: tuple[str, ...]) -> None:
+def test_name_type_and_class_are_told_apart_as_in_dig(
+    words: str, question: tuple[str, ...]
+) -> None:
     found = parse(words)
     assert (found.name, found.rtype, found.rclass) == question
 
@@ -174,7 +176,7 @@ def test_where_a_query_comes_from() -> None:
         ("@192.0.2.1 --zone a.zone", "answers without a server"),
     ],
 )
-def test_what_is_no_word_is_refused_with_the_remedy(words: str, reason: str) -> None:
+def test_an_invalid_word_of_a_query_is_refused_with_a_remedy(words: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         parse_words(words.split())
 

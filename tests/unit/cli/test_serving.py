@@ -97,7 +97,7 @@ ZONE = "@ 300 SOA ns h 1 2 3 4 5\n@ 300 NS ns\nns 300 A 192.0.2.1\n"
         ("words", "no hexadecimal digits; expected 32"),
     ],
 )
-def test_a_cookie_secret_that_is_none_is_refused_with_what_it_is(
+def test_an_invalid_cookie_secret_is_refused_and_described(
     tmp_path: Path, kind: str, said: str, through_link: bool
 ) -> None:
     (tmp_path / "example.zone").write_text(ZONE)

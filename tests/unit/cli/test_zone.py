@@ -156,7 +156,7 @@ def test_a_zone_is_printed_in_canonical_form(folder: Path) -> None:
     )
 
 
-def test_what_is_canonical_already_is_told_apart(folder: Path) -> None:
+def test_files_already_canonical_are_recognized(folder: Path) -> None:
     path = folder / "good.example.zone"
     changed = invoke("format", "--check", path)
     assert (changed.exit_code, changed.stdout) == (1, f"not canonical: {path}\n")

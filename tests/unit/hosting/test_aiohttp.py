@@ -82,7 +82,7 @@ async def test_pipelined_requests_are_answered_in_order(network, server):
     client.close()
 
 
-async def test_a_body_in_chunks_waits_for_who_reads_it(network, server):
+async def test_a_chunked_body_waits_for_its_reader(network, server):
     go = asyncio.Event()
 
     async def count(request):
@@ -183,7 +183,7 @@ def test_files_are_sent_on_every_loop(tmp_path, loop_factory, address):
 # -- limits ----------------------------------------------------------------------------------------
 
 
-async def test_who_says_nothing_is_closed(clock, server):
+async def test_a_silent_client_is_closed(clock, server):
     started = await server(hosting.aiohttp.serve(application()), "mem:web", first_byte_timeout=3)
     client = await Client.dial("mem:web")
     await clock.advance(4)
@@ -231,7 +231,7 @@ async def test_a_body_that_does_not_come_on_is_given_up(clock, server):
     assert _closed(started) == {"idle": 1}
 
 
-async def test_who_is_answered_slowly_is_not_idle(clock, server):
+async def test_a_connection_with_a_slow_answer_is_not_idle(clock, server):
     async def slow(request):
         await asyncio.sleep(100)
         return web.Response(text="at last")
@@ -243,7 +243,7 @@ async def test_who_is_answered_slowly_is_not_idle(clock, server):
     client.close()
 
 
-async def test_an_upload_that_nobody_reads_lingers_as_long_as_ours(clock, server):
+async def test_an_unread_upload_lingers_as_long_as_ours(clock, server):
     started = await server(hosting.aiohttp.serve(application()), "mem:web", linger_timeout=2)
     client = await Client.dial("mem:web")
     client.send(b"PUT / HTTP/1.1\r\nHost: t\r\nContent-Length: 4\r\n\r\nbo")
@@ -255,7 +255,7 @@ async def test_an_upload_that_nobody_reads_lingers_as_long_as_ours(clock, server
     assert _closed(started) == {"service": 1}
 
 
-async def test_who_does_not_take_the_answer_is_cut_off(clock, server, caplog):
+async def test_a_client_that_does_not_read_its_answer_is_cut_off(clock, server, caplog):
     async def flood(request):
         return web.Response(body=bytes(2**22))
 
@@ -270,7 +270,7 @@ async def test_who_does_not_take_the_answer_is_cut_off(clock, server, caplog):
     assert caplog.records == []
 
 
-async def test_a_newcomer_takes_the_place_of_who_is_idle_and_of_nobody_who_is_not(network, server):
+async def test_a_new_client_replaces_an_idle_one_and_never_a_busy_one(network, server):
     go = asyncio.Event()
 
     async def wait(request):
@@ -313,7 +313,9 @@ async def test_a_body_that_is_no_body_is_the_peers_mistake(network, server, capl
     assert started.metrics.total("dropped_total", reason="http") == 1
 
 
-async def test_what_is_no_http_is_refused_and_counted_and_not_logged(network, server, caplog):
+async def test_input_that_is_not_http_is_refused_and_counted_and_not_logged(
+    network, server, caplog
+):
     started = await server(hosting.aiohttp.serve(application()), "mem:web")
     client = await Client.dial("mem:web")
     client.send(GET)
@@ -425,7 +427,7 @@ async def test_a_websocket_is_told_of_the_stop_and_closes_at_once(clock, network
     assert not server.lost
 
 
-async def test_the_closing_handshake_of_a_websocket_is_heard_during_a_stop(clock, network):
+async def test_the_closing_handshake_of_a_websocket_is_processed_during_a_stop(clock, network):
     async def push(request):  # reads nothing itself, so that closing waits for the peer
         ws = web.WebSocketResponse()
         await ws.prepare(request)
@@ -463,7 +465,7 @@ async def test_a_websocket_whose_peer_has_left_ends(clock, server):
 # -- the stop of the server ------------------------------------------------------------------------
 
 
-async def test_a_stop_closes_who_is_idle_and_answers_who_is_not(clock, network):
+async def test_a_stop_closes_idle_connections_and_answers_busy_ones(clock, network):
     async def slow(request):
         await asyncio.sleep(2)
         return web.Response(text="done")
@@ -715,7 +717,7 @@ def test_what_is_said_elsewhere_or_nowhere_is_no_setting(settings, expected):
         hosting.aiohttp.serve(application(), **settings)
 
 
-def test_what_is_no_application_is_refused():
+def test_a_value_that_is_not_an_application_is_refused():
     with pytest.raises(UsageError, match="7 cannot be served; expected an aiohttp"):
         hosting.aiohttp.serve(7)
 

@@ -17,7 +17,7 @@ async def obedient(receive, send):
         await send({"type": f"{event['type']}.complete"})
 
 
-async def test_it_is_told_of_both_ends_and_awaited(clock):
+async def test_an_application_is_told_of_startup_and_shutdown_and_awaited(clock):
     told = []
 
     async def app(receive, send):
@@ -32,7 +32,7 @@ async def test_it_is_told_of_both_ends_and_awaited(clock):
     assert told == ["lifespan.startup", "lifespan.shutdown", "returned"]
 
 
-async def test_one_that_returns_takes_no_part(clock, caplog):
+async def test_an_application_that_returns_does_not_support_the_lifespan(clock, caplog):
     async def app(receive, send):
         pass
 
@@ -68,7 +68,7 @@ async def test_an_answer_to_another_question_is_the_applications_mistake(clock, 
             pass
 
 
-async def test_one_that_ends_while_it_is_served_is_named(clock, caplog):
+async def test_an_application_that_ends_while_being_served_is_named(clock, caplog):
     async def app(receive, send):
         await receive()
         await send({"type": "lifespan.startup.complete"})
@@ -81,7 +81,7 @@ async def test_one_that_ends_while_it_is_served_is_named(clock, caplog):
     assert "Traceback" not in caplog.text
 
 
-async def test_one_that_raises_at_its_shutdown_is_named(clock, caplog):
+async def test_an_application_that_raises_at_shutdown_is_named(clock, caplog):
     async def app(receive, send):
         await receive()
         await send({"type": "lifespan.startup.complete"})
@@ -93,7 +93,7 @@ async def test_one_that_raises_at_its_shutdown_is_named(clock, caplog):
     assert "the application did not stop cleanly: OSError: disk full" in caplog.text
 
 
-async def test_one_that_does_not_return_is_cancelled(clock):
+async def test_an_application_that_does_not_return_is_cancelled(clock):
     undone = []
 
     async def app(receive, send):
@@ -123,7 +123,7 @@ async def test_a_start_that_is_given_up_leaves_nothing_behind(clock):
     assert undone == [True]
 
 
-async def test_what_fails_in_between_ends_it_all_the_same(clock):
+async def test_a_failure_while_serving_still_ends_the_lifespan(clock):
     told = []
 
     async def app(receive, send):

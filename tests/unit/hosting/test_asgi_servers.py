@@ -92,7 +92,7 @@ async def test_an_application_that_raises_answers_500_and_the_server_goes_on(ser
         assert (await client.response())[2] == b"good"
 
 
-async def test_what_is_no_http_is_answered_400(server, serve):
+async def test_input_that_is_not_http_is_answered_400(server, serve):
     await server(serve(echo), "mem:web")
     async with dialled("mem:web") as client:
         client.send(b"\x16\x03\x01 hello\r\n\r\n")
@@ -112,7 +112,9 @@ async def test_the_end_of_input_after_a_whole_request_leaves_it_to_be_answered(s
     assert not started.lost
 
 
-async def test_who_ends_its_input_is_said_to_have_gone_and_gets_its_answer(server, serve):
+async def test_a_client_that_ends_its_input_is_reported_disconnected_and_gets_its_answer(
+    server, serve
+):
     """Nobody knows whether it waits; an application that stops must hear of it at once."""
 
     @http_only

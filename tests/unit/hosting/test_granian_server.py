@@ -184,7 +184,7 @@ def test_a_worker_that_ends_by_the_signal_that_we_got_too_has_not_failed(server)
 
 
 @pytest.mark.parametrize("is_told", [True, False])
-def test_a_worker_that_ends_before_we_hear_the_signal_has_not_failed(server, monkeypatch, is_told):
+def test_a_worker_that_exits_before_our_signal_arrives_has_not_failed(server, monkeypatch, is_told):
     left = []
     monkeypatch.setattr(Server, "shutdown", lambda it, code=0: left.extend(it.interrupt_children))
     with listening_sockets("127.0.0.1:0") as listening:

@@ -182,7 +182,7 @@ def authority_context(authority, protocol):
     return context
 
 
-async def test_a_proxy_header_says_who_calls(handlers):
+async def test_a_proxy_header_names_the_caller(handlers):
     seen = []
 
     async def note(event):

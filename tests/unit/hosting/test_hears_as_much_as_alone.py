@@ -47,7 +47,9 @@ async def _first_heard(diary, port, request, leave):
 @pytest.mark.parametrize("leave", LEAVINGS.values(), ids=LEAVINGS)
 @pytest.mark.parametrize(("request_", "responds"), WHENS.values(), ids=WHENS)
 @pytest.mark.parametrize("name", GUESTS)
-async def test_a_guest_hears_its_client_leave_as_it_would_alone(name, request_, responds, leave):
+async def test_a_guest_is_told_of_a_disconnect_as_under_its_own_server(
+    name, request_, responds, leave
+):
     if name in ("streams", "protocol"):
         request_ = GET
     if name == "grpclib":
@@ -59,7 +61,7 @@ async def test_a_guest_hears_its_client_leave_as_it_would_alone(name, request_, 
 
 @pytest.mark.parametrize("leave", LEAVINGS.values(), ids=LEAVINGS)
 @pytest.mark.parametrize("name", ["uvicorn-httptools", "hypercorn", "aiohttp", "grpclib"])
-async def test_a_client_that_leaves_during_the_drain_is_heard_too(name, leave):
+async def test_a_client_that_disconnects_during_the_drain_is_noticed_too(name, leave):
     """Its own server reads on while it stops; so does ours."""
     request = grpc_request()[1] if name == "grpclib" else GET
     talk = functools.partial(_first_heard, request=request, leave=leave)
@@ -107,7 +109,7 @@ async def _read_late(diary, port):
     return [size, *await diary.until("connection_lost")]
 
 
-async def test_a_protocol_hears_of_a_slow_reader_and_its_late_write_is_dropped():
+async def test_a_protocol_is_paused_for_a_slow_reader_and_its_late_write_is_dropped():
     guest = (writing_protocol, plainly_protocol, hosting.protocol.serve)
     words = ["pause_writing", "written", "resume_writing", "closing True", "connection_lost None"]
     assert await alone(guest, _read_late) == [len(MUCH), *words]

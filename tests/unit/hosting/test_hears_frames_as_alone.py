@@ -92,13 +92,13 @@ WEBSOCKETS = ["uvicorn-httptools", "hypercorn", "aiohttp", "aiohttp-cancelling"]
 
 @pytest.mark.parametrize("go", CONVERSATIONS.values(), ids=CONVERSATIONS)
 @pytest.mark.parametrize("name", WEBSOCKETS)
-async def test_a_websocket_is_told_how_it_ends_as_alone(name, go):
+async def test_the_end_of_a_websocket_is_reported_as_under_its_own_server(name, go):
     await assert_heard_as_alone(name, functools.partial(_converse, go=go))
 
 
 @pytest.mark.parametrize("leave", [LEAVINGS["closes"], reset])
 @pytest.mark.parametrize("name", WEBSOCKETS)
-async def test_a_websocket_that_waits_to_write_is_told_that_its_peer_has_left(name, leave):
+async def test_a_websocket_waiting_to_write_is_told_that_its_peer_disconnected(name, leave):
     talk = functools.partial(_converse, go=says(leave=leave))
     await assert_heard_as_alone(name, talk, responds=True)
 
@@ -158,13 +158,13 @@ HTTP_2 = {"hypercorn": http_2_request, "grpclib": grpc_request}
         ("nothing", reset),
     ],
 )
-async def test_a_stream_of_http_2_is_told_how_it_ends_as_alone(name, frames, leave):
+async def test_the_end_of_an_http_2_stream_is_reported_as_under_its_own_server(name, frames, leave):
     talk = functools.partial(_ask_by_http_2, make=HTTP_2[name], frames=FRAMES[frames], leave=leave)
     await assert_heard_as_alone(name, talk)
 
 
 @pytest.mark.parametrize("name", HTTP_2)
-async def test_a_stream_that_is_reset_during_the_drain_is_told_so(name):
+async def test_a_stream_reset_during_the_drain_is_reported(name):
     talk = functools.partial(_ask_by_http_2, make=HTTP_2[name], frames=resets_stream, leave=None)
     expected = await alone(GUESTS[name], talk)
     assert await here_while_it_drains(GUESTS[name], talk) == expected
@@ -213,7 +213,9 @@ async def _ask_by_tls(diary, port, name, authority, notifies, leave):
 @pytest.mark.parametrize(("notifies", "leave"), ENDS.values(), ids=ENDS)
 @pytest.mark.parametrize("responds", [False, True], ids=["asked", "answered"])
 @pytest.mark.parametrize("name", GUESTS)
-async def test_the_end_of_tls_is_heard_as_alone(name, responds, notifies, leave, authority, pem):
+async def test_the_end_of_tls_is_reported_as_under_its_own_server(
+    name, responds, notifies, leave, authority, pem
+):
     talk = functools.partial(
         _ask_by_tls, name=name, authority=authority, notifies=notifies, leave=leave
     )
@@ -222,7 +224,7 @@ async def test_the_end_of_tls_is_heard_as_alone(name, responds, notifies, leave,
 
 @pytest.mark.parametrize(("notifies", "leave"), ENDS.values(), ids=ENDS)
 @pytest.mark.parametrize("name", ["uvicorn-httptools", "hypercorn", "aiohttp", "grpclib"])
-async def test_the_end_of_tls_is_heard_during_the_drain(name, notifies, leave, authority, pem):
+async def test_the_end_of_tls_is_reported_during_the_drain(name, notifies, leave, authority, pem):
     talk = functools.partial(
         _ask_by_tls, name=name, authority=authority, notifies=notifies, leave=leave
     )

@@ -126,7 +126,7 @@ async def test_a_client_that_reads_a_little_gets_what_the_first_streams_wait_wit
 
 
 @pytest.mark.parametrize("make", GUESTS.values(), ids=GUESTS)
-async def test_answers_to_pings_that_nobody_reads_are_bounded(server, make):
+async def test_unread_answers_to_pings_are_bounded(server, make):
     started = await server(make(), "mem:h2", max_unsent_bytes=LIMIT, drain_timeout=0)
     async with dialled("mem:h2") as client:
         client.writer.transport.pause_reading()

@@ -45,7 +45,7 @@ async def test_the_client_is_whom_the_proxy_names():
             await client.close()
 
 
-async def test_what_breaks_the_protocol_is_one_line_in_the_log(network, server, caplog):
+async def test_a_protocol_violation_is_one_line_in_the_log(network, server, caplog):
     """As an upgrade to h2c that makes no sense does, whose answer h11 refuses to write."""
 
     async def broken(scope, receive, send):
@@ -275,7 +275,7 @@ async def test_a_module_that_misses_another_says_so_itself(network, tmp_path, mo
         await Server(hosting.hypercorn.serve("misses_another:app"), "mem:web").__aenter__()
 
 
-def test_what_is_no_application_or_no_configuration_is_refused():
+def test_a_value_that_is_not_an_application_or_configuration_is_refused():
     with pytest.raises(UsageError, match="7 is not an application"):
         hosting.hypercorn.serve(7)
     with pytest.raises(UsageError, match=r"expected a hypercorn\.Config"):

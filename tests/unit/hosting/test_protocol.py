@@ -93,7 +93,7 @@ async def callback(reader, writer):
         (asyncio.DatagramProtocol, "is for datagrams"),
     ],
 )
-def test_what_is_no_factory_is_refused(given, message):
+def test_a_value_that_is_not_a_factory_is_refused(given, message):
     with pytest.raises(UsageError, match=message):
         hosting.protocol.serve(given)
 
@@ -121,7 +121,7 @@ async def test_talking_keeps_a_connection_open(clock, server):
     client.transport.close()
 
 
-async def test_a_full_server_closes_who_has_been_silent_longest(clock, server):
+async def test_a_full_server_closes_the_connection_silent_longest(clock, server):
     started = await server(hosting.protocol.serve(Shout), "mem:shout", max_connections=2)
     talking = await dialled("mem:shout")
     await clock.advance(1.0)
@@ -227,7 +227,7 @@ async def test_another_protocol_may_take_over(network, server):
     assert _closed(started) == {"eof": 1}
 
 
-async def test_the_end_of_input_is_told_at_the_stop_of_the_server(network):
+async def test_protocols_are_told_the_end_of_input_when_the_server_stops(network):
     class Farewell(Shout):
         def eof_received(self):
             self.transport.write(b"bye")
@@ -270,7 +270,7 @@ async def test_a_peer_that_reads_nothing_is_cut_off(clock, server):
     assert _closed(started) == {"write": 1}
 
 
-async def test_a_protocol_is_told_when_its_peer_does_not_keep_up(network, server):
+async def test_a_protocol_is_paused_when_its_peer_does_not_keep_up(network, server):
     told = []
 
     class Flood(Shout):

@@ -45,7 +45,7 @@ async def test_lines_are_answered_and_the_end_ends_it(network, server):
     ("given", "message"),
     [("shout", "expected a function of"), (asyncio.Protocol, "protocol.serve takes a class")],
 )
-def test_what_is_no_callback_is_refused(given, message):
+def test_a_value_that_is_not_a_callback_is_refused(given, message):
     with pytest.raises(UsageError, match=message):
         hosting.streams.serve(given)
 

@@ -205,7 +205,7 @@ def test_a_ready_configuration_takes_no_options_beside_it():
         hosting.uvicorn.serve(package.Config(echo, log_config=None), root_path="/x")
 
 
-def test_what_is_no_application_is_refused():
+def test_a_value_that_is_not_an_application_is_refused():
     with pytest.raises(UsageError, match="7 is not an ASGI application"):
         hosting.uvicorn.serve(7)
 

@@ -55,7 +55,7 @@ def stops(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.mark.parametrize("before", ["", "sys.stderr and sys.stderr.close()", "sys.stderr = None"])
 @pytest.mark.parametrize("where", ["full", "no reader", "closed", "both closed"])
-def test_a_server_serves_and_stops_though_nobody_can_read_it(
+def test_a_server_serves_and_stops_without_a_reader_of_its_output(
     tmp_path: Path, listening: socket.socket, where: str, before: str
 ) -> None:
     port = listening.getsockname()[1]
@@ -102,7 +102,7 @@ def test_so_does_the_command_line_with_its_own_exit_codes(
         process.wait()
 
 
-def test_a_reader_that_does_not_read_keeps_nobody_waiting() -> None:
+def test_a_stalled_reader_delays_no_server() -> None:
     read_end, write_end = os.pipe()
     with open(read_end, "rb"), open(write_end, "w", encoding="utf-8") as stream:
         for _ in range(10_000):

@@ -124,7 +124,7 @@ async def test_a_ready_answer_is_the_answer(
         assert now == await ask(handler(max_ready_answers=0), again)
 
 
-async def test_what_is_asked_again_is_ready_in_any_letter_case() -> None:
+async def test_a_repeated_query_is_ready_in_any_letter_case() -> None:
     it = handler()
     assert ready(it, frame("www.example.")) is None
     await ask(it, frame("www.example."))
@@ -205,7 +205,7 @@ def test_there_are_no_ready_answers_where_each_query_has_to_be_seen(stack: Any) 
     assert handler(stack).answer_now is None
 
 
-def test_none_are_kept_where_none_are_wanted() -> None:
+def test_no_answers_are_kept_ready_if_disabled() -> None:
     assert handler(max_ready_answers=0).answer_now is None
 
 
@@ -267,7 +267,7 @@ def with_junk(kind: str, number: int) -> bytes:
         "octets behind the message",
     ],
 )
-async def test_what_a_client_can_vary_behind_the_question_keeps_nothing(kind: str) -> None:
+async def test_a_query_with_client_chosen_octets_after_the_question_is_not_kept(kind: str) -> None:
     it = handler()
     for number in range(5):
         with contextlib.suppress(DecodeError):

@@ -95,7 +95,7 @@ def test_signatures_of_two_types_are_two_sets():
 
 
 @pytest.mark.parametrize("section", ["authority", "additional"])
-def test_what_is_no_record_is_refused_in_any_section(section):
+def test_an_invalid_record_is_refused_in_any_section(section):
     with pytest.raises(UsageError, match=r"a record is str, expected one such as dns\.A"):
         ask().reply(**{section: ["192.0.2.1"]})
 
@@ -253,7 +253,7 @@ async def test_a_code_that_is_raised_is_the_answer_and_no_failure(error, place):
     assert not [name for name in counts if "failed" in str(name) and counts[name]]
 
 
-async def test_a_code_with_a_reason_says_it_to_who_speaks_edns():
+async def test_the_reason_of_a_code_is_sent_to_clients_with_edns():
     service = pdns.standard(raising(pdns.Refused("only for the office")))
     for edns in (True, False):
         reply = await service(ask(edns=edns), context(tcp=True))

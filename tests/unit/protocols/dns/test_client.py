@@ -216,7 +216,7 @@ def test_a_stream_that_gives_no_answer_is_an_error(make, error, reason):
         (("127.0.0.1", "a."), {}),
     ],
 )
-async def test_what_cannot_be_asked_is_refused(arguments, options):
+async def test_a_question_that_cannot_be_sent_is_refused(arguments, options):
     with pytest.raises(UsageError):
         await dns.query(*arguments, **options)
 
@@ -251,7 +251,7 @@ OPT = GOOD[-11:]
         (GOOD[:12] + b"\x3f" * 20, "inside a name"),
     ],
 )
-def test_what_is_no_response_is_refused(frame, reason):
+def test_a_message_that_is_not_a_response_is_refused(frame, reason):
     with pytest.raises(DecodeError, match=reason):
         parse_response(frame)
 
@@ -291,7 +291,7 @@ def test_many_queries_share_one_socket_and_get_their_own_answers():
     held(main)
 
 
-def test_what_is_over_the_limit_waits_for_its_turn():
+def test_queries_over_the_limit_wait_for_their_turn():
     async def main():
         peer = Peer(lambda frame: [])
         start = asyncio.get_running_loop().time()
@@ -308,7 +308,7 @@ def test_what_is_over_the_limit_waits_for_its_turn():
 
 
 @pytest.mark.rfc("5452", "9.1")
-def test_what_is_no_answer_is_counted():
+def test_messages_that_are_no_answer_are_counted():
     async def main():
         def react(frame):
             good = answer(frame)
@@ -429,7 +429,7 @@ def test_a_socket_that_fails_tells_everybody():
     held(main)
 
 
-def test_a_client_that_is_closed_leaves_nobody_waiting():
+def test_closing_a_client_fails_its_pending_queries():
     async def main():
         Peer(lambda frame: [])
         listener = MemoryStreamListener(ListenSpec.parse("mem:s"), "s", Network.current())
@@ -622,7 +622,7 @@ def test_a_connection_that_the_server_has_closed_is_opened_anew():
     held(main)
 
 
-def test_an_answer_nobody_waits_for_any_longer_is_passed_over_on_a_connection():
+def test_an_answer_to_an_abandoned_query_is_ignored_on_a_connection():
     async def main():
         late = ReplyCodec().encode(parse_query(QUERY).reply())
         server = Streams(lambda: Connection(late=[late]))
@@ -703,7 +703,7 @@ def test_a_cookie_that_the_server_wants_to_see_is_shown():
         (dns.Edns(), b"client!!server-1"),  # none was sent
     ],
 )
-def test_a_bad_cookie_is_an_answer_where_there_is_none_to_show(edns, cookie):
+def test_a_badcookie_reply_without_a_cookie_is_returned_as_the_answer(edns, cookie):
     async def main():
         peer = Peer(lambda frame: [with_cookie(frame, cookie, iana.BADCOOKIE)])
         assert (await dns.query("memgram:b", "a.", edns=edns)).rcode == iana.BADCOOKIE

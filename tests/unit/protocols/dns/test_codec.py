@@ -72,7 +72,7 @@ def test_servers_and_clients_of_dns_understand_each_other():
 
 
 @pytest.mark.rfc("5452", "9.1")
-def test_a_response_with_the_right_identifier_and_another_question_is_none():
+def test_a_response_with_the_right_identifier_and_another_question_is_rejected():
     wire = dns.wire_format()
     matcher = wire.matcher()
     asked = matcher.ask(QUERIES[0], "token")

@@ -71,7 +71,7 @@ async def test_a_type_that_no_zone_holds_is_named(site):
     assert explanation.steps[0] == dns.Step("zones", "zones are not transferred", "RFC 5936 §2.2.1")
 
 
-async def test_the_router_says_who_answers(site):
+async def test_the_router_records_which_service_answers(site):
     router = dns.Router()
     router.mount("example.", site)
 
@@ -158,7 +158,7 @@ async def test_an_answer_that_is_too_large_is_said_to_be_truncated():
     assert explanation.steps[-1].text.startswith("too large for a datagram: TC")
 
 
-async def test_what_the_codec_refuses_is_explained_too(site):
+async def test_refusals_by_the_codec_are_explained_too(site):
     explanation = await dns.explain(site, "a.", edns=Edns(version=5))
     assert str(explanation) == "codec: EDNS version 5, expected 0: BADVERS"
     assert (explanation.query, explanation.reply) == (None, None)
@@ -169,12 +169,12 @@ async def test_what_the_codec_refuses_is_explained_too(site):
     assert str(silent).endswith(": silence")
 
 
-async def test_what_cannot_be_asked_is_an_error(site):
+async def test_a_query_that_cannot_be_sent_is_an_error(site):
     with pytest.raises(UsageError):
         await dns.explain(site, "a..b")
 
 
-def test_without_a_trace_nobody_notes_anything(site):
+def test_without_a_trace_nothing_is_recorded(site):
     trace = dns.Trace()
     assert (trace.steps, str(trace)) == ((), "")
     assert str(dns.Step("a", "b")) == "a: b"

@@ -111,5 +111,5 @@ def test_codes_without_a_mnemonic_print_as_numbers():
 
 
 @pytest.mark.rfc("6895", "3.1")
-def test_meta_types_are_told_from_data():
+def test_meta_types_are_distinguished_from_data_types():
     assert [n for n in range(300) if iana.is_meta_type(n)] == [0, 41, *range(128, 256)]

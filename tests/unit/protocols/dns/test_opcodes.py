@@ -68,7 +68,7 @@ async def ask(stack, frame: bytes) -> dns.Response:
 
 
 @pytest.mark.parametrize("opcode", OTHERS)
-async def test_a_service_hears_the_opcode_that_it_declares_and_no_other(opcode):
+async def test_a_service_receives_the_opcode_it_declares_and_no_other(opcode):
     service = Service(opcode)
     for other in OTHERS:
         response = await ask(dns.standard(service), message(other, rd=True))
@@ -87,7 +87,7 @@ async def test_a_function_is_said_to_take_an_opcode_where_the_mandatory_layer_is
     assert (await ask(stack, message(5))).rcode == iana.NOTIMP
 
 
-async def test_a_layer_hears_the_opcode_that_it_declares_and_the_service_does_not():
+async def test_a_layer_receives_the_opcode_it_declares_and_the_service_does_not():
     layer, service = Heard({4, 5}, answers={4}), Service()
     stack = dns.standard(service, rate_limit=False)
     stack = dns.stack(service, dns.cookies(), layer)
@@ -114,7 +114,7 @@ async def test_the_standard_layers_see_every_opcode():
     assert {code for code, _ in response.edns.options} == {iana.OPTION_COOKIE, iana.OPTION_NSID}
 
 
-async def test_nothing_changes_for_messages_that_nobody_has_declared():
+async def test_undeclared_opcodes_are_answered_as_before():
     """Every row of the table of messages, beside a layer that takes one kind."""
     site = dns.stack(
         answer, dns.cookies(), dns.nsid("north-2"), dns.edns(), Heard({dns.OPCODE_NOTIFY})
@@ -139,7 +139,7 @@ async def test_nothing_changes_for_messages_that_nobody_has_declared():
         (lambda: dns.stack(answer, dns.mandatory(opcodes={99})), "opcode 99"),
     ],
 )
-def test_what_is_no_opcode_is_refused(make, wrong):
+def test_an_invalid_opcode_is_refused(make, wrong):
     with pytest.raises(UsageError, match=wrong):
         make()
 
@@ -159,7 +159,7 @@ async def test_a_router_passes_an_opcode_to_the_service_that_takes_it():
     assert (takes.heard, does_not.heard) == ([4], [])
 
 
-async def test_a_message_of_another_kind_is_heard_each_time(tmp_path):
+async def test_a_message_of_another_opcode_is_handled_each_time(tmp_path):
     """Answers to queries are kept ready; a NOTIFY that was answered before is another NOTIFY."""
     zone = tmp_path / "example.zone"
     zone.write_text("@ 300 SOA ns h 1 2 3 4 60\n@ 300 NS ns\nns 300 A 192.0.2.53\n")
@@ -201,7 +201,7 @@ async def test_an_explanation_asks_with_any_opcode_that_is_taken():
 
 
 @pytest.mark.rfc("8490", "5.4")
-async def test_a_stateful_operation_has_no_sections_and_reaches_who_declares_it():
+async def test_a_stateful_operation_has_no_sections_and_reaches_the_layer_that_declares_it():
     seen = []
 
     class Keepalive(Layer):

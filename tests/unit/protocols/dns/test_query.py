@@ -108,7 +108,7 @@ def test_opt_stands_once_in_the_additional_section_and_belongs_to_the_root():
 
 
 @pytest.mark.rfc("6891", "6.1.3")
-def test_an_unknown_edns_version_is_told_before_its_options_are_looked_at():
+def test_an_unknown_edns_version_is_reported_before_its_options_are_parsed():
     opt = struct.pack("!BHHBBHH", 0, 41, 1232, 0, 1, 0x8000, 3) + b"\xff\xff\xff"
     error = refused(message(QUESTION + opt, counts=(1, 0, 0, 1)))
     assert (error.rcode, error.question, error.do) == (iana.BADVERS, QUESTION, True)

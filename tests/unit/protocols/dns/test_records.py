@@ -47,7 +47,7 @@ def test_records_read_as_dnspython_writes_them(record, text):
         (lambda: r.SOA("a.", "b.", 1, retry=2**31), "SOA times"),
     ],
 )
-def test_what_is_no_such_record_is_refused(make, reason):
+def test_invalid_record_data_is_refused(make, reason):
     with pytest.raises(UsageError, match=reason):
         make()
 

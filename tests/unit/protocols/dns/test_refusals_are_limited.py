@@ -134,7 +134,7 @@ async def test_no_refusal_is_worth_stealing(case: str) -> None:
     await settle()
 
 
-async def test_what_is_late_is_refused_within_the_rate() -> None:
+async def test_late_requests_are_refused_within_the_rate() -> None:
     flood = Flood(never, max_requests=QUERIES, request_timeout=30)
     await flood.run()
     assert flood.listener.sent == []

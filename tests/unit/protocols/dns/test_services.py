@@ -101,7 +101,7 @@ def test_a_zone_given_twice_is_a_fault_of_the_second_file(folder):
     assert f"is already in {folder}/example.zone" in fault.message
 
 
-async def test_answers_are_minimal_unless_told_otherwise(folder):
+async def test_answers_are_minimal_by_default(folder):
     reply = await answer(ours.zones(folder), "www.example.")
     assert (reply.authority, reply.additional) == ((), ())
     fuller = await answer(ours.zones(folder, minimal=False), "www.example.")
@@ -142,7 +142,7 @@ def test_a_folder_that_may_not_be_entered_is_a_fault(folder, monkeypatch, method
 
 
 @pytest.mark.parametrize("name", ["a..b", "a" * 64, "\\999", "\udcff..", "é" * 40])
-def test_a_name_that_is_none_is_the_callers_error(folder, name):
+def test_an_invalid_name_is_the_callers_error(folder, name):
     with pytest.raises(UsageError, match="not the name of a zone"):
         load_zones(f"{name}={folder}/example.zone")
 
@@ -282,7 +282,7 @@ async def test_a_service_mounted_deeper_comes_before_a_pattern_above_it(site):
     assert await answer(site, "silent.example.") is None
 
 
-def test_what_is_taken_cannot_be_taken_again(site):
+def test_a_suffix_or_pattern_cannot_be_mounted_twice(site):
     async def other(query, context):
         return None
 

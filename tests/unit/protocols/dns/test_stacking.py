@@ -58,7 +58,7 @@ def test_a_layer_of_ones_own_takes_the_place_of_the_standard_one():
     assert limit in layers
 
 
-def test_what_is_mandatory_cannot_be_left_out():
+def test_the_mandatory_layer_cannot_be_omitted():
     assert names(dns.stack(answer)) == ["mandatory"]
     assert names(dns.stack(answer, dns.nsid("x"), dns.mandatory())) == ["nsid", "mandatory"]
 
@@ -162,7 +162,7 @@ def test_a_failure_says_why_without_saying_what_is_inside(error, words):
     assert refusal(error, extended_errors=True).edns.options == ()
 
 
-async def test_what_layers_refuse_is_explained_as_well():
+async def test_refusals_by_layers_are_explained_too():
     strict = dns.standard(answer, cookies=dns.cookies(required=["0.0.0.0/0"]))
     for query, words in [
         (ask(), b"use TCP"),
@@ -181,7 +181,7 @@ def test_a_prepared_refusal_is_what_is_said():
     assert [code for code, _ in response.edns.options] == [10, 15]
 
 
-def test_a_malformed_query_is_told_what_is_wrong_with_it():
+def test_the_refusal_of_a_malformed_query_says_what_is_wrong():
     twice = build_query(7, b"\x01x\x00", 1, edns=Edns())
     frame = twice[:11] + b"\x02" + twice[12:] + twice[-11:]
     with pytest.raises(BadQuery) as caught:

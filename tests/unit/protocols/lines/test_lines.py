@@ -41,7 +41,7 @@ def test_a_datagram_of_two_lines_is_refused() -> None:
     assert caught.value.offset == 1
 
 
-def test_what_is_not_text_says_where() -> None:
+def test_undecodable_text_says_where() -> None:
     with pytest.raises(DecodeError) as caught:
         Text().decode(b"ab\xff")
     assert caught.value.offset == 2
@@ -99,7 +99,7 @@ async def test_bytes_in_bytes_out(network: Any) -> None:
         client.close()
 
 
-async def test_a_service_that_takes_two_seconds_delays_nobody_else(clock: Any) -> None:
+async def test_a_service_that_takes_two_seconds_delays_no_other_request(clock: Any) -> None:
     started = clock.monotonic()
     answered: dict[bytes, float] = {}
 

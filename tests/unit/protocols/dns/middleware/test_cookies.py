@@ -195,7 +195,7 @@ async def test_a_peer_without_an_ip_address_has_cookies_by_its_name(clock):
     assert option(reply, COOKIE) == make_cookie(CLIENT, b"client", NOW, SECRET)
 
 
-async def test_what_became_of_a_cookie_is_noted_for_explain(clock):
+async def test_the_result_of_a_cookie_check_is_recorded_for_explain(clock):
     service = layered(clock, required=["192.0.2.0/24"])
     for query, words in [
         (ask("www.example.", "A", (COOKIE, made())), "is valid"),

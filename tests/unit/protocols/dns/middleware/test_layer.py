@@ -46,7 +46,7 @@ async def test_a_layer_that_answers_is_seen_by_those_outside_it_alone():
     assert reply.rcode == dns.REFUSED
 
 
-async def test_a_withheld_reply_is_seen_by_nobody_further_out():
+async def test_a_withheld_reply_is_hidden_from_outer_layers():
     seen = []
     layers = [Marked("a", seen), Marked("b", seen, withholds=True)]
     assert await combine(answer, layers)(ask(), context()) is None
@@ -63,7 +63,7 @@ async def test_a_layer_about_an_option_sees_queries_with_that_option_alone():
     assert seen == ["a in", "a out"]
 
 
-async def test_each_of_many_replies_passes_and_a_withheld_one_is_left_out():
+async def test_each_of_many_replies_passes_and_withheld_ones_are_omitted():
     async def many(query, _context):
         for number in range(3):
             yield query.reply(dns.TXT(str(number)), rcode=dns.NOERROR)
@@ -103,7 +103,7 @@ async def test_a_failure_has_a_refusal_prepared_that_carries_the_cookie():
     assert caught.traceback[-1].name == "fails"
 
 
-async def test_what_has_a_refusal_of_its_own_keeps_its_type():
+async def test_an_error_with_its_own_refusal_keeps_its_type():
     async def busy(_query, _context):
         raise Overloaded("limit")
 

@@ -23,7 +23,7 @@ def asking(*options):
 
 
 @pytest.mark.rfc("5001", "2.1")
-async def test_nsid_is_told_to_who_asks_for_it():
+async def test_nsid_is_sent_on_request():
     service = dns.stack(answer, dns.nsid("north-2"))
     assert option(await service(asking((NSID, b"")), context()), NSID) == b"north-2"
     assert (await service(asking((65001, b"")), context())).options == ()
@@ -148,7 +148,7 @@ async def test_a_client_subnet_comes_back_with_scope_zero(subnet):
         "00028100" + 17 * "00",
     ],
 )
-async def test_a_client_subnet_that_is_none_is_a_format_error(subnet):
+async def test_an_invalid_client_subnet_is_a_format_error(subnet):
     trace = Trace()
     query = asking((SUBNET, bytes.fromhex(subnet)))
     reply = await dns.stack(answer, dns.edns())(query, context(facts=[trace]))

@@ -52,7 +52,7 @@ async def test_a_network_gets_a_burst_and_then_the_rate(clock):
     assert await outcomes(service, [ask()] * 3) == ["whole", "whole", "dropped"]
 
 
-async def test_each_so_many_th_answer_beyond_the_rate_is_cut(clock):
+async def test_one_in_slip_answers_beyond_the_rate_is_truncated(clock):
     assert await outcomes(limited(clock, slip=2), [ask()] * 6) == [
         *("whole", "whole", "dropped", "cut", "dropped", "cut")
     ]
@@ -266,7 +266,7 @@ async def test_the_table_has_a_bound_and_forgets_the_oldest(clock):
     assert await outcomes(service, [ask()], context("192.0.0.1")) == ["whole"]
 
 
-async def test_what_is_not_sent_is_counted_and_noted(clock):
+async def test_a_withheld_answer_is_counted_and_recorded(clock):
     metrics, trace = Metrics(), Trace()
     service = limited(clock, slip=2, metrics=metrics)
     await outcomes(service, [ask()] * 5, context(facts=[trace]))
@@ -293,7 +293,7 @@ def test_a_number_out_of_range_is_refused(wrong):
         dns.rate_limit(**wrong)
 
 
-async def test_nobody_is_exempt_if_so_wished(clock):
+async def test_no_network_is_exempt_if_none_is_listed(clock):
     service = limited(clock, exempt=())
     assert await outcomes(service, [ask()] * 3, context("127.0.0.1")) == [
         *("whole", "whole", "dropped")
@@ -318,7 +318,7 @@ async def test_an_answer_sent_without_asking_the_layers_is_counted_with_the_othe
         assert all(admits(free) for _ in range(6))
 
 
-async def test_nobody_is_admitted_beyond_the_rate_where_nobody_is_exempt(clock):
+async def test_nothing_is_admitted_beyond_the_rate_without_exemptions(clock):
     layer = dns.rate_limit(1, burst=1, clock=clock, exempt=())
     here = context("127.0.0.1")
     said = kind_of(ask(), await answer(ask(), here))

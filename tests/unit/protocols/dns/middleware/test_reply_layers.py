@@ -144,7 +144,7 @@ def sets(*rtypes, first=b"\x00\x02"):
     return tuple((name, RRset(name, rtype, 60, (first + bytes(20),))) for rtype in rtypes)
 
 
-async def test_what_was_not_asked_for_is_left_out():
+async def test_records_not_asked_for_are_omitted():
     full = says(
         0,
         answer=sets(iana.MX),
@@ -166,7 +166,7 @@ async def test_what_was_not_asked_for_is_left_out():
     ],
     ids=["referral", "negative", "proof"],
 )
-async def test_what_an_answer_needs_stays(parts):
+async def test_records_that_an_answer_needs_are_not_omitted(parts):
     reply = await dns.minimal_responses()(says(0, **parts))(ask(), context())
     assert reply.authority == parts["authority"]
 
@@ -175,7 +175,7 @@ async def test_what_an_answer_needs_stays(parts):
 
 
 @pytest.mark.rfc("4892", "2.1")
-async def test_the_identity_is_told_in_class_chaos():
+async def test_the_identity_is_answered_in_class_chaos():
     service = dns.standard(answer, chaos=dns.chaos(version="pierhead", identity="north-2"))
 
     async def told(name, rtype="TXT"):
@@ -230,7 +230,7 @@ async def test_no_name_can_forge_a_line(lines):
     assert line.count(" ") == 4
 
 
-async def test_silence_several_replies_and_failures_are_told_apart(lines):
+async def test_silence_several_replies_and_failures_are_distinguished(lines):
     async def silent(_query, _context):
         return None
 

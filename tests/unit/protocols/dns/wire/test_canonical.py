@@ -64,7 +64,7 @@ def test_other_types_are_compared_octet_by_octet(text: str):
     assert unique_rdatas(rtype, (UPPER, LOWER, UPPER)) == (UPPER, LOWER)
 
 
-def test_what_is_not_part_of_a_name_keeps_its_case():
+def test_octets_outside_of_names_keep_their_case():
     mx = iana.MX
     assert canonical_rdata(mx, b"AB" + LOWER) != canonical_rdata(mx, b"ab" + LOWER)
 

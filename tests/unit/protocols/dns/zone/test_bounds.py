@@ -26,7 +26,7 @@ def test_the_defaults_are_those_of_the_table() -> None:
         ZoneBounds(zone_octets=1)
 
 
-def test_one_directive_over_the_bound_is_told_before_it_is_carried_out() -> None:
+def test_a_directive_over_the_limit_is_refused_before_it_is_executed() -> None:
     (fault,) = faults(b"$GENERATE 0-2000000 h$ A 1.2.3.4\n", DEFAULT_BOUNDS)
     assert (fault.line, fault.column) == (4, 11)
     assert "produces 2000001 records; at most 1048576 are allowed in a zone" in fault.message

@@ -515,7 +515,7 @@ def test_holes_in_the_chain_are_named_and_served():
     assert proofs(ask(of, "ns", "TXT")) == {"moved"}
 
 
-def test_what_is_dubious_is_said_in_the_line_that_shows_it():
+def test_a_dubious_zone_is_reported_in_the_line_that_shows_it():
     def lines(of: Zone) -> list[int]:
         return [fault.line for fault in of.warnings if fault.code == "dnssec"]
 

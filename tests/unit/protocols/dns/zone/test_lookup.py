@@ -514,9 +514,7 @@ service SVCB 1 foo.wild
         ("service.example.", "SVCB", ["foo.wild.example. A"]),
     ],
 )
-def test_what_an_answer_leads_to_is_looked_up_as_any_name_is(
-    qname: str, qtype: str, expected: list[str]
-):
+def test_additional_names_are_looked_up_like_any_name(qname: str, qtype: str, expected: list[str]):
     assert shown(ask(qname, qtype, Zones([SECOND]), minimal=False).additional) == expected
 
 

@@ -347,7 +347,7 @@ def test_the_source_of_an_endless_line_is_left_out():
         (b"$GENERATE 1-3 h$ A 192.0.2\n", 1, "generated line: h1 A 192.0.2"),
     ],
 )
-def test_what_is_wrong_is_named_where_it_stands(text: bytes, column: int, reason: str):
+def test_a_fault_is_reported_at_its_position(text: bytes, column: int, reason: str):
     # A fresh file: "repeat" has nothing to repeat.
     with pytest.raises(ConfigError) as caught:
         parse_zone(text + HEAD.replace(b"$TTL 300\n@", b"@ 300"), origin="example.")
@@ -446,7 +446,7 @@ def test_rdata_has_65535_octets_at_most():
     assert "at most 65535" in fault.message
 
 
-def test_a_name_behind_a_blank_is_told_what_the_blank_means():
+def test_a_fault_after_leading_white_space_explains_the_white_space():
     with pytest.raises(ConfigError) as caught:
         parse_zone(b"@ 60 SOA a b 1 2 3 4 5\n www CNAME b\nx www CNAME b\n", origin="example.")
     first, second = (

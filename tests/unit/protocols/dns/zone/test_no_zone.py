@@ -64,7 +64,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
-def test_it_is_one_fault_that_names_what_it_is(kind: str) -> None:
+def test_a_foreign_file_is_one_fault_that_names_its_format(kind: str) -> None:
     with pytest.raises(ConfigError) as caught:
         parse_zone(FOREIGN[kind], origin="example.")
     (fault,) = caught.value.faults

@@ -208,7 +208,7 @@ def test_an_empty_file_is_mended_by_its_soa_record():
         f"w GPOS {'1' * 300} 1 1",
     ],
 )
-def test_no_one_is_told_to_split_a_string_where_several_are_too_much(line: str):
+def test_splitting_a_string_is_suggested_only_where_several_are_allowed(line: str):
     (found,) = faults(f"{HEAD}{line}\n")
     assert "string of 300 octets" in found.message
     assert found.remedy == ""
@@ -229,9 +229,9 @@ def test_a_quotation_mark_is_not_blamed_for_what_is_wrong_without_it(line: str):
 
 
 @pytest.mark.parametrize("line", [" w x A 192.0.2.1", " w A 192.0.2", " hello world"])
-def test_no_one_is_told_to_take_a_blank_away_where_that_is_not_all(line: str):
+def test_removing_a_space_is_suggested_only_where_that_is_enough(line: str):
     (found,) = faults(f"{HEAD}{line}\n")
-    assert "take it away" not in found.remedy
+    assert "remove it" not in found.remedy
 
 
 def included(text: str, *, confined: bool, content: bytes = b"w A 192.0.2.1\n") -> list[Fault]:
@@ -273,7 +273,7 @@ def test_the_end_that_is_given_for_base_64_is_the_one_that_is_taken(octets, cut,
             assert faults(f"{HEAD}w OPENPGPKEY {broken[: -len(end)]}{end}\n") == []
 
 
-def test_every_type_without_a_text_form_is_told_the_one_that_it_has():
+def test_types_without_a_text_form_are_told_to_use_the_generic_one():
     told = []
     for number in (*range(300), 32768, 32769, 65280, 65534):
         if iana.is_meta_type(number):

@@ -59,7 +59,9 @@ def test_a_signature_that_may_be_valid_is_no_matter():
         ("20260101", "20260120", "is not valid before 2026-01-20 00:00:00 UTC"),
     ],
 )
-def test_what_a_resolver_would_refuse_is_said_in_its_line(before: str, after: str, message: str):
+def test_a_signature_that_resolvers_reject_is_a_warning_in_its_line(
+    before: str, after: str, message: str
+):
     other = GOOD.replace(before, after, 1)
     assert other != GOOD
     ((line, found),) = complaints(f"*.w {GOOD}\n*.w {other}")
@@ -86,7 +88,7 @@ def test_only_keys_that_may_sign_a_zone_count(head: str):
     assert "which the zone lacks" in message
 
 
-def test_what_is_wrong_with_many_is_said_once():
+def test_a_fault_shared_by_many_signatures_is_reported_once():
     old = GOOD.replace("20260201", "20260110").replace("13 2", "13 3")
     names = [f"a{number}.w" for number in range(200)]
     text = "".join(f"{name} A 192.0.2.1\n{name} {old}\n" for name in names)

@@ -98,7 +98,7 @@ def test_the_other_registered_parameters():
         ("1", "ends too early"),
     ],
 )
-def test_what_the_rfc_calls_malformed_is_refused(text: str, reason: str):
+def test_parameters_that_the_rfc_calls_malformed_are_refused(text: str, reason: str):
     with pytest.raises(FieldError) as caught:
         read(text)
     assert reason in caught.value.message

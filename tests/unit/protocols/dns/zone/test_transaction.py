@@ -140,7 +140,7 @@ def test_a_ttl_is_the_records_the_calls_or_the_sets():
         lambda change: change.delete("nothing.there"),
     ],
 )
-def test_what_comes_to_the_same_is_no_change(zone, change, edit):
+def test_an_equivalent_record_is_not_a_change(zone, change, edit):
     edit(change)
     after, difference = change.commit()
     assert after is zone

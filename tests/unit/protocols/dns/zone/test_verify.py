@@ -174,7 +174,7 @@ def test_an_algorithm_that_is_not_known_is_named() -> None:
     assert "is of algorithm 12, which cannot be verified here" in found.message
 
 
-def test_other_faults_of_a_signature_are_told_without_a_second_one() -> None:
+def test_other_faults_of_a_signature_are_reported_without_a_second_one() -> None:
     signer = Signer(13)
     old = signer.zone().replace("20260201000000", "20260110000000")
     messages = [fault.message for fault in complaints(old)]

@@ -139,7 +139,7 @@ def test_a_ttl_of_a_line_before_is_warned_of_once():
 
 
 @pytest.mark.rfc("2308", "4")
-def test_a_ttl_of_the_file_is_none_of_a_line_before():
+def test_a_ttl_directive_is_not_inherited_from_a_line_before():
     assert warnings("$TTL 60\na A 192.0.2.1") == []
 
 
