@@ -236,8 +236,8 @@ class SystemdAddress(ListenAddress):
     Attributes:
         name: as in LISTEN_FDNAMES; None for any.
         index: which of those with that name, from 0; None for all of them. With neither name nor
-            index there must be exactly one socket. prefix: whether ``name`` is only a prefix of the
-            name; "" then means every socket.
+            index there must be exactly one socket.
+        prefix: whether ``name`` is only a prefix of the name; "" then means every socket.
     """
 
     name: str | None = None

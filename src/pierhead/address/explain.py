@@ -39,7 +39,7 @@ class ListenerExplanation:
         kind: stream, datagram or seqpacket; None if only the passed socket determines it.
         meaning: what is listened on, in a sentence.
         layers: the layers between the socket and the protocol, outermost on the wire first.
-            options: the options given.
+        options: the options given.
         refusals: what the platform would not open, and why.
     """
 
@@ -57,7 +57,8 @@ class Explanation:
     """What an address means.
 
     Attributes:
-        text: the address as given. canonical: the address in canonical spelling.
+        text: the address as given.
+        canonical: the address in canonical spelling.
         listeners: what would be opened.
         platform: the ``sys.platform`` that ``refusals`` are about.
     """

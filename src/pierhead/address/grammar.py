@@ -81,8 +81,11 @@ class Parts:
 
 
 def read(text: str) -> Parts:
-    """Parse the text of an address. Raises: AddressError: it does not parse. Whether the parts fit
-    together is not checked here, except that every option applies to a part that is there.
+    """Parse the text of an address.
+
+    Raises:
+        AddressError: it does not parse. Whether the parts fit together is not checked here, except
+            that every option applies to a part that is there.
     """
     if not text.strip():
         reason = "the address is blank" if text else "the address is empty"

@@ -53,7 +53,9 @@ def show_host(host: str) -> str:
 
 def canonical_host(host: str) -> str:
     """Return the canonical spelling of a host: literal without brackets, name, or the wildcard.
-    Raises: UsageError: it is none of these; says why.
+
+    Raises:
+        UsageError: it is none of these; says why.
     """
     if host in ("", "*"):
         return ""

@@ -1,6 +1,7 @@
-"""The JSON Schema (draft 2020-12) of an address in a configuration file. Editors use it to complete
-and check files, and OpenAPI shows it. It is generated from the registry of options; which parts fit
-together is checked only on reading.
+"""The JSON Schema (draft 2020-12) of an address in a configuration file.
+
+Editors use it to complete and check files, and OpenAPI shows it. It is generated from the registry
+of options; which parts fit together is checked only on reading.
 """
 
 from __future__ import annotations

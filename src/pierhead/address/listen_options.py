@@ -133,7 +133,11 @@ ChooseRow: TypeAlias = Callable[[str, Span, Span | None], Option]
 
 
 def read_options(span: Span, choose: ChooseRow) -> list[GivenOption]:
-    """Parse ``key=value&…``. Raises: AddressError: it does not parse."""
+    """Parse ``key=value&…``.
+
+    Raises:
+        AddressError: it does not parse.
+    """
     seen: dict[str, Option] = {}
     pairs = []
     for part in span.split("&"):
@@ -220,8 +224,10 @@ def show_option(key: str, value: Value) -> str:
 
 
 def row_of_value(key: str, value: Value) -> Option:
-    """Return the row of a key for which this value is valid. Raises: UsageError: the key is
-    unknown, or the value is not valid for it.
+    """Return the row of a key for which this value is valid.
+
+    Raises:
+        UsageError: the key is unknown, or the value is not valid for it.
     """
     for option in OPTIONS_BY_KEY.get(key, ()):
         if not option.stands_for and is_accepted(option, value):

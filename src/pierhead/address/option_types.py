@@ -63,7 +63,11 @@ class OptionType(Protocol):
         ...
 
     def read(self, span: Span) -> Value:
-        """Return the value. Raises: AddressError: the text is not a value of this type."""
+        """Return the value.
+
+        Raises:
+            AddressError: the text is not a value of this type.
+        """
         ...
 
     def show(self, value: Value) -> str:

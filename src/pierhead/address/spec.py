@@ -139,8 +139,8 @@ class ListenSpec:
 
         Raises:
             AddressError: no scheme is left, an option applies to none of them, or something is
-                missing (a certificate for TLS). UsageError: the endpoint's short form names a
-                scheme that cannot have one.
+                missing (a certificate for TLS).
+            UsageError: the endpoint's short form names a scheme that cannot have one.
         """
         specs = (self,) if self.address.scheme else self._with_schemes(endpoint.short_form)
         for spec in specs:

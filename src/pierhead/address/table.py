@@ -154,8 +154,9 @@ def _flat(table: Mapping[object, object]) -> Iterator[tuple[str, object]]:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One entry in TOML, into which an error points. ``body`` is the text after the ``=``;
-    ``spans`` has each value in it: exactly one unless it is a list.
+    """One entry in TOML, into which an error points.
+
+    ``body`` is the text after the ``=``; ``spans`` has each value in it: exactly one unless it is a list.
     """
 
     name: Span

@@ -1,4 +1,5 @@
 """The rules of combination: wrappers with schemes, options with addresses, options with each other.
+
 Nothing here parses text: the same rules apply to parsed addresses and to those built by a program.
 """
 
@@ -34,7 +35,9 @@ _STREAM_SCHEMES = {
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two parts that do not fit together. ``part`` says which is at fault: a wrapper by number, an
+    """Two parts that do not fit together.
+
+    ``part`` says which is at fault: a wrapper by number, an
     option by key, "" the address.
     """
 

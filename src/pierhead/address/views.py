@@ -77,8 +77,10 @@ def rows_of(layer: AppliedBy) -> Mapping[str, Option]:
 
 
 def for_each(view: type[View], **values: T) -> Mapping[str, T]:
-    """Return these values, one for each field of a view, by the key of its option. Raises:
-    UsageError: a field has no value, or a name is not a field.
+    """Return these values, one for each field of a view, by the key of its option.
+
+    Raises:
+        UsageError: a field has no value, or a name is not a field.
     """
     rows = rows_of(view.layer)
     if values.keys() != rows.keys():

@@ -82,9 +82,9 @@ async def dial_stream(
         source: the address of this end: ``tcp:192.0.2.1:0``, ``mem:a``.
 
     Raises:
-        UsageError: the address or the source cannot be dialled. OSError: the connection was
-            refused, or there is no route; if a name has several addresses and none answers, the
-            error of the last.
+        UsageError: the address or the source cannot be dialled.
+        OSError: the connection was refused, or there is no route; if a name has several addresses
+            and none answers, the error of the last.
     """
     target = _target(address, _STREAMS)
     local = _source(source, target)
@@ -113,8 +113,9 @@ async def dial_datagram(address: str | ListenSpec, *, source: str | None = None)
             ``memgram:a``.
 
     Raises:
-        UsageError: the address or the source cannot be dialled. ListenError: the memory network
-            already has an end with the source's name. OSError: there is no route to the address.
+        UsageError: the address or the source cannot be dialled.
+        ListenError: the memory network already has an end with the source's name.
+        OSError: there is no route to the address.
     """
     target = _target(address, _DATAGRAMS)
     local = _source(source, target)

@@ -1,6 +1,4 @@
-r"""Frames that end with a delimiter: ``b"\0"``, ``b"\r
-.\r
-"`` or whatever the protocol uses."""
+r"""Frames that end with a delimiter: ``b"\0"``, ``b"\r\n.\r\n"`` or whatever the protocol uses."""
 
 from __future__ import annotations
 

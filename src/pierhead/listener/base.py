@@ -129,8 +129,10 @@ class Handshaking(Accepted, Protocol):
     async def handshake(self) -> HandshakeResult:
         """Complete the handshake, once; nothing is read for the protocol before `Accepted.attach`.
 
-        If it raises or is cancelled, the connection is closed. Raises: HandshakeError: the peer's
-        handshake was wrong.
+        If it raises or is cancelled, the connection is closed.
+
+        Raises:
+            HandshakeError: the peer's handshake was wrong.
             OSError: the connection broke; TimeoutError: a deadline of the address passed.
         """
         ...

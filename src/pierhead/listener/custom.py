@@ -102,8 +102,12 @@ class _Custom:
 
 
 class CustomStreamListener(_Custom):
-    """Yields custom connections; a `StreamListener`. Override `accept`, or pass it. Args: address:
-    its name, with options: ``mem:ports?idle-timeout=30s``.
+    """Yields custom connections; a `StreamListener`.
+
+    Override `accept`, or pass it.
+
+    Args:
+        address: its name, with options: ``mem:ports?idle-timeout=30s``.
         accept: waits for the next connection and returns it.
 
     Raises:
@@ -131,9 +135,12 @@ class CustomStreamListener(_Custom):
 
 
 class CustomDatagramListener(_Custom):
-    """Receives and sends datagrams by functions of the program; a `DatagramListener`. Override
-    `receive` and `send`, or pass them. Args: address: its name, with options:
-    ``memgram:bus?drain=5s``.
+    """Receives and sends datagrams by functions of the program; a `DatagramListener`.
+
+    Override `receive` and `send`, or pass them.
+
+    Args:
+        address: its name, with options: ``memgram:bus?drain=5s``.
         receive: waits for a datagram; returns it and the destination of replies.
         send: sends a datagram to that destination; a plain function.
 

@@ -79,8 +79,8 @@ def listening_sockets(
 
     Raises:
         UsageError: no address.
-        AddressError: an address does not parse. ListenError: an address could not be opened, or
-            needs more than a socket.
+        AddressError: an address does not parse.
+        ListenError: an address could not be opened, or needs more than a socket.
     """
     if not addresses:
         raise UsageError("no address to listen on; give one such as '127.0.0.1:0'")

@@ -98,9 +98,11 @@ async def open_all(
     protocols: tuple[str, ...] = (),
     process_sockets: ProcessSockets | None = None,
 ) -> ListenerSet:
-    """Open every address, or none. A group is the specs of one address for a protocol
-    (`ListenSpec.resolve`): if its members leave the port to the system, they all get the same one.
-    An item may also be a listener that the caller has opened; a failure leaves it untouched.
+    """Open every address, or none.
+
+    A group is the specs of one address for a protocol (`ListenSpec.resolve`): if its members leave
+    the port to the system, they all get the same one. An item may also be a listener that the
+    caller has opened; a failure leaves it untouched.
 
     Raises:
         ListenError: which address, which step, why, and what to do; nothing stays open.

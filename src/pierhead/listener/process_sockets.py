@@ -58,6 +58,7 @@ class ProcessSockets:
     @cache
     def of_this_process(cls) -> Self:
         """Return the instance for servers that were passed none; created at the first call.
+
         Independent parts of a program thus share one table of descriptors.
         """
         return cls()

@@ -68,12 +68,14 @@ class Replacement:
     """The fate of each slot.
 
     Args:
-        before: the slots in effect. after: those that are to replace them. draining: slots removed
-            earlier whose sockets still send replies: each can come back.
+        before: the slots in effect.
+        after: those that are to replace them.
+        draining: slots removed earlier whose sockets still send replies: each can come back.
 
     Attributes:
-        slots: the slots that replace those in effect. kept: those of them that keep their
-            listeners. new: those to be opened.
+        slots: the slots that replace those in effect.
+        kept: those of them that keep their listeners.
+        new: those to be opened.
     """
 
     def __init__(
@@ -129,8 +131,10 @@ class Replacement:
             raise
 
     def prepare(self) -> None:
-        """Check that every kept slot can change, and change their sockets, all or none. Raises:
-        ListenError: one cannot.
+        """Check that every kept slot can change, and change their sockets, all or none.
+
+        Raises:
+            ListenError: one cannot.
         """
         for kept in self.kept:
             kept.prepare()
@@ -213,7 +217,11 @@ class Kept:
     _prepared: list[_Prepared] = field(default_factory=list)
 
     def prepare(self) -> None:
-        """Check that every change is possible, and prepare it. Raises: ListenError: one is not."""
+        """Check that every change is possible, and prepare it.
+
+        Raises:
+            ListenError: one is not.
+        """
         self._prepared = [self._prepare(server) for server in self.before.servers]
 
     def _prepare(self, server: AnyServer) -> _Prepared:
@@ -247,8 +255,10 @@ class Kept:
         """Apply the changes to the sockets.
 
         Args:
-            changed: receives each listener that is about to change, and its earlier spec. Raises:
-                ListenError: the system refuses a change after all.
+            changed: receives each listener that is about to change, and its earlier spec.
+
+        Raises:
+            ListenError: the system refuses a change after all.
         """
         for one in self._prepared:
             base = unwrapped(one.listener)

@@ -81,8 +81,10 @@ def go_over(
     handler: StreamHandler,
     admission: Admission | None,
 ) -> Wait | None:
-    """Switch an open connection to another handler from its next request on. Returns: A function
-    that waits for the earlier requests; None if it cannot have this handler.
+    """Switch an open connection to another handler from its next request on.
+
+    Returns:
+        A function that waits for the earlier requests; None if it cannot have this handler.
     """
     if not (isinstance(handler, GoesOn) and handler.goes_on_from(before)):
         return None

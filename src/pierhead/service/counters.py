@@ -13,8 +13,10 @@ _REASONS = 64
 
 
 class RequestCounters:
-    """Counts how the requests of one listener ended. Args:
-    count: returns the counter with a name and labels.
+    """Counts how the requests of one listener ended.
+
+    Args:
+        count: returns the counter with a name and labels.
     """
 
     def __init__(self, count: Callable[..., Metric]) -> None:

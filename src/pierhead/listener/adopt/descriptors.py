@@ -64,8 +64,10 @@ _AF_VSOCK: int = getattr(socket, "AF_VSOCK", -1)
 def open_descriptors(
     spec: ListenSpec, buffers: BufferSource, batched: bool | None, reserved: ReservedDescriptors
 ) -> list[Adopted]:
-    """Adopt the descriptors of an ``fd:`` address, all or none. Raises: ListenError: says which
-    one, what it is, and what was expected.
+    """Adopt the descriptors of an ``fd:`` address, all or none.
+
+    Raises:
+        ListenError: says which one, what it is, and what was expected.
     """
     assert isinstance(spec.address, DescriptorAddress)
     named = [(number, f"descriptor {number}") for number in spec.address.numbers]
@@ -107,9 +109,11 @@ def adopt(
     """Return a listener that owns this descriptor.
 
     Args:
-        called: the name of the descriptor in messages. reserved: the descriptors being served; this
-            one is added until it is closed. Raises: ListenError: it cannot be served; then it stays
-            open.
+        called: the name of the descriptor in messages.
+        reserved: the descriptors being served; this one is added until it is closed.
+
+    Raises:
+        ListenError: it cannot be served; then it stays open.
     """
     address = str(spec)
     found = inspect_descriptor(number, address, called)
@@ -155,8 +159,10 @@ def _check(spec: ListenSpec, found: AdoptedSocket, called: str) -> None:
 
 
 def refuse_ineffective_options(spec: ListenSpec, found: AdoptedSocket, called: str) -> None:
-    """Refuse an address with an option that has no effect on this socket. Args: called: the name of
-    the descriptor in messages.
+    """Refuse an address with an option that has no effect on this socket.
+
+    Args:
+        called: the name of the descriptor in messages.
 
     Raises:
         ListenError: there is one.

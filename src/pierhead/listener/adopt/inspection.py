@@ -78,9 +78,14 @@ class AdoptedSocket:
 
 
 def inspect_descriptor(number: int, address: str, called: str) -> AdoptedSocket:
-    """Return the facts of this descriptor, which is left unchanged. Args: address: the address as
-    given, for messages. called: the name of the descriptor in messages. Raises: ListenError: it is
-    closed, not a socket, or of an unsupported family or type.
+    """Return the facts of this descriptor, which is left unchanged.
+
+    Args:
+        address: the address as given, for messages.
+        called: the name of the descriptor in messages.
+
+    Raises:
+        ListenError: it is closed, not a socket, or of an unsupported family or type.
     """
     kind = kind_of_file(number)
     if kind is None:

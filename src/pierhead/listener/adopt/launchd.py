@@ -41,9 +41,14 @@ def open_launchd(
 
 
 def activate(address: str, name: str, library: Any) -> list[int]:
-    """Return the descriptors that ``launch_activate_socket`` returns for a name. Args: address: the
-    address as given, for messages. library: the library with the call. Raises: ListenError: it
-    refused.
+    """Return the descriptors that ``launch_activate_socket`` returns for a name.
+
+    Args:
+        address: the address as given, for messages.
+        library: the library with the call.
+
+    Raises:
+        ListenError: it refused.
     """
     descriptors, count = ctypes.POINTER(ctypes.c_int)(), ctypes.c_size_t(0)
     code = library.launch_activate_socket(

@@ -14,8 +14,10 @@ class ReservedDescriptors:
         self._addresses: dict[int, str] = {}
 
     def reserve(self, number: int, address: str, called: str) -> None:
-        """Record that the listener of this address serves a descriptor. Args: called: the name of
-        the descriptor in messages.
+        """Record that the listener of this address serves a descriptor.
+
+        Args:
+            called: the name of the descriptor in messages.
 
         Raises:
             ListenError: another listener does already.

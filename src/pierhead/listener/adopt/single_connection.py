@@ -10,8 +10,11 @@ __all__ = ["SingleConnection"]
 
 
 class SingleConnection:
-    """Yields a connection that a super-server has accepted; a `StreamListener`. Args: spec: the
-    address as given. accepted: the connection; closed by `close` unless it has been taken.
+    """Yields a connection that a super-server has accepted; a `StreamListener`.
+
+    Args:
+        spec: the address as given.
+        accepted: the connection; closed by `close` unless it has been taken.
         transport: stream or seqpacket.
     """
 

@@ -81,8 +81,10 @@ class PassedSockets:
         self._identities: dict[int, tuple[int, int] | None] = {}
 
     def ask(self, spec: ListenSpec) -> list[PassedSocket]:
-        """Return the sockets that an address refers to. Raises: ListenError: no sockets were
-        passed, or not to us, or not those requested.
+        """Return the sockets that an address refers to.
+
+        Raises:
+            ListenError: no sockets were passed, or not to us, or not those requested.
         """
         address, options = str(spec), AdoptOptions.of(spec.options)
         variables = self._take()
@@ -166,8 +168,10 @@ def _identity(number: int) -> tuple[int, int] | None:
 def open_passed(
     spec: ListenSpec, buffers: BufferSource, batched: bool | None, passed: PassedSockets
 ) -> list[Adopted]:
-    """Adopt the sockets of an ``sd:`` address, all or none. Raises: ListenError: no sockets were
-    passed, or not to us, or not those requested.
+    """Adopt the sockets of an ``sd:`` address, all or none.
+
+    Raises:
+        ListenError: no sockets were passed, or not to us, or not those requested.
     """
     named = [(one.number, str(one)) for one in passed.ask(spec)]
     return adopt_all(spec, named, buffers, batched, passed.reserved)
@@ -176,8 +180,10 @@ def open_passed(
 def read_passed(
     address: str, variables: Mapping[str, str], first: int = _FIRST
 ) -> tuple[PassedSocket, ...]:
-    """Return the sockets that the variables describe; () if they are not set. Raises: ListenError:
-    they are invalid.
+    """Return the sockets that the variables describe; () if they are not set.
+
+    Raises:
+        ListenError: they are invalid.
     """
     if "LISTEN_FDS" not in variables:
         return ()
@@ -229,8 +235,10 @@ def _number(text: str) -> int | None:
 
 
 def select_passed(spec: ListenSpec, passed: Sequence[PassedSocket]) -> list[PassedSocket]:
-    """Return the sockets that an address refers to. Raises: ListenError: there is none, or more
-    than the address allows.
+    """Return the sockets that an address refers to.
+
+    Raises:
+        ListenError: there is none, or more than the address allows.
     """
     address, options = spec.address, AdoptOptions.of(spec.options)
     assert isinstance(address, SystemdAddress)

@@ -76,8 +76,8 @@ class Layout:
     Attributes:
         name: octets for the address.
         control: octets for control messages.
-        interface: the offset of the interface index in the slot. destination: the offset of an IPv6
-            destination in the slot.
+        interface: the offset of the interface index in the slot.
+        destination: the offset of an IPv6 destination in the slot.
     """
 
     name: int

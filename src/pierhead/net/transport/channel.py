@@ -48,8 +48,10 @@ class Channel(Protocol):
         ...
 
     def receive_into(self, buffer: bytearray | memoryview) -> int | None:
-        """Return how many octets arrived, or None at the end of input. Raises: BlockingIOError:
-        nothing has arrived yet.
+        """Return how many octets arrived, or None at the end of input.
+
+        Raises:
+            BlockingIOError: nothing has arrived yet.
             MessageCutOff: a message did not fit.
             OSError: the connection broke.
         """

@@ -101,7 +101,8 @@ class TlsTransport(asyncio.Transport):
         """Wait until the handshake has finished; it proceeds by itself.
 
         Raises:
-            HandshakeError: the client's handshake was wrong. OSError: the connection broke.
+            HandshakeError: the client's handshake was wrong.
+            OSError: the connection broke.
         """
         await self._through
 
