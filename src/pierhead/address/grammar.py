@@ -139,7 +139,7 @@ def _read_wrappers(head: Span) -> tuple[tuple[str, ...], tuple[int, ...], Span]:
         if word not in WRAPPERS:
             raise head.error(*_unknown_wrapper(word))
         if word in names:
-            raise head.error(f"{word}+ stands there twice", "leave one of them out")
+            raise head.error(f"{word}+ is given twice", "leave one of them out")
         names.append(word)
         positions.append(head.start)
         head = head.cut(match.end())
@@ -203,7 +203,7 @@ def _unknown_scheme(span: Span, name: Span, target: Span) -> AddressError:
         except AddressError as error:
             return error
     if word in WRAPPERS:
-        reason = f"{word} is a wrapper, which stands in front of an address"
+        reason = f"{word} is a wrapper, which goes before an address"
         scheme = str(target).partition(":")[0]
         inner = "" if scheme in SCHEMES else "unix:" if _is_path(target) else "tcp:"
         return name.error(reason, f"did you mean {word}+{inner}{target}?")
@@ -306,7 +306,7 @@ def _read_descriptors(scheme: str, target: Span) -> ListenAddress:
     for part in _without_fragment(target).split(","):
         number = _read_number(part, "a descriptor", 2**31 - 1, "write fd:3, or fd:3,4 for two")
         if number in numbers:
-            raise part.error(f"descriptor {number} stands there twice", "leave one of them out")
+            raise part.error(f"descriptor {number} is given twice", "leave one of them out")
         numbers[number] = None
     return DescriptorAddress(tuple(numbers))
 
@@ -338,7 +338,7 @@ def _read_systemd(scheme: str, target: Span) -> ListenAddress:
     name = (named.cut(0, len(named) - 1) if prefix else named).decode_text()
     if "*" in str(named)[:-1]:
         star = str(named).index("*")
-        raise named.error("* stands at the end of a name only", "write %2A for a star", at=star)
+        raise named.error("* is only allowed at the end of a name", "write %2A for a star", at=star)
     if prefix and index is not None:
         remedy = "leave out the * or the #"
         raise index.error("an index goes with one name, not with a pattern", remedy, at=-1)
@@ -351,7 +351,7 @@ def _read_systemd(scheme: str, target: Span) -> ListenAddress:
 
 def _read_inetd(scheme: str, target: Span) -> ListenAddress:
     if target:
-        raise target.error("nothing stands behind inetd:", "write inetd")
+        raise target.error("nothing may follow inetd:", "write inetd")
     return InetdAddress()
 
 

@@ -92,7 +92,7 @@ def _canonical_name(host: str) -> str:
     wrong = _NOT_IN_A_NAME.search(host)
     if wrong:
         advice = "; write its xn-- form" if not wrong[0].isascii() else ""
-        raise UsageError(f"{wrong[0]!r} cannot stand in a host name{advice}")
+        raise UsageError(f"{wrong[0]!r} is not allowed in a host name{advice}")
     name = host.lower()
     labels = name.removesuffix(".").split(".")
     if len(name) > 253:
@@ -130,7 +130,7 @@ def _split(span: Span) -> tuple[Span, Span]:
         return _split_brackets(span)
     colons = text.count(":")
     if colons > 1 and re.fullmatch(r"[0-9A-Fa-f:.]*(%[^:]*)?(:[0-9]*)?", text):
-        raise span.error("an IPv6 address stands in brackets", _bracket(text))
+        raise span.error("an IPv6 address needs brackets", _bracket(text))
     if colons == 0:
         raise _missing_port(span)
     at = text.rfind(":")

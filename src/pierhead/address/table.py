@@ -156,7 +156,7 @@ def _flat(table: Mapping[object, object]) -> Iterator[tuple[str, object]]:
 class _Entry:
     """One entry in TOML, into which an error points.
 
-    ``body`` is the text after the ``=``; ``spans`` has each value in it: exactly one unless it is a list.
+    ``body`` is the text after the ``=``; ``spans`` has each value in it, exactly one unless a list.
     """
 
     name: Span

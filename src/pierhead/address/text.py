@@ -47,7 +47,7 @@ class Span:
         if text != text.strip():
             before = len(text) - len(text.lstrip())
             at = 0 if before else len(text.rstrip())
-            raise span.error("blanks stand around the address", f"write {text.strip()!r}", at=at)
+            raise span.error("blanks around the address", f"write {text.strip()!r}", at=at)
         return span
 
     def _refuse_unprintable(self) -> None:

@@ -80,7 +80,7 @@ def conflicts(
     """Yield every conflict between the parts of a spec."""
     for number, wrapper in enumerate(wrappers):
         if wrapper in wrappers[:number]:
-            yield Conflict(number, f"{wrapper}+ stands there twice", "leave one of them out")
+            yield Conflict(number, f"{wrapper}+ is given twice", "leave one of them out")
         judge = _tls_conflict if wrapper == "tls" else _proxy_conflict
         found = judge(address, options)
         if found:

@@ -260,7 +260,7 @@ def _decode_v2(data: bytes) -> ProxyHeader:
         raise FramingError(f"version and command are 0x{data[12]:02x}, expected 0x20 or 0x21", 12)
     family, kind = data[13] >> 4, data[13] & 0x0F
     if family not in (0, *_BLOCK) or kind > _DGRAM:
-        raise FramingError(f"family and protocol are 0x{data[13]:02x}, which is none known", 13)
+        raise FramingError(f"family and protocol are 0x{data[13]:02x}, which is unknown", 13)
     block = _BLOCK.get(family, 0)
     if len(data) < _FIXED + block:
         raise FramingError(f"{len(data) - _FIXED} octets of addresses, expected {block}", _FIXED)

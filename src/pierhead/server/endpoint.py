@@ -38,7 +38,7 @@ class GoesOn(StreamHandler, Protocol):
         ...
 
     def goes_on_from(self, before: StreamHandler, /) -> bool:
-        """Tell whether the connections of another handler cut and order frames as these do.
+        """Return whether another handler's connections split and order frames as these do.
 
         They have a method ``answer_with`` then: see `pierhead.server.framed.FramedConnection`.
         """

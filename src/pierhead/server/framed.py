@@ -61,7 +61,7 @@ class _Framed:
         return FramedConnection(scope, self.handler, self.framing, self.order)
 
     def goes_on_from(self, before: StreamHandler) -> bool:
-        """Tell whether the connections of another handler cut and order frames as these do."""
+        """Return whether another handler's connections split and order frames as these do."""
         if not isinstance(before, _Framed):
             return False
         return before.framing == self.framing and before.order is self.order
@@ -224,7 +224,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._close_transport()
 
     def drain(self) -> None:
-        """Read no more; answer what has been accepted; then close."""
+        """Stop reading; answer what has been accepted; then close."""
         self.finish("drain")
 
     def abort(self, reason: str) -> None:

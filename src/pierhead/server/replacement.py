@@ -1,6 +1,6 @@
 """The fate of each address when a server gets another application.
 
-    wanted slots ◀─ match by address ─▶ slots in force
+    wanted slots ◀─ match by address ─▶ slots in effect
        new: opened first      kept: listener stays, what serves it changes      gone: drained
 
 A slot is one resolved address; it has no listener, one, or several (a name, a range of ports).

@@ -35,7 +35,7 @@ class _PacketHandler:
         return PacketConnection(scope, self.handler, self.order)
 
     def goes_on_from(self, before: StreamHandler) -> bool:
-        """Tell whether the connections of another handler cut and order frames as these do."""
+        """Return whether another handler's connections split and order frames as these do."""
         return isinstance(before, _PacketHandler) and before.order is self.order
 
 

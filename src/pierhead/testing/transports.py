@@ -343,7 +343,7 @@ async def _extra_info(ends: _Ends) -> None:
         told = pair.transport.get_extra_info
         before = {fact: told(fact) for fact in ends.facts}
         _expect(None not in before.values(), f"get_extra_info() told {before}")
-        _expect(told("no such fact") is None, "get_extra_info() told of no such fact")
+        _expect(told("no such fact") is None, "get_extra_info() returned an unknown fact")
         _expect(
             told("no such fact", default) is default,
             "get_extra_info('no such fact', default) did not return the default",
@@ -522,7 +522,7 @@ async def _abort(ends: _Ends) -> None:
 
 async def _mistake(ends: _Ends) -> None:
     def fail(_: asyncio.Transport) -> None:
-        raise RuntimeError("a mistake of the protocol's, made by check_transport")
+        raise RuntimeError("an exception of the protocol, raised by check_transport")
 
     loop = asyncio.get_running_loop()
     handler = loop.get_exception_handler()

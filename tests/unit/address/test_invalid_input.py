@@ -191,7 +191,7 @@ INVALID = [
     (10, "sd:w\N{LATIN SMALL LETTER E WITH ACUTE}b", 3, "ASCII"),
     (10, f"sd:{'n' * 256}", 3, "255"),
     # 11 standard input
-    (11, "inetd:web", 6, "nothing stands"),
+    (11, "inetd:web", 6, "nothing may follow"),
     (11, "quic+inetd", 0, "not a wrapper"),
     # 12 virtual machines
     (12, "vsock:4294967296:1", 6, "32 bits"),

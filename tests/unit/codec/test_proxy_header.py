@@ -142,8 +142,8 @@ def test_local_and_unspecified_leave_the_sockets_own_addresses(data):
     [
         (v2(0x11, 0x11, ADDRESSES), "0x11, expected 0x20 or 0x21"),
         (v2(0x22, 0x11, ADDRESSES), "0x22, expected"),
-        (v2(0x21, 0x41, ADDRESSES), "0x41, which is none known"),
-        (v2(0x21, 0x13, ADDRESSES), "0x13, which is none known"),
+        (v2(0x21, 0x41, ADDRESSES), "0x41, which is unknown"),
+        (v2(0x21, 0x13, ADDRESSES), "0x13, which is unknown"),
         (v2(0x21, 0x11, ADDRESSES[:-1]), "11 octets of addresses, expected 12"),
         (v2(0x21, 0x21, ADDRESSES), "12 octets of addresses, expected 36"),
         (v2(0x21, 0x11, ADDRESSES + b"\x01\0"), "cut off"),

@@ -154,8 +154,8 @@ def test_a_test_that_another_runner_would_run_is_refused_with_the_remedy(pyteste
     result.assert_outcomes(passed=1, errors=3)
     result.stdout.fnmatch_lines(
         [
-            "*clock: *anyio*take @pytest.mark.anyio off*",
-            "*network: *trio*take @pytest.mark.trio off*",
+            "*clock: *anyio*remove @pytest.mark.anyio*",
+            "*network: *trio*remove @pytest.mark.trio*",
             "*server: *hypothesis*HeldLoop*inside*",
         ]
     )
