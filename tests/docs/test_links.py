@@ -1,4 +1,4 @@
-"""No page links to a file or a heading that is not there."""
+"""No page links to a file or a heading, or names a file, that is not there."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ FOLDERS = ("docs", "examples", "deploy")
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))]
 )
+#: Pages that say in which file something is, from the top or below the package.
+PLACES = ("CONTRIBUTING.md", "docs/explanation/the-path.md")
+TOPS = (ROOT, ROOT / "src" / "pierhead")
 LINK = re.compile(r"\[[^\]]*\]\((?!https?://|mailto:)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]*))?\)")
 
 
@@ -35,6 +38,17 @@ def dead_links(path: Path) -> list[str]:
     return dead
 
 
+def missing_files(text: str) -> list[str]:
+    """Return the paths in backquotes that lead nowhere; NAME and its like stand for any name."""
+    text = re.sub(r"^ *```.*?^ *``` *$", "", text, flags=re.MULTILINE | re.DOTALL)
+    named = re.findall(r"`([\w.-]+/[\w./-]*)`", text)
+    return [
+        path
+        for path in named
+        if not any(any(top.glob(re.sub(r"\b[A-Z]+\b", "*", path))) for top in TOPS)
+    ]
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_page_has_no_dead_links(path: Path) -> None:
     assert dead_links(path) == []
@@ -53,3 +67,17 @@ def test_dead_links_are_found(tmp_path: Path) -> None:
         "[f](there.md#gone): no such heading",
         "[g](#gone): no such heading",
     ]
+
+
+@pytest.mark.parametrize("page", PLACES)
+def test_a_page_that_says_where_code_is_names_files_that_are_there(page: str) -> None:
+    text = (ROOT / page).read_text()
+
+    assert missing_files(text) == []
+    assert len(re.findall(r"`[\w.-]+/[\w./-]*`", text)) > 15
+
+
+def test_missing_files_are_found() -> None:
+    text = "`codec/NAME.py` `codec/gone.py` `docs/howto/` `hosting/LIBRARY/` `gone/NAME.py` `no path`"
+
+    assert missing_files(text) == ["codec/gone.py", "gone/NAME.py"]

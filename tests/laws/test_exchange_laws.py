@@ -228,6 +228,15 @@ def test_commands_take_effect_after_the_last_reply_to_their_request(commands: li
     assert exchange.idle_timeout == last
 
 
+@pytest.mark.parametrize("outcome", [*WITH_A_REPLY, *WITHOUT])
+def test_what_comes_after_a_missing_reply_leaves_nothing_behind(outcome: Outcome) -> None:
+    exchange: Exchange[int] = Exchange(in_order=True)
+    exchange.settle_at_once(Place(), Outcome.FAILED)
+    exchange.settle_at_once(Place(), outcome, 1 if outcome in WITH_A_REPLY else None, 1)
+    assert (exchange.is_idle, exchange.take()) == (True, [])
+    assert exchange.take_lost() == (outcome in REPLIED)
+
+
 def test_in_any_order_a_missing_reply_delays_no_other() -> None:
     exchange: Exchange[int] = Exchange(in_order=False)
     places = [Place(), Place()]

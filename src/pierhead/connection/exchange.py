@@ -151,7 +151,7 @@ class Exchange(Generic[P]):
     def begin(self, place: Place) -> None:
         """Record a request that waits; `settle` follows, once."""
         self._open += 1
-        if self._in_order:
+        if self._in_order and self.phase is _OPEN:
             if self.queue is _EMPTY:
                 self.queue = deque()
             self.queue.append(place)
@@ -220,11 +220,10 @@ class Exchange(Generic[P]):
 
     def _release(self, place: Place) -> None:
         """Release the parts that a request holds; it is the oldest now."""
-        if place.parts:
-            self.due += place.parts
-            self.due_bytes += place.held_bytes
-            self.held_bytes -= place.held_bytes
-            place.parts, place.held_bytes = (), 0
+        self.due += place.parts
+        self.due_bytes += place.held_bytes
+        self.held_bytes -= place.held_bytes
+        place.parts, place.held_bytes = (), 0
 
     def _note_end(self, place: Place, outcome: Outcome) -> None:
         """Note that every part of this request is due."""

@@ -16,6 +16,7 @@ import inspect
 from collections.abc import Callable, Collection
 from typing import Any, cast
 
+from pierhead.connection.life import Waits
 from pierhead.errors import UsageError
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.hosted import hosted
@@ -66,8 +67,7 @@ class _Guest:
     """A protocol about which nothing else is known."""
 
     in_flight = 0
-    waits_for_peer = True
-    awaits_request = False
+    waits = Waits.ACTIVITY
 
     def __init__(self, protocol: asyncio.BaseProtocol) -> None:
         self.protocol = protocol

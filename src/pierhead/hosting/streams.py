@@ -22,6 +22,7 @@ import weakref
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, TypeAlias, cast
 
+from pierhead.connection.life import Waits
 from pierhead.errors import UsageError
 from pierhead.server.connection import ConnectionScope
 from pierhead.server.endpoint import Endpoint
@@ -77,8 +78,7 @@ def serve(
 class _Guest:
     """A callback with its reader and writer, counted as one request."""
 
-    waits_for_peer = True
-    awaits_request = False
+    waits = Waits.ACTIVITY
 
     def __init__(self, scope: ConnectionScope, callback: Callback, limit: int) -> None:
         self._scope = scope

@@ -46,6 +46,10 @@ class ConnectionCounters:
                 self._closed[reason] = counter
         counter.value += 1
 
+    def handshake_failed(self, reason: str) -> None:
+        """Count one handshake that did not come through; its connection is counted as closed."""
+        self.count("handshakes_failed_total", reason=reason).value += 1
+
 
 class _Busy(Protocol):
     @property

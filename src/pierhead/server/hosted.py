@@ -42,13 +42,8 @@ class Guest(Protocol):
         ...
 
     @property
-    def waits_for_peer(self) -> bool:
-        """Whether the idle timeout applies: the guest is waiting for its peer."""
-        ...
-
-    @property
-    def awaits_request(self) -> bool:
-        """Whether the peer has to send a complete request, and the request deadline applies."""
+    def waits(self) -> Waits:
+        """What it waits for from its peer; A_MESSAGE where the peer owes a whole request."""
         ...
 
     def end_of_input(self, transport: HostedTransport) -> bool:
@@ -75,8 +70,7 @@ class _Left:
     """The placeholder for a guest that has left."""
 
     in_flight = 0
-    waits_for_peer = True
-    awaits_request = False
+    waits = Waits.ACTIVITY
 
     def __init__(self) -> None:
         self.protocol: asyncio.BaseProtocol = asyncio.Protocol()
@@ -143,7 +137,7 @@ class HostedConnection(asyncio.Protocol):
             self._leave_out(len(data))
             return
         now, life = self._scope.clock.monotonic(), self._life
-        if self.guest.awaits_request:
+        if self.guest.waits is Waits.A_MESSAGE:
             life.note_message(True, now)
         life.has_heard = True
         life.last_active = now
@@ -155,7 +149,7 @@ class HostedConnection(asyncio.Protocol):
             self._feed(data)
         else:
             self._call(cast(asyncio.Protocol, self.guest.protocol).data_received, data)
-        if not self.guest.awaits_request:
+        if self.guest.waits is not Waits.A_MESSAGE:
             life.message_began = None
 
     def _feed(self, data: bytes) -> None:
@@ -359,7 +353,7 @@ class HostedConnection(asyncio.Protocol):
         # whole connection as one request.
         if not life.has_heard and not self._handed_over:
             return Standing.HALF_DONE, life.last_active
-        if self.guest.in_flight or not self.guest.waits_for_peer:
+        if self.guest.in_flight or self.guest.waits is Waits.NOTHING:
             return Standing.BUSY, life.last_active
         is_half_done = life.message_began is not None
         return Standing.HALF_DONE if is_half_done else Standing.IDLE, life.last_active
@@ -378,9 +372,9 @@ class HostedConnection(asyncio.Protocol):
             transport.close()
 
     def _waits(self) -> Waits:
-        if self.guest.awaits_request and not self._is_paused:
-            return Waits.A_MESSAGE
-        return Waits.ACTIVITY if self.guest.waits_for_peer else Waits.NOTHING
+        waits = self.guest.waits
+        # A guest that pauses cannot see the end of a message.
+        return Waits.ACTIVITY if waits is Waits.A_MESSAGE and self._is_paused else waits
 
     def drain(self) -> None:
         """Stop reading; let the guest answer what it has accepted; then close."""

@@ -488,24 +488,24 @@ class StreamServer:
 
     async def _attach(self, arriving: Arriving, via: Via) -> None:
         accepted = arriving.accepted
+        arrival = None
         try:
             if is_handshaking(accepted):
                 async with asyncio.timeout(self.options.handshake_timeout):
-                    scope = await self._serve(arriving, via, await accepted.handshake())
+                    arrival = await accepted.handshake()
+                    scope = await self._serve(arriving, via, arrival)
             else:
                 scope = await self._serve(arriving, via, None)
-        except TimeoutError as error:  # of the handshake, or from the system (ETIMEDOUT)
-            self._counters.closed("handshake" if is_handshaking(accepted) else "peer_gone")
-            late = error if str(error) else TimedOut("the handshake did not finish in time")
-            self._failures.note(late, "handshake", accepted.peer)
+        except TimeoutError as error:  # the handshake's, or the system's own (ETIMEDOUT)
+            reason = "handshake" if is_handshaking(accepted) else "peer_gone"
+            late = error if str(error) else TimedOut("the handshake was not through in time")
+            self._note_unserved(accepted, arrival, reason, late)
             return
         except HandshakeError as error:
-            self._counters.closed(error.reason)
-            self._failures.note(error, "handshake", accepted.peer)
+            self._note_unserved(accepted, arrival, error.reason, error)
             return
         except OSError as error:
-            self._counters.closed("peer_gone")
-            self._failures.note(error, "handshake", accepted.peer)
+            self._note_unserved(accepted, arrival, "peer_gone", error)
             return
         except Exception:  # a bug in the program; `_attached` reports it
             accepted.close()
@@ -522,6 +522,15 @@ class StreamServer:
         self._wake_sweep()
         if self._is_draining:
             connection.drain()
+
+    def _note_unserved(
+        self, accepted: Accepted, arrival: HandshakeResult | None, reason: str, error: Exception
+    ) -> None:
+        """Count and name a connection that ended before anything served it."""
+        self._counters.closed(reason)
+        if is_handshaking(accepted) and arrival is None:
+            self._counters.handshake_failed(reason)
+        self._failures.note(error, "handshake", accepted.peer)
 
     async def _serve(
         self, arriving: Arriving, via: Via, arrival: HandshakeResult | None

@@ -21,6 +21,7 @@ from hyperframe.frame import Frame, GoAwayFrame, RstStreamFrame
 
 from pierhead import Server
 from pierhead.client.dial import dial_stream
+from pierhead.connection.life import Waits
 from pierhead.errors import UsageError
 from pierhead.hosting import grpclib as adapter
 from pierhead.hosting.grpclib.connection import Calls, GrpcServer
@@ -357,7 +358,7 @@ async def test_a_call_that_crosses_the_goaway_is_refused_unprocessed(handlers):
     client.send_data(1, b"\0\0\0\0\0", end_stream=True)
     calls.protocol.data_received(client.data_to_send())
     await handlers.begun.wait()
-    assert (calls.in_flight, calls.waits_for_peer) == (1, False)
+    assert (calls.in_flight, calls.waits) == (1, Waits.NOTHING)
 
     calls.finish(transport)
     assert transport.reads_on

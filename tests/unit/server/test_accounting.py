@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pierhead.codec import Lines
 from pierhead.codec.base import Order, WireFormat
+from pierhead.connection.life import Waits
 from pierhead.connection.tasks import EagerTasks
 from pierhead.errors import DecodeError, PierheadError
 from pierhead.listener.own_addresses import OwnAddresses
@@ -304,8 +305,7 @@ class Counting(asyncio.Protocol):
 
 
 class CountingGuest:
-    waits_for_peer = True
-    awaits_request = False
+    waits = Waits.ACTIVITY
 
     def __init__(self) -> None:
         self.protocol: asyncio.BaseProtocol = Counting(self)

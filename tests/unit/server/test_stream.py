@@ -13,6 +13,7 @@ from pierhead.address import ListenSpec
 from pierhead.buffer import BufferPool
 from pierhead.codec import Lines
 from pierhead.connection.tasks import EagerTasks
+from pierhead.errors import HandshakeError
 from pierhead.listener.base import HandshakeResult, OutOfDescriptors
 from pierhead.metrics import Metrics
 from pierhead.server.frame_budget import FrameBudget
@@ -281,9 +282,53 @@ async def test_a_handshake_counts_as_a_connection_and_has_a_deadline() -> None:
         await asyncio.sleep(0)
     await settle()
     assert it.metrics.total("connections_closed_total", reason="handshake") == 1
+    assert it.metrics.total("handshakes_failed_total", reason="handshake") == 1
     third = await it.connect()
     assert not third.closed
     await it.stop()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (HandshakeError("tls", "no shared cipher"), "tls"),
+        (HandshakeError("of_their_own", "a wrapper of the program's"), "of_their_own"),
+        (ConnectionResetError(errno.ECONNRESET, "the client left"), "peer_gone"),
+        (TimeoutError(), "handshake"),
+    ],
+)
+async def test_a_failed_handshake_is_counted_by_its_reason_and_closes_one_connection(
+    error: Exception, reason: str
+) -> None:
+    through: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    it = Bench()
+    through.set_exception(error)
+    await it.connect(handshake=through)
+    assert it.metrics.total("handshakes_failed_total", reason=reason) == 1
+    assert it.metrics.total("connections_closed_total", reason=reason) == 1
+    assert it.metrics.total("handshakes_failed_total") == 1
+    await it.stop()
+
+
+async def test_what_breaks_without_or_after_a_handshake_is_no_failed_handshake() -> None:
+    it = Bench(max_connections=1)
+    through: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    through.set_result(None)
+    for client in (FakeAccepted("plain"), FakeHandshaking("through", through)):
+        client.attach = breaks  # type: ignore[method-assign]
+        it.listener.queue.put_nowait(client)
+        await settle()
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    await it.connect(handshake=never)
+    await it.connect()  # the handshake gives way to it
+    assert it.metrics.total("connections_closed_total", reason="peer_gone") == 2
+    assert it.metrics.total("connections_closed_total", reason="evicted") == 1
+    assert it.metrics.total("handshakes_failed_total") == 0
+    await it.stop()
+
+
+async def breaks(protocol: Any) -> Any:
+    raise ConnectionResetError(errno.ECONNRESET, "the client left")
 
 
 async def test_a_refused_address_is_closed_before_anything_is_read() -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import StreamReader, http, web
 
+from pierhead.connection.life import Waits
 from pierhead.errors import PierheadError, ServiceFailed, StartupError, UsageError
 from pierhead.hosting.refusal import served_already
 
@@ -320,19 +321,15 @@ class _Guest:
         return self._handler.in_flight
 
     @property
-    def waits_for_peer(self) -> bool:
-        """Whether nothing is in flight, or only the rest of a body is awaited."""
+    def waits(self) -> Waits:
+        """For the next request, or for the rest of a body."""
         handler = self._handler
         if not handler.in_flight:
-            return True
+            return Waits.A_MESSAGE
         # Input that the application has not read yet is not the peer's fault.
         is_reading = handler.transport is not None and handler.transport.is_reading()
-        return handler.expects_more and not handler.is_upgraded and is_reading
-
-    @property
-    def awaits_request(self) -> bool:
-        """Whether the peer owes a request."""
-        return not self._handler.in_flight
+        expects_more = handler.expects_more and not handler.is_upgraded and is_reading
+        return Waits.ACTIVITY if expects_more else Waits.NOTHING
 
     def end_of_input(self, _: HostedTransport) -> bool:
         """Tell the handler."""

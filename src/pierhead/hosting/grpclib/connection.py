@@ -18,6 +18,7 @@ from grpclib.server import Handler, Server
 from h2.errors import ErrorCodes
 from hyperframe.frame import GoAwayFrame
 
+from pierhead.connection.life import Waits
 from pierhead.server.hosted_transport import HostedTransport
 
 __all__ = ["Calls", "GrpcServer"]
@@ -64,9 +65,6 @@ class Calls(AbstractHandler):
     Args:
         protocol: not yet connected.
     """
-
-    #: A client may connect long before its first call, and be silent between calls.
-    awaits_request = False
 
     def __init__(self, protocol: H2Protocol) -> None:
         self.protocol: asyncio.BaseProtocol = protocol
@@ -118,9 +116,12 @@ class Calls(AbstractHandler):
         return len(self._tasks)
 
     @property
-    def waits_for_peer(self) -> bool:
-        """Whether there is no call; during a call, either side may be silent for long."""
-        return not self._tasks
+    def waits(self) -> Waits:
+        """For activity between calls; during a call, either side may be silent for long.
+
+        It is never for a message: a client may connect long before its first call.
+        """
+        return Waits.NOTHING if self._tasks else Waits.ACTIVITY
 
     def end_of_input(self, transport: HostedTransport) -> bool:
         """Close, cancelling the calls: a served HTTP/2 client keeps its side open."""

@@ -29,6 +29,7 @@ from hypercorn.protocol.http_stream import ASGIHTTPState, HTTPStream
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hypercorn.typing import AppWrapper
 
+from pierhead.connection.life import Waits
 from pierhead.hosting.asgi.disconnect import Attention
 from pierhead.hosting.asgi.lifespan import Receive, Send, asgi_lifespan
 from pierhead.hosting.hypercorn.config import loaded
@@ -305,19 +306,16 @@ class _Guest:
         return int(not self._server.is_idle) + self._waiting
 
     @property
-    def waits_for_peer(self) -> bool:
-        """False while the application works, and for a WebSocket that hypercorn pings."""
+    def waits(self) -> Waits:
+        """For nothing while the application works, and for a WebSocket that hypercorn pings."""
         if self._has_websocket and self._served.config.websocket_ping_interval:
-            return False
+            return Waits.NOTHING
         if self.in_flight:
             reads = self._is_reading_a_request and not self._pipe.is_paused
-            return reads or (self._server is not None and self._server.waits_for_windows)
-        return True
-
-    @property
-    def awaits_request(self) -> bool:
-        """Between requests of HTTP/1.1; in HTTP/2, not every frame begins a request."""
-        return not (self._speaks_h2 or self._has_websocket or self.in_flight)
+            has_windows = self._server is not None and self._server.waits_for_windows
+            return Waits.ACTIVITY if reads or has_windows else Waits.NOTHING
+        # In HTTP/2, not every frame begins a request.
+        return Waits.ACTIVITY if self._speaks_h2 or self._has_websocket else Waits.A_MESSAGE
 
     # -- the end -------------------------------------------------------------------------------
 

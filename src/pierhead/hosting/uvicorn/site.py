@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import uvicorn
 
+from pierhead.connection.life import Waits
 from pierhead.hosting.asgi.disconnect import Attention
 from pierhead.hosting.asgi.lifespan import Receive, Send, asgi_lifespan
 from pierhead.hosting.refusal import served_already
@@ -128,16 +129,11 @@ class _Guest:
         return len(self.unfinished()) if self._is_finishing or not is_open else 0
 
     @property
-    def waits_for_peer(self) -> bool:
-        """False while the application works, and for a WebSocket, which uvicorn pings."""
+    def waits(self) -> Waits:
+        """For nothing while the application works, and for a WebSocket that uvicorn pings."""
         if isinstance(self.protocol, _Http):
-            return self.protocol.waits_for_peer
-        return not self._pings and not self.in_flight
-
-    @property
-    def awaits_request(self) -> bool:
-        """Between requests."""
-        return isinstance(self.protocol, _Http) and not self.protocol.in_flight
+            return self.protocol.waits
+        return Waits.NOTHING if self._pings or self.in_flight else Waits.ACTIVITY
 
     def end_of_input(self, _: HostedTransport) -> bool:
         """Tell the application."""
@@ -241,11 +237,12 @@ class _Http(asyncio.Protocol):
         return last is not None and last.more_body
 
     @property
-    def waits_for_peer(self) -> bool:
-        """Whether the peer is expected to send something."""
+    def waits(self) -> Waits:
+        """For the next request, or for the rest of one."""
         if self.in_flight == 0:
-            return True
-        return self.is_reading_a_request and not self._inner.flow.read_paused
+            return Waits.A_MESSAGE
+        reads = self.is_reading_a_request and not self._inner.flow.read_paused
+        return Waits.ACTIVITY if reads else Waits.NOTHING
 
     def close_when_answered(self) -> None:
         """Close after the last response; at once if nothing is in flight."""

@@ -322,6 +322,7 @@ async def test_clients_show_a_certificate_of_the_authority_or_are_refused(certif
             await client.gone()
             assert client.error
         assert counted(server, "connections_closed_total", reason="tls") == 2
+        assert counted(server, "handshakes_failed_total", reason="tls") == 2
 
 
 async def test_older_versions_are_refused_as_the_address_says(certificates, cert):
