@@ -182,7 +182,12 @@ class _Get:
     name: str
 
     def __call__(self, message: Any) -> int:
-        value: int = message[self.name] if type(message) is dict else getattr(message, self.name)
+        if type(message) is dict:
+            value = message.get(self.name)
+        else:
+            value = getattr(message, self.name, None)
+        if type(value) is not int:
+            raise DecodeError(f"{self.name} is {value!r:.40}, expected an integer", 0)
         return value
 
 

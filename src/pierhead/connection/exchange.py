@@ -77,7 +77,7 @@ class Exchange(Generic[P]):
         due_bytes: their total size.
         held_bytes: the total size of parts that wait for older replies.
         is_writable: whether the peer keeps up, according to the transport.
-        closes_for: why no more requests may begin; "" while they may.
+        closes_for: why the connection closes once everything accepted is answered; "" while open.
         idle_timeout: what a service has requested, in seconds; None if none has.
         handed_over: how many octets have left in total.
     """

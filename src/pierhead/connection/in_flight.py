@@ -116,7 +116,7 @@ class InFlight(Generic[Q]):
             return
         task, variables = value.task, value.variables
         request.task = task
-        task.add_done_callback(partial(self._ended, request, variables), context=variables)
+        task.add_done_callback(partial(self._ended, request, variables))
         if self.given_up_for is not None:  # during its own first step
             request.cancelled_for = request.given_up_for = self.given_up_for
             task.cancel()
@@ -166,6 +166,7 @@ class InFlight(Generic[Q]):
     # -- a service that waits ------------------------------------------------------------------
 
     def _ended(self, request: Q, variables: contextvars.Context, task: asyncio.Task[Any]) -> None:
+        request.task = None  # it refers to its exception, and that to all of this
         if task.cancelled():
             self._raised(request, asyncio.CancelledError(), from_outside=task.cancelling() > 0)
         elif (error := task.exception()) is not None:
@@ -244,9 +245,8 @@ class InFlight(Generic[Q]):
         outcome, refusal = responder.refuse(request.frame, error, request.peer, reason)
         try:
             self._sink.settle(request, outcome, refusal)
-        except Exception as mistake:  # the refusal itself cannot be framed
-            responder.failures.report(f"{responder.where}: reject", mistake)
-            self._sink.settle(request, Outcome.FAILED, None)
+        except Exception as mistake:
+            self.unsendable(request, Outcome.REFUSED, mistake)
 
     def _give_up_one(self, request: Q, reason: str) -> None:
         self._lose(request, reason)
@@ -262,8 +262,16 @@ class InFlight(Generic[Q]):
         self.running.discard(request)
         try:
             self._sink.settle(request, outcome, frame)
-        except Exception as error:  # a reply that cannot be framed
-            self.refuse(request, error)
+        except Exception as mistake:  # a frame that cannot be sent
+            self.unsendable(request, outcome, mistake)
+
+    def unsendable(self, request: Q, outcome: Outcome, mistake: Exception) -> None:
+        """Settle a request whose frame cannot be sent: by its refusal, unless it was that."""
+        if outcome is not Outcome.REFUSED:
+            self.refuse(request, mistake)
+            return
+        self.responder.failures.report(f"{self.responder.where}: reject", mistake)
+        self._sink.settle(request, Outcome.FAILED, None)
 
 
 def _cancel(request: Request, reason: str) -> None:

@@ -156,7 +156,10 @@ class _Worker(Coroutine[Any, Any, Any]):
             # As a task does when it is cancelled: cancel the future it waits for, if possible.
             if self._is_future and waits_for.cancel():
                 return waits_for
-        return self._step(self._coroutine.throw, error)
+        try:
+            return self._step(self._coroutine.throw, error)
+        finally:
+            del error  # its traceback has this frame
 
     def _begin(self) -> Any:
         self._begun = True
@@ -171,6 +174,8 @@ class _Worker(Coroutine[Any, Any, Any]):
         except BaseException:  # StopIteration, usually
             self._let_go()
             raise
+        finally:
+            del value  # an error's traceback has this frame
 
     def _let_go(self) -> None:
         # The task refers to this object; a cycle would live until garbage collection.

@@ -314,7 +314,11 @@ class DatagramServer:
                     continue
                 if reflections is not None and self._is_reflected(frame, peer, received_at):
                     continue
-                outcome, reply = respond(frame, Context(peer, received_at, via))
+                try:
+                    outcome, reply = respond(frame, Context(peer, received_at, via))
+                except KeyboardInterrupt:
+                    self._on_lost(LostRequest(self._name, str(peer), "cancelled"))
+                    raise
                 if outcome is _READY:
                     ready += 1
                 elif outcome is _ANSWERED:
@@ -325,15 +329,12 @@ class DatagramServer:
                     continue
                 if reply is not None:
                     outgoing.append((reply, reply_to))
-        except KeyboardInterrupt:
-            self._on_lost(LostRequest(self._name, str(peer), "cancelled"))
-            self._loop.call_soon(self._flush)
-            raise
-        self._ready.value += ready
-        self._counters.answered.value += answered
-        self._flush()
-        if self._in_flight.running:
-            self._wake_sweep()
+        finally:  # also where the user has interrupted a service
+            self._ready.value += ready
+            self._counters.answered.value += answered
+            self._flush()
+            if self._in_flight.running:
+                self._wake_sweep()
 
     def _is_loop(self, peer: Peer | None) -> bool:
         """Return why an answer would come back to this process or reach nobody, if it would."""

@@ -352,7 +352,8 @@ class FramedConnection(asyncio.BufferedProtocol):
                 raise
             except Exception as mistake:  # the framing cannot carry the reply
                 exchange.begin(request)
-                self._in_flight.refuse(request, mistake)
+                self._in_flight.unsendable(request, outcome or _REFUSED, mistake)
+                outcome = None  # the request is not used again
             if exchange.closes_for or exchange.phase is not _TAKING:
                 self._obey_exchange()
             if exchange.phase is not _TAKING:
@@ -376,8 +377,12 @@ class FramedConnection(asyncio.BufferedProtocol):
         scope.failures.note(error, "framing", scope.peer)
         refusal = self._in_flight.responder.refusal(error, b"", scope.peer)
         self._incoming.clear()
-        if refusal is not None:
-            part = self._framing.frame(refusal)
+        try:
+            part = None if refusal is None else self._framing.frame(refusal)
+        except Exception as mistake:
+            scope.failures.report(f"{scope.via.listener}: reject", mistake)
+            part = None
+        if part is not None:
             place = StreamRequest(b"", 0.0, self)
             self._exchange.settle_at_once(place, _REFUSED, part, len(part))
         self.finish("framing")
@@ -523,10 +528,11 @@ class FramedConnection(asyncio.BufferedProtocol):
         """Read only while there is room for what may arrive."""
         if self._life.state is not _OPEN:
             return
-        exchange = self._exchange
-        has_room = exchange.load < self.scope.options.max_requests_per_connection
+        options = self.scope.options
+        window, limit = options.max_requests_per_connection, options.max_write_buffer_bytes
+        has_room = self._exchange.room(window, limit) > 0
         is_held_up = self._rests or self._incoming.is_held_up
-        if has_room and exchange.is_writable and not is_held_up:
+        if has_room and not is_held_up:
             self._resume_reading()
         else:
             self._pause_reading()

@@ -104,6 +104,7 @@ class HostedConnection(asyncio.Protocol):
         self._scope = scope
         self._transport: asyncio.Transport | None = None
         self._life = Life(scope.clock.monotonic())
+        self._guest_transport: HostedTransport | None = None
         self._has_given_up = False  # requests in flight were reported lost
         self._reads_on = False  # while it finishes
         self._is_paused = False  # by the guest
@@ -125,7 +126,7 @@ class HostedConnection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=self._scope.options.max_write_buffer_bytes)
         self._life.last_active = self._scope.clock.monotonic()
         guest_transport = HostedTransport(self, self._transport, self._scope)
-        self._guest_transport: HostedTransport | None = guest_transport
+        self._guest_transport = guest_transport
         self._call(self.guest.protocol.connection_made, guest_transport)
 
     def data_received(self, data: bytes) -> None:
@@ -216,7 +217,7 @@ class HostedConnection(asyncio.Protocol):
         """Notify the guest, and the server once the guest has left."""
         in_flight = 0 if self._has_given_up else self.guest.in_flight
         self._life.happens(Event.LOST)
-        if self._transport is not None:
+        if self._guest_transport is not None:  # it was told of the connection
             self._call(self.guest.protocol.connection_lost, exc)
         self._scope.counters.closed(self._life.reason or ("peer_gone" if exc else "service"))
         if exc is not None:

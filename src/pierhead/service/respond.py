@@ -17,7 +17,7 @@ from contextvars import Context as Variables
 from contextvars import copy_context
 from enum import Enum
 from types import CoroutineType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pierhead.errors import DecodeError, Overloaded, PierheadError, ServiceError, ServiceFailed
 from pierhead.failure_log import FailureLog
@@ -145,8 +145,10 @@ class Responder(Generic[Q, R]):
                     return self._keep_out(verdict, context.peer)
             if self._answer_now is not None:
                 ready = self._answer_now(request, context.peer, context.via)
-                if ready is not None:
+                if type(ready) is self._reply_type:
                     return _READY, ready
+                if ready is not None:
+                    return _READY, self._checked(ready, "answer_now")
         except Exception as mistake:  # from a check or a ready answer: not the peer's fault
             where = f"{self.where}: admission"
             self.failures.report(where, mistake, "admission", context.peer)
@@ -215,7 +217,10 @@ class Responder(Generic[Q, R]):
         if self._reject is None:
             return None
         try:
-            return None if self._is_withheld(peer, error) else self._reject(error, request)
+            if self._is_withheld(peer, error):
+                return None
+            refusal = self._reject(error, request)
+            return None if refusal is None else self._checked(refusal, "reject")
         except Exception as mistake:
             self.failures.report(f"{self.where}: reject", mistake)
             return None
@@ -229,10 +234,15 @@ class Responder(Generic[Q, R]):
         return self._refused(request, Overloaded("max_requests"), peer)
 
     def _keep_out(self, verdict: Drop | Answer, peer: Peer) -> tuple[Outcome, Any]:
+        answers = isinstance(verdict, Answer) and not self._is_withheld(peer, None)
         self.counters.dropped(verdict.reason)
-        if isinstance(verdict, Answer) and not self._is_withheld(peer, None):
-            return _REFUSED, verdict.frame
-        return _SILENT, None
+        return (_REFUSED, cast(Answer, verdict).frame) if answers else (_SILENT, None)
+
+    def _checked(self, reply: Any, source: str) -> Any:
+        if isinstance(reply, self._reply_type):
+            return reply
+        expected = self._reply_type.__name__
+        raise TypeError(f"{source} returned {type(reply).__name__}, expected {expected} or None")
 
     def _is_withheld(self, peer: Peer, error: PierheadError | None) -> bool:
         return self._withholds is not None and self._withholds(peer, error)

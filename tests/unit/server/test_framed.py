@@ -23,7 +23,7 @@ def refuse(error: Exception, frame: bytes) -> bytes:
 
 
 def bench(service: Any, order: Order = Order.IN_ORDER, **given: Any) -> Bench:
-    handler = FrameHandler(service, refuse, given.pop("answer_now", None))
+    handler = FrameHandler(service, given.pop("reject", refuse), given.pop("answer_now", None))
     framing = given.pop("framing", Lines(max_length_bytes=1000))
     return Bench(framed(handler, framing, order), **given)
 
@@ -775,3 +775,58 @@ async def test_dropped_frames_count_against_the_frame_budget() -> None:
 
 def test_framing_errors_are_decode_errors() -> None:
     assert issubclass(FramingError, DecodeError)
+
+
+async def test_a_service_may_wait_and_then_give_many_replies() -> None:
+    async def service(frame: bytes, context: Any) -> Any:
+        await asyncio.sleep(0)
+
+        async def replies() -> AsyncIterator[bytes]:
+            yield frame
+            await asyncio.sleep(0)
+            yield frame.upper()
+
+        return replies()
+
+    it = bench(service)
+    it.feed(b"a\n")
+    for _ in range(5):
+        await settle()
+    assert it.output == b"a\nA\n"
+    assert it.metrics.total("requests_answered_total") == 1
+    assert it.lost == []
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_refusal_that_cannot_be_framed_counts_its_request_once(waits: bool) -> None:
+    async def service(frame: bytes, context: Any) -> bytes:
+        if waits:
+            await asyncio.sleep(0)
+        raise ValueError
+
+    it = bench(service, reject=lambda error, frame: b"two\nlines")
+    it.feed(b"a\n")
+    await settle()
+    assert it.metrics.total("requests_failed_total") == 1
+    assert it.output == b""
+    assert it.transport.closed
+
+
+async def test_a_last_refusal_that_cannot_be_framed_closes_all_the_same() -> None:
+    it = bench(upper, framing=Lines(max_length_bytes=10), reject=lambda error, frame: b"x" * 11)
+    it.feed(b"y" * 50)
+    await settle()
+    assert it.output == b""
+    assert it.transport.closed
+
+
+async def test_nothing_is_read_while_held_replies_are_over_the_limit() -> None:
+    gates = Gates()
+
+    async def service(frame: bytes, context: Any) -> bytes:
+        return await gates(frame, context) if frame == b"slow" else b"x" * 3000
+
+    it = bench(service)
+    it.feed(b"slow\n" + b"b\n" * 40)
+    await settle()
+    assert not it.transport.reading

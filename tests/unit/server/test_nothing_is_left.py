@@ -32,6 +32,11 @@ async def shout_slowly(line: str, context: Any) -> str:
     return line.upper()
 
 
+async def fail_slowly(line: str, context: Any) -> str:
+    await asyncio.sleep(0)
+    raise ValueError("of the service")
+
+
 async def shout_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     async for line in reader:
         writer.write(line.upper())
@@ -50,6 +55,7 @@ class Shouting(asyncio.Protocol):
 ENDPOINTS: dict[str, Callable[[], Endpoint]] = {
     "framed": lambda: lines.serve(shout),
     "framed, waiting": lambda: lines.serve(shout_slowly),
+    "waiting, failing": lambda: lines.serve(fail_slowly),
     "callback": lambda: hosting.streams.serve(shout_back),
     "protocol": lambda: hosting.protocol.serve(Shouting),
 }
