@@ -1,4 +1,4 @@
-"""systemd's own activator on a TCP port, which it is told and cannot choose."""
+"""systemd's own activator on a TCP port, which must be given and cannot be chosen by it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.processes import Running, free_port
 
 __all__ = ["activated_over_tcp"]
 
-#: How often another port is tried where somebody has taken one between the choice and the bind.
+#: How often another port is tried if another program took one between the choice and the bind.
 _ATTEMPTS = 5
 
 

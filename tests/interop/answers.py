@@ -54,7 +54,7 @@ class Ask:
     checking_disabled: bool = False
 
     def query(self) -> dns.message.Message:
-        """Return the query, with an ID of its own."""
+        """Return the query, with its own ID."""
         query = dns.message.make_query(
             self.name,
             self.rtype,

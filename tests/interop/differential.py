@@ -1,11 +1,11 @@
-"""Random zones and questions, put to NSD, to Knot and to us: where those two agree, so must we.
+"""Random zones and queries against NSD, Knot and Pierhead: where those two agree, so must we.
 
     python -m tests.interop.differential --zones 100000 --seed 1      for hours
     python -m tests.interop.differential --zones 50 --seed 7          what a test of seed 7 does
 
 A difference is printed with the smallest zones that still show it.
 
-Where NSD and Knot differ, we answer as one of them, but for a few corners (`Tally.alone`):
+Where NSD and Knot differ, we answer like one of them, except in a few cases (`Tally.alone`):
 
     an alias into another zone    with proofs of that zone as well   RFC 1034 §4.3.2 step 3a
     a wildcard that owns a DNAME  as it is named, proofs complete    RFC 4592 §4.4, 5155 §7.2.5

@@ -1,6 +1,6 @@
 """The servers that tests and benchmarks compare: BIND, NSD, Knot DNS and ours, on loopback.
 
-Each is a context manager that gives a `Peer` once it answers and that leaves nothing behind.
+Each is a context manager that yields a `Peer` once it answers and leaves nothing behind.
 No root is needed; as root none of them changes its user, so that it can read a private folder.
 """
 
@@ -26,7 +26,7 @@ from tests.processes import (
 
 __all__ = ["Peer", "bind_server", "knot_server", "nsd_server", "pierhead_server"]
 
-#: How often a start is tried again when somebody took the free port in between.
+#: How often a start is retried if another program took the free port in between.
 ATTEMPTS = 3
 
 
@@ -219,7 +219,7 @@ def _bound(ready: str) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def _serving(name: str, command, origin: str) -> Iterator[Peer]:
-    """Start a server that is told its port, on another port when that one has been taken."""
+    """Start a server on a given port, and on another port if that one has been taken."""
     for attempt in range(1, ATTEMPTS + 1):
         port = free_port()
         running = Running(command(port))

@@ -152,7 +152,7 @@ def _questions() -> tuple[Ask, ...]:
         Ask("logbook.example.", "TXT", size=512),
         Ask("logbook.example.", "TXT", size=4096),
         Ask("www.example.", "A", size=0),
-        # A version that nobody speaks yet, and classes that nobody serves here.
+        # A version that is not defined yet, and classes that no server here serves.
         Ask("www.example.", "A", edns_version=1),
         Ask("example.", "SOA", rclass="CH"),
         Ask("example.", "SOA", rclass="HS"),

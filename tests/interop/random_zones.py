@@ -249,7 +249,7 @@ class _Growing:
                     self._add(name, rtype, DATA[rtype].format(value))
 
     def _target(self, names: list[str]) -> str:
-        """Return a name to point to: one that is there, is not there, or is somebody else's."""
+        """Return a name to point to: one that exists, does not exist, or is in another zone."""
         random, chance = self.random, self.random.random()
         if chance < 0.1:
             return random.choice(OUTSIDE)

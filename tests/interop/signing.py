@@ -28,7 +28,7 @@ class Signing:
         origin: what the zone is called when it is signed so.
         algorithm: of the keys (RFC 8624 §3.1).
         tool: ``dnssec-signzone`` or ``ldns-signzone``.
-        options: what the tool is told: the kind of denial.
+        options: for the tool: the kind of denial.
     """
 
     origin: str
@@ -62,7 +62,7 @@ class Signed:
 
     @property
     def anchor(self) -> str:
-        """The key as BIND's tools want to be told of it."""
+        """The key in the form that BIND's tools expect."""
         flags, protocol, algorithm, *key = self.key.partition(" DNSKEY ")[2].split()
         origin = self.signing.origin
         return (
@@ -106,7 +106,7 @@ class Denial:
 
     @property
     def options(self) -> list[str]:
-        """What ``dnssec-signzone`` is told."""
+        """The arguments of ``dnssec-signzone``."""
         if self.salt is None:
             return []
         options = ["-3", self.salt or "-", "-H", str(self.iterations)]

@@ -93,7 +93,7 @@ def test_a_client_prints_of_our_answers_what_it_prints_of_theirs(
     ours = asked_by(path, pierhead, PLAIN, *options)
 
     for asked, our, their in zip(PLAIN, ours, theirs, strict=True):
-        if "tc" in their.flags:  # RFC 2181 §9: what it still holds is to be ignored
+        if "tc" in their.flags:  # RFC 2181 §9: the records in it are ignored
             assert (asked, our.status, our.flags) == (asked, their.status, their.flags)
         else:
             assert (asked, our) == (asked, their)

@@ -25,7 +25,7 @@ async def ask(path: str, port: str, *arguments: str) -> str:
 
 @pytest.fixture
 async def port():
-    """A server that wants a cookie from everybody."""
+    """A server that requires a cookie from every client."""
     strict = dns.standard(SITE, cookies=dns.cookies(required=["0.0.0.0/0"]))
     async with Server(dns.serve(strict), "127.0.0.1:0") as server:
         yield server.addresses[0].rpartition(":")[2]

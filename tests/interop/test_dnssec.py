@@ -30,7 +30,7 @@ ORIGINS = [signing.origin for signing in SIGNINGS]
 #: A type that names have, one that few have, the types of cuts, of aliases, and of the proofs.
 TYPES = ("A", "TXT", "DS", "NS", "CNAME", "NSEC", "RRSIG", "ANY")
 
-#: What a validator is asked, beside what it must say: names and types of every kind of answer.
+#: Queries for a validator, beside what it must find: names and types of every kind of answer.
 VALIDATED = (
     ("@", "SOA"),
     ("@", "DNSKEY"),

@@ -1,4 +1,4 @@
-"""A file that is no master file comes with a command that makes it one: it is run as it stands."""
+"""A file that is not a master file gets a command that converts it: the command is run."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ FILES: dict[str, tuple[str, Callable[[], bytes]]] = {
 
 
 def run(remedy: str, file: Path, text: Path) -> None:
-    """Run what stands behind the colon of a remedy."""
+    """Run the command after the colon of a remedy."""
     words = {"FILE": str(file), "TEXT": str(text), "NAME": "example."}
     command = remedy.partition(": ")[2].split()
     line = " ".join(

@@ -1,4 +1,4 @@
-"""An aiohttp application on every kind of listener, in a process of its own, asked from outside."""
+"""An aiohttp application on every kind of listener, in its own process, queried from outside."""
 
 from __future__ import annotations
 

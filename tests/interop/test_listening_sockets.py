@@ -27,7 +27,7 @@ async def asgi(scope, receive, send):
 
 
 def get(sock: socket.socket) -> bytes:
-    """Ask whoever serves this socket for a page."""
+    """Request a page from the server of this socket."""
     with socket.socket(sock.family) as client:
         client.settimeout(20)
         client.connect(sock.getsockname())

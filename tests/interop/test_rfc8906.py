@@ -18,7 +18,7 @@ from tests.processes import PATIENCE_S, ROOT
 
 ZONE = ROOT / "examples" / "zones" / "example.zone"
 
-#: A key set that 512 octets do not hold (§8.2.7); nobody checks anything with it.
+#: A key set that does not fit 512 octets (§8.2.7); it is not used for validation.
 _KEY = base64.b64encode(b"\x03\x01\x00\x01" + bytes(range(256)) * 2).decode()
 SIGNED = f"""\
 $TTL 300
@@ -67,7 +67,7 @@ class Message:
 
 @pytest.fixture
 def dig(program, server: Peer):
-    """Ask as dig does; give what it prints."""
+    """Query with dig; return what it prints."""
 
     def ask(*arguments: str) -> Message:
         # +qr off: only the reply is printed. One try, so that silence is an error.

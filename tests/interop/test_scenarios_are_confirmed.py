@@ -1,6 +1,6 @@
-"""Every answer in `tests/scenarios` is that of BIND, NSD and Knot; who differs is named there.
+"""Every answer in `tests/scenarios` is that of BIND, NSD and Knot; exceptions are named there.
 
-A file's answer that no two of them give needs an RFC for its reason.
+An answer that no two of them give needs an RFC as its reason.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="systemd is for 
 
 ACTIVATOR = Path(__file__).with_name("activator.py")
 
-#: Says who asks; and prints what must not end up in the protocol.
+#: Says who is asking; and prints what must not end up in the protocol.
 PROGRAM = """
 import sys
 from pierhead import run
@@ -154,7 +154,7 @@ def test_inetd_serves_one_connection_and_ends(activate, program, served, over) -
         activator = program("systemd-socket-activate")
         running, where = activated_over_tcp(activator, ["--inetd", "-a"], [*served, "inetd"])
     with running:
-        for _ in range(2):  # each gets a server of its own
+        for _ in range(2):  # each gets its own server
             reply = ask(where).decode().split()
             assert reply[0] == "hello"
             assert "stray" not in reply

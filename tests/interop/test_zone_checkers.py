@@ -1,4 +1,4 @@
-"""What is a zone here is one for other programs, and what is none is none."""
+"""A zone that we accept is accepted by other programs, and one that we refuse is refused."""
 
 from __future__ import annotations
 

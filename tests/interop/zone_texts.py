@@ -26,7 +26,7 @@ _OLD = "an old type, whose text the others do not read, or not in full"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One text, our verdict, and who disagrees."""
+    """One text, our verdict, and which programs disagree."""
 
     title: str
     text: str
@@ -43,7 +43,7 @@ def accepted(
 
 
 def refused(title: str, text: str, *, whole: bool = False, unlike: str = "", why: str = "") -> Case:
-    """Return a case that is none."""
+    """Return a case that is refused."""
     return _case(title, text, False, whole, (unlike, why))
 
 

@@ -24,7 +24,7 @@ SECRETS = st.binary(min_size=16, max_size=16)
 ADDRESSES = st.one_of(st.binary(min_size=4, max_size=4), st.binary(min_size=16, max_size=16))
 CLIENTS = st.binary(min_size=8, max_size=8)
 TIMES = st.integers(0, 2**33)
-#: Codes that somebody has a layer for, and any other; data of the lengths that matter, and any.
+#: Codes that some layer handles, and any other; data of the lengths that matter, and any.
 OPTIONS = st.lists(
     st.tuples(
         st.one_of(st.sampled_from([3, 8, 9, 10, 11, 12, 15]), st.integers(0, 65535)),

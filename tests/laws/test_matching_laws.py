@@ -101,7 +101,7 @@ class Connection(RuleBasedStateMachine):
         late = [each for each in self.at_server if each.subject not in self.waiting]
         if ident in {each.ident for each in late}:
             assert len(late) > size // 2 or len(late) + len(self.waiting) >= size
-        # The server stays silent about it: otherwise the two could not be told apart.
+        # The server sends no reply to it: otherwise the two could not be distinguished.
         self.at_server = deque(each for each in self.at_server if each.ident != ident)
 
     @precondition(lambda self: not self.at_server and isinstance(self.matching, InOrder))

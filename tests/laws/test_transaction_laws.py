@@ -64,7 +64,7 @@ HEADS = st.sampled_from([HEAD, SIGNED])
 
 
 def carry_out(zone: Zone, steps: list[Any]) -> tuple[Zone, dns.Difference] | None:
-    """Return what a transaction of these steps gives; None where it is refused."""
+    """Return the result of a transaction with these steps; None if it is refused."""
     change = dns.Transaction(zone)
     for what, name, arguments, ttl in steps:
         method = getattr(change, what)

@@ -297,7 +297,7 @@ def test_what_is_taken_in_hexadecimal_is_shown_as_text_that_reads_back(sample, d
 
 
 def changed(rdata: bytes | None, data: st.DataObject) -> bytes:
-    """Return octets with some of them taken out, and others put in their place."""
+    """Return octets with some of them removed or replaced."""
     assert rdata is not None
     at = data.draw(st.integers(0, len(rdata)))
     cut = data.draw(st.integers(0, 3))
@@ -367,7 +367,7 @@ def test_layouts_are_checked_as_dnspython_checks_them(sample, data):
 
 
 def dnspython_reads(rtype: int, rdata: bytes) -> bool:
-    """Tell whether dnspython reads these octets, and writes them likewise."""
+    """Tell whether dnspython reads these octets, and writes them the same way."""
     try:
         record = dns.rdata.from_wire(dns.rdataclass.IN, rtype, rdata, 0, len(rdata))
         return record.to_wire() == rdata

@@ -1,4 +1,4 @@
-"""Asks real servers the questions of the scenarios, and says who answers otherwise.
+"""Sends the queries of the scenarios to real servers, and reports those that answer otherwise.
 
 python -m tests.scenarios.confirm                        all files, BIND, NSD and Knot
 python -m tests.scenarios.confirm --peers nsd,knot rfc4592

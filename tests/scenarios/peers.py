@@ -150,7 +150,7 @@ def complaints(asked: Sequence[Lookup], said: Mapping[str, Mapping[str, list[str
     """Return what is not as the files say, given what each server said.
 
     Two servers at least must agree with a file, or the reason why they differ must be an RFC's;
-    and who differs must be named in the file.
+    and those that differ must be named in the file.
     """
     found = []
     for lookup in asked:

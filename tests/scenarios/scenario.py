@@ -105,7 +105,7 @@ class Octets:
 
 @dataclass(frozen=True)
 class Silence:
-    """No answer at all."""
+    """No answer."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def read_record(line: str) -> Record:
     """Return the record of one line: ``owner TTL [class] type RDATA``.
 
     Raises:
-        ValueError: it is none; says why.
+        ValueError: it is invalid; says why.
     """
     owner, *words = line.split(None, 4)
     rclass = "IN"

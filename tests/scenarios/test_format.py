@@ -125,7 +125,7 @@ def test_a_record_has_one_spelling() -> None:
 
 
 class TestConfirmation:
-    """What the answers of other servers must be for a file to stand."""
+    """What the answers of other servers must be for a file to be valid."""
 
     @pytest.fixture
     def lookup(self, tmp_path) -> Lookup:

@@ -99,7 +99,7 @@ async def test_a_far_server_is_explained_from_its_answer():
         (("@tcp:127.0.0.1:1", "a."), 9, "error: tcp:127.0.0.1:1: Connection refused"),
         (("@unix:/nonexistent/dns", "a."), 9, "No such file"),
         (("@127.0.0.1:1", "a.", "-b", "192.0.2.1"), 9, "assign requested address"),
-        # ICMP says at once that nobody listens.
+        # ICMP says at once that nothing listens.
         (("@127.0.0.1:1", "a.", "+time=60", "+tries=1"), 9, "127.0.0.1:1: Connection refused"),
         (("@127.0.0.1:1", "a.", "+time=60", "+tries=5"), 9, "127.0.0.1:1: Connection refused"),
         (("@127.0.0.1:1", "a.", "AAA"), 1, "'AAA' is no RR type; did you mean AAAA"),

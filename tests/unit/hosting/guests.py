@@ -1,4 +1,4 @@
-"""Guests that write down what they hear, each under its own plain server and under ours."""
+"""Guests that record what they are told, each under its own plain server and under ours."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PATIENCE_S = 20
 
 
 class Diary:
-    """What a guest hears, in words."""
+    """What a guest was told, as text."""
 
     def __init__(self):
         self.heard = asyncio.Queue()
@@ -85,7 +85,7 @@ async def _live(receive, send):
 
 
 async def _converse(diary, receive, send, floods):
-    """Be a WebSocket: write much, if so told; listen until the client has left; answer then."""
+    """Be a WebSocket: write a lot if asked to; listen until the client disconnects; then answer."""
     await receive()
     await send({"type": "websocket.accept"})
     diary.begun.set()

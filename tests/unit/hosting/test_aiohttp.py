@@ -99,7 +99,7 @@ async def test_a_chunked_body_waits_for_its_reader(network, server):
     for _ in range(64):
         client.send(chunk)
     client.send(b"0\r\n\r\n")
-    await asyncio.sleep(20)  # longer than a client may be silent, who is not asked to speak
+    await asyncio.sleep(20)  # longer than a client may be silent that is expected to send
     assert started.metrics.total("reads_paused_total") >= 1
     assert started.metrics.total("bytes_received_total") < 2**20
     go.set()
@@ -583,7 +583,7 @@ async def test_a_client_that_leaves_at_once_troubles_nobody(network, server, cap
     client = await Client.dial("mem:web")
     client.writer.transport.abort()
     await asyncio.sleep(0.1)
-    gc.collect()  # an exception that nobody looked at is reported then
+    gc.collect()  # an exception never retrieved is reported then
     assert caplog.records == []
 
 

@@ -115,7 +115,7 @@ async def test_the_end_of_input_after_a_whole_request_leaves_it_to_be_answered(s
 async def test_a_client_that_ends_its_input_is_reported_disconnected_and_gets_its_answer(
     server, serve
 ):
-    """Nobody knows whether it waits; an application that stops must hear of it at once."""
+    """Its waits are invisible; an application that stops must be told at once."""
 
     @http_only
     async def attentive(scope, receive, send):
@@ -207,7 +207,7 @@ async def test_a_client_that_breaks_off_has_gone(server, when, serve):
 
 
 async def test_large_bodies_are_held_back_both_ways(network, server, serve):
-    """The application reads in its own time, and so does the client: nobody holds it all."""
+    """The application reads at its own pace, and so does the client: nothing buffers it all."""
     held = []
 
     @http_only

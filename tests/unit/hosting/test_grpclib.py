@@ -172,7 +172,7 @@ async def test_grpcios_client_speaks_tls_to_it(endpoint, tmp_path):
 
         assert await asyncio.to_thread(ask) == b"HELLO"
         other = {"ssl": authority_context(authority, "http/1.1"), "server_hostname": "localhost"}
-        with pytest.raises(ssl.SSLError):  # HTTP/2 alone: whoever offers another is told so
+        with pytest.raises(ssl.SSLError):  # only HTTP/2: other offers are refused
             await asyncio.open_connection("127.0.0.1", port, **other)
 
 
@@ -308,7 +308,7 @@ async def test_a_connection_without_calls_is_closed_when_idle_and_one_with_a_cal
 
 
 class Recorded(asyncio.Protocol):
-    """Whatever is written and whether it was closed; stands for a transport."""
+    """Records what is written and whether it was closed; replaces a transport."""
 
     def __init__(self):
         self.frames = []

@@ -1,4 +1,4 @@
-"""A guest hears of every event of its connection that it would hear of under its own server.
+"""A guest is told of every event on its connection that its own server would report.
 
 Each event is brought about twice on a real connection: under the guest's plain server, and under
 ours. What a plain server tells its guest is what ours has to tell.
@@ -35,7 +35,7 @@ WHENS = {
 
 
 async def _first_heard(diary, port, request, leave):
-    """Connect, ask, leave; return the first thing that the guest heard."""
+    """Connect, send a request, disconnect; return the first thing the guest was told."""
     with socket.socket() as client:
         await connected(client, port)
         await asyncio.get_running_loop().sock_sendall(client, request)
@@ -74,7 +74,7 @@ MUCH = bytes(16 * 2**20)
 
 
 def writing_protocol(diary, _):
-    """A guest that writes until it is paused, and once more after its own close."""
+    """A guest that writes until it is paused, and again after its own close."""
 
     class Guest(asyncio.Protocol):
         def connection_made(self, transport):
@@ -99,7 +99,7 @@ def writing_protocol(diary, _):
 
 
 async def _read_late(diary, port):
-    """Connect, read only when the guest has written; return what came and all that it heard."""
+    """Connect, read only after the guest has written; return what arrived and what it was told."""
     size = 0
     with socket.socket() as client:
         await connected(client, port)

@@ -1,4 +1,4 @@
-"""What happens within WebSocket, HTTP/2 and TLS is heard as a guest's own server tells it."""
+"""Events within WebSocket, HTTP/2 and TLS are reported as by a guest's own server."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ ENDS = {
 
 
 async def _ask_by_tls(diary, port, name, authority, notifies, leave):
-    """Connect, ask, leave; return what is heard, of a protocol up to the end."""
+    """Connect, send a request, disconnect; return what was reported, up to the end."""
     is_grpc = name == "grpclib"
     with socket.socket() as sock:
         await connected(sock, port)

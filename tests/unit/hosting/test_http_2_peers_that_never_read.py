@@ -108,7 +108,7 @@ async def test_streams_wait_for_a_client_that_never_reads(server, make, streams)
 
 @pytest.mark.parametrize("make", GUESTS.values(), ids=GUESTS)
 async def test_a_client_that_reads_a_little_gets_what_the_first_streams_wait_with(server, make):
-    """All that wait are told to go on at once, and each has a message that is one frame."""
+    """All waiting calls resume at once, and each has a message that is one frame."""
     started = await server(make(), "mem:h2", max_unsent_bytes=LIMIT, drain_timeout=0)
     async with dialled("mem:h2") as client:
         client.writer.transport.pause_reading()
@@ -144,7 +144,7 @@ async def test_unread_answers_to_pings_are_bounded(server, make):
 
 
 def slow_asgi(written, heard=None):
-    """Send far more than a window; note what was let through, and what is heard in the end."""
+    """Send far more than a window; record what was let through, and the final event."""
 
     async def app(scope, receive, send):
         assert scope["type"] == "http", "no lifespan"

@@ -1,4 +1,4 @@
-"""No future of a hosted connection ends with an exception that is asked for by nobody.
+"""No future of a hosted connection ends with an exception that is never retrieved.
 
 asyncio would report it ("Future exception was never retrieved") when the future is collected, as a
 traceback in the log of whoever runs the server, for what a peer has done.

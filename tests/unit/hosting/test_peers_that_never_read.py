@@ -1,4 +1,4 @@
-"""What a guest writes to a peer that never reads is bounded, whoever the guest is."""
+"""What a guest writes to a peer that never reads is bounded, for every kind of guest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def settled():
 
 
 class Members(list):
-    """Those who are written to, whether or not they read; the most that ever waited for one."""
+    """The members written to, whether or not they read; the most that was ever waiting for one."""
 
     most = 0
 

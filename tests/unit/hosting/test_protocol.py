@@ -36,7 +36,7 @@ class BufferedShout(asyncio.BufferedProtocol):
 
 
 class Heard(asyncio.Protocol):
-    """A client that keeps what it hears, and knows when the connection has ended."""
+    """A client that keeps what it receives, and knows when the connection has ended."""
 
     def __init__(self):
         self.data = b""
@@ -61,7 +61,7 @@ class Heard(asyncio.Protocol):
 
 
 class Talkative(Heard):
-    """A client that goes on when the other side has ended."""
+    """A client that continues when the other side has ended."""
 
     def eof_received(self):
         return True

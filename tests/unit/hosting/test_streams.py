@@ -148,7 +148,7 @@ async def test_a_callback_that_does_not_return_is_cancelled_and_named(clock, net
 async def test_a_full_server_closes_newcomers_and_no_callback(network, server):
     started = await server(hosting.streams.serve(shout), "mem:full", max_connections=1)
     first = await dialled("mem:full")
-    first[1].write(b"there\n")  # until then it is half done, and would give way
+    first[1].write(b"there\n")  # until then it is incomplete, and would be closed first
     assert await first[0].readline() == b"THERE\n"
     second = await dialled("mem:full")
     with pytest.raises(ConnectionResetError):

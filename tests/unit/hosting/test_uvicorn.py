@@ -44,7 +44,7 @@ PROXIED = "proxy+tcp:127.0.0.1:0?proxy.from=127.0.0.1"
     ("options", "host"), [({}, "127.0.0.1"), ({"proxy_headers": True}, "203.0.113.9")]
 )
 async def test_the_client_is_whom_the_proxy_names(options, host):
-    """By the header that the address asks for; those that anybody can send are not heard."""
+    """Uses the header that the address names; headers that any client can send are ignored."""
     async with Server(hosting.uvicorn.serve(facts, **options), PROXIED) as server:
         client = await connected(server.addresses[0])
         client.send(b"PROXY TCP4 127.0.0.1 198.51.100.1 4711 80\r\n")

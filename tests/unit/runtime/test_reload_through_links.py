@@ -27,7 +27,7 @@ class Certbot:
         self.cert, self.key = self._live / "fullchain.pem", self._live / "privkey.pem"
 
     def issue(self, cert: bytes, key: bytes) -> None:
-        """Put new files beside the old ones, and the links on them."""
+        """Put new files beside the old ones, and point the links at them."""
         self._number += 1
         for link, content in ((self.cert, cert), (self.key, key)):
             name = f"{link.stem}{self._number}.pem"

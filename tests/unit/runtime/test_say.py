@@ -47,7 +47,7 @@ def listening() -> Iterator[socket.socket]:
 
 
 def stops(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGUSR1)  # named in the log, which nobody reads
+    process.send_signal(signal.SIGUSR1)  # named in the log, which is not read
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0

@@ -147,7 +147,7 @@ def test_the_end_of_the_terminal_stops_unless_nohup_says_otherwise(
         os.close(leader)
         if keeps:
             _wait_for(log, "SIGHUP ignored", process)
-            process.send_signal(signal.SIGHUP)  # somebody's, not the terminal's
+            process.send_signal(signal.SIGHUP)  # sent by a user, not the terminal
             _wait_for(log, "reloaded", process)
             process.terminate()
         assert process.wait(10) == 0
@@ -249,7 +249,7 @@ def test_as_process_one_a_stop_during_the_start_is_heard(tmp_path: Path) -> None
 
 
 class _Told:
-    """A hearer that keeps what it is told."""
+    """A hearer that records what it is told."""
 
     def __init__(self) -> None:
         self.words: list[str] = []

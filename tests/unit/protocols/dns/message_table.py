@@ -173,7 +173,7 @@ def _other_shapes(name: str, word: int, good: Told, plain: Told) -> Iterator[Row
 
 
 def _question_rows() -> Iterator[Row]:
-    """Any number of questions but one is a format error, said with EDNS to who speaks it."""
+    """A number of questions other than one is a format error, with EDNS if the query has it."""
     rule = "RFC 9619 §4, RFC 6891 §6.1.1"
     for count in (0, 2, 3):
         frame = header(qd=count) + QUESTION * count
@@ -285,7 +285,7 @@ def _record_rows() -> Iterator[Row]:
     rule = "RFC 7873 §5.2"
     yield Row("a cookie, then a bad one", asking(first + second), _answered_with(COOKIE), rule)
     yield Row("a bad cookie, then a good one", asking(second + first), REFUSED, rule)
-    # RFC 7873 §5.3: who shows a cookie discards a refusal that comes without.
+    # RFC 7873 §5.3: a client that sent a cookie discards a refusal without one.
     refused = replace(REFUSED, options=(COOKIE,))
     yield Row("a cookie and a bad subnet", asking(first + both[1]), refused, "RFC 7873 §5.3")
     every = first + both[0] + option(NSID, b"") + option(65001, b"x") + option(PADDING, b"")

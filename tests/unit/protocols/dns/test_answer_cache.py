@@ -78,9 +78,9 @@ def handler(stack: Any = None, **options: Any) -> FrameHandler:
     return datagram
 
 
-#: Names that exist, lead to others or are delegated: their answers are everybody's.
+#: Names that exist, lead to others or are delegated: their answers are the same for every client.
 READY = ["www", "big", "alias", "ns", "sub", "a.sub", "wild"]
-#: Names that do not exist, and names that another record makes up.
+#: Names that do not exist, and names synthesized from another record.
 NEVER = ["nothing", "www.moved"]
 
 
@@ -242,7 +242,7 @@ MOST_EXPENSIVE = (
 
 
 def with_junk(kind: str, number: int) -> bytes:
-    """Return a query with something behind the question that a client may vary at will."""
+    """Return a query with octets after the question that a client may choose."""
     varied = number.to_bytes(4, "big")
     match kind:
         case "a padded OPT record":

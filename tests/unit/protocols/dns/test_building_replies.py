@@ -317,7 +317,7 @@ async def test_an_explanation_shows_a_code_that_is_raised():
 
 
 async def test_a_layer_that_fails_on_the_way_in_leaves_a_refusal_with_a_cookie():
-    """RFC 7873 §5.3: whoever expects a cookie discards an answer without."""
+    """RFC 7873 §5.3: a client that expects a cookie discards an answer without one."""
     site = pdns.stack(pdns.static({}), pdns.cookies(), Raises(KeyError("mine")))
     edns = pdns.Edns(options=((iana.OPTION_COOKIE, bytes(8)),))
     async with Server(pdns.serve(site), "memgram:dns"):

@@ -21,7 +21,7 @@ from pierhead.testing.clock import HeldLoop
 
 
 def held(main):
-    """Run a coroutine function on a clock that nobody has to wait for."""
+    """Run a coroutine function on a simulated clock."""
     with asyncio.Runner(loop_factory=HeldLoop) as runner:
         return runner.run(main())
 
@@ -32,7 +32,7 @@ def answer(frame, *records, change=bytes):
 
 
 class Peer:
-    """A server of datagrams that sends what a function makes of each query."""
+    """A datagram server that sends what a function returns for each query."""
 
     def __init__(self, react):
         self.asked = []
@@ -507,7 +507,7 @@ def test_closing_does_not_wait_for_what_is_being_opened(slow_tcp):
 
 def test_opening_the_socket_has_the_time_of_an_attempt(monkeypatch):
     async def main():
-        # An address may be a name that nobody resolves.
+        # An address may be a name that does not resolve.
         monkeypatch.setattr("pierhead.protocols.dns.client.dial_datagram", nowhere)
         start = asyncio.get_running_loop().time()
         async with asyncio.timeout(60), dns.Client("127.0.0.1:53", timeout=3) as client:

@@ -1,4 +1,4 @@
-"""Kinds of messages besides QUERY: who asks for one gets it, all others are refused as ever."""
+"""Opcodes besides QUERY: layers that declare one receive it, all others are refused as before."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_the_standard_layers_see_every_opcode():
 
 
 async def test_undeclared_opcodes_are_answered_as_before():
-    """Every row of the table of messages, beside a layer that takes one kind."""
+    """Every row of the table of messages, with a layer that accepts one opcode."""
     site = dns.stack(
         answer, dns.cookies(), dns.nsid("north-2"), dns.edns(), Heard({dns.OPCODE_NOTIFY})
     )

@@ -197,7 +197,7 @@ def test_an_unknown_version_among_other_records_is_told():
 @pytest.mark.parametrize("opcode", range(16))
 @pytest.mark.parametrize("bits", [0x0000, 0x0100, 0x07F0])
 def test_a_refusal_has_the_opcode_and_no_bit_that_is_not_a_querys(opcode, bits):
-    """RD comes back with the opcode QUERY alone; AA, TC, RA, Z, AD and CD never do."""
+    """RD is copied only for the opcode QUERY; AA, TC, RA, Z, AD and CD never are."""
     flags = opcode << 11 | bits
     frame = message(QUESTION, flags=flags, counts=(2, 0, 0, 0))
     sent = int.from_bytes(encode_refusal(refused(frame), frame, 1232)[2:4], "big")

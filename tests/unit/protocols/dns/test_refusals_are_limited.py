@@ -57,7 +57,7 @@ def refuses(frame: bytes, peer: Any, via: Any) -> Answer:
 
 
 def outside(service: Any) -> Any:
-    """Be a layer that stands outside all others, and refuses by itself."""
+    """A layer outside all others that sends refusals itself."""
 
     async def refuse(query: Any, context: Any) -> Any:
         raise Overloaded("mine")

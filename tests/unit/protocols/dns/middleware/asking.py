@@ -29,7 +29,7 @@ class HeldClock:
 
 
 class Connection:
-    """The control of a connection that nobody has opened."""
+    """The control of a connection that was never opened."""
 
     def __init__(self, idle_timeout: float = 30.0) -> None:
         self.idle_timeout = idle_timeout
@@ -72,7 +72,7 @@ def context(peer=ADDRESS, *, tcp=False, encrypted=False, connection=None, facts=
 
 
 def option(reply, code: int) -> bytes | None:
-    """Return the data of the reply's one option with this code; None where there is none."""
+    """Return the data of the reply's only option with this code; None if there is none."""
     found = [data for each, data in reply.options if each == code]
     assert len(found) <= 1
     return found[0] if found else None

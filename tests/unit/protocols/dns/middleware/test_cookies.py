@@ -162,9 +162,9 @@ async def test_secrets_roll_over_without_a_client_being_refused(clock):
     async def shows(cookie):
         return await service(ask("www.example.", "A", (COOKIE, cookie)), context())
 
-    layer.secrets = (SECRET, OTHER)  # first everybody learns to check with the new one
+    layer.secrets = (SECRET, OTHER)  # first all servers learn to verify with the new one
     assert option(await shows(made(secret=OTHER)), COOKIE) == made()
-    layer.secrets = (OTHER, SECRET)  # then it makes cookies, and those of the old one are renewed
+    layer.secrets = (OTHER, SECRET)  # then it creates cookies, and those of the old one are renewed
     assert option(await shows(made()), COOKIE) == made(secret=OTHER)
     layer.secrets = (OTHER,)
     assert (await shows(made())).rcode == iana.BADCOOKIE

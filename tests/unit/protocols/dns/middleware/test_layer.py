@@ -114,7 +114,7 @@ async def test_an_error_with_its_own_refusal_keeps_its_type():
     with pytest.raises(Overloaded) as caught:
         await dns.stack(busy, dns.nsid("n"), dns.cookies())(query, context())
     assert option(caught.value.reply, 10)
-    # The query was decoded before: the error is about somebody else, and the service's to handle.
+    # The query was decoded before: the error is about other data, and the service's to handle.
     with pytest.raises(ServiceFailed):
         await dns.standard(wrong)(query, context())
 

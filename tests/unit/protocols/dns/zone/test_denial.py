@@ -37,7 +37,7 @@ ns.sub A 192.0.2.5
 insecure NS ns
 child.of.insecure2 NS ns
 """
-#: Sets that a signer leaves alone: those at and below cuts, DS aside.
+#: Sets that a signer does not sign: those at and below cuts, except DS.
 UNSIGNED = ("sub NS", "insecure NS", "child.of.insecure2 NS", "ns.sub A")
 #: Names with records that are the zone's, in canonical order.
 CHAIN = [
@@ -62,7 +62,7 @@ OPTED_OUT = ("insecure", "child.of.insecure2", "of.insecure2", "insecure2")
 
 
 def signatures(text: str) -> str:
-    """Return a made-up signature, with a TTL of its own, for each set that a signer signs."""
+    """Return a made-up signature, with its own TTL, for each set that a signer signs."""
     sets = {tuple(line.split()[:2]) for line in text.splitlines() if line and line[0] != "$"}
     return "".join(
         f"{owner} 299 RRSIG {rtype} 13 2 300 1 1 1 @ AA==\n"

@@ -87,7 +87,7 @@ TABLE = {
         ("1 . key65534", ""),
         ("1 . key65535=x", ""),
     ],
-    # A key is as long as its algorithm has it; whoever validates finds out.
+    # A key is as long as its algorithm requires; validators find out.
     "DNSKEY CDNSKEY RKEY": [
         ("257 3 13 AAAA", ""),
         ("257 3 15 AAAA", ""),

@@ -1,4 +1,4 @@
-"""What is no master file at all gets one fault that says what it is."""
+"""A file that is not a master file gets one fault that says what it is."""
 
 from __future__ import annotations
 

@@ -139,7 +139,7 @@ OLDER = [
     ("CLA", "a b", "01610162"),
     ("TA", "1 200 200 ab", "0001c8c8ab"),
 ]
-#: Types that are written in hexadecimal alone: nobody has defined a text for them.
+#: Types that are written only in hexadecimal: no text form is defined for them.
 WITHOUT_TEXT = {"NULL", "UINFO", "UID", "GID", "UNSPEC", "IPN"}
 
 

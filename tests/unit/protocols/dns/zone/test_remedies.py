@@ -1,4 +1,4 @@
-"""Every remedy that a zone's fault gives is one: it is applied, and the zone is read again."""
+"""Every remedy in a zone fault works: it is applied, and the zone is read again."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ ELSEWHERE = (
     "sign with 0 iterations and no salt",
     "sign the zone, or remove its DNSKEY records",
 )
-#: Applied in functions of their own below.
+#: Applied in separate functions below.
 WHOLE = (
     "give the file as NAME=",
     "begin the file with $TTL",

@@ -150,7 +150,7 @@ def test_a_signature_or_a_key_of_another_length_is_no_match() -> None:
 
 
 def test_of_two_keys_with_one_tag_either_may_have_signed() -> None:
-    """The tag is a sum of 16-bit words: two words that are swapped give the same."""
+    """The tag is a sum of 16-bit words: swapping two words does not change it."""
     signer = Signer(15)
     key = signer.key.to_wire()
     twin = key[:4] + key[6:8] + key[4:6] + key[8:]
