@@ -24,10 +24,10 @@ def test_without_granian_the_program_ends_with_the_line_that_installs_it(monkeyp
     [
         ([], 2, "no address"),
         (["127.0.0.1"], 2, "the port is missing"),
-        (["tls+127.0.0.1:0?cert=a"], 3, "tls+ stands between"),
+        (["tls+127.0.0.1:0?cert=a"], 3, "tls+ works between"),
         (["udp:127.0.0.1:0"], 3, "is datagram, expected streams"),
         (["vsock:any:any"], 3, "granian accepts only TCP and UNIX connections"),
-        (["mem:a"], 3, "memory has no socket"),
+        (["mem:a"], 3, "a memory network has no socket"),
         (["inetd"], 3, "one connection"),
         (["127.0.0.1:0?maxconn=3"], 3, "maxconn"),
     ],
