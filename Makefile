@@ -31,8 +31,8 @@ interop: venv ## tests against NSD, Knot, BIND, curl and other programs
 pythons: ## unit tests and laws on the other installed versions of Python
 	@.ci/other-pythons 3.12 3.13
 
-check: venv format lint types ## format, lint, types, architecture, every block of every page
-	@$(BIN)/python -m pytest -q tests/architecture tests/docs
+check: venv format lint types ## format, lint, types, architecture, every block of every page, longer tests
+	@$(BIN)/python -m pytest -q tests/architecture tests/docs tests/checks
 
 standards: venv ## regenerate docs/standards.md from the marks on the tests
 	@$(BIN)/python docs/generate_standards.py

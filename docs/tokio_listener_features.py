@@ -423,7 +423,7 @@ FEATURES = {
             "the example session, five ways through Caddy",
             "",
             "[`five-ways`](../../examples/five-ways/README.md)",
-            "tests/examples/test_five_ways.py"
+            "tests/interop/test_five_ways.py"
             "::test_the_session_prints_what_the_page_says_and_leaves_nothing_behind",
         ),
     ),

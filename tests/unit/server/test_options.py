@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any, Literal, get_type_hints
 
 import pytest
-from tests.processes import ROOT
 
 from pierhead import Server, ServerLimits, run
 from pierhead.errors import UsageError
@@ -20,24 +17,6 @@ from pierhead.testing.plugin import ServerFixture
 
 #: Everything that takes limits as keywords.
 TAKES_LIMITS = [Server.__init__, Server.reconfigure, run, ServerFixture.__call__]
-
-SNIPPET = """\
-from pierhead import Server, ServerLimits, run
-from pierhead.server.endpoint import Endpoint
-
-
-def right(endpoint: Endpoint) -> None:
-    limits: ServerLimits = {"request_timeout": "off", "when_full": "wait"}
-    run(endpoint, "127.0.0.1:7000", idle_timeout=5)
-    Server(endpoint, **limits).reconfigure(max_connections=5)
-
-
-def wrong(endpoint: Endpoint, server: Server) -> None:
-    run(endpoint, reqest_timeout=5.0)
-    Server(endpoint, max_connections=1.5)
-    Server(endpoint, idle_timeout="off")
-    server.reconfigure(when_full="often")
-"""
 
 
 def types() -> dict[str, Any]:
@@ -77,21 +56,6 @@ def test_everything_that_takes_limits_declares_their_types(function: Callable[..
 def test_everything_that_creates_a_server_takes_its_keywords() -> None:
     for function in (run, ServerFixture.__call__):
         assert function.__kwdefaults__ == Server.__init__.__kwdefaults__
-
-
-def test_mypy_finds_a_misspelt_keyword_and_a_value_of_the_wrong_type(tmp_path) -> None:
-    snippet = tmp_path / "program.py"
-    snippet.write_text(SNIPPET)
-    command = [sys.executable, "-m", "mypy", "--cache-dir", tmp_path / "cache", snippet]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    errors = [line for line in done.stdout.splitlines() if ": error: " in line]
-    assert [line.partition(": error: ")[0].rpartition(":")[2] for line in errors] == [
-        "12",
-        "13",
-        "14",
-        "15",
-    ], done.stdout + done.stderr
-    assert 'did you mean "request_timeout"?' in errors[0]
 
 
 @pytest.mark.parametrize("name", types())
