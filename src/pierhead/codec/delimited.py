@@ -55,6 +55,8 @@ class Delimited:
     max_length_bytes: int = 2**16
 
     def __post_init__(self) -> None:
+        if not isinstance(self.delimiter, bytes):
+            raise UsageError(f"delimiter is {self.delimiter!r}, expected bytes such as b'\\0'")
         DELIMITER_LENGTH_BYTES.check(len(self.delimiter))
         MAX_LENGTH_BYTES.check(self.max_length_bytes)
 

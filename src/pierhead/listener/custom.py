@@ -122,6 +122,11 @@ class CustomStreamListener(_Custom):
         super().__init__(address)
         self._accept = accept
         _check_has(self, CustomStreamListener, accept=accept)
+        used = self.accept if accept is None else accept
+        is_python = inspect.isfunction(getattr(used, "__func__", used))
+        if is_python and not inspect.iscoroutinefunction(used):
+            name = getattr(used, "__qualname__", repr(used))
+            raise UsageError(f"{name} is a plain function; write it with 'async def'")
 
     async def accept(self) -> Accepted:
         """Wait for the next connection; must be safe to cancel.

@@ -133,7 +133,10 @@ class FramedConnection(asyncio.BufferedProtocol):
         scope.counters.bytes_received.value += nbytes
         life.has_heard = True
         if life.state is _OPEN:
-            self._incoming.framer.feed(scope.read_buffer.view[:nbytes].tobytes())
+            try:
+                self._incoming.framer.feed(scope.read_buffer.view[:nbytes].tobytes())
+            except Exception as mistake:
+                self._fail_framing(mistake)
         self._advance()
 
     def eof_received(self) -> bool:
@@ -290,6 +293,9 @@ class FramedConnection(asyncio.BufferedProtocol):
             except FramingError as error:
                 self._refuse_stream(error)
                 break
+            except Exception as mistake:
+                self._fail_framing(mistake)
+                break
             if not frames:
                 break
             taken = self._take(frames)
@@ -386,6 +392,13 @@ class FramedConnection(asyncio.BufferedProtocol):
             place = StreamRequest(b"", 0.0, self)
             self._exchange.settle_at_once(place, _REFUSED, part, len(part))
         self.finish("framing")
+
+    def _fail_framing(self, mistake: Exception) -> None:
+        """Give up a connection whose framing has a bug of its own."""
+        self._incoming.clear()
+        scope = self.scope
+        scope.failures.report(f"{scope.via.listener}: framing", mistake, "framing", scope.peer)
+        self._loop.call_soon(self.abort, "error")
 
     # -- sending replies --------------------------------------------------------------------
 

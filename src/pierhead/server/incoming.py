@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pierhead.codec.base import Framing
-from pierhead.errors import FramingError
 from pierhead.metrics import Metric
 
 __all__ = ["Incoming"]
@@ -73,7 +72,7 @@ class Incoming:
             return 0
         try:
             whole = self.framer.frames(_ALL)
-        except FramingError:
+        except Exception:  # of the input, or a bug of the framing: neither has complete frames
             whole = []
         self._received.value += len(whole)
         given_up = len(self._put_back) + len(whole)

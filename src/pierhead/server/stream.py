@@ -304,10 +304,13 @@ class StreamServer:
             back_off = _SHORTEST_BACK_OFF_S
             if self._accept_rate is not None:
                 self._accept_rate.accepted()
-            self._take(accepted)
-            in_a_row += 1
-            if in_a_row >= _ACCEPTS_PER_TURN:
-                in_a_row = 0
+            try:
+                self._take(accepted)
+            except Exception as mistake:  # accepting goes on, whatever was accepted
+                self._failures.report(f"{self._name}: accept", mistake, "accept")
+                in_a_row = -1
+            in_a_row = (in_a_row + 1) % _ACCEPTS_PER_TURN
+            if not in_a_row:
                 await asyncio.sleep(0)
 
     async def _wait_for_room(self) -> None:

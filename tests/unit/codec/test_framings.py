@@ -440,3 +440,9 @@ def test_ends_alone_are_nothing_and_are_not_held(framing, end):
     assert framer.frames(1) == []
     assert framer.buffered == 0
     assert framer.finish() == []
+
+
+@pytest.mark.parametrize("delimiter", ["x", 10, None])
+def test_a_delimiter_that_is_no_octets_is_refused(delimiter: object) -> None:
+    with pytest.raises(UsageError, match="expected bytes such as"):
+        Delimited(delimiter)  # type: ignore[arg-type]

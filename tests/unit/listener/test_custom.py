@@ -234,3 +234,33 @@ async def test_missing_methods_are_refused_before_anything_is_served() -> None:
         CustomDatagramListener("memgram:a", receive)
     with pytest.raises(UsageError, match="send is async"):
         CustomDatagramListener("memgram:a", receive, send)
+
+
+def test_an_accept_that_is_no_coroutine_function_is_refused() -> None:
+    def accept() -> int:
+        return 5
+
+    with pytest.raises(UsageError, match="accept is a plain function; write it with 'async def'"):
+        CustomStreamListener("mem:ports", accept)  # type: ignore[arg-type]
+
+
+async def test_an_accept_that_returns_something_else_is_reported_and_accepting_goes_on() -> None:
+    given: list[object] = [5, None, ("a", "b")]
+    heard: list[BaseException] = []
+    wire = Wire(b"hello\n")
+
+    async def accept() -> object:
+        if given:
+            return given.pop()
+        if wire is not None and not heard_all.is_set():
+            heard_all.set()
+            return CustomConnection(wire.asked.get, wire.write, peer="ann", close=wire.close)
+        return await asyncio.get_running_loop().create_future()
+
+    heard_all = asyncio.Event()
+    listener = CustomStreamListener("mem:ports", accept)  # type: ignore[arg-type]
+    endpoint = lines.serve(name_peer)
+    async with Server(endpoint, listener, on_error=lambda error, where: heard.append(error)):
+        async with asyncio.timeout(10):
+            assert await wire.answers.get() == b"hello ann mem:ports mem\n"
+    assert len(heard) == 3

@@ -830,3 +830,27 @@ async def test_nothing_is_read_while_held_replies_are_over_the_limit() -> None:
     it.feed(b"slow\n" + b"b\n" * 40)
     await settle()
     assert not it.transport.reading
+
+
+@pytest.mark.parametrize("fails", ["feed", "frames"])
+async def test_a_framing_with_a_bug_closes_its_connection_and_is_reported_in_one_line(
+    fails: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Buggy(Lines):
+        def new(self) -> Any:
+            framer = super().new()
+
+            class Framer(type(framer)):  # type: ignore[misc]
+                __slots__ = ()
+
+            def fail(self: Any, *arguments: Any) -> Any:
+                raise TypeError("of the framing")
+
+            setattr(Framer, fails, fail)
+            return Framer(self)
+
+    it = bench(upper, framing=Buggy(max_length_bytes=100))
+    it.feed(b"a\n")
+    await settle()
+    assert it.transport.aborted
+    assert len([r for r in caplog.records if "of the framing" in r.getMessage()]) == 1

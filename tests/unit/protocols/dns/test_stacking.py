@@ -206,3 +206,30 @@ def test_another_edns_version_is_refused_without_options():
         parse_query(frame)
     response = refusal(caught.value, frame, extended_errors=True)
     assert (response.rcode, response.edns.options) == (iana.BADVERS, ())
+
+
+@pytest.mark.parametrize("verdict", [None, "no", iana.REFUSED])
+async def test_a_before_that_returns_nonsense_lets_nobody_in(verdict: object) -> None:
+    class Guard(Layer):
+        def before(self, query, context):
+            return verdict
+
+    asked = []
+
+    async def secret(query, context):
+        asked.append(query)
+        return query.reply(dns.A("192.0.2.1"))
+
+    with pytest.raises(ServiceFailed, match=r"Guard\.before returned .*, expected the context"):
+        await dns.stack(secret, Guard()).service(ask(), context())
+    assert asked == []
+
+
+@pytest.mark.parametrize("hook", ["before", "after"])
+def test_an_async_hook_is_refused(hook: str) -> None:
+    async def waits(self, *arguments):
+        return None
+
+    guard = type("Guard", (Layer,), {hook: waits})()
+    with pytest.raises(UsageError, match="is async, expected a plain function"):
+        dns.stack(answer, guard)

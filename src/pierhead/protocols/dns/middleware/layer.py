@@ -13,10 +13,11 @@ Layers that require a certain order declare it, with the reason (`Layer.inside`)
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
-from pierhead.errors import ServiceError, ServiceFailed
+from pierhead.errors import ServiceError, ServiceFailed, UsageError
 from pierhead.middleware.replies import Replies
 from pierhead.protocols.dns.codec import WITHHELD
 from pierhead.protocols.dns.wire import iana
@@ -117,7 +118,7 @@ def combine(
                     if verdict is not context:
                         if isinstance(verdict, Reply):
                             return _rest(verdict, afters, query)
-                        context = verdict
+                        context = _checked(verdict, before)
                 if after is not None:
                     afters.append((after, context))
             reply: Any = await inner(query, context)
@@ -165,9 +166,25 @@ def _to_reply(error: BadQuery, query: Query) -> Reply:
 def _hooks(layer: Layer) -> _Hooks:
     """Return the hooks that a layer overrides."""
     kind = type(layer)
+    for hook in (layer.before, layer.after):
+        if inspect.iscoroutinefunction(hook):
+            raise UsageError(
+                f"{hook.__qualname__} is async, expected a plain function; what waits belongs into "
+                "the service, or into middleware around it"
+            )
     return (
         layer.before if kind.before is not Layer.before else None,
         layer.after if kind.after is not Layer.after else None,
+    )
+
+
+def _checked(verdict: object, before: Callable[..., object]) -> Context:
+    """Refuse what is neither a context nor a reply: it must not let a query pass."""
+    if isinstance(verdict, Context):
+        return verdict
+    raise ServiceFailed(
+        f"{before.__qualname__} returned {type(verdict).__name__}, expected the context, or a "
+        "reply such as query.reply(rcode=dns.REFUSED)"
     )
 
 
