@@ -193,7 +193,7 @@ file_values = st.recursive(
 file_keys = st.sampled_from([*sorted({row.key for row in OPTIONS}), "tls", "proxy", "adress", ""])
 
 
-@shares(read=0.03, refused=0.1)
+@shares(read=0.02, refused=0.1)
 @settings(max_examples=300, deadline=None)
 @given(
     st.dictionaries(st.just("address"), addresses.map(str) | file_values),
@@ -217,9 +217,11 @@ words = "tcp udp unix tls proxy sd fd vsock mem inetd sd-listen :// 127.0.0.1 ::
 spans = st.sampled_from([*words.split(), *":+?&=#@*%[]/.-,0", "%25", "%00", "%FF"])
 
 
-@shares(read=0.004, refused=0.1)
+@shares(read=0.05, refused=0.1)
 @settings(max_examples=400, deadline=None)
-@given(st.one_of(st.text(max_size=60), st.lists(spans, max_size=9).map("".join)))
+@given(
+    st.one_of(st.text(max_size=60), st.lists(spans, max_size=9).map("".join), addresses.map(str))
+)
 @example("\ud800")
 @example("[::1%25]:80")
 def test_any_text_is_an_address_or_an_error_with_a_position(text) -> None:

@@ -64,9 +64,20 @@ def outcome(pieces: list[bytes]) -> tuple[ProxyHeader | None, bytes] | None:
     return reader.header, reader.rest
 
 
-@shares(read=0.1, refused=0.02, wait=0.05)
+def changed(data: bytes, at: int, octet: int) -> bytes:
+    return data[: at % len(data)] + bytes((octet,)) + data[at % len(data) + 1 :]
+
+
+complete = st.one_of(headers().map(encode_v2), st.just(encode_v1(("::1", 1), ("::2", 2))))
+
+
+@shares(read=0.05, refused=0.05, wait=0.05)
 @given(
-    st.one_of(beginnings, headers().map(encode_v2), st.just(encode_v1(("::1", 1), ("::2", 2)))),
+    st.one_of(
+        beginnings,
+        complete,
+        st.builds(changed, complete, st.integers(0, 30), st.integers(0, 255)),
+    ),
     st.binary(max_size=120),
     st.lists(st.integers(0, 140), max_size=5),
 )

@@ -99,13 +99,16 @@ def test_any_message_is_printed_safely_or_refused(frame: bytes):
 @shares(read=0.03, refused=0.1)
 @settings(max_examples=200, deadline=None)
 @given(
-    words=st.lists(
-        st.one_of(
-            st.text(max_size=6),
-            st.sampled_from(WORDS),
-            st.sampled_from(["@192.0.2.1", "example.", "A", "+tcp", "+short"]),
+    words=st.one_of(
+        st.permutations(["@192.0.2.1", "example.", "A", "+tcp"]),
+        st.lists(
+            st.one_of(
+                st.text(max_size=6),
+                st.sampled_from(WORDS),
+                st.sampled_from(["@192.0.2.1", "example.", "A", "+tcp", "+short"]),
+            ),
+            max_size=6,
         ),
-        max_size=6,
     )
 )
 def test_any_words_are_a_question_or_a_usage_error(words: list[str]):

@@ -114,7 +114,7 @@ BASE_64 = [
 
 
 @pytest.mark.rfc("4648", "3.5")
-@shares(read=0.1, fault=0.1)
+@shares(read=0.05, fault=0.1)
 @settings(deadline=None)
 @given(
     kind=st.sampled_from(BASE_64),
@@ -391,7 +391,7 @@ def zone_or_faults(line: str) -> list[object]:
 
 
 @pytest.mark.rfc("1035", "5.1")
-@shares(read=0.05, fault=0.1)
+@shares(read=0.01, fault=0.1)
 @settings(deadline=None, max_examples=300)
 @given(
     start=st.text("w \t\f\v\x01\x1c\x1f\x7f", max_size=3),

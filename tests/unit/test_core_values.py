@@ -416,7 +416,7 @@ def test_admission_checks_run_in_order_and_the_first_verdict_wins() -> None:
     assert first_verdict([]) is None
 
 
-@shares(lent=0.2, refused=0.05)
+@shares(lent=0.2, refused=0.02)
 @given(st.lists(st.tuples(st.sampled_from([16, 32, 100]), st.booleans()), max_size=60))
 def test_a_pool_never_grows_past_its_bound(steps: list[tuple[int, bool]]) -> None:
     pool = BufferPool(max_bytes=150)
