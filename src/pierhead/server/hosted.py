@@ -217,7 +217,7 @@ class HostedConnection(asyncio.Protocol):
         """Notify the guest, and the server once the guest has left."""
         in_flight = 0 if self._has_given_up else self.guest.in_flight
         self._life.happens(Event.LOST)
-        if self._guest_transport is not None:  # it was told of the connection
+        if self._guest_transport is not None:  # it has been given the connection
             self._call(self.guest.protocol.connection_lost, exc)
         self._scope.counters.closed(self._life.reason or ("peer_gone" if exc else "service"))
         if exc is not None:
