@@ -485,6 +485,8 @@ class FramedConnection(asyncio.BufferedProtocol):
                     transport.write(frame)
             else:
                 transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
+        if transport.is_closing():  # the write has failed: what it took arrives nowhere
+            return
         answered, ready = exchange.note_unsent(transport.get_write_buffer_size())
         counters.requests.answered.value += answered
         counters.ready_answers.value += ready
@@ -502,10 +504,14 @@ class FramedConnection(asyncio.BufferedProtocol):
         self._advancing = True
         life = self._life
         try:
-            if life.state is _OPEN or life.state is _FINISHING:
+            if (
+                life.state is _OPEN or life.state is _FINISHING
+            ) and not self._transport.is_closing():
                 self._pump()
                 if self._exchange.phase is not _OVER:
                     self._write()  # requests answered in place
+                    if self._reading_paused:  # which may have made room
+                        self._steer_reading()
             if life.state is _FINISHING and self._has_answered_all():
                 self._end_output()
         except BaseException:  # the user interrupted a service

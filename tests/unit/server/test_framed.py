@@ -854,3 +854,20 @@ async def test_a_framing_with_a_bug_closes_its_connection_and_is_reported_in_one
     await settle()
     assert it.transport.aborted
     assert len([r for r in caplog.records if "of the framing" in r.getMessage()]) == 1
+
+
+async def test_replies_swallowed_by_a_failed_write_are_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    it = bench(upper)
+
+    def fail(data: bytes) -> None:
+        it.transport.closed = True  # as asyncio's transports do, with their buffer emptied
+
+    monkeypatch.setattr(it.transport, "write", fail)
+    it.feed(b"a\nb\n")
+    it.feed(b"c\n")
+    it.connection.connection_lost(ConnectionResetError())
+    await settle()
+    assert it.metrics.total("requests_answered_total") == 0
+    assert it.lost == ["peer_gone"] * 3
