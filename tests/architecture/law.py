@@ -118,7 +118,6 @@ LATE: dict[tuple[str, str], str] = {
     ("cli.*", "*"): "--help and completion must not wait for what a command needs",
     ("hosting.*", "pierhead.hosting"): "the part that needs an extra, once it is asked for",
     ("testing.plugin", "*"): "pytest loads it in every project that has Pierhead installed",
-    ("*", "dns"): "dnspython is slow to import, and for TSIG and DNSSEC alone",
     ("*", "uvloop"): "optional: absent on some platforms",
     ("address.pydantic", "pydantic_core"): "optional: there where pydantic is what asks",
     ("*", "ssl"): "slow to import, and for those alone who use TLS",
