@@ -14,13 +14,13 @@ from enum import Enum
 from typing import Protocol
 
 from pierhead.clock import Clock
+from pierhead.connection.frame_budget import FrameBudget
+from pierhead.connection.read_buffer import ReadBuffer
 from pierhead.connection.tasks import EagerTasks
 from pierhead.errors import TimedOut
 from pierhead.failure_log import FailureLog
 from pierhead.server.connection_counters import ConnectionCounters
-from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.options import ServerOptions
-from pierhead.server.read_buffer import ReadBuffer
 from pierhead.service.admission import Admission
 from pierhead.service.context import Peer, Via
 

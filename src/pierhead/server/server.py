@@ -20,6 +20,8 @@ from typing import Any, Self, Unpack, cast
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferPool, BufferSource
 from pierhead.clock import Clock, SystemClock
+from pierhead.connection.frame_budget import FrameBudget
+from pierhead.connection.sweep import Sweep
 from pierhead.connection.tasks import EagerTasks
 from pierhead.errors import ListenError, PierheadError, UsageError
 from pierhead.failure_log import OnError
@@ -32,7 +34,6 @@ from pierhead.reload import Reloaded
 from pierhead.server.callback import plain
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.endpoint import Application, Endpoint
-from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.handlers import connection_admission, datagram_handler, stream_handler
 from pierhead.server.lost_requests import LostRequests
 from pierhead.server.options import ServerLimits
@@ -47,7 +48,6 @@ from pierhead.server.replacement import (
 from pierhead.server.resources import Change, Resources, leave
 from pierhead.server.stream import OnAccept, StreamServer
 from pierhead.server.succession import Wait, nothing_before
-from pierhead.server.sweep import Sweep
 from pierhead.service.admission import first_verdict
 from pierhead.service.context import Transport
 

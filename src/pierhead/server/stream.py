@@ -18,6 +18,8 @@ from typing import TypeAlias, cast
 
 from pierhead.buffer import BufferSource
 from pierhead.clock import Clock
+from pierhead.connection.frame_budget import FrameBudget
+from pierhead.connection.read_buffer import ReadBuffer
 from pierhead.connection.tasks import EagerTasks
 from pierhead.errors import HandshakeError, RequestLost, TimedOut
 from pierhead.failure_log import FailureLog, OnError
@@ -38,12 +40,10 @@ from pierhead.server.arriving import Arriving, arrived
 from pierhead.server.connection import ConnectionScope, ServedConnection
 from pierhead.server.connection_counters import ConnectionCounters, watch_load
 from pierhead.server.endpoint import StreamHandler
-from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.listener_options import ListenerOptions
 from pierhead.server.lost_requests import LostRequest
 from pierhead.server.occupancy import Network, Occupancy, network_of
 from pierhead.server.options import ServerOptions
-from pierhead.server.read_buffer import ReadBuffer
 from pierhead.server.succession import Succession, Wait, go_over, nothing_before
 from pierhead.service.admission import Admission, ConnectionAdmission
 from pierhead.service.context import Credentials, Peer, Via

@@ -9,15 +9,15 @@ from typing import Any
 
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferPool
+from pierhead.connection.frame_budget import FrameBudget
+from pierhead.connection.read_buffer import ReadBuffer
 from pierhead.connection.tasks import EagerTasks
 from pierhead.failure_log import FailureLog
 from pierhead.metrics import Metrics
 from pierhead.server.connection import ConnectionScope
 from pierhead.server.connection_counters import ConnectionCounters
-from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.framed import FramedConnection
 from pierhead.server.options import ServerOptions
-from pierhead.server.read_buffer import ReadBuffer
 from pierhead.service.context import Peer, Transport, Via
 
 VIA = Via(transport=Transport.STREAM, scheme="mem", local="mem:test", listener="mem:test")

@@ -11,9 +11,9 @@ from fakes import Bench, settle  # type: ignore[import-not-found]
 from pierhead.buffer import BufferPool
 from pierhead.codec import LengthPrefixed, Lines
 from pierhead.codec.base import Order
+from pierhead.connection.read_buffer import ReadBuffer
 from pierhead.errors import DecodeError, FramingError, Overloaded, ServiceFailed, TimedOut
 from pierhead.server.framed import framed
-from pierhead.server.read_buffer import ReadBuffer
 from pierhead.service import FrameHandler
 from pierhead.service.admission import Answer, Drop
 

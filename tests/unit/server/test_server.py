@@ -13,10 +13,10 @@ import pytest
 from pierhead import Application, Endpoint, LengthPrefixed, Server, WireFormat, serve
 from pierhead.clock import SystemClock
 from pierhead.codec import Lines
+from pierhead.connection.sweep import Sweep
 from pierhead.errors import AddressError, ListenError, UsageError
 from pierhead.protocols import lines
 from pierhead.server.options import CHOICES, LIMITS, ServerOptions
-from pierhead.server.sweep import Sweep
 from pierhead.service.admission import allow
 
 

@@ -12,11 +12,11 @@ from fakes import FakeTransport, HandClock, settle  # type: ignore[import-not-fo
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferPool
 from pierhead.codec import Lines
+from pierhead.connection.frame_budget import FrameBudget
 from pierhead.connection.tasks import EagerTasks
 from pierhead.errors import HandshakeError
 from pierhead.listener.base import HandshakeResult, OutOfDescriptors
 from pierhead.metrics import Metrics
-from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.framed import framed
 from pierhead.server.lost_requests import LostRequest
 from pierhead.server.options import ServerOptions

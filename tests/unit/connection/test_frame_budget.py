@@ -14,8 +14,8 @@ from fakes import Bench, settle
 from pierhead.address import ListenSpec
 from pierhead.client.dial import dial_stream
 from pierhead.codec import Lines
+from pierhead.connection.frame_budget import FrameBudget
 from pierhead.protocols import lines
-from pierhead.server.frame_budget import FrameBudget
 from pierhead.server.framed import framed
 from pierhead.server.server import Server
 from pierhead.service import FrameHandler
