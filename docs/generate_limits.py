@@ -30,6 +30,7 @@ SECTIONS = {
     "pierhead.codec.lines": ("Lines", "Given to `Lines`."),
     "pierhead.codec.delimited": ("Delimited frames", "Given to `Delimited`."),
     "pierhead.codec.length_prefixed": ("Length-prefixed frames", "Given to `LengthPrefixed`."),
+    "pierhead.codec.varint_prefixed": ("Varint-prefixed frames", "Given to `VarintPrefixed`."),
     "pierhead.codec.netstring": ("Netstrings", "Given to `Netstring`."),
     "pierhead.codec.cobs": ("COBS packets", "Given to `Cobs`."),
     "pierhead.codec.slip": ("SLIP packets", "Given to `Slip`."),

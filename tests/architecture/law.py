@@ -105,7 +105,8 @@ LATE: dict[tuple[str, str], str] = {
     ("protocols.dns", "*"): "a protocol's front door, likewise",
     ("protocols.lines", "*"): "a protocol's front door, likewise",
     ("hosting", "*"): "the front door of what it hosts, likewise",
-    ("codec.json", "msgspec"): "for those alone who use JSON",
+    ("codec.typed", "msgspec"): "for those alone who use JSON or MessagePack",
+    ("codec.typed", "pydantic"): "optional: there where a model of its own is given",
     (
         "protocols.dns.wire.received",
         "pierhead.protocols.dns.zone.rdata_format",
@@ -153,6 +154,7 @@ REGISTRY = ("address.registry", "address.views")
 OTHER_MEANING: dict[tuple[str, str], str] = {
     ("address.json_schema", "type"): "a word of JSON Schema",
     ("address.option_types", "group"): "a word for permissions",
+    ("codec.typed", "type"): "a word of pydantic",
     ("hosting.*", "backlog"): "a setting of another library",
     ("hosting.*", "group"): "likewise",
     ("hosting.*", "type"): "a word of ASGI",

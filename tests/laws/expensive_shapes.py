@@ -14,7 +14,15 @@ from typing import Any
 from pierhead.address import ListenSpec
 from pierhead.address.listen_options import ListenOptions
 from pierhead.cli.query_words import parse_words
-from pierhead.codec import Cobs, Delimited, LengthPrefixed, Lines, Netstring, Slip
+from pierhead.codec import (
+    Cobs,
+    Delimited,
+    LengthPrefixed,
+    Lines,
+    Netstring,
+    Slip,
+    VarintPrefixed,
+)
 from pierhead.codec.client_hello import read_client_hello
 from pierhead.codec.proxy_header import ProxyHeader, ProxyHeaderReader, decode_datagram, encode_v2
 from pierhead.errors import PierheadError
@@ -111,6 +119,7 @@ FRAMINGS: dict[str, tuple[Any, list[bytes]]] = {
     "netstring": (Netstring(_LONG), [b"x", b"1", b","]),
     "cobs": (Cobs(_LONG), [b"x", b"\0", b"\0x"]),
     "slip": (Slip(_LONG), [b"x", b"\xc0", b"\xdb", b"x\xc0"]),
+    "varint-prefixed": (VarintPrefixed(_LONG), [b"x", b"\x80"]),
 }
 
 

@@ -12,7 +12,15 @@ from tests.unit.codec import test_framings
 
 import pierhead
 from pierhead import codec
-from pierhead.codec import Cobs, Delimited, LengthPrefixed, Lines, Netstring, Slip
+from pierhead.codec import (
+    Cobs,
+    Delimited,
+    LengthPrefixed,
+    Lines,
+    Netstring,
+    Slip,
+    VarintPrefixed,
+)
 from pierhead.errors import DecodeError, FramingError
 from pierhead.testing.laws import (
     LawBroken,
@@ -42,12 +50,15 @@ FRAMINGS = [
     Cobs(5),
     Slip(),
     Slip(5),
+    VarintPrefixed(),
+    VarintPrefixed(5),
+    VarintPrefixed(200),
 ]
 
 # Few different octets, so that ends, lengths and digits occur often.
-streams = st.lists(st.sampled_from([*b"\r\n\0\1\2\5-.:,0123x\xc0\xdb\xdc\xdd"]), max_size=40).map(
-    bytes
-)
+streams = st.lists(
+    st.sampled_from([*b"\r\n\0\1\2\5-.:,0123x\x80\x81\xc0\xdb\xdc\xdd"]), max_size=40
+).map(bytes)
 
 
 @pytest.mark.parametrize("framing", FRAMINGS, ids=repr)
@@ -68,7 +79,9 @@ def carried(framing, payloads):
     return [each for each in payloads if each or type(framing) is not Slip]  # it has no empty ones
 
 
-@pytest.mark.parametrize("framing", [LengthPrefixed(2), Netstring(), Cobs(), Slip()], ids=repr)
+@pytest.mark.parametrize(
+    "framing", [LengthPrefixed(2), Netstring(), Cobs(), Slip(), VarintPrefixed()], ids=repr
+)
 @given(payloads=st.lists(st.binary(max_size=300), max_size=4))
 @settings(max_examples=20, deadline=None)
 def test_any_octets_come_back_where_lengths_are_counted_or_octets_stuffed(framing, payloads):
@@ -127,17 +140,23 @@ BOUNDED = [
     (Netstring(512), 517),
     (Cobs(512), 516),
     (Slip(512), 1025),
+    (VarintPrefixed(512), 514),
 ]
 
 
-@pytest.mark.parametrize("piece", [b"x" * 100, b"0", b"\r" * 100, b"1:x,\n\0--", b"\xff" * 100])
+STUFFED = [each for each in BOUNDED if isinstance(each[0], Cobs | Slip)]
+
+
+@pytest.mark.parametrize(
+    "piece", [b"x" * 100, b"0", b"\r" * 100, b"1:x,\n\0--", b"\xff" * 100, b"\x80", b"\x80\x03"]
+)
 @pytest.mark.parametrize(("framing", "longest"), BOUNDED, ids=repr)
 def test_endless_input_is_not_buffered(framing, longest, piece):
     check_memory(framing, piece, longest=longest)
 
 
 @pytest.mark.parametrize("piece", [b"\0" * 100, b"\xc0" * 100, b"\xdb" * 100, b"\xdb\xdd", b"\1"])
-@pytest.mark.parametrize(("framing", "longest"), BOUNDED[-2:], ids=repr)
+@pytest.mark.parametrize(("framing", "longest"), STUFFED, ids=repr)
 def test_endless_stuffing_is_not_held(framing, longest, piece):
     check_memory(framing, piece, longest=longest)
 
@@ -150,6 +169,7 @@ TIMED = [
     Netstring(),
     Cobs(),
     Slip(),
+    VarintPrefixed(),
 ]
 
 

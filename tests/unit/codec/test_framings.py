@@ -12,12 +12,14 @@ from pierhead.codec import (
     Lines,
     Netstring,
     Slip,
+    VarintPrefixed,
     cobs,
     delimited,
     length_prefixed,
     lines,
     netstring,
     slip,
+    varint_prefixed,
 )
 from pierhead.errors import FramingError, UsageError
 
@@ -40,6 +42,7 @@ ALL = [
     pytest.param(Netstring(), b"1:a,2:bc,", id="netstring"),
     pytest.param(Cobs(), b"\2a\0\3bc\0", id="cobs"),
     pytest.param(Slip(), b"a\xc0bc\xc0", id="slip"),
+    pytest.param(VarintPrefixed(), b"\1a\2bc", id="varint"),
 ]
 
 
@@ -94,6 +97,7 @@ def test_buffered_counts_input_that_is_not_part_of_a_frame(framing, stream):
         pytest.param(Cobs(4), b"\6" + b"12345\0", id="cobs, whole"),
         pytest.param(Slip(4), b"123456789", id="slip"),
         pytest.param(Slip(4), b"12345\xc0", id="slip, whole"),
+        pytest.param(VarintPrefixed(4), b"\5", id="varint"),
     ],
 )
 def test_a_fault_is_raised_after_the_frames_before_it_then_forever(framing, bad):
@@ -119,6 +123,7 @@ def test_a_fault_is_raised_after_the_frames_before_it_then_forever(framing, bad)
         pytest.param(Netstring(), b"1:a,1:b", id="netstring"),
         pytest.param(Cobs(), b"\2a\0\2", id="cobs"),
         pytest.param(Slip(), b"a\xc0b", id="slip"),
+        pytest.param(VarintPrefixed(), b"\1a\2", id="varint"),
     ],
 )
 def test_an_end_of_input_inside_a_frame_is_a_fault(framing, stream):
@@ -139,6 +144,9 @@ def test_an_end_of_input_inside_a_frame_is_a_fault(framing, stream):
         (Cobs(4), 4),
         (Cobs(254), 254),
         (Slip(4), 4),
+        (VarintPrefixed(127), 127),
+        (VarintPrefixed(128), 128),
+        (VarintPrefixed(300), 300),
     ],
 )
 def test_a_payload_of_the_longest_length_is_carried_and_one_more_refused(framing, longest):
@@ -161,6 +169,7 @@ def test_the_defaults_are_those_of_the_tables():
     assert Netstring().max_length_bytes == netstring.MAX_LENGTH_BYTES.default
     assert Cobs().max_length_bytes == cobs.MAX_LENGTH_BYTES.default
     assert Slip().max_length_bytes == slip.MAX_LENGTH_BYTES.default
+    assert VarintPrefixed().max_length_bytes == varint_prefixed.MAX_LENGTH_BYTES.default
     assert LengthPrefixed(4).longest == length_prefixed.MAX_LENGTH_BYTES.default
 
 
@@ -301,6 +310,52 @@ def test_a_width_is_1_2_or_4(width):
 def test_a_limit_beyond_the_range_of_the_prefix_is_refused():
     with pytest.raises(UsageError, match="carries 254 at most"):
         LengthPrefixed(1, inclusive=True, max_length_bytes=255)
+
+
+# --- varint-prefixed ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("length", "prefix"),
+    [
+        (0, b"\0"),
+        (127, b"\x7f"),
+        (128, b"\x80\1"),
+        (16_383, b"\xff\x7f"),
+        (16_384, b"\x80\x80\1"),
+        (2_097_152, b"\x80\x80\x80\1"),
+    ],
+)
+def test_a_varint_has_seven_bits_an_octet_the_least_first(length, prefix):
+    payload = b"x" * length
+    assert VarintPrefixed().frame(payload) == prefix + payload
+    assert read(VarintPrefixed(), prefix + payload + b"\1a") == [payload, b"a"]
+
+
+@pytest.mark.parametrize(
+    ("stream", "reason"),
+    [
+        (b"\x81\0", "a length of 1 with needless octets"),
+        (b"\x80\0", "a length of 0 with needless octets"),
+        (b"\xad\2", "a length of more than 300"),
+        (b"\xff" * 9, "a length of more than 300"),
+        (b"\x80\x80", "a length of more than 300, or with needless octets"),
+    ],
+)
+def test_a_varint_that_is_too_large_or_too_long_is_a_fault_as_soon_as_that_is_certain(
+    stream, reason
+):
+    framer = VarintPrefixed(300).new()
+    framer.feed(stream)
+    with pytest.raises(FramingError, match=reason):
+        framer.frames(1)
+
+
+@pytest.mark.parametrize("stream", [b"", b"\xac", b"\x80", b"\xac\2", b"\1"])
+def test_a_varint_that_may_still_become_one_is_waited_for(stream):
+    framer = VarintPrefixed(300).new()
+    framer.feed(stream)
+    assert framer.frames(1) == []
 
 
 # --- netstrings --------------------------------------------------------------------------------
