@@ -3,6 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.ready
 
+# Tests start programs by the hundred: without bytecode each would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help venv serve test interop pythons check format lint types pages standards limits lock bench clean
 
 help: ## list the targets
