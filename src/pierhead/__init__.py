@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Octets,
         Packed,
         Slip,
+        SyslogFraming,
         VarintPrefixed,
         json_lines,
     )
@@ -92,6 +93,7 @@ __all__ = [
     "ServerLimits",
     "Service",
     "Slip",
+    "SyslogFraming",
     "VarintPrefixed",
     "Via",
     "WireFormat",
@@ -139,6 +141,7 @@ _HOMES = {
     "ServerLimits": "server.options",
     "Service": "service",
     "Slip": "codec",
+    "SyslogFraming": "codec",
     "VarintPrefixed": "codec",
     "Via": "service.context",
     "WireFormat": "codec.base",

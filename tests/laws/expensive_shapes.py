@@ -17,10 +17,13 @@ from pierhead.cli.query_words import parse_words
 from pierhead.codec import (
     Cobs,
     Delimited,
+    Json,
     LengthPrefixed,
     Lines,
+    MsgPack,
     Netstring,
     Slip,
+    SyslogFraming,
     VarintPrefixed,
 )
 from pierhead.codec.client_hello import read_client_hello
@@ -33,6 +36,7 @@ from pierhead.protocols.dns.response import parse_head, parse_response
 from pierhead.protocols.dns.wire.name import from_text
 from pierhead.protocols.dns.wire.query import parse_query
 from pierhead.protocols.dns.zone.master_file import parse_zone
+from pierhead.protocols.syslog.wire import LenientCodec, MessageCodec
 from pierhead.service.context import Context, Peer, Transport, Via
 
 __all__ = ["CONSTANT", "SHAPES", "Shape", "hello", "octetwise"]
@@ -120,6 +124,8 @@ FRAMINGS: dict[str, tuple[Any, list[bytes]]] = {
     "cobs": (Cobs(_LONG), [b"x", b"\0", b"\0x"]),
     "slip": (Slip(_LONG), [b"x", b"\xc0", b"\xdb", b"x\xc0"]),
     "varint-prefixed": (VarintPrefixed(_LONG), [b"x", b"\x80"]),
+    "syslog": (SyslogFraming(_LONG), [b"x", b"\n", b"1 "]),
+    "syslog in lines": (SyslogFraming(_LONG, non_transparent=True), [b"x", b"x\r"]),
 }
 
 
@@ -149,6 +155,55 @@ def _framings() -> list[Shape]:
             Shape(f"{name}: a backlog", lambda n, m=many: _blocks(m(n), 7), _backlog(framing)),
         ]
     return shapes
+
+
+# -- messages ----------------------------------------------------------------------------------
+
+_HEADER = b"<13>1 - - - - - "
+_SYSLOG: dict[str, Callable[[int], bytes]] = {
+    "elements": lambda n: b"".join(b"[e%d]" % k for k in range(n // 8)),
+    "parameters": lambda n: b"[a" + b' b=""' * (n // 5) + b"]",
+    "escapes": lambda n: b'[a b="' + b'\\"' * (n // 2) + b'"]',
+    "a value without end": lambda n: b'[a b="' + b"\\\\x" * (n // 3),
+    "parameters without end": lambda n: b"[a" + b' b=""' * (n // 5),
+    "a long text": lambda n: b"- " + b"\xc3\xa9" * (n // 2),
+}
+_BSD: dict[str, Callable[[int], bytes]] = {
+    "a long tag": lambda n: b"<13>" + b"x" * n,
+    "line ends": lambda n: b"<13>x" + b"\r\n\0" * (n // 3) + b"x",
+    "a long host": lambda n: b"<13>Oct 11 22:14:15 " + b"x:" * (n // 2),
+}
+_TYPED: dict[str, tuple[Any, Callable[[int], bytes]]] = {
+    "JSON: nesting": (Json(), lambda n: b"[" * n),
+    "JSON: one long text of escapes": (Json(), lambda n: b'"' + b"\\n" * (n // 2) + b'"'),
+    "JSON: one long number": (Json(), lambda n: b"9" * n),
+    "JSON: fields that are unknown": (
+        Json(dict[str, int]),
+        lambda n: b"{" + b'"x":null,' * (n // 9) + b'"x":0}',
+    ),
+    "MessagePack: nesting": (MsgPack(), lambda n: b"\x91" * n),
+    "MessagePack: an array that is cut off": (
+        MsgPack(),
+        lambda n: b"\xdd\xff\xff\xff\xff" + bytes(n),
+    ),
+}
+
+
+def _again(frame: bytes) -> None:
+    Json().encode(Json().decode(frame))
+
+
+def _messages() -> list[Shape]:
+    strict, lenient = MessageCodec().decode, LenientCodec().decode
+    return [
+        *(
+            Shape(f"syslog: {name}", lambda n, make=make: _HEADER + make(n), strict)
+            for name, make in _SYSLOG.items()
+        ),
+        *(Shape(f"older syslog: {name}", make, lenient) for name, make in _BSD.items()),
+        *(Shape(name, make, codec.decode) for name, (codec, make) in _TYPED.items()),
+        Shape("JSON: nothing, written again", lambda n: b"[" + b"null," * (n // 5) + b"0]", _again),
+    ]
 
 
 # -- PROXY headers and TLS hellos ---------------------------------------------------------------
@@ -602,13 +657,31 @@ def _proxies() -> list[Shape]:
     return shapes
 
 
-SHAPES: tuple[Shape, ...] = (*_framings(), *_proxies(), *_hellos(), *_dns(), *_texts())
+SHAPES: tuple[Shape, ...] = (
+    *_framings(),
+    *_messages(),
+    *_proxies(),
+    *_hellos(),
+    *_dns(),
+    *_texts(),
+)
 
 #: Shapes that take the same number of Python steps at any length: they are scanned in C, or refused
 #: at a limit. Any other shape must take more steps when it is longer; if it does not, it is refused
 #: before it is read, and shows nothing.
 CONSTANT = frozenset(
     (
+        "syslog: a value without end",
+        "syslog: a long text",
+        "older syslog: a long tag",
+        "older syslog: line ends",
+        "older syslog: a long host",
+        "JSON: nesting",
+        "JSON: one long text of escapes",
+        "JSON: one long number",
+        "JSON: fields that are unknown",
+        "MessagePack: nesting",
+        "MessagePack: an array that is cut off",
         "PROXY: version 1, endless",
         "TLS hello: records without data",
         "query: OPT records",

@@ -19,6 +19,7 @@ from pierhead.codec import (
     Lines,
     Netstring,
     Slip,
+    SyslogFraming,
     VarintPrefixed,
 )
 from pierhead.errors import DecodeError, FramingError
@@ -53,11 +54,14 @@ FRAMINGS = [
     VarintPrefixed(),
     VarintPrefixed(5),
     VarintPrefixed(200),
+    SyslogFraming(),
+    SyslogFraming(5),
+    SyslogFraming(non_transparent=True),
 ]
 
 # Few different octets, so that ends, lengths and digits occur often.
 streams = st.lists(
-    st.sampled_from([*b"\r\n\0\1\2\5-.:,0123x\x80\x81\xc0\xdb\xdc\xdd"]), max_size=40
+    st.sampled_from([*b"\r\n\0\1\2\5-.:, 0123x\x80\x81\xc0\xdb\xdc\xdd"]), max_size=40
 ).map(bytes)
 
 
@@ -76,11 +80,17 @@ def test_payloads_survive_the_round_trip(framing, payloads):
 
 
 def carried(framing, payloads):
-    return [each for each in payloads if each or type(framing) is not Slip]  # it has no empty ones
+    if isinstance(framing, Slip | SyslogFraming):  # they have no empty ones
+        payloads = [each for each in payloads if each]
+    if framing == SyslogFraming(non_transparent=True):  # those begin as a length does
+        payloads = [each for each in payloads if not each.startswith(b"0")]
+    return payloads
 
 
 @pytest.mark.parametrize(
-    "framing", [LengthPrefixed(2), Netstring(), Cobs(), Slip(), VarintPrefixed()], ids=repr
+    "framing",
+    [LengthPrefixed(2), Netstring(), Cobs(), Slip(), VarintPrefixed(), SyslogFraming()],
+    ids=repr,
 )
 @given(payloads=st.lists(st.binary(max_size=300), max_size=4))
 @settings(max_examples=20, deadline=None)
@@ -141,6 +151,7 @@ BOUNDED = [
     (Cobs(512), 516),
     (Slip(512), 1025),
     (VarintPrefixed(512), 514),
+    (SyslogFraming(512), 516),
 ]
 
 
@@ -170,6 +181,8 @@ TIMED = [
     Cobs(),
     Slip(),
     VarintPrefixed(),
+    SyslogFraming(),
+    SyslogFraming(non_transparent=True),
 ]
 
 

@@ -7,6 +7,7 @@
     Netstring         decimal length              SCGI, QMTP
     Cobs              blocks, then a zero         serial lines, packets of any octets
     Slip              escapes, then 0xC0          OSC, serial lines
+    SyslogFraming     decimal length, or LF       syslog over TCP
 
     Octets            the frame itself
     Packed            fields of fixed size
@@ -40,6 +41,7 @@ from pierhead.codec.netstring import Netstring
 from pierhead.codec.octets import Octets
 from pierhead.codec.packed import Packed
 from pierhead.codec.slip import Slip
+from pierhead.codec.syslog_framing import SyslogFraming
 from pierhead.codec.varint_prefixed import VarintPrefixed
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "Packed",
     "Rejecting",
     "Slip",
+    "SyslogFraming",
     "VarintPrefixed",
     "WireFormat",
     "check_one_reply",

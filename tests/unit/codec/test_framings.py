@@ -12,6 +12,7 @@ from pierhead.codec import (
     Lines,
     Netstring,
     Slip,
+    SyslogFraming,
     VarintPrefixed,
     cobs,
     delimited,
@@ -19,6 +20,7 @@ from pierhead.codec import (
     lines,
     netstring,
     slip,
+    syslog_framing,
     varint_prefixed,
 )
 from pierhead.errors import FramingError, UsageError
@@ -43,6 +45,7 @@ ALL = [
     pytest.param(Cobs(), b"\2a\0\3bc\0", id="cobs"),
     pytest.param(Slip(), b"a\xc0bc\xc0", id="slip"),
     pytest.param(VarintPrefixed(), b"\1a\2bc", id="varint"),
+    pytest.param(SyslogFraming(), b"1 a2 bc", id="syslog"),
 ]
 
 
@@ -98,6 +101,8 @@ def test_buffered_counts_input_that_is_not_part_of_a_frame(framing, stream):
         pytest.param(Slip(4), b"123456789", id="slip"),
         pytest.param(Slip(4), b"12345\xc0", id="slip, whole"),
         pytest.param(VarintPrefixed(4), b"\5", id="varint"),
+        pytest.param(SyslogFraming(4), b"5", id="syslog"),
+        pytest.param(SyslogFraming(4), b"<1234", id="syslog, in lines"),
     ],
 )
 def test_a_fault_is_raised_after_the_frames_before_it_then_forever(framing, bad):
@@ -124,6 +129,7 @@ def test_a_fault_is_raised_after_the_frames_before_it_then_forever(framing, bad)
         pytest.param(Cobs(), b"\2a\0\2", id="cobs"),
         pytest.param(Slip(), b"a\xc0b", id="slip"),
         pytest.param(VarintPrefixed(), b"\1a\2", id="varint"),
+        pytest.param(SyslogFraming(), b"1 a2 b", id="syslog"),
     ],
 )
 def test_an_end_of_input_inside_a_frame_is_a_fault(framing, stream):
@@ -147,6 +153,8 @@ def test_an_end_of_input_inside_a_frame_is_a_fault(framing, stream):
         (VarintPrefixed(127), 127),
         (VarintPrefixed(128), 128),
         (VarintPrefixed(300), 300),
+        (SyslogFraming(9), 9),
+        (SyslogFraming(9, non_transparent=True), 9),
     ],
 )
 def test_a_payload_of_the_longest_length_is_carried_and_one_more_refused(framing, longest):
@@ -170,6 +178,7 @@ def test_the_defaults_are_those_of_the_tables():
     assert Cobs().max_length_bytes == cobs.MAX_LENGTH_BYTES.default
     assert Slip().max_length_bytes == slip.MAX_LENGTH_BYTES.default
     assert VarintPrefixed().max_length_bytes == varint_prefixed.MAX_LENGTH_BYTES.default
+    assert SyslogFraming().max_length_bytes == syslog_framing.MAX_LENGTH_BYTES.default
     assert LengthPrefixed(4).longest == length_prefixed.MAX_LENGTH_BYTES.default
 
 
@@ -356,6 +365,63 @@ def test_a_varint_that_may_still_become_one_is_waited_for(stream):
     framer = VarintPrefixed(300).new()
     framer.feed(stream)
     assert framer.frames(1) == []
+
+
+# --- syslog ------------------------------------------------------------------------------------
+
+
+@pytest.mark.rfc("6587", "3.4.1")
+@pytest.mark.rfc("6587", "3.4.2")
+@pytest.mark.parametrize(
+    ("stream", "expected"),
+    [
+        (b"3 <1>2 ab", [b"<1>", b"ab"]),
+        (b"<1>a\n<2>b\r\n<3>c", [b"<1>a", b"<2>b", b"<3>c"]),
+        (b"<1>a\n3 <2><3>b\n", [b"<1>a", b"<2>", b"<3>b"]),
+        (b"4 <1>\n\n\r\n1 a\n", [b"<1>\n", b"a"]),
+        (b"no priority\n", [b"no priority"]),
+        (b"<1>a\r", [b"<1>a"]),
+        (b"<1>a\rb\n", [b"<1>a\rb"]),
+        (b"\n\r\n", []),
+    ],
+)
+def test_each_syslog_frame_is_counted_if_it_begins_with_a_digit_and_ends_with_lf_otherwise(
+    stream, expected
+):
+    assert read(SyslogFraming(), stream) == expected
+
+
+@pytest.mark.parametrize(
+    ("stream", "reason"),
+    [
+        (b"0", "a length that begins with 0"),
+        (b"301", "a length of more than 300"),
+        (b"9" * 5000, "a length of more than 300"),
+        (b"3<1>", "octet 0x3c after a length, expected a space"),
+        (b"<" * 301, "a message of more than 300 octets"),
+    ],
+)
+def test_an_invalid_syslog_frame_is_a_fault_as_soon_as_that_is_certain(stream, reason):
+    framer = SyslogFraming(300).new()
+    framer.feed(stream)
+    with pytest.raises(FramingError, match=reason):
+        framer.frames(1)
+
+
+@pytest.mark.parametrize("stream", [b"", b"3", b"300", b"3 ", b"3 <1", b"<" * 300 + b"\r"])
+def test_a_syslog_frame_that_may_still_become_one_is_waited_for(stream):
+    framer = SyslogFraming(300).new()
+    framer.feed(stream)
+    assert framer.frames(1) == []
+
+
+@pytest.mark.rfc("6587", "3.4.2")
+def test_a_syslog_message_that_a_line_cannot_carry_is_not_written_as_one():
+    framing = SyslogFraming(non_transparent=True)
+    assert framing.frame(b"<1>a") == b"<1>a\n"
+    for payload in (b"a\nb", b"a\r", b"\ra", b"1a", b""):
+        with pytest.raises(UsageError):
+            framing.frame(payload)
 
 
 # --- netstrings --------------------------------------------------------------------------------
