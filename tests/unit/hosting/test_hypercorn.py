@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import sys
 
 import h11
 import hypercorn as package
 import pytest
+from guests import GET, LEAVINGS, port_of
+from guests import connected as connected_socket
 from web import (
     Application,
     Client,
@@ -21,6 +24,7 @@ from web import (
     facts,
     http_only,
     opened,
+    reply,
     secured,
 )
 
@@ -62,6 +66,78 @@ async def test_a_protocol_violation_is_one_line_in_the_log(network, server, capl
         assert (await client.response())[0] == 200
     assert "LocalProtocolError: cannot send now" in caplog.text
     assert "Traceback" not in caplog.text
+
+
+# -- clients that leave ------------------------------------------------------------------------
+
+UPGRADE = (
+    b"GET /wait HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+)
+FRAME = b"\x81\x82\x00\x00\x00\x00hi"
+
+#: What hypercorn has not read, or refuses without telling the application.
+BEHIND = {
+    "pipelined": 3 * GET,
+    "pipelined, the first asks to close": GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    + 2 * GET,
+    "frames behind a handshake": UPGRADE + 3 * FRAME,
+}
+
+
+@pytest.mark.parametrize("answers", [True, False])
+@pytest.mark.parametrize("leave", LEAVINGS.values(), ids=LEAVINGS)
+@pytest.mark.parametrize("sent", BEHIND.values(), ids=BEHIND)
+async def test_a_client_that_leaves_with_more_unread_gives_its_place_back(sent, leave, answers):
+    begun = asyncio.Event()
+    gone = asyncio.Event()
+
+    async def app(scope, receive, send):
+        assert scope["type"] != "lifespan"
+        begun.set()
+        if answers and scope["type"] == "http":
+            await gone.wait()
+            await reply(send, b"x")
+        while "disconnect" not in (await receive())["type"]:
+            pass
+
+    async with Server(hosting.hypercorn.serve(app), "tcp:127.0.0.1:0", drain_timeout=0.1) as server:
+        with socket.socket() as client:
+            await connected_socket(client, port_of(server))
+            await asyncio.get_running_loop().sock_sendall(client, sent)
+            await begun.wait()
+            leave(client)
+            gone.set()
+            async with asyncio.timeout(10):
+                while server.metrics.total("connections_open"):
+                    await asyncio.sleep(0)
+        assert server.metrics.total("connections_accepted_total") == 1
+
+
+async def test_a_client_that_stays_after_a_refusal_does_not_keep_its_place(clock, server):
+    """A handshake with frames behind it, one without its key, and an unknown host."""
+    heard = []
+
+    async def app(scope, receive, send):
+        assert scope["type"] != "lifespan"
+        while not heard or "disconnect" not in heard[-1]:
+            heard.append((await receive())["type"])
+
+    known = configured(server_names=["t"])
+    started = await server(hosting.hypercorn.serve(app, known), "mem:web")
+    no_key = UPGRADE.replace(b"Sec-WebSocket-Key", b"X-Key")
+    for sent, status in (
+        (UPGRADE + FRAME, b"400"),
+        (no_key, b"400"),
+        (GET.replace(b"Host: t", b"Host: other"), b"404"),
+    ):
+        async with dialled("mem:web") as client:
+            client.send(sent)
+            assert (await client.rest()).split()[1] == status
+            await clock.advance(2.0)
+            assert started.metrics.total("connections_open") == 0
+            assert started.in_flight == 0
+    assert heard == ["websocket.connect", "websocket.disconnect"]
 
 
 # -- deadlines ---------------------------------------------------------------------------------

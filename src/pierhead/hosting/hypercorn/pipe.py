@@ -27,6 +27,10 @@ class PipeOwner(Protocol):
         """End: the connection is closed or lost."""
         ...
 
+    def has_handled(self) -> None:
+        """Be notified that everything read so far was handled."""
+        ...
+
     def has_gone(self) -> bool:
         """Tell whether the end of input, just received, must be reported in any case."""
         ...
@@ -114,6 +118,7 @@ class HypercornPipe(asyncio.Protocol):
 
     async def read(self, limit: int) -> bytes:
         """Return what was received, at most this much; empty at the end."""
+        self._owner.has_handled()
         while not self.waiting and not self.at_eof():
             self._news.clear()
             await self._news.wait()

@@ -11,7 +11,7 @@ hypercorn is told to answer what it has begun and to begin nothing more.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, cast
@@ -34,7 +34,14 @@ from pierhead.hosting.asgi.disconnect import Attention
 from pierhead.hosting.asgi.lifespan import Receive, Send, asgi_lifespan
 from pierhead.hosting.hypercorn.config import loaded
 from pierhead.hosting.hypercorn.pipe import HypercornPipe
-from pierhead.hosting.hypercorn.waiting import Inbox, bound, release
+from pierhead.hosting.hypercorn.waiting import (
+    ConnectionIsOver,
+    Inbox,
+    Turn,
+    bound,
+    is_refused,
+    release,
+)
 from pierhead.hosting.refusal import served_already
 from pierhead.server.connection import ConnectionScope
 from pierhead.server.hosted_transport import HostedTransport
@@ -119,21 +126,36 @@ class _Server(TCPServer):
 
     is_idle = True
     on_event: Callable[[], None]
+    on_end: Callable[[], None]
 
     async def protocol_send(self, event: Event) -> None:
         """Do what hypercorn's protocol asks, and record what it reports about itself."""
         if isinstance(event, Updated | Closed):
             self.is_idle = isinstance(event, Closed) or event.idle
-        if isinstance(self.engine, H2Protocol):
-            bound(self.engine)
+        engine = self.engine
+        if isinstance(engine, H2Protocol):
+            bound(engine)
+        elif engine is not None and not isinstance(engine.can_read, Turn):
+            engine.can_read = Turn()
+            if self.is_lost:
+                await self.let_go()
         # On a lost connection the task group may be ending, and starting a timer in it would fail.
-        if not (isinstance(event, Updated) and cast(HypercornPipe, self.reader).is_lost):
+        if not (isinstance(event, Updated) and self.is_lost):
             await super().protocol_send(event)
         self.on_event()
 
     async def _read_data(self) -> None:
-        await super()._read_data()
+        try:
+            await super()._read_data()
+        except ConnectionIsOver:
+            await self.protocol.handle(Closed())
         await self.let_go()
+        self.on_end()
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection has ended."""
+        return cast(HypercornPipe, self.reader).is_lost
 
     @property
     def waits_for_windows(self) -> bool:
@@ -145,9 +167,12 @@ class _Server(TCPServer):
         return all(stream in waiting and waiting[stream].buffer for stream in engine.streams)
 
     async def let_go(self) -> None:
-        """Release whatever waits for a peer that will read nothing more."""
-        if isinstance(self.engine, H2Protocol):
-            await release(self.engine)
+        """Release whatever waits for a peer that will read and send nothing more."""
+        engine = self.engine
+        if isinstance(engine, H2Protocol):
+            await release(engine)
+        elif engine is not None and isinstance(engine.can_read, Turn):
+            await engine.can_read.end()
 
     @property
     def engine(self) -> H11Protocol | H2Protocol | None:
@@ -178,7 +203,7 @@ class _Guest:
         self._is_finishing = False
         self._is_lost = False
         self._attention = Attention()
-        self._inboxes: set[Inbox] = set()
+        self._inboxes: dict[Inbox, str] = {}  # and what the application is called for
         self._was_conversation = False  # a WebSocket was told to end
 
     # -- the pipe's side -----------------------------------------------------------------------
@@ -192,6 +217,7 @@ class _Guest:
             *(loop, served.config, self._context, served.state, stream, stream),
         )
         self._server.on_event = self._wind_up
+        self._server.on_end = self._tell_of_end
         self._spawn(self._server.run())
 
     def lost(self) -> None:
@@ -203,10 +229,18 @@ class _Guest:
         if self._server is not None:
             self._spawn(self._server.let_go())
 
+    def _tell_of_end(self) -> None:
+        for inbox, kind in self._inboxes.items():
+            inbox.disconnect(kind)
+
+    def has_handled(self) -> None:
+        """Close after a refusal, which says that the connection will be closed."""
+        if not self._speaks_h2 and any(map(is_refused, self._streams())):
+            self._pipe.close()
+
     def has_gone(self) -> bool:
         """Tell whether the end of input means that the peer is not waiting for a response."""
-        streams = () if self._server is None else self._server.streams()
-        return any(stream.state is not ASGIHTTPState.REQUEST for stream in streams)
+        return any(stream.state is not ASGIHTTPState.REQUEST for stream in self._streams())
 
     def may_end(self) -> bool:
         """Tell whether hypercorn, which gives up at the end of input, may be told about it.
@@ -222,7 +256,7 @@ class _Guest:
         h2c).
         """
         inbox = Inbox.of(receive)
-        self._inboxes.add(inbox)
+        self._inboxes[inbox] = scope["type"]
 
         async def send_and_note(message: Any) -> None:
             if _is_last(message):
@@ -243,7 +277,7 @@ class _Guest:
             self._pipe.close()
         finally:
             inbox.leave_out_input()
-            self._inboxes.discard(inbox)
+            del self._inboxes[inbox]
 
     def _spawn(self, running: Any) -> None:
         task = asyncio.get_running_loop().create_task(self._report(running))
@@ -258,6 +292,9 @@ class _Guest:
             self._pipe.close()
 
     # -- what is in progress --------------------------------------------------------------------
+
+    def _streams(self) -> Iterable[HTTPStream | WSStream]:
+        return () if self._server is None else self._server.streams()
 
     @property
     def _h11(self) -> h11.Connection | None:
@@ -287,8 +324,7 @@ class _Guest:
 
     @property
     def _has_websocket(self) -> bool:
-        streams = () if self._server is None else self._server.streams()
-        return any(isinstance(stream, WSStream) for stream in streams)
+        return any(isinstance(stream, WSStream) for stream in self._streams())
 
     @property
     def in_flight(self) -> int:
@@ -302,7 +338,7 @@ class _Guest:
         if self._server is None or self._is_lost:
             return 0
         if self._speaks_h2 or self._has_websocket:
-            return sum(map(_is_request, self._server.streams()))
+            return sum(map(_is_request, self._streams()))
         return int(not self._server.is_idle) + self._waiting
 
     @property
@@ -375,4 +411,6 @@ def _is_last(message: Any) -> bool:
 
 
 def _is_request(stream: HTTPStream | WSStream) -> bool:
+    if is_refused(stream):
+        return False
     return isinstance(stream, HTTPStream) or stream.state is ASGIWebsocketState.HANDSHAKE
