@@ -15,13 +15,36 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from contextvars import Context
 from typing import Any
 
 from pierhead.service.suspended import Suspended
 
-__all__ = ["EagerTasks"]
+__all__ = ["EagerTasks", "named"]
+
+#: How many tasks are named in one line.
+_NAMED = 3
+
+
+def named(tasks: Collection[asyncio.Future[Any]]) -> str:
+    """Return what these are, in one line: how many, and the names of the first few."""
+    names = [_name(task) for _, task in zip(range(_NAMED), tasks, strict=False)]
+    more = f" and {len(tasks) - len(names)} more" if len(tasks) > len(names) else ""
+    count = "1 task" if len(tasks) == 1 else f"{len(tasks)} tasks"
+    return f"{count} ({', '.join(names)}{more})"
+
+
+def _name(task: asyncio.Future[Any]) -> str:
+    if not isinstance(task, asyncio.Task):
+        return type(task).__name__
+    frames = task.get_stack(limit=1)
+    if not frames:
+        return task.get_name()
+    code = frames[-1].f_code
+    file = code.co_filename.replace("\\", "/").rpartition("/")[2]
+    return f"{task.get_name()} at {file}:{frames[-1].f_lineno} in {code.co_qualname}"
+
 
 if sys.version_info >= (3, 12):
 

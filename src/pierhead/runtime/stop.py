@@ -19,6 +19,7 @@ from contextlib import AsyncExitStack
 from types import FrameType
 from typing import NoReturn
 
+from pierhead.connection.tasks import named
 from pierhead.errors import PierheadError
 from pierhead.runtime.signals import Watchdog
 from pierhead.server.lost_requests import LostRequests
@@ -34,6 +35,8 @@ _MARGIN_S = 3.0
 _LOOK_S = 0.05
 #: How many lost requests are listed at the end; all of them are counted.
 _NAMED = 20
+#: How many threads that do not end are named, with the tasks.
+_NAMED_LEFT = 4
 
 
 class Serving:
@@ -180,8 +183,8 @@ class Serving:
             task.cancel()
         if tasks:
             tasks = (await asyncio.wait(tasks, timeout=_UNWIND_S))[1]
-        left = [f"  {task.get_name()} at {_place(task)}" for task in tasks]
-        left += [f"  {thread.name} at {where}" for thread, where in await self._busy_threads()]
+        left = [named(tasks)] if tasks else []
+        left += [f"{thread.name} at {where}" for thread, where in await self._busy_threads()]
         if left:
             self._end_process(left)
 
@@ -210,8 +213,9 @@ class Serving:
         return found
 
     def _end_process(self, left: list[str]) -> NoReturn:
-        for line in (f"left running: {len(left)} that did not end in time", *left):
-            self._say(line)
+        more = [f"and {len(left) - _NAMED_LEFT} more"] if len(left) > _NAMED_LEFT else []
+        words = ", ".join([*left[:_NAMED_LEFT], *more])
+        self._say(f"left running, since it did not end in time: {words}")
         with contextlib.suppress(Exception):
             sys.stdout.flush()
         os._exit(1)
@@ -250,9 +254,3 @@ def _is_at_work(frame: FrameType) -> bool:
 
 def _line_of(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_qualname}"
-
-
-def _place(task: asyncio.Task[object]) -> str:
-    """Return where a task waits: the innermost coroutine it is suspended in."""
-    frames = task.get_stack(limit=1)
-    return _line_of(frames[-1]) if frames else "its end"

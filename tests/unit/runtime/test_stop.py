@@ -149,6 +149,22 @@ def test_so_does_one_that_has_left_a_task_behind(tmp_path: Path) -> None:
     assert any("stray at " in line and "stubborn" in line for line in running.err), str(running)
 
 
+def test_however_many_tasks_are_left_behind_one_line_names_some(tmp_path: Path) -> None:
+    code = LEAVES_A_TASK.replace("    tasks.append(", "    for _ in range(500): tasks.append(")
+    with (
+        program(tmp_path, code) as running,
+        socket.create_connection(("127.0.0.1", port(running, "tcp")), timeout=10) as client,
+    ):
+        client.sendall(b"a\n")
+        assert client.recv(10) == b"a\n"
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(15) == 1
+    (line,) = [line for line in running.err if "left running" in line]
+    assert "500 tasks (stray at " in line, str(running)
+    assert "and 497 more" in line
+    assert len([line for line in running.err if "stray" in line]) == 1
+
+
 @pytest.mark.parametrize(
     "leave",
     [
