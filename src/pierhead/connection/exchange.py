@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum
+from math import inf
 from typing import Any, Generic, TypeVar
 
 from pierhead.service.respond import Outcome
@@ -47,6 +48,7 @@ class Place:
     Attributes:
         parts: parts of its reply that wait for older replies.
         held_bytes: their total size.
+        request_bytes: the size of the request while it is open.
         outcome: its outcome; None until it is settled.
         new_idle_timeout: the idle timeout after its last reply, in seconds; None for no change.
         close_for: why the connection closes after its last reply; "" if it does not.
@@ -56,7 +58,7 @@ class Place:
 
     # Created once per request: defaults that most requests never change are class attributes.
     parts: Sequence[Any] = ()
-    held_bytes = 0
+    held_bytes = request_bytes = 0
     outcome: Outcome | None = None
     has_commands = False
     new_idle_timeout: float | None = None
@@ -76,6 +78,7 @@ class Exchange(Generic[P]):
         due: parts that may leave, oldest first; `take` returns them.
         due_bytes: their total size.
         held_bytes: the total size of parts that wait for older replies.
+        open_bytes: the total size of requests that have begun and are not settled.
         is_writable: whether the peer keeps up, according to the transport.
         closes_for: why the connection closes once everything accepted is answered; "" while open.
         idle_timeout: what a service has requested, in seconds; None if none has.
@@ -98,6 +101,7 @@ class Exchange(Generic[P]):
         "held_bytes",
         "idle_timeout",
         "is_writable",
+        "open_bytes",
         "phase",
         "queue",
     )
@@ -108,7 +112,7 @@ class Exchange(Generic[P]):
         self.queue: deque[Place] = _EMPTY  # most connections never have a request that waits
         self._open = 0  # begun and not settled
         self.due: list[P] = []
-        self.due_bytes = self.held_bytes = self.handed_over = 0
+        self.due_bytes = self.held_bytes = self.open_bytes = self.handed_over = 0
         self._answered = self._ready = 0  # among the due parts
         self._taken_answered = self._taken_ready = 0  # since `note_unsent`
         self._lost = 0
@@ -120,16 +124,17 @@ class Exchange(Generic[P]):
 
     # -- requests ------------------------------------------------------------------------------
 
-    def room(self, window: int, limit_bytes: int) -> int:
+    def room(self, window: int, limit_bytes: int, most_open_bytes: float = inf) -> int:
         """Return how many requests may begin.
 
         Args:
             window: how many may be without their last reply.
             limit_bytes: none begins while more octets wait for the peer.
+            most_open_bytes: none begins while open requests have this many octets, or more.
         """
         if self.phase is not _OPEN or not self.is_writable:
             return 0
-        if self.due_bytes + self.held_bytes > limit_bytes:
+        if self.due_bytes + self.held_bytes > limit_bytes or self.open_bytes >= most_open_bytes:
             return 0
         return max(0, window - (len(self.queue) if self._in_order else self._open))
 
@@ -148,9 +153,12 @@ class Exchange(Generic[P]):
         """Whether no request is open and nothing is due."""
         return not (self._open or self.queue or self.due)
 
-    def begin(self, place: Place) -> None:
-        """Record a request that waits; `settle` follows, once."""
+    def begin(self, place: Place, size: int = 0) -> None:
+        """Record a request of this size that waits; `settle` follows, once."""
         self._open += 1
+        if size:
+            place.request_bytes = size
+            self.open_bytes += size
         if self._in_order and self.phase is _OPEN:
             if self.queue is _EMPTY:
                 self.queue = deque()
@@ -194,6 +202,7 @@ class Exchange(Generic[P]):
         Everything that was waiting for it becomes due.
         """
         self._open -= 1
+        self.open_bytes -= place.request_bytes
         place.outcome = outcome
         if self.phase is not _OPEN:
             self._lost += outcome in _REPLIED

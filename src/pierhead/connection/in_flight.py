@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from pierhead.connection.tasks import EagerTasks
-from pierhead.errors import Overloaded, ServiceFailed, TimedOut
+from pierhead.errors import Overloaded, ServiceFailed, TimedOut, UsageError
+from pierhead.service.base import is_many
 from pierhead.service.context import Peer
 from pierhead.service.respond import Many, Outcome, Responder
 from pierhead.service.suspended import Suspended
@@ -117,7 +118,7 @@ class InFlight(Generic[Q]):
         task, variables = value.task, value.variables
         request.task = task
         task.add_done_callback(partial(self._ended, request, variables))
-        if self.given_up_for is not None:  # during its own first step
+        if self.given_up_for is not None and request.given_up_for is None:  # in its first step
             request.cancelled_for = request.given_up_for = self.given_up_for
             task.cancel()
 
@@ -177,11 +178,14 @@ class InFlight(Generic[Q]):
     def _returned(self, request: Q, reply: Any, variables: contextvars.Context) -> None:
         if type(reply) is bytes and request.given_up_for is None:
             self.settle(request, Outcome.ANSWERED, reply)
-        elif request.given_up_for is not None and not request.is_lost:
-            self._lose(request, request.given_up_for)  # its service returned nevertheless
-            self.settle(request, Outcome.LOST, None)
-        elif request.is_lost:
-            self.settle(request, Outcome.LOST, None)
+        elif request.given_up_for is not None:  # its service returned nevertheless
+            if not request.is_lost:
+                self._lose(request, request.given_up_for)
+            if is_many(reply):
+                request.is_lost = True
+                self._run(request, self._close_unused(reply), variables)
+            else:
+                self.settle(request, Outcome.LOST, None)
         elif reply is _ALL_SENT:
             self.settle(request, Outcome.ANSWERED, None)
         else:
@@ -212,19 +216,24 @@ class InFlight(Generic[Q]):
 
     def _deliver(self, request: Q, many: Many) -> None:
         """Send many replies, in a task that continues while the peer takes them."""
+        self._run(request, self._send_all(request, many.replies), many.variables)
+
+    def _run(
+        self, request: Q, coroutine: Coroutine[Any, Any, object], variables: contextvars.Context
+    ) -> None:
+        """Run a coroutine as the rest of a request's work."""
         try:
-            coroutine = self._send_all(request, many.replies)
-            sent = self._tasks.first_step(coroutine, many.variables, self.responder.service_name)
+            end = self._tasks.first_step(coroutine, variables, self.responder.service_name)
         except KeyboardInterrupt as error:
             self._raised(request, error)
             raise
         except BaseException as error:
             self._raised(request, error)
             return
-        if type(sent) is Suspended:
-            self.go_on(request, sent)
+        if type(end) is Suspended:
+            self.go_on(request, end)
         else:
-            self._returned(request, sent, many.variables)
+            self._returned(request, end, variables)
 
     async def _send_all(self, request: Q, replies: AsyncIterator[bytes]) -> object:
         async with aclosing(_closable(replies)) as one_by_one:
@@ -233,8 +242,17 @@ class InFlight(Generic[Q]):
                 count += 1
                 if self.max_replies is not None and count > self.max_replies:
                     raise Overloaded("max_replies_per_datagram")
+                if not isinstance(frame, bytes):
+                    raise UsageError(f"a reply is {type(frame).__name__}, expected bytes")
                 await self._sink.send(request, frame)
         return _ALL_SENT
+
+    async def _close_unused(self, replies: AsyncIterator[bytes]) -> None:
+        """Close many replies that come too late to be sent."""
+        try:
+            await _closable(replies).aclose()
+        except Exception as mistake:
+            self.responder.failures.report(self.responder.where, mistake)
 
     # -- the end of a request ------------------------------------------------------------------
 

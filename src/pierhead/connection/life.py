@@ -173,6 +173,15 @@ class Life:
         elif self.message_began is None:
             self.message_began = now
 
+    def note_activity(self, now: float) -> None:
+        """Note that messages were taken or sent: what follows is the next message."""
+        self.last_active = now
+        self.message_began = None
+
+    def stop_waiting(self) -> None:
+        """Stop the clock of an incomplete message, which the peer cannot complete for now."""
+        self.message_began = None
+
     def is_write_late(
         self, now: float, handed_over: int, unsent_bytes: int, timeouts: Timeouts
     ) -> bool:

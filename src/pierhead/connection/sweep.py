@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from itertools import islice
 
 from pierhead.clock import Clock
+from pierhead.failure_log import one_line
 
 __all__ = ["Sweep"]
+
+_log = logging.getLogger("pierhead.server")
 
 #: Deadlines checked per iteration of the loop; a sweep of thousands of connections takes many.
 _PER_TURN = 256
@@ -20,7 +24,7 @@ class Sweep:
     Args:
         interval_s: seconds between two sweeps; a deadline is enforced at most this much late.
         steps: given the monotonic time, enforces one deadline after another, and yields after each
-            whether anything is left to watch there.
+            whether anything is left to watch there. If it raises, the next sweep still follows.
     """
 
     def __init__(
@@ -46,6 +50,21 @@ class Sweep:
         self._left = self._timer = None
 
     def _run(self) -> None:
+        self._timer = None
+        is_watching = True  # also after a failure: others have deadlines too
+        try:
+            is_watching = self._go_on()
+        except BaseException as mistake:
+            self._left = None
+            if not isinstance(mistake, Exception):
+                raise
+            _log.error("a sweep failed; the next one follows: %s", one_line(mistake))
+        finally:
+            if is_watching:
+                self.wake()
+
+    def _go_on(self) -> bool:
+        """Make some steps; return whether another sweep is needed, once this one is over."""
         if self._left is None:
             self._left, self._is_watching = self._steps(self._clock.monotonic()), False
         taken = 0
@@ -54,7 +73,6 @@ class Sweep:
             self._is_watching |= is_watching
         if taken == _PER_TURN:
             self._timer = asyncio.get_running_loop().call_soon(self._run)
-            return
-        self._left = self._timer = None
-        if self._is_watching:
-            self.wake()
+            return False
+        self._left = None
+        return self._is_watching

@@ -24,7 +24,7 @@ from pierhead.server.options import ServerOptions
 from pierhead.service.admission import Admission
 from pierhead.service.context import Peer, Via
 
-__all__ = ["ConnectionScope", "ServedConnection", "Standing"]
+__all__ = ["ConnectionScope", "ServedConnection", "Standing", "sweep_one"]
 
 
 class Standing(Enum):
@@ -56,6 +56,7 @@ class ConnectionScope:
         lost: call it when an accepted request will not be answered, with the reason.
         closed: call it once, when the connection has ended.
         has_ended: whether `closed` has been called; maintained by the server.
+        has_failed: whether a sweep of it has failed; maintained by `sweep_one`.
     """
 
     peer: Peer
@@ -71,6 +72,7 @@ class ConnectionScope:
     lost: Callable[[str], None]
     closed: Callable[[], None]
     has_ended: bool = False
+    has_failed: bool = False
 
     def note_late_write(self) -> None:
         """Report that the peer did not take its replies within ``write_timeout``."""
@@ -118,3 +120,25 @@ class ServedConnection(Protocol):
         It may be called before `connection_made`.
         """
         ...
+
+
+def sweep_one(scope: ConnectionScope, connection: ServedConnection, now: float) -> None:
+    """Sweep one connection; if that fails, report it and give up this connection alone.
+
+    One that cannot be aborted, or fails again after that, is not swept again, and gives its place
+    back.
+    """
+    try:
+        connection.sweep(now)
+    except Exception as mistake:
+        if scope.has_failed:
+            scope.closed()
+            return
+        scope.has_failed = True
+        where = f"{scope.via.listener}: sweep"
+        scope.failures.report(where, mistake, "sweep", scope.peer)
+        try:
+            connection.abort("error")
+        except Exception as another:
+            scope.failures.report(where, another, "sweep", scope.peer)
+            scope.closed()

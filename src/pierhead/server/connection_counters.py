@@ -6,21 +6,25 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pierhead.metrics import Metric, Metrics
-from pierhead.service.counters import RequestCounters
+from pierhead.service.counters import ByReason, RequestCounters
 
 __all__ = ["ConnectionCounters", "watch_load"]
 
-#: How many reasons have a cached counter; a user's check may invent any number of reasons.
-_REASONS = 64
-
 
 class ConnectionCounters:
-    """The counters of one stream listener, shared by its connections."""
+    """The counters of one stream listener, shared by its connections.
+
+    Attributes:
+        closed: counts one connection that ended, by reason.
+        handshake_failed: counts one handshake that did not come through, by reason; its connection
+            is counted as closed.
+    """
 
     def __init__(self, metrics: Metrics, listener: str) -> None:
         self._metrics = metrics
         self._listener = listener
-        self._closed: dict[str, Metric] = {}  # a flood of them must be cheap
+        self.closed = ByReason(self.count, "connections_closed_total").add
+        self.handshake_failed = ByReason(self.count, "handshakes_failed_total").add
         self.requests = RequestCounters(self.count)
         self.dropped = self.requests.dropped
         self.accepted = self.count("connections_accepted_total")
@@ -36,19 +40,6 @@ class ConnectionCounters:
     def count(self, name: str, **labels: str) -> Metric:
         """Return a counter of this listener."""
         return self._metrics.counter(name, listener=self._listener, **labels)
-
-    def closed(self, reason: str) -> None:
-        """Count one connection that ended, by reason."""
-        counter = self._closed.get(reason)
-        if counter is None:
-            counter = self.count("connections_closed_total", reason=reason)
-            if len(self._closed) < _REASONS:
-                self._closed[reason] = counter
-        counter.value += 1
-
-    def handshake_failed(self, reason: str) -> None:
-        """Count one handshake that did not come through; its connection is counted as closed."""
-        self.count("handshakes_failed_total", reason=reason).value += 1
 
 
 class _Busy(Protocol):

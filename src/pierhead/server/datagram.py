@@ -222,7 +222,10 @@ class DatagramServer:
 
     def sweep(self, now: float) -> Iterator[bool]:
         """Enforce deadlines in one step; yield whether anything is left to sweep."""
-        self._in_flight.sweep(now)
+        try:
+            self._in_flight.sweep(now)
+        except Exception as mistake:  # the other listeners have deadlines too
+            self._failures.report(f"{self._name}: sweep", mistake, "sweep")
         yield len(self._in_flight.running) > 0
 
     def drain(self) -> None:

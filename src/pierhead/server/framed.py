@@ -31,7 +31,8 @@ from pierhead.connection.ending import end_stream
 from pierhead.connection.exchange import Exchange, Phase
 from pierhead.connection.in_flight import InFlight
 from pierhead.connection.life import Event, Life, State, Waits
-from pierhead.errors import FramingError, Overloaded, UsageError
+from pierhead.errors import FramingError, Overloaded
+from pierhead.net.transport.reset import was_reset
 from pierhead.server.connection import ConnectionScope, Standing
 from pierhead.server.endpoint import StreamHandler
 from pierhead.server.incoming import Incoming
@@ -86,6 +87,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     _joins_frames = True  # what is ready in one loop iteration leaves in one write
     _reading_paused = False
     _has_no_buffer = False
+    _lost_for = "peer_gone"  # requests, unless it is aborted
     _waiters: deque[asyncio.Future[None]] | None = None  # until the peer catches up
 
     def __init__(
@@ -168,12 +170,11 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop serving."""
-        reason = self._life.reason or "peer_gone"
         if exc is None and not self._exchange.due:
             self._count_sent(0)  # closed, which waits until the system has taken everything
         self._life.happens(Event.LOST)
-        self._end_exchange(reason)
-        self.scope.counters.closed(reason)
+        self._end_exchange()
+        self.scope.counters.closed(self._life.reason or "peer_gone")
         # Requests given up by `abort` already have their reason.
         if self._in_flight.running:
             self._in_flight.give_up("peer_gone")
@@ -215,6 +216,9 @@ class FramedConnection(asyncio.BufferedProtocol):
         life, options = self._life, self.scope.options
         if self._in_flight.running:
             self._in_flight.sweep(now)
+        if self._reading_paused and was_reset(self._transport):
+            self.abort("peer_gone")
+            return
         unsent = self._transport.get_write_buffer_size()
         self._count_sent(unsent)
         if life.is_write_late(now, self._exchange.handed_over, unsent, options):
@@ -236,8 +240,9 @@ class FramedConnection(asyncio.BufferedProtocol):
         if not self._is_made:
             return
         if is_new:
+            self._lost_for = reason
             self._count_sent(self._transport.get_write_buffer_size())
-            self._end_exchange(reason)
+            self._end_exchange()
         self._in_flight.give_up(reason)
         self._transport.abort()
 
@@ -260,10 +265,10 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._pause_reading()
         self._advance()
 
-    def _end_exchange(self, reason: str) -> None:
+    def _end_exchange(self) -> None:
         """Give up finished replies that have not been sent, and requests that have not begun."""
         self._exchange.end()
-        self._lose(reason, self._exchange.take_lost() + self._incoming.give_up())
+        self._lose(self._lost_for, self._exchange.take_lost() + self._incoming.give_up())
 
     def _lose(self, reason: str, requests: int) -> None:
         """Report accepted requests whose replies will not arrive."""
@@ -277,11 +282,12 @@ class FramedConnection(asyncio.BufferedProtocol):
         """Take complete frames from the framer while there is room for their replies."""
         options, budget = self.scope.options, self.scope.budget
         incoming, exchange, limit = self._incoming, self._exchange, options.max_write_buffer_bytes
+        most_bytes = options.max_request_bytes_per_connection
         has_more = bool(incoming)
         while has_more and not self._rests:
             if exchange.due_bytes + exchange.held_bytes > limit:
                 self._write()  # which shows whether the peer keeps up
-            room = exchange.room(options.max_requests_per_connection, limit)
+            room = exchange.room(options.max_requests_per_connection, limit, most_bytes)
             if not room:
                 break
             share = budget.share(has_had_a_share=self._has_had_a_share)
@@ -328,8 +334,8 @@ class FramedConnection(asyncio.BufferedProtocol):
         received_at = scope.clock.monotonic()
         deadline = received_at + scope.options.request_timeout
         limit = scope.options.max_write_buffer_bytes
-        self._life.last_active = received_at
-        self._life.message_began = None  # what is left in the framer is the next message
+        most = scope.options.max_request_bytes_per_connection
+        self._life.note_activity(received_at)
         peer, via, frame_reply, taken = scope.peer, scope.via, self._framing.frame, 0
         outcome = None
         for frame in frames:
@@ -342,7 +348,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             try:
                 outcome, reply = respond(frame, context)
                 if outcome is _SUSPENDED or outcome is _MANY:
-                    exchange.begin(request)
+                    exchange.begin(request, len(frame))
                     self._in_flight.go_on(request, reply)
                 elif reply is None:
                     exchange.settle_at_once(request, outcome)
@@ -365,7 +371,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             if exchange.phase is not _TAKING:
                 self._keep_or_lose(frames[taken:])
                 return len(frames)
-            if exchange.due_bytes + exchange.held_bytes > limit:
+            if exchange.due_bytes + exchange.held_bytes > limit or exchange.open_bytes >= most:
                 break
         return taken
 
@@ -374,7 +380,8 @@ class FramedConnection(asyncio.BufferedProtocol):
         if self._exchange.phase is _TAKING:
             self._incoming.put_back(frames)
         else:
-            self._lose(self._life.reason or "unanswered", len(frames))
+            is_broken_off = self._exchange.phase is _BROKEN_OFF
+            self._lose("unanswered" if is_broken_off else self._lost_for, len(frames))
 
     def _refuse_stream(self, error: FramingError) -> None:
         """Answer a stream that cannot be split any further with one last refusal."""
@@ -410,6 +417,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         else:
             part = self._framing.frame(frame)
             exchange.settle(request, outcome, part, len(part))
+        request.frame = b""  # it may wait for older replies, and its octets need not
         if exchange.closes_for or exchange.phase is not _TAKING:
             self._obey_exchange()
         if exchange.queue and (comes_up := exchange.queue[0].comes_up) and not comes_up.done():
@@ -419,8 +427,6 @@ class FramedConnection(asyncio.BufferedProtocol):
 
     async def send(self, request: StreamRequest, frame: bytes) -> None:
         """Take one of many replies; wait until its request is the oldest, and for room."""
-        if not isinstance(frame, bytes):
-            raise UsageError(f"a reply is {type(frame).__name__}, expected bytes")
         exchange = self._exchange
         if not exchange.may_send(request):
             request.comes_up = self._loop.create_future()
@@ -453,7 +459,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             self._in_flight.give_up("unanswered")
             self._lose("unanswered", exchange.take_lost() + self._incoming.give_up())
         elif exchange.phase is _OVER:
-            self._lose(life.reason or "peer_gone", exchange.take_lost())
+            self._lose(self._lost_for, exchange.take_lost())
             if life.state is State.GONE and not self._in_flight.running:
                 self._leave()
         if exchange.closes_for and life.state is _OPEN:
@@ -548,8 +554,11 @@ class FramedConnection(asyncio.BufferedProtocol):
         if self._life.state is not _OPEN:
             return
         options = self.scope.options
-        window, limit = options.max_requests_per_connection, options.max_write_buffer_bytes
-        has_room = self._exchange.room(window, limit) > 0
+        has_room = self._exchange.room(
+            options.max_requests_per_connection,
+            options.max_write_buffer_bytes,
+            options.max_request_bytes_per_connection,
+        )
         is_held_up = self._rests or self._incoming.is_held_up
         if has_room and not is_held_up:
             self._resume_reading()
@@ -559,7 +568,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     def _pause_reading(self) -> None:
         if not self._reading_paused and not self._transport.is_closing():
             self._reading_paused = True
-            self._life.message_began = None
+            self._life.stop_waiting()
             self.scope.counters.reads_paused.value += 1
             self._transport.pause_reading()
 

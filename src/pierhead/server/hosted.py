@@ -11,12 +11,17 @@ nothing. If a protocol raises, its connection is closed and the failure is repor
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Callable, Collection
 from typing import Any, Protocol, cast
 
 from pierhead.connection.ending import end_stream
 from pierhead.connection.life import Event, Life, State, Waits
+from pierhead.connection.tasks import named
+from pierhead.errors import TimedOut
 from pierhead.net.transport.feed import feed
+from pierhead.net.transport.reset import was_reset
 from pierhead.server.connection import ConnectionScope, Standing
 from pierhead.server.endpoint import StreamHandler
 from pierhead.server.hosted_transport import HostedTransport
@@ -62,7 +67,10 @@ class Guest(Protocol):
         ...
 
     def unfinished(self) -> Collection[asyncio.Future[Any]]:
-        """Tasks that still run for this connection after it has closed; an abort cancels them."""
+        """Tasks that still run for this connection after it has closed; an abort cancels them.
+
+        They may take ``after_close_timeout``.
+        """
         ...
 
 
@@ -114,6 +122,9 @@ class HostedConnection(asyncio.Protocol):
         self._handed_over = 0  # octets, to the transport
         self._is_to_wait = False  # the guest, with what it writes
         self._has_been_to_wait = False  # before this iteration of the loop
+        self._reset: ConnectionResetError | None = None  # noticed while nothing was read
+        self._leave_by: float | None = None  # the guest, after the connection has ended
+        self._has_been_told_to_leave = False
 
     # -- asyncio's side ------------------------------------------------------------------------
 
@@ -151,7 +162,7 @@ class HostedConnection(asyncio.Protocol):
         else:
             self._call(cast(asyncio.Protocol, self.guest.protocol).data_received, data)
         if self.guest.waits is not Waits.A_MESSAGE:
-            life.message_began = None
+            life.stop_waiting()
 
     def _feed(self, data: bytes) -> None:
         """Pass input to the guest while it is reading; the rest waits until it resumes."""
@@ -215,25 +226,55 @@ class HostedConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Notify the guest, and the server once the guest has left."""
+        exc = exc or self._reset
         in_flight = 0 if self._has_given_up else self.guest.in_flight
         self._life.happens(Event.LOST)
         if self._guest_transport is not None:  # it has been given the connection
             self._call(self.guest.protocol.connection_lost, exc)
         self._scope.counters.closed(self._life.reason or ("peer_gone" if exc else "service"))
         if exc is not None:
+            self._has_given_up = True
             self._lose(in_flight, "peer_gone")
         self._leave()
 
     def _leave(self) -> None:
         """Report the end of the connection to the server, after the last of its tasks."""
-        unfinished = [future for future in self.guest.unfinished() if not future.done()]
-        if unfinished:
-            unfinished[0].add_done_callback(lambda _: self._leave())
-        else:
-            self._scope.closed()
-            # The guest refers to its transport and so to this object; a cycle would live until
-            # garbage collection.
-            self.guest, self._guest_transport = _Left(), None
+        unfinished = self._unfinished()
+        if not unfinished:
+            self._has_left()
+            return
+        unfinished[0].add_done_callback(lambda _: self._leave())
+        if self._leave_by is None:
+            now = self._scope.clock.monotonic()
+            self._leave_by = now + self._scope.options.after_close_timeout
+
+    def _unfinished(self) -> list[asyncio.Future[Any]]:
+        return [future for future in self.guest.unfinished() if not future.done()]
+
+    def _has_left(self) -> None:
+        if isinstance(self.guest, _Left):  # it has been given up
+            return
+        self._scope.closed()
+        # The guest refers to its transport and so to this object; a cycle would live until garbage
+        # collection.
+        self.guest, self._guest_transport = _Left(), None
+
+    def _sweep_leaving(self, now: float) -> None:
+        """Cancel the tasks of a guest that does not leave; do not wait for them twice."""
+        if self._leave_by is None or now < self._leave_by:
+            return
+        if self._has_been_told_to_leave:
+            self._has_left()
+            return
+        self._has_been_told_to_leave = True
+        unfinished = self._unfinished()
+        seconds = self._scope.options.after_close_timeout
+        late = TimedOut(
+            f"after_close_timeout: cancelled {seconds:g} s after their connection had closed: "
+            f"{named(unfinished)}"
+        )
+        self._scope.failures.report(self._scope.via.listener, late, "service", self._scope.peer)
+        self.abort("after_close_timeout")
 
     def _call(self, method: Callable[..., Any], *arguments: Any) -> Any:
         try:
@@ -330,8 +371,8 @@ class HostedConnection(asyncio.Protocol):
         """Count octets that the guest has written."""
         self._handed_over += size
         self._scope.counters.bytes_sent.value += size
-        self._life.last_active = self._scope.clock.monotonic()
-        self._life.message_began = None  # an answer shows that a request was complete
+        # An answer shows that a request was complete.
+        self._life.note_activity(self._scope.clock.monotonic())
 
     # -- the server's side ---------------------------------------------------------------------
 
@@ -362,7 +403,15 @@ class HostedConnection(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """Enforce this connection's deadlines."""
         transport, options, life = self._transport, self._scope.options, self._life
-        if transport is None or life.state is State.GONE:
+        if life.state is State.GONE:
+            self._sweep_leaving(now)
+            return
+        if transport is None:
+            return
+        if (self._is_paused or self._left_out > _MOST_LEFT_OUT) and was_reset(transport):
+            self._reset = ConnectionResetError(errno.ECONNRESET, os.strerror(errno.ECONNRESET))
+            self._life.abort("peer_gone")
+            transport.abort()
             return
         unsent = transport.get_write_buffer_size()
         if life.is_write_late(now, self._handed_over, unsent, options):

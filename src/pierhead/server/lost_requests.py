@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-__all__ = ["LostRequest", "LostRequests"]
+__all__ = ["REASONS", "LostRequest", "LostRequests"]
+
+#: Why requests are lost.
+REASONS: Mapping[str, str] = {
+    "after_close_timeout": "a hosted program was still working on it that long after its "
+    "connection had closed",
+    "cancelled": "the program cancelled its task, or the user interrupted it",
+    "drain": "it was not finished when the drain timeout passed",
+    "error": "a bug of the program's framing or hosted protocol ended its connection",
+    "evicted": "the connection limit was reached, and its network held the most",
+    "forced": "it was given up at the second signal",
+    "max_buffer_bytes": "no receive buffer was available",
+    "max_unsent_bytes": "a hosted program kept writing to a peer that does not read",
+    "peer_gone": "its peer closed the connection",
+    "unanswered": "an earlier request failed, and replies are in order",
+    "write": "its peer did not take its replies in time",
+}
 
 #: Reasons caused by the stop, not by a peer.
 _IN_STOP = ("drain", "forced")
@@ -18,12 +34,7 @@ class LostRequest:
     Attributes:
         listener: the listener's name.
         peer: the client, as text.
-        reason: ``drain`` (not finished when the drain timeout passed), ``forced`` (given up at the
-            second signal), ``evicted`` (the connection limit was reached, and its network held the
-            most), ``write`` (the peer did not take its replies in time), ``peer_gone`` (the peer
-            closed the connection), ``unanswered`` (an earlier request failed, and replies are in
-            order), ``max_buffer_bytes`` (no buffer was available) or ``cancelled`` (the program
-            cancelled the request's task).
+        reason: one of `REASONS`, or what a program has given to `Server.abort`.
     """
 
     listener: str

@@ -37,7 +37,7 @@ from pierhead.listener.base import (
 from pierhead.metrics import Metrics
 from pierhead.server.accept_rate import AcceptRate
 from pierhead.server.arriving import Arriving, arrived
-from pierhead.server.connection import ConnectionScope, ServedConnection
+from pierhead.server.connection import ConnectionScope, ServedConnection, sweep_one
 from pierhead.server.connection_counters import ConnectionCounters, watch_load
 from pierhead.server.endpoint import StreamHandler
 from pierhead.server.listener_options import ListenerOptions
@@ -214,13 +214,8 @@ class StreamServer:
     def sweep(self, now: float) -> Iterator[bool]:
         """Enforce the deadlines of one connection after another; yield true after each."""
         for scope, connection in list(self._connections.items()):
-            if scope.has_ended:  # closed since the sweep began
-                continue
-            try:
-                connection.sweep(now)
-            except Exception as mistake:  # one connection's failure; the others have deadlines too
-                self._failures.report(f"{self._name}: sweep", mistake, "sweep")
-                connection.abort("error")
+            if not scope.has_ended:  # since the sweep began
+                sweep_one(scope, connection, now)
             yield True
 
     def drain(self) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from pierhead.codec.base import Codec, Decoder, Encoder, check_decoder, check_encoder
 from pierhead.errors import DecodeError, PeerError, ServiceFailed, UsageError
@@ -109,7 +109,7 @@ def coded(
             if ready is not None:
                 ready.keep(made_from, frame, reply, answer)
             return answer
-        return _encoded(reply, encode)
+        return _Encoded(reply, encode)
 
     # Tasks and stacks show the service's name.
     name = getattr(service, "__qualname__", type(service).__qualname__)
@@ -160,13 +160,29 @@ def _blamed_on_service(error: PeerError) -> ServiceFailed:
     return ServiceFailed(f"{type(error).__name__}: {error}")
 
 
-async def _encoded(replies: Any, encode: Callable[[R], bytes]) -> AsyncIterator[bytes]:
-    try:
-        async for reply in replies:
-            yield encode(reply)
-    except PeerError as error:
-        raise _blamed_on_service(error) from error
-    finally:
-        close = getattr(replies, "aclose", None)
-        if close is not None:
-            await close()
+class _Encoded(Generic[R]):
+    """Many replies as frames.
+
+    Not a generator: closing one that has not begun would not close what it iterates.
+    """
+
+    __slots__ = ("_close", "_encode", "_next")
+
+    def __init__(self, replies: Any, encode: Callable[[R], bytes]) -> None:
+        self._next: Callable[[], Awaitable[R]] = aiter(replies).__anext__
+        self._close: Callable[[], Awaitable[object]] | None = getattr(replies, "aclose", None)
+        self._encode = encode
+
+    def __aiter__(self) -> _Encoded[R]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return self._encode(await self._next())
+        except PeerError as error:
+            raise _blamed_on_service(error) from error
+
+    async def aclose(self) -> None:
+        """Close what is iterated."""
+        if self._close is not None:
+            await self._close()

@@ -21,7 +21,7 @@ from pierhead.metrics import Metrics
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.framed import framed
 from pierhead.server.hosted import hosted
-from pierhead.server.lost_requests import LostRequests
+from pierhead.server.lost_requests import REASONS, LostRequests
 from pierhead.server.options import ServerOptions
 from pierhead.server.seqpacket import packets
 from pierhead.server.serve import serve
@@ -100,8 +100,8 @@ def reject(error: PierheadError, frame: bytes) -> bytes | None:
 HANDLER = FrameHandler(service, reject=reject, answer_now=answer_now)
 
 
-def accounted(metrics: Metrics, *, named: int) -> None:
-    """Check the equation of docs/explanation/the-path.md."""
+def accounted(metrics: Metrics, lost: list[str]) -> None:
+    """Check the equation of docs/explanation/the-path.md, and why requests were lost."""
     total = metrics.total
     endings = {
         "answered": total("requests_answered_total"),
@@ -113,7 +113,8 @@ def accounted(metrics: Metrics, *, named: int) -> None:
     }
     received = total("frames_received_total") + total("datagrams_received_total")
     assert received == sum(endings.values()), endings
-    assert named == endings["lost"]
+    assert len(lost) == endings["lost"]
+    assert set(lost) <= {*REASONS, "because"}
 
 
 LINES = st.lists(
@@ -201,7 +202,7 @@ def test_every_request_of_a_framed_connection_is_counted_once(
 ) -> None:
     async def run() -> None:
         it = await driven(framed(HANDLER, Lines(), order), steps, end, b"\n")
-        accounted(it.metrics, named=len(it.lost))
+        accounted(it.metrics, it.lost)
 
     asyncio.run(run())
 
@@ -215,7 +216,7 @@ def test_every_request_of_a_seqpacket_connection_is_counted_once(
 ) -> None:
     async def run() -> None:
         it = await driven(packets(HANDLER, order), steps, end, b"")
-        accounted(it.metrics, named=len(it.lost))
+        accounted(it.metrics, it.lost)
 
     asyncio.run(run())
 
@@ -265,7 +266,7 @@ def test_every_request_in_a_datagram_is_counted_once(
             list(server.sweep(clock.now))
         assert server.in_flight == 0
         server.close()
-        accounted(metrics, named=lost.count)
+        accounted(metrics, [one.reason for one in lost])
 
     asyncio.run(run())
 

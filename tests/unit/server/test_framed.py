@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Any
@@ -16,6 +17,7 @@ from pierhead.errors import DecodeError, FramingError, Overloaded, ServiceFailed
 from pierhead.server.framed import framed
 from pierhead.service import FrameHandler
 from pierhead.service.admission import Answer, Drop
+from pierhead.service.coding import coded
 
 
 def refuse(error: Exception, frame: bytes) -> bytes:
@@ -97,6 +99,85 @@ async def test_a_full_window_pauses_reading_and_nothing_accepted_is_dropped(orde
     await settle()
     assert it.output == b"A\nB\nC\nD\n"
     assert it.transport.reading
+
+
+@pytest.mark.parametrize("order", list(Order))
+async def test_requests_in_flight_are_bounded_in_octets(order: Order) -> None:
+    gates = Gates()
+    most = 4096
+    it = bench(gates, order, max_request_bytes_per_connection=most)
+    lines = [b"%02d" % n + b"x" * 998 for n in range(12)]
+    for line in lines:
+        if it.transport.reading:
+            it.feed(line + b"\n")
+    await settle()
+    assert sorted(gates.open) == lines[:5]  # the fifth reached the limit
+    assert not it.transport.reading
+    gates.answer(lines[0])
+    gates.answer(lines[1])
+    await settle()
+    assert it.transport.reading
+    it.feed(b"\n".join([*lines[5:], b""]))
+    await settle()
+    assert sorted(gates.open) == lines[:7]
+    for line in lines[2:]:
+        gates.answer(line)
+        await settle()
+    assert sorted(it.output.splitlines()) == [line.upper() for line in lines]
+
+
+async def test_what_waits_for_older_replies_is_not_held_with_its_request() -> None:
+    gates = Gates()
+    it = bench(gates, max_request_bytes_per_connection=1024)
+    first, *others = [b"%d" % n + b"x" * 600 for n in range(6)]
+    it.feed(first + b"\n")
+    for line in others:
+        it.feed(line + b"\n")
+        await settle()
+        gates.answer(line)
+        await settle()
+        assert it.transport.reading
+    held = [request.frame for request in it.connection._exchange.queue]
+    assert held == [first] + [b""] * len(others)
+
+
+class Resettable:
+    """A socket whose peer may reset the connection."""
+
+    error = 0
+
+    def getsockopt(self, level: int, name: int) -> int:
+        return self.error
+
+
+@pytest.mark.parametrize("ends", ["", "drain"])
+async def test_a_reset_is_noticed_while_reading_is_paused(ends: str) -> None:
+    gates = Gates()
+    it = bench(gates, max_requests_per_connection=2)
+    sock = it.transport._extra["socket"] = Resettable()
+    it.feed(b"a\nb\nc\n")
+    await settle()
+    if ends:
+        it.connection.drain()
+    it.after(1.0)
+    assert not it.transport.closed
+    sock.error = errno.ECONNRESET
+    it.after(1.0)
+    await settle()
+    assert it.transport.aborted
+    assert (it.closed, it.close_reasons()) == (1, ["peer_gone"])
+    assert it.lost == ["peer_gone"] * 3
+
+
+async def test_what_is_lost_after_the_end_of_input_is_lost_to_the_peer() -> None:
+    it = bench(Gates())
+    it.feed(b"a\n")
+    it.connection.eof_received()
+    await settle()
+    it.connection.connection_lost(ConnectionResetError())
+    await settle()
+    assert it.lost == ["peer_gone"]
+    assert it.close_reasons() == ["eof"]
 
 
 @pytest.mark.rfc("7766", "6.2.4")
@@ -338,6 +419,57 @@ async def test_many_replies_are_sent_one_by_one_and_the_iterator_is_closed() -> 
     await settle(20)
     assert it.output == b"3\n2\n1\n2\n1\n"
     assert closed == [b"3", b"2"]
+
+
+class Replies:
+    """Many replies that hold something until they are closed, whether or not they have begun."""
+
+    is_closed = False
+
+    def __aiter__(self) -> Replies:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return b"more"
+
+    async def aclose(self) -> None:
+        await asyncio.sleep(0)
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("by", ["abort", "failure", "codec"])
+async def test_many_replies_of_a_request_given_up_are_closed(by: str) -> None:
+    replies = Replies()
+
+    async def service(frame: bytes, context: Any) -> Any:
+        if frame in (b"fail", "fail"):
+            await asyncio.sleep(0)
+            raise ValueError
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            return replies
+
+    handler: Any = coded(service, Utf8()).service if by == "codec" else service
+    it = bench(handler, reject=None)
+    it.feed(b"fail\nmany\n" if by == "failure" else b"many\n")
+    await settle()
+    if by != "failure":
+        it.connection.abort("because")
+    await settle()
+    assert replies.is_closed
+    assert it.connection.in_flight == 0
+    assert it.lost == ["unanswered" if by == "failure" else "because"]
+
+
+class Utf8:
+    """A codec of text."""
+
+    def decode(self, frame: bytes) -> str:
+        return frame.decode()
+
+    def encode(self, reply: str) -> bytes:
+        return reply.encode()
 
 
 async def test_many_replies_wait_for_a_slow_reader_and_end_when_it_goes() -> None:

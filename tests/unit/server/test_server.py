@@ -253,6 +253,28 @@ async def test_a_sweep_stops_when_nothing_is_left_and_starts_again() -> None:
     sweep.stop()
 
 
+async def test_a_sweep_that_fails_is_reported_and_followed_by_the_next(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sweeps = 0
+
+    def steps(now: float) -> Iterator[bool]:
+        nonlocal sweeps
+        sweeps += 1
+        yield True
+        if sweeps < 3:
+            raise ZeroDivisionError("a bug")
+
+    sweep = Sweep(SystemClock(), 0.0, steps)
+    sweep.wake()
+    while sweeps < 4:
+        await asyncio.sleep(0)
+    sweep.stop()
+    assert [record.getMessage() for record in caplog.records] == [
+        "a sweep failed; the next one follows: ZeroDivisionError: a bug"
+    ] * 2
+
+
 async def test_listening_sockets_are_available_for_options_that_addresses_lack() -> None:
     addresses = ("tcp:127.0.0.1:0", "mem:no-socket", "udp:127.0.0.1:0")
     async with Server(lines.serve(lines.echo), *addresses) as server:

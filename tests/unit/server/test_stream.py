@@ -410,6 +410,31 @@ async def test_aborting_lists_the_lost_requests() -> None:
     assert it.lost == [LostRequest("mem:test", "bob", "drain")] * 2
 
 
+@pytest.mark.parametrize("aborts", [True, False])
+async def test_a_connection_whose_sweep_fails_is_given_up_alone(
+    aborts: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    it = Bench(first_byte_timeout=1.0)
+    broken, fine = await it.connect(), await it.connect()
+    connection = broken.transport.protocol
+
+    def fail(*given: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    connection.sweep = fail
+    if not aborts:
+        connection.abort = fail
+    for _ in range(3):
+        list(it.server.sweep(it.clock.now + 1.0))
+    await settle()
+    assert fine.transport.closed
+    assert broken.transport.closed == aborts
+    assert len(it.server) == 0
+    assert caplog.text.count("ZeroDivisionError") == 1
+    broken.transport.close()
+    await it.stop()
+
+
 async def test_reconfiguring_reaches_open_connections() -> None:
     it = Bench()
     client = await it.connect()
