@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from pierhead.errors import UsageError
+from pierhead.printable import digits
 
 __all__ = ["Limit"]
 
@@ -50,12 +51,13 @@ class Limit:
         if value == "off" and self.may_be_off:
             return math.inf
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            expected = f"a number of {self.unit}" + (" or 'off'" if self.may_be_off else "")
+            unit = "seconds" if self.unit == "s" else self.unit
+            expected = f"a number of {unit}" + (" or 'off'" if self.may_be_off else "")
             raise UsageError(f"{self.name} is {value!r}, expected {expected}")
         if not self.minimum <= value <= self.maximum:  # also refuses NaN
             raise UsageError(
-                f"{self.name} is {value:g} {self.unit}, "
-                f"expected {self.minimum:g} to {self.maximum:g} {self.unit}"
+                f"{self.name} is {digits(value)} {self.unit}, "
+                f"expected {digits(self.minimum)} to {digits(self.maximum)} {self.unit}"
             )
         if isinstance(self.default, int) and value != int(value):
             raise UsageError(f"{self.name} is {value!r}, expected a whole number of {self.unit}")

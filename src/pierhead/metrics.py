@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from pierhead.printable import visible
+from pierhead.printable import digits, visible
 
 __all__ = ["Metric", "Metrics"]
 
@@ -40,7 +40,7 @@ class Metric:
         self.value += amount
 
     def __repr__(self) -> str:
-        return f"{_key(self.name, self.labels)} {self.value:g}"
+        return f"{_key(self.name, self.labels)} {digits(self.value)}"
 
 
 class _Watched:

@@ -6,7 +6,18 @@ writing direction. Escaped as ASCII, it can neither forge a line nor move the cu
 
 from __future__ import annotations
 
-__all__ = ["printable", "printable_octets", "visible"]
+__all__ = ["digits", "printable", "printable_octets", "visible"]
+
+
+def digits(number: float) -> str:
+    """Return a number in digits alone, however large.
+
+    >>> digits(2_592_000.0), digits(0.5)
+    ('2592000', '0.5')
+    """
+    if number == number // 1:
+        return str(int(number))
+    return f"{number:.12f}".rstrip("0").rstrip(".")
 
 
 def printable(text: str) -> str:

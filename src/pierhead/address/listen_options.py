@@ -168,9 +168,21 @@ def known_key(name: Span) -> str:
     rows = OPTIONS_BY_KEY.get(bare, ())
     if rows and (bare == key or any("tls" in row.wrappers for row in rows)):
         return bare
-    near = nearest(key, OPTIONS_BY_KEY)
+    near = _nearest_key(key)
     remedy = f"did you mean {near}?" if near else "leave it out"
     raise name.error(f"unknown option {key!r}", remedy)
+
+
+def _nearest_key(key: str) -> str:
+    """Return the key that was probably meant; empty if none is near."""
+    word = key.lower().replace("_", "-")
+    called = {
+        name: row.key
+        for rows in OPTIONS_BY_KEY.values()
+        for row in rows
+        for name in (*row.elsewhere, row.limit.replace("_", "-"))
+    }
+    return called.get(word) or nearest(key, OPTIONS_BY_KEY)
 
 
 def _read_value(option: Option, name: Span, raw: Span | None) -> Value:
@@ -234,7 +246,7 @@ def row_of_value(key: str, value: Value) -> Option:
             return option
     rows = OPTIONS_BY_KEY.get(key, ())
     if not rows:
-        near = nearest(key, OPTIONS_BY_KEY)
+        near = _nearest_key(key)
         advice = f"; did you mean {near}?" if near else ""
         raise UsageError(f"unknown option {key!r}{advice}")
     raise UsageError(f"{key} is {value!r}, expected {rows[0].type.expected}")

@@ -63,6 +63,7 @@ class Option:
         flag_meaning: what the flag does, if ``meaning`` covers other values as well.
         repeats: whether it may be given more than once; its value is then a tuple.
         stands_for: another key under which the value is stored.
+        elsewhere: what other programs call it, for suggestions.
     """
 
     key: str
@@ -84,6 +85,7 @@ class Option:
     flag_meaning: str = ""
     repeats: bool = False
     stands_for: str = ""
+    elsewhere: tuple[str, ...] = ()
 
     @property
     def field(self) -> str:

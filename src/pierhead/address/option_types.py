@@ -38,8 +38,8 @@ __all__ = [
 Value: TypeAlias = bool | int | float | str | tuple[str, ...] | tuple[float | int | None, ...]
 
 _C_INT = 2**31 - 1
-_DURATION = re.compile(r"([0-9]{1,12})(ms|s|m)")
-_DURATION_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000}
+_DURATION = re.compile(r"([0-9]{1,12})(ms|s|m|h|d)")
+_DURATION_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SIZE = re.compile(r"([0-9]{1,12})(B|KiB|MiB)?")
 _SIZE_UNITS = {"MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
 
@@ -139,7 +139,7 @@ class Integer:
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A length of time, written ``500ms``, ``5s`` or ``2m`` and held in seconds."""
+    """A length of time, written ``500ms``, ``5s``, ``2m``, ``1h`` or ``7d`` and held in seconds."""
 
     minimum: float = 0.0
     maximum: float = 86_400.0
@@ -176,11 +176,10 @@ def _is_seconds(value: object) -> TypeGuard[float]:
 def _show_seconds(value: object) -> str:
     assert isinstance(value, (int, float))
     milliseconds = round(value * 1000)
-    if milliseconds and milliseconds % 60_000 == 0:
-        return f"{milliseconds // 60_000}m"
-    if milliseconds % 1000 == 0:
-        return f"{milliseconds // 1000}s"
-    return f"{milliseconds}ms"
+    if not milliseconds:
+        return "0s"
+    units = reversed(_DURATION_UNITS_MS.items())
+    return next(f"{milliseconds // n}{unit}" for unit, n in units if milliseconds % n == 0)
 
 
 def _read_seconds(span: Span) -> float:
@@ -189,8 +188,8 @@ def _read_seconds(span: Span) -> float:
     if match:
         return int(match[1]) * _DURATION_UNITS_MS[match[2]] / 1000
     if re.fullmatch(r"[0-9]+", text):
-        raise span.error(f"{text} has no unit", f"did you mean {text}s? (units: ms, s, m)")
-    raise span.error(f"{text!r} is not a duration: expected a whole number and ms, s or m")
+        raise span.error(f"{text} has no unit", f"did you mean {text}s? (units: ms, s, m, h, d)")
+    raise span.error(f"{text!r} is not a duration: expected a whole number and ms, s, m, h or d")
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,6 +142,14 @@ def escape(octets: bytes, special: str = "") -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known word most similar to this one, or an empty text."""
-    matches = difflib.get_close_matches(word.lower()[:40], list(known), n=1, cutoff=0.6)
+    """Return the only known word that has all parts of this one, or else the most similar.
+
+    Empty if there is none.
+    """
+    given, words = word.lower().replace("_", "-")[:40], list(known)
+    parts = set(given.split("-"))
+    having = [one for one in words if parts <= set(re.split("[-.]", one))]
+    if len(having) == 1:
+        return having[0]
+    matches = difflib.get_close_matches(given, words, n=1, cutoff=0.6)
     return matches[0] if matches else ""

@@ -40,8 +40,9 @@ class CustomConnection:
 
     Args:
         read: waits for octets and returns some; ``b""`` at the end of input. It is cancelled when
-            the connection closes.
-        write: takes octets, and returns once there is room for more.
+            the connection closes. An error that it raises ends the connection; one that is no
+            OSError is a bug of the program, and is logged.
+        write: takes octets, and returns once there is room for more; errors as for ``read``.
         peer: the other end.
         local: the local address that was reached; empty for the listener's.
         write_eof: ends the write side; None if the two sides cannot end separately.
@@ -68,7 +69,7 @@ class CustomConnection:
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
         """Attach a protocol; its ``connection_made`` has been called when this returns."""
         self._is_over = True
-        return CoroutineTransport(self._stream, protocol)
+        return CoroutineTransport(self._stream, protocol, f"connection of {self.peer}")
 
     def close(self) -> None:
         """Close the connection without serving it; does nothing once attached."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -59,6 +59,7 @@ class _Means:
     buffers: BufferSource
     batched: bool | None
     process: ProcessSockets
+    leaving: Sequence[Listener] = ()
 
 
 async def open_listeners(
@@ -97,12 +98,20 @@ async def open_all(
     batched: bool | None = None,
     protocols: tuple[str, ...] = (),
     process_sockets: ProcessSockets | None = None,
+    beside: Sequence[Listener] = (),
+    leaving: Sequence[Listener] = (),
 ) -> ListenerSet:
     """Open every address, or none.
 
     A group is the specs of one address for a protocol (`ListenSpec.resolve`): if its members leave
     the port to the system, they all get the same one. An item may also be a listener that the
     caller has opened; a failure leaves it untouched.
+
+    Args:
+        groups: the addresses.
+        buffers, batched, protocols, process_sockets: as for `open_listeners`.
+        beside: other listeners of the caller, which an error may be about.
+        leaving: those of the caller that will be closed once everything is open.
 
     Raises:
         ListenError: which address, which step, why, and what to do; nothing stays open.
@@ -111,6 +120,7 @@ async def open_all(
         BufferPool() if buffers is None else buffers,
         batched,
         process_sockets or ProcessSockets.of_this_process(),
+        leaving,
     )
     given = [group for group in groups if not isinstance(group, tuple)]
     opened: list[Listener] = []
@@ -119,7 +129,7 @@ async def open_all(
         for group in groups:
             start = len(opened)
             if isinstance(group, tuple):
-                opened += await _open_group(group, means, opened)
+                opened += await _open_group(group, means, [*beside, *opened])
                 opened[start:] = wrap_all(opened[start:], protocols)
             else:
                 opened.append(group)
@@ -139,7 +149,7 @@ async def _open_group(
         for spec in group:
             _check_form(spec)
             if not isinstance(spec.address, InetAddress):
-                opened += _open_local(spec, means)
+                opened += _open_local_beside([*beside, *opened], spec, means)
                 continue
             planned = await plan_inet(spec)
             free_port += [one for one in planned if not one.port]
@@ -157,11 +167,30 @@ def _open_beside(others: Sequence[Listener], one: InetSocket, means: _Means) -> 
     try:
         return _open_inet(one, means)
     except ListenError as error:
-        ours = [other.local for other in others if one.collides(other.spec, other.local)]
-        if error.errno != errno.EADDRINUSE or not ours:
-            raise
+        raise _said_of_ours(
+            error, lambda other: one.collides(other.spec, other.local), others, means
+        ) from error
+
+
+def _said_of_ours(
+    error: ListenError,
+    collides: Callable[[Listener], bool],
+    others: Sequence[Listener],
+    means: _Means,
+) -> ListenError:
+    """Return the error, or one with another remedy if it is this server that has the address."""
+    if error.errno != errno.EADDRINUSE:
+        return error
+    if ours := [other.local for other in others if collides(other)]:
         remedy = f"this server listens there itself, as {' and '.join(ours)}: leave one out"
-        raise ListenError(error.address, error.step, error.reason, remedy, error.errno) from error
+    elif ours := [other.local for other in means.leaving if collides(other)]:
+        remedy = (
+            f"this server itself listens there until the change is made, as {' and '.join(ours)}: "
+            "make the change in two, the first without either"
+        )
+    else:
+        return error
+    return ListenError(error.address, error.step, error.reason, remedy, error.errno)
 
 
 def _check_form(spec: ListenSpec) -> None:
@@ -170,6 +199,17 @@ def _check_form(spec: ListenSpec) -> None:
         raise UsageError(f"{spec} has no scheme: resolve it for a protocol, or write tcp:{spec}")
     for reason in refusals(spec, sys.platform):
         raise ListenError(str(spec), "open", reason, "leave it out, or write another address")
+
+
+def _open_local_beside(
+    others: Sequence[Listener], spec: ListenSpec, means: _Means
+) -> list[Listener]:
+    try:
+        return _open_local(spec, means)
+    except ListenError as error:
+        raise _said_of_ours(
+            error, lambda other: other.spec.address == spec.address, others, means
+        ) from error
 
 
 def _open_local(spec: ListenSpec, means: _Means) -> list[Listener]:

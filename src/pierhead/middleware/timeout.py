@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pierhead.errors import TimedOut
 from pierhead.limits import Limit
 from pierhead.middleware.replies import Replies
+from pierhead.printable import digits
 from pierhead.service import Middleware, Reply, Service, as_service, is_many
 from pierhead.service.context import Context
 
@@ -61,7 +62,7 @@ def timeout(seconds: float = SECONDS.default) -> Middleware:
 
 
 def _timed_out(seconds: float) -> TimedOut:
-    return TimedOut(f"no complete answer within {seconds:g} s")
+    return TimedOut(f"no complete answer within {digits(seconds)} s")
 
 
 class _TimedReplies(Replies[R]):

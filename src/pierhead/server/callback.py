@@ -13,25 +13,40 @@ __all__ = ["plain"]
 F = TypeVar("F")
 
 
-def plain(keyword: str, function: F) -> F:
+def plain(keyword: str, function: F, takes: tuple[str, ...]) -> F:
     """Return a plain function, or None, unchanged.
 
+    Args:
+        keyword: where it was given.
+        function: the function.
+        takes: what it is called with.
+
     Raises:
-        UsageError: it is not callable, or returns an awaitable, which would not be awaited.
+        UsageError: it is not callable, cannot be called so, or returns an awaitable, which would
+            not be awaited.
     """
     if function is None:
         return function
     if not callable(function):
-        raise UsageError(f"{keyword} is {function!r}, expected a function")
+        raise UsageError(f"{keyword} is {function!r}, expected a function ({', '.join(takes)})")
     call: Any = function
     while isinstance(call, functools.partial):
         call = call.func
     if not inspect.isroutine(call) and not inspect.isclass(call):
         call = type(call).__call__
+    name = getattr(function, "__qualname__", repr(function))
     if inspect.iscoroutinefunction(call) or inspect.isasyncgenfunction(call):
-        name = getattr(function, "__qualname__", repr(function))
         raise UsageError(
             f"{keyword} is called and not awaited, and {name} is async; give a plain function, "
             "which may start a task"
         )
+    try:
+        inspect.signature(function).bind(*takes)
+    except TypeError:
+        raise UsageError(
+            f"{keyword} is called with {' and '.join(takes)}, which {name} does not take; write "
+            f"def {keyword}({', '.join(takes)})"
+        ) from None
+    except ValueError:  # written in C, without a signature
+        pass
     return function

@@ -19,6 +19,7 @@ from pierhead.connection.read_buffer import ReadBuffer
 from pierhead.connection.tasks import EagerTasks
 from pierhead.errors import TimedOut
 from pierhead.failure_log import FailureLog
+from pierhead.printable import digits
 from pierhead.server.connection_counters import ConnectionCounters
 from pierhead.server.options import ServerOptions
 from pierhead.service.admission import Admission
@@ -77,7 +78,7 @@ class ConnectionScope:
     def note_late_write(self) -> None:
         """Report that the peer did not take its replies within ``write_timeout``."""
         seconds = self.options.write_timeout
-        late = TimedOut(f"the peer did not take its replies within {seconds:g} s")
+        late = TimedOut(f"the peer did not take its replies within {digits(seconds)} s")
         self.failures.note(late, "write", self.peer)
 
 

@@ -400,7 +400,9 @@ def _limit(name: str, others: Iterable[str]) -> Limit:
     limit = _BY_NAME.get(name)
     if limit is None:
         known = (*others, *_BY_NAME, *CHOICES)
-        near = difflib.get_close_matches(name, known, 1)
+        parts = set(name.split("_"))
+        having = [one for one in known if parts <= set(one.split("_"))]
+        near = having if len(having) == 1 else difflib.get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(known)}"
         raise UsageError(f"there is no option {name!r}{hint}")
     return limit

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
+from socket import socket
 from typing import Any, cast
 
 from pierhead.address import ListenSpec
@@ -144,7 +147,68 @@ def _options_for(
 
 
 def _name(what: object) -> str:
+    if inspect.ismodule(what):
+        return f"the module {what.__name__}"
     return getattr(what, "__qualname__", repr(what))
+
+
+def _not_an_endpoint(given: object) -> UsageError:
+    """Return the error for what was given in place of an endpoint, with the nearest remedy."""
+    if isinstance(given, str | ListenSpec):
+        remedy = "the endpoint comes first, then its addresses"
+    elif inspect.ismodule(given):
+        remedy = f"give what its function makes: {given.__name__.rpartition('.')[2]}.serve(service)"
+    elif _is_asgi(given):
+        remedy = (
+            "if it is an ASGI application, serve it with pierhead.hosting: uvicorn.serve(app) or "
+            "hypercorn.serve(app)"
+        )
+    else:
+        remedy = (
+            "a service becomes one by lines.serve(service), dns.serve(service) or "
+            "serve(service, wire_format)"
+        )
+    return UsageError(f"{_name(given)} is not an endpoint; {remedy}")
+
+
+def _is_asgi(given: object) -> bool:
+    """Return whether it is called with the three arguments of ASGI; a service has two."""
+    if not callable(given):
+        return False
+    try:
+        parameters = inspect.signature(given).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    needed = [one for one in parameters if one.kind <= one.POSITIONAL_OR_KEYWORD]
+    return len([one for one in needed if one.default is one.empty]) == 3
+
+
+def _not_an_address(given: object) -> UsageError:
+    """Return the error for what was given in place of an address, with the nearest remedy."""
+    remedy = ""
+    match given:
+        case (str(host), int(port)):
+            shown = f"[{host}]" if ":" in host else host
+            remedy = f"; write '{shown}:{port}'"
+        case list() | tuple() | set() | frozenset():
+            remedy = "; give each by itself: *addresses"
+        case bool():
+            pass
+        case int() if 0 <= given <= 65535:
+            remedy = f"; write '127.0.0.1:{given}', or '*:{given}' for all addresses of the machine"
+        case bytes():
+            remedy = "; decode it"
+        case PurePath() if given.is_absolute():
+            remedy = f"; write 'unix:{given}'"
+        case PurePath():
+            remedy = f"; write 'unix:./{given}'"
+        case socket():
+            remedy = f"; write 'fd:{given.fileno()}' for a listening socket"
+        case Endpoint():
+            remedy = "; serve several endpoints with Application(endpoints=[(endpoint, addresses)])"
+    return UsageError(
+        f"{given!r} is not an address; expected text, a ListenSpec or a listener object{remedy}"
+    )
 
 
 def _application(
@@ -152,10 +216,7 @@ def _application(
 ) -> Application:
     given: object = what  # as a caller without a type checker may pass
     if not isinstance(given, Endpoint | Application):
-        raise UsageError(
-            f"{_name(given)} is not an endpoint; a service becomes one by lines.serve(service), "
-            "dns.serve(service) or serve(service, wire_format)"
-        )
+        raise _not_an_endpoint(given)
     if isinstance(what, Application):
         if addresses:
             raise UsageError("an application has its own addresses; pass none")
@@ -178,6 +239,4 @@ def _group(address: Any, endpoint: Endpoint) -> Group:
     if isinstance(getattr(address, "transport", None), Transport):
         check_listener(address)
         return cast(Listener, address)
-    raise UsageError(
-        f"{address!r} is not an address; expected text, a ListenSpec or a listener object"
-    )
+    raise _not_an_address(address)

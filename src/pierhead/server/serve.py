@@ -11,7 +11,7 @@ from pierhead.errors import UsageError
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.framed import framed
 from pierhead.service import Middleware, ServiceFunction
-from pierhead.service.admission import Admission
+from pierhead.service.admission import Admission, check_admission
 from pierhead.service.coding import coded, in_frame_layers
 
 __all__ = ["raw", "serve"]
@@ -43,8 +43,10 @@ def serve(
     given: object = wire_format  # as a caller without a type checker may pass
     if not isinstance(given, WireFormat):
         found = type(given).__name__
+        swapped = isinstance(service, WireFormat)
+        remedy = "; the service comes first: serve(service, wire_format)" if swapped else ""
         raise UsageError(
-            f"a wire format is {found}, expected WireFormat(framing, requests, replies)"
+            f"a wire format is {found}, expected WireFormat(framing, requests, replies){remedy}"
         )
     handler = coded(service, wire_format.requests, wire_format.replies)
     handler = in_frame_layers(handler, frame_layers)
@@ -53,7 +55,7 @@ def serve(
         datagram=handler,
         stream=framed(handler, wire_format.framing, wire_format.order),
         short_form=short_form,
-        admission=tuple(admission),
+        admission=check_admission(admission),
     )
 
 
@@ -79,5 +81,5 @@ def raw(
         name=name,
         datagram=coded(service, Octets()),
         short_form=short_form,
-        admission=tuple(admission),
+        admission=check_admission(admission),
     )

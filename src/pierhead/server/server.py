@@ -83,7 +83,7 @@ class Server:
 
     Raises:
         UsageError: no address, an unknown limit or one out of range; a callback that is not a plain
-            function.
+            function of its arguments.
         AddressError: an address does not parse.
 
     Attributes:
@@ -107,8 +107,8 @@ class Server:
         self._given: ServerLimits = limits
         self._clock: Clock = clock or SystemClock()
         self._buffers: BufferSource = buffers or BufferPool()
-        self._on_error = plain("on_error", on_error)
-        self._on_accept = plain("on_accept", on_accept)
+        self._on_error = plain("on_error", on_error, ("error", "where"))
+        self._on_accept = plain("on_accept", on_accept, ("sock", "peer"))
         self._process = process_sockets or ProcessSockets.of_this_process()
         self.metrics = metrics or Metrics()
         self.lost = LostRequests()
@@ -218,7 +218,7 @@ class Server:
                 self._hold_back(replacement.back(), undo)
                 needed = await self._resources.enter(plan.application, undo)
                 with replacement.explained():
-                    await self._open(replacement.new, undo)
+                    await self._open(replacement.new, undo, replacement)
                 if not replacement.has_listeners:
                     raise self._nothing_left(replacement.slots)
                 await asyncio.sleep(0)  # a service may have called this: not inside a batch
@@ -443,12 +443,20 @@ class Server:
         for server in self._all_servers():
             server.abort(reason)
 
-    async def _open(self, slots: Sequence[Slot], undo: AsyncExitStack) -> None:
+    async def _open(
+        self, slots: Sequence[Slot], undo: AsyncExitStack, to: Replacement | None = None
+    ) -> None:
         """Open these slots and create a server for each listener; none of them serves yet.
 
         Args:
             undo: undoes the opening.
+            to: the replacement that they are opened for.
         """
+        beside: list[Listener] = []
+        leaving: list[Listener] = []
+        if to is not None:
+            beside += [server.listener for kept in to.kept for server in kept.before.servers]
+            leaving += [server.listener for slot in to.gone for server in slot.servers]
         for part in dict.fromkeys(slot.part for slot in slots):
             numbers = sorted({slot.group for slot in slots if slot.part is part})
             own = [[s for s in slots if s.part is part and s.group == n] for n in numbers]
@@ -457,7 +465,10 @@ class Server:
                 buffers=self._buffers,
                 protocols=part.endpoint.alpn,
                 process_sockets=self._process,
+                beside=beside,
+                leaving=leaving,
             )
+            beside += listeners
             undo.callback(listeners.abandon)
             for group, opened in zip(own, listeners.by_group(), strict=True):
                 for listener in opened:

@@ -97,6 +97,17 @@ def from_layer(layer: Middleware, service: Service[Any, Any]) -> Service[Any, An
     """
     if inspect.iscoroutinefunction(layer):
         raise UsageError(f"{_name(layer)} is not a layer; stack takes the service, then layers")
+    given: object = layer  # as a caller without a type checker may pass
+    if not callable(given):
+        star = "; write stack(service, *layers)" if isinstance(given, list | tuple) else ""
+        raise UsageError(
+            f"{given!r} is not a layer, a function that takes a service and returns one{star}"
+        )
+    if not _takes(layer, 1):
+        raise UsageError(
+            f"{_name(layer)} does not take a service; if it makes a layer, call it: "
+            f"{_name(layer)}(…)"
+        )
     wrapped: Any = layer(service)
     if not callable(wrapped):
         raise UsageError(f"{_name(layer)} returned {wrapped!r}, expected a service")
@@ -123,7 +134,14 @@ class _Kind(Enum):
 def _kind(function: Any) -> _Kind:
     """Determine what kind of function it is, without calling it."""
     if not callable(function):
-        raise UsageError(f"a service is an async function (request, context); got {function!r}")
+        remedy = ""
+        if inspect.iscoroutine(function) or inspect.isasyncgen(function):
+            remedy = f"; give the function itself, {_name(function)}, without calling it"
+            if inspect.iscoroutine(function):
+                function.close()  # no warning that it was never awaited
+        raise UsageError(
+            f"a service is an async function (request, context); got {function!r}{remedy}"
+        )
     call: Any = function
     while isinstance(call, functools.partial):
         call = call.func
@@ -132,7 +150,7 @@ def _kind(function: Any) -> _Kind:
             f"{_name(call)} is a class; write a service with 'async def', or pass an instance with "
             "an async __call__"
         )
-    if not _takes_two(function):
+    if not _takes(function, 2):
         raise UsageError(f"{_name(function)} does not take (request, context)")
     is_async = _is_marked(call)  # a mock, or compiled
     if not inspect.isroutine(call):
@@ -196,9 +214,10 @@ def _kind_of_type(given: Any) -> _Kind:
 _BY_NAME = (Awaitable, Coroutine, AsyncIterator, AsyncGenerator)
 
 
-def _takes_two(function: Any) -> bool:
+def _takes(function: Any, count: int) -> bool:
+    """Return whether it can be called with this many arguments."""
     try:
-        inspect.signature(function).bind(None, None)
+        inspect.signature(function).bind(*[None] * count)
     except TypeError:
         return False
     except ValueError:  # written in C, without a signature

@@ -125,7 +125,14 @@ def in_frame_layers(handler: FrameHandler, layers: Sequence[Middleware]) -> Fram
 
     They are ordinary layers, of a service whose requests and replies are octets: outside the codec,
     they see frames as received and as sent. Ready answers would bypass them, so there are none.
+
+    Raises:
+        UsageError: they are not a list of layers.
     """
+    given: object = layers  # as a caller without a type checker may pass
+    if not isinstance(given, list | tuple):
+        remedy = "; write frame_layers=[layer]" if callable(given) else ""
+        raise UsageError(f"frame_layers is {given!r}, expected a list of layers{remedy}")
     if not layers:
         return handler
     return replace(handler, service=stack(handler.service, *layers), answer_now=None)

@@ -36,6 +36,10 @@ VALUES = [
     ("drain=0s", 0.0, "drain=0s"),
     ("drain=5s", 5.0, "drain=5s"),
     ("drain=120s", 120.0, "drain=2m"),
+    ("drain=90m", 5400.0, "drain=90m"),
+    ("drain=60m", 3600.0, "drain=1h"),
+    ("drain=24h", 86400.0, "drain=1d"),
+    ("drain=1d", 86400.0, "drain=1d"),
     ("drain=1001ms", 1.001, "drain=1001ms"),
     ("mode=0660", 0o660, "mode=0660"),
     ("mode=600", 0o600, "mode=0600"),
@@ -178,3 +182,39 @@ def test_an_error_in_options_alone_points_into_them() -> None:
 def test_a_change_takes_effect_when_its_last_option_does(before, after, effect) -> None:
     given = ListenOptions.parse(before), ListenOptions.parse(after)
     assert effect_of_change(*given) is effect
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("idle", "idle-timeout"),
+        ("idle_timeout", "idle-timeout"),
+        ("Idle-Timeout", "idle-timeout"),
+        ("handshake", "handshake-timeout"),
+        ("rate_limit", "maxrate"),
+        ("rate-limit", "maxrate"),
+        ("max_connections", "maxconn"),
+        ("max-connections-per-network", "maxconn-per-network"),
+        ("tcp_nodelay", "nodelay"),
+        ("ipv6only", "v6only"),
+        ("chmod", "mode"),
+        ("owner", "user"),
+        ("certfile", "cert"),
+        ("keyfile", "key"),
+        ("ca", "client-ca"),
+        ("interface", "iface"),
+        ("backlgo", "backlog"),
+    ],
+)
+def test_the_key_that_was_probably_meant_is_suggested(written, meant):
+    with pytest.raises(AddressError) as caught:
+        ListenSpec.parse(f"tcp:h:1?{written}=5")
+    assert caught.value.remedy == f"did you mean {meant}?"
+    with pytest.raises(UsageError, match=f"did you mean {meant}"):
+        ListenOptions(((written, 5),))
+
+
+def test_what_other_programs_call_an_option_is_no_key_and_means_one_option():
+    elsewhere = [name for option in OPTIONS for name in option.elsewhere]
+    assert not {*elsewhere} & {option.key for option in OPTIONS}
+    assert len({*elsewhere}) == len(elsewhere) >= 10

@@ -169,7 +169,7 @@ def test_an_error_points_into_the_entry(toml: str, text: str, position: int, rea
 REMEDIES = [
     ("backlog = 0", "write backlog = 512"),
     ("backlog = [1]", "write backlog = 512"),
-    ('drain = "5"', "did you mean 5s? (units: ms, s, m)"),
+    ('drain = "5"', "did you mean 5s? (units: ms, s, m, h, d)"),
     ("name = 5", 'write name = "5"'),
     ("reuseport = 1", "write reuseport = true"),
     ("allow-uid = -1", 'write allow-uid = "app,0"'),

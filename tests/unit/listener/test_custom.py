@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,8 @@ from pierhead.listener.custom import (
     CustomStreamListener,
 )
 from pierhead.protocols import lines
+
+_DEVICES = itertools.count()
 
 
 class Wire:
@@ -113,14 +117,62 @@ async def test_an_exception_of_write_ends_only_its_connection(caplog) -> None:
         raise ListenerEnded
 
     listener = CustomStreamListener("mem:wires", accept)
-    loop = asyncio.get_running_loop()
-    heard: list[object] = []
-    loop.set_exception_handler(lambda _, context: heard.append(context["exception"]))
     async with Server(lines.serve(name_peer), listener) as server:
         assert await asyncio.wait_for(good.answers.get(), 10) == b"a b mem:wires mem\n"
         while server.metrics.total("connections_closed_total") < 2:
             await asyncio.sleep(0)
-    assert [repr(error) for error in heard] == ["ValueError('a mistake')"]
+    (line,) = caplog.messages
+    assert line.startswith("connection of b: write(): service failed: ValueError: a mistake at ")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (ValueError("a\nb"), r"ValueError: a\nb at "),
+        (KeyError("k"), "KeyError: 'k' at "),
+        ("text", "TypeError: read() returned str, expected bytes at "),
+        (5, "TypeError: read() returned int, expected bytes at "),
+        (OSError(errno.EIO, "unplugged"), None),
+        (TimeoutError(), None),
+        (b"", None),
+        (None, None),
+    ],
+    ids=repr,
+)
+async def test_a_mistake_of_read_is_one_line_and_one_connection(given, told, caplog) -> None:
+    closed: list[str] = []
+
+    async def read() -> object:
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    async def write(octets: bytes) -> None:
+        raise AssertionError("there is nothing to say")
+
+    peer = f"device {next(_DEVICES)}"  # failures of one place and name are told once a second
+    broken: Any = CustomConnection(read, write, peer=peer, close=lambda: closed.append("broken"))
+    good = Wire(b"a\n")
+    left = iter([broken, CustomConnection(good.asked.get, good.write, peer="b")])
+
+    async def accept() -> CustomConnection:
+        for connection in left:
+            return connection
+        raise ListenerEnded
+
+    async with Server(lines.serve(name_peer), CustomStreamListener("mem:wires", accept)) as server:
+        assert await asyncio.wait_for(good.answers.get(), 10) == b"a b mem:wires mem\n"
+        async with asyncio.timeout(10):
+            while not closed:
+                await asyncio.sleep(0)
+        assert server.metrics.total("connections_closed_total") == 1
+    assert closed == ["broken"]
+    shown = [record for record in caplog.records if record.levelname != "DEBUG"]
+    assert [record.getMessage().count("\n") for record in shown] == [0] * (told is not None)
+    assert all(not record.exc_info for record in shown)
+    if told is not None:
+        begin = f"connection of {peer}: read(): service failed: {told}"
+        assert shown[0].getMessage().startswith(begin)
 
 
 # -- datagrams -----------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ UNIX_OPTIONS = (
         applied_by=(AppliedBy.PATH,),
         effect=Effect.NEW_LISTENER,
         example="mode=0660",
+        elsewhere=("chmod", "permissions"),
         flag="--unix-listen-chmod",
     ),
     Option(
@@ -55,6 +56,7 @@ UNIX_OPTIONS = (
         applied_by=(AppliedBy.PATH,),
         effect=Effect.NEW_LISTENER,
         example="user=app",
+        elsewhere=("owner", "chown", "uid"),
         flag="--unix-listen-uid",
     ),
     Option(

@@ -145,6 +145,7 @@ CONNECTION_OPTIONS = (
         applied_by=(AppliedBy.ACCEPT,),
         effect=Effect.NEW_CONNECTIONS,
         example="maxrate=200",
+        elsewhere=("rate-limit", "limit-rate", "ratelimit", "rate"),
     ),
     Option(
         key="accept-backoff",
@@ -191,6 +192,7 @@ TCP_OPTIONS = (
         applied_by=(AppliedBy.SOCKET,),
         effect=Effect.NEW_CONNECTIONS,
         example="nodelay=off",
+        elsewhere=("tcp-nodelay",),
     ),
     Option(
         key="keepalive",
@@ -302,6 +304,7 @@ INET_OPTIONS = (
         applied_by=(AppliedBy.BIND,),
         effect=Effect.NEW_LISTENER,
         example="v6only",
+        elsewhere=("ipv6only", "ipv6-only"),
         flag="--tcp-only-v6",
         flag_value=True,
     ),
@@ -416,6 +419,7 @@ UDP_OPTIONS = (
         applied_by=(AppliedBy.BIND,),
         effect=Effect.NEW_LISTENER,
         example="iface=eth0",
+        elsewhere=("interface",),
     ),
     Option(
         key="multicast",

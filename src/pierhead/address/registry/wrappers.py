@@ -35,6 +35,7 @@ KEY = Option(
     applied_by=(AppliedBy.TLS,),
     effect=Effect.NEW_CONNECTIONS,
     example="key=server.key",
+    elsewhere=("keyfile", "key-file", "private-key", "ssl-keyfile"),
     repeats=True,
 )
 
@@ -62,6 +63,7 @@ TLS_OPTIONS = (
         applied_by=(AppliedBy.TLS,),
         effect=Effect.NEW_CONNECTIONS,
         example="cert=server.pem",
+        elsewhere=("certfile", "cert-file", "certificate", "ssl-certfile"),
         repeats=True,
     ),
     KEY,
@@ -86,6 +88,7 @@ TLS_OPTIONS = (
         applied_by=(AppliedBy.TLS,),
         effect=Effect.NEW_CONNECTIONS,
         example="client-ca=clients.pem",
+        elsewhere=("ca", "cafile", "ca-file", "ca-certs", "ssl-ca-certs"),
     ),
     Option(
         key="min",

@@ -99,6 +99,7 @@ def register(ends: dict[str, T], name: str, end: T, address: str) -> None:
             "open",
             f"the memory network already has an end called {name!r}",
             "close that one first, or choose another name",
+            errno.EADDRINUSE,
         )
     ends[name] = end
 

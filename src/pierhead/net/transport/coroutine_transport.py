@@ -7,14 +7,20 @@ write ─▶ what waits, with flow control ─▶ a task ─▶ write()
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from pierhead.clock import SystemClock
+from pierhead.failure_log import FailureLog, one_line
 from pierhead.net.transport.feed import feed, report
 from pierhead.net.transport.flow import FlowControl
 
 __all__ = ["ByteStream", "CoroutineTransport"]
+
+#: Of all connections, so that many that fail in the same way log one line a second together.
+_failures = FailureLog(SystemClock())
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +44,19 @@ class ByteStream:
 
 
 class CoroutineTransport(asyncio.Transport):
-    """Joins a `ByteStream` to a protocol, and calls its ``connection_made``."""
+    """Joins a `ByteStream` to a protocol, and calls its ``connection_made``.
 
-    def __init__(self, stream: ByteStream, protocol: asyncio.BaseProtocol) -> None:
+    Args:
+        stream: the functions.
+        protocol: gets what is read.
+        name: of the connection, for the log.
+    """
+
+    def __init__(
+        self, stream: ByteStream, protocol: asyncio.BaseProtocol, name: str = "a connection"
+    ) -> None:
         super().__init__(dict(stream.facts))
+        self._name = name
         self._loop = asyncio.get_running_loop()
         self._stream = stream
         self._protocol = protocol
@@ -79,14 +94,14 @@ class CoroutineTransport(asyncio.Transport):
                 pass
         except OSError as error:
             self._fail(error)
-        except Exception as error:  # a bug in the protocol or the read function
+        except Exception as error:  # a bug in the protocol
             report(self, self._protocol, error)
             self._fail(error)
 
     async def _reads_more(self) -> bool:
         """Take one piece; return whether there may be another."""
         await self._may_read.wait()
-        self._unread = self._unread or await self._stream.read()
+        self._unread = self._unread or await self._read()
         await self._may_read.wait()
         if self._unread:
             taken = feed(self._protocol, self._unread, self.is_reading)
@@ -95,6 +110,23 @@ class CoroutineTransport(asyncio.Transport):
         if not cast(asyncio.Protocol, self._protocol).eof_received():
             self.close()
         return False
+
+    async def _read(self) -> bytes:
+        """Return what the read function gives; an error of any other class becomes an OSError."""
+        try:
+            octets: object = await self._stream.read()
+            if octets and not isinstance(octets, bytes | bytearray | memoryview):
+                raise TypeError(f"read() returned {type(octets).__name__}, expected bytes")
+        except OSError:
+            raise
+        except Exception as error:  # a bug in the program costs only this connection
+            raise self._mistake("read", error) from error
+        return cast(bytes, octets)
+
+    def _mistake(self, function: str, error: Exception) -> OSError:
+        """Log a bug of the program; return the error that the connection ends with."""
+        _failures.report(f"{self._name}: {function}()", error, function)
+        return OSError(errno.EIO, f"{function}() failed: {one_line(error)}")
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -127,9 +159,8 @@ class CoroutineTransport(asyncio.Transport):
                 await self._stream.write_eof()
         except OSError as error:
             self._fail(error)
-        except Exception as error:  # a bug in the write function
-            report(self, self._protocol, error)
-            self._fail(error)
+        except Exception as error:  # a bug in the program costs only this connection
+            self._fail(self._mistake("write", error))
         else:
             self._written()
 

@@ -22,6 +22,7 @@ from pierhead.address import InetAddress, ListenSpec
 from pierhead.client.dial import dial_datagram
 from pierhead.errors import PeerError, TimedOut, UsageError
 from pierhead.limits import Limit
+from pierhead.printable import digits
 from pierhead.protocols.dns.exchange import DatagramExchange, StreamExchange
 from pierhead.protocols.dns.question import Question
 from pierhead.protocols.dns.response import Response
@@ -205,7 +206,7 @@ class Client:
             async with asyncio.timeout(self._timeout):
                 yield
         except TimeoutError:
-            raise TimedOut(f"no answer from {spec} in {self._timeout:g} s") from None
+            raise TimedOut(f"no answer from {spec} in {digits(self._timeout)} s") from None
 
     async def _open_datagrams(self) -> DatagramExchange:
         async with self._opening_datagrams:

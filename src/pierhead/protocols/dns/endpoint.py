@@ -20,7 +20,7 @@ from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.framed import framed
 from pierhead.service import FrameHandler, Middleware, ServiceFunction
-from pierhead.service.admission import Admission
+from pierhead.service.admission import Admission, check_admission
 from pierhead.service.coding import coded, in_frame_layers
 
 __all__ = ["serve"]
@@ -64,7 +64,12 @@ def serve(
     stream = ReplyCodec(max_udp_payload, extended_errors=tells_why, queries=queries)
     datagram = DatagramReplyCodec(max_udp_payload, extended_errors=tells_why, queries=queries)
     travels = wire_format()
-    bounds = (0, 0) if frame_layers else (max_ready_answers, max_ready_bytes)
+    bounds = (
+        int(MAX_READY_ANSWERS.check(max_ready_answers)),
+        int(MAX_READY_BYTES.check(max_ready_bytes)),
+    )
+    if frame_layers:
+        bounds = (0, 0)
     datagrams = in_frame_layers(_handler(layered, queries, datagram, bounds), frame_layers)
     streams = in_frame_layers(_handler(layered, queries, stream, bounds), frame_layers)
     return Endpoint(
@@ -72,7 +77,7 @@ def serve(
         datagram=datagrams,
         stream=framed(streams, travels.framing, travels.order),
         short_form=("udp", "tcp"),
-        admission=(check_header, *admission),
+        admission=(check_header, *check_admission(admission)),
         reload=layered.reload,
         alpn=("dot",),  # RFC 7858, as registered by IANA for ALPN
     )

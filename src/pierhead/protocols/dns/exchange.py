@@ -19,6 +19,7 @@ from pierhead.client.socket_end import Unreachable
 from pierhead.codec import Asked
 from pierhead.codec.matching import ByIdMatcher
 from pierhead.errors import DecodeError, PeerError, TimedOut, UsageError
+from pierhead.printable import digits
 from pierhead.protocols.dns.codec import MATCHING, wire_format
 from pierhead.protocols.dns.question import Question, begins_answer
 from pierhead.protocols.dns.response import Response, parse_head, parse_response
@@ -147,7 +148,7 @@ class DatagramExchange:
         if len(unreachable) == attempts:
             raise Unreachable(*unreachable[-1].args)
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-        raise TimedOut(f"no answer from {self._place} in {tries} of {seconds:g} s")
+        raise TimedOut(f"no answer from {self._place} in {tries} of {digits(seconds)} s")
 
     async def close(self) -> None:
         """Close the socket; pending queries get an error."""

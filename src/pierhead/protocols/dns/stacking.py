@@ -9,10 +9,11 @@ Why this order: docs/decisions/0013-dns-middleware-order.md.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from pierhead.errors import UsageError
 from pierhead.protocols.dns import middleware
-from pierhead.protocols.dns.middleware.layer import Layer, answering, combine
+from pierhead.protocols.dns.middleware.layer import Layer, answering, check_opcodes, combine
 from pierhead.protocols.dns.services.chaos import Chaos
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
@@ -22,6 +23,8 @@ from pierhead.service import Reply as AnyReply
 from pierhead.service.context import Context
 
 __all__ = ["Stack", "stack", "standard"]
+
+T = TypeVar("T", bound=Layer)
 
 
 class Stack:
@@ -68,7 +71,7 @@ def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
     protocol, such as `pierhead.middleware.timeout`, may be anywhere outside it.
 
     Raises:
-        UsageError: a layer is outside one that it must be inside of, or is listed twice.
+        UsageError: a layer is outside one that it must be inside of, is listed twice, or is none.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -79,6 +82,13 @@ def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
     """
     if isinstance(service, Stack):
         raise UsageError(f"{service!r} already has its layers; list all of them in one stack")
+    if isinstance(service, Layer):
+        raise UsageError(f"{service!r} is no service; give the service first, then its layers")
+    as_service(service)
+    for layer in layers:
+        if isinstance(layer, type) and issubclass(layer, Layer):
+            name = layer.__qualname__
+            raise UsageError(f"{name} is a class of layers; give an instance, {name}(…)")
     if not any(isinstance(layer, middleware.Mandatory) for layer in layers):
         layers = (*layers, middleware.mandatory())
     _check_order(layers)
@@ -109,18 +119,15 @@ def _opcodes(
     """Return the opcodes besides QUERY that any of these accepts, and those of the service.
 
     Raises:
-        UsageError: one is not an opcode.
+        UsageError: one is not an opcode, or what is declared is no collection of them.
     """
-    served = {*getattr(service, "opcodes", ())}
+    served = {*check_opcodes(service, getattr(service, "opcodes", ()))}
     taken = set()
     for layer in layers:
         if isinstance(layer, middleware.Mandatory):
             served |= {*layer.opcodes}
         elif isinstance(layer, Layer):
-            taken |= {*layer.opcodes}
-    for opcode in taken | served:
-        if opcode not in range(16):
-            raise UsageError(f"opcode {opcode!r}, expected 0 to 15 (RFC 1035 §4.1.1)")
+            taken |= {*check_opcodes(layer, layer.opcodes)}
     query = {iana.OPCODE_QUERY}
     return frozenset((taken | served) - query), frozenset(served - query)
 
@@ -184,27 +191,42 @@ def standard(
         >>> site = dns.static({"www.example.": dns.A("192.0.2.1")})
         >>> endpoint = dns.serve(dns.standard(site, nsid="north-2", rate_limit=False))
     """
+    if chaos is not None and not isinstance(chaos, Chaos):
+        raise UsageError(f"chaos is {type(chaos).__name__}, expected dns.chaos(…) or None")
     chosen = (
-        _choose(query_log, middleware.query_log),
-        _choose(extended_errors, middleware.extended_errors),
-        _choose(cookies, middleware.cookies),
+        _choose("query_log", query_log, middleware.query_log),
+        _choose("extended_errors", extended_errors, middleware.extended_errors),
+        _choose("cookies", cookies, middleware.cookies),
         middleware.nsid(nsid) if nsid is not None else None,
-        _choose(keepalive, middleware.keepalive),
-        _choose(padding, middleware.padding),
+        _choose("keepalive", keepalive, middleware.keepalive),
+        _choose("padding", padding, middleware.padding),
         middleware.edns(),
         middleware.expire(),
-        _choose(rate_limit, middleware.rate_limit),
-        _choose(minimal_responses, middleware.minimal_responses),
+        _choose("rate_limit", rate_limit, middleware.rate_limit),
+        _choose("minimal_responses", minimal_responses, middleware.minimal_responses),
         middleware.identity(chaos) if chaos is not None else None,
         middleware.mandatory(),
     )
     return stack(service, *[layer for layer in chosen if layer is not None])
 
 
-def _choose(given: Layer | bool, make: Callable[[], Layer]) -> Layer | None:
-    if isinstance(given, Layer):
+def _choose(keyword: str, given: Layer | bool, make: Callable[[], T]) -> Layer | None:
+    """Return the layer that a keyword asks for.
+
+    Raises:
+        UsageError: it is neither a layer of this kind nor a choice. The value is not shown: it may
+            be a secret.
+    """
+    if given is False:
+        return None
+    made = make()
+    if given is True:
+        return made
+    if isinstance(given, type(made)):
         return given
-    return make() if given else None
+    raise UsageError(
+        f"{keyword} is {type(given).__name__}, expected True, False or dns.{keyword}(…)"
+    )
 
 
 def _check_order(layers: Sequence[Middleware]) -> None:

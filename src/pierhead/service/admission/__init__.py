@@ -7,6 +7,7 @@ from pierhead.service.admission.base import (
     ConnectionAdmission,
     Drop,
     Verdict,
+    check_admission,
     first_verdict,
 )
 from pierhead.service.admission.networks import allow, deny
@@ -20,6 +21,7 @@ __all__ = [
     "Verdict",
     "allow",
     "allow_accounts",
+    "check_admission",
     "deny",
     "first_verdict",
     "per_source_rate",

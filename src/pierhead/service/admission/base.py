@@ -12,9 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
+from pierhead.errors import UsageError
 from pierhead.service.context import Peer, Via
 
-__all__ = ["Admission", "Answer", "ConnectionAdmission", "Drop", "Verdict", "first_verdict"]
+__all__ = [
+    "Admission",
+    "Answer",
+    "ConnectionAdmission",
+    "Drop",
+    "Verdict",
+    "check_admission",
+    "first_verdict",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,22 @@ class ConnectionAdmission(Protocol):
     def admit_connection(self, peer: Peer, via: Via, /) -> Drop | None:
         """Return None to accept the connection, or the reason for closing it at once."""
         ...
+
+
+def check_admission(checks: Sequence[Admission]) -> tuple[Admission, ...]:
+    """Return the checks.
+
+    Raises:
+        UsageError: they are not a list of functions.
+    """
+    given: object = checks  # as a caller without a type checker may pass
+    if not isinstance(given, list | tuple):
+        remedy = "; write admission=[check]" if callable(given) else ""
+        raise UsageError(f"admission is {given!r}, expected a list of checks{remedy}")
+    for check in given:
+        if not callable(check):
+            raise UsageError(f"admission has {check!r}, expected a function (frame, peer, via)")
+    return tuple(checks)
 
 
 def first_verdict(checks: Sequence[Admission]) -> Admission | None:

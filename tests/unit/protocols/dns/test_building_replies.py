@@ -277,7 +277,7 @@ async def test_any_code_can_be_raised_with_records_and_an_extended_error():
 
 @pytest.mark.parametrize("rcode", [0, -1, 4096])
 def test_a_code_that_no_message_has_is_refused(rcode):
-    with pytest.raises(UsageError, match="expected 1 to 4095"):
+    with pytest.raises(UsageError, match="rcode is"):
         pdns.RcodeError(rcode=rcode)
 
 

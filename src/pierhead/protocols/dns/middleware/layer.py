@@ -14,7 +14,7 @@ Layers that require a certain order declare it, with the reason (`Layer.inside`)
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeAlias
 
 from pierhead.errors import ServiceError, ServiceFailed, UsageError
@@ -29,7 +29,7 @@ from pierhead.service import Reply as AnyReply
 from pierhead.service import Service, ServiceFunction, as_service, is_many
 from pierhead.service.context import Context
 
-__all__ = ["Layer", "answering", "combine"]
+__all__ = ["Layer", "answering", "check_opcodes", "combine"]
 
 #: What `Layer.before` returns: the context to continue with, or the reply.
 Verdict: TypeAlias = Context | Reply
@@ -151,11 +151,28 @@ def answering(service: Service[Query, Reply]) -> Service[Query, Reply]:
     return answer
 
 
+def check_opcodes(declaring: object, opcodes: object) -> frozenset[int]:
+    """Return what a layer or a service declares as its opcodes.
+
+    Raises:
+        UsageError: it is not a collection of opcodes.
+    """
+    name = getattr(declaring, "__qualname__", repr(declaring))
+    expected = "expected a collection of numbers from 0 to 15, such as {dns.OPCODE_NOTIFY}"
+    if isinstance(opcodes, str | bytes) or not isinstance(opcodes, Iterable):
+        raise UsageError(f"opcodes of {name} is {opcodes!r}, {expected}")
+    taken = tuple(opcodes)
+    for opcode in taken:
+        if not (isinstance(opcode, int) and 0 <= opcode <= 15):
+            raise UsageError(f"opcodes of {name} has {opcode!r}, {expected} (RFC 1035 §4.1.1)")
+    return frozenset(taken)
+
+
 def _opcodes(layer: Layer) -> frozenset[int]:
     """Return the opcodes that a layer is called for."""
     if layer.is_for_every_opcode:
         return frozenset(range(16))
-    return frozenset((iana.OPCODE_QUERY, *layer.opcodes))
+    return frozenset((iana.OPCODE_QUERY, *check_opcodes(layer, layer.opcodes)))
 
 
 def _to_reply(error: BadQuery, query: Query) -> Reply:
@@ -166,6 +183,11 @@ def _to_reply(error: BadQuery, query: Query) -> Reply:
 def _hooks(layer: Layer) -> _Hooks:
     """Return the hooks that a layer overrides."""
     kind = type(layer)
+    option: object = layer.option
+    if not (option is None or (isinstance(option, int) and 0 <= option <= 0xFFFF)):
+        raise UsageError(
+            f"option of {layer!r} is {option!r}, expected its number (RFC 6891 §6.1.2)"
+        )
     for hook in (layer.before, layer.after):
         if inspect.iscoroutinefunction(hook):
             raise UsageError(

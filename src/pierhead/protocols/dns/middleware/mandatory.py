@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import ClassVar
 
 from pierhead.errors import ServiceFailed
-from pierhead.protocols.dns.middleware.layer import Layer, Verdict
+from pierhead.protocols.dns.middleware.layer import Layer, Verdict, check_opcodes
 from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import OPCODE_MASK, Query, Reply
@@ -58,7 +58,7 @@ class Mandatory(Layer):
 
     def __init__(self, *, strict: bool = True, opcodes: Collection[int] = ()) -> None:
         self._strict = strict
-        self.opcodes = frozenset(opcodes)
+        self.opcodes = check_opcodes(self, opcodes)
 
     def before(self, query: Query, context: Context) -> Verdict:
         """Refuse questions that no service can answer."""

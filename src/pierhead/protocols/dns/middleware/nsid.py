@@ -29,6 +29,8 @@ def nsid(identifier: str | bytes) -> Nsid:
         >>> from pierhead.protocols import dns
         >>> layer = dns.nsid("north-2")
     """
+    if not isinstance(identifier, str | bytes):
+        raise UsageError(f"the identifier is {identifier!r}, expected text or bytes")
     octets = identifier.encode() if isinstance(identifier, str) else identifier
     if not 1 <= len(octets) <= _MAX_OCTETS:
         raise UsageError(f"NSID of {len(octets)} octets, expected 1 to {_MAX_OCTETS}")

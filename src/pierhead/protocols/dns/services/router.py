@@ -108,6 +108,8 @@ class Router:
         Raises:
             UsageError: the pattern or a type is invalid, or taken.
         """
+        if callable(pattern):
+            raise UsageError("@answer needs a name: write @site.answer('www.example.', 'A')")
         numbers = [iana.type_number(text) for text in types]
         wildcard = pattern == "*" or pattern.startswith("*.")
         where = _key(pattern[2:] or "." if wildcard else pattern)

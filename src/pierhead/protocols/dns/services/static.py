@@ -37,6 +37,11 @@ def static(
         >>> service = dns.static({"www.example.": dns.A("192.0.2.1")}, ttl=60)
     """
     check_ttl(ttl)
+    if not isinstance(names, Mapping):
+        raise UsageError(
+            f"names is {type(names).__name__}, expected a table: {{'www.example.': "
+            "dns.A('192.0.2.1')}"
+        )
     table = {_key(name): _records(name, given, ttl) for name, given in names.items()}
 
     async def answer(query: Query, context: Context) -> Reply:

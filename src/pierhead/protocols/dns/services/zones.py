@@ -321,6 +321,8 @@ def find_zone_files(
         ConfigError: the directory has none, or cannot be read.
         UsageError: the name before ``=`` is invalid.
     """
+    if not isinstance(source, str | Path):
+        raise UsageError(f"a zone is {source!r}, expected a path, NAME=FILE or a directory")
     made = partial(ZoneFile, include_dirs=tuple(map(Path, include_dirs)), bounds=bounds)
     name, equals, rest = str(source).partition("=")
     # A path may contain an equals sign too; a name contains no slash.

@@ -17,6 +17,7 @@ __all__ = [
     "is_meta_type",
     "opcode_text",
     "option_text",
+    "rcode_number",
     "rcode_text",
     "type_number",
     "type_text",
@@ -193,6 +194,11 @@ def rcode_text(number: int) -> str:
     return _RCODES.get(number) or f"RCODE{number}"
 
 
+def rcode_number(text: str) -> int | None:
+    """Return the response code that a mnemonic stands for, in either letter case."""
+    return next((number for number, name in _RCODES.items() if name == text.upper()), None)
+
+
 def opcode_text(number: int) -> str:
     """Return the mnemonic of an opcode, or ``OPCODE12`` if it has none."""
     return _OPCODES.get(number) or f"OPCODE{number}"
@@ -211,7 +217,9 @@ def is_meta_type(number: int) -> bool:
     return 128 <= number <= 255 or number == OPT or number == 0
 
 
-def _number(text: str, known: dict[str, int], prefix: str, what: str, samples: str) -> int:
+def _number(text: object, known: dict[str, int], prefix: str, what: str, samples: str) -> int:
+    if not isinstance(text, str):
+        raise UsageError(f"{text!r} is no {what}; expected a mnemonic ({samples} …)")
     upper = text.upper()
     number = known.get(upper)
     if number is not None:

@@ -16,7 +16,7 @@ from pierhead.protocols.dns.wire.bad_query import BadQuery
 from pierhead.protocols.dns.wire.edns import Edns, Options
 from pierhead.protocols.dns.wire.name import to_text
 from pierhead.protocols.dns.wire.received import Sections, read_sections
-from pierhead.protocols.dns.wire.record import Record, rrsets
+from pierhead.protocols.dns.wire.record import Record, check_records, not_a_record, rrsets
 from pierhead.protocols.dns.wire.rrset import Name, Section
 
 __all__ = ["Query", "Reply", "Seal"]
@@ -36,6 +36,8 @@ RA = 0x0080
 AD = 0x0020
 CD = 0x0010
 RCODE_MASK = 0x000F
+#: RFC 6891 §6.1.3: an RCODE has twelve bits with EDNS.
+MAX_RCODE = 0xFFF
 
 
 #: The final function that a reply's octets pass through.
@@ -216,8 +218,8 @@ class Query:
             recursion_available, authentic_data: the RA and AD bits.
 
         Raises:
-            UsageError: a record is invalid, a TTL is out of range, or records of one set have
-                different TTLs.
+            UsageError: a record or the code is invalid, a TTL is out of range, or records of one
+                set have different TTLs.
 
         Example:
             >>> from pierhead.protocols import dns
@@ -229,7 +231,9 @@ class Query:
         """
         for record in records:
             if not isinstance(record, Record):
-                raise _no_record(record)
+                raise not_a_record(record)
+        if rcode != iana.NOERROR:
+            check_rcode(rcode)
         if self.qtype not in _ALL_TYPES:
             wanted = (*_MAIL_TYPES.get(self.qtype, (self.qtype,)), iana.CNAME)
             records = tuple(record for record in records if record.rtype in wanted or record.owner)
@@ -237,19 +241,15 @@ class Query:
         claim = authoritative and rcode in (iana.NOERROR, iana.NXDOMAIN)
         reply = Reply(self, rcode, claim, answer)
         if authority:
-            reply.authority = self._section(authority, ttl)
+            reply.authority = self._section("authority", authority, ttl)
         if additional:
-            reply.additional = self._section(additional, ttl)
+            reply.additional = self._section("additional", additional, ttl)
         if recursion_available or authentic_data:
             reply.flags = (RA if recursion_available else 0) | (AD if authentic_data else 0)
         return reply
 
-    def _section(self, records: Iterable[Record], ttl: int) -> Section:
-        taken = tuple(records)
-        for record in taken:
-            if not isinstance(record, Record):
-                raise _no_record(record)
-        return rrsets(taken, self.qname, ttl, self.qclass)
+    def _section(self, what: str, records: Iterable[Record], ttl: int) -> Section:
+        return rrsets(check_records(what, records), self.qname, ttl, self.qclass)
 
     def asking(self, qname: Name, qtype: int) -> Query:
         """Return the same query for another name and type."""
@@ -288,9 +288,18 @@ def _both(first: Seal, second: Seal) -> Seal:
     return lambda message: second(first(message))
 
 
-def _no_record(found: object) -> UsageError:
-    return UsageError(
-        f"a record is {type(found).__name__}, expected one such as dns.A('192.0.2.1')"
+def check_rcode(rcode: object) -> None:
+    """Refuse what is not a response code.
+
+    Raises:
+        UsageError: it is not a number, or does not fit into a message.
+    """
+    if isinstance(rcode, int) and 0 <= rcode <= MAX_RCODE:
+        return
+    number = iana.rcode_number(rcode) if isinstance(rcode, str) else None
+    known = "" if number is None else f"; {rcode} is {number}"
+    raise UsageError(
+        f"rcode is {rcode!r}, expected a number from 0 to {MAX_RCODE} such as dns.REFUSED{known}"
     )
 
 

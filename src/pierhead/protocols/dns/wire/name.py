@@ -7,7 +7,7 @@ and writers.
 
 from __future__ import annotations
 
-from pierhead.errors import DecodeError
+from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols.dns.wire.rrset import Name
 
 __all__ = [
@@ -51,6 +51,7 @@ def from_text(text: str | bytes, origin: Name | None = None) -> Name:
     Raises:
         DecodeError: an empty label, a label over 63 or a name over 255 octets, a broken escape,
             a relative name without origin; ``offset`` counts characters of ``text``.
+        UsageError: it is not text.
     """
     raw = text if isinstance(text, bytes) else _ascii(text)
     if b"\\" not in raw:
@@ -146,7 +147,9 @@ def _finish(parts: list[bytes], absolute: bool, raw: bytes, origin: Name | None)
         raise DecodeError(error.reason, len(raw)) from None
 
 
-def _ascii(text: str) -> bytes:
+def _ascii(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise UsageError(f"a name is {text!r}, expected text such as 'www.example.'")
     try:
         return text.encode("ascii")
     except UnicodeEncodeError as error:

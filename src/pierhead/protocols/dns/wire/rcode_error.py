@@ -8,13 +8,10 @@ from typing import ClassVar
 from pierhead.errors import ServiceError, UsageError
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import extended_error
-from pierhead.protocols.dns.wire.message import Query, Reply
-from pierhead.protocols.dns.wire.record import Record
+from pierhead.protocols.dns.wire.message import Query, Reply, check_rcode
+from pierhead.protocols.dns.wire.record import Record, check_records
 
 __all__ = ["FormErr", "NXDomain", "NotAuth", "NotImp", "RcodeError", "Refused", "ServFail"]
-
-#: RFC 6891 §6.1.3: an RCODE has twelve bits with EDNS.
-_MAX_RCODE = 0xFFF
 
 
 class RcodeError(ServiceError):
@@ -34,6 +31,9 @@ class RcodeError(ServiceError):
         a negative answer is not cached (RFC 2308 §5). Functions of a `Router` need none: it adds
         the SOA record of the enclosing zone.
 
+    Raises:
+        UsageError: an argument is invalid; NOERROR is no error.
+
     Example:
         >>> from pierhead.protocols import dns
         >>> async def locked(query, context):
@@ -52,14 +52,21 @@ class RcodeError(ServiceError):
         extended_error: int | None = None,
         authority: Sequence[Record] = (),
     ) -> None:
+        if not isinstance(reason, str):
+            raise UsageError(
+                f"the reason is {reason!r}, expected text; the code is a keyword: rcode={reason!r}"
+            )
         if rcode is not None:
-            if not 0 < rcode <= _MAX_RCODE:
-                raise UsageError(f"rcode is {rcode!r}, expected 1 to {_MAX_RCODE}")
+            check_rcode(rcode)
+            if rcode == iana.NOERROR:
+                raise UsageError("rcode is NOERROR, which is no error; return query.reply()")
             self.rcode = rcode
+        if extended_error is not None:
+            _check_extended_error(extended_error)
         self._reason = reason
         self._code = type(self).code if extended_error is None else extended_error
         self._says_why = bool(reason) or extended_error is not None
-        self._authority = authority
+        self._authority = check_records("authority", authority) if authority else ()
         super().__init__(reason or iana.rcode_text(self.rcode))
 
     def to_reply(self, query: Query) -> Reply:
@@ -68,6 +75,13 @@ class RcodeError(ServiceError):
         if self._says_why:
             reply.options = (extended_error(self._code, self._reason),)
         return reply
+
+
+def _check_extended_error(code: object) -> None:
+    if not (isinstance(code, int) and 0 <= code <= 0xFFFF):
+        raise UsageError(
+            f"extended_error is {code!r}, expected a number from 0 to 65535 (RFC 8914 §5.2)"
+        )
 
 
 class FormErr(RcodeError):

@@ -11,7 +11,7 @@ from pierhead.protocols.dns.wire.canonical import names_problem, unique_rdatas
 from pierhead.protocols.dns.wire.name import ROOT, from_text, to_text
 from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
 
-__all__ = ["MAX_TTL", "Placement", "Record", "check_ttl", "rrsets"]
+__all__ = ["MAX_TTL", "Placement", "Record", "check_records", "check_ttl", "not_a_record", "rrsets"]
 
 #: RFC 2181 §8: the most significant bit of a TTL is zero.
 MAX_TTL = 2**31 - 1
@@ -126,6 +126,36 @@ def check_ttl(ttl: object) -> int:
     if isinstance(ttl, int) and 0 <= ttl <= MAX_TTL:
         return ttl
     raise UsageError(f"ttl is {ttl!r}, expected 0 to {MAX_TTL} seconds")
+
+
+def check_records(what: str, records: Iterable[Record]) -> tuple[Record, ...]:
+    """Return the records.
+
+    Args:
+        what: the parameter, for the error.
+        records: as a caller without a type checker may pass them.
+
+    Raises:
+        UsageError: they are not a sequence of records.
+    """
+    given: object = records
+    if isinstance(given, Record):
+        raise UsageError(f"{what} is one record, expected a list; write {what}=[record]")
+    if not isinstance(given, Iterable):
+        raise UsageError(f"{what} is {given!r}, expected a list of records")
+    taken = tuple(records)
+    for record in taken:
+        if not isinstance(record, Record):
+            raise not_a_record(record)
+    return taken
+
+
+def not_a_record(found: object) -> UsageError:
+    """Return the error for what was given in place of a record."""
+    remedy = "; write reply(*records)" if isinstance(found, list | tuple) else ""
+    return UsageError(
+        f"a record is {type(found).__name__}, expected one such as dns.A('192.0.2.1'){remedy}"
+    )
 
 
 def rrsets(

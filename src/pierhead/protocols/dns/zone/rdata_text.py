@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from pierhead.errors import DecodeError
 from pierhead.protocols.dns.wire import iana, name
+from pierhead.protocols.dns.wire.rrset import Name
 from pierhead.protocols.dns.zone import rare_text
 from pierhead.protocols.dns.zone.fields import FieldError, Fields
 from pierhead.protocols.dns.zone.known_values import value_problem
@@ -95,7 +96,8 @@ def parse_rdata(text: str, rtype: int, rclass: int = 1) -> bytes:
     r"""Return the RDATA that a text stands for; names are absolute even without a final dot.
 
     Raises:
-        DecodeError: it is invalid; ``offset`` counts octets of the text.
+        DecodeError: it is invalid, or a name is one label without a dot; ``offset`` counts octets
+            of the text.
     """
     raw = text.encode()
     try:
@@ -104,7 +106,7 @@ def parse_rdata(text: str, rtype: int, rclass: int = 1) -> bytes:
         raise DecodeError(_with_remedy(error.message, error.remedy), error.offset) from None
     if raw[entry.end :].strip():
         raise DecodeError("a second line, expected one record", entry.end)
-    fields = Fields(entry.tokens, origin=name.ROOT)
+    fields = _AbsoluteNames(entry.tokens, origin=name.ROOT)
     fields.offsets = entry.offsets
     try:
         is_unknown = entry.tokens[:1] == [b"\\#"]
@@ -122,6 +124,24 @@ def parse_rdata(text: str, rtype: int, rclass: int = 1) -> bytes:
             "the record is complete, this is an extra field", entry.offsets[fields.position]
         )
     return rdata
+
+
+class _AbsoluteNames(Fields):
+    """The fields of a record outside any zone file: ``mail`` was hardly meant to be ``mail.``."""
+
+    __slots__ = ()
+
+    def to_name(self, token: bytes) -> Name:
+        """Return the name spelled by a field just taken."""
+        if token == b"@":
+            raise self.wrong("'@' stands for a zone's name, which is not known here; write it out")
+        if b"." not in token:
+            label = token.decode(errors="replace")
+            raise self.wrong(
+                f"{label!r} is one label, and names in records are absolute",
+                f"write {label}. if it is a top-level domain, otherwise the whole name",
+            )
+        return super().to_name(token)
 
 
 def _with_remedy(message: str, remedy: str) -> str:

@@ -41,6 +41,9 @@ class Transaction:
     __slots__ = ("_overlay", "_zone")
 
     def __init__(self, zone: Zone) -> None:
+        given: object = zone  # as a caller without a type checker may pass
+        if not isinstance(given, Zone):
+            raise UsageError(f"a zone is {type(given).__name__}, expected one of a service's Zones")
         self._zone = zone
         self._overlay = Overlay(zone)
 
@@ -69,16 +72,24 @@ class Transaction:
         Args:
             name: whose they are.
             what: records, and mnemonics of types; none for all there is. At the zone's own name
-                that leaves its SOA and NS records (RFC 2136 §3.4.2.3).
+                that leaves its SOA and NS records (RFC 2136 §3.4.2.3), and is refused if there is
+                nothing else.
 
         Raises:
-            UsageError: the name is not the zone's, or a type is none.
+            UsageError: the name is not the zone's, or a type is none; or all is to be deleted at
+                the zone's own name, which has only what stays.
         """
         owner = self._owner(name)
         present = self._overlay.keys_at(owner)
         if not what:
             kept = _OF_THE_APEX if key(owner) == self._zone.key else ()
-            self._clear(owner, {set_key for set_key in present if set_key not in kept})
+            wanted = {set_key for set_key in present if set_key not in kept}
+            if kept and not wanted:
+                raise UsageError(
+                    f"{to_text(owner)} is the zone's own name and has only its SOA and NS records, "
+                    "which a zone keeps; change them with replace()"
+                )
+            self._clear(owner, wanted)
         for each in what:
             if isinstance(each, Record):
                 changed = self._overlay.at(owner, set_key_of(each.rtype, each.rdata))
@@ -170,8 +181,8 @@ class Transaction:
         before, written = self._zone.serial, int.from_bytes(rdata[-20:-16], "big")
         if serial is None:
             serial = advance(before) if written == before else written
-        elif not 0 <= serial <= MAX_SERIAL:
-            raise UsageError(f"serial is {serial}, expected 0 to {MAX_SERIAL}")
+        elif not _is_serial(serial):
+            raise UsageError(f"serial is {serial!r}, expected 0 to {MAX_SERIAL}")
         if not is_newer(serial, before):
             raise UsageError(
                 f"serial {serial} is not ahead of {before}, so that nobody would take the zone "
@@ -179,6 +190,10 @@ class Transaction:
             )
         rdata = rdata[:-20] + serial.to_bytes(4, "big") + rdata[-16:]
         changed.rdatas = {canonical_rdata(iana.SOA, rdata): rdata}
+
+
+def _is_serial(given: object) -> bool:
+    return isinstance(given, int) and 0 <= given <= MAX_SERIAL
 
 
 def _canonical(record: Record) -> bytes:

@@ -340,3 +340,33 @@ def test_a_proof_by_hash_is_no_name_of_the_zone(zone, change):
     again = dns.Transaction(after)
     again.delete(HASH)
     assert again.commit()[0].hashed == {}
+
+
+def test_deleting_all_of_the_zone_s_own_name_keeps_soa_and_ns(zone, change):
+    change.add("@", dns.TXT("a"), dns.MX(10, "mail.example."))
+    change.delete("@")
+    with pytest.raises(UsageError, match=r"has only its SOA and NS records, which a zone keeps"):
+        change.delete("@")
+    assert change.commit()[0] is zone
+    change.replace("@", dns.NS("ns.example."))
+    assert at(change.commit()[0], "@")[1:] == ["3600 NS ns.example."]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda change: dns.Transaction("example."), "a zone is str, expected one of a service's"),
+        (lambda change: change.add(5, dns.A("192.0.2.1")), "a name is 5, expected text"),
+        (lambda change: change.delete("www", 5), "5 is no RR type; expected a mnemonic"),
+        (lambda change: change.commit(serial="8"), "serial is '8', expected 0 to 4294967295"),
+        (lambda change: change.add("a", dns.CNAME("www")), "names in records are absolute"),
+    ],
+)
+def test_a_mistake_in_a_change_is_refused_with_what_was_expected(change, make, message):
+    with pytest.raises(UsageError, match=message):
+        make(change)
+
+
+def test_names_of_records_are_absolute_and_those_of_the_change_relative(change):
+    change.replace("alias", dns.CNAME("www.other.test"))
+    assert at(change.commit()[0], "alias") == ["300 CNAME www.other.test."]
