@@ -286,7 +286,7 @@ async def test_listening_sockets_are_available_for_options_that_addresses_lack()
 
 @pytest.mark.parametrize("wrong", ["never", None, True])
 def test_a_request_timeout_is_a_number_or_off(wrong: Any) -> None:
-    with pytest.raises(UsageError, match=r"expected a number of s or 'off'"):
+    with pytest.raises(UsageError, match=r"expected a number of seconds or 'off'"):
         Server(lines.serve(lines.echo), "mem:x", request_timeout=wrong)
     with pytest.raises(UsageError, match="expected a number of s"):
         Server(lines.serve(lines.echo), "mem:x", idle_timeout="off")
