@@ -63,7 +63,8 @@ def unix_refused(address: str, step: str, error: OSError, path: bytes) -> Listen
         errno.EACCES: f"user {os.geteuid()} may not write to {directory}",
         errno.EROFS: f"{directory} is on a file system that is mounted read-only",
         errno.EPERM: "only root may give a socket to another user, or to a group it is not in",
-        errno.ELOOP: "a symbolic link is in its place; name the file itself",
+        errno.ELOOP: "the symbolic links on the way lead back to themselves: write the path "
+        "without them",
     }.get(error.errno or 0, "")
     return _refused(address, step, error, remedy)
 

@@ -10,12 +10,15 @@ from concurrent.futures import Future
 
 import inheriting
 import pytest
+from tls_client import Certificates
 
 from pierhead.address import ListenSpec
 from pierhead.address.registry import OPTIONS
 from pierhead.errors import AddressError, ListenError, UsageError
 from pierhead.listener import listening_sockets as opening
+from pierhead.listener.adopt.inetd import StandardStreams
 from pierhead.listener.listening_sockets import listening_sockets
+from pierhead.listener.open import open_all
 from pierhead.listener.process_sockets import ProcessSockets
 from pierhead.listener.set import ListenerSet
 
@@ -311,3 +314,65 @@ def test_a_set_is_what_the_server_would_open():
     listeners = opening._open([(ListenSpec.parse("tcp:127.0.0.1:0"),)], ProcessSockets({}))
     assert isinstance(listeners, ListenerSet)
     listeners.close()
+
+
+PATH = "unix:{folder}/s"
+#: What is refused, what is advised, and what is opened then.
+REMEDIES = [
+    (
+        "tls+tcp:127.0.0.1:0?cert={folder}/a.example.pem",
+        "give the certificate to the server that takes the sockets, or serve with Pierhead",
+        ["tcp:127.0.0.1:0"],
+    ),
+    (
+        "proxy+tcp:127.0.0.1:0?proxy.from=10.0.0.0/8",
+        "let the server that takes the sockets read the header, or serve with Pierhead",
+        ["tcp:127.0.0.1:0"],
+    ),
+    ("mem:a", "write tcp:127.0.0.1:0 or unix:PATH", ["tcp:127.0.0.1:0", PATH]),
+    (
+        "inetd",
+        "have the super-server pass the listening socket (wait, Accept=no): ?mode=wait",
+        ["inetd?mode=wait"],
+    ),
+    (
+        "tcp:127.0.0.1:0?maxconn=5",
+        "leave it out, and set its equivalent at the server that takes the sockets",
+        ["tcp:127.0.0.1:0"],
+    ),
+    (
+        "udp:127.0.0.1:0",
+        "write tcp: or unix:; servers that take sockets accept only streams",
+        ["tcp:127.0.0.1:0", PATH],
+    ),
+    (
+        "sd:?optional",
+        "leave optional out of one of them, so that its absence is an error",
+        ["sd:"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("address", "advice", "written"), REMEDIES)
+async def test_following_the_remedy_opens(
+    address, advice, written, process, passed, leave, tmp_path
+):
+    Certificates(tmp_path).issue("a.example")
+    if address == "inetd":
+        process.streams = StandardStreams(leave(inheriting.bound()), None, None)
+    with pytest.raises(ListenError) as refused:
+        with listening_sockets(address.format(folder=tmp_path), process_sockets=process):
+            pytest.fail("it was opened")
+    assert refused.value.remedy == advice
+    if "sd:" in written:  # what is missing is named now, and there once it is passed
+        with pytest.raises(ListenError, match="no socket was passed"):
+            with listening_sockets("sd:", process_sockets=process):
+                pytest.fail("it was opened")
+        passed(inheriting.bound())
+    for one in written:
+        with listening_sockets(one.format(folder=tmp_path), process_sockets=process) as listening:
+            assert len(listening.sockets) == 1
+    if "serve with Pierhead" in advice:
+        spec = ListenSpec.parse(address.format(folder=tmp_path))
+        for listener in await open_all([(spec,)], process_sockets=process):
+            listener.close()

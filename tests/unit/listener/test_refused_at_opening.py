@@ -46,6 +46,7 @@ class Around:
         self.leave, self.passed, self.patch, self.folder = leave, passed, monkeypatch, folder
         self.process = process
         self.stack = stack  # closes what is put on it
+        self.buffers = None  # the pool of receive buffers, if not the default one
         self.path = folder / "s"
         self.port = 0
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import ssl
 from pathlib import Path
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pierhead.client.dial import dial_stream
 
@@ -36,6 +41,24 @@ class Certificates:
         for name, value in settings.items():
             setattr(context, name, value)
         return context
+
+
+def certificate_for_clients(key: bytes) -> bytes:
+    """Return a certificate that no server may show, for a key; both in PEM form."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "only.example")])
+    private = load_pem_private_key(key, None)
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(7)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=True)
+    )
+    return builder.sign(private, SHA256()).public_bytes(Encoding.PEM)
 
 
 class TlsClient(asyncio.Protocol):

@@ -173,7 +173,7 @@ def refuse_ineffective_options(spec: ListenSpec, found: AdoptedSocket, called: s
         is_for_adopting = row.schemes <= _ADOPTING
         if not (is_wrappers or is_for_adopting or scheme in row.schemes):
             reason = f"{row.key} has no effect on {called}, {found}"
-            remedy = "leave it out, or separate the sockets of each type with type="
+            remedy = "leave it out, or write one address for the sockets of each type"
             raise ListenError(str(spec), f"option {row.key}", reason, remedy)
 
 

@@ -40,7 +40,7 @@ class EdnsOptions(Layer):
     is_constant = True
 
     def before(self, query: Query, context: Context) -> Verdict:
-        """Refuse an invalid client subnet, the first or another (RFC 7871 §7.1.2)."""
+        """Refuse an invalid client subnet, the first or another (RFC 7871 §7.2.1)."""
         try:
             for code, data in query.options:
                 if code == iana.OPTION_CLIENT_SUBNET:

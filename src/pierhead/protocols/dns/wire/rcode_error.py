@@ -80,7 +80,7 @@ class RcodeError(ServiceError):
 def _check_extended_error(code: object) -> None:
     if not (isinstance(code, int) and 0 <= code <= 0xFFFF):
         raise UsageError(
-            f"extended_error is {code!r}, expected a number from 0 to 65535 (RFC 8914 §5.2)"
+            f"extended_error is {code!r}, expected a number from 0 to 65535 (RFC 8914 §2)"
         )
 
 

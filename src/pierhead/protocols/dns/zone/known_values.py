@@ -41,6 +41,7 @@ _DELETE_DS = bytes(5)
 _OWNER_HASHES = {1: 20}
 #: Octets of a zone digest by its algorithm (RFC 8976 §2.2.3).
 _ZONE_DIGESTS = {1: 48, 2: 64}
+#: RFC 8976 §2.2.4, whatever the algorithm.
 _SHORTEST_ZONE_DIGEST = 12
 #: Serial, scheme and algorithm.
 _BEFORE_ZONE_DIGEST = 6
