@@ -34,6 +34,7 @@ SECTIONS = {
     "pierhead.codec.netstring": ("Netstrings", "Given to `Netstring`."),
     "pierhead.codec.cobs": ("COBS packets", "Given to `Cobs`."),
     "pierhead.codec.slip": ("SLIP packets", "Given to `Slip`."),
+    "pierhead.codec.stomp_framing": ("STOMP blocks", "Given to `StompFraming`."),
     "pierhead.codec.syslog_framing": ("Syslog messages", "Given to `SyslogFraming`."),
     "pierhead.protocols.dns.codec": ("DNS messages", "Given to `dns.serve`."),
     "pierhead.protocols.dns.answer_cache": ("Ready DNS answers", "Given to `dns.serve`."),

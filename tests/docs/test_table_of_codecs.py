@@ -14,7 +14,7 @@ import pierhead
 from pierhead import Context, Server, codec, serve
 from pierhead.client.dial import dial_datagram
 from pierhead.errors import DecodeError
-from pierhead.protocols import lines, syslog
+from pierhead.protocols import lines, stomp, syslog
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "codecs.md"
 CELL = re.compile(r"`([^`]+)`")
@@ -34,7 +34,7 @@ def names() -> dict[str, Any]:
     block = re.search(r"@dataclass\nclass Order:\n(?:    .+\n)+", PAGE.read_text())
     assert block is not None
     exec(f"from dataclasses import dataclass\n{block[0]}", known)
-    known |= {"lines": lines, "syslog": syslog, "Duration": Duration, "Reading": Reading}
+    known |= {"lines": lines, "syslog": syslog, "stomp": stomp, "Frame": stomp.Frame, "Duration": Duration, "Reading": Reading}
     return known | {name: getattr(syslog, name) for name in syslog.__all__ if name[0].isupper()}
 
 

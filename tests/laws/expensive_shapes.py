@@ -23,6 +23,7 @@ from pierhead.codec import (
     MsgPack,
     Netstring,
     Slip,
+    StompFraming,
     SyslogFraming,
     VarintPrefixed,
 )
@@ -36,6 +37,7 @@ from pierhead.protocols.dns.response import parse_head, parse_response
 from pierhead.protocols.dns.wire.name import from_text
 from pierhead.protocols.dns.wire.query import parse_query
 from pierhead.protocols.dns.zone.master_file import parse_zone
+from pierhead.protocols.stomp.wire import FrameCodec
 from pierhead.protocols.syslog.wire import LenientCodec, MessageCodec
 from pierhead.service.context import Context, Peer, Transport, Via
 
@@ -125,6 +127,7 @@ FRAMINGS: dict[str, tuple[Any, list[bytes]]] = {
     "slip": (Slip(_LONG), [b"x", b"\xc0", b"\xdb", b"x\xc0"]),
     "varint-prefixed": (VarintPrefixed(_LONG), [b"x", b"\x80"]),
     "syslog": (SyslogFraming(_LONG), [b"x", b"\n", b"1 "]),
+    "stomp": (StompFraming(_LONG), [b"x", b"x\n", b"x\r", b"x\n\n"]),
     "syslog in lines": (SyslogFraming(_LONG, non_transparent=True), [b"x", b"x\r"]),
 }
 
@@ -173,6 +176,12 @@ _BSD: dict[str, Callable[[int], bytes]] = {
     "line ends": lambda n: b"<13>x" + b"\r\n\0" * (n // 3) + b"x",
     "a long host": lambda n: b"<13>Oct 11 22:14:15 " + b"x:" * (n // 2),
 }
+_STOMP: dict[str, Callable[[int], bytes]] = {
+    "headers": lambda n: b"SEND\n" + b"a:b\n" * (n // 4) + b"\n",
+    "escapes": lambda n: b"SEND\na:" + b"\\c" * (n // 2) + b"\n\n",
+    "an escape that is none": lambda n: b"SEND\na:" + b"\\\\" * (n // 2) + b"\\x\n\n",
+    "carriage returns": lambda n: b"SEND\n" + b"a:\r\n" * (n // 4) + b"\n",
+}
 _TYPED: dict[str, tuple[Any, Callable[[int], bytes]]] = {
     "JSON: nesting": (Json(), lambda n: b"[" * n),
     "JSON: one long text of escapes": (Json(), lambda n: b'"' + b"\\n" * (n // 2) + b'"'),
@@ -201,6 +210,7 @@ def _messages() -> list[Shape]:
             for name, make in _SYSLOG.items()
         ),
         *(Shape(f"older syslog: {name}", make, lenient) for name, make in _BSD.items()),
+        *(Shape(f"STOMP: {name}", make, FrameCodec().decode) for name, make in _STOMP.items()),
         *(Shape(name, make, codec.decode) for name, (codec, make) in _TYPED.items()),
         Shape("JSON: nothing, written again", lambda n: b"[" + b"null," * (n // 5) + b"0]", _again),
     ]

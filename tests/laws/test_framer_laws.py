@@ -19,6 +19,7 @@ from pierhead.codec import (
     Lines,
     Netstring,
     Slip,
+    StompFraming,
     SyslogFraming,
     VarintPrefixed,
 )
@@ -57,6 +58,8 @@ FRAMINGS = [
     SyslogFraming(),
     SyslogFraming(5),
     SyslogFraming(non_transparent=True),
+    StompFraming(),
+    StompFraming(5),
 ]
 
 # Few different octets, so that ends, lengths and digits occur often.
@@ -152,6 +155,7 @@ BOUNDED = [
     (Slip(512), 1025),
     (VarintPrefixed(512), 514),
     (SyslogFraming(512), 516),
+    (StompFraming(512), 513),
 ]
 
 
@@ -183,6 +187,7 @@ TIMED = [
     VarintPrefixed(),
     SyslogFraming(),
     SyslogFraming(non_transparent=True),
+    StompFraming(),
 ]
 
 

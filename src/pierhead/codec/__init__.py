@@ -7,6 +7,7 @@
     Netstring         decimal length              SCGI, QMTP
     Cobs              blocks, then a zero         serial lines, packets of any octets
     Slip              escapes, then 0xC0          OSC, serial lines
+    StompFraming      headers, body, NUL          STOMP
     SyslogFraming     decimal length, or LF       syslog over TCP
 
     Octets            the frame itself
@@ -43,6 +44,7 @@ from pierhead.codec.octets import Octets
 from pierhead.codec.packed import Packed
 from pierhead.codec.protobuf import Protobuf
 from pierhead.codec.slip import Slip
+from pierhead.codec.stomp_framing import StompFraming
 from pierhead.codec.syslog_framing import SyslogFraming
 from pierhead.codec.varint_prefixed import VarintPrefixed
 
@@ -70,6 +72,7 @@ __all__ = [
     "Protobuf",
     "Rejecting",
     "Slip",
+    "StompFraming",
     "SyslogFraming",
     "VarintPrefixed",
     "WireFormat",

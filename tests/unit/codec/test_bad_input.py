@@ -30,13 +30,14 @@ from pierhead.codec import (
     Packed,
     Protobuf,
     Slip,
+    StompFraming,
     SyslogFraming,
     VarintPrefixed,
     WireFormat,
     json_lines,
 )
 from pierhead.errors import DecodeError, FramingError
-from pierhead.protocols import lines, syslog
+from pierhead.protocols import lines, stomp, syslog
 
 
 class Asked(msgspec.Struct):
@@ -124,6 +125,13 @@ ROWS = [
         TOLD,
         (b'{"number":7', "malformed JSON: it ends too early"),
         (b'{"count":NaN}', "malformed JSON: invalid character"),
+    ),
+    Row(
+        stomp.wire_format(max_length_bytes=64),
+        stomp.Frame("SEND", body=b"ahoy"),
+        stomp.Frame("RECEIPT"),
+        (b"SEND\nab\n\n", "the header 'ab', expected name:value"),
+        (b"RECEIPT\na:\\t\n\n", "the escape"),
     ),
     Row(
         syslog.wire_format(max_length_bytes=64),
@@ -219,5 +227,6 @@ def test_what_is_of_another_type_is_refused_and_says_why(
 
 
 def test_every_framing_has_a_row() -> None:
-    named = {Lines, Delimited, Netstring, LengthPrefixed, VarintPrefixed, Cobs, Slip, SyslogFraming}
+    named = {Lines, Delimited, Netstring, LengthPrefixed, VarintPrefixed, Cobs, Slip}
+    named |= {SyslogFraming, StompFraming}
     assert {type(row.wire.framing) for row in ROWS} == named

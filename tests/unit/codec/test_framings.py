@@ -12,6 +12,7 @@ from pierhead.codec import (
     Lines,
     Netstring,
     Slip,
+    StompFraming,
     SyslogFraming,
     VarintPrefixed,
     cobs,
@@ -20,6 +21,7 @@ from pierhead.codec import (
     lines,
     netstring,
     slip,
+    stomp_framing,
     syslog_framing,
     varint_prefixed,
 )
@@ -46,6 +48,7 @@ ALL = [
     pytest.param(Slip(), b"a\xc0bc\xc0", id="slip"),
     pytest.param(VarintPrefixed(), b"\1a\2bc", id="varint"),
     pytest.param(SyslogFraming(), b"1 a2 bc", id="syslog"),
+    pytest.param(StompFraming(), b"a\0bc\0", id="stomp"),
 ]
 
 
@@ -102,6 +105,7 @@ def test_buffered_counts_input_that_is_not_part_of_a_frame(framing, stream):
         pytest.param(Slip(4), b"12345\xc0", id="slip, whole"),
         pytest.param(VarintPrefixed(4), b"\5", id="varint"),
         pytest.param(SyslogFraming(4), b"5", id="syslog"),
+        pytest.param(StompFraming(4), b"12345", id="stomp"),
         pytest.param(SyslogFraming(4), b"<1234", id="syslog, in lines"),
     ],
 )
@@ -130,6 +134,7 @@ def test_a_fault_is_raised_after_the_frames_before_it_then_forever(framing, bad)
         pytest.param(Slip(), b"a\xc0b", id="slip"),
         pytest.param(VarintPrefixed(), b"\1a\2", id="varint"),
         pytest.param(SyslogFraming(), b"1 a2 b", id="syslog"),
+        pytest.param(StompFraming(), b"a\0b", id="stomp"),
     ],
 )
 def test_an_end_of_input_inside_a_frame_is_a_fault(framing, stream):
@@ -154,6 +159,7 @@ def test_an_end_of_input_inside_a_frame_is_a_fault(framing, stream):
         (VarintPrefixed(128), 128),
         (VarintPrefixed(300), 300),
         (SyslogFraming(9), 9),
+        (StompFraming(4), 4),
         (SyslogFraming(9, non_transparent=True), 9),
     ],
 )
@@ -178,6 +184,7 @@ def test_the_defaults_are_those_of_the_tables():
     assert Cobs().max_length_bytes == cobs.MAX_LENGTH_BYTES.default
     assert Slip().max_length_bytes == slip.MAX_LENGTH_BYTES.default
     assert VarintPrefixed().max_length_bytes == varint_prefixed.MAX_LENGTH_BYTES.default
+    assert StompFraming().max_length_bytes == stomp_framing.MAX_LENGTH_BYTES.default
     assert SyslogFraming().max_length_bytes == syslog_framing.MAX_LENGTH_BYTES.default
     assert LengthPrefixed(4).longest == length_prefixed.MAX_LENGTH_BYTES.default
 
