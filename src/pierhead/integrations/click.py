@@ -32,6 +32,7 @@ from pierhead.integrations.parameter import (
     NAMES,
     OPTION_TEXT,
     TEXT,
+    check_called,
     fill_flags,
     long_text,
     remark,
@@ -186,6 +187,7 @@ def listen_option(
         lenient: log a warning for a flag that applies to none of the addresses, instead of raising
             an error.
     """
+    check_called(default, "listen_option")
     addresses = (default,) if isinstance(default, str) else tuple(default)
     needed = not addresses if required is None else required
     fallback: dict[str, Any] = {"default": addresses} if addresses else {}
@@ -226,6 +228,7 @@ def listen_argument(
         flags: as for `listen_option`.
         lenient: as for `listen_option`.
     """
+    check_called(default, "listen_argument")
     how: dict[str, Any] = {"metavar": METAVAR}
     if many:  # click before 8.2 has no default for these
         how = {"metavar": f"{METAVAR}...", "nargs": -1, "callback": _default_to(default)}
@@ -262,7 +265,16 @@ def _with_flags(function: F, flags: bool, lenient: bool) -> F:
     """Return the function with ``-h``, and with the flags applied if they are wanted.
 
     What another address of the same function has already added is not added again.
+
+    Raises:
+        UsageError: it is a command already.
     """
+    given: object = function
+    if isinstance(given, click.Command):
+        raise UsageError(
+            f"the command {given.name} exists already; write @listen_option() or "
+            "@listen_argument() below @click.command()"
+        )
     flags = flags and _HAS_FLAGS not in vars(function)
     wrapped = _filled_in(function, lenient) if flags else function
     if _HAS_BRIEF_HELP not in vars(function):

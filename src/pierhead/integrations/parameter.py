@@ -9,6 +9,7 @@ from typing import Any
 
 from pierhead.address import ListenSpec, Value
 from pierhead.address.flags import FLAGS, fill_in
+from pierhead.errors import UsageError
 
 __all__ = [
     "BRIEF_HELP_TEXT",
@@ -22,6 +23,7 @@ __all__ = [
     "OPTION_TEXT",
     "TEXT",
     "brief_text",
+    "check_called",
     "fill_flags",
     "long_text",
     "remark",
@@ -122,3 +124,15 @@ def _like(before: object, found: list[ListenSpec]) -> object:
     if isinstance(before, ListenSpec):
         return found[0]
     return tuple(found) if isinstance(before, tuple) else found
+
+
+def check_called(default: object, decorator: str) -> None:
+    """Refuse a decorator that was written without parentheses.
+
+    Raises:
+        UsageError: what is given for its first argument is the decorated function.
+    """
+    if callable(default):
+        raise UsageError(
+            f"@{decorator} decorates nothing by itself; write @{decorator}(), with parentheses"
+        )

@@ -34,6 +34,7 @@ from pierhead.integrations.parameter import (
     OPTION_TEXT,
     TEXT,
     brief_text,
+    check_called,
     fill_flags,
     long_text,
 )
@@ -90,6 +91,7 @@ def listen_option(
         lenient: log a warning for a flag that applies to none of the addresses, instead of raising
             an error.
     """
+    check_called(default, "listen_option")
     addresses = [default] if isinstance(default, str) else list(default)
     needed = not addresses if required is None else required
     option = typer.Option(*NAMES, autocompletion=complete, **_how(envvar, help))
@@ -119,6 +121,7 @@ def listen_argument(
         flags: as for `listen_option`.
         lenient: as for `listen_option`.
     """
+    check_called(default, "listen_argument")
     how = _how(envvar, help)
     fallback: Any = inspect.Parameter.empty
     if default is not None:

@@ -78,5 +78,13 @@ def _not_served(endpoint: Endpoint, listener: Listener) -> ListenError:
         str(listener.spec),
         "serve",
         f"the {endpoint.name} endpoint does not serve {_PLURALS[listener.transport]}",
-        f"{listener.local} is for another protocol",
+        f"give {endpoint.name} an address of {_schemes(endpoint)}, or serve another protocol on "
+        "this one",
     )
+
+
+def _schemes(endpoint: Endpoint) -> str:
+    """Return the schemes of what an endpoint serves, for a remedy."""
+    if endpoint.datagram is None:
+        return "tcp: or unix:"
+    return "udp:, unixgram: or unixseq:"

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from tests.remedies import remedies_of
 from tests.unit.address.test_invalid_input import INVALID, LONG
 
-from pierhead.address import ListenSpec
-from pierhead.errors import AddressError
+from pierhead.address import AbstractAddress, ListenOptions, ListenSpec, explain
+from pierhead.address.flags import FLAGS, fill_in
+from pierhead.errors import AddressError, UsageError
 
 #: What stands for something that only the reader knows.
 FILLED = {
@@ -205,3 +207,111 @@ def test_no_escape_is_suggested_where_none_is_decoded() -> None:
             ListenSpec.parse(text)
         assert caught.value.remedy == "take it out"
         assert parses(text.replace("\0", ""))
+
+
+@pytest.mark.parametrize("flag", [flag for flag in FLAGS.values() if not flag.is_switch])
+def test_the_value_that_is_advised_for_an_empty_flag_is_taken(flag) -> None:
+    try:
+        flag.read("")
+    except AddressError as error:
+        remedy = error.remedy
+    else:
+        return  # it may be empty
+    assert remedy.startswith(f"write {flag.name} ")
+    assert flag.read(remedy.removeprefix(f"write {flag.name} ")) is not None
+
+
+@pytest.mark.parametrize("flag", FLAGS.values(), ids=lambda flag: flag.name)
+def test_a_flag_without_effect_is_left_out_or_gets_an_address_that_it_is_for(flag) -> None:
+    value = flag.option.flag_value
+    if value is None:
+        value = True if flag.is_switch else flag.read(flag.example)
+    spec = ListenSpec.parse("mem:a")
+    with pytest.raises(UsageError) as caught:
+        fill_in([spec], {flag.name: value})
+    message = str(caught.value)
+    assert message.endswith(f"leave {flag.name} out, or give an address that it is for")
+    assert fill_in([spec], {}) == (spec,)
+    schemes = re.search(r"it is for ([\w, +]+)", message)[1].split(", ")
+    for address in (f"{ONE_OF[scheme]}" for scheme in schemes if scheme in ONE_OF):
+        (filled,) = fill_in([ListenSpec.parse(address)], {flag.name: value})
+        assert flag.key in filled.options
+
+
+#: An address of each scheme that a flag may be for.
+ONE_OF = {
+    "tcp": "tcp:h:1",
+    "udp": "udp:h:1",
+    "unix": "unix:/a",
+    "unixgram": "unixgram:/a",
+    "unixseq": "unixseq:/a",
+    "sd": "sd:",
+    "fd": "fd:3",
+}
+
+
+class Datagrams:
+    """What a short form means to a protocol without streams."""
+
+    short_form = ("udp",)
+
+
+@pytest.mark.parametrize(
+    ("refused", "remedy", "ways"),
+    [
+        ("tls+h:1?cert=a", "leave tls+ out", ["h:1"]),
+        ("h:1?nodelay", "leave it out, or write a scheme", ["h:1", "tcp:h:1?nodelay"]),
+    ],
+)
+def test_a_short_form_that_a_protocol_cannot_have_is_mended(refused, remedy, ways) -> None:
+    with pytest.raises(AddressError) as caught:
+        ListenSpec.parse(refused).resolve(Datagrams())
+    assert caught.value.remedy == remedy
+    for way in ways:
+        assert ListenSpec.parse(way).resolve(Datagrams())
+
+
+def test_padding_that_is_given_as_an_option_is_mended() -> None:
+    name = AbstractAddress("unix", b"a")
+    with pytest.raises(AddressError) as caught:
+        ListenSpec((), name, ListenOptions((("pad", "full"),)))
+    assert caught.value.remedy == "write AbstractAddress(padded=True)"
+    padded = ListenSpec((), AbstractAddress("unix", b"a", padded=True), ListenOptions())
+    assert str(padded) == "unix:@a?pad=full"
+
+
+def test_a_certificate_that_is_missing_is_added() -> None:
+    with pytest.raises(AddressError) as caught:
+        explain("tls+tcp:h:1")
+    assert caught.value.remedy == "add cert=FILE, and key=FILE if apart"
+    for written in ("cert=FILE", "cert=FILE&key=FILE"):
+        assert explain(f"tls+tcp:h:1?{written}").listeners
+
+
+#: What no text of an address alone leads to; the functions above follow these.
+BY_OTHER_MEANS = (
+    "write AbstractAddress(padded=True)",
+    "add cert=FILE, and key=FILE if apart",
+    "schemes are",
+    "leave tls+ out",
+    "leave it out, or write a scheme",
+)
+
+
+def test_every_remedy_of_an_address_is_given_for_one_that_is_tried() -> None:
+    """`test_a_remedy_mends` follows each; tables and flags have tests of their own."""
+    given = []
+    for case in INVALID:
+        with pytest.raises(AddressError) as caught:
+            ListenSpec.parse(case[1])
+        given.append(caught.value.remedy)
+    found = remedies_of("address", positions={"AddressError": 3, "error": 1, "Conflict": 2})
+    assert len(found) >= 75
+    untested = [
+        str(one)
+        for one in found
+        if one.module not in ("address/table.py", "address/flags.py")
+        and one.words not in BY_OTHER_MEANS
+        and not any(one.matches(remedy) for remedy in given)
+    ]
+    assert untested == []

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.remedies import remedies_of
 
+from pierhead.cli.limits import NAMES
+from pierhead.cli.limits import _read as read_limit
 from pierhead.cli.query_words import PLUS_WORDS, Words, parse_words
-from pierhead.cli.serve import _load
+from pierhead.cli.serve import _load, serve
 from pierhead.cli.serve_dns import _rate_limit, _secret
 from pierhead.cli.zone import zone
-from pierhead.errors import UsageError
+from pierhead.errors import AddressError, UsageError
 
 
 def refused(text: str) -> str:
@@ -121,3 +124,60 @@ def test_several_zones_are_looked_at_as_the_advice_says(tmp_path: Path):
     assert "print one at a time, or examine all with --check" in str(done.exception)
     assert CliRunner().invoke(zone, ["format", str(tmp_path / "a.zone")]).exit_code == 0
     assert "not canonical" in CliRunner().invoke(zone, ["format", "--check", str(tmp_path)]).output
+
+
+def limit_refused(text: str) -> str:
+    with pytest.raises(AddressError) as caught:
+        read_limit(text)
+    return caught.value.remedy
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_limit_is_taken_as_it_is_advised(name: str):
+    for text in (name, f"{name}="):
+        written = re.fullmatch(r"as (\S+)", limit_refused(text))[1]
+        assert read_limit(written)[0] == name.replace("-", "_")
+    lowest, highest = (
+        re.findall(r"(\d+\w*) to (\d+\w*)", NAMES[name].expected)[0]
+        if (" to " in NAMES[name].expected)
+        else ("", "")
+    )
+    for value in filter(None, (lowest, highest)):
+        read_limit(f"{name}={value}")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("idle=5s", "idle-timeout=5s"),
+        ("max-connection=5", "max-connections=5"),
+        ("request_timout=5s", "request-timeout=5s"),
+        ("when-full=evikt", "when-full=evict"),
+        ("request-timeout=5", "request-timeout=5s"),
+    ],
+)
+def test_what_was_probably_meant_of_a_limit_is_taken(wrong: str, right: str):
+    meant = re.match(r"did you mean (\S+)\?", limit_refused(wrong))[1]
+    assert meant in right
+    read_limit(right)
+
+
+def test_an_unknown_limit_is_found_in_the_list():
+    assert limit_refused("zzz=5") == "--limits shows every limit"
+    shown = CliRunner().invoke(serve, ["echo", "--limits"])
+    assert shown.exit_code == 0
+    assert all(f"{name}=" in shown.output for name in NAMES)
+
+
+def test_durations_are_taken_in_all_their_units():
+    for text, seconds in (("500ms", 0.5), ("5s", 5), ("2m", 120), ("3h", 10800), ("1d", 86400)):
+        assert read_limit(f"request-timeout={text}") == ("request_timeout", seconds)
+    assert "1d" in NAMES["request-timeout"].expected
+    assert "30d" in NAMES["idle-timeout"].expected
+
+
+def test_no_remedy_of_the_command_line_is_without_its_test():
+    found = remedies_of("cli", "integrations", positions={"AddressError": 3, "error": 1})
+    followed = ("did you mean", "--limits shows every limit", "as ", "expected")
+    assert len(found) == len(followed)
+    assert not [str(one) for one in found if not any(words in one for words in followed)]

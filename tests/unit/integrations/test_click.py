@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from pierhead.address import KeepaliveTimes, ListenSpec
 from pierhead.address.flags import FLAGS
+from pierhead.errors import UsageError
 from pierhead.integrations.click import ListenCommand, ListenType, listen_argument, listen_option
 from pierhead.integrations.parameter import FORMS
 
@@ -247,3 +248,27 @@ def test_a_keepalive_without_times_just_switches_on() -> None:
     result = ask(show(listen_argument()), "--tcp-keepalive", "", "tcp::80")
     (spec,) = map(ListenSpec.parse, result.output.split())
     assert spec.options.get("keepalive") == KeepaliveTimes()
+
+
+@pytest.mark.parametrize("decorator", [listen_option, listen_argument])
+def test_a_decorator_without_parentheses_is_told_to_have_them(decorator) -> None:
+    def main(listen) -> None:
+        click.echo(str(listen))
+
+    name = decorator.__name__
+    with pytest.raises(UsageError, match=rf"write @{name}\(\), with parentheses"):
+        decorator(main)
+    assert ask(click.command(decorator()(main)), ":80").exit_code in (0, 2)
+
+
+@pytest.mark.parametrize("decorator", [listen_option, listen_argument])
+def test_a_decorator_above_the_command_is_told_to_be_below(decorator) -> None:
+    def serve(listen) -> None:
+        raise AssertionError("never called")
+
+    made = click.command()(serve)
+    with pytest.raises(UsageError, match=r"the command serve exists already; .*below @click.com"):
+        decorator(":80")(made)
+    with pytest.raises(UsageError, match="with parentheses"):
+        decorator(made)
+    assert ask(click.command()(decorator(":80")(lambda listen: None))).exit_code == 0

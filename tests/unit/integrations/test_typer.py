@@ -226,3 +226,12 @@ def test_without_typer_the_message_has_the_line_that_installs_it() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert "install it: pip install 'pierhead[typer]'" in done.stdout
+
+
+@pytest.mark.parametrize("decorator", [listen_option, listen_argument])
+def test_a_decorator_without_parentheses_is_told_to_have_them(decorator) -> None:
+    def main(listen: list[ListenSpec]) -> None:
+        raise AssertionError("never called")
+
+    with pytest.raises(UsageError, match=rf"write @{decorator.__name__}\(\), with parentheses"):
+        decorator(main)
