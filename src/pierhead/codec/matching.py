@@ -25,8 +25,8 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 T = TypeVar("T")
 
-#: How many identifiers of requests given up are reserved, at most half of all: replies to them are
-#: late, not another request's. A server may stay silent, so there is a bound.
+#: How many requests given up are remembered, and at most half of all identifiers: replies to them
+#: are late, not another request's. A server may stay silent, so there is a bound.
 _MAX_GIVEN_UP = 1000
 #: How many random identifiers are tried before the next free one is taken.
 _TRIES = 16
@@ -61,7 +61,7 @@ class Matcher(ABC, Generic[Q, R, T]):
         """Register a request; the result has the request in the form to be sent.
 
         Raises:
-            UsageError: every identifier belongs to a waiting request.
+            UsageError: every identifier belongs to a waiting request, or the matcher `is_stuck`.
         """
 
     @abstractmethod
@@ -84,6 +84,15 @@ class Matcher(ABC, Generic[Q, R, T]):
     @abstractmethod
     def __len__(self) -> int:
         """Return how many requests have outstanding replies, including those given up."""
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether too many replies are missing to go on: the connection is to be given up.
+
+        Only where replies are in order: the next one might still be that to a request given up, so
+        none can be forgotten. Where requests have identifiers, the oldest are.
+        """
+        return False
 
 
 class Matching(Protocol[Q, R]):
@@ -216,8 +225,13 @@ class _Queue(Matcher[Q, R, T]):
     def __init__(self, last: Callable[[R], bool] | None) -> None:
         self._last = last
         self._asked: deque[Asked[Q, T]] = deque()
+        self._given_up = 0  # of them
 
     def ask(self, request: Q, token: T) -> Asked[Q, T]:
+        if self.is_stuck:
+            raise UsageError(
+                f"{self._given_up} requests given up have had no reply; close this connection"
+            )
         asked = Asked(request, token)
         self._asked.append(asked)
         return asked
@@ -229,15 +243,23 @@ class _Queue(Matcher[Q, R, T]):
         if self._last is None or self._last(reply):
             self._asked.popleft()
             asked.is_answered = True
+            self._given_up -= asked.is_given_up
         return asked
 
     def give_up(self, asked: Asked[Q, T]) -> None:
-        asked.is_given_up = True  # its place stays: its reply arrives before the next one's
+        if not (asked.is_given_up or asked.is_answered):
+            asked.is_given_up = True  # its place stays: its reply arrives before the next one's
+            self._given_up += 1
 
     def end(self) -> list[Asked[Q, T]]:
         waiting = [asked for asked in self._asked if not asked.is_given_up]
         self._asked.clear()
+        self._given_up = 0
         return waiting
+
+    @property
+    def is_stuck(self) -> bool:
+        return self._given_up > _MAX_GIVEN_UP
 
     def __len__(self) -> int:
         return len(self._asked)
