@@ -85,7 +85,9 @@ class Driven:
     def step(self, what: str, choice: int, size: int) -> None:
         exchange = self.exchange
         if what in ("begin", "at once"):
-            if not exchange.room(WINDOW, LIMIT):
+            # Behind a missing reply too: what was taken with it may have begun.
+            is_behind = exchange.phase is not Phase.OPEN and len(self.open) < WINDOW
+            if not (is_behind or exchange.room(WINDOW, LIMIT)):
                 return
             number, place = self.begun, Place()
             self.begun += 1

@@ -16,12 +16,12 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from pierhead.clock import Clock
 from pierhead.connection.in_flight import InFlight, Request
 from pierhead.connection.tasks import EagerTasks
-from pierhead.errors import RequestLost, UsageError
+from pierhead.errors import RequestLost
 from pierhead.failure_log import FailureLog, OnError
 from pierhead.listener.base import Datagram, DatagramListener, PerDatagramVia, ReplyTo
 from pierhead.listener.own_addresses import OwnAddresses
@@ -63,7 +63,17 @@ _LONGEST_PAUSE_S = 1.0
 
 
 class _DatagramRequest(Request):
-    """One datagram, its sender and where its replies go."""
+    """One datagram, its sender and where its replies go.
+
+    Attributes:
+        unsent: how many of its replies the system has not taken.
+        refused_for: why the system refused one of them; "" if it did not.
+        is_answered: whether its service has given its last reply.
+    """
+
+    unsent = 0
+    refused_for = ""
+    is_answered = False
 
     def __init__(self, frame: bytes, deadline: float, peer: Peer, reply_to: ReplyTo) -> None:
         super().__init__(frame, deadline)
@@ -74,6 +84,10 @@ class _DatagramRequest(Request):
     def peer(self) -> Peer:
         """The client."""
         return self._peer
+
+
+#: Whose reply a datagram is: a request's that had to wait, or how another ended.
+_Whose: TypeAlias = _DatagramRequest | Outcome
 
 
 class DatagramServer:
@@ -123,7 +137,10 @@ class DatagramServer:
         self._tasks = tasks
         self._on_error = on_error
         self._outgoing: list[Datagram] = []
-        self._unsent = Unsent(clock, self._send_again, self._give_up)
+        self._whose: list[_Whose] = []  # for each of them
+        self._unsent: Unsent[_Whose] = Unsent(
+            clock, self._send_again, self._note_sent, self._give_up
+        )
         self._metrics = metrics
         self._unwatch: Callable[[], None] | None = None
         self._name = ""
@@ -294,15 +311,17 @@ class DatagramServer:
         self._batches.value += 1
         received_at = self._clock.monotonic()
         deadline = received_at + options.request_timeout
-        peer_of, via, outgoing = self.listener.peer, self._via, self._outgoing
+        peer_of, via = self.listener.peer, self._via
+        outgoing, whose = self._outgoing, self._whose
         respond = self._responder.respond
         self._responder.max_running = options.max_requests
         self._in_flight.max_replies = options.max_replies_per_datagram
         per_datagram, suspects = self._per_datagram, self._own_addresses.suspects
         self._flush_due = True  # at the end, for everything answered in place
-        reflections, answered, ready = self._reflections, 0, 0
+        reflections, done = self._reflections, 0
         try:
             for frame, reply_to in batch:
+                done += 1
                 peer = peer_of(reply_to)
                 if per_datagram is not None:
                     via = per_datagram.via(reply_to, self._via)
@@ -322,22 +341,25 @@ class DatagramServer:
                 except KeyboardInterrupt:
                     self._on_lost(LostRequest(self._name, str(peer), "cancelled"))
                     raise
-                if outcome is _READY:
-                    ready += 1
-                elif outcome is _ANSWERED:
-                    answered += 1
-                elif outcome is _SUSPENDED or outcome is _MANY:
+                if outcome is _SUSPENDED or outcome is _MANY:
                     request = _DatagramRequest(frame, deadline, peer, reply_to)
                     self._in_flight.go_on(request, reply)
-                    continue
-                if reply is not None:
+                elif reply is not None:
                     outgoing.append((reply, reply_to))
+                    whose.append(outcome)
         finally:  # also where the user has interrupted a service
-            self._ready.value += ready
-            self._counters.answered.value += answered
+            if done < len(batch):
+                self._lose_rest(batch[done:])
             self._flush()
             if self._in_flight.running:
                 self._wake_sweep()
+
+    def _lose_rest(self, batch: Sequence[Datagram]) -> None:
+        """Account for what was received with a request that the user interrupted."""
+        for _, reply_to in batch:
+            self._counters.lost("cancelled")
+            peer = str(self.listener.peer(reply_to))
+            self._on_lost(LostRequest(self._name, peer, "cancelled"))
 
     def _is_loop(self, peer: Peer | None) -> bool:
         """Return why an answer would come back to this process or reach nobody, if it would."""
@@ -382,16 +404,16 @@ class DatagramServer:
 
     def settle(self, request: _DatagramRequest, outcome: Outcome, frame: bytes | None) -> None:
         """Take the outcome of a request that had to wait."""
-        self._counters.answered.value += outcome is _ANSWERED
+        request.is_answered = outcome is _ANSWERED
         if frame is not None:
             self._add(request, frame)
+        elif not request.unsent:
+            self._note_end(request)
         if not self._idle.is_set():
             self._idle.set()
 
     async def send(self, request: _DatagramRequest, frame: bytes) -> None:
         """Send one of many replies."""
-        if not isinstance(frame, bytes):
-            raise UsageError(f"a reply is {type(frame).__name__}, expected bytes")
         self._add(request, frame)
         # A sender of many replies yields after each, so that a flush comes in between and at most
         # one datagram per request waits here.
@@ -400,6 +422,8 @@ class DatagramServer:
     def _add(self, request: _DatagramRequest, frame: bytes) -> None:
         """Queue a reply, to be sent with the others of this iteration."""
         self._outgoing.append((frame, request.reply_to))
+        self._whose.append(request)
+        request.unsent += 1
         if not self._flush_due:
             self._flush_due = True
             self._loop.call_soon(self._flush)
@@ -411,18 +435,48 @@ class DatagramServer:
 
     def _flush(self) -> None:
         self._flush_due = False
-        outgoing, self._outgoing = self._outgoing, []
+        outgoing, whose = self._outgoing, self._whose
+        self._outgoing, self._whose = [], []
         if not outgoing:
             return
-        refused = self._send(outgoing)
-        if refused:
+        if refused := self._send(outgoing):
             timeout = self.options.datagram_write_timeout
             room = self.options.max_unsent_datagram_bytes
             for index, number in refused:
-                if not (is_full(number) and self._unsent.keep(outgoing[index], timeout, room)):
-                    self._give_up(outgoing[index], number)
+                one = outgoing[index], whose[index]
+                if not (is_full(number) and self._unsent.keep(*one, timeout, room)):
+                    self._give_up(*one, number)
+            gone = {index for index, _ in refused}
+            whose = [one for index, one in enumerate(whose) if index not in gone]
+        answered, ready = whose.count(_ANSWERED), whose.count(_READY)
+        self._counters.answered.value += answered
+        self._ready.value += ready
+        if answered + ready < len(whose):
+            for each in whose:
+                if type(each) is _DatagramRequest:
+                    self._note_sent(each)
         if not self._idle.is_set():
             self._idle.set()
+
+    def _note_sent(self, whose: _Whose) -> None:
+        """Count a request as answered once the system has taken its last reply."""
+        if type(whose) is _DatagramRequest:
+            whose.unsent -= 1
+            if not whose.unsent:
+                self._note_end(whose)
+        elif whose is _ANSWERED:
+            self._counters.answered.value += 1
+        elif whose is _READY:
+            self._ready.value += 1
+
+    def _note_end(self, request: _DatagramRequest) -> None:
+        """Count how an answered request has ended; any other is counted already."""
+        if request.is_answered:
+            request.is_answered = False
+            if request.refused_for:
+                self._counters.dropped(request.refused_for)
+            else:
+                self._counters.answered.value += 1
 
     def _send(self, datagrams: Sequence[Datagram]) -> list[tuple[int, int]]:
         refused = self.listener.send_batch(datagrams)
@@ -438,8 +492,14 @@ class DatagramServer:
         self._idle.set()
         return refused
 
-    def _give_up(self, datagram: Datagram, number: int) -> None:
-        self._counters.dropped(_SEND_REASONS.get(number, "send_error"))
+    def _give_up(self, datagram: Datagram, whose: _Whose, number: int) -> None:
+        """Note that the system does not take a reply, which ends its request, if nothing has."""
+        reason = _SEND_REASONS.get(number, "send_error")
+        if type(whose) is _DatagramRequest:
+            whose.refused_for = reason
+            self._note_sent(whose)
+        elif whose is _ANSWERED or whose is _READY:
+            self._counters.dropped(reason)
         peer = self.listener.peer(datagram[1])
         self._failures.note(OSError(number, os.strerror(number)), "write", peer)
 

@@ -6,6 +6,7 @@ import asyncio
 import errno
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 from pierhead.clock import Clock
 from pierhead.listener.base import Datagram
@@ -28,37 +29,44 @@ def is_full(number: int) -> bool:
     return number in _FULL
 
 
-class Unsent:
+T = TypeVar("T")
+
+
+class Unsent(Generic[T]):
     """The datagrams of one listener that wait for room, bounded in octets.
 
     Args:
         send: sends datagrams; returns index and error of each that was refused.
-        gave_up: called with a datagram that will not be retried, and the error.
+        sent: called with what was kept with a datagram that was sent.
+        gave_up: called with a datagram that will not be retried, what was kept with it, and the
+            error.
     """
 
     def __init__(
         self,
         clock: Clock,
         send: Callable[[Sequence[Datagram]], list[tuple[int, int]]],
-        gave_up: Callable[[Datagram, int], None],
+        sent: Callable[[T], None],
+        gave_up: Callable[[Datagram, T, int], None],
     ) -> None:
         self._clock = clock
         self._send = send
+        self._sent = sent
         self._gave_up = gave_up
-        self._waiting: deque[tuple[float, Datagram]] = deque()
+        self._waiting: deque[tuple[float, Datagram, T]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self.octets = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def keep(self, datagram: Datagram, for_s: float, max_bytes: int) -> bool:
+    def keep(self, datagram: Datagram, whose: T, for_s: float, max_bytes: int) -> bool:
         """Retry a datagram for this long; return false if there is no room here either."""
         size = len(datagram[0]) + _OVERHEAD_BYTES
         if not for_s or self.octets + size > max_bytes:
             return False
         self.octets += size
-        self._waiting.append((self._clock.monotonic() + for_s, datagram))
+        self._waiting.append((self._clock.monotonic() + for_s, datagram, whose))
         self._wake()
         return True
 
@@ -68,9 +76,10 @@ class Unsent:
             self._timer.cancel()
             self._timer = None
         while self._waiting:
-            self._gave_up(self._take()[1], errno.EAGAIN)
+            _, datagram, whose = self._take()
+            self._gave_up(datagram, whose, errno.EAGAIN)
 
-    def _take(self) -> tuple[float, Datagram]:
+    def _take(self) -> tuple[float, Datagram, T]:
         waiting = self._waiting.popleft()
         self.octets -= len(waiting[1][0]) + _OVERHEAD_BYTES
         return waiting
@@ -84,11 +93,14 @@ class Unsent:
         self._timer = None
         batch = [self._take() for _ in range(min(_AT_ONCE, len(self._waiting)))]
         now = self._clock.monotonic()
-        for index, number in self._send([datagram for _, datagram in batch]):
-            until, datagram = batch[index]
-            if is_full(number) and now < until:
+        refused = dict(self._send([datagram for _, datagram, _ in batch]))
+        for index, (until, datagram, whose) in enumerate(batch):
+            number = refused.get(index)
+            if number is None:
+                self._sent(whose)
+            elif is_full(number) and now < until:
                 self.octets += len(datagram[0]) + _OVERHEAD_BYTES
-                self._waiting.append((until, datagram))
+                self._waiting.append((until, datagram, whose))
             else:
-                self._gave_up(datagram, number)
+                self._gave_up(datagram, whose, number)
         self._wake()

@@ -143,17 +143,22 @@ class Responder(Generic[Q, R]):
                 verdict = self._admission(request, context.peer, context.via)
                 if verdict is not None:
                     return self._keep_out(verdict, context.peer)
+        except Exception as mistake:  # not the peer's fault
+            where = f"{self.where}: admission"
+            self.failures.report(where, mistake, "admission", context.peer)
+            self.counters.dropped("admission_error")
+            return _FAILED, None
+        try:
             if self._answer_now is not None:
                 ready = self._answer_now(request, context.peer, context.via)
                 if type(ready) is self._reply_type:
                     return _READY, ready
                 if ready is not None:
                     return _READY, self._checked(ready, "answer_now")
-        except Exception as mistake:  # from a check or a ready answer: not the peer's fault
-            where = f"{self.where}: admission"
-            self.failures.report(where, mistake, "admission", context.peer)
-            self.counters.dropped("admission_error")
-            return _FAILED, None
+        except Exception as mistake:  # of the service's, of which ready answers are a part
+            self.failures.report(f"{self.where}: answer_now", mistake, "service", context.peer)
+            self.counters.failed("error")
+            return self._refused(request, _failed(mistake, "answer_now"), context.peer)
         if self.max_running is not None and len(self.running) >= self.max_running:
             return self._shed(request, context.peer)
         variables = copy_context()  # shared by the service and the iterator it returns
@@ -252,7 +257,7 @@ async def _awaited(reply: Awaitable[Any]) -> Any:
     return await reply
 
 
-def _failed(error: BaseException) -> ServiceFailed:
-    failure = ServiceFailed(f"the service raised {type(error).__name__}")
+def _failed(error: BaseException, source: str = "the service") -> ServiceFailed:
+    failure = ServiceFailed(f"{source} raised {type(error).__name__}")
     failure.__cause__ = error
     return failure

@@ -268,6 +268,78 @@ async def test_replies_that_the_system_refuses_are_counted_and_the_rest_are_sent
     assert it.metrics.total("dropped_total", reason="reply_too_large") == 1
 
 
+@pytest.mark.parametrize("number", [errno.EMSGSIZE, errno.EAGAIN])
+async def test_only_what_the_system_takes_is_answered(number: int) -> None:
+    """Each request ends once, whether its reply was made in place, ready, waited, or is many."""
+    gate = asyncio.get_running_loop().create_future()
+
+    async def service(frame: bytes, context: Any) -> Any:
+        if frame.startswith(b"wait"):
+            await gate
+        if frame.endswith(b"many"):
+            return several()
+        if frame == b"raise":
+            raise ValueError
+        return b"BAD" if frame.endswith(b"bad") else b"GOOD"
+
+    async def several() -> AsyncIterator[bytes]:
+        for reply in (b"GOOD", b"BAD", b"GOOD"):
+            yield reply
+
+    it = Bench(
+        service,
+        reject=lambda error, frame: b"BAD",
+        answer_now=lambda frame, peer, via: b"BAD" if frame == b"ready" else None,
+        datagram_write_timeout=1.0,
+    )
+    it.listener.refuse[b"BAD"] = number
+    frames = [b"bad", b"good", b"ready", b"wait bad", b"wait good", b"many", b"wait many", b"raise"]
+    it.listener.arrive(*frames)
+    await settle()
+    gate.set_result(None)
+    await settle(20)
+    total = it.metrics.total
+    it.clock.now += 2.0
+    await wait_for(lambda: not it.server._unsent)
+    assert (total("requests_answered_total"), total("ready_answers_total")) == (2, 0)
+    assert (total("dropped_total"), total("requests_failed_total")) == (5, 1)
+    assert it.lost == []
+
+
+async def test_a_reply_that_is_sent_later_is_answered_then() -> None:
+    async def service(frame: bytes, context: Any) -> Any:
+        return several()
+
+    async def several() -> AsyncIterator[bytes]:
+        yield b"A"
+        yield b"B"
+
+    it = Bench(service)
+    full(it, b"A")
+    it.listener.arrive(b"a")
+    await settle(20)
+    assert it.metrics.total("requests_answered_total") == 0
+    it.listener.refuse.clear()
+    await wait_for(lambda: not it.server._unsent)
+    assert it.metrics.total("requests_answered_total") == 1
+    assert it.metrics.total("dropped_total") == 0
+
+
+async def test_what_arrived_with_an_interrupted_request_is_lost_and_named() -> None:
+    async def service(frame: bytes, context: Any) -> bytes:
+        if frame == b"stop":
+            raise KeyboardInterrupt
+        return frame
+
+    it = Bench(service)
+    with pytest.raises(KeyboardInterrupt):
+        it.listener.arrive(b"a", b"stop", b"b", b"c")
+    assert it.listener.sent == [b"a"]
+    assert it.metrics.total("requests_answered_total") == 1
+    assert it.metrics.total("requests_lost_total", reason="cancelled") == 3
+    assert it.lost == [LostRequest("memgram:test", "client", "cancelled")] * 3
+
+
 async def test_draining_receives_no_more_and_finishes_what_was_accepted() -> None:
     gate = asyncio.get_running_loop().create_future()
 

@@ -194,6 +194,20 @@ def test_an_admission_check_that_raises_admits_nothing() -> None:
     assert it.failures == ["admission"]
 
 
+@pytest.mark.parametrize("given", [KeyError("mine"), "text"])
+def test_a_ready_answer_that_fails_is_a_failure_of_the_service(given: Any) -> None:
+    def ready(frame: bytes, peer: Peer, via: Via) -> Any:
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    it = Bench(FrameHandler(upper, reject, ready), lambda frame, peer, via: None)
+    assert it.respond(b"a") == (Outcome.REFUSED, b"ServiceFailed")
+    assert it.count("requests_failed_total", reason="error") == 1
+    assert it.count("dropped_total") == 0
+    assert it.failures == ["service"]
+
+
 def test_requests_beyond_the_limit_are_shed_but_ready_answers_are_sent() -> None:
     it = Bench(FrameHandler(upper, reject, lambda f, p, v: b"!" if f == b"ready" else None))
     it.responder.running, it.responder.max_running = [1, 2], 2
