@@ -134,10 +134,19 @@ class Running:
         self.err: list[str] = []
         self._news = threading.Condition()
         self._reading = 2  # pipes that are still open
-        self.process = subprocess.Popen(
+        self.process = self._start(cwd, {**os.environ, **(env or {})})
+        pipes = ((self.process.stdout, self.out), (self.process.stderr, self.err))
+        self._readers = [
+            threading.Thread(target=self._read, args=pipe, daemon=True) for pipe in pipes
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _start(self, cwd: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             self.command,
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -145,12 +154,6 @@ class Running:
             errors="replace",
             start_new_session=True,
         )
-        pipes = ((self.process.stdout, self.out), (self.process.stderr, self.err))
-        self._readers = [
-            threading.Thread(target=self._read, args=pipe, daemon=True) for pipe in pipes
-        ]
-        for reader in self._readers:
-            reader.start()
 
     def _read(self, pipe, lines: list[str]) -> None:
         with pipe:

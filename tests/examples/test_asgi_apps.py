@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.processes import PATIENCE_S, ROOT, Running, require_program
+from tests.processes import PATIENCE_S, ROOT, require_program
+from tests.warm import Running
 
 
 def get(address: str) -> str:

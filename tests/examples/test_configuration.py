@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.processes import PATIENCE_S, ROOT, Running
+from tests.processes import PATIENCE_S, ROOT
+from tests.warm import Running, run
 
 EXAMPLES = ROOT / "examples"
 
@@ -34,15 +33,7 @@ def refusal(
     name: str, tmp_path: Path, *arguments: str, env: Mapping[str, str] | None = None
 ) -> str:
     """Run an example that is to give up with exit code 4; return what it said."""
-    done = subprocess.run(
-        command(name, *arguments),
-        cwd=tmp_path,
-        env={**os.environ, **(env or {})},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    done = run(command(name, *arguments), cwd=tmp_path, env=env)
     assert done.returncode == 4, done
     assert "Traceback" not in done.stderr
     assert done.stdout == ""

@@ -18,7 +18,8 @@ import dns.message
 import dns.query
 import dns.rcode
 import pytest
-from tests.processes import ROOT, Running
+from tests.processes import ROOT
+from tests.warm import Running
 
 PORT = re.compile(r"127\.0\.0\.1:\d+")
 

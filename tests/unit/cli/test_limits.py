@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from tests.processes import Running, pierhead_command
+from tests.processes import pierhead_command
+from tests.warm import Running
 
 from pierhead.address.text import Span
 from pierhead.cli.limits import NAMES

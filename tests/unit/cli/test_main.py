@@ -13,7 +13,8 @@ import dns.message
 import dns.query
 import dns.rcode
 import pytest
-from tests.processes import ROOT, Running, pierhead_command
+from tests.processes import pierhead_command
+from tests.warm import Running, pierhead
 
 from pierhead.cli.serve import _load
 
@@ -25,17 +26,6 @@ ns A 192.0.2.1
 
 
 ECHO = "pierhead.protocols.lines:echo"
-
-
-def pierhead(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*pierhead_command(), *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_help_lists_every_command_and_the_exit_codes() -> None:

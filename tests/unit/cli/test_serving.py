@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import subprocess
 from pathlib import Path
 
 import pytest
 import trustme
 from click.testing import CliRunner
-from tests.processes import Running, pierhead_command
+from tests.processes import pierhead_command
+from tests.warm import Running, pierhead
 
 from pierhead.address.flags import FLAGS
 from pierhead.cli.serve import serve
@@ -149,8 +149,7 @@ def test_the_switch_reaches_the_keys_of_addresses(tmp_path: Path) -> None:
     issued.private_key_and_cert_chain_pem.write_to_path(str(key))
     key.chmod(0o644)
     address = f"tls+tcp:127.0.0.1:0?cert={key}"
-    command = [*pierhead_command(), "serve", "echo", "-l", address, "--strict-permissions"]
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    refused = pierhead("serve", "echo", "-l", address, "--strict-permissions")
     assert refused.returncode == 3
     assert f"the key in {key} can be read or changed by everybody" in refused.stderr
     assert f"chmod 600 {key}" in refused.stderr

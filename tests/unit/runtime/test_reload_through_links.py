@@ -6,12 +6,12 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
 import trustme
-from tests.processes import PATIENCE_S, Running, pierhead_command, ready_port, wait_until
+from tests.processes import PATIENCE_S, pierhead_command, ready_port, wait_until
+from tests.warm import Running, pierhead
 
 ZONE = "@ 300 SOA ns h {serial} 2 3 4 5\n@ 300 NS ns\nns 300 A 192.0.2.1\n"
 
@@ -91,9 +91,7 @@ def presented(port: int) -> bytes:
 
 
 def serial(port: int) -> str:
-    command = [*pierhead_command(), "query", f"@127.0.0.1:{port}", "example.", "SOA", "+short"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
-    return done.stdout.split()[2]
+    return pierhead("query", f"@127.0.0.1:{port}", "example.", "SOA", "+short").stdout.split()[2]
 
 
 def test_certificates_that_certbot_has_renewed(tmp_path: Path) -> None:

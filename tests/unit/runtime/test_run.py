@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.processes import Running
+from tests.warm import Running
 
 from pierhead import run
 from pierhead.errors import UsageError

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests import warm
 from tests.processes import pierhead_command
 
 from pierhead.clock import SystemClock
@@ -46,31 +47,14 @@ def listening() -> Iterator[socket.socket]:
         yield sock
 
 
-def stops(process: subprocess.Popen[bytes]) -> None:
+def stops(process: warm.Process | subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGUSR1)  # named in the log, which is not read
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGTERM)
     assert process.wait(15) == 0
 
 
-@pytest.mark.parametrize("before", ["", "sys.stderr and sys.stderr.close()", "sys.stderr = None"])
-@pytest.mark.parametrize("where", ["full", "no reader", "closed", "both closed"])
-def test_a_server_serves_and_stops_without_a_reader_of_its_output(
-    tmp_path: Path, listening: socket.socket, where: str, before: str
-) -> None:
-    port = listening.getsockname()[1]
-    (tmp_path / "p.py").write_text(PROGRAM.format(listening=listening.fileno(), before=before))
-    closing = {"full": "2>/dev/full", "closed": "2>&-", "both closed": "0>&- 1>&- 2>&-"}
-    read_end, write_end = os.pipe()
-    os.close(read_end)
-    process = subprocess.Popen(
-        ["sh", "-c", f"exec {sys.executable} p.py {closing.get(where, '')}"],
-        cwd=tmp_path,
-        stdout=write_end,
-        stderr=write_end,
-        pass_fds=[listening.fileno()],
-    )
-    os.close(write_end)
+def serves_and_stops(process: warm.Process | subprocess.Popen[bytes], port: int) -> None:
     try:
         assert ask(port, b"a\n") == b"a\n"
         assert ask(port, b"fail\n") == b""  # which is logged
@@ -81,16 +65,48 @@ def test_a_server_serves_and_stops_without_a_reader_of_its_output(
         process.wait()
 
 
-@pytest.mark.parametrize("where", ["2>/dev/full", "2>&-", "2>&- >&-", ">/dev/full 2>/dev/full"])
-@pytest.mark.parametrize(
-    ("words", "code"), [("-l fd:{listening}", 0), ("-l nonsense:", 2), ("--nonsense", 2)]
-)
-def test_so_does_the_command_line_with_its_own_exit_codes(
-    listening: socket.socket, where: str, words: str, code: int
+@pytest.fixture(params=["full", "no reader"])
+def unwritable(request: pytest.FixtureRequest) -> Iterator[int]:
+    """A descriptor that nothing can be written to."""
+    if request.param == "full":
+        number = os.open("/dev/full", os.O_WRONLY)
+    else:
+        read_end, number = os.pipe()
+        os.close(read_end)
+    yield number
+    os.close(number)
+
+
+@pytest.mark.parametrize("before", ["", "sys.stderr.close()", "sys.stderr = None"])
+def test_a_server_serves_and_stops_without_a_reader_of_its_output(
+    tmp_path: Path, listening: socket.socket, unwritable: int, before: str
 ) -> None:
-    inherited = listening.fileno()
-    command = " ".join([*pierhead_command(), "serve echo", words.format(listening=inherited)])
-    process = subprocess.Popen(["sh", "-c", f"exec {command} {where}"], pass_fds=[inherited])
+    number = listening.fileno()
+    (tmp_path / "p.py").write_text(PROGRAM.format(listening=number, before=before))
+    descriptors = {1: unwritable, 2: unwritable, number: number}
+    process = warm.Process([sys.executable, "p.py"], cwd=tmp_path, descriptors=descriptors)
+    serves_and_stops(process, listening.getsockname()[1])
+
+
+@pytest.mark.parametrize("closing", ["2>&-", "0>&- 1>&- 2>&-"])
+def test_so_does_one_that_begins_with_its_descriptors_closed(
+    tmp_path: Path, listening: socket.socket, closing: str
+) -> None:
+    (tmp_path / "p.py").write_text(PROGRAM.format(listening=listening.fileno(), before=""))
+    process = subprocess.Popen(
+        ["sh", "-c", f"exec {sys.executable} p.py {closing}"],
+        cwd=tmp_path,
+        pass_fds=[listening.fileno()],
+    )
+    serves_and_stops(process, listening.getsockname()[1])
+
+
+WORDS_AND_CODES = [("-l fd:{listening}", 0), ("-l nonsense:", 2), ("--nonsense", 2)]
+
+
+def ends_with(
+    code: int, process: warm.Process | subprocess.Popen[bytes], listening: socket.socket
+) -> None:
     try:
         if code:
             assert process.wait(15) == code
@@ -100,6 +116,29 @@ def test_so_does_the_command_line_with_its_own_exit_codes(
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize(("words", "code"), WORDS_AND_CODES)
+@pytest.mark.parametrize("full", [[2], [1, 2]])
+def test_the_command_line_keeps_its_exit_codes_where_the_disk_is_full(
+    listening: socket.socket, full: list[int], words: str, code: int
+) -> None:
+    number = listening.fileno()
+    command = [*pierhead_command(), "serve", "echo", *words.format(listening=number).split()]
+    with open("/dev/full", "wb") as disk, open(os.devnull, "wb") as nothing:
+        descriptors = {n: (disk if n in full else nothing).fileno() for n in (1, 2)}
+        process = warm.Process(command, descriptors={**descriptors, number: number})
+    ends_with(code, process, listening)
+
+
+@pytest.mark.parametrize(("words", "code"), WORDS_AND_CODES)
+def test_so_it_does_where_descriptors_are_closed(
+    listening: socket.socket, words: str, code: int
+) -> None:
+    inherited = listening.fileno()
+    command = " ".join([*pierhead_command(), "serve echo", words.format(listening=inherited)])
+    process = subprocess.Popen(["sh", "-c", f"exec {command} 1>&- 2>&-"], pass_fds=[inherited])
+    ends_with(code, process, listening)
 
 
 def test_a_stalled_reader_delays_no_server() -> None:

@@ -10,7 +10,9 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.processes import Running, pierhead_command, ready_port
+from tests import processes
+from tests.processes import pierhead_command, ready_port
+from tests.warm import Running, pierhead
 
 from pierhead import run
 from pierhead.errors import UsageError
@@ -123,8 +125,7 @@ def test_hangup_reads_zones_again_and_says_what_is_different(tmp_path: Path) -> 
 
 
 def _serial(port: int, name: str = "example.") -> str:
-    command = [*pierhead_command(), "query", f"@127.0.0.1:{port}", name, "SOA", "+short"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[2]
+    return pierhead("query", f"@127.0.0.1:{port}", name, "SOA", "+short").stdout.split()[2]
 
 
 @pytest.mark.parametrize("keeps", [False, True])
@@ -240,7 +241,7 @@ def test_as_process_one_a_stop_during_the_start_is_heard(tmp_path: Path) -> None
     if subprocess.run([*unshare, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no process namespaces here")
     (tmp_path / "p.py").write_text(SLOW_START)
-    with Running([*unshare, sys.executable, "p.py"], cwd=tmp_path) as running:
+    with processes.Running([*unshare, sys.executable, "p.py"], cwd=tmp_path) as running:
         running.line("connecting")
         children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
         os.kill(int(children.read_text()), signal.SIGTERM)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.processes import Running
+from tests.warm import Running
 
 PROGRAM = """
 import asyncio, sys, time

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from tests.warm import pierhead
 
 from pierhead.cli.zone import zone
 from pierhead.errors import ConfigError
@@ -218,11 +218,5 @@ def test_a_link_put_in_after_the_look_is_not_followed(tmp_path: Path, monkeypatc
 
 def test_a_whole_command_ends_at_once_for_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "z")
-    done = subprocess.run(
-        [sys.executable, "-m", "pierhead", "serve", "dns", "--zone", f"example={tmp_path}/z"],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = pierhead("serve", "dns", "--zone", f"example={tmp_path}/z")
     assert (done.returncode, "it is a pipe" in done.stderr) == (4, True)
