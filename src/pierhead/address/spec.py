@@ -90,7 +90,11 @@ class ListenSpec:
 
         Raises:
             AddressError: it does not parse; has the position, reason and remedy.
+            UsageError: it is not text.
         """
+        given: object = text  # as a caller without a type checker may pass
+        if not isinstance(given, str):
+            raise UsageError(f"an address is {given!r}, expected text such as '127.0.0.1:8080'")
         parts = read(text)
         for conflict in conflicts(parts.wrappers, parts.address, parts.options):
             raise _error_at(text, parts, conflict)

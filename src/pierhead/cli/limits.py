@@ -197,7 +197,8 @@ def takes_limits(function: F) -> F:
         expose_value=False,
         callback=_note,
         help="Change a limit of the server; may be repeated. --limits lists them all with "
-        "meaning, range and default. [a duration as 5s, a size as 64KiB, a number, a word or off; "
+        "meaning, range and default. [a duration as 500ms, 5s, 2m, 1h or 7d, a size as 64KiB, a "
+        "number, a word or off; "
         "default: no changes; example: request-timeout=5s]",
     )
     shown = click.option(

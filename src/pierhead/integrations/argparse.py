@@ -34,6 +34,7 @@ from pierhead.integrations.parameter import (
     NAMES,
     OPTION_TEXT,
     TEXT,
+    defaults,
     fill_flags,
     remark,
 )
@@ -41,6 +42,14 @@ from pierhead.integrations.parameter import (
 __all__ = ["add_listen_argument", "add_listen_option", "listen_type"]
 
 _Parsed: TypeAlias = tuple[argparse.Namespace, list[str]]
+
+
+def _check_parser(parser: object) -> None:
+    if not isinstance(parser, argparse.ArgumentParser):
+        raise UsageError(
+            f"the parser is {parser!r}, expected an argparse.ArgumentParser; it comes first, then "
+            "the default"
+        )
 
 
 class _Blanked(str):
@@ -120,7 +129,8 @@ def add_listen_option(
         lenient: log a warning for a flag that applies to none of the addresses, instead of raising
             an error.
     """
-    addresses = [default] if isinstance(default, str) else list(default)
+    _check_parser(parser)
+    addresses = defaults(default, "add_listen_option")
     needed = not addresses if required is None else required
     found = _fallback(addresses, envvar)
     otherwise = "required" if needed else "default: none"

@@ -32,7 +32,7 @@ from pierhead.integrations.parameter import (
     NAMES,
     OPTION_TEXT,
     TEXT,
-    check_called,
+    defaults,
     fill_flags,
     long_text,
     remark,
@@ -187,8 +187,7 @@ def listen_option(
         lenient: log a warning for a flag that applies to none of the addresses, instead of raising
             an error.
     """
-    check_called(default, "listen_option")
-    addresses = (default,) if isinstance(default, str) else tuple(default)
+    addresses = defaults(default, "listen_option")
     needed = not addresses if required is None else required
     fallback: dict[str, Any] = {"default": addresses} if addresses else {}
     otherwise = "" if needed else "default: none"  # click itself says what is required
@@ -228,7 +227,8 @@ def listen_argument(
         flags: as for `listen_option`.
         lenient: as for `listen_option`.
     """
-    check_called(default, "listen_argument")
+    if default is not None:
+        defaults(default, "listen_argument")
     how: dict[str, Any] = {"metavar": METAVAR}
     if many:  # click before 8.2 has no default for these
         how = {"metavar": f"{METAVAR}...", "nargs": -1, "callback": _default_to(default)}

@@ -23,7 +23,7 @@ __all__ = [
     "OPTION_TEXT",
     "TEXT",
     "brief_text",
-    "check_called",
+    "defaults",
     "fill_flags",
     "long_text",
     "remark",
@@ -126,13 +126,19 @@ def _like(before: object, found: list[ListenSpec]) -> object:
     return tuple(found) if isinstance(before, tuple) else found
 
 
-def check_called(default: object, decorator: str) -> None:
-    """Refuse a decorator that was written without parentheses.
+def defaults(default: str | Sequence[str], function: str) -> list[str]:
+    """Return the default addresses that a function of an integration was given.
 
     Raises:
-        UsageError: what is given for its first argument is the decorated function.
+        UsageError: they are none; a function is what a decorator without parentheses gets.
     """
-    if callable(default):
+    given: object = default  # as a caller without a type checker may pass
+    if isinstance(given, str):
+        return [given]
+    if callable(given):
         raise UsageError(
-            f"@{decorator} decorates nothing by itself; write @{decorator}(), with parentheses"
+            f"@{function} decorates nothing by itself; write @{function}(), with parentheses"
         )
+    if isinstance(given, Sequence) and all(isinstance(one, str) for one in given):
+        return list(given)
+    raise UsageError(f"the default is {given!r}, expected text such as '127.0.0.1:8080', or a list")

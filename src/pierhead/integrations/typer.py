@@ -34,7 +34,7 @@ from pierhead.integrations.parameter import (
     OPTION_TEXT,
     TEXT,
     brief_text,
-    check_called,
+    defaults,
     fill_flags,
     long_text,
 )
@@ -91,8 +91,7 @@ def listen_option(
         lenient: log a warning for a flag that applies to none of the addresses, instead of raising
             an error.
     """
-    check_called(default, "listen_option")
-    addresses = [default] if isinstance(default, str) else list(default)
+    addresses = defaults(default, "listen_option")
     needed = not addresses if required is None else required
     option = typer.Option(*NAMES, autocompletion=complete, **_how(envvar, help))
     fallback = inspect.Parameter.empty if needed else [listen_type(one) for one in addresses]
@@ -121,7 +120,8 @@ def listen_argument(
         flags: as for `listen_option`.
         lenient: as for `listen_option`.
     """
-    check_called(default, "listen_argument")
+    if default is not None:
+        defaults(default, "listen_argument")
     how = _how(envvar, help)
     fallback: Any = inspect.Parameter.empty
     if default is not None:

@@ -100,7 +100,7 @@ class _Streams:
 
 
 def _group(address: str | ListenSpec) -> tuple[ListenSpec, ...]:
-    spec = ListenSpec.parse(address) if isinstance(address, str) else address
+    spec = address if isinstance(address, ListenSpec) else ListenSpec.parse(address)
     for wrapper in spec.wrappers:
         reason = f"{wrapper}+ works between a connection and its server, not on a socket"
         raise ListenError(str(spec), f"wrapper {wrapper}", reason, _REMEDIES[wrapper])

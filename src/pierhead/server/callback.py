@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pierhead.errors import UsageError
 
-__all__ = ["plain"]
+__all__ = ["having", "plain"]
 
 F = TypeVar("F")
 
@@ -50,3 +50,19 @@ def plain(keyword: str, function: F, takes: tuple[str, ...]) -> F:
     except ValueError:  # written in C, without a signature
         pass
     return function
+
+
+def having(keyword: str, given: F, *methods: str) -> F:
+    """Return an object with these methods, or None, unchanged.
+
+    Raises:
+        UsageError: it is a class, or lacks one of them.
+    """
+    if given is None:
+        return given
+    if inspect.isclass(given):
+        raise UsageError(f"{keyword} is a class; give an instance, {given.__name__}()")
+    lacking = [method for method in methods if not callable(getattr(given, method, None))]
+    if lacking:
+        raise UsageError(f"{keyword} is {given!r}, which has no {' and no '.join(lacking)}")
+    return given

@@ -78,13 +78,13 @@ def _not_served(endpoint: Endpoint, listener: Listener) -> ListenError:
         str(listener.spec),
         "serve",
         f"the {endpoint.name} endpoint does not serve {_PLURALS[listener.transport]}",
-        f"give {endpoint.name} an address of {_schemes(endpoint)}, or serve another protocol on "
+        f"give {endpoint.name} an address of {_served(endpoint)}, or serve another protocol on "
         "this one",
     )
 
 
-def _schemes(endpoint: Endpoint) -> str:
+def _served(endpoint: Endpoint) -> str:
     """Return the schemes of what an endpoint serves, for a remedy."""
     if endpoint.datagram is None:
         return "tcp: or unix:"
-    return "udp:, unixgram: or unixseq:"
+    return "udp:, unixgram: or unixseq:; frame its messages with serve(service, wire_format)"

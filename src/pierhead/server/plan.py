@@ -221,6 +221,7 @@ def _application(
         if addresses:
             raise UsageError("an application has its own addresses; pass none")
         application = what
+        _check_pairs(application.endpoints)
     else:
         application = Application(endpoints=[(what, addresses)])
     for endpoint, specs in application.endpoints:
@@ -229,6 +230,20 @@ def _application(
                 f"no address to serve {endpoint.name} on; give one such as '127.0.0.1:0'"
             )
     return application
+
+
+def _check_pairs(endpoints: object) -> None:
+    """Refuse what is not a list of endpoints with their addresses."""
+    expected = "expected a list of pairs: [(endpoint, [address, …]), …]"
+    if not isinstance(endpoints, list | tuple):
+        raise UsageError(f"endpoints is {type(endpoints).__name__}, {expected}")
+    for pair in endpoints:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise UsageError(f"endpoints has {type(pair).__name__}, {expected}")
+        if not isinstance(pair[0], Endpoint):
+            raise _not_an_endpoint(pair[0])
+        if not isinstance(pair[1], list | tuple):
+            raise UsageError(f"the addresses of {pair[0].name} are {pair[1]!r}, {expected}")
 
 
 def _group(address: Any, endpoint: Endpoint) -> Group:

@@ -31,7 +31,7 @@ from pierhead.listener.process_sockets import ProcessSockets
 from pierhead.listener.wrap.wrappers import certificate_reader, unwrapped
 from pierhead.metrics import Metrics
 from pierhead.reload import Reloaded
-from pierhead.server.callback import plain
+from pierhead.server.callback import having, plain
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.endpoint import Application, Endpoint
 from pierhead.server.handlers import connection_admission, datagram_handler, stream_handler
@@ -105,12 +105,12 @@ class Server:
     ) -> None:
         self._plan = Plan.of(what, addresses, limits, _KEYWORDS)
         self._given: ServerLimits = limits
-        self._clock: Clock = clock or SystemClock()
+        self._clock: Clock = having("clock", clock, "monotonic") or SystemClock()
         self._buffers: BufferSource = buffers or BufferPool()
         self._on_error = plain("on_error", on_error, ("error", "where"))
         self._on_accept = plain("on_accept", on_accept, ("sock", "peer"))
         self._process = process_sockets or ProcessSockets.of_this_process()
-        self.metrics = metrics or Metrics()
+        self.metrics = having("metrics", metrics, "counter", "gauge") or Metrics()
         self.lost = LostRequests()
         self._slots: list[Slot] = []
         self._sweep = Sweep(self._clock, self._plan.sweep_interval, self._deadlines)

@@ -271,3 +271,12 @@ def test_a_flag_is_never_dropped_in_silence_where_the_addresses_came_with_a_pare
     assert [str(spec) for spec in parser.parse_args([]).listen] == [":80"]
     with pytest.raises(UsageError, match="--tcp-reuse-port would have no effect"):
         parser.parse_args(["--tcp-reuse-port"])
+
+
+def test_a_mistake_of_the_program_is_refused_with_what_was_expected() -> None:
+    parser = argparse.ArgumentParser()
+    for given in (5, [5], print):
+        with pytest.raises(UsageError, match=r"the default is|with parentheses"):
+            add_listen_option(parser, given)
+    with pytest.raises(UsageError, match=r"expected an argparse.ArgumentParser; it comes first"):
+        add_listen_option("127.0.0.1:80", parser)

@@ -10,18 +10,33 @@ from typing import Any
 import pytest
 
 import pierhead.protocols.lines as lines_module
-from pierhead import Application, Lines, Server, WireFormat, run, serve, stack
+from pierhead import (
+    Application,
+    Lines,
+    ListenSpec,
+    Metrics,
+    Server,
+    WireFormat,
+    listening_sockets,
+    run,
+    serve,
+    stack,
+)
 from pierhead.errors import ListenError, UsageError
 from pierhead.middleware import timeout
 from pierhead.protocols import dns, lines
 from pierhead.protocols.lines.wire import Text
 from pierhead.server.serve import raw
+from pierhead.service.admission import allow, deny
 
 #: What a caller without a type checker may pass.
 ANY_SERVER: Any = Server
 ANY_SERVE: Any = serve
 ANY_STACK: Any = stack
 ANY_LINES: Any = lines
+ANY_ALLOW: Any = allow
+ANY_DENY: Any = deny
+ANY_CLIENT: Any = dns.Client
 
 
 async def upper(line: str, context: Any) -> str:
@@ -71,6 +86,27 @@ MISTAKES: list[tuple[Callable[[], object], str]] = [
     (lambda: ANY_STACK(upper, [timeout(1.0)]), "write stack(service, *layers)"),
     (lambda: ANY_STACK(upper, None), "None is not a layer, a function that takes a service and"),
     (lambda: ANY_LINES.serve(upper("a", None)), "give the function itself, upper, without calling"),
+    *(
+        (lambda pairs=pairs: ANY_SERVER(Application(endpoints=pairs)), message)  # type: ignore[misc]
+        for pairs, message in (
+            (ENDPOINT, "endpoints is Endpoint, expected a list of pairs: [(endpoint, [address, "),
+            ([ENDPOINT], "endpoints has Endpoint, expected a list of pairs"),
+            ({"mem:a": ENDPOINT}, "endpoints is dict, expected a list of pairs"),
+            ([(ENDPOINT, "mem:a")], "the addresses of lines are 'mem:a', expected a list of pairs"),
+            ([("mem:a", ENDPOINT)], COMES_FIRST),
+            ([(upper, ["mem:a"])], BECOMES),
+        )
+    ),
+    (lambda: ANY_SERVER(ENDPOINT, "mem:a", clock=5), "clock is 5, which has no monotonic"),
+    (lambda: ANY_SERVER(ENDPOINT, "mem:a", metrics=True), "metrics is True, which has no counter"),
+    (lambda: ANY_SERVER(ENDPOINT, "mem:a", metrics=Metrics), "give an instance, Metrics()"),
+    (lambda: ListenSpec.parse(ANY_LINES), "expected text such as '127.0.0.1:8080'"),
+    (lambda: listening_sockets(ANY_LINES).__enter__(), "expected text such as '127.0.0.1:8080'"),
+    (lambda: ANY_ALLOW(["10.0.0.0/8"]), "write allow(*networks)"),
+    (lambda: ANY_DENY(5), "a network is 5, expected text such as '10.0.0.0/8'"),
+    (lambda: ANY_LINES.serve(upper, encoding=5), "no text encoding is named 5"),
+    (lambda: ANY_CLIENT(5), "an address is 5, expected text"),
+    (lambda: ANY_CLIENT("127.0.0.1:53", timeout="5"), "3 attempts of '5' s; expected 1 to"),
     *(
         (
             lambda made=made: ANY_SERVER(ENDPOINT, "mem:a", on_accept=made),  # type: ignore[misc]

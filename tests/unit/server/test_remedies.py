@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.remedies import remedies_of
 
-from pierhead import Server, raw
+from pierhead import Lines, Octets, Server, WireFormat, raw, serve
 from pierhead.errors import ListenError
 from pierhead.listener.adopt.systemd import PassedSockets
 from pierhead.listener.base import ListenerEnded
@@ -48,12 +48,13 @@ async def test_what_an_endpoint_serves_is_said_and_served(scheme, tmp_path):
     datagrams = raw(upper, name="shout")
     remedy = await refused(datagrams, scheme.format(folder=tmp_path))
     assert remedy == (
-        "give shout an address of udp:, unixgram: or unixseq:, or serve another protocol on "
-        "this one"
+        "give shout an address of udp:, unixgram: or unixseq:; frame its messages with "
+        "serve(service, wire_format), or serve another protocol on this one"
     )
     for address in ("udp:127.0.0.1:0", f"unixgram:{tmp_path}/d", f"unixseq:{tmp_path}/q"):
         await served(datagrams, address)
-    await served(lines.serve(upper), scheme.format(folder=tmp_path))
+    for endpoint in (serve(upper, WireFormat(Lines(), Octets())), lines.serve(upper)):
+        await served(endpoint, scheme.format(folder=tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -87,11 +87,13 @@ class Client:
         source: str | None = None,
         max_in_flight: int = int(MAX_IN_FLIGHT.default),
     ) -> None:
-        if not 1 <= attempts <= _MAX_ATTEMPTS or not timeout > 0:
+        numbers: tuple[object, object] = attempts, timeout  # as passed without a type checker
+        is_valid = isinstance(numbers[0], int) and isinstance(numbers[1], int | float)
+        if not is_valid or not 1 <= attempts <= _MAX_ATTEMPTS or not timeout > 0:
             raise UsageError(
-                f"{attempts} attempts of {timeout} s; expected 1 to {_MAX_ATTEMPTS}, above 0 s"
+                f"{attempts!r} attempts of {timeout!r} s; expected 1 to {_MAX_ATTEMPTS}, above 0 s"
             )
-        self.spec = ListenSpec.parse(address) if isinstance(address, str) else address
+        self.spec = address if isinstance(address, ListenSpec) else ListenSpec.parse(address)
         self._attempts = attempts
         self._timeout = timeout
         self._source = source

@@ -51,6 +51,8 @@ class NetworkList:
         listed = list(entries)
         if not listed:
             raise UsageError(f"{'allow' if allows else 'deny'}() got no network; name at least one")
+        for entry in listed:
+            _check_text(entry, "allow" if allows else "deny")
         self._allows = allows
         self._drop = Drop("not_allowed" if allows else "denied")
         self._names = frozenset(_name(e) for e in listed if e.startswith(_NAME))
@@ -101,6 +103,13 @@ def _network(entry: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         if mapped is not None:
             return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
     return network
+
+
+def _check_text(entry: object, function: str) -> None:
+    if isinstance(entry, str):
+        return
+    star = f"; write {function}(*networks)" if isinstance(entry, list | tuple | set) else ""
+    raise UsageError(f"a network is {entry!r}, expected text such as '10.0.0.0/8'{star}")
 
 
 def _remedy(entry: str) -> str:

@@ -60,7 +60,11 @@ class Text:
         try:
             carries = codecs.lookup(encoding)._is_text_encoding
             carries = carries and "\n".encode(encoding) == b"\n"
-        except (LookupError, ValueError):  # a name with NUL; "undefined", which encodes nothing
+        except (
+            LookupError,
+            ValueError,
+            TypeError,
+        ):  # a name with NUL; "undefined", which encodes nothing
             raise UsageError(f"no text encoding is named {encoding!r}") from None
         if not carries:
             raise UsageError(
