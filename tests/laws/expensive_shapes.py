@@ -682,6 +682,8 @@ SHAPES: tuple[Shape, ...] = (
 CONSTANT = frozenset(
     (
         "syslog: a value without end",
+        "syslog: escapes",
+        "STOMP: escapes",
         "syslog: a long text",
         "older syslog: a long tag",
         "older syslog: line ends",

@@ -26,6 +26,9 @@ __all__ = ["Syntax", "TypedValues", "kind_name", "load_msgspec"]
 #: How much of a reason is kept; it may quote the input.
 _MAX_REASON_CHARACTERS = 300
 
+#: How many faults are put into words to find the first.
+_MAX_LISTED = 100
+
 #: What encoders raise for what they cannot encode; ValueError includes errors of Unicode.
 _UNENCODABLE = (TypeError, ValueError, OverflowError, RecursionError)
 
@@ -225,6 +228,8 @@ _JSON_NAMES = {"NoneType": "null", "dict": "object", "list": "array"}
 
 def _reason_of_pydantic(error: Any, syntax: str) -> str:
     """Return the first reason in the words that msgspec would use."""
+    if (count := error.error_count()) > _MAX_LISTED:  # they can only be had all together
+        return f"$: {count} values of another type"
     first = error.errors(include_url=False, include_context=False)[0]
     path, kind, said = list(first["loc"]), first["type"], first["msg"]
     if kind == "json_invalid":

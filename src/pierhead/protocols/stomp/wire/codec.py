@@ -19,10 +19,9 @@ from pierhead.printable import printable_octets
 __all__ = ["Frame", "FrameCodec", "wire_format"]
 
 _LENGTH = "content-length"
+_ESCAPED = {"\r": "\\r", "\n": "\\n", ":": "\\c", "\\": "\\\\"}
 #: "Undefined escape sequences such as \t MUST be treated as a fatal protocol error."
-_UNESCAPED = {"\\r": "\r", "\\n": "\n", "\\c": ":", "\\\\": "\\"}
-_ESCAPED = {text: escape for escape, text in _UNESCAPED.items()}
-_ESCAPE = re.compile(r"\\.?", re.DOTALL)
+_UNDEFINED = re.compile(r"\\(?![rnc]).?", re.DOTALL)
 _TO_ESCAPE = re.compile(r"[\r\n:\\]")
 #: They are not escaped, for the sake of STOMP 1.0.
 _PLAIN = ("CONNECT", "CONNECTED")
@@ -129,10 +128,14 @@ def _header(line: bytes, is_escaped: bool) -> tuple[str, str]:
 def _unescaped(text: str) -> str:
     if "\\" not in text:
         return text
-    if bad := next((one for one in _ESCAPE.findall(text) if one not in _UNESCAPED), None):
-        found = printable_octets(bad.encode())
-        raise DecodeError(f"the escape {found} in a header, expected one of \\r \\n \\c \\\\")
-    return _ESCAPE.sub(lambda escape: _UNESCAPED[escape[0]], text)
+    parts = text.split("\\\\")  # they pair up from the left
+    for part in parts:
+        if bad := _UNDEFINED.search(part):
+            found = printable_octets(bad[0].encode())
+            raise DecodeError(f"the escape {found} in a header, expected one of \\r \\n \\c \\\\")
+    return "\\".join(
+        [part.replace("\\r", "\r").replace("\\n", "\n").replace("\\c", ":") for part in parts]
+    )
 
 
 def _line(command: str, key: str, value: str) -> str:

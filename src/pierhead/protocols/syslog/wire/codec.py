@@ -28,8 +28,7 @@ _LENGTHS = {"hostname": 255, "app_name": 48, "procid": 128, "msgid": 32}
 _FIELDS = {name: re.compile(rb"([!-~]{1,%d}) " % longest) for name, longest in _LENGTHS.items()}
 _NAME = rb"[!#-<>-\\^-~]{1,32}"
 _ELEMENT = re.compile(rb"\[(%b)" % _NAME)
-_PARAM = re.compile(rb' (%b)="((?:[^"\\\]]|\\.)*+)"' % _NAME, re.DOTALL)
-_ESCAPED = re.compile(rb'\\(["\\\]])')
+_PARAM = re.compile(rb' (%b)="((?:[^"\\\]]++|\\.)*+)"' % _NAME, re.DOTALL)
 _NIL = "-"
 _BOM = b"\xef\xbb\xbf"
 
@@ -221,9 +220,10 @@ def _structured_data(frame: bytes, at: int) -> tuple[tuple[Element, ...], int]:
 
 
 def _value(param: re.Match[bytes]) -> str:
+    # Backslashes pair up from the left; one before anything else is itself (RFC 5424 §6.3.3).
+    parts = [part.replace(b'\\"', b'"').replace(b"\\]", b"]") for part in param[2].split(b"\\\\")]
     try:
-        # A backslash before anything else is a backslash (RFC 5424 §6.3.3).
-        return _ESCAPED.sub(rb"\1", param[2]).decode("utf-8")
+        return b"\\".join(parts).decode("utf-8")
     except UnicodeDecodeError as error:
         raise DecodeError(
             f"a parameter that is not UTF-8: {error.reason}", param.start(2)

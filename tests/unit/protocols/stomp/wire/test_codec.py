@@ -149,8 +149,11 @@ def test_any_stream_reads_the_same_however_it_is_split(stream: bytes, longest: i
     check_splits(StompFraming(longest), stream)
 
 
-@shares(decoded=0.05, refused=0.3)
-@given(block=st.lists(st.sampled_from([*PIECES, b"\\", b"\xff", b":"]), max_size=8).map(b"".join))
+pieces = st.lists(st.sampled_from([*PIECES, b"\\", b"\xff", b":"]), max_size=8)
+
+
+@shares(decoded=0.1, refused=0.2)
+@given(block=pieces.map(b"".join) | frames.map(CODEC.encode))
 def test_any_octets_are_a_frame_or_a_decode_error(block: bytes) -> None:
     try:
         CODEC.decode(block)

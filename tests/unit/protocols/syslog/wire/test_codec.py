@@ -299,7 +299,7 @@ frames = st.builds(
 )
 
 
-@shares(strict=0.05, lenient=0.3, refused=0.2)
+@shares(strict=0.05, lenient=0.15, refused=0.15)
 @given(frame=frames | st.binary(max_size=20) | messages.map(STRICT.encode))
 def test_any_octets_are_a_message_or_refused(frame: bytes) -> None:
     for name, codec in (("strict", STRICT), ("lenient", LENIENT)):
