@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pierhead.address import ListenSpec
     from pierhead.blocking import threaded
     from pierhead.buffer import BufferPool, BufferSource
+    from pierhead.client.client import Client, connect
+    from pierhead.client.options import ClientLimits
     from pierhead.codec import (
         ById,
         Cobs,
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
         json_lines,
     )
     from pierhead.codec.base import Codec, Order, WireFormat
-    from pierhead.errors import DecodeError, PierheadError
+    from pierhead.connection.conversation import Conversation
+    from pierhead.connection.sender import Sender
+    from pierhead.errors import ConnectionEnded, DecodeError, PeerUnavailable, PierheadError
     from pierhead.listener.custom import (
         CustomConnection,
         CustomDatagramListener,
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
     from pierhead.listener.process_sockets import ProcessSockets
     from pierhead.metrics import Metrics
     from pierhead.runtime.run import run
+    from pierhead.server.converse import converse
     from pierhead.server.endpoint import Application, Endpoint
     from pierhead.server.framed import framed
     from pierhead.server.options import ServerLimits
@@ -67,9 +72,13 @@ __all__ = [
     "BufferPool",
     "BufferSource",
     "ById",
+    "Client",
+    "ClientLimits",
     "Cobs",
     "Codec",
+    "ConnectionEnded",
     "Context",
+    "Conversation",
     "CustomConnection",
     "CustomDatagramListener",
     "CustomStreamListener",
@@ -89,9 +98,11 @@ __all__ = [
     "Order",
     "Packed",
     "Peer",
+    "PeerUnavailable",
     "PierheadError",
     "ProcessSockets",
     "Protobuf",
+    "Sender",
     "Server",
     "ServerLimits",
     "Service",
@@ -102,6 +113,8 @@ __all__ = [
     "Via",
     "WireFormat",
     "coded",
+    "connect",
+    "converse",
     "framed",
     "json_lines",
     "listening_sockets",
@@ -117,9 +130,13 @@ _HOMES = {
     "BufferPool": "buffer",
     "BufferSource": "buffer",
     "ById": "codec",
+    "Client": "client.client",
+    "ClientLimits": "client.options",
     "Cobs": "codec",
     "Codec": "codec.base",
+    "ConnectionEnded": "errors",
     "Context": "service.context",
+    "Conversation": "connection.conversation",
     "CustomConnection": "listener.custom",
     "CustomDatagramListener": "listener.custom",
     "CustomStreamListener": "listener.custom",
@@ -139,9 +156,11 @@ _HOMES = {
     "Order": "codec.base",
     "Packed": "codec",
     "Peer": "service.context",
+    "PeerUnavailable": "errors",
     "PierheadError": "errors",
     "ProcessSockets": "listener.process_sockets",
     "Protobuf": "codec",
+    "Sender": "connection.sender",
     "Server": "server.server",
     "ServerLimits": "server.options",
     "Service": "service",
@@ -152,6 +171,8 @@ _HOMES = {
     "Via": "service.context",
     "WireFormat": "codec.base",
     "coded": "service.coding",
+    "connect": "client.client",
+    "converse": "server.converse",
     "framed": "server.framed",
     "json_lines": "codec",
     "listening_sockets": "listener.listening_sockets",

@@ -11,10 +11,14 @@
     │   ├── DecodeError      a frame is not a message of this protocol
     │   │   └── FramingError the byte stream cannot be split any further: the connection ends
     │   └── HandshakeError   TLS or the PROXY header failed: the connection ends
-    └── ServiceError         a valid request got no answer; the protocol may send a refusal
-        ├── ServiceFailed    the service raised
-        ├── TimedOut         a deadline passed before the answer was complete
-        └── Overloaded       a limit was reached and the request was shed
+    ├── ServiceError         a valid request got no answer; the protocol may send a refusal
+    │   ├── ServiceFailed    the service raised
+    │   ├── TimedOut         a deadline passed before the answer was complete
+    │   └── Overloaded       a limit was reached and the request was shed
+    └── PeerUnavailable      the other end did not do its part; says whether a retry is safe
+        ├── ConnectError     an address could not be reached: nothing was sent
+        ├── ConnectionEnded  the connection ended first
+        └── RequestTimedOut  no reply in time (also a TimedOut)
 
 A message says what was found, what was expected, where, and how to fix it.
 """
@@ -28,6 +32,8 @@ from dataclasses import dataclass
 __all__ = [
     "AddressError",
     "ConfigError",
+    "ConnectError",
+    "ConnectionEnded",
     "DecodeError",
     "Fault",
     "FramingError",
@@ -35,7 +41,10 @@ __all__ = [
     "ListenError",
     "Overloaded",
     "PeerError",
+    "PeerUnavailable",
     "PierheadError",
+    "RequestLost",
+    "RequestTimedOut",
     "ServiceError",
     "ServiceFailed",
     "StartupError",
@@ -258,3 +267,56 @@ class Overloaded(ServiceError):
     def __init__(self, limit: str) -> None:
         self.limit = limit
         super().__init__(f"limit reached: {limit}")
+
+
+class PeerUnavailable(PierheadError):
+    """The other end of a connection could not be reached, or did not do its part in time.
+
+    ``address`` is the other end, as dialled or as accepted. ``is_retry_safe`` tells whether the
+    other end certainly has not acted on what was sent: nothing of it has left this process.
+    """
+
+    def __init__(self, address: str, reason: str, *, is_retry_safe: bool = False) -> None:
+        self.address = address
+        self.reason = reason
+        self.is_retry_safe = is_retry_safe
+        super().__init__(f"{address}: {reason}")
+
+
+class ConnectError(PeerUnavailable):
+    """An address could not be reached; nothing was sent, so a retry is safe.
+
+    ``step`` is what failed (``resolve``, ``connect``, ``tls`` …); ``errno`` is the system's error
+    number, or None if no system call failed.
+    """
+
+    def __init__(
+        self, address: str, step: str, reason: str, remedy: str = "", errno: int | None = None
+    ) -> None:
+        super().__init__(address, reason, is_retry_safe=True)
+        self.step = step
+        self.remedy = remedy
+        self.errno = errno
+        self.args = (address, step, reason, remedy, errno)
+
+    def __str__(self) -> str:
+        text = f"cannot connect to {self.address}: {self.step}: {self.reason}"
+        return f"{text}\n  {self.remedy}" if self.remedy else text
+
+
+class ConnectionEnded(PeerUnavailable):
+    """A connection has ended: nothing more can be sent, or received.
+
+    ``is_clean`` tells whether the other end has finished its stream in order, or this side has
+    closed; otherwise something may be missing.
+    """
+
+    def __init__(
+        self, address: str, reason: str, *, is_clean: bool = False, is_retry_safe: bool = False
+    ) -> None:
+        super().__init__(address, reason, is_retry_safe=is_retry_safe)
+        self.is_clean = is_clean
+
+
+class RequestTimedOut(PeerUnavailable, TimedOut):
+    """No reply came in time; the request may have been acted on nevertheless."""

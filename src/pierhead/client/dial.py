@@ -31,10 +31,17 @@ from pierhead.net.place import Place
 from pierhead.net.resolve import resolve_host
 from pierhead.net.unix import abstract_name
 
-__all__ = ["DatagramClient", "dial_datagram", "dial_stream"]
+__all__ = [
+    "DATAGRAMS",
+    "STREAMS",
+    "DatagramClient",
+    "dial_datagram",
+    "dial_stream",
+    "dial_target",
+]
 
-_STREAMS = ("tcp", "unix", "mem")
-_DATAGRAMS = ("udp", "unixgram", "memgram")
+STREAMS = ("tcp", "unix", "mem")
+DATAGRAMS = ("udp", "unixgram", "memgram")
 
 
 class DatagramClient(Protocol):
@@ -43,6 +50,11 @@ class DatagramClient(Protocol):
     @property
     def ignored(self) -> int:
         """How many ICMP errors and foreign datagrams were ignored, and how many sends failed."""
+        ...
+
+    @property
+    def local(self) -> str:
+        """The address of this end, as text."""
         ...
 
     def send(self, data: bytes) -> None:
@@ -86,7 +98,7 @@ async def dial_stream(
         OSError: the connection was refused, or there is no route; if a name has several addresses
             and none answers, the error of the last.
     """
-    target = _target(address, _STREAMS)
+    target = dial_target(address, STREAMS)
     local = _source(source, target)
     if isinstance(target, MemoryAddress):
         name = local.name if isinstance(local, MemoryAddress) else None
@@ -117,7 +129,7 @@ async def dial_datagram(address: str | ListenSpec, *, source: str | None = None)
         ListenError: the memory network already has an end with the source's name.
         OSError: there is no route to the address.
     """
-    target = _target(address, _DATAGRAMS)
+    target = dial_target(address, DATAGRAMS)
     local = _source(source, target)
     if isinstance(target, MemoryAddress):
         return MemoryDatagramClient(target, local if isinstance(local, MemoryAddress) else None)
@@ -128,7 +140,12 @@ async def dial_datagram(address: str | ListenSpec, *, source: str | None = None)
 _Target = InetAddress | UnixAddress | AbstractAddress | MemoryAddress
 
 
-def _target(address: str | ListenSpec, schemes: tuple[str, ...]) -> _Target:
+def dial_target(address: str | ListenSpec, schemes: tuple[str, ...]) -> _Target:
+    """Return what an address names, for one of these schemes; the first is that of a short form.
+
+    Raises:
+        UsageError: it cannot be dialled.
+    """
     spec = ListenSpec.parse(address) if isinstance(address, str) else address
     target = spec.address
     if isinstance(target, InetAddress) and target.scheme is None:

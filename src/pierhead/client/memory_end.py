@@ -32,6 +32,11 @@ class MemoryDatagramClient:
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
 
+    @property
+    def local(self) -> str:
+        """The name of this end."""
+        return self._end.local
+
     def send(self, data: bytes) -> None:
         """Send a datagram; it may get lost, here or anywhere.
 

@@ -9,6 +9,7 @@ import socket
 from pierhead.errors import UsageError
 from pierhead.net.datagram.batch import PENDING_ERRORS
 from pierhead.net.place import Place
+from pierhead.service.context import Peer
 
 __all__ = ["SocketDatagramClient", "Unreachable"]
 
@@ -39,6 +40,11 @@ class SocketDatagramClient:
         self._bound = bound
         self._told: OSError | None = None
         self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def local(self) -> str:
+        """The address of this end, as text."""
+        return str(Peer(self._sock.getsockname()))
 
     def send(self, data: bytes) -> None:
         """Send a datagram; it may get lost, here or anywhere.

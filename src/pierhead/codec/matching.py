@@ -61,7 +61,7 @@ class Matcher(ABC, Generic[Q, R, T]):
         """Register a request; the result has the request in the form to be sent.
 
         Raises:
-            UsageError: every identifier belongs to a waiting request, or the matcher `is_stuck`.
+            UsageError: every identifier belongs to a waiting request, or `is_spent` is true in order.
         """
 
     @abstractmethod
@@ -85,14 +85,21 @@ class Matcher(ABC, Generic[Q, R, T]):
     def __len__(self) -> int:
         """Return how many requests have outstanding replies, including those given up."""
 
-    @property
-    def is_stuck(self) -> bool:
-        """Whether too many replies are missing to go on: the connection is to be given up.
+    def keep(self, asked: Asked[Q, T]) -> None:
+        """Reserve the identifier of an answered request: its reply may arrive again (datagrams).
 
-        Only where replies are in order: the next one might still be that to a request given up, so
-        none can be forgotten. Where requests have identifiers, the oldest are.
+        Nothing needs to be kept where requests have no identifiers.
         """
-        return False
+
+    @property
+    @abstractmethod
+    def has_room(self) -> bool:
+        """Whether another request can be told apart from all of those."""
+
+    @property
+    @abstractmethod
+    def is_spent(self) -> bool:
+        """Whether so many were given up that the next requests should take another connection."""
 
 
 class Matching(Protocol[Q, R]):
@@ -225,10 +232,10 @@ class _Queue(Matcher[Q, R, T]):
     def __init__(self, last: Callable[[R], bool] | None) -> None:
         self._last = last
         self._asked: deque[Asked[Q, T]] = deque()
-        self._given_up = 0  # of them
+        self._given_up = 0
 
     def ask(self, request: Q, token: T) -> Asked[Q, T]:
-        if self.is_stuck:
+        if self.is_spent:
             raise UsageError(
                 f"{self._given_up} requests given up have had no reply; close this connection"
             )
@@ -247,9 +254,8 @@ class _Queue(Matcher[Q, R, T]):
         return asked
 
     def give_up(self, asked: Asked[Q, T]) -> None:
-        if not (asked.is_given_up or asked.is_answered):
-            asked.is_given_up = True  # its place stays: its reply arrives before the next one's
-            self._given_up += 1
+        self._given_up += not (asked.is_given_up or asked.is_answered)
+        asked.is_given_up = True  # its place stays: its reply arrives before the next one's
 
     def end(self) -> list[Asked[Q, T]]:
         waiting = [asked for asked in self._asked if not asked.is_given_up]
@@ -257,12 +263,16 @@ class _Queue(Matcher[Q, R, T]):
         self._given_up = 0
         return waiting
 
-    @property
-    def is_stuck(self) -> bool:
-        return self._given_up > _MAX_GIVEN_UP
-
     def __len__(self) -> int:
         return len(self._asked)
+
+    @property
+    def has_room(self) -> bool:
+        return True
+
+    @property
+    def is_spent(self) -> bool:
+        return self._given_up >= _MAX_GIVEN_UP
 
 
 class ByIdMatcher(Matcher[Q, R, T]):
@@ -321,6 +331,13 @@ class ByIdMatcher(Matcher[Q, R, T]):
         if len(self._late) > min(_MAX_GIVEN_UP, self._size // 2):
             self._forget_late()
 
+    def keep(self, asked: Asked[Q, T]) -> None:
+        """Reserve the identifier of an answered request."""
+        asked.is_given_up = True
+        self._late[asked.ident] = asked
+        if len(self._late) > min(_MAX_GIVEN_UP, self._size // 2):
+            self._forget_late()
+
     def end(self) -> list[Asked[Q, T]]:
         """Forget all requests; return those still awaited."""
         waiting = list(self._waiting.values())
@@ -330,6 +347,16 @@ class ByIdMatcher(Matcher[Q, R, T]):
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._late)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether an identifier is free."""
+        return len(self._waiting) + len(self._late) < self._size
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the next request that is given up makes an identifier free too early."""
+        return len(self._late) >= min(_MAX_GIVEN_UP, self._size // 2)
 
     def _free(self) -> int:
         """Return an identifier that is not in use; there is one."""

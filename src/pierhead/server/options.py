@@ -213,6 +213,19 @@ LIMITS: tuple[Limit, ...] = (
         effect="at the next reply",
     ),
     Limit(
+        "handler_timeout",
+        default=5.0,
+        minimum=0.0,
+        maximum=86_400.0,
+        unit="s",
+        meaning="For the handler of a conversation to return after its connection has ended; "
+        "then it is cancelled.",
+        source="it has been told: receiving ends, sending raises; a handler that waits for "
+        "something else cannot know",
+        metric="conversations_cancelled_total",
+        effect=_AT_ONCE,
+    ),
+    Limit(
         "linger_timeout",
         default=1.0,
         minimum=0.0,
@@ -330,6 +343,7 @@ class ServerLimits(TypedDict, total=False):
     idle_timeout: float
     write_timeout: float
     datagram_write_timeout: float
+    handler_timeout: float
     max_unsent_datagram_bytes: int
     linger_timeout: float
     after_close_timeout: float | Literal["off"]
@@ -360,6 +374,7 @@ class ServerOptions:
     idle_timeout: float = 30.0
     write_timeout: float = 10.0
     datagram_write_timeout: float = 1.0
+    handler_timeout: float = 5.0
     max_unsent_datagram_bytes: int = 1_048_576
     linger_timeout: float = 1.0
     after_close_timeout: float = 60.0

@@ -9,6 +9,6 @@ A line ends with LF or CR LF on input and with LF on output. A datagram holds on
 last with or without a line ending; the answers share a datagram.
 """
 
-from pierhead.protocols.lines.serve import echo, serve, wire_format
+from pierhead.protocols.lines.serve import converse, echo, serve, wire_format
 
-__all__ = ["echo", "serve", "wire_format"]
+__all__ = ["converse", "echo", "serve", "wire_format"]

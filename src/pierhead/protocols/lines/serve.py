@@ -10,6 +10,8 @@ from pierhead.codec import Lines
 from pierhead.codec.base import WireFormat
 from pierhead.protocols.lines.datagram import each_line
 from pierhead.protocols.lines.wire import Bytes, Text
+from pierhead.server.converse import ConversationHandler
+from pierhead.server.converse import converse as converse_format
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.serve import serve as serve_format
 from pierhead.service import Middleware, ServiceFunction
@@ -17,7 +19,7 @@ from pierhead.service.admission import Admission
 from pierhead.service.coding import coded, in_frame_layers
 from pierhead.service.context import Context, Peer, Via
 
-__all__ = ["echo", "serve", "wire_format"]
+__all__ = ["converse", "echo", "serve", "wire_format"]
 
 
 @overload
@@ -107,6 +109,47 @@ class _Echo:
     def answer_now(self, line: bytes, peer: Peer, via: Via) -> bytes:
         """Return the reply, which is always known."""
         return line
+
+
+@overload
+def converse(
+    handler: ConversationHandler[str, str],
+    *,
+    encoding: str = ...,
+    max_length_bytes: int = ...,
+    admission: Sequence[Admission] = ...,
+) -> Endpoint: ...
+@overload
+def converse(
+    handler: ConversationHandler[bytes, bytes],
+    *,
+    encoding: None,
+    max_length_bytes: int = ...,
+    admission: Sequence[Admission] = ...,
+) -> Endpoint: ...
+
+
+def converse(
+    handler: ConversationHandler[Any, Any],
+    *,
+    encoding: str | None = "utf-8",
+    max_length_bytes: int = 65_536,
+    admission: Sequence[Admission] = (),
+) -> Endpoint:
+    """Return conversations of lines as an endpoint; each message is a line.
+
+    Args:
+        handler: called with each `Conversation`.
+        encoding: of the text; None passes bytes.
+        max_length_bytes: the longest line, excluding its line ending.
+        admission: checks on every line before it is decoded, in order.
+    """
+    wire = (
+        wire_format(None, max_length_bytes=max_length_bytes)
+        if encoding is None
+        else wire_format(encoding, max_length_bytes=max_length_bytes)
+    )
+    return converse_format(handler, wire, name="lines", admission=admission)
 
 
 #: The service that answers a line with itself; serve it with ``encoding=None``.

@@ -1,0 +1,76 @@
+"""A conversation on a connection that this side has opened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+from pierhead.client.line import ClientCounters
+from pierhead.connection.conversation import Conversation
+from pierhead.connection.conversation_stream import ConversationStream
+
+__all__ = ["DialledConversation", "dialled_conversation"]
+
+
+class DialledConversation(ConversationStream):
+    """Carries one conversation of a client.
+
+    Args:
+        ended: called once, when the connection has ended.
+    """
+
+    counters: ClientCounters
+
+    def __init__(
+        self, *args: Any, ended: Callable[[DialledConversation], None], **given: Any
+    ) -> None:
+        super().__init__(*args, **given)
+        self._ended = ended
+        self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the connection."""
+        super().connection_made(transport)
+        self.counters.connected.value += 1
+        self.counters.open.value += 1
+
+    def gone(self, reason: str, error: Exception | None) -> None:
+        """Tell the conversation, and whoever waits for the end."""
+        super().gone(reason, error)
+        self.counters.closed(reason)
+        self._ended(self)
+        self._gone.set_result(None)
+
+    async def leave(self, timeout_s: float) -> None:
+        """Send what is due and close; cut off what takes longer than this."""
+        self.conversation.close()
+        self.forget_unread("closed")
+        try:
+            await asyncio.wait([self._gone], timeout=timeout_s)
+        finally:
+            if not self._gone.done():
+                self.abort("write")
+
+
+class Opens(Protocol):
+    """Opens conversations."""
+
+    leave_timeout_s: float
+
+    async def conversation(self) -> DialledConversation:
+        """Open one."""
+        ...
+
+
+@asynccontextmanager
+async def dialled_conversation(dialler: Opens) -> AsyncIterator[Conversation[Any, Any]]:
+    """Open a conversation, and close it when the block is left."""
+    stream = await dialler.conversation()
+    try:
+        yield stream.conversation
+    except BaseException:
+        stream.abort("aborted")
+        raise
+    await stream.leave(dialler.leave_timeout_s)

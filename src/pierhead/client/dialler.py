@@ -1,0 +1,195 @@
+"""Opens the connections of one client: for requests, or for a conversation."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
+
+from pierhead.address import ListenSpec
+from pierhead.buffer import BufferPool
+from pierhead.client.dial import DATAGRAMS, STREAMS, dial_datagram, dial_stream, dial_target
+from pierhead.client.dialled_conversation import DialledConversation
+from pierhead.client.line import ClientCounters, Line
+from pierhead.client.options import ClientOptions
+from pierhead.client.request_datagrams import RequestDatagrams
+from pierhead.client.request_stream import RequestStream
+from pierhead.clock import Clock
+from pierhead.codec.base import WireFormat
+from pierhead.codec.matching import ById
+from pierhead.connection.frame_budget import FrameBudget
+from pierhead.connection.message_counters import MessageCounters
+from pierhead.connection.read_buffer import ReadBuffer
+from pierhead.connection.sweep import Sweep
+from pierhead.errors import ConnectError, UsageError
+from pierhead.service.context import Peer, Transport, Via
+
+__all__ = ["Dialler"]
+
+T = TypeVar("T")
+
+#: Deadlines of conversations are enforced at most this much late.
+_SWEEP_S = 0.1
+
+
+class _LoopClock:
+    """The clock of the running event loop, which a test may hold."""
+
+    def __init__(self) -> None:
+        self.monotonic = asyncio.get_running_loop().time
+
+    def wall(self) -> float:
+        """Not needed here."""
+        raise NotImplementedError
+
+
+class Dialler:
+    """What one client dials, and what its connections share.
+
+    Attributes:
+        name: the address, as text.
+        peer: what was dialled, as the peer of requests.
+        via: how requests leave.
+        clock: of the running loop; set by `start`.
+
+    Raises:
+        UsageError: the address cannot be dialled.
+    """
+
+    clock: Clock
+
+    def __init__(
+        self,
+        address: str | ListenSpec,
+        source: str | None,
+        wire_format: WireFormat[Any, Any],
+        options: ClientOptions,
+    ) -> None:
+        spec = ListenSpec.parse(address) if isinstance(address, str) else address
+        self._is_datagram = spec.address.scheme in DATAGRAMS
+        target = dial_target(spec, DATAGRAMS if self._is_datagram else STREAMS)
+        self._spec = ListenSpec((), target)
+        self._source = source
+        if source is not None and self._is_datagram:
+            _check_source(source, wire_format)
+        self._wire_format = wire_format
+        self._options = options
+        self.leave_timeout_s = options.write_timeout + options.linger_timeout
+        self.name = str(self._spec)
+        self.peer = Peer(self.name.partition(":")[2])
+        self.via = self._via("")
+
+    def _via(self, local: str) -> Via:
+        transport = Transport.DATAGRAM if self._is_datagram else Transport.STREAM
+        scheme = self.name.partition(":")[0]
+        return Via(transport=transport, scheme=scheme, local=local, listener=self.name)
+
+    def start(self, counters: ClientCounters) -> None:
+        """Bind to the running event loop, once."""
+        self._counters = counters
+        self.clock = _LoopClock()
+        self._budget = FrameBudget.of_this_loop()
+        self._read_buffer = ReadBuffer(BufferPool(2 * self._options.read_size_bytes))
+        self._conversations: set[DialledConversation] = set()
+        self._sweep = Sweep(self.clock, _SWEEP_S, self._steps)
+        self._messages = MessageCounters(counters.count)
+
+    def _steps(self, now: float) -> Iterator[bool]:
+        for conversation in list(self._conversations):
+            conversation.sweep(now)
+            yield True
+
+    def _shared(self) -> dict[str, Any]:
+        return {
+            "limits": self._options,
+            "read_buffer": self._read_buffer,
+            "clock": self.clock,
+            "budget": self._budget,
+            "counters": self._counters,
+        }
+
+    async def line(self, changed: Callable[[], None]) -> Line:
+        """Open a connection for requests, or a socket for datagrams.
+
+        Raises:
+            ConnectError: the address cannot be reached.
+        """
+        if self._is_datagram:
+            end = await self._reach(dial_datagram(self._spec, source=self._source))
+            return RequestDatagrams(
+                self._wire_format,
+                self.name,
+                end,
+                changed,
+                is_reliable=self._spec.address.scheme == "unixgram",
+                options=self._options,
+                counters=self._counters,
+            )
+        stream = RequestStream(self._wire_format, self.name, changed, **self._shared())
+        await self._reach(dial_stream(self._spec, lambda: stream, source=self._source))
+        return stream
+
+    async def conversation(self) -> DialledConversation:
+        """Open a connection for a conversation.
+
+        Raises:
+            ConnectError: the address cannot be reached.
+        """
+        wire_format = self._wire_format
+        stream = DialledConversation(
+            wire_format.framing,
+            wire_format.replies,
+            wire_format.requests,
+            peer=self.peer,
+            via=self.via,
+            messages=self._messages,
+            ended=self._conversations.discard,
+            **self._shared(),
+        )
+        await self._reach(dial_stream(self._spec, lambda: stream, source=self._source))
+        self._conversations.add(stream)
+        self._sweep.wake()
+        return stream
+
+    async def _reach(self, dialling: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(self._options.connect_timeout) as scope:
+                return await dialling
+        except TimeoutError as error:
+            if not scope.expired():
+                raise self._unreachable(error) from error
+            reason = f"no answer within {self._options.connect_timeout:g} s"
+            self._counters.count("connects_failed_total", reason="timeout").value += 1
+            raise ConnectError(self.name, "connect", reason) from error
+        except OSError as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: OSError) -> ConnectError:
+        self._counters.count("connects_failed_total", reason="connect").value += 1
+        reason = error.strerror or str(error)
+        remedy = _REMEDIES.get(error.errno or 0, "")
+        return ConnectError(self.name, "connect", reason, remedy, error.errno)
+
+
+#: With fewer identifiers on one port, they would be used again while a late reply may come.
+_ENOUGH_IDENTIFIERS = 4096
+
+
+def _check_source(source: str, wire_format: WireFormat[Any, Any]) -> None:
+    """Refuse a fixed port where requests need a new one now and then (see `RequestDatagrams`)."""
+    matching = wire_format.matching
+    is_enough = isinstance(matching, ById) and len(matching.range) >= _ENOUGH_IDENTIFIERS
+    if not is_enough and getattr(ListenSpec.parse(source).address, "port", None) != 0:
+        raise UsageError(
+            f"source {source} is a fixed place, where a late or doubled reply would be taken for "
+            "that of another request; leave the source out, use port 0, or matching=ById(…) with "
+            f"{_ENOUGH_IDENTIFIERS} identifiers or more"
+        )
+
+
+_REMEDIES = {
+    errno.ECONNREFUSED: "is a server running there? Nothing listens at this address",
+    errno.ENOENT: "is a server running there? There is no socket with this path",
+    errno.EACCES: "this user may not write to the socket; see its mode and those of its folders",
+}

@@ -1,0 +1,407 @@
+"""A conversation: both sides send and receive messages at any time.
+
+    async def chat(conversation: Conversation[str, str]) -> None:
+        await conversation.send("hello")
+        async for line in conversation:
+            await conversation.send(line.upper())
+
+It is the same object in a server's handler and in a client. Any task may send; a peer that does not
+take what it is sent makes senders wait, up to ``write_timeout``. Messages keep their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+from pierhead.codec.base import Decoder, Encoder
+from pierhead.connection.message_counters import MessageCounters
+from pierhead.connection.sender import Policy, Sender
+from pierhead.errors import ConnectionEnded, DecodeError, PierheadError
+from pierhead.service.context import Peer, Via
+
+__all__ = ["Conversation", "Port", "Receiver"]
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+In_co = TypeVar("In_co", covariant=True)
+
+#: Received messages that wait for the program; beyond this, or this many octets, reading pauses.
+_MAX_WAITING = 32
+_MAX_WAITING_BYTES = 65_536
+#: Ends of a connection that leave nothing out.
+_CLEAN = ("eof", "closed", "drain")
+#: Messages sent without a pause before other tasks run.
+_PER_TURN = 64
+
+
+class Port(Protocol):
+    """What carries the frames of a conversation."""
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the peer keeps up."""
+        ...
+
+    @property
+    def may_send(self) -> bool:
+        """Whether frames may still be sent."""
+        ...
+
+    def put(self, payload: bytes, /) -> None:
+        """Send a frame.
+
+        Raises:
+            UsageError: it cannot carry the frame.
+        """
+        ...
+
+    def pump(self) -> None:
+        """Note that there is room for more frames."""
+        ...
+
+    def end_output(self) -> None:
+        """End this side after what was sent."""
+        ...
+
+    def finish(self, reason: str, /) -> None:
+        """Send what is due, then close."""
+        ...
+
+    def abort(self, reason: str, /) -> None:
+        """Close at once."""
+        ...
+
+
+class Receiver(Protocol[In_co]):
+    """The receiving half of a conversation."""
+
+    async def receive(self) -> In_co:
+        """Return the next message; see `Conversation.receive`."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[In_co]:
+        """Iterate over the messages until the peer has ended its side."""
+        ...
+
+
+class Conversation(Generic[In, Out]):
+    """Messages in both directions with one peer.
+
+    Attributes:
+        peer: the other end.
+        via: how the connection arrived, or where it was dialled.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        decoder: Decoder[In],
+        encoder: Encoder[Out],
+        *,
+        peer: Peer,
+        via: Via,
+        counters: MessageCounters,
+    ) -> None:
+        self.peer = peer
+        self.via = via
+        self._port = port
+        self._decode = decoder.decode
+        self._encode = encoder.encode
+        self._inbox: deque[bytes] = deque()
+        self._inbox_bytes = 0
+        self._is_held_up = False  # the port waits for room
+        self._receivers: deque[asyncio.Future[None]] = deque()
+        self._input_end: PierheadError | None = None  # why no more messages arrive
+        self._blocked: deque[tuple[asyncio.Future[None], bytes]] = deque()
+        self._queued: deque[Sender[Any]] = deque()  # senders with messages that wait
+        self._since_pause = 0
+        self._closing = ""
+        self._has_closed = False
+        self._watchers: list[asyncio.Future[None]] = []  # of the closing, or the end
+        self._counters = counters
+
+    def __repr__(self) -> str:
+        return f"<Conversation with {self.peer} via {self.via.listener}>"
+
+    # -- receiving -----------------------------------------------------------------------------
+
+    async def receive(self) -> In:
+        """Wait for the next message.
+
+        Raises:
+            ConnectionEnded: no more messages arrive. ``is_clean`` tells whether the peer ended its
+                side, or this side is closing, and not a fault.
+            DecodeError: this one is not a message; the next one may be.
+            FramingError: the input cannot be split into messages; no more arrive.
+        """
+        while not self._inbox:
+            if self._input_end is not None:
+                raise self._input_end.with_traceback(None)
+            await self._wait_for_input()
+        frame = self._inbox.popleft()
+        self._inbox_bytes -= len(frame)
+        if self._is_held_up:
+            self._is_held_up = False
+            self._port.pump()
+        try:
+            message = self._decode(frame)
+        except DecodeError:
+            self._counters.undecodable.value += 1
+            raise
+        self._counters.received.value += 1
+        return message
+
+    def __aiter__(self) -> AsyncIterator[In]:
+        """Iterate over the messages; it ends when the peer has ended its side, or with `closing`.
+
+        Anything else that ends them is raised, as by `receive`.
+        """
+        return self
+
+    async def __anext__(self) -> In:
+        """Return the next message."""
+        try:
+            return await self.receive()
+        except ConnectionEnded as end:
+            if end.is_clean:
+                raise StopAsyncIteration from None
+            raise
+
+    async def _wait_for_input(self) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._receivers.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():
+                _wake_one(self._receivers)  # the message is for another task
+            raise
+
+    # -- sending -------------------------------------------------------------------------------
+
+    async def send(self, message: Out) -> None:
+        """Send a message; wait while the peer does not keep up.
+
+        Raises:
+            ConnectionEnded: the conversation has ended, or this side of it.
+            UsageError: the message cannot be encoded.
+        """
+        payload = self._encode(message)
+        self._check_open()
+        self._since_pause += 1
+        if self._since_pause >= _PER_TURN:
+            self._since_pause = 0
+            await asyncio.sleep(0)  # others run, and what is due is written
+            self._check_open()
+        if self._port.is_writable and not self._blocked:
+            self._put(payload)
+            return
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (waiter, payload)
+        self._blocked.append(entry)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if entry in self._blocked:
+                self._blocked.remove(entry)
+            raise
+
+    def sender(
+        self, capacity: int = 10, when_full: Literal["wait", "drop-oldest", "close"] = "wait"
+    ) -> Sender[Out]:
+        """Return a queue to this conversation, which any task may hold.
+
+        Args:
+            capacity: how many messages wait in it while the peer does not keep up.
+            when_full: what happens then: the sender waits, the oldest message is dropped, or the
+                conversation is closed as too slow.
+        """
+        return Sender(self._outlet(), capacity, Policy(when_full))
+
+    def split(self) -> tuple[Receiver[In], Sender[Out]]:
+        """Return the two halves; the sender has the default capacity."""
+        return self, self.sender()
+
+    def _outlet(self) -> _Outlet:
+        return _Outlet(self)
+
+    def _check_open(self) -> None:
+        if not self._port.may_send:
+            raise self._ended()
+
+    def _ended(self) -> ConnectionEnded:
+        if isinstance(self._input_end, ConnectionEnded) and not self._input_end.is_clean:
+            return ConnectionEnded(str(self.peer), self._input_end.reason)
+        reason = self._closing or "this side has ended the conversation"
+        return ConnectionEnded(str(self.peer), reason, is_clean=True)
+
+    def _put(self, payload: bytes) -> None:
+        self._port.put(payload)
+        self._counters.sent.value += 1
+
+    # -- the end -------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more can be sent."""
+        return not self._port.may_send
+
+    @property
+    def closing(self) -> str:
+        """Why this side is closing, ``drain`` if the server stops; "" while it is not.
+
+        No more messages arrive then; there is time until ``drain_timeout`` to say goodbye.
+        """
+        return self._closing
+
+    async def wait_closing(self) -> None:
+        """Return once either side closes, or the connection is lost."""
+        if not (self._closing or self._has_closed):
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._watchers.append(waiter)
+            try:
+                await waiter
+            finally:
+                if waiter in self._watchers:
+                    self._watchers.remove(waiter)
+
+    def end_output(self) -> None:
+        """End this side after what has been sent; the peer may still send (half-close)."""
+        self._port.end_output()
+
+    def close(self) -> None:
+        """Close after what has been sent; no more messages arrive."""
+        self.note_closing("closed")
+        self.end_of_input(None)
+        self._port.finish("closed")
+
+    def abort(self) -> None:
+        """Close at once; what the peer has not taken is lost."""
+        self._port.abort("aborted")
+
+    # -- the port's side -----------------------------------------------------------------------
+
+    def room(self) -> int:
+        """Return how many frames may arrive now."""
+        room = _MAX_WAITING - len(self._inbox)
+        if room <= 0 or self._inbox_bytes >= _MAX_WAITING_BYTES or self._input_end is not None:
+            self._is_held_up = True
+            return 0
+        return room
+
+    def arrive(self, frames: Sequence[bytes]) -> None:
+        """Take frames that have arrived."""
+        self._inbox.extend(frames)
+        self._inbox_bytes += sum(map(len, frames))
+        for _ in range(min(len(frames), len(self._receivers))):
+            _wake_one(self._receivers)
+
+    def end_of_input(self, error: PierheadError | None) -> None:
+        """Note that no more frames arrive, and why; what has arrived can still be received."""
+        if self._input_end is None:
+            reason = self._closing or "the peer has ended the conversation"
+            self._input_end = error or ConnectionEnded(str(self.peer), reason, is_clean=True)
+        while self._receivers:
+            _wake_one(self._receivers)
+
+    def note_closing(self, reason: str) -> None:
+        """Note that this side is closing; the port says when no more messages arrive."""
+        self._closing = self._closing or reason
+        self._wake_watchers()
+
+    def note_writable(self) -> None:
+        """Let those that wait to send go on, oldest first."""
+        port = self._port
+        while port.is_writable and port.may_send and (self._blocked or self._queued):
+            if self._blocked:
+                waiter, payload = self._blocked.popleft()
+                self._send_for(waiter, payload)
+            if self._queued and port.is_writable:
+                sender = self._queued.popleft()
+                if sender.forward():
+                    self._queued.append(sender)
+
+    def _send_for(self, waiter: asyncio.Future[None], payload: bytes) -> None:
+        if waiter.done():  # cancelled
+            return
+        try:
+            self._put(payload)
+        except PierheadError as error:
+            waiter.set_exception(error)
+        else:
+            waiter.set_result(None)
+
+    @property
+    def has_queued(self) -> bool:
+        """Whether messages wait until the peer keeps up."""
+        return bool(self._queued or self._blocked)
+
+    def note_gone(self, reason: str) -> int:
+        """Note that the connection has ended; return how many queued messages are lost."""
+        self._has_closed = True
+        is_clean = reason in _CLEAN
+        self.end_of_input(ConnectionEnded(str(self.peer), reason, is_clean=is_clean))
+        while self._blocked:
+            waiter, _ = self._blocked.popleft()
+            if not waiter.done():
+                waiter.set_exception(self._ended())
+        lost = sum(sender.end(self._ended()) for sender in self._queued)
+        self._queued.clear()
+        self._wake_watchers()
+        return lost
+
+    def take_unread(self) -> int:
+        """Return how many messages nobody has received, and forget them."""
+        unread = len(self._inbox)
+        self._inbox.clear()
+        self._inbox_bytes = 0
+        return unread
+
+    def _wake_watchers(self) -> None:
+        for waiter in self._watchers:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._watchers.clear()
+
+
+class _Outlet:
+    """The way out of a conversation that its senders share."""
+
+    __slots__ = ("_to",)
+
+    def __init__(self, conversation: Conversation[Any, Any]) -> None:
+        self._to = conversation
+
+    def encode(self, message: Any) -> bytes:
+        return self._to._encode(message)
+
+    @property
+    def is_open(self) -> bool:
+        return self._to._port.is_writable and not self._to._blocked
+
+    def check_open(self) -> None:
+        self._to._check_open()
+
+    def put(self, payload: bytes) -> None:
+        self._to._put(payload)
+
+    def join_queue(self, sender: Sender[Any]) -> None:
+        self._to._queued.append(sender)
+
+    def too_slow(self) -> ConnectionEnded:
+        self._to._port.abort("slow")
+        return ConnectionEnded(str(self._to.peer), "it does not keep up with what it is sent")
+
+    def end_output(self) -> None:
+        self._to.end_output()
+
+
+def _wake_one(waiters: deque[asyncio.Future[None]]) -> None:
+    while waiters:
+        waiter = waiters.popleft()
+        if not waiter.done():
+            waiter.set_result(None)
+            return

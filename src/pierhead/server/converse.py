@@ -1,0 +1,277 @@
+"""The endpoint of conversations: a handler per connection, which sends and receives at any time.
+
+    async def chat(conversation: Conversation[str, str]) -> None:
+        async for line in conversation:
+            await conversation.send(line.upper())
+
+    run(converse(chat, lines.wire_format()), "tcp:127.0.0.1:7000")
+
+A conversation has no request deadline. Its limits are those of a connection: silence, a message
+that does not get on, a peer that does not take what it is sent. When the server stops, a handler is
+told (its messages end, `Conversation.closing`); it is cancelled when the drain timeout passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from pierhead.codec.base import WireFormat
+from pierhead.connection.conversation import Conversation
+from pierhead.connection.conversation_stream import ConversationStream
+from pierhead.connection.life import State
+from pierhead.connection.message_counters import MessageCounters
+from pierhead.errors import (
+    ConnectionEnded,
+    DecodeError,
+    FramingError,
+    PierheadError,
+    TimedOut,
+    UsageError,
+)
+from pierhead.server.connection import ConnectionScope, Standing
+from pierhead.server.endpoint import Endpoint
+from pierhead.service.admission import Admission, Answer
+
+__all__ = ["ConversationHandler", "ServedConversation", "converse"]
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+
+#: Speaks with one peer; the conversation is closed when it returns.
+ConversationHandler: TypeAlias = Callable[[Conversation[Q, R]], Awaitable[None]]
+
+#: Ten minutes: longer than people are silent, and shorter than NATs remember a connection.
+_IDLE_S = 600.0
+
+
+def converse(
+    handler: ConversationHandler[Q, R],
+    wire_format: WireFormat[Q, R],
+    *,
+    name: str = "conversation",
+    admission: Sequence[Admission] = (),
+    short_form: tuple[str, ...] = ("tcp",),
+) -> Endpoint:
+    """Return the handler of conversations as an endpoint.
+
+    Args:
+        handler: called with each `Conversation`, in a task of its own.
+        wire_format: how messages are encoded: its requests are what peers send, its replies what
+            the handler sends.
+        name: for logs and messages.
+        admission: checks on every message before it is decoded, in order.
+        short_form: the schemes that an address without a scheme stands for.
+    """
+    check_handler(handler)
+    return Endpoint(
+        name=name,
+        stream=_Conversing(handler, wire_format),
+        short_form=short_form,
+        admission=tuple(admission),
+        options={"idle_timeout": _IDLE_S},
+    )
+
+
+def check_handler(handler: Any) -> None:
+    """Check that a handler is an async function of one argument.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if not callable(handler) or not (
+        asyncio.iscoroutinefunction(handler)
+        or asyncio.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004
+    ):
+        name = getattr(handler, "__qualname__", repr(handler))
+        raise UsageError(
+            f"{name} is no handler of conversations; write 'async def {name}(conversation)'"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Conversing:
+    """Creates the object that serves a connection."""
+
+    handler: ConversationHandler[Any, Any]
+    wire_format: WireFormat[Any, Any]
+
+    def __call__(self, scope: ConnectionScope) -> ServedConversation:
+        return ServedConversation(scope, self.handler, self.wire_format)
+
+
+class ServedConversation(ConversationStream):
+    """Serves one conversation; created by `converse`."""
+
+    _task: asyncio.Task[None] | None = None
+    _gone_at: float | None = None
+    _is_lost = False
+
+    def __init__(
+        self,
+        scope: ConnectionScope,
+        handler: ConversationHandler[Any, Any],
+        wire_format: WireFormat[Any, Any],
+    ) -> None:
+        super().__init__(
+            wire_format.framing,
+            wire_format.requests,
+            wire_format.replies,
+            peer=scope.peer,
+            via=scope.via,
+            messages=MessageCounters(scope.counters.count),
+            limits=scope.options,
+            read_buffer=scope.read_buffer,
+            clock=scope.clock,
+            budget=scope.budget,
+            counters=scope.counters,
+        )
+        self._scope = scope
+        self._handler = handler
+        self._reject = getattr(wire_format.replies, "reject", None)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start the handler."""
+        super().connection_made(transport)
+        name = getattr(self._handler, "__qualname__", "conversation")
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(self._run(), name=f"{name} {self._scope.peer}")
+        self._task.add_done_callback(self._handled)
+
+    async def _run(self) -> None:
+        reason = "closed"
+        try:
+            await self._handler(self.conversation)
+        except ConnectionEnded as end:  # of this conversation, or of one that it depends on
+            self._scope.failures.note(end, "service", self._scope.peer)
+        except DecodeError as error:
+            reason = self._refuse(error)
+        except Exception as mistake:
+            where = f"{self._scope.via.listener}: {self._name}"
+            self._scope.failures.report(where, mistake, "service", self._scope.peer)
+            reason = "error"
+        self._end(reason)
+
+    @property
+    def _name(self) -> str:
+        return getattr(self._handler, "__qualname__", "handler")
+
+    def _refuse(self, error: DecodeError) -> str:
+        """Answer input that is wrong with the protocol's refusal, if it has one."""
+        scope = self._scope
+        stage = "framing" if isinstance(error, FramingError) else "decode"
+        scope.failures.note(error, stage, scope.peer)
+        if self._reject is not None and self.may_send:
+            try:
+                refusal = self._reject(error, b"")
+                if refusal is not None:
+                    self.put(refusal)
+            except Exception as mistake:
+                scope.failures.report(f"{scope.via.listener}: reject", mistake)
+        return "framing" if stage == "framing" else "undecodable"
+
+    def _end(self, reason: str) -> None:
+        self._messages.lost("in", reason, self.stop_input())
+        self.forget_unread(reason)
+        self.finish(reason)
+
+    def _handled(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if task.cancelled():
+            self.forget_unread(self.life.reason or "cancelled")
+            self.abort(self.life.reason or "cancelled")
+        if self.life.state is State.GONE:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Report the end to the server, and leave no reference cycle behind."""
+        self._scope.closed()
+        del self.conversation
+
+    # -- the stream's side ---------------------------------------------------------------------
+
+    def frames_arrived(self, frames: Sequence[bytes]) -> None:
+        """Check frames, and pass on those that are admitted."""
+        if self._scope.admission is not None:
+            frames = [frame for frame in frames if self._is_admitted(frame)]
+        super().frames_arrived(frames)
+
+    def _is_admitted(self, frame: bytes) -> bool:
+        scope = self._scope
+        assert scope.admission is not None
+        try:
+            verdict = scope.admission(frame, scope.peer, scope.via)
+            if verdict is None:
+                return True
+            scope.counters.dropped(verdict.reason)
+            if isinstance(verdict, Answer):
+                self.put(verdict.frame)
+        except Exception as mistake:
+            where = f"{scope.via.listener}: admission"
+            scope.failures.report(where, mistake, "admission", scope.peer)
+            scope.counters.dropped("admission_error")
+        return False
+
+    def input_ended(self, error: PierheadError | None) -> None:
+        """Tell the handler that no more messages arrive."""
+        if isinstance(error, FramingError):
+            self._scope.counters.dropped("framing")
+        super().input_ended(error)
+
+    def failed(self, mistake: Exception) -> None:
+        """Report a bug of the framing."""
+        where = f"{self._scope.via.listener}: framing"
+        self._scope.failures.report(where, mistake, "framing", self._scope.peer)
+        super().failed(mistake)
+
+    def gone(self, reason: str, error: Exception | None) -> None:
+        """Tell the handler, and the server once it has returned."""
+        super().gone(reason, error)
+        self._gone_at = self._clock.monotonic()
+        self._scope.counters.closed(reason)
+        if self._task is None:
+            self._leave()
+
+    def late_write(self) -> None:
+        """Report that the peer did not take what it was sent in time."""
+        self._scope.note_late_write()
+
+    # -- the server's side ---------------------------------------------------------------------
+
+    @property
+    def in_flight(self) -> int:
+        """No requests are in flight: a handler may run as long as its peer stays."""
+        return 0
+
+    def standing(self) -> tuple[Standing, float]:
+        """Return what the connection is doing, and when it was last busy."""
+        life = self.life
+        if life.state is not State.OPEN or self.unsent_bytes or not self.is_writable:
+            return Standing.BUSY, life.last_active
+        return (Standing.IDLE if life.has_heard else Standing.HALF_DONE), life.last_active
+
+    def sweep(self, now: float) -> None:
+        """Enforce the deadlines of the connection, and then of the handler."""
+        self.limits = self._scope.options
+        if self._gone_at is None:
+            super().sweep(now)
+        elif self._task is not None and now - self._gone_at >= self._scope.options.handler_timeout:
+            self._scope.counters.count("conversations_cancelled_total").value += 1
+            late = TimedOut(f"{self._name} has not returned since its peer has gone")
+            self._scope.failures.note(late, "service", self._scope.peer)
+            self._task.cancel()
+
+    def drain(self) -> None:
+        """Tell the handler: its messages end."""
+        self.conversation.note_closing("drain")
+        self.end_reading()
+
+    def abort(self, reason: str) -> None:
+        """Close at once, and cancel the handler."""
+        if self._task is not None and not self._is_lost:
+            self._is_lost = True
+            self._scope.lost(reason)
+            self._task.cancel()
+        super().abort(reason)
