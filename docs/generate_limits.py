@@ -23,6 +23,10 @@ SECTIONS = {
         "`pierhead.ServerLimits` is the type of these keywords. `pierhead serve` takes them as "
         "`--limit request-timeout=5s`; [how to change limits](../howto/limits.md) has examples.",
     ),
+    "pierhead.client.options": (
+        "Clients",
+        "Give any of them to `connect` as a keyword; `pierhead.ClientLimits` is their type.",
+    ),
     "pierhead.blocking": ("Blocking functions", "Given to `threaded`."),
     "pierhead.service.admission.rate": ("A rate for each source", "Given to `per_source_rate`."),
     "pierhead.middleware.limit": ("Concurrent requests in a service", "Given to `limit`."),

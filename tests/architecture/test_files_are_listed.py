@@ -94,6 +94,7 @@ NO_PATH = {
     ("listener.bind.memory", ".open"): "a transport",
     ("net.memory.network", ".open"): "a transport",
     ("protocols.dns.client", ".open"): "a connection",
+    ("client.client", ".open"): "a connection",
     ("listener.own_addresses", ".connect"): "an IP address",
     ("server.callback", ".bind"): "arguments",
     ("service.base", ".bind"): "arguments",

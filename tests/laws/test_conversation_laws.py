@@ -133,7 +133,7 @@ def check_counts(metrics: Any, label: str) -> None:
 
 
 @shares(**{"whole": 0.2, "cut short": 0.1})
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     ours=sides,
     theirs=sides,

@@ -62,7 +62,7 @@ steps = st.lists(
         cut=st.sampled_from([False] * 9 + [True]),
     ),
     min_size=1,
-    max_size=12,
+    max_size=8,
 )
 
 
@@ -80,7 +80,7 @@ async def converse(
 
     service: Any = answer_ask if by_id else answer_text
     network = Network.current()
-    names = [f"client-{number}" for number in range(1, 30)]
+    names = [f"client-{number}" for number in range(1, 14)]
     for name in names:
         link = network.between(name, "b").delay(0.005, jitter=faults[2], seed=seed)
         link.lose(faults[0], seed=seed).duplicate(faults[1], seed=seed).reorder(0.2, seed=seed)
@@ -120,7 +120,7 @@ def check(client: Client[Any, Any], requests: int) -> None:
 
 
 @shares(answered=0.3, cancelled=0.05, failed=0.05)
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     plan=steps,
     address=st.sampled_from(["mem:b", "memgram:b"]),

@@ -31,8 +31,6 @@ In_co = TypeVar("In_co", covariant=True)
 #: Received messages that wait for the program; beyond this, or this many octets, reading pauses.
 _MAX_WAITING = 32
 _MAX_WAITING_BYTES = 65_536
-#: Ends of a connection that leave nothing out.
-_CLEAN = ("eof", "closed", "drain")
 #: Messages sent without a pause before other tasks run.
 _PER_TURN = 64
 
@@ -342,7 +340,7 @@ class Conversation(Generic[In, Out]):
     def note_gone(self, reason: str) -> int:
         """Note that the connection has ended; return how many queued messages are lost."""
         self._has_closed = True
-        is_clean = reason in _CLEAN
+        is_clean = reason in ("eof", "closed") or reason == self._closing
         self.end_of_input(ConnectionEnded(str(self.peer), reason, is_clean=is_clean))
         while self._blocked:
             waiter, _ = self._blocked.popleft()

@@ -206,12 +206,11 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note the end; input that has arrived is still passed on."""
-        if not self._is_input_over and self.life.state is _OPEN:
-            self._has_peer_ended = True
-            self.pump()
-        self.life.happens(Event.LOST)
-        if exc is None and not self._due:
+        if self.life.state is _OPEN:
+            self.pump()  # there may be frames that had no room yet
+        if exc is None and self.life.state is not State.ABORTED and not self._due:
             self._marks.clear()  # closed, which waits until the system has taken everything
+        self.life.happens(Event.LOST)
         self.gone(self.life.reason or ("peer_gone" if exc else "eof"), exc)
 
     # -- input ---------------------------------------------------------------------------------
