@@ -23,9 +23,9 @@ class RequestDatagrams:
     """Sends requests, and gives each reply to the request that it answers.
 
     By identifier, many are in flight, and an identifier is not used again on this port: a reply
-    may come late, or twice. In order, a datagram that is late, doubled or overtaken would be taken for the reply to
-    another request: so one is in flight, and the next one leaves from another port, which no
-    reply to this one can reach.
+    may come late, or twice. In order, a datagram that is late, doubled or overtaken would be taken
+    for the reply to another request: so one is in flight, and the next one leaves from another
+    port, which no reply to this one can reach.
 
     Args:
         address: what was dialled, for messages.
