@@ -61,7 +61,7 @@ class Matcher(ABC, Generic[Q, R, T]):
         """Register a request; the result has the request in the form to be sent.
 
         Raises:
-            UsageError: every identifier belongs to a waiting request, or `is_spent` is true in order.
+            UsageError: every identifier belongs to a waiting request; or, in order, `is_spent`.
         """
 
     @abstractmethod
