@@ -11,6 +11,7 @@ it.
 from __future__ import annotations
 
 import dataclasses
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -82,6 +83,7 @@ class Replacement:
         self, before: Sequence[Slot], after: Sequence[Slot], draining: Sequence[Slot] = ()
     ) -> None:
         self.slots = list(after)
+        self._before = [*before, *draining]
         self.kept: list[Kept] = []
         self.new: list[Slot] = []
         self._gone = list(before)
@@ -118,6 +120,15 @@ class Replacement:
         try:
             yield
         except ListenError as error:
+            if error.errno == errno.EADDRINUSE and (own := self._own_listener(error.address)):
+                raise ListenError(
+                    error.address,
+                    "replace",
+                    f"this server itself listens on {own}, and keeps it until the replacement is "
+                    "complete",
+                    f"write {own} to keep that listener, or take another port",
+                    error.errno,
+                ) from error
             for slot, reason in self._renewed:
                 if error.address.startswith(str(slot.asked)):
                     raise ListenError(
@@ -129,6 +140,18 @@ class Replacement:
                         error.errno,
                     ) from error
             raise
+
+    def _own_listener(self, address: str) -> str | None:
+        """Return which other listener of this server has the port of an address."""
+        renewed = [str(slot.asked) for slot, _ in self._renewed]
+        if any(address.startswith(one) for one in renewed):
+            return None
+        scheme, _, rest = address.partition("?")[0].rpartition("+")[2].partition(":")
+        for local in (local for slot in self._before for local in _bound(slot)):
+            its_scheme, _, its_rest = local.partition(":")
+            if (its_scheme, its_rest.rpartition(":")[2]) == (scheme, rest.rpartition(":")[2]):
+                return local
+        return None
 
     def prepare(self) -> None:
         """Check that every kept slot can change, and change their sockets, all or none.
@@ -166,7 +189,7 @@ class Replacement:
 def _partners(before: Sequence[Slot], after: Sequence[Slot]) -> Iterator[tuple[Slot, Slot | None]]:
     """Yield each wanted slot with the one in effect; identical ones are matched first."""
     left, found = list(before), dict[int, Slot]()
-    for is_match in (_is_same, _has_same_address):
+    for is_match in (_is_same, _has_same_address, _is_bound_there):
         for wanted in after:
             if id(wanted) not in found:
                 partner = next((one for one in left if is_match(one, wanted)), None)
@@ -187,6 +210,17 @@ def _has_same_address(before: Slot, after: Slot) -> bool:
     if isinstance(before.asked, ListenSpec) and isinstance(after.asked, ListenSpec):
         return before.asked.address == after.asked.address
     return False
+
+
+def _is_bound_there(before: Slot, after: Slot) -> bool:
+    """Tell whether the only listener of a slot has the address of another: a port chosen by 0."""
+    if not (isinstance(before.asked, ListenSpec) and isinstance(after.asked, ListenSpec)):
+        return False
+    return _bound(before) == [str(after.asked.address)]
+
+
+def _bound(slot: Slot) -> list[str]:
+    return [unwrapped(server.listener).local for server in slot.servers]
 
 
 def _needs_new_listener(before: Slot, after: Slot) -> str | None:

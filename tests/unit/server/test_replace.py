@@ -535,3 +535,29 @@ async def test_what_would_need_a_new_listener_is_a_clear_error(tmp_path) -> None
         await server.replace(waits("two"), f"unix:{path}?idle-timeout=5s")
         assert path.stat().st_ino == inode
     assert not path.exists()
+
+
+@pytest.mark.parametrize("asked", ["tcp:127.0.0.1:0", "udp:127.0.0.1:0", "tcp:[::1]:0?backlog=7"])
+async def test_an_address_whose_port_was_chosen_is_kept_by_its_bound_port(asked: str) -> None:
+    async with Server(says("one"), asked) as server:
+        (bound,) = server.addresses
+        (before,) = server.sockets
+        changes = await server.replace(says("two"), bound)
+        assert server.sockets == [before]
+        assert server.addresses == [bound]
+        assert any("served anew" in change for change in changes)
+        await server.replace(says("three"), f"{bound}?dscp=46", "mem:b")
+        assert server.sockets == [before]
+        await server.replace(says("four"), asked)  # any port, and so the one there is not
+        assert bound not in server.addresses
+
+
+async def test_an_address_that_another_listener_of_the_server_has_is_said_to_be_its_own() -> None:
+    async with Server(says("one"), "tcp:0.0.0.0:0") as server:
+        (bound,) = server.addresses
+        port = bound.rpartition(":")[2]
+        with pytest.raises(ListenError) as caught:
+            await server.replace(says("two"), f"tcp:127.0.0.1:{port}")
+        assert f"this server itself listens on {bound}" in str(caught.value)
+        assert f"write {bound}" in str(caught.value)
+        assert server.addresses == [bound]
