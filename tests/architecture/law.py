@@ -124,26 +124,32 @@ LATE: dict[tuple[str, str], str] = {
     ("*", "ssl"): "slow to import, and for those alone who use TLS",
 }
 
-#: Names with an underscore that belong to another library, and what watches that they stay what
-#: they are: (module, the expression as it is written).
+#: Names with an underscore that belong to another library: why there is no public way, and what
+#: watches that they stay what they are: (module, the expression as it is written).
 FOREIGN: dict[tuple[str, str], str] = {
-    ("connection.worker", "_enter_task"): "asyncio has it for those who implement tasks; "
-    "tests/unit/connection/test_tasks.py, on Python 3.11 alone",
+    ("connection.worker", "_enter_task"): "documented for those who implement tasks (Extending, "
+    "Task lifetime support); tests/unit/connection/test_tasks.py, on Python 3.11 alone",
     ("connection.worker", "_leave_task"): "likewise",
-    ("connection.worker", "worker.task._must_cancel"): "likewise",
-    ("connection.worker", "waits_for._asyncio_future_blocking"): "likewise",
+    ("connection.worker", "worker.task._must_cancel"): "a cancellation that has not been delivered "
+    "yet; `cancelling` forgets it after `uncancel`. Likewise on Python 3.11 alone",
+    ("connection.worker", "waits_for._asyncio_future_blocking"): "how a future tells its task to "
+    "wait, between `await` and any task; likewise",
     ("connection.worker", "self.parked._asyncio_future_blocking"): "likewise",
-    ("hosting.aiohttp.site", "server._kwargs"): "tests/unit/hosting/test_aiohttp.py",
-    ("hosting.granian.server", "super()._spawn_worker"): "tests/interop/test_granian.py",
-    ("hosting.grpclib.connection", "self._server._protocol_factory"): "tests/unit/hosting",
-    ("hosting.grpclib.connection", "self._handler._tasks"): "tests/unit/hosting",
-    ("integrations.argparse", "argparse._ArgumentGroup"): "the type of what argparse returns",
-    ("protocols.lines.wire.codec", "codecs.lookup(encoding)._is_text_encoding"): "what "
-    "`bytes.decode` asks itself; tests/unit/protocols/lines",
+    ("hosting.aiohttp.site", "server._kwargs"): "the settings that `web.Server` gives to each "
+    "handler, those of the application among them; it makes handlers of its own class only, and "
+    "nothing public has the settings; tests/unit/hosting/test_aiohttp.py",
+    ("hosting.granian.server", "super()._spawn_worker"): "granian binds by itself, and has no "
+    "option for an existing socket; tests/unit/hosting/test_granian_server.py",
+    ("hosting.grpclib.connection", "self._server._protocol_factory"): "the only public way to a "
+    "connection, `Server.start`, opens sockets; tests/unit/hosting/test_grpclib.py",
+    ("integrations.argparse", "argparse._ArgumentGroup"): "the type of what argparse returns, for "
+    "type checkers alone; it has no other name",
     ("runtime.signals", "os._exit"): "documented, whatever its name",
     ("runtime.stop", "os._exit"): "documented, whatever its name",
     ("runtime.stop", "sys._current_frames"): "documented, whatever its name",
-    ("runtime.stop", "concurrent.futures.thread._worker"): "tests/unit/runtime/test_stop.py",
+    ("runtime.stop", "concurrent.futures.thread._worker"): "tells a pool's thread at work from one "
+    "that waits, for every pool of the program; no pool lists its threads or what they do; "
+    "tests/unit/runtime/test_stop.py",
 }
 
 #: Where the keys of an address's options are written: the registry, and the views made from it.

@@ -2,14 +2,15 @@
 
 grpclib exposes neither the calls of a connection nor a way to end it without cancelling them. Both
 become possible with a class between its protocol and its call handler (an `AbstractHandler`, which
-it lets us supply); beside that, this relies on `Server._protocol_factory` and `Handler._tasks`.
+it lets us supply). The handler takes it for the loop, too, and starts the task of each call by it.
+Beside that, this relies on `Server._protocol_factory`.
 `tests/unit/hosting/test_grpclib.py` has a test for each.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, Literal, cast
 
 from grpclib.events import listen
@@ -69,6 +70,7 @@ class Calls(AbstractHandler):
     def __init__(self, protocol: H2Protocol) -> None:
         self.protocol: asyncio.BaseProtocol = protocol
         self._handler = cast(Handler, protocol.handler)
+        self._handler.loop = cast(asyncio.AbstractEventLoop, self)  # for `create_task`
         protocol.handler = self
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_stream = 0
@@ -91,9 +93,13 @@ class Calls(AbstractHandler):
         self._handler.accept(stream, headers, release_stream)
         self._last_stream = stream.id or 0
         self._hangs_up = _user_agent(headers).startswith(_HANGS_UP_AT_GOAWAY)
-        task = self._handler._tasks[stream]
+
+    def create_task(self, call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start the task of a call, and know of it."""
+        task = asyncio.get_running_loop().create_task(call)
         self._tasks.add(task)
         task.add_done_callback(self._done)
+        return task
 
     def cancel(self, stream: Stream) -> None:
         """Cancel a call that its client has cancelled."""

@@ -11,8 +11,8 @@ hypercorn is told to answer what it has begun and to begin nothing more.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, cast
 
@@ -22,6 +22,7 @@ from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, Updated
+from hypercorn.protocol import ProtocolWrapper
 from hypercorn.protocol.events import StreamClosed
 from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.h11 import H11Protocol
@@ -121,12 +122,34 @@ def _call_soon(loop: asyncio.AbstractEventLoop) -> Callable[..., Any]:
     return call
 
 
+class _Protocol:
+    """hypercorn's protocol, whose reader stops waiting at the end of the connection."""
+
+    def __init__(self, inner: ProtocolWrapper, at_end: Callable[[], Awaitable[None]]) -> None:
+        self._inner = inner
+        self._at_end = at_end
+        self.initiate = inner.initiate
+
+    @property
+    def protocol(self) -> H11Protocol | H2Protocol:
+        """What talks to the peer; an upgrade changes it."""
+        return self._inner.protocol
+
+    async def handle(self, event: Event) -> None:
+        """Take input, or the end of it."""
+        with suppress(ConnectionIsOver):
+            await self._inner.handle(event)
+        if isinstance(event, Closed):
+            await self._at_end()
+
+
 class _Server(TCPServer):
     """hypercorn's server for one connection, which also tells whether it has work to do."""
 
     is_idle = True
     on_event: Callable[[], None]
     on_end: Callable[[], None]
+    _protocol: _Protocol | None = None
 
     async def protocol_send(self, event: Event) -> None:
         """Do what hypercorn's protocol asks, and record what it reports about itself."""
@@ -144,14 +167,6 @@ class _Server(TCPServer):
             await super().protocol_send(event)
         self.on_event()
 
-    async def _read_data(self) -> None:
-        try:
-            await super()._read_data()
-        except ConnectionIsOver:
-            await self.protocol.handle(Closed())
-        await self.let_go()
-        self.on_end()
-
     @property
     def is_lost(self) -> bool:
         """Whether the connection has ended."""
@@ -166,6 +181,11 @@ class _Server(TCPServer):
         waiting = engine.stream_buffers
         return all(stream in waiting and waiting[stream].buffer for stream in engine.streams)
 
+    async def end(self) -> None:
+        """Release whatever waits, and tell the application: nothing more is read."""
+        await self.let_go()
+        self.on_end()
+
     async def let_go(self) -> None:
         """Release whatever waits for a peer that will read and send nothing more."""
         engine = self.engine
@@ -175,10 +195,18 @@ class _Server(TCPServer):
             await engine.can_read.end()
 
     @property
+    def protocol(self) -> ProtocolWrapper:
+        """What hypercorn passes its input to."""
+        return cast(ProtocolWrapper, self._protocol)
+
+    @protocol.setter
+    def protocol(self, protocol: ProtocolWrapper) -> None:
+        self._protocol = _Protocol(protocol, self.end)
+
+    @property
     def engine(self) -> H11Protocol | H2Protocol | None:
         """What talks to the peer; None before it has started."""
-        wrapper = getattr(self, "protocol", None)
-        return None if wrapper is None else wrapper.protocol
+        return None if self._protocol is None else self._protocol.protocol
 
     def streams(self) -> Iterator[HTTPStream | WSStream]:
         """Yield the exchanges in progress."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-
 from pierhead.errors import DecodeError, UsageError
 
 __all__ = ["Bytes", "Text"]
@@ -58,13 +56,9 @@ class Text:
 
     def __init__(self, encoding: str = "utf-8") -> None:
         try:
-            carries = codecs.lookup(encoding)._is_text_encoding
-            carries = carries and "\n".encode(encoding) == b"\n"
-        except (
-            LookupError,
-            ValueError,
-            TypeError,
-        ):  # a name with NUL; "undefined", which encodes nothing
+            carries = "\n".encode(encoding) == b"\n"
+        # A name with NUL, or that is no text; "undefined", which encodes nothing.
+        except (LookupError, ValueError, TypeError):
             raise UsageError(f"no text encoding is named {encoding!r}") from None
         if not carries:
             raise UsageError(
