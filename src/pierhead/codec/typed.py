@@ -26,6 +26,9 @@ __all__ = ["Syntax", "TypedValues", "kind_name", "load_msgspec"]
 #: How much of a reason is kept; it may quote the input.
 _MAX_REASON_CHARACTERS = 300
 
+#: How pydantic writes what is not finite, as its settings say.
+_NON_FINITE = re.compile(b"null|NaN|Infinity")
+
 #: How many faults are put into words to find the first.
 _MAX_LISTED = 100
 
@@ -190,6 +193,10 @@ def _by_pydantic(
         return adapter.validate_json(syntax.to_json(frame), strict=strict or None)
 
     def encode(message: Any) -> bytes:
+        if syntax.name == "JSON":  # in one step, unless there may be a NaN in it
+            frame = adapter.dump_json(message, by_alias=True, warnings="error")
+            if not _NON_FINITE.search(frame):
+                return frame
         value = adapter.dump_python(message, mode="json", by_alias=True, warnings="error")
         return syntax.encode(value)
 

@@ -71,6 +71,11 @@ class Model(pydantic.BaseModel):
     share: float = 0.0
 
 
+class Constants(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(ser_json_inf_nan="constants")
+    share: float
+
+
 class Aliased(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid")
     number: int = pydantic.Field(alias="n", gt=0)
@@ -257,6 +262,9 @@ def test_what_json_leaves_open_is_decided() -> None:
         (lambda: Json().encode({"a": [None, -math.inf]}), "it contains NaN or an infinity"),
         (lambda: Json(Circle).encode(Circle(math.inf)), "it contains NaN or an infinity"),
         (lambda: Json(Model).encode(Model(number=1, share=math.nan)), "it contains NaN"),
+        (lambda: Json(Constants).encode(Constants(share=-math.inf)), "it contains NaN"),
+        (lambda: Json(Constants).encode(Constants(share=math.nan)), "it contains NaN"),
+        (lambda: Json(Model).encode(Model(number=1, names=["\ud800"])), "cannot be JSON"),
         (lambda: Json().encode({(1, 2): 3}), "cannot be JSON"),
         (lambda: MsgPack().encode(2**64), "cannot be MessagePack: can't serialize ints"),
         (lambda: MsgPack().encode("\ud800"), "cannot be MessagePack"),
