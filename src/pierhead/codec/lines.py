@@ -78,7 +78,10 @@ class Lines:
         if b"\n" in payload:
             raise UsageError(f"a line contains a LF at octet {payload.index(10)}; send two lines")
         if self.newline == b"\n":
-            raise UsageError(r"a line ends with CR and would lose it; remove it or write b'\r\n'")
+            raise UsageError(
+                "a line ends with CR and would lose it; remove it or end lines with "
+                r"newline=b'\r\n'"
+            )
 
 
 class LinesFramer(BufferedFramer):
