@@ -12,8 +12,9 @@ from google.protobuf.duration_pb2 import Duration
 
 import pierhead
 from pierhead import Context, Server, codec, serve
+from pierhead.client.client import connect
 from pierhead.client.dial import dial_datagram
-from pierhead.errors import DecodeError
+from pierhead.errors import DecodeError, PierheadError
 from pierhead.protocols import lines, stomp, syslog
 
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "codecs.md"
@@ -117,3 +118,33 @@ def test_every_framing_and_codec_of_the_front_door_has_a_row() -> None:
         wire = eval(row.values[0], names())
         used |= {type(part).__name__ for part in (wire.framing, wire.requests)}
     assert parts <= used
+
+
+WITH_REPLIES = [row for row in ROWS if "syslog" not in row.values[0]]
+
+
+@pytest.mark.parametrize("address", ["mem:rows", "memgram:rows"])
+@pytest.mark.parametrize(("wire_format", "message", "_s", "_d", "refused"), WITH_REPLIES)
+async def test_a_client_asks_and_refuses_a_reply_that_is_no_message(
+    wire_format: str, message: str, _s: str, _d: str, refused: str, address: str
+) -> None:
+    known = names()
+    wire, sent = (eval(cell, known) for cell in (wire_format, message))
+
+    async def reflect(asked: Any, context: Context) -> Any:
+        return asked
+
+    async def lie(frame: bytes, context: Context) -> bytes:
+        return BAD
+
+    async with Server(serve(reflect, wire), address), connect(address, wire) as client:
+        assert await client.request(sent) == sent
+    if address.startswith("memgram"):  # such a datagram may be forged: it is ignored there
+        return
+    octets = codec.WireFormat(wire.framing, codec.Octets())
+    async with Server(serve(lie, octets), address), connect(address, wire) as client:
+        if refused == "every frame is one":
+            assert await client.request(sent) == BAD
+        else:
+            with pytest.raises(PierheadError):
+                await client.request(sent)
