@@ -230,6 +230,7 @@ class _Guest:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_finishing = False
         self._is_lost = False
+        self._is_over = False  # nothing more is read
         self._attention = Attention()
         self._inboxes: dict[Inbox, str] = {}  # and what the application is called for
         self._was_conversation = False  # a WebSocket was told to end
@@ -258,6 +259,7 @@ class _Guest:
             self._spawn(self._server.let_go())
 
     def _tell_of_end(self) -> None:
+        self._is_over = True
         for inbox, kind in self._inboxes.items():
             inbox.disconnect(kind)
 
@@ -285,6 +287,8 @@ class _Guest:
         """
         inbox = Inbox.of(receive)
         self._inboxes[inbox] = scope["type"]
+        if self._is_over:  # before this task had its first step
+            inbox.disconnect(scope["type"])
 
         async def send_and_note(message: Any) -> None:
             if _is_last(message):

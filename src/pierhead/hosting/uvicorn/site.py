@@ -161,6 +161,7 @@ class _Http(asyncio.Protocol):
         self._inner = inner
         self._is_lost = False
         self._attention = Attention()
+        self._called: set[Any] = set()  # the requests for which the application is running
         self._app = inner.app
         inner.app = self._call
 
@@ -202,12 +203,19 @@ class _Http(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
         self._inner.connection_lost(exc)
+        for cycle in self._called:  # uvicorn tells the last one it has read, which may be waiting
+            cycle.disconnected = True
+            cycle.message_event.set()
 
     # -- what is in progress --------------------------------------------------------------------
 
     async def _call(self, scope: Any, receive: Any, send: Any) -> Any:
         cycle = receive.__self__
-        result, has_heard = await self._attention.call(self._app, scope, receive, send)
+        self._called.add(cycle)
+        try:
+            result, has_heard = await self._attention.call(self._app, scope, receive, send)
+        finally:
+            self._called.discard(cycle)
         task = asyncio.current_task()
         is_given_up = task is not None and task.cancelling()
         if (has_heard or is_given_up) and not cycle.response_complete:
