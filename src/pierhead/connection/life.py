@@ -173,13 +173,8 @@ class Life:
         elif self.message_began is None:
             self.message_began = now
 
-    def note_activity(self, now: float) -> None:
-        """Note that messages were taken or sent: what follows is the next message."""
-        self.last_active = now
-        self.message_began = None
-
-    def stop_waiting(self) -> None:
-        """Stop the clock of an incomplete message, which the peer cannot complete for now."""
+    def end_message(self) -> None:
+        """Stop the clock of a message: it is complete, or its peer cannot complete it for now."""
         self.message_began = None
 
     def is_write_late(

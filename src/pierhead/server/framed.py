@@ -335,7 +335,9 @@ class FramedConnection(asyncio.BufferedProtocol):
         deadline = received_at + scope.options.request_timeout
         limit = scope.options.max_write_buffer_bytes
         most = scope.options.max_request_bytes_per_connection
-        self._life.note_activity(received_at)
+        self._life.last_active = received_at
+        if self._life.message_began is not None:  # what is left in the framer is the next message
+            self._life.end_message()
         peer, via, frame_reply, taken = scope.peer, scope.via, self._framing.frame, 0
         outcome = None
         for frame in frames:
@@ -568,7 +570,7 @@ class FramedConnection(asyncio.BufferedProtocol):
     def _pause_reading(self) -> None:
         if not self._reading_paused and not self._transport.is_closing():
             self._reading_paused = True
-            self._life.stop_waiting()
+            self._life.end_message()
             self.scope.counters.reads_paused.value += 1
             self._transport.pause_reading()
 

@@ -162,7 +162,7 @@ class HostedConnection(asyncio.Protocol):
         else:
             self._call(cast(asyncio.Protocol, self.guest.protocol).data_received, data)
         if self.guest.waits is not Waits.A_MESSAGE:
-            life.stop_waiting()
+            life.end_message()
 
     def _feed(self, data: bytes) -> None:
         """Pass input to the guest while it is reading; the rest waits until it resumes."""
@@ -371,8 +371,8 @@ class HostedConnection(asyncio.Protocol):
         """Count octets that the guest has written."""
         self._handed_over += size
         self._scope.counters.bytes_sent.value += size
-        # An answer shows that a request was complete.
-        self._life.note_activity(self._scope.clock.monotonic())
+        self._life.last_active = self._scope.clock.monotonic()
+        self._life.end_message()  # an answer shows that a request was complete
 
     # -- the server's side ---------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ async def _answer_all(handler: FrameHandler, frame: bytes, context: Context) -> 
         if not is_many(reply):
             answers.append(reply)  # type: ignore[arg-type]  # no iterator: a guard cannot say so
             continue
-        async with aclosing(reply) as replies:  # type: ignore[type-var]  # coded: a generator
+        async with aclosing(reply) as replies:  # type: ignore[type-var]  # coded: it has aclose
             async for one in replies:
                 answers.append(one)
                 if len(answers) > _MAX_LINES:
