@@ -343,8 +343,8 @@ class ServerLimits(TypedDict, total=False):
     idle_timeout: float
     write_timeout: float
     datagram_write_timeout: float
-    handler_timeout: float
     max_unsent_datagram_bytes: int
+    handler_timeout: float
     linger_timeout: float
     after_close_timeout: float | Literal["off"]
     drain_timeout: float
@@ -374,8 +374,8 @@ class ServerOptions:
     idle_timeout: float = 30.0
     write_timeout: float = 10.0
     datagram_write_timeout: float = 1.0
-    handler_timeout: float = 5.0
     max_unsent_datagram_bytes: int = 1_048_576
+    handler_timeout: float = 5.0
     linger_timeout: float = 1.0
     after_close_timeout: float = 60.0
     drain_timeout: float = 10.0
