@@ -9,6 +9,7 @@ __all__ = ["REASONS", "LostRequest", "LostRequests"]
 
 #: Why requests are lost.
 REASONS: Mapping[str, str] = {
+    "aborted": "the program aborted its conversation",
     "after_close_timeout": "a hosted program was still working on it that long after its "
     "connection had closed",
     "cancelled": "the program cancelled its task, or the user interrupted it",
@@ -19,6 +20,7 @@ REASONS: Mapping[str, str] = {
     "max_buffer_bytes": "no receive buffer was available",
     "max_unsent_bytes": "a hosted program kept writing to a peer that does not read",
     "peer_gone": "its peer closed the connection",
+    "slow": "the peer of its conversation did not keep up with what it was sent",
     "unanswered": "an earlier request failed, and replies are in order",
     "write": "its peer did not take its replies in time",
 }
