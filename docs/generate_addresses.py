@@ -19,7 +19,7 @@ from typing import NamedTuple
 from tokio_listener_features import FEATURES, Feature
 
 from pierhead.address import OPTIONS, SCHEMES, WRAPPERS, ListenSpec, Option
-from pierhead.address.option import Effect
+from pierhead.address.option import Effect, Side
 from pierhead.address.schemes import LINUX, POSIX
 from pierhead.errors import PierheadError
 
@@ -29,8 +29,8 @@ PAGE = Path(__file__).parent / "reference" / "addresses.md"
 INTRODUCTION = """\
 # Addresses
 
-What a server listens on is one string, the same in a program, on the command line and in what a
-server prints:
+What a server listens on, and what a client dials, is one string, the same in a program, on the
+command line and in what a server prints:
 
     [wrapper+]*scheme:target[?key=value&…]
 
@@ -39,6 +39,9 @@ server prints:
   not for this address is an error. A key alone switches on.
 - `%` and two hexadecimal digits stand for an octet in paths, names and values: `%3F` for `?`,
   `%26` for `&`, `%25` for `%`.
+- A client takes the same text for any address that leads to one place: one host and port, a path, a
+  name. Of the options, some are for listening, some for dialling, some for both; those of the
+  wrong side are refused.
 - An address has one canonical spelling, which `str(ListenSpec.parse(text))` and
   `pierhead address explain` print; it parses back to an equal value.
 - A configuration file may have [a table](../howto/configuration.md) of address and options instead.
@@ -54,9 +57,9 @@ OPTIONS_INTRODUCTION = """\
 Times are whole numbers with `ms`, `s` or `m`, sizes have `B`, `KiB` or `MiB`. An option exists
 wherever its address does, unless systems are named. Those that would have no effect are refused.
 
-The table says which part of a server applies an option, and when a change of it can take effect
-while the server runs: at once, for new connections, or with a new listener, for which the address
-is bound again.
+The table says what an option is for, which part applies it, and when a change of it can take effect
+while a server runs: at once, for new connections, or with a new listener, for which the address is
+bound again.
 """
 
 
@@ -140,6 +143,7 @@ FORMS = {
 
 WRAPPED = (
     Form("tls+tcp::853?cert=dns.pem", "TLS"),
+    Form("tls+tcp:dns.example:853?ca=authority.pem", "TLS, from a client"),
     Form("tls+127.0.0.1:853?cert=dns.pem", "TLS; a short form has the protocol's defaults"),
     Form("tls+sd:https?cert=a.pem&cert=b.pem", "TLS on what systemd passes, two certificates"),
     Form("proxy+tcp::80?proxy.from=10.0.0.0/8", "the client's address from a PROXY header"),
@@ -176,7 +180,7 @@ def page() -> str:
     parts += ["## Wrappers\n", "Written in the order on the wire.\n"]
     parts.append("".join(f"- `{name}+`: {meaning}\n" for name, meaning in WRAPPERS.items()))
     parts += [*_forms(WRAPPED), OPTIONS_INTRODUCTION]
-    head = ["| option | applied by | a change takes effect |", "|---|---|---|"]
+    head = ["| option | for | applied by | a change takes effect |", "|---|---|---|---|"]
     parts.append("\n".join([*head, *map(_row, OPTIONS), ""]))
     parts += ["\n".join(_option(option)) for option in OPTIONS]
     parts.append(_FEATURES_INTRODUCTION)
@@ -227,7 +231,13 @@ def _row(option: Option) -> str:
     is_for_datagrams = bool(option.schemes & _DATAGRAMS)
     if option.effect is Effect.NEW_CONNECTIONS and is_for_datagrams:
         effect += ", on datagrams at once"
-    return f"| {_title(option)} | {layers} | {effect} |"
+    if Side.LISTEN not in option.sides:
+        effect = "for new connections"
+    return f"| {_title(option)} | {_sides(option)} | {layers} | {effect} |"
+
+
+def _sides(option: Option) -> str:
+    return " and ".join(side.value for side in Side if side in option.sides)
 
 
 #: Schemes of datagrams that this version opens.
@@ -246,7 +256,9 @@ def _option(option: Option) -> Iterator[str]:
     yield f"- value: {_value(option)}"
     yield f"- default: {_default(option)}"
     systems = f", {_on(option.platforms)}" if option.platforms else ""
-    yield f"- for {_for(option)}{systems}"
+    yield f"- for {_for(option)}{systems}; for {_sides(option)}"
+    if option.other_side:
+        yield f"- on the other side: `{option.other_side}`"
     if option.repeats:
         yield "- may be given more than once"
     if option.stands_for:

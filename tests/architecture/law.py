@@ -172,6 +172,7 @@ OTHER_MEANING: dict[tuple[str, str], str] = {
     ("cli.query_text", "type"): "likewise",
     ("cli.query_words", "keepalive"): "an option of EDNS",
     ("cli.query_words", "retry"): "a word of the command line",
+    ("cli.zone", "verify"): "a command",
     ("net.datagram.ancillary_io", "ecn"): "an attribute",
     ("listener.wrap.tls_context", "client-ca"): "a step of opening, which an error names",
     ("listener.wrap.tls_context", "key"): "likewise",
@@ -184,6 +185,7 @@ OTHER_MEANING: dict[tuple[str, str], str] = {
     ("protocols.dns.*", "keepalive"): "an option of EDNS, and its layer",
     ("protocols.dns.*", "key"): "a key of DNSSEC, or an attribute",
     ("protocols.dns.*", "name"): "an attribute",
+    ("protocols.dns.zone.verify", "verify"): "a function",
     ("server.*", "drain"): "why a connection is closed",
     ("server.stream", "maxconn"): "why a connection is dropped, in metrics",
 }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pierhead.address.addresses import AbstractAddress, InetAddress, UnixAddress
 from pierhead.address.option_types import Value
-from pierhead.address.registry import OPTIONS_BY_KEY, Option
+from pierhead.address.registry import OPTIONS_BY_KEY, Option, Side
 from pierhead.address.schemes import LINUX, SCHEMES, WRAPPERS, is_available
 from pierhead.address.spec import ListenSpec
 from pierhead.address.validation import why_not
@@ -31,13 +31,13 @@ class OptionExplanation:
 
 @dataclass(frozen=True, slots=True)
 class ListenerExplanation:
-    """One listener that would be opened.
+    """One listener that would be opened, or one place that would be dialled.
 
     Attributes:
         canonical: its address in canonical spelling.
         scheme: None if it depends on a protocol that was not named.
         kind: stream, datagram or seqpacket; None if only the passed socket determines it.
-        meaning: what is listened on, in a sentence.
+        meaning: what is listened on or dialled, in a sentence.
         layers: the layers between the socket and the protocol, outermost on the wire first.
         options: the options given.
         refusals: what the platform would not open, and why.
@@ -78,31 +78,43 @@ def explain(
     text: str,
     endpoint_short_form: tuple[str, ...] | None = None,
     platform: str = sys.platform,
+    side: Side = Side.LISTEN,
 ) -> Explanation:
-    """Explain a text as an address to listen on.
+    """Explain a text as an address to listen on, or to dial.
 
     Args:
         text: the address.
         endpoint_short_form: what ``host:port`` stands for; None if unknown.
         platform: the ``sys.platform`` to judge for.
+        side: what it is used for.
 
     Raises:
-        AddressError: it does not parse, or a server could not serve it as written.
+        AddressError: it does not parse, or cannot be used like that as written.
     """
     spec = ListenSpec.parse(text)
     specs: tuple[ListenSpec, ...] = (spec,)
-    if endpoint_short_form is not None or spec.address.scheme is not None:
+    if side is Side.DIAL:
+        specs = tuple(spec.to_dial(scheme) for scheme in _schemes(spec, endpoint_short_form))
+    elif endpoint_short_form is not None or spec.address.scheme is not None:
         specs = spec.resolve(_Protocol(endpoint_short_form or ()))
-    listeners = tuple(_explain_listener(one, platform) for one in specs)
+    listeners = tuple(_explain_listener(one, platform, side) for one in specs)
     return Explanation(text, str(spec), listeners, platform)
 
 
-def _explain_listener(spec: ListenSpec, platform: str) -> ListenerExplanation:
+def _schemes(spec: ListenSpec, short_form: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the schemes of a client, most often one: those of a protocol for ``host:port``."""
+    known = short_form or ("tcp",)
+    if "tls" in spec.wrappers:
+        known = tuple(name for name in known if SCHEMES[name].kind == "stream")
+    return known if spec.address.scheme is None else known[:1]
+
+
+def _explain_listener(spec: ListenSpec, platform: str, side: Side) -> ListenerExplanation:
     return ListenerExplanation(
         canonical=str(spec),
         scheme=spec.address.scheme,
         kind=spec.kind,
-        meaning=_meaning(spec),
+        meaning=_meaning(spec) if side is Side.LISTEN else _meaning_of_dialling(spec),
         layers=tuple(WRAPPERS[wrapper] for wrapper in spec.wrappers),
         options=tuple(_explain_option(spec, key, value) for key, value in spec.options.given),
         refusals=tuple(refusals(spec, platform)),
@@ -118,6 +130,15 @@ def _meaning(spec: ListenSpec) -> str:
     if address.last_port is not None:
         return f"{what}, on {host}, ports {address.port} to {address.last_port}"
     return f"{what}, on {host}, {f'port {address.port}' if address.port else 'any free port'}"
+
+
+def _meaning_of_dialling(spec: ListenSpec) -> str:
+    address = spec.address
+    assert address.scheme is not None  # it is ready to dial
+    what = SCHEMES[address.scheme].meaning
+    if not isinstance(address, InetAddress):
+        return what
+    return f"{what}, to {address.host}, port {address.port}"
 
 
 def _row(spec: ListenSpec, key: str) -> Option:

@@ -7,7 +7,7 @@ from enum import Enum
 
 from pierhead.address.option_types import OptionType, Value
 
-__all__ = ["AppliedBy", "Effect", "Option"]
+__all__ = ["BOTH", "DIALLING", "LISTENING", "AppliedBy", "Effect", "Option", "Side"]
 
 
 class AppliedBy(Enum):
@@ -20,6 +20,7 @@ class AppliedBy(Enum):
     ADOPT = "adoption of passed sockets"
     MEMORY = "the memory network"
     TLS = "TLS"
+    TLS_CLIENT = "TLS, as a client"
     QUIC = "QUIC"
     PROXY = "the PROXY protocol"
     ACCEPT = "accepting"
@@ -39,6 +40,18 @@ class Effect(Enum):
     NEW_LISTENER = "with a new listener"
 
 
+class Side(Enum):
+    """What an address is used for; the value completes "for"."""
+
+    LISTEN = "listening"
+    DIAL = "dialling"
+
+
+LISTENING = frozenset({Side.LISTEN})
+DIALLING = frozenset({Side.DIAL})
+BOTH = LISTENING | DIALLING
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
     """One option.
@@ -50,6 +63,8 @@ class Option:
         default: the value if the option is not given; None if the system, the server or
             ``default_note`` decides.
         default_note: what applies if the option is not given and no value expresses that.
+        sides: whether it is for listening, for dialling, or for both.
+        other_side: the key that an address of the other side has instead, if any.
         schemes, wrappers: what the option is for; the address must have one of them.
         abstract: True for abstract names only, False for paths only, None for either.
         ipv6: whether it is for IPv6 addresses only.
@@ -71,6 +86,8 @@ class Option:
     type: OptionType
     default: Value | None = None
     default_note: str = "the system's"
+    sides: frozenset[Side] = LISTENING
+    other_side: str = ""
     schemes: frozenset[str] = frozenset()
     wrappers: frozenset[str] = frozenset()
     abstract: bool | None = None

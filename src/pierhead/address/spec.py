@@ -12,11 +12,19 @@ from pierhead.address.grammar import Parts, read
 from pierhead.address.json_schema import JsonSchema, address_schema, text_schema
 from pierhead.address.listen_options import ListenOptions
 from pierhead.address.pydantic import core_schema_of
-from pierhead.address.registry import OPTIONS_BY_KEY
+from pierhead.address.registry import OPTIONS_BY_KEY, Side
 from pierhead.address.schemes import SCHEMES, SHORT_FORM_SCHEMES, WRAPPERS, Kind
 from pierhead.address.table import Table, read_table, write_table
 from pierhead.address.text import LONGEST_TEXT
-from pierhead.address.validation import Conflict, conflicts, kind_of, lacking, why_not
+from pierhead.address.validation import (
+    Conflict,
+    conflicts,
+    kind_of,
+    lacking,
+    undiallable,
+    why_not,
+    wrong_side,
+)
 from pierhead.errors import AddressError, UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +47,7 @@ class ShortForm(Protocol):
 
 
 class ListenSpec:
-    """What to listen on and how, as one value that opens nothing.
+    """What to listen on or to dial and how, as one value that opens nothing.
 
         >>> spec = ListenSpec.parse("proxy+tls+tcp://[::1]:443?key=a.key&cert=a.pem")
         >>> spec.wrappers, spec.address.scheme, str(spec)
@@ -142,16 +150,29 @@ class ListenSpec:
         wrappers; each keeps the options that apply to its scheme.
 
         Raises:
-            AddressError: no scheme is left, an option applies to none of them, or something is
-                missing (a certificate for TLS).
+            AddressError: no scheme is left, an option applies to none of them or is for dialling,
+                or something is missing (a certificate for TLS).
             UsageError: the endpoint's short form names a scheme that cannot have one.
         """
         specs = (self,) if self.address.scheme else self._with_schemes(endpoint.short_form)
         for spec in specs:
-            conflict = lacking(spec.wrappers, spec.address, spec.options)
+            conflict = wrong_side(Side.LISTEN, spec.options)
+            conflict = conflict or lacking(spec.wrappers, spec.address, spec.options)
             if conflict:
                 raise self._error(conflict)
         return specs
+
+    def to_dial(self, scheme: str = "tcp") -> ListenSpec:
+        """Return the spec that a client reaches: this one, with this scheme if it has none.
+
+        Raises:
+            AddressError: no client can reach it, or an option is for listening.
+        """
+        spec = self if self.address.scheme else self._with_schemes((scheme,))[0]
+        conflict = undiallable(spec.wrappers, spec.address, spec.options)
+        if conflict:
+            raise spec._error(conflict)
+        return spec
 
     def _with_schemes(self, schemes: tuple[str, ...]) -> tuple[ListenSpec, ...]:
         unknown = [scheme for scheme in schemes if scheme not in SHORT_FORM_SCHEMES]

@@ -9,18 +9,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pierhead.address.addresses import (
+    ANY,
     AbstractAddress,
     DescriptorAddress,
     InetAddress,
     InetdAddress,
     ListenAddress,
+    VsockAddress,
 )
 from pierhead.address.listen_options import ListenOptions, is_accepted
-from pierhead.address.registry import KEY, OPTIONS_BY_KEY, PAD, Option
-from pierhead.address.schemes import SHORT_FORM_SCHEMES, Kind
-from pierhead.address.views import AddressOptions, AdoptOptions, ProxyOptions, TlsOptions
+from pierhead.address.registry import KEY, OPTIONS_BY_KEY, PAD, VERIFY, Option, Side
+from pierhead.address.schemes import PASSED_SCHEMES, SHORT_FORM_SCHEMES, Kind
+from pierhead.address.views import (
+    AddressOptions,
+    AdoptOptions,
+    ProxyOptions,
+    TlsClientOptions,
+    TlsOptions,
+)
 
-__all__ = ["Conflict", "conflicts", "kind_of", "lacking", "why_not"]
+__all__ = ["Conflict", "conflicts", "kind_of", "lacking", "undiallable", "why_not", "wrong_side"]
 
 
 #: The stream scheme for the same kind of address.
@@ -145,6 +153,10 @@ def _option_conflicts(address: ListenAddress, options: ListenOptions) -> Iterato
     if keys and len(keys) != len(certs):
         reason = f"there are {len(keys)} keys for {len(certs)} certificates"
         yield Conflict(KEY.key, reason, "give one key for each cert, in order, or none")
+    client = TlsClientOptions.of(options)
+    if client.ca is not None and not client.verify:
+        reason = "verify=off believes anyone, so ca has no effect"
+        yield Conflict(VERIFY.key, reason, "leave one of them out")
     if isinstance(address, DescriptorAddress) and not AddressOptions.of(options).force:
         low = [number for number in address.numbers if number <= 2]
         if low:
@@ -160,4 +172,44 @@ def lacking(
     if ("tls" in wrappers or address.scheme == "quic") and not TlsOptions.of(options).cert:
         part = wrappers.index("tls") if "tls" in wrappers else ""
         return Conflict(part, "TLS needs a certificate", "add cert=FILE, and key=FILE if apart")
+    return None
+
+
+def wrong_side(side: Side, options: ListenOptions) -> Conflict | None:
+    """Return the first option that is for the other side, or None."""
+    for row, _ in options.rows():
+        if side in row.sides:
+            continue
+        there = " or ".join(one.value for one in Side if one in row.sides)
+        instead = f"; for {side.value} there is {row.other_side}" if row.other_side else ""
+        return Conflict(row.key, f"{row.key} is for {there}", f"leave it out{instead}")
+    return None
+
+
+def undiallable(
+    wrappers: tuple[str, ...], address: ListenAddress, options: ListenOptions
+) -> Conflict | None:
+    """Return why a client cannot reach this address, or None."""
+    if address.scheme in PASSED_SCHEMES | {"inetd"}:
+        reason = f"{address.scheme}: is what a process is passed, and leads nowhere"
+        return Conflict("", reason, "write the address itself, such as tcp:HOST:PORT")
+    if isinstance(address, InetAddress):
+        return _no_single_place(address) or wrong_side(Side.DIAL, options)
+    if isinstance(address, VsockAddress) and ANY in (address.cid, address.port):
+        reason = "a client reaches one CID and one port"
+        return Conflict("", reason, f"write {address.scheme}:2:PORT for the host of this machine")
+    tls = TlsClientOptions.of(options)
+    if "tls" in wrappers and tls.verify and tls.server_name is None:
+        reason = f"{address.scheme}: has no host whose name a certificate could be for"
+        return Conflict(wrappers.index("tls"), reason, "add server-name=NAME")
+    return wrong_side(Side.DIAL, options)
+
+
+def _no_single_place(address: InetAddress) -> Conflict | None:
+    if not address.host:
+        reason = "a client reaches one host, and * is every address of this one"
+        return Conflict("", reason, f"write {address.scheme}:HOST:{address.port or 'PORT'}")
+    if not address.port or address.last_port is not None:
+        found = f"ports {address.port} to {address.last_port}" if address.port else "any port"
+        return Conflict("", f"a client reaches one port, not {found}", "write one port")
     return None

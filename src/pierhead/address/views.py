@@ -34,6 +34,7 @@ __all__ = [
     "ProxyOptions",
     "ServingOptions",
     "SocketOptions",
+    "TlsClientOptions",
     "TlsOptions",
     "View",
     "for_each",
@@ -115,6 +116,7 @@ class SocketOptions(View):
     dscp: int | None = None
     ecn: bool | None = None
     fastopen: int | None = None
+    fastopen_connect: bool | None = None
     freebind: bool | None = None
     gro: bool | None = None
     keepalive: KeepaliveTimes | None = None
@@ -211,8 +213,24 @@ class TlsOptions(View):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TlsClientOptions(View):
+    """What a TLS client presents and requires."""
+
+    layer = AppliedBy.TLS_CLIENT
+
+    alpn: tuple[str, ...] | None
+    ca: str | None
+    cert: tuple[str, ...] | None
+    key: tuple[str, ...] | None
+    min: Literal["1.2", "1.3"]
+    server_name: str | None
+    strict_permissions: bool
+    verify: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyOptions(View):
-    """Which PROXY headers are accepted, and from which peers."""
+    """Which PROXY headers are accepted, and from which peers; which are sent."""
 
     layer = AppliedBy.PROXY
 
@@ -265,6 +283,7 @@ VIEWS: tuple[type[View], ...] = (
     AdoptOptions,
     MemoryOptions,
     TlsOptions,
+    TlsClientOptions,
     ProxyOptions,
     AcceptOptions,
     AdmissionOptions,

@@ -1,4 +1,4 @@
-"""``pierhead address``: explain what an address means, without opening it."""
+"""``pierhead address``: explain what an address means, without opening or dialling it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import asdict
 import click
 
 from pierhead.address import Explanation, ListenerExplanation, OptionExplanation, explain
+from pierhead.address.registry import Side
 from pierhead.errors import AddressError
 
 __all__ = ["address"]
@@ -19,6 +20,7 @@ _SHORT_FORMS = {"dns": ("udp", "tcp"), "http": ("tcp",), "lines": ("tcp",)}
 _EPILOG = """\b
 Examples:
   pierhead address explain --for dns 127.0.0.1:5300
+  pierhead address explain --client 'tls+tcp:dns.example:853?ca=authority.pem'
   pierhead address explain 'unix:/run/app.sock?mode=0660' 'tls+tcp::853?cert=dns.pem'
 
 Exit codes: 0 ok, 2 an address does not parse.
@@ -27,7 +29,7 @@ Exit codes: 0 ok, 2 an address does not parse.
 
 @click.group()
 def address() -> None:
-    """Explain listening addresses."""
+    """Explain addresses."""
 
 
 @address.command("explain", epilog=_EPILOG)
@@ -38,17 +40,26 @@ def address() -> None:
     type=click.Choice(sorted(_SHORT_FORMS)),
     help="Protocol that a short form such as 127.0.0.1:5300 is for. [default: left open]",
 )
+@click.option(
+    "--client", "is_client", is_flag=True, help="Explain what a client dials. [default: a listener]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON. [default: text]")
 @click.pass_context
 def explain_addresses(
-    ctx: click.Context, addresses: Sequence[str], protocol: str | None, as_json: bool
+    ctx: click.Context,
+    addresses: Sequence[str],
+    protocol: str | None,
+    is_client: bool,
+    as_json: bool,
 ) -> None:
     """Explain each address and what this platform would refuse, without opening anything."""
+    side = Side.DIAL if is_client else Side.LISTEN
     explanations = []
     faults = []
     for text in addresses:
         try:
-            explanations.append(explain(text, _SHORT_FORMS[protocol] if protocol else None))
+            short_form = _SHORT_FORMS[protocol] if protocol else None
+            explanations.append(explain(text, short_form, side=side))
         except AddressError as error:
             faults.append(error)
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from pierhead.address import OPTIONS, SCHEMES, WRAPPERS, ListenSpec, Option
+from pierhead.address.registry import Side
 from pierhead.address.schemes import Scheme, is_available
 from pierhead.address.validation import why_not
 from pierhead.errors import AddressError
@@ -63,6 +64,7 @@ def _options(head: str, query: str) -> list[tuple[str, str]]:
         (f"{head}?{done}{ampersand}{_written(option)}", option.meaning)
         for option in OPTIONS
         if option.key.startswith(key)
+        and Side.LISTEN in option.sides
         and why_not(option, spec.wrappers, spec.address) is None
         and (option.repeats or (option.stands_for or option.key) not in spec.options)
     ]

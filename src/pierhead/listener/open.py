@@ -24,6 +24,8 @@ from pierhead.address import (
     VsockAddress,
     refusals,
 )
+from pierhead.address.registry import Side
+from pierhead.address.validation import wrong_side
 from pierhead.address.views import MemoryOptions
 from pierhead.buffer import BufferPool, BufferSource
 from pierhead.errors import ListenError, Overloaded, UsageError
@@ -199,6 +201,9 @@ def _check_form(spec: ListenSpec) -> None:
         raise UsageError(f"{spec} has no scheme: resolve it for a protocol, or write tcp:{spec}")
     for reason in refusals(spec, sys.platform):
         raise ListenError(str(spec), "open", reason, "leave it out, or write another address")
+    conflict = wrong_side(Side.LISTEN, spec.options)
+    if conflict:
+        raise ListenError(str(spec), "open", conflict.reason, conflict.remedy)
 
 
 def _open_local_beside(

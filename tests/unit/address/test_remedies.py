@@ -288,13 +288,18 @@ def test_a_certificate_that_is_missing_is_added() -> None:
         assert explain(f"tls+tcp:h:1?{written}").listeners
 
 
-#: What no text of an address alone leads to; the functions above follow these.
+#: What no text of an address alone leads to; the functions above follow these, and
+#: test_dialling.py those of clients.
 BY_OTHER_MEANS = (
     "write AbstractAddress(padded=True)",
     "add cert=FILE, and key=FILE if apart",
     "schemes are",
     "leave tls+ out",
     "leave it out, or write a scheme",
+    "write the address itself, such as tcp:HOST:PORT",
+    ":2:PORT for the host of this machine",
+    "add server-name=NAME",
+    "write one port",
 )
 
 

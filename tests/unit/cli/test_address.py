@@ -56,3 +56,13 @@ def test_json_has_the_same_facts() -> None:
 def test_octets_that_are_no_text_are_printed_escaped() -> None:
     result = invoke("/run/\udcff")
     assert (result.exit_code, result.stdout.splitlines()[0]) == (0, "unix:/run/%FF")
+
+
+def test_a_client_s_side_is_explained_on_request() -> None:
+    result = invoke("--client", "tls+tcp:dns.example:853?ca=authority.pem")
+    assert result.exit_code == 0
+    assert "stream: TCP connections, to dns.example, port 853" in result.stdout
+    assert "ca = authority.pem: PEM file with the authorities" in result.stdout
+    refused = invoke("--client", "tcp:dns.example:853?backlog=5")
+    assert refused.exit_code == 2
+    assert "backlog is for listening" in refused.stderr

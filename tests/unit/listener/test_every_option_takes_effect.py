@@ -1,4 +1,4 @@
-"""No option parses and does nothing: a proof for every row of the table, on every scheme of it.
+"""No option parses and does nothing: a proof for every row for listening, on every scheme of it.
 
 Whoever adds a row adds its proof: a test here that opens the address and reads the effect back,
 or the name of one elsewhere.
@@ -21,11 +21,12 @@ import pytest
 from every_place import UNIX_KINDS
 
 from pierhead.address import ListenSpec
-from pierhead.address.registry import OPTIONS, AppliedBy, Effect
+from pierhead.address.registry import OPTIONS, AppliedBy, Effect, Side
 from pierhead.errors import ListenError
 from pierhead.listener import socket_option
 from pierhead.listener.bind import inet, vsock
 from pierhead.listener.open import open_all
+from pierhead.net import socket_option as socket_option_table
 from pierhead.net.datagram import ancillary
 from pierhead.protocols import lines
 from pierhead.server.server import Server
@@ -270,7 +271,7 @@ async def open_inet(places, place, host, options):
 async def test_a_socket_is_set_as_the_address_says(places, monkeypatch, tmp_path, key, place, host):
     switch = tmp_path / "tcp_fastopen"
     switch.write_text("3\n")
-    monkeypatch.setattr(socket_option, "_FASTOPEN_SWITCH", switch)
+    monkeypatch.setattr(socket_option_table, "_FASTOPEN_SWITCH", switch)
     option, *expected = ON_SOCKETS[key]
     level, number, value = expected[host != "127.0.0.1"]
     own = places.own_socket(await open_inet(places, place, host, option))
@@ -308,16 +309,17 @@ async def test_fast_open_that_the_system_forbids_is_a_warning(
 ):
     switch = tmp_path / "tcp_fastopen"
     switch.write_text("1\n")
-    monkeypatch.setattr(socket_option, "_FASTOPEN_SWITCH", switch)
+    monkeypatch.setattr(socket_option_table, "_FASTOPEN_SWITCH", switch)
     (listener,) = await places.open("tcp", "fastopen=16")
-    (warning,) = [record for record in caplog.records if record.name == "pierhead.listener"]
+    (warning,) = [record for record in caplog.records if record.name == "pierhead.net"]
     assert warning.levelname == "WARNING"
     assert "fastopen has no effect" in warning.getMessage()
     assert "sysctl net.ipv4.tcp_fastopen=3" in warning.getMessage()
     assert listener.local.startswith("tcp:")
 
 
-SOCKET_ROWS = [row for row in OPTIONS if AppliedBy.SOCKET in row.applied_by]
+LISTENING = [row for row in OPTIONS if Side.LISTEN in row.sides]
+SOCKET_ROWS = [row for row in LISTENING if AppliedBy.SOCKET in row.applied_by]
 
 
 @pytest.mark.parametrize(
@@ -655,7 +657,7 @@ async def test_options_of_quic_are_refused_with_it(option):
 
 CLAIMED = [
     (row.key, place)
-    for row in OPTIONS
+    for row in LISTENING
     for place in [*sorted(row.schemes - {"quic"}), *(f"{w}+" for w in sorted(row.wrappers))]
 ]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from pierhead.address.option import AppliedBy, Effect, Option
+from pierhead.address.option import AppliedBy, Effect, Option, Side
 from pierhead.address.registry.local import (
     ACCOUNT_OPTIONS,
     MEMORY_OPTIONS,
@@ -26,7 +26,13 @@ from pierhead.address.registry.network import (
     TCP_OPTIONS,
     UDP_OPTIONS,
 )
-from pierhead.address.registry.wrappers import KEY, PROXY_OPTIONS, STRICT_PERMISSIONS, TLS_OPTIONS
+from pierhead.address.registry.wrappers import (
+    KEY,
+    PROXY_OPTIONS,
+    STRICT_PERMISSIONS,
+    TLS_OPTIONS,
+    VERIFY,
+)
 
 __all__ = [
     "BACKLOG",
@@ -35,9 +41,11 @@ __all__ = [
     "OPTIONS_BY_KEY",
     "PAD",
     "STRICT_PERMISSIONS",
+    "VERIFY",
     "AppliedBy",
     "Effect",
     "Option",
+    "Side",
 ]
 
 #: Every option.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pierhead.address.accounts import Accounts
-from pierhead.address.option import AppliedBy, Effect, Option
+from pierhead.address.option import BOTH, AppliedBy, Effect, Option
 from pierhead.address.option_types import Account, Choice, Flag, Integer, Permissions, Ratio
 from pierhead.address.schemes import LINUX, PASSED_SCHEMES, UNIX_SCHEMES
 
@@ -24,6 +24,7 @@ PAD = Option(
     meaning="length of an abstract name: as given, or padded with NUL to the full length",
     type=Choice(("exact", "full")),
     default="exact",
+    sides=BOTH,
     schemes=UNIX_SCHEMES,
     abstract=True,
     platforms=LINUX,

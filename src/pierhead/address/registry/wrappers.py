@@ -1,8 +1,8 @@
-"""The options of wrappers: TLS, with QUIC, and the PROXY protocol."""
+"""The options of wrappers: TLS, with QUIC, and the PROXY protocol, of both sides."""
 
 from __future__ import annotations
 
-from pierhead.address.option import AppliedBy, Effect, Option
+from pierhead.address.option import BOTH, DIALLING, AppliedBy, Effect, Option
 from pierhead.address.option_types import (
     Choice,
     Duration,
@@ -11,6 +11,7 @@ from pierhead.address.option_types import (
     Integer,
     Networks,
     Protocols,
+    Text,
 )
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "PROXY_OPTIONS",
     "STRICT_PERMISSIONS",
     "TLS_OPTIONS",
+    "VERIFY",
 ]
 
 _QUIC = frozenset({"quic"})
@@ -30,9 +32,10 @@ KEY = Option(
     meaning="PEM file with the private key; as many as certificates, in their order",
     type=FilePath(),
     default_note="the file of cert",
+    sides=BOTH,
     schemes=_QUIC,
     wrappers=_TLS,
-    applied_by=(AppliedBy.TLS,),
+    applied_by=(AppliedBy.TLS, AppliedBy.TLS_CLIENT),
     effect=Effect.NEW_CONNECTIONS,
     example="key=server.key",
     elsewhere=("keyfile", "key-file", "private-key", "ssl-keyfile"),
@@ -45,22 +48,40 @@ STRICT_PERMISSIONS = Option(
     meaning="refuse a key that others can read; otherwise that is a warning",
     type=Flag(),
     default=False,
+    sides=BOTH,
     schemes=_QUIC,
     wrappers=_TLS,
-    applied_by=(AppliedBy.TLS,),
+    applied_by=(AppliedBy.TLS, AppliedBy.TLS_CLIENT),
     effect=Effect.NEW_CONNECTIONS,
     example="strict-permissions",
+)
+
+#: The validation rules use it: without it, authorities have no effect.
+VERIFY = Option(
+    key="verify",
+    meaning="whether the server's certificate is verified; off is warned of, since then anyone on "
+    "the path can read and change everything",
+    type=Flag(),
+    default=True,
+    sides=DIALLING,
+    wrappers=_TLS,
+    applied_by=(AppliedBy.TLS_CLIENT,),
+    effect=Effect.NEW_CONNECTIONS,
+    example="verify=off",
+    elsewhere=("insecure",),
 )
 
 TLS_OPTIONS = (
     Option(
         key="cert",
-        meaning="PEM file with the certificate and its chain; once more for each further name",
+        meaning="PEM file with the certificate and its chain; on a server, once more for each "
+        "further name",
         type=FilePath(),
-        default_note="none: it is required",
+        default_note="none: a server requires one",
+        sides=BOTH,
         schemes=_QUIC,
         wrappers=_TLS,
-        applied_by=(AppliedBy.TLS,),
+        applied_by=(AppliedBy.TLS, AppliedBy.TLS_CLIENT),
         effect=Effect.NEW_CONNECTIONS,
         example="cert=server.pem",
         elsewhere=("certfile", "cert-file", "certificate", "ssl-certfile"),
@@ -69,12 +90,13 @@ TLS_OPTIONS = (
     KEY,
     Option(
         key="alpn",
-        meaning="protocols offered to the client, preferred first (RFC 7301)",
+        meaning="protocols offered, preferred first (RFC 7301)",
         type=Protocols(),
         default_note="what the protocol says",
+        sides=BOTH,
         schemes=_QUIC,
         wrappers=_TLS,
-        applied_by=(AppliedBy.TLS,),
+        applied_by=(AppliedBy.TLS, AppliedBy.TLS_CLIENT),
         effect=Effect.NEW_CONNECTIONS,
         example="alpn=h2,http/1.1",
     ),
@@ -88,15 +110,43 @@ TLS_OPTIONS = (
         applied_by=(AppliedBy.TLS,),
         effect=Effect.NEW_CONNECTIONS,
         example="client-ca=clients.pem",
-        elsewhere=("ca", "cafile", "ca-file", "ca-certs", "ssl-ca-certs"),
+        other_side="ca",
     ),
+    Option(
+        key="ca",
+        meaning="PEM file with the authorities that may vouch for the server",
+        type=FilePath(),
+        default_note="the authorities that the system trusts",
+        sides=DIALLING,
+        other_side="client-ca",
+        wrappers=_TLS,
+        applied_by=(AppliedBy.TLS_CLIENT,),
+        effect=Effect.NEW_CONNECTIONS,
+        example="ca=authority.pem",
+        elsewhere=("cafile", "ca-file", "ca-certs", "ssl-ca-certs"),
+    ),
+    Option(
+        key="server-name",
+        meaning="the name that is requested of the server (SNI, RFC 6066 §3) and that its "
+        "certificate has to be for",
+        type=Text(253),
+        default_note="the host of the address; required without one",
+        sides=DIALLING,
+        wrappers=_TLS,
+        applied_by=(AppliedBy.TLS_CLIENT,),
+        effect=Effect.NEW_CONNECTIONS,
+        example="server-name=dns.example",
+        elsewhere=("sni", "servername", "server-hostname", "verifyhost"),
+    ),
+    VERIFY,
     Option(
         key="min",
         meaning="lowest version of TLS",
         type=Choice(("1.2", "1.3")),
         default="1.2",
+        sides=BOTH,
         wrappers=_TLS,
-        applied_by=(AppliedBy.TLS,),
+        applied_by=(AppliedBy.TLS, AppliedBy.TLS_CLIENT),
         effect=Effect.NEW_CONNECTIONS,
         example="min=1.3",
     ),
@@ -136,9 +186,10 @@ PROXY_OPTIONS = (
     ),
     Option(
         key="proxy.version",
-        meaning="the only version of the PROXY protocol that is accepted",
+        meaning="the version of the PROXY protocol that is accepted, or that is sent",
         type=Integer(1, 2),
-        default_note="either on streams, 2 on datagrams",
+        default_note="either is accepted, only 2 on datagrams; 2 is sent",
+        sides=BOTH,
         wrappers=_PROXY,
         applied_by=(AppliedBy.PROXY,),
         effect=Effect.NEW_CONNECTIONS,
