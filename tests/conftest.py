@@ -7,6 +7,7 @@ The repository's root is not on the path when pytest is started as a bare comman
 from __future__ import annotations
 
 import gc
+import itertools
 import sys
 from pathlib import Path
 
@@ -21,7 +22,20 @@ settings.register_profile("pierhead", deadline=None)
 settings.load_profile("pierhead")
 
 
+_started = itertools.count(1)
+
+
 def pytest_collection_finish() -> None:
     """Keep the garbage collector from going through ten thousand collected tests each time."""
+    _freeze()
+
+
+def pytest_runtest_logstart() -> None:
+    """Keep it from the reports of the tests, too, and from what is imported late."""
+    if next(_started) % 250 == 0:
+        _freeze()
+
+
+def _freeze() -> None:
     gc.collect()
     gc.freeze()
