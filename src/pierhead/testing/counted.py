@@ -16,7 +16,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -63,7 +63,10 @@ class Work:
             return
         visited.add(id(owner))
         for replace, value in list(_members(owner)):
-            if type(value) not in (bytes, bytearray):
+            kind = type(value)
+            if kind in _WITHOUT_BUFFERS:
+                continue
+            if kind not in (bytes, bytearray):
                 self._enter(value, visited)
             elif value and id(value) not in self._constants:
                 self.octets += len(value)
@@ -89,10 +92,14 @@ def _members(owner: object) -> Iterator[tuple[Callable[[Any], None], Any]]:
                 return  # older items have been seen; checking all again would take too long
             yield partial(owner.__setitem__, index), value
     elif not isinstance(owner, type | ModuleType):
-        slots = [name for kind in type(owner).__mro__ for name in vars(kind).get("__slots__", ())]
-        for name in [*slots, *getattr(owner, "__dict__", ())]:
+        for name in [*_slots(type(owner)), *getattr(owner, "__dict__", ())]:
             if hasattr(owner, name):
                 yield partial(setattr, owner, name), getattr(owner, name)
+
+
+@lru_cache(maxsize=64)
+def _slots(owner: type) -> list[str]:
+    return [name for kind in owner.__mro__ for name in vars(kind).get("__slots__", ())]
 
 
 def _is_value(value: object) -> bool:
@@ -218,3 +225,9 @@ class _CountedBytearray(bytearray):
             # At the front the start moves; elsewhere everything behind it does.
             self.work.octets += len(value) + (len(self) - start if start else stop)
         super().__setitem__(key, value)
+
+
+#: Most of what a framer has besides buffers; each is looked at after every call.
+_WITHOUT_BUFFERS = frozenset(
+    (int, str, float, bool, type(None), _CountedBytes, _CountedBytearray, Work)
+)
