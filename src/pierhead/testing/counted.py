@@ -92,7 +92,8 @@ def _members(owner: object) -> Iterator[tuple[Callable[[Any], None], Any]]:
                 return  # older items have been seen; checking all again would take too long
             yield partial(owner.__setitem__, index), value
     elif not isinstance(owner, type | ModuleType):
-        for name in [*_slots(type(owner)), *getattr(owner, "__dict__", ())]:
+        slots = _slots(type(owner))  # type: ignore[arg-type]  # mypy takes no class for hashable
+        for name in [*slots, *getattr(owner, "__dict__", ())]:
             if hasattr(owner, name):
                 yield partial(setattr, owner, name), getattr(owner, name)
 

@@ -9,7 +9,7 @@ from pierhead.codec.client_hello import ClientHello, read_client_hello
 
 
 def hello(name=None, protocols=(), version=ssl.TLSVersion.TLSv1_3):
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.maximum_version = version
     if protocols:
         context.set_alpn_protocols(list(protocols))

@@ -279,7 +279,7 @@ async def plainly_grpclib(handlers, sock, pem):
 def _context(pem, *protocols):
     if pem is None:
         return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pem)
     context.set_alpn_protocols(protocols)
     return context
@@ -382,7 +382,7 @@ class TlsClient:
     """A client of TLS that can leave in every way: the records are ours to send."""
 
     def __init__(self, sock, authority, protocol):
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         authority.configure_trust(context)
         context.set_alpn_protocols([protocol])
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()

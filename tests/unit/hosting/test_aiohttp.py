@@ -151,7 +151,7 @@ def test_files_are_sent_on_every_loop(tmp_path, loop_factory, address):
     (tmp_path / "file.bin").write_bytes(content)
     trusting = None
     if address.startswith("tls"):
-        authority, trusting = trustme.CA(), ssl.create_default_context()
+        authority, trusting = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         authority.configure_trust(trusting)
         issued = authority.issue_cert("127.0.0.1")
         issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "cert.pem"))

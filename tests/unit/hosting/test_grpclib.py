@@ -177,7 +177,7 @@ async def test_grpcios_client_speaks_tls_to_it(endpoint, tmp_path):
 
 
 def authority_context(authority, protocol):
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(context)
     context.set_alpn_protocols([protocol])
     return context

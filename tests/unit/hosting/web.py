@@ -81,7 +81,7 @@ async def connected(address, authority=None, alpn=("http/1.1",)):
     """Dial what a server has opened, by TLS where there is an authority."""
     if authority is None:
         return await Client.dial(address.partition("?")[0].removeprefix("proxy+"))
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(alpn)
     authority.configure_trust(context)
     _, host, port = address.partition("?")[0].split(":")

@@ -68,7 +68,7 @@ async def test_on_accept_gets_the_socket_below_tls_before_the_handshake(tmp_path
     authority, told = trustme.CA(), Told()
     issued = authority.issue_cert("localhost")
     issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "a.pem"))
-    trusting = ssl.create_default_context()
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(trusting)
     async with serving(f"tls+tcp:127.0.0.1:0?cert={tmp_path}/a.pem", told) as server:
         port = int(server.addresses[0].rpartition(":")[2])

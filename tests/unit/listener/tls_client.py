@@ -37,7 +37,8 @@ class Certificates:
         return str(path)
 
     def client_context(self, **settings) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self.authority_file)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self.authority_file)
         for name, value in settings.items():
             setattr(context, name, value)
         return context

@@ -140,7 +140,7 @@ def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def context(authority: trustme.CA) -> ssl.SSLContext:
-    made = ssl.create_default_context()
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(made)
     return made
 

@@ -179,7 +179,7 @@ async def asker(scheme: str, address: str, authority: trustme.CA) -> Any:
         raw.connect(target)
         if scheme != "tls+tcp":
             return raw
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         authority.configure_trust(context)
         return context.wrap_socket(raw, server_hostname="localhost")
 

@@ -192,7 +192,7 @@ def tls(tmp_path_factory) -> tuple[str, ssl.SSLContext]:
     file = tmp_path_factory.mktemp("certificates") / "a.pem"
     file.touch(0o600)
     authority.issue_cert("a.example").private_key_and_cert_chain_pem.write_to_path(str(file))
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.configure_trust(context)
     return f"cert={file}", context
 
