@@ -27,7 +27,7 @@ SECTIONS = {
         "Clients",
         "Give any of them to `connect` as a keyword; `pierhead.ClientLimits` is their type.",
     ),
-    "pierhead.blocking": ("Blocking functions", "Given to `threaded`."),
+    "pierhead.blocking.threaded": ("Blocking functions", "Given to `threaded`."),
     "pierhead.service.admission.rate": ("A rate for each source", "Given to `per_source_rate`."),
     "pierhead.middleware.limit": ("Concurrent requests in a service", "Given to `limit`."),
     "pierhead.middleware.timeout": ("Time for a whole answer", "Given to `timeout`."),

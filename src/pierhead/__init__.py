@@ -18,8 +18,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pierhead import blocking as blocking
     from pierhead.address import ListenSpec
-    from pierhead.blocking import threaded
+    from pierhead.blocking.threaded import threaded
     from pierhead.buffer import BufferPool, BufferSource
     from pierhead.client.client import Client, connect
     from pierhead.client.options import ClientLimits
@@ -180,11 +181,16 @@ _HOMES = {
     "run": "runtime.run",
     "serve": "server.serve",
     "stack": "service",
-    "threaded": "blocking",
+    "threaded": "blocking.threaded",
 }
+
+#: Packages that are reached as an attribute, without an import of their own.
+_ROOMS = frozenset(("blocking",))
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"pierhead.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'pierhead' has no attribute {name!r}")

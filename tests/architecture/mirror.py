@@ -29,6 +29,8 @@ SHOWN_BY: dict[str, str] = {
     "address.registry.wrappers": "unit/listener/test_every_option_takes_effect.py",
     "address.schemes": "unit/address/test_grammar.py",
     "address.validation": "unit/address/test_listen_options.py",
+    "blocking.background": "unit/blocking/test_client.py",
+    "blocking.conversation": "unit/blocking/test_client.py",
     "client.deadlines": "unit/client/test_client.py",
     "client.dialled_conversation": "unit/client/test_client.py",
     "client.dialler": "unit/client/test_client.py",
