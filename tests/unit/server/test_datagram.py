@@ -171,8 +171,8 @@ async def test_one_datagram_gets_a_bounded_number_of_replies() -> None:
 async def test_a_receive_error_causes_a_pause_and_one_log_line(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pierhead.server.datagram._SHORTEST_PAUSE_S", 0.0)
-    monkeypatch.setattr("pierhead.server.datagram._LONGEST_PAUSE_S", 0.0)
+    monkeypatch.setattr("pierhead.server.batches._SHORTEST_PAUSE_S", 0.0)
+    monkeypatch.setattr("pierhead.server.batches._LONGEST_PAUSE_S", 0.0)
     it = Bench(upper)
     left = 5
     receive = it.listener.receive_batch
