@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pierhead.codec.base import Decoder, Encoder
@@ -88,6 +88,10 @@ class Receiver(Protocol[In_co]):
 class Conversation(Generic[In, Out]):
     """Messages in both directions with one peer.
 
+    Args:
+        max_waiting: messages that wait to be received, at most.
+        skip: takes what is no message, which then nobody receives; None to raise it there.
+
     Attributes:
         peer: the other end.
         via: how the connection arrived, or where it was dialled.
@@ -102,6 +106,8 @@ class Conversation(Generic[In, Out]):
         peer: Peer,
         via: Via,
         counters: MessageCounters,
+        max_waiting: int = _MAX_WAITING,
+        skip: Callable[[DecodeError, bytes], None] | None = None,
     ) -> None:
         self.peer = peer
         self.via = via
@@ -120,6 +126,8 @@ class Conversation(Generic[In, Out]):
         self._has_closed = False
         self._watchers: list[asyncio.Future[None]] = []  # of the closing, or the end
         self._counters = counters
+        self._max_waiting = max_waiting
+        self._skip = skip
 
     def __repr__(self) -> str:
         return f"<Conversation with {self.peer} via {self.via.listener}>"
@@ -135,22 +143,26 @@ class Conversation(Generic[In, Out]):
             DecodeError: this one is not a message; the next one may be.
             FramingError: the input cannot be split into messages; no more arrive.
         """
-        while not self._inbox:
-            if self._input_end is not None:
-                raise self._input_end.with_traceback(None)
-            await self._wait_for_input()
-        frame = self._inbox.popleft()
-        self._inbox_bytes -= len(frame)
-        if self._is_held_up:
-            self._is_held_up = False
-            self._port.pump()
-        try:
-            message = self._decode(frame)
-        except DecodeError:
-            self._counters.undecodable.value += 1
-            raise
-        self._counters.received.value += 1
-        return message
+        while True:
+            while not self._inbox:
+                if self._input_end is not None:
+                    raise self._input_end.with_traceback(None)
+                await self._wait_for_input()
+            frame = self._inbox.popleft()
+            self._inbox_bytes -= len(frame)
+            if self._is_held_up:
+                self._is_held_up = False
+                self._port.pump()
+            try:
+                message = self._decode(frame)
+            except DecodeError as error:
+                self._counters.undecodable.value += 1
+                if self._skip is None:
+                    raise
+                self._skip(error, frame)
+                continue
+            self._counters.received.value += 1
+            return message
 
     def __aiter__(self) -> AsyncIterator[In]:
         """Iterate over the messages; it ends when the peer has ended its side, or with `closing`.
@@ -284,7 +296,7 @@ class Conversation(Generic[In, Out]):
 
     def room(self) -> int:
         """Return how many frames may arrive now."""
-        room = _MAX_WAITING - len(self._inbox)
+        room = self._max_waiting - len(self._inbox)
         if room <= 0 or self._inbox_bytes >= _MAX_WAITING_BYTES or self._input_end is not None:
             self._is_held_up = True
             return 0
@@ -350,6 +362,11 @@ class Conversation(Generic[In, Out]):
         self._queued.clear()
         self._wake_watchers()
         return lost
+
+    @property
+    def unread_bytes(self) -> int:
+        """Octets that wait to be received."""
+        return self._inbox_bytes
 
     def take_unread(self) -> int:
         """Return how many messages nobody has received, and forget them."""

@@ -24,7 +24,6 @@ from pierhead.connection.conversation_stream import ConversationStream
 from pierhead.connection.life import State
 from pierhead.connection.message_counters import MessageCounters
 from pierhead.errors import (
-    ConnectionEnded,
     DecodeError,
     FramingError,
     PierheadError,
@@ -32,7 +31,9 @@ from pierhead.errors import (
     UsageError,
 )
 from pierhead.server.connection import ConnectionScope, Standing
+from pierhead.server.conversing import Conversing
 from pierhead.server.endpoint import Endpoint
+from pierhead.server.handler_run import handler_name, run_handler
 from pierhead.service.admission import Admission, Answer
 
 __all__ = ["ConversationHandler", "ServedConversation", "converse"]
@@ -68,7 +69,8 @@ def converse(
     check_handler(handler)
     return Endpoint(
         name=name,
-        stream=_Conversing(handler, wire_format),
+        datagram=Conversing(handler, wire_format),
+        stream=_ConversingStreams(handler, wire_format),
         short_form=short_form,
         admission=tuple(admission),
         options={"idle_timeout": _IDLE_S},
@@ -92,7 +94,7 @@ def check_handler(handler: Any) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Conversing:
+class _ConversingStreams:
     """Creates the object that serves a connection."""
 
     handler: ConversationHandler[Any, Any]
@@ -135,28 +137,15 @@ class ServedConversation(ConversationStream):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the handler."""
         super().connection_made(transport)
-        name = getattr(self._handler, "__qualname__", "conversation")
+        name = handler_name(self._handler)
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._run(), name=f"{name} {self._scope.peer}")
         self._task.add_done_callback(self._handled)
 
     async def _run(self) -> None:
-        reason = "closed"
-        try:
-            await self._handler(self.conversation)
-        except ConnectionEnded as end:  # of this conversation, or of one that it depends on
-            self._scope.failures.note(end, "service", self._scope.peer)
-        except DecodeError as error:
-            reason = self._refuse(error)
-        except Exception as mistake:
-            where = f"{self._scope.via.listener}: {self._name}"
-            self._scope.failures.report(where, mistake, "service", self._scope.peer)
-            reason = "error"
-        self._end(reason)
-
-    @property
-    def _name(self) -> str:
-        return getattr(self._handler, "__qualname__", "handler")
+        self._end(
+            await run_handler(self._handler, self.conversation, self._scope.failures, self._refuse)
+        )
 
     def _refuse(self, error: DecodeError) -> str:
         """Answer input that is wrong with the protocol's refusal, if it has one."""
@@ -259,7 +248,9 @@ class ServedConversation(ConversationStream):
             super().sweep(now)
         elif self._task is not None and now - self._gone_at >= self._scope.options.handler_timeout:
             self._scope.counters.count("conversations_cancelled_total").value += 1
-            late = TimedOut(f"{self._name} has not returned since its peer has gone")
+            late = TimedOut(
+                f"{handler_name(self._handler)} has not returned since its peer has gone"
+            )
             self._scope.failures.note(late, "service", self._scope.peer)
             self._task.cancel()
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from pierhead.reload import Reloaded
 from pierhead.server.connection import ConnectionScope, ServedConnection
+from pierhead.server.conversing import Conversing
 from pierhead.service import FrameHandler
 from pierhead.service.admission import Admission
 
@@ -51,7 +52,8 @@ class Endpoint:
 
     Attributes:
         name: for logs and messages (``dns``, ``lines``).
-        datagram: answers one datagram; None if the protocol has no datagrams.
+        datagram: answers one datagram, or converses with the peers of a socket; None if the
+            protocol has no datagrams.
         stream: takes one connection; None if the protocol has no streams.
         short_form: the schemes that an address without scheme stands for (``("udp", "tcp")``).
         admission: checks on every frame, in order.
@@ -65,7 +67,7 @@ class Endpoint:
     """
 
     name: str
-    datagram: FrameHandler | None = None
+    datagram: FrameHandler | Conversing | None = None
     stream: StreamHandler | None = None
     short_form: tuple[str, ...] = ("tcp",)
     admission: Sequence[Admission] = ()

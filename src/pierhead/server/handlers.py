@@ -7,6 +7,7 @@ from pierhead.address.views import AdmissionOptions
 from pierhead.errors import ListenError, UsageError
 from pierhead.listener.base import Listener
 from pierhead.listener.wrap.wrappers import unwrapped
+from pierhead.server.conversing import Conversing
 from pierhead.server.endpoint import Endpoint, StreamHandler
 from pierhead.server.seqpacket import packets
 from pierhead.service import FrameHandler
@@ -22,8 +23,8 @@ _PLURALS = {
 }
 
 
-def datagram_handler(endpoint: Endpoint, listener: Listener) -> FrameHandler:
-    """Return the handler of a listener's datagrams.
+def datagram_handler(endpoint: Endpoint, listener: Listener) -> FrameHandler | Conversing:
+    """Return what serves a listener's datagrams.
 
     Raises:
         ListenError: the endpoint serves none.
@@ -41,7 +42,8 @@ def stream_handler(endpoint: Endpoint, listener: Listener) -> StreamHandler:
     """
     handler = endpoint.stream
     if listener.transport is Transport.SEQPACKET:
-        handler = None if endpoint.datagram is None else packets(endpoint.datagram)
+        frames = endpoint.datagram
+        handler = packets(frames) if isinstance(frames, FrameHandler) else None
     if handler is None:
         raise _not_served(endpoint, listener)
     return handler

@@ -213,6 +213,30 @@ LIMITS: tuple[Limit, ...] = (
         effect="at the next reply",
     ),
     Limit(
+        "max_peers",
+        default=1024,
+        minimum=1,
+        maximum=1_000_000,
+        unit="peers",
+        meaning="Conversations with the peers of one datagram listener; at the limit one gives "
+        "way: the longest silent of those that were heard once, else of all.",
+        source="the same as max_connections; a source can be forged",
+        metric="conversations_closed_total{reason=evicted}",
+        effect="at the next peer",
+    ),
+    Limit(
+        "max_unread_datagram_bytes",
+        default=8 * 2**20,
+        minimum=65_536,
+        maximum=2**31,
+        unit="bytes",
+        meaning="Datagrams of one listener that wait for the handlers of conversations; further "
+        "ones are lost.",
+        source="128 of the largest datagrams; a conversation holds at most 64 KiB of it",
+        metric="messages_lost_total{reason=max_unread_datagram_bytes}",
+        effect="at the next datagram",
+    ),
+    Limit(
         "handler_timeout",
         default=5.0,
         minimum=0.0,
@@ -344,6 +368,8 @@ class ServerLimits(TypedDict, total=False):
     write_timeout: float
     datagram_write_timeout: float
     max_unsent_datagram_bytes: int
+    max_peers: int
+    max_unread_datagram_bytes: int
     handler_timeout: float
     linger_timeout: float
     after_close_timeout: float | Literal["off"]
@@ -375,6 +401,8 @@ class ServerOptions:
     write_timeout: float = 10.0
     datagram_write_timeout: float = 1.0
     max_unsent_datagram_bytes: int = 1_048_576
+    max_peers: int = 1024
+    max_unread_datagram_bytes: int = 8 * 2**20
     handler_timeout: float = 5.0
     linger_timeout: float = 1.0
     after_close_timeout: float = 60.0

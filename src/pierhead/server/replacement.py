@@ -15,7 +15,7 @@ import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from pierhead.address import ListenSpec
 from pierhead.address.listen_options import effect_of_change, show_option
@@ -23,19 +23,21 @@ from pierhead.address.option import Effect
 from pierhead.errors import ListenError
 from pierhead.listener.base import Changeable, DatagramListener, Listener, StreamListener
 from pierhead.listener.wrap.wrappers import unwrapped, wrap_all
+from pierhead.server.batches import BatchServer
+from pierhead.server.conversing import Conversing
 from pierhead.server.datagram import DatagramServer
-from pierhead.server.endpoint import StreamHandler
+from pierhead.server.endpoint import Endpoint, StreamHandler
 from pierhead.server.handlers import connection_admission, datagram_handler, stream_handler
 from pierhead.server.options import ServerOptions
+from pierhead.server.peer_conversations import PeerConversations
 from pierhead.server.plan import Part, Plan
 from pierhead.server.stream import StreamServer
 from pierhead.server.succession import Wait
-from pierhead.service import FrameHandler
 from pierhead.service.admission import Admission, ConnectionAdmission, first_verdict
 
 __all__ = ["AnyServer", "Kept", "Replacement", "Slot", "limit_differences", "slots_of"]
 
-AnyServer: TypeAlias = DatagramServer | StreamServer
+AnyServer: TypeAlias = DatagramServer | PeerConversations | StreamServer
 
 
 @dataclass(slots=True, eq=False)
@@ -225,15 +227,22 @@ def _bound(slot: Slot) -> list[str]:
 
 def _needs_new_listener(before: Slot, after: Slot) -> str | None:
     """Return why the listeners cannot stay, in words; None if they can."""
+    if any(isinstance(server, BatchServer) for server in before.servers):
+        was, will_be = (_converses(slot.part.endpoint) for slot in (before, after))
+        if was is not will_be:
+            return "conversations instead of requests" if will_be else "requests, no conversations"
     if not (isinstance(before.asked, ListenSpec) and isinstance(after.asked, ListenSpec)):
         return None
-    if before.asked.wrappers != after.asked.wrappers and any(
-        isinstance(server, DatagramServer) for server in before.servers
-    ):
+    has_datagrams = any(isinstance(server, BatchServer) for server in before.servers)
+    if has_datagrams and before.asked.wrappers != after.asked.wrappers:
         return "another wrapper around datagrams"
     if effect_of_change(before.asked.options, after.asked.options) is Effect.NEW_LISTENER:
         return option_differences(before.asked, after.asked, Effect.NEW_LISTENER)
     return None
+
+
+def _converses(endpoint: Endpoint) -> bool:
+    return isinstance(endpoint.datagram, Conversing)
 
 
 @dataclass(slots=True, eq=False)
@@ -265,10 +274,9 @@ class Kept:
         if spec != listener.spec or (spec.wrappers and self._has_other_protocols()):
             listener = self._rewrapped(spec, unwrapped(listener))
         admission = first_verdict(endpoint.admission)
-        if isinstance(server, DatagramServer):
-            return _PreparedDatagrams(
-                server, spec, listener, datagram_handler(endpoint, listener), admission
-            )
+        if isinstance(server, BatchServer):
+            datagrams = datagram_handler(endpoint, listener)
+            return _PreparedDatagrams(server, spec, listener, datagrams, admission)
         checks = connection_admission(endpoint, listener, spec)
         handler = stream_handler(endpoint, listener)
         if endpoint is self.before.part.endpoint:
@@ -328,10 +336,10 @@ class Kept:
 class _PreparedDatagrams:
     """What one datagram server will serve."""
 
-    server: DatagramServer
+    server: DatagramServer | PeerConversations
     spec: ListenSpec
     listener: Listener
-    handler: FrameHandler
+    handler: Any
     admission: Admission | None
 
     def change(self, options: ServerOptions) -> Wait:

@@ -31,12 +31,15 @@ from pierhead.listener.process_sockets import ProcessSockets
 from pierhead.listener.wrap.wrappers import certificate_reader, unwrapped
 from pierhead.metrics import Metrics
 from pierhead.reload import Reloaded
+from pierhead.server.batches import BatchServer
 from pierhead.server.callback import having, plain
+from pierhead.server.conversing import Conversing
 from pierhead.server.datagram import DatagramServer
 from pierhead.server.endpoint import Application, Endpoint
 from pierhead.server.handlers import connection_admission, datagram_handler, stream_handler
 from pierhead.server.lost_requests import LostRequests
 from pierhead.server.options import ServerLimits
+from pierhead.server.peer_conversations import PeerConversations
 from pierhead.server.plan import Part, Plan
 from pierhead.server.replacement import (
     AnyServer,
@@ -290,10 +293,10 @@ class Server:
 
     def _still_sends(self, slot: Slot) -> bool:
         """Return whether the sockets of a removed slot are still open, so that it can come back."""
-        return all(one in self._gone and isinstance(one, DatagramServer) for one in slot.servers)
+        return all(one in self._gone and isinstance(one, BatchServer) for one in slot.servers)
 
     async def _finish_gone(self, server: AnyServer) -> None:
-        present = server.present() if isinstance(server, DatagramServer) else nothing_before
+        present = nothing_before if isinstance(server, StreamServer) else server.present()
         await self._finish(server, is_gone=True)
         if server not in self._gone:  # it is back
             await present()
@@ -513,21 +516,22 @@ class Server:
         streams = [one for one in self._all_servers() if isinstance(one, StreamServer)]
         max(streams, key=len).relieve()
 
-    def _serve_datagrams(self, part: Part, listener: DatagramListener) -> DatagramServer:
+    def _serve_datagrams(self, part: Part, listener: DatagramListener) -> AnyServer:
         endpoint = part.endpoint
-        return DatagramServer(
-            listener,
-            datagram_handler(endpoint, listener),
-            options=part.options,
-            admission=first_verdict(endpoint.admission),
-            clock=self._clock,
-            metrics=self.metrics,
-            tasks=self._tasks,
-            on_lost=self.lost.add,
-            wake_sweep=self._sweep.wake,
-            own_addresses=self._process.own_addresses,
-            on_error=self._on_error,
-        )
+        handler = datagram_handler(endpoint, listener)
+        common: dict[str, Any] = {
+            "options": part.options,
+            "admission": first_verdict(endpoint.admission),
+            "clock": self._clock,
+            "metrics": self.metrics,
+            "on_lost": self.lost.add,
+            "wake_sweep": self._sweep.wake,
+            "own_addresses": self._process.own_addresses,
+            "on_error": self._on_error,
+        }
+        if isinstance(handler, Conversing):
+            return PeerConversations(listener, handler, **common)
+        return DatagramServer(listener, handler, tasks=self._tasks, **common)
 
     def _deadlines(self, now: float) -> Iterator[bool]:
         for server in self._all_servers():

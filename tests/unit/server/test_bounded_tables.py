@@ -43,13 +43,15 @@ def fill_lost(number: int) -> object:
 
 
 def fill_unsent(number: int) -> object:
-    class NoTimer(Unsent):
+    class NoTimer(Unsent[None]):
         def _wake(self) -> None:
             pass
 
-    unsent = NoTimer(SystemClock(), lambda batch: [], lambda datagram, error: None)
+    unsent: Unsent[None] = NoTimer(
+        SystemClock(), lambda batch: [], lambda whose: None, lambda datagram, whose, error: None
+    )
     for n in range(number):
-        unsent.keep((b"%d" % n, b"x" * 112 + b"%d" % n), 1.0, 1_048_576)
+        unsent.keep((b"%d" % n, b"x" * 112 + b"%d" % n), None, 1.0, 1_048_576)
     return unsent
 
 

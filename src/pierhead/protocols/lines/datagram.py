@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from pierhead.errors import Overloaded
+from pierhead.errors import DecodeError, Overloaded
 from pierhead.service import FrameHandler, Reply, is_many
 from pierhead.service.context import Context
 
-__all__ = ["each_line"]
+__all__ = ["each_line", "lines_of"]
 
 #: The most lines in one datagram, and answers to them; its sender may be forged.
 _MAX_LINES = 100
+
+
+def lines_of(datagram: bytes) -> Sequence[bytes]:
+    """Return the lines of a datagram; the last one needs no line ending.
+
+    Raises:
+        DecodeError: there are too many.
+    """
+    lines = datagram.removesuffix(b"\n").split(b"\n")
+    if len(lines) > _MAX_LINES:
+        raise DecodeError(f"{len(lines)} lines in one datagram, at most {_MAX_LINES} are expected")
+    return [line.removesuffix(b"\r") for line in lines]
 
 
 def each_line(handler: FrameHandler) -> FrameHandler:

@@ -8,10 +8,11 @@ from typing import Any, overload
 
 from pierhead.codec import Lines
 from pierhead.codec.base import WireFormat
-from pierhead.protocols.lines.datagram import each_line
+from pierhead.protocols.lines.datagram import each_line, lines_of
 from pierhead.protocols.lines.wire import Bytes, Text
 from pierhead.server.converse import ConversationHandler
 from pierhead.server.converse import converse as converse_format
+from pierhead.server.conversing import Conversing
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.serve import serve as serve_format
 from pierhead.service import Middleware, ServiceFunction
@@ -138,6 +139,8 @@ def converse(
 ) -> Endpoint:
     """Return conversations of lines as an endpoint; each message is a line.
 
+    A datagram may hold several lines, and what is sent is a datagram each.
+
     Args:
         handler: called with each `Conversation`.
         encoding: of the text; None passes bytes.
@@ -149,7 +152,8 @@ def converse(
         if encoding is None
         else wire_format(encoding, max_length_bytes=max_length_bytes)
     )
-    return converse_format(handler, wire, name="lines", admission=admission)
+    endpoint = converse_format(handler, wire, name="lines", admission=admission)
+    return replace(endpoint, datagram=Conversing(handler, wire, frames=lines_of))
 
 
 #: The service that answers a line with itself; serve it with ``encoding=None``.
