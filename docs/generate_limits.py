@@ -31,6 +31,7 @@ SECTIONS = {
     "pierhead.service.admission.rate": ("A rate for each source", "Given to `per_source_rate`."),
     "pierhead.middleware.limit": ("Concurrent requests in a service", "Given to `limit`."),
     "pierhead.middleware.timeout": ("Time for a whole answer", "Given to `timeout`."),
+    "pierhead.middleware.retry": ("Retries", "Given to `retry`."),
     "pierhead.codec.lines": ("Lines", "Given to `Lines`."),
     "pierhead.codec.delimited": ("Delimited frames", "Given to `Delimited`."),
     "pierhead.codec.length_prefixed": ("Length-prefixed frames", "Given to `LengthPrefixed`."),

@@ -11,6 +11,7 @@ again when the next request needs it.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
@@ -25,7 +26,14 @@ from pierhead.client.pool import Pool
 from pierhead.client.replies import Replies
 from pierhead.codec.base import WireFormat, check_one_reply
 from pierhead.connection.conversation import Conversation
-from pierhead.errors import ConnectionEnded, Overloaded, PierheadError, TimedOut, UsageError
+from pierhead.errors import (
+    ConnectionEnded,
+    Overloaded,
+    PierheadError,
+    RequestTimedOut,
+    TimedOut,
+    UsageError,
+)
 from pierhead.metrics import Metrics
 from pierhead.service import Middleware, Reply, stack
 from pierhead.service.context import Context
@@ -171,7 +179,13 @@ class Client(Generic[Q, R]):
         seconds = self._options.request_timeout if timeout is None else timeout
         if self._service is None:
             return await self._one(message, seconds)
-        reply = await self._service(message, self._context(seconds))
+        try:
+            async with asyncio.timeout(None if seconds == math.inf else seconds) as scope:
+                reply = await self._service(message, self._context(seconds))
+        except TimeoutError as error:  # a layer waited: each attempt has a deadline of its own
+            if scope.expired():
+                raise RequestTimedOut(self._dialler.name, "no reply in time") from error
+            raise
         return reply  # type: ignore[return-value]  # checked: one reply
 
     def replies(self, message: Q, *, timeout: float | None = None) -> AsyncIterator[R]:

@@ -9,6 +9,7 @@ last reply has been taken, the iteration has failed, or the consumer has closed 
 from pierhead.middleware.access_log import access_log
 from pierhead.middleware.catch import catch
 from pierhead.middleware.limit import limit
+from pierhead.middleware.retry import retry
 from pierhead.middleware.timeout import timeout
 
-__all__ = ["access_log", "catch", "limit", "timeout"]
+__all__ = ["access_log", "catch", "limit", "retry", "timeout"]
