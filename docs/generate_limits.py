@@ -28,6 +28,11 @@ SECTIONS = {
         "Give any of them to `connect` as a keyword; `pierhead.ClientLimits` is their type.",
     ),
     "pierhead.blocking.threaded": ("Blocking functions", "Given to `threaded`."),
+    "pierhead.client.balance_options": (
+        "Choosing among several",
+        "Given to `Balance` as keywords.",
+    ),
+    "pierhead.client.policies": ("Hedged requests", "Given to `Hedged`."),
     "pierhead.service.admission.rate": ("A rate for each source", "Given to `per_source_rate`."),
     "pierhead.middleware.limit": ("Concurrent requests in a service", "Given to `limit`."),
     "pierhead.middleware.timeout": ("Time for a whole answer", "Given to `timeout`."),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pierhead.address import ListenSpec
     from pierhead.blocking.threaded import threaded
     from pierhead.buffer import BufferPool, BufferSource
+    from pierhead.client.balance import Balance
     from pierhead.client.client import Client, connect
     from pierhead.client.options import ClientLimits
     from pierhead.codec import (
@@ -70,6 +71,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Application",
+    "Balance",
     "BufferPool",
     "BufferSource",
     "ById",
@@ -128,6 +130,7 @@ __all__ = [
 
 _HOMES = {
     "Application": "server.endpoint",
+    "Balance": "client.balance",
     "BufferPool": "buffer",
     "BufferSource": "buffer",
     "ById": "codec",

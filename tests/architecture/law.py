@@ -64,6 +64,9 @@ PURE = (
     "printable",
     "address",
     "codec",
+    "client.balance_options",
+    "client.policies",
+    "client.upstream",
     "rate",
     "service.base",
     "service.coding",
@@ -188,6 +191,7 @@ OTHER_MEANING: dict[tuple[str, str], str] = {
     ("protocols.dns.*", "key"): "a key of DNSSEC, or an attribute",
     ("protocols.dns.*", "name"): "an attribute",
     ("protocols.dns.zone.verify", "verify"): "a function",
+    ("middleware.*", "retry"): "the name of a layer",
     ("server.*", "drain"): "why a connection is closed",
     ("server.stream", "maxconn"): "why a connection is dropped, in metrics",
 }

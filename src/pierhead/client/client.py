@@ -133,6 +133,22 @@ class Client(Generic[Q, R]):
             await self._pool.close(drain=drain)
 
     @property
+    def name(self) -> str:
+        """The address of the server, as text."""
+        return self._dialler.name
+
+    async def check(self) -> None:
+        """Open a connection, send nothing, and close it: to find out whether anybody is there.
+
+        Of datagrams, it tells only whether there is a route.
+
+        Raises:
+            ConnectError: the address cannot be reached.
+        """
+        self._running()
+        await self._dialler.check()
+
+    @property
     def addresses(self) -> tuple[str, ...]:
         """The addresses of this end, one for each open connection, as text."""
         lines = () if self._pool is None else self._pool.lines

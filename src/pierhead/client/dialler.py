@@ -130,6 +130,18 @@ class Dialler:
         await self._reach(dial_stream(self._spec, lambda: stream, source=self._source))
         return stream
 
+    async def check(self) -> None:
+        """Open a connection and close it.
+
+        Raises:
+            ConnectError: the address cannot be reached.
+        """
+        if self._is_datagram:
+            (await self._reach(dial_datagram(self._spec, source=self._source))).close()
+            return
+        dialling = dial_stream(self._spec, asyncio.Protocol, source=self._source)
+        (await self._reach(dialling)).close()
+
     async def conversation(self) -> DialledConversation:
         """Open a connection for a conversation.
 

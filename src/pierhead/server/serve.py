@@ -32,7 +32,7 @@ def serve(
     """Return the service as an endpoint for datagrams and streams.
 
     Args:
-        service: answers one request.
+        service: answers one request. One with a ``lifespan()`` is entered while it is served.
         wire_format: how requests and replies are encoded; datagrams carry one frame each.
         name: for logs and messages.
         admission: checks on every frame before it is decoded, in order.
@@ -56,6 +56,7 @@ def serve(
         stream=framed(handler, wire_format.framing, wire_format.order),
         short_form=short_form,
         admission=check_admission(admission),
+        lifespan=getattr(service, "lifespan", None),
     )
 
 

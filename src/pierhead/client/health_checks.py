@@ -1,0 +1,61 @@
+"""Checks of upstreams on an interval: those that fail are ejected, those that succeed return."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from pierhead.client.upstream import Upstream
+from pierhead.client.upstreams import Upstreams
+
+__all__ = ["HealthChecks"]
+
+T = TypeVar("T")
+
+
+class HealthChecks(Generic[T]):
+    """Checks every upstream, each in a task of its own, until it is stopped.
+
+    While it runs, an ejected upstream returns only after a check has succeeded.
+
+    Args:
+        check: raises if an upstream is not well, whatever it raises.
+    """
+
+    def __init__(self, upstreams: Upstreams[T], check: Callable[[T], Awaitable[object]]) -> None:
+        self._upstreams = upstreams
+        self._check = check
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Start checking; the first check of each is made at once."""
+        loop = asyncio.get_running_loop()
+        for upstream in self._upstreams.all:
+            upstream.is_checked = True
+            name = f"check {upstream.name}"
+            self._tasks.append(loop.create_task(self._watch(upstream), name=name))
+
+    async def stop(self) -> None:
+        """Stop checking; ejections end by time again."""
+        for upstream in self._upstreams.all:
+            upstream.is_checked = False
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _watch(self, upstream: Upstream[T]) -> None:
+        loop, options = asyncio.get_running_loop(), self._upstreams.options
+        while True:
+            try:
+                async with asyncio.timeout(options.check_timeout):
+                    await self._check(upstream.target)
+            except Exception:  # the verdict of a check is all that is asked for
+                self._upstreams.check_failed(upstream, loop.time())
+            else:
+                upstream.passed_check(loop.time())
+            # Spread, so that the checks of many balancers do not come at the same moment.
+            await asyncio.sleep(options.check_interval * random.uniform(0.8, 1.2))
