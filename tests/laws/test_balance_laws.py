@@ -40,8 +40,8 @@ def upstreams_of(names: list[str], policy: Policy, seed: int = 0) -> Upstreams[s
     return Upstreams([(n, n) for n in names], policy, OPTIONS, Metrics(), chance=chance)
 
 
-@shares(chosen=0.3, ejected=0.02, all_ejected=0.002)
-@given(policy=policies, number=numbers, plan=steps, seed=st.integers(0, 99))
+@shares(chosen=0.1, ejected=0.02)
+@given(policy=policies, number=st.integers(1, 4), plan=steps, seed=st.integers(0, 99))
 def test_neither_an_ejected_nor_a_draining_one_is_chosen_while_there_is_another(
     policy: Policy, number: int, plan: list[tuple[str, int]], seed: int
 ) -> None:
@@ -59,8 +59,6 @@ def test_neither_an_ejected_nor_a_draining_one_is_chosen_while_there_is_another(
             met("chosen")
             if any(one.share(now) for one in open_to):
                 assert chosen.share(now)
-            else:
-                met("all_ejected")
         elif action == "wait":
             now += which / 2
         elif action == "answer":
@@ -74,6 +72,17 @@ def test_neither_an_ejected_nor_a_draining_one_is_chosen_while_there_is_another(
                 met("ejected")
         else:
             upstream.is_draining = action == "drain"
+
+
+@given(policy=policies, number=numbers, key=st.binary(max_size=4))
+def test_if_all_are_ejected_one_is_tried_nevertheless(
+    policy: Policy, number: int, key: bytes
+) -> None:
+    upstreams = upstreams_of([f"u{n}" for n in range(number)], policy)
+    for upstream in upstreams.all:
+        upstreams.failed(upstream, 0.0, 0.1, "connect", is_certain=True)
+        assert not upstream.share(0.5)
+    assert upstreams.choose(key, 0.5) in upstreams.all
 
 
 @given(number=numbers, requests=st.integers(0, 100))
