@@ -190,13 +190,9 @@ OTHER_MEANING: dict[tuple[str, str], str] = {
     ("protocols.dns.*", "keepalive"): "an option of EDNS, and its layer",
     ("protocols.dns.*", "key"): "a key of DNSSEC, or an attribute",
     ("protocols.dns.*", "name"): "an attribute",
-<<<<<<< HEAD
     ("protocols.dns.zone.verify", "verify"): "a function",
-    ("middleware.*", "retry"): "the name of a layer",
-=======
     ("middleware", "retry"): "the name of a layer",
     ("middleware.retry", "retry"): "likewise",
->>>>>>> 471c5ac (tests: laws of balance)
     ("server.*", "drain"): "why a connection is closed",
     ("server.stream", "maxconn"): "why a connection is dropped, in metrics",
 }
