@@ -106,6 +106,10 @@ class BatchServer(ABC, Generic[W]):
     def _on_readable(self) -> None:
         """Take what has arrived."""
 
+    def _held_bytes(self, whose: W) -> int:
+        """Return how many octets a datagram keeps alive, besides its own, while it waits."""
+        return 0
+
     @abstractmethod
     def _note_all_sent(self, whose: list[W]) -> None:
         """Note that the system has taken a datagram of each of these."""
@@ -280,7 +284,8 @@ class BatchServer(ABC, Generic[W]):
             room = self.options.max_unsent_datagram_bytes
             for index, number in refused:
                 one = outgoing[index], whose[index]
-                if not (is_full(number) and self._unsent.keep(*one, timeout, room)):
+                held = self._held_bytes(whose[index])
+                if not (is_full(number) and self._unsent.keep(*one, timeout, room, held)):
                     self._give_up(*one, number)
             gone = {index for index, _ in refused}
             whose = [one for index, one in enumerate(whose) if index not in gone]

@@ -67,6 +67,10 @@ class _DatagramRequest(Request):
 _Whose: TypeAlias = _DatagramRequest | Outcome
 
 
+#: A request without its octets.
+_REQUEST_BYTES = 1024
+
+
 class DatagramServer(BatchServer[_Whose]):
     """Answers the datagrams of one listener.
 
@@ -264,6 +268,9 @@ class DatagramServer(BatchServer[_Whose]):
         """Note that a request will not be answered."""
         self._on_lost(LostRequest(self._name, str(request.peer), reason))
         self._failures.note(RequestLost(reason), "lost", request.peer)
+
+    def _held_bytes(self, whose: _Whose) -> int:
+        return _REQUEST_BYTES + len(whose.frame) if type(whose) is _DatagramRequest else 0
 
     def _note_all_sent(self, whose: list[_Whose]) -> None:
         answered, ready = whose.count(_ANSWERED), whose.count(_READY)

@@ -53,20 +53,28 @@ class Unsent(Generic[T]):
         self._send = send
         self._sent = sent
         self._gave_up = gave_up
-        self._waiting: deque[tuple[float, Datagram, T]] = deque()
+        self._waiting: deque[tuple[float, Datagram, T, int]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self.octets = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def keep(self, datagram: Datagram, whose: T, for_s: float, max_bytes: int) -> bool:
-        """Retry a datagram for this long; return false if there is no room here either."""
-        size = len(datagram[0]) + _OVERHEAD_BYTES
+    def keep(
+        self, datagram: Datagram, whose: T, for_s: float, max_bytes: int, held_bytes: int = 0
+    ) -> bool:
+        """Retry a datagram for this long; return false if there is no room here either.
+
+        Args:
+            whose: what is kept with it.
+            held_bytes: the octets that this holds.
+        """
+        size = len(datagram[0]) + _OVERHEAD_BYTES + held_bytes
         if not for_s or self.octets + size > max_bytes:
             return False
         self.octets += size
-        self._waiting.append((self._clock.monotonic() + for_s, datagram, whose))
+        until = self._clock.monotonic() + for_s
+        self._waiting.append((until, datagram, whose, size))
         self._wake()
         return True
 
@@ -76,12 +84,12 @@ class Unsent(Generic[T]):
             self._timer.cancel()
             self._timer = None
         while self._waiting:
-            _, datagram, whose = self._take()
+            _, datagram, whose, _ = self._take()
             self._gave_up(datagram, whose, errno.EAGAIN)
 
-    def _take(self) -> tuple[float, Datagram, T]:
+    def _take(self) -> tuple[float, Datagram, T, int]:
         waiting = self._waiting.popleft()
-        self.octets -= len(waiting[1][0]) + _OVERHEAD_BYTES
+        self.octets -= waiting[3]
         return waiting
 
     def _wake(self) -> None:
@@ -93,14 +101,14 @@ class Unsent(Generic[T]):
         self._timer = None
         batch = [self._take() for _ in range(min(_AT_ONCE, len(self._waiting)))]
         now = self._clock.monotonic()
-        refused = dict(self._send([datagram for _, datagram, _ in batch]))
-        for index, (until, datagram, whose) in enumerate(batch):
+        refused = dict(self._send([datagram for _, datagram, _, _ in batch]))
+        for index, (until, datagram, whose, size) in enumerate(batch):
             number = refused.get(index)
             if number is None:
                 self._sent(whose)
             elif is_full(number) and now < until:
-                self.octets += len(datagram[0]) + _OVERHEAD_BYTES
-                self._waiting.append((until, datagram, whose))
+                self.octets += size
+                self._waiting.append((until, datagram, whose, size))
             else:
                 self._gave_up(datagram, whose, number)
         self._wake()

@@ -403,6 +403,21 @@ async def test_a_reply_without_room_is_retried(number: int) -> None:
     assert it.server._unsent.octets == 0
 
 
+async def test_replies_without_room_are_bounded_with_the_requests_that_they_keep() -> None:
+    async def late(frame: bytes, context: Any) -> bytes:
+        await asyncio.sleep(0)
+        return b"reply"
+
+    it = Bench(late, max_unsent_datagram_bytes=1_048_576)
+    full(it, b"reply")
+    for _ in range(100):
+        it.listener.arrive(b"x" * 60_000)
+    await settle()
+    assert len(it.server._unsent) == 17  # of 61 KB each
+    assert it.server._unsent.octets <= 1_048_576
+    it.server.close()
+
+
 async def test_a_retried_reply_is_given_up_after_its_deadline_and_counted() -> None:
     it = Bench(upper, datagram_write_timeout=3.0)
     full(it, b"A")

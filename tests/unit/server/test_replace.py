@@ -248,7 +248,9 @@ async def test_a_failure_leaves_everything_as_it_was(what, addresses, error) -> 
     sockets = ProcessSockets({})
     application = Application(endpoints=[(one.endpoint(), ["mem:a", "memgram:a"])])
     async with Server(application, process_sockets=sockets) as server:
-        client, before = Client(), counted(server)
+        client = Client()
+        assert await client.ask(b"x") == b"one x"  # the connection has been accepted, and counted
+        before = counted(server)
         with pytest.raises((PierheadError, ValueError), match=error):
             await server.replace(what, *addresses)
         assert counted(server) == before
