@@ -32,6 +32,10 @@ def is_full(number: int) -> bool:
 T = TypeVar("T")
 
 
+def _size(datagram: Datagram, held_bytes: int) -> int:
+    return len(datagram[0]) + _OVERHEAD_BYTES + held_bytes
+
+
 class Unsent(Generic[T]):
     """The datagrams of one listener that wait for room, bounded in octets.
 
@@ -69,12 +73,12 @@ class Unsent(Generic[T]):
             whose: what is kept with it.
             held_bytes: the octets that this holds.
         """
-        size = len(datagram[0]) + _OVERHEAD_BYTES + held_bytes
+        size = _size(datagram, held_bytes)
         if not for_s or self.octets + size > max_bytes:
             return False
         self.octets += size
         until = self._clock.monotonic() + for_s
-        self._waiting.append((until, datagram, whose, size))
+        self._waiting.append((until, datagram, whose, held_bytes))
         self._wake()
         return True
 
@@ -89,7 +93,7 @@ class Unsent(Generic[T]):
 
     def _take(self) -> tuple[float, Datagram, T, int]:
         waiting = self._waiting.popleft()
-        self.octets -= waiting[3]
+        self.octets -= _size(waiting[1], waiting[3])
         return waiting
 
     def _wake(self) -> None:
@@ -102,13 +106,13 @@ class Unsent(Generic[T]):
         batch = [self._take() for _ in range(min(_AT_ONCE, len(self._waiting)))]
         now = self._clock.monotonic()
         refused = dict(self._send([datagram for _, datagram, _, _ in batch]))
-        for index, (until, datagram, whose, size) in enumerate(batch):
+        for index, (until, datagram, whose, held) in enumerate(batch):
             number = refused.get(index)
             if number is None:
                 self._sent(whose)
             elif is_full(number) and now < until:
-                self.octets += size
-                self._waiting.append((until, datagram, whose, size))
+                self.octets += _size(datagram, held)
+                self._waiting.append((until, datagram, whose, held))
             else:
                 self._gave_up(datagram, whose, number)
         self._wake()
