@@ -57,6 +57,7 @@ SECTIONS = {
         "Given to `dns.rate_limit`.",
     ),
     "pierhead.protocols.dns.middleware.padding": ("DNS padding", "Given to `dns.padding`."),
+    "pierhead.protocols.dns.services.forward": ("Forwarding DNS", "Given to `dns.forward`."),
     "pierhead.protocols.dns.client": ("The DNS client", "Given to `dns.Client`."),
 }
 

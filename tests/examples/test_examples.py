@@ -82,6 +82,28 @@ def test_computed_names_answers_from_the_file_and_from_the_function(tmp_path: Pa
             assert missing.rcode() == dns.rcode.NXDOMAIN
 
 
+def test_forward_dns_asks_other_servers_by_suffix(tmp_path: Path) -> None:
+    (tmp_path / "upstream").mkdir()
+    with example("computed_names.py", tmp_path / "upstream") as upstream:
+        text = (ROOT / "examples" / "forward_dns.py").read_text()
+        assert len([line for line in text.splitlines()[1:] if line]) <= 8
+        text = text.replace("127.0.0.1:5300", "127.0.0.1:0")
+        text = text.replace("tcp:127.0.0.1:5302", f"tcp:{upstream['tcp']}")
+        text = re.sub(r"127\.0\.0\.1:530[13]", upstream["udp"], text)
+        (tmp_path / "forward_dns.py").write_text(text)
+        command = [sys.executable, "-W", "error", "forward_dns.py"]
+        with Running(command, cwd=tmp_path) as running:
+            addresses = running.line("ready").split()[1:]
+            at = {scheme: target for scheme, _, target in (a.partition(":") for a in addresses)}
+            for scheme, ask in (("udp", dns.query.udp), ("tcp", dns.query.tcp)):
+                host, port = at[scheme].split(":")
+                query = dns.message.make_query("four.dyn.example.", "A")
+                answer = ask(query, host, port=int(port), timeout=10)
+                assert [str(rdata) for rrset in answer.answer for rdata in rrset] == ["192.0.2.4"]
+                assert answer.answer[0].ttl == 60
+            assert running.stop() == 0
+
+
 def test_own_protocol_answers_on_streams_and_datagrams_alike(tmp_path: Path) -> None:
     reading = struct.pack("!Hf", 7, 21.5)
     with example("own_protocol.py", tmp_path) as at:

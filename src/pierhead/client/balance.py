@@ -66,6 +66,7 @@ class Balance(Generic[Q, R]):
             if it is idempotent. With ``hedged`` all have to be.
         check: called with a client now and then; raises if it is not well. ``"connect"`` opens a
             connection. None to learn from requests alone.
+        checks_well_ones: whether clients that are well are checked too, or ejected ones alone.
         metrics: the registry to count in; None for one of its own.
         limits: see `BalanceLimits`.
 
@@ -83,6 +84,7 @@ class Balance(Generic[Q, R]):
         *,
         idempotent: bool | Callable[[Q], bool] = False,
         check: Callable[[Any], Awaitable[object]] | Literal["connect"] | None = None,
+        checks_well_ones: bool = True,
         metrics: Metrics | None = None,
         **limits: Unpack[BalanceLimits],
     ) -> None:
@@ -97,7 +99,10 @@ class Balance(Generic[Q, R]):
         self._hedges = RetryBudget()
         self._key = _key_of(chooses)
         checks = _connects if check == "connect" else check
-        self._checks = None if checks is None else HealthChecks(self._upstreams, checks)
+        self._checks = None
+        if checks is not None:
+            well = checks_well_ones
+            self._checks = HealthChecks(self._upstreams, checks, well_ones=well)
         self._users = 0
 
     def __repr__(self) -> str:

@@ -22,9 +22,17 @@ class HealthChecks(Generic[T]):
 
     Args:
         check: raises if an upstream is not well, whatever it raises.
+        well_ones: whether those that are well are checked too, or only those that are ejected.
     """
 
-    def __init__(self, upstreams: Upstreams[T], check: Callable[[T], Awaitable[object]]) -> None:
+    def __init__(
+        self,
+        upstreams: Upstreams[T],
+        check: Callable[[T], Awaitable[object]],
+        *,
+        well_ones: bool = True,
+    ) -> None:
+        self._checks_well_ones = well_ones
         self._upstreams = upstreams
         self._check = check
         self._tasks: list[asyncio.Task[None]] = []
@@ -50,12 +58,17 @@ class HealthChecks(Generic[T]):
     async def _watch(self, upstream: Upstream[T]) -> None:
         loop, options = asyncio.get_running_loop(), self._upstreams.options
         while True:
-            try:
-                async with asyncio.timeout(options.check_timeout):
-                    await self._check(upstream.target)
-            except Exception:  # the verdict of a check is all that is asked for
-                self._upstreams.check_failed(upstream, loop.time())
-            else:
-                upstream.passed_check(loop.time())
+            if self._checks_well_ones or not upstream.share(loop.time()):
+                await self._check_one(upstream)
             # Spread, so that the checks of many balancers do not come at the same moment.
             await asyncio.sleep(options.check_interval * random.uniform(0.8, 1.2))
+
+    async def _check_one(self, upstream: Upstream[T]) -> None:
+        time = asyncio.get_running_loop().time
+        try:
+            async with asyncio.timeout(self._upstreams.options.check_timeout):
+                await self._check(upstream.target)
+        except Exception:  # the verdict of a check is all that is asked for
+            self._upstreams.check_failed(upstream, time())
+        else:
+            upstream.passed_check(time())

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     )
     from pierhead.protocols.dns.response import ResourceRecord, Response
     from pierhead.protocols.dns.services.chaos import chaos
+    from pierhead.protocols.dns.services.forward import forward
     from pierhead.protocols.dns.services.refuse import refuse
     from pierhead.protocols.dns.services.router import Router
     from pierhead.protocols.dns.services.static import static
@@ -152,6 +153,7 @@ __all__ = [
     "expire",
     "explain",
     "extended_errors",
+    "forward",
     "identity",
     "keepalive",
     "mandatory",
@@ -209,6 +211,7 @@ _HOMES = {
     **dict.fromkeys(_LAYERS, "middleware"),
     **dict.fromkeys(("Stack", "stack", "standard"), "stacking"),
     "chaos": "services.chaos",
+    "forward": "services.forward",
     "refuse": "services.refuse",
     "static": "services.static",
     "Edns": "wire.edns",

@@ -167,6 +167,10 @@ class Client:
         if recursion_desired:
             flags |= RD
         question = Question(name, rtype, rclass=rclass, edns=edns, flags=flags)
+        return await self.ask(question, accept_truncated=accept_truncated)
+
+    async def ask(self, question: Question, *, accept_truncated: bool = False) -> Response:
+        """Return the server's answer to a question; otherwise the same as `query`."""
         async with self._turns:
             response = await self._ask(question, accept_truncated)
             again = question.shown_cookie(response)

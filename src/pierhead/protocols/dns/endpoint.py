@@ -79,6 +79,7 @@ def serve(
         short_form=("udp", "tcp"),
         admission=(check_header, *check_admission(admission)),
         reload=layered.reload,
+        lifespan=layered.lifespan,
         alpn=("dot",),  # RFC 7858, as registered by IANA for ALPN
     )
 

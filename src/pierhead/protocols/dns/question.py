@@ -9,7 +9,7 @@ from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols.dns.response import Head, Response
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import Edns
-from pierhead.protocols.dns.wire.message import OPCODE_MASK, Query
+from pierhead.protocols.dns.wire.message import AD, CD, OPCODE_MASK, RD, Query
 from pierhead.protocols.dns.wire.name import ROOT, from_text, key
 from pierhead.protocols.dns.wire.query import build_query
 
@@ -60,6 +60,22 @@ class Question:
         self.qclass = iana.class_number(rclass)
         self.edns = edns
         self.flags = flags
+
+    @classmethod
+    def of_next_hop(cls, query: Query, *, has_edns: bool = True) -> Question:
+        """Return what a forwarder asks: the same question, its name in the same letter case.
+
+        RD, CD and AD are the query's, and so is DO; the rest of the OPT record is this hop's own.
+
+        Args:
+            has_edns: whether the next server knows EDNS.
+        """
+        question = cls.__new__(cls)
+        question.id = 0
+        question.qname, question.qtype, question.qclass = query.qname, query.qtype, query.qclass
+        question.edns = Edns(do=query.dnssec_ok) if has_edns else None
+        question.flags = query.flags & (RD | CD | AD)
+        return question
 
     def shown_cookie(self, response: Response) -> Question | None:
         """Return the same question with the cookie that a BADCOOKIE requires (RFC 7873 §5.3).

@@ -9,7 +9,8 @@ Why this order: docs/decisions/0013-dns-middleware-order.md.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias, TypeVar
 
 from pierhead.errors import UsageError
 from pierhead.protocols.dns import middleware
@@ -25,6 +26,7 @@ from pierhead.service.context import Context
 __all__ = ["Stack", "stack", "standard"]
 
 T = TypeVar("T", bound=Layer)
+Lifespan: TypeAlias = Callable[[], AbstractAsyncContextManager[object]]
 
 
 class Stack:
@@ -37,9 +39,10 @@ class Stack:
         None if answers depend on more than that.
         opcodes: kinds of messages besides QUERY that a layer or the service accepts.
         reload: reads the service's files again; None if it has none.
+        lifespan: what the service needs while it is served; None if there is nothing.
     """
 
-    __slots__ = ("layers", "opcodes", "reload", "service", "snapshot")
+    __slots__ = ("layers", "lifespan", "opcodes", "reload", "service", "snapshot")
 
     def __init__(
         self,
@@ -48,7 +51,9 @@ class Stack:
         snapshot: Callable[[], object] | None = None,
         reload: Callable[[], Reloaded] | None = None,
         opcodes: frozenset[int] = frozenset(),
+        lifespan: Lifespan | None = None,
     ) -> None:
+        self.lifespan = lifespan
         self.opcodes = opcodes
         self.reload = reload
         self.service = service
@@ -110,6 +115,7 @@ def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
         _snapshot(service, layers),
         getattr(service, "reload", None),
         taken,
+        getattr(service, "lifespan", None),
     )
 
 

@@ -14,6 +14,7 @@ label, however many services are mounted.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
 
 from pierhead.errors import DecodeError, UsageError
@@ -96,6 +97,16 @@ class Router:
 
         changes = tuple(line for one in read for line in one.changes)
         return Reloaded(commit=put_in_force, changes=changes)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Enter what the mounted services need while they are served; `dns.serve` does it."""
+        async with AsyncExitStack() as entered:
+            for service in {id(one): one for one in self._mounts.values()}.values():
+                lifespan = getattr(service, "lifespan", None)
+                if lifespan is not None:
+                    await entered.enter_async_context(lifespan())
+            yield
 
     def answer(self, pattern: str, *types: str) -> Callable[[F], F]:
         """Answer a name, or ``*.`` and every name below a suffix, with the decorated function.
