@@ -72,6 +72,7 @@ TITLES = {
     "5155": "Hashed authenticated denial of existence (NSEC3)",
     "5424": "The syslog protocol",
     "5426": "Transmission of syslog messages over UDP",
+    "5358": "Preventing use of recursive nameservers in reflector attacks",
     "5452": "Measures for making DNS more resilient against forged answers",
     "5702": "RSA/SHA-2 in DNSKEY and RRSIG records",
     "5936": "DNS zone transfer protocol (AXFR)",
