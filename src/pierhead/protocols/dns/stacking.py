@@ -50,6 +50,7 @@ class Stack:
         layers: tuple[Middleware, ...],
         snapshot: Callable[[], object] | None = None,
         reload: Callable[[], Reloaded] | None = None,
+        *,
         opcodes: frozenset[int] = frozenset(),
         lifespan: Lifespan | None = None,
     ) -> None:
@@ -114,8 +115,8 @@ def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
         layers,
         _snapshot(service, layers),
         getattr(service, "reload", None),
-        taken,
-        getattr(service, "lifespan", None),
+        opcodes=taken,
+        lifespan=getattr(service, "lifespan", None),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pierhead.address import InetAddress, ListenSpec
-from pierhead.client.dial import DATAGRAMS, dial_datagram
+from pierhead.client.dial import dial_datagram
 from pierhead.errors import ConnectError, ConnectionEnded, PeerError
 from pierhead.protocols.dns.client import Client
 from pierhead.protocols.dns.exchange import DatagramExchange
@@ -14,6 +14,8 @@ from pierhead.protocols.dns.wire.message import Query
 from pierhead.service.context import Context
 
 __all__ = ["DnsUpstream"]
+
+_DATAGRAMS = ("udp", "unixgram", "memgram")
 
 
 class DnsUpstream:
@@ -35,19 +37,11 @@ class DnsUpstream:
     """
 
     def __init__(self, address: str, timeout: float, attempts: int) -> None:
-        given = ListenSpec.parse(address)
         self.name = address
         self._timeout = timeout
         self._attempts = attempts
-        target = given.address
-        self._is_datagram = target.scheme in (None, *DATAGRAMS)
-        self._spec = given
-        over: ListenSpec | None = given
-        if self._is_datagram:
-            over = None
-            if isinstance(target, InetAddress):
-                self._spec = ListenSpec((), InetAddress("udp", target.host, target.port))
-                over = ListenSpec((), InetAddress("tcp", target.host, target.port))
+        self._spec, over = _ways(ListenSpec.parse(address))
+        self._is_datagram = self._spec.address.scheme in _DATAGRAMS
         self._stream = None if over is None else Client(over, attempts=1, timeout=timeout)
         self._is_open = False
 
@@ -109,3 +103,17 @@ class DnsUpstream:
             self._is_open = True
             await self._stream.__aenter__()
         return await self._stream.ask(question)
+
+
+def _ways(spec: ListenSpec) -> tuple[ListenSpec, ListenSpec | None]:
+    """Return where queries go, and where those go whose answer is too long for a datagram."""
+    target = spec.address
+    if not isinstance(target, InetAddress):
+        return spec, None if target.scheme in _DATAGRAMS else spec
+    over = ListenSpec(
+        spec.wrappers, InetAddress("tcp", target.host, target.port, target.last_port), spec.options
+    )
+    if spec.wrappers or target.scheme == "tcp":
+        return over, over
+    over_udp = InetAddress("udp", target.host, target.port, target.last_port)
+    return ListenSpec((), over_udp, spec.options), ListenSpec((), over.address)
