@@ -14,7 +14,7 @@ import click
 
 from pierhead.cli.query_text import Answer, Paint, show_json, show_short, show_table
 from pierhead.cli.query_words import PLUS_WORDS, Words, parse_words
-from pierhead.errors import PeerError, PierheadError, TimedOut, UsageError
+from pierhead.errors import ConnectError, PeerError, PierheadError, TimedOut, UsageError
 from pierhead.printable import visible
 from pierhead.protocols.dns.client import Client
 from pierhead.protocols.dns.wire import iana
@@ -80,6 +80,11 @@ def _run(words: Sequence[str]) -> int:
         return _complain(str(error), _USAGE)
     except (TimedOut, PeerError) as error:
         return _complain(str(error), _NO_REPLY)
+    except ConnectError as error:
+        code = _complain(f"{asked.server}: {error.reason}", _NO_REPLY)
+        if error.remedy:
+            click.echo(f"  {visible(error.remedy)}", err=True)
+        return code
     except OSError as error:
         return _complain(f"{asked.server}: {_reason(error)}", _NO_REPLY)
     except PierheadError as error:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+from pierhead.client.facts import facts_of
 from pierhead.client.line import ClientCounters
 from pierhead.connection.conversation import Conversation
 from pierhead.connection.conversation_stream import ConversationStream
@@ -31,8 +32,10 @@ class DialledConversation(ConversationStream):
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count the connection."""
+        """Count the connection, and note who is at its other end."""
         super().connection_made(transport)
+        talk = self.conversation
+        talk.peer, talk.via = facts_of(transport, talk.peer, talk.via)
         self.counters.connected.value += 1
         self.counters.open.value += 1
 
@@ -42,6 +45,11 @@ class DialledConversation(ConversationStream):
         self.counters.closed(reason)
         self._ended(self)
         self._gone.set_result(None)
+
+    def message_cut_off(self) -> None:
+        """End: a packet that does not fit into a read is lost, and what follows makes no sense."""
+        self.counters.dropped("truncated")
+        self.abort("truncated")
 
     async def leave(self, timeout_s: float) -> None:
         """Send what is due and close; cut off what takes longer than this."""

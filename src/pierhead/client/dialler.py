@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import errno
+import dataclasses
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferPool
-from pierhead.client.dial import DATAGRAMS, STREAMS, dial_datagram, dial_stream, dial_target
 from pierhead.client.dialled_conversation import DialledConversation
 from pierhead.client.line import ClientCounters, Line
 from pierhead.client.options import ClientOptions
 from pierhead.client.request_datagrams import RequestDatagrams
 from pierhead.client.request_stream import RequestStream
+from pierhead.client.route import DATAGRAMS, STREAMS, Route
 from pierhead.clock import Clock
 from pierhead.codec.base import WireFormat
 from pierhead.codec.matching import ById
+from pierhead.codec.packets import Packets
 from pierhead.connection.frame_budget import FrameBudget
 from pierhead.connection.message_counters import MessageCounters
 from pierhead.connection.read_buffer import ReadBuffer
@@ -68,22 +69,27 @@ class Dialler:
     ) -> None:
         spec = ListenSpec.parse(address) if isinstance(address, str) else address
         self._is_datagram = spec.address.scheme in DATAGRAMS
-        target = dial_target(spec, DATAGRAMS if self._is_datagram else STREAMS)
-        self._spec = ListenSpec((), target)
-        self._source = source
+        self._route = Route(
+            spec,
+            source=source,
+            schemes=DATAGRAMS if self._is_datagram else STREAMS,
+            attempt_delay_s=options.attempt_delay,
+        )
         if source is not None and self._is_datagram:
             _check_source(source, wire_format)
+        transport = Transport(self._route.spec.kind)
+        self._is_packets = transport is Transport.SEQPACKET
+        if self._is_packets:
+            wire_format = dataclasses.replace(wire_format, framing=Packets())
         self._wire_format = wire_format
         self._options = options
         self.leave_timeout_s = options.write_timeout + options.linger_timeout
-        self.name = str(self._spec)
-        self.peer = Peer(self.name.partition(":")[2])
-        self.via = self._via("")
-
-    def _via(self, local: str) -> Via:
-        transport = Transport.DATAGRAM if self._is_datagram else Transport.STREAM
-        scheme = self.name.partition(":")[0]
-        return Via(transport=transport, scheme=scheme, local=local, listener=self.name)
+        self.name = self._route.name
+        target = self._route.spec.address
+        self.peer = Peer(target.target)
+        self.via = Via(
+            transport=transport, scheme=target.scheme or "", local="", listener=self.name
+        )
 
     def start(self, counters: ClientCounters) -> None:
         """Bind to the running event loop, once."""
@@ -116,18 +122,19 @@ class Dialler:
             ConnectError: the address cannot be reached.
         """
         if self._is_datagram:
-            end = await self._reach(dial_datagram(self._spec, source=self._source))
+            end = await self._reach(self._route.datagrams(timeout_s=self._timeout_s))
             return RequestDatagrams(
                 self._wire_format,
                 self.name,
                 end,
                 changed,
-                is_reliable=self._spec.address.scheme == "unixgram",
+                is_reliable=self.via.scheme == "unixgram",
                 options=self._options,
                 counters=self._counters,
             )
         stream = RequestStream(self._wire_format, self.name, changed, **self._shared())
-        await self._reach(dial_stream(self._spec, lambda: stream, source=self._source))
+        stream.joins_frames = not self._is_packets
+        await self._reach(self._route.stream(lambda: stream, timeout_s=self._timeout_s))
         return stream
 
     async def check(self) -> None:
@@ -159,29 +166,22 @@ class Dialler:
             ended=self._conversations.discard,
             **self._shared(),
         )
-        await self._reach(dial_stream(self._spec, lambda: stream, source=self._source))
+        stream.joins_frames = not self._is_packets
+        await self._reach(self._route.stream(lambda: stream, timeout_s=self._timeout_s))
         self._conversations.add(stream)
         self._sweep.wake()
         return stream
 
+    @property
+    def _timeout_s(self) -> float:
+        return self._options.connect_timeout
+
     async def _reach(self, dialling: Awaitable[T]) -> T:
         try:
-            async with asyncio.timeout(self._options.connect_timeout) as scope:
-                return await dialling
-        except TimeoutError as error:
-            if not scope.expired():
-                raise self._unreachable(error) from error
-            reason = f"no answer within {self._options.connect_timeout:g} s"
-            self._counters.count("connects_failed_total", reason="timeout").value += 1
-            raise ConnectError(self.name, "connect", reason) from error
-        except OSError as error:
-            raise self._unreachable(error) from error
-
-    def _unreachable(self, error: OSError) -> ConnectError:
-        self._counters.count("connects_failed_total", reason="connect").value += 1
-        reason = error.strerror or str(error)
-        remedy = _REMEDIES.get(error.errno or 0, "")
-        return ConnectError(self.name, "connect", reason, remedy, error.errno)
+            return await dialling
+        except ConnectError as error:
+            self._counters.count("connects_failed_total", reason=error.step).value += 1
+            raise
 
 
 #: With fewer identifiers on one port, they would be used again while a late reply may come.
@@ -198,10 +198,3 @@ def _check_source(source: str, wire_format: WireFormat[Any, Any]) -> None:
             "that of another request; leave the source out, use port 0, or matching=ById(…) with "
             f"{_ENOUGH_IDENTIFIERS} identifiers or more"
         )
-
-
-_REMEDIES = {
-    errno.ECONNREFUSED: "is a server running there? Nothing listens at this address",
-    errno.ENOENT: "is a server running there? There is no socket with this path",
-    errno.EACCES: "this user may not write to the socket; see its mode and those of its folders",
-}

@@ -28,6 +28,17 @@ LIMITS = (
         effect=_NEXT_REQUEST,
     ),
     Limit(
+        "attempt_delay",
+        default=0.25,
+        minimum=0.01,
+        maximum=2.0,
+        unit="s",
+        meaning="For one address of a name to answer, until the next one is tried as well.",
+        source="RFC 8305 §8: 250 ms, from 10 ms to 2 s",
+        metric="connects_failed_total{reason=connect}",
+        effect=_NEXT_REQUEST,
+    ),
+    Limit(
         "request_timeout",
         default=10.0,
         minimum=0.001,
@@ -177,6 +188,7 @@ class ClientLimits(TypedDict, total=False):
     """The limits that `connect` takes as keywords; see `LIMITS`."""
 
     connect_timeout: float
+    attempt_delay: float
     request_timeout: float | Literal["off"]
     idle_timeout: float | Literal["off"]
     message_timeout: float
@@ -196,6 +208,7 @@ class ClientOptions:
     """The limits in effect; see `LIMITS` for each one's unit, range and effect."""
 
     connect_timeout: float = 10.0
+    attempt_delay: float = 0.25
     request_timeout: float = 10.0
     idle_timeout: float = 60.0
     message_timeout: float = 10.0

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from pierhead.client.dial import DatagramClient
+from pierhead.client.datagram_end import DatagramClient
 from pierhead.client.line import ClientCounters, Reply, settle
 from pierhead.client.options import ClientOptions
 from pierhead.client.socket_end import Unreachable

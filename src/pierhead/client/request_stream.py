@@ -12,7 +12,7 @@ from pierhead.codec.base import WireFormat
 from pierhead.codec.matching import Asked, InOrder
 from pierhead.connection.frame_stream import FrameStream
 from pierhead.connection.life import State, Waits
-from pierhead.errors import ConnectionEnded, DecodeError, PierheadError
+from pierhead.errors import ConnectionEnded, DecodeError, FramingError, PierheadError
 
 __all__ = ["RequestStream"]
 
@@ -173,6 +173,13 @@ class RequestStream(FrameStream):
             self._fail_all(error, "framing")
         else:
             self._fail_all(self._ended("the peer has closed the connection"), "eof")
+
+    def message_cut_off(self) -> None:
+        """Fail what is awaited: a packet that does not fit into a read is lost."""
+        self.counters.dropped("truncated")
+        most = self.limits.read_size_bytes
+        reason = f"a packet has more than {most} bytes; raise read_size_bytes"
+        self._fail_all(FramingError(reason), "truncated")
 
     def writable(self) -> None:
         """Let the next requests go on."""

@@ -14,11 +14,13 @@ told (its messages end, `Conversation.closing`); it is cancelled when the drain 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from pierhead.codec.base import WireFormat
+from pierhead.codec.packets import Packets
 from pierhead.connection.conversation import Conversation
 from pierhead.connection.conversation_stream import ConversationStream
 from pierhead.connection.life import State
@@ -32,11 +34,11 @@ from pierhead.errors import (
 )
 from pierhead.server.connection import ConnectionScope, Standing
 from pierhead.server.conversing import Conversing
-from pierhead.server.endpoint import Endpoint
+from pierhead.server.endpoint import Endpoint, StreamHandler
 from pierhead.server.handler_run import handler_name, run_handler
 from pierhead.service.admission import Admission, Answer
 
-__all__ = ["ConversationHandler", "ServedConversation", "converse"]
+__all__ = ["ConversationHandler", "ServedConversation", "converse", "packet_conversations"]
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -102,6 +104,21 @@ class _ConversingStreams:
 
     def __call__(self, scope: ConnectionScope) -> ServedConversation:
         return ServedConversation(scope, self.handler, self.wire_format)
+
+
+def packet_conversations(conversing: Conversing) -> StreamHandler:
+    """Return what converses on connections that keep message borders: a frame is a packet."""
+    return _ConversingPackets(conversing)
+
+
+@dataclass(frozen=True, slots=True)
+class _ConversingPackets:
+    """What `packet_conversations` returns."""
+
+    conversing: Conversing
+
+    def __call__(self, scope: ConnectionScope) -> ServedConversation:
+        return _PacketConversation(scope, self.conversing)
 
 
 class ServedConversation(ConversationStream):
@@ -266,3 +283,29 @@ class ServedConversation(ConversationStream):
             self._scope.lost(reason)
             self._task.cancel()
         super().abort(reason)
+
+
+class _PacketConversation(ServedConversation):
+    """Serves one conversation on a seqpacket connection."""
+
+    joins_frames = False  # each message is a packet of its own
+
+    def __init__(self, scope: ConnectionScope, conversing: Conversing) -> None:
+        packets = dataclasses.replace(conversing.wire_format, framing=Packets())
+        super().__init__(scope, conversing.handler, packets)
+        self._messages_of = conversing.frames
+
+    def frames_arrived(self, frames: Sequence[bytes]) -> None:
+        """Pass on the messages of each packet."""
+        for packet in frames:
+            try:
+                messages = self._messages_of(packet)
+            except DecodeError as error:
+                self._scope.counters.dropped("undecodable")
+                self._scope.failures.note(error, "decode", self._scope.peer)
+            else:
+                super().frames_arrived(messages)
+
+    def message_cut_off(self) -> None:
+        """Count a packet that did not fit into a read."""
+        self._scope.counters.dropped("truncated")

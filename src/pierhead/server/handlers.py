@@ -7,6 +7,7 @@ from pierhead.address.views import AdmissionOptions
 from pierhead.errors import ListenError, UsageError
 from pierhead.listener.base import Listener
 from pierhead.listener.wrap.wrappers import unwrapped
+from pierhead.server.converse import packet_conversations
 from pierhead.server.conversing import Conversing
 from pierhead.server.endpoint import Endpoint, StreamHandler
 from pierhead.server.seqpacket import packets
@@ -43,7 +44,10 @@ def stream_handler(endpoint: Endpoint, listener: Listener) -> StreamHandler:
     handler = endpoint.stream
     if listener.transport is Transport.SEQPACKET:
         frames = endpoint.datagram
-        handler = packets(frames) if isinstance(frames, FrameHandler) else None
+        if isinstance(frames, Conversing):
+            handler = None if frames.per_socket else packet_conversations(frames)
+        else:
+            handler = None if frames is None else packets(frames)
     if handler is None:
         raise _not_served(endpoint, listener)
     return handler

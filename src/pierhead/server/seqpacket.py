@@ -7,10 +7,10 @@ all deadlines, the end.
 from __future__ import annotations
 
 import errno
-from collections import deque
 from dataclasses import dataclass
 
 from pierhead.codec.base import Order
+from pierhead.codec.packets import Packets
 from pierhead.server.connection import ConnectionScope
 from pierhead.server.endpoint import StreamHandler
 from pierhead.server.framed import FramedConnection
@@ -39,45 +39,13 @@ class _PacketHandler:
         return isinstance(before, _PacketHandler) and before.order is self.order
 
 
-class _Packets:
-    """The framing of input that is already framed; it is also its own framer."""
-
-    def __init__(self) -> None:
-        self._waiting: deque[bytes] = deque()
-        self.buffered = 0
-
-    def new(self) -> _Packets:
-        """Return the framer of a new connection."""
-        return _Packets()
-
-    def frame(self, payload: bytes) -> bytes:
-        """Return the payload as it is."""
-        return payload
-
-    def feed(self, data: bytes | bytearray | memoryview) -> None:
-        """Take in one packet."""
-        packet = bytes(data)
-        self._waiting.append(packet)
-        self.buffered += len(packet) or 1
-
-    def frames(self, limit: int) -> list[bytes]:
-        """Take out up to this many packets."""
-        taken = [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
-        self.buffered -= sum(len(packet) or 1 for packet in taken)
-        return taken
-
-    def finish(self) -> list[bytes]:
-        """Return nothing: a packet is never incomplete."""
-        return []
-
-
 class PacketConnection(FramedConnection):
     """Serves one seqpacket connection; created by `packets`."""
 
     _joins_frames = False  # each reply is a packet of its own
 
     def __init__(self, scope: ConnectionScope, handler: FrameHandler, order: Order) -> None:
-        super().__init__(scope, handler, _Packets(), order)
+        super().__init__(scope, handler, Packets(), order)
 
     def message_cut_off(self) -> None:
         """Count a packet that did not fit into a read; it gets no answer."""

@@ -257,7 +257,7 @@ def test_wrong_arguments_are_refused_by_name() -> None:
         (lambda: connect("mem:b", any_format, idle_timout=3), "did you mean idle_timeout"),
         (lambda: connect("mem:b", any_format, connect_timeout=0), "0.001 to 3600"),
         (lambda: connect("mem:b", lines), "expected WireFormat"),  # type: ignore[arg-type]
-        (lambda: connect("sd-listen", any_format), "cannot be dialled"),
+        (lambda: connect("sd-listen", any_format), "leads nowhere"),
         (lambda: connect("udp:127.0.0.1:9", any_format, source="udp:127.0.0.1:7"), "port 0"),
     ]:
         with pytest.raises(UsageError, match=told):

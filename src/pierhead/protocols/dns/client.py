@@ -162,7 +162,7 @@ class Client:
             TimedOut: no answer arrived in time.
             PeerError: the server closed the stream, or sent something that is not an answer.
             UsageError: the name, the type or the class is invalid; or the client is not open.
-            OSError: the address cannot be reached.
+            ConnectError: the address cannot be reached.
         """
         if recursion_desired:
             flags |= RD

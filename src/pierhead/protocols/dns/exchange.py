@@ -14,7 +14,8 @@ import secrets
 from typing import TypeAlias
 
 from pierhead.address import ListenSpec
-from pierhead.client.dial import DatagramClient, dial_stream
+from pierhead.client.datagram_end import DatagramClient
+from pierhead.client.dial import dial_stream
 from pierhead.client.socket_end import Unreachable
 from pierhead.codec import Asked
 from pierhead.codec.matching import ByIdMatcher
@@ -208,7 +209,7 @@ class StreamExchange(asyncio.Protocol):
 
         Raises:
             UsageError: the address cannot be dialled.
-            OSError: it cannot be reached.
+            ConnectError: it cannot be reached.
         """
         exchange = cls(str(spec))
         exchange._transport = await dial_stream(spec, lambda: exchange, source=source)
