@@ -144,9 +144,9 @@ class Dialler:
             ConnectError: the address cannot be reached.
         """
         if self._is_datagram:
-            (await self._reach(dial_datagram(self._spec, source=self._source))).close()
+            (await self._reach(self._route.datagrams(timeout_s=self._timeout_s))).close()
             return
-        dialling = dial_stream(self._spec, asyncio.Protocol, source=self._source)
+        dialling = self._route.stream(asyncio.Protocol, timeout_s=self._timeout_s)
         (await self._reach(dialling)).close()
 
     async def conversation(self) -> DialledConversation:
