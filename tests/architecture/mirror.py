@@ -31,7 +31,6 @@ SHOWN_BY: dict[str, str] = {
     "address.validation": "unit/address/test_listen_options.py",
     "blocking.background": "unit/blocking/test_client.py",
     "blocking.conversation": "unit/blocking/test_client.py",
-    "client.connecting": "unit/client/test_dial.py",
     "client.datagram_end": "unit/client/test_dial.py",
     "client.deadlines": "unit/client/test_client.py",
     "client.dialled_conversation": "unit/client/test_client.py",
