@@ -28,6 +28,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 __all__ = [
     "AddressError",
@@ -51,7 +52,10 @@ __all__ = [
     "TableError",
     "TimedOut",
     "UsageError",
+    "again",
 ]
+
+E = TypeVar("E", bound=BaseException)
 
 
 class PierheadError(Exception):
@@ -280,7 +284,10 @@ class PeerUnavailable(PierheadError):
         self.address = address
         self.reason = reason
         self.is_retry_safe = is_retry_safe
-        super().__init__(f"{address}: {reason}")
+        super().__init__(address, reason)
+
+    def __str__(self) -> str:
+        return f"{self.address}: {self.reason}"
 
 
 class ConnectError(PeerUnavailable):
@@ -320,3 +327,16 @@ class ConnectionEnded(PeerUnavailable):
 
 class RequestTimedOut(PeerUnavailable, TimedOut):
     """No reply came in time; the request may have been acted on nevertheless."""
+
+
+def again(error: E) -> E:
+    """Return an error like this one for somebody else to raise.
+
+    An error that is raised twice collects the tracebacks of both, and whoever keeps it keeps
+    everything that these refer to.
+    """
+    kind = type(error)
+    new = kind.__new__(kind, *error.args)
+    new.__dict__.update(error.__dict__)
+    new.__cause__ = error.__cause__
+    return new

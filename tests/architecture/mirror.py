@@ -51,7 +51,6 @@ SHOWN_BY: dict[str, str] = {
     "connection.frame_budget": "unit/server/test_frame_budget.py",
     "connection.frame_stream": "unit/server/test_converse.py",
     "connection.in_flight": "unit/server/test_framed.py",
-    "connection.message_counters": "unit/server/test_converse.py",
     "connection.read_buffer": "unit/server/test_server.py",
     "connection.sender": "unit/server/test_converse.py",
     "connection.sweep": "unit/server/test_server.py",

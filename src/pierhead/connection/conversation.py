@@ -19,7 +19,7 @@ from typing import Any, Generic, Literal, Protocol, TypeVar
 from pierhead.codec.base import Decoder, Encoder
 from pierhead.connection.message_counters import MessageCounters
 from pierhead.connection.sender import Policy, Sender
-from pierhead.errors import ConnectionEnded, DecodeError, PierheadError
+from pierhead.errors import ConnectionEnded, DecodeError, PierheadError, again
 from pierhead.service.context import Peer, Via
 
 __all__ = ["Conversation", "Port", "Receiver"]
@@ -48,12 +48,16 @@ class Port(Protocol):
         """Whether frames may still be sent."""
         ...
 
-    def put(self, payload: bytes, /) -> None:
-        """Send a frame.
+    def frame(self, payload: bytes, /) -> bytes:
+        """Return an encoded message in its form on the wire.
 
         Raises:
-            UsageError: it cannot carry the frame.
+            UsageError: it cannot be carried.
         """
+        ...
+
+    def put_framed(self, framed: bytes, /) -> None:
+        """Send what `frame` has returned."""
         ...
 
     def pump(self) -> None:
@@ -123,6 +127,8 @@ class Conversation(Generic[In, Out]):
         self._queued: deque[Sender[Any]] = deque()  # senders with messages that wait
         self._since_pause = 0
         self._closing = ""
+        self._sends_no_more = False  # what waits still leaves
+        self._output_end_is_due = False  # once that has left
         self._has_closed = False
         self._watchers: list[asyncio.Future[None]] = []  # of the closing, or the end
         self._counters = counters
@@ -146,11 +152,11 @@ class Conversation(Generic[In, Out]):
         while True:
             while not self._inbox:
                 if self._input_end is not None:
-                    raise self._input_end.with_traceback(None)
+                    raise again(self._input_end)
                 await self._wait_for_input()
             frame = self._inbox.popleft()
             self._inbox_bytes -= len(frame)
-            if self._is_held_up:
+            if self._is_held_up and self._is_half_empty():
                 self._is_held_up = False
                 self._port.pump()
             try:
@@ -161,8 +167,16 @@ class Conversation(Generic[In, Out]):
                     raise
                 self._skip(error, frame)
                 continue
+            except BaseException:  # a bug of the codec
+                self._counters.lost("in", "error", 1)
+                raise
             self._counters.received.value += 1
             return message
+
+    def _is_half_empty(self) -> bool:
+        """Return whether it is worth while to ask for more."""
+        is_few = len(self._inbox) <= self._max_waiting // 2
+        return is_few and self._inbox_bytes <= _MAX_WAITING_BYTES // 2
 
     def __aiter__(self) -> AsyncIterator[In]:
         """Iterate over the messages; it ends when the peer has ended its side, or with `closing`.
@@ -186,7 +200,9 @@ class Conversation(Generic[In, Out]):
         try:
             await waiter
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
+            if waiter.cancelled():
+                self._receivers.remove(waiter)
+            else:
                 _wake_one(self._receivers)  # the message is for another task
             raise
 
@@ -199,7 +215,7 @@ class Conversation(Generic[In, Out]):
             ConnectionEnded: the conversation has ended, or this side of it.
             UsageError: the message cannot be encoded.
         """
-        payload = self._encode(message)
+        framed = self._framed(message)
         self._check_open()
         self._since_pause += 1
         if self._since_pause >= _PER_TURN:
@@ -207,10 +223,10 @@ class Conversation(Generic[In, Out]):
             await asyncio.sleep(0)  # others run, and what is due is written
             self._check_open()
         if self._port.is_writable and not self._blocked:
-            self._put(payload)
+            self._put(framed)
             return
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (waiter, payload)
+        entry = (waiter, framed)
         self._blocked.append(entry)
         try:
             await waiter
@@ -238,8 +254,12 @@ class Conversation(Generic[In, Out]):
     def _outlet(self) -> _Outlet:
         return _Outlet(self)
 
+    def _framed(self, message: Out) -> bytes:
+        """Return a message in its form on the wire, so that a mistake in it is its sender's."""
+        return self._port.frame(self._encode(message))
+
     def _check_open(self) -> None:
-        if not self._port.may_send:
+        if self.closed:
             raise self._ended()
 
     def _ended(self) -> ConnectionEnded:
@@ -248,8 +268,8 @@ class Conversation(Generic[In, Out]):
         reason = self._closing or "this side has ended the conversation"
         return ConnectionEnded(str(self.peer), reason, is_clean=True)
 
-    def _put(self, payload: bytes) -> None:
-        self._port.put(payload)
+    def _put(self, framed: bytes) -> None:
+        self._port.put_framed(framed)
         self._counters.sent.value += 1
 
     # -- the end -------------------------------------------------------------------------------
@@ -257,7 +277,7 @@ class Conversation(Generic[In, Out]):
     @property
     def closed(self) -> bool:
         """Whether nothing more can be sent."""
-        return not self._port.may_send
+        return self._sends_no_more or not self._port.may_send
 
     @property
     def closing(self) -> str:
@@ -268,8 +288,8 @@ class Conversation(Generic[In, Out]):
         return self._closing
 
     async def wait_closing(self) -> None:
-        """Return once either side closes, or the connection is lost."""
-        if not (self._closing or self._has_closed):
+        """Return once either side has ended or is closing, or the connection is lost."""
+        if not (self._closing or self._has_closed or self._input_end is not None):
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._watchers.append(waiter)
             try:
@@ -280,13 +300,17 @@ class Conversation(Generic[In, Out]):
 
     def end_output(self) -> None:
         """End this side after what has been sent; the peer may still send (half-close)."""
-        self._port.end_output()
+        if self._sends_no_more:
+            return
+        self._sends_no_more = True
+        if self.has_queued:
+            self._output_end_is_due = True
+        else:
+            self._port.end_output()
 
     def close(self) -> None:
         """Close after what has been sent; no more messages arrive."""
-        self.note_closing("closed")
-        self.end_of_input(None)
-        self._port.finish("closed")
+        self.finish("closed")
 
     def abort(self) -> None:
         """Close at once; what the peer has not taken is lost."""
@@ -316,6 +340,15 @@ class Conversation(Generic[In, Out]):
             self._input_end = error or ConnectionEnded(str(self.peer), reason, is_clean=True)
         while self._receivers:
             _wake_one(self._receivers)
+        self._wake_watchers()
+
+    def finish(self, reason: str) -> None:
+        """Send and receive nothing more; close once what waits has left."""
+        self._sends_no_more = True
+        self._output_end_is_due = False  # the port ends both sides
+        self.note_closing(reason)
+        self.end_of_input(None)
+        self._port.finish(reason)
 
     def note_closing(self, reason: str) -> None:
         """Note that this side is closing; the port says when no more messages arrive."""
@@ -327,22 +360,17 @@ class Conversation(Generic[In, Out]):
         port = self._port
         while port.is_writable and port.may_send and (self._blocked or self._queued):
             if self._blocked:
-                waiter, payload = self._blocked.popleft()
-                self._send_for(waiter, payload)
+                waiter, framed = self._blocked.popleft()
+                if not waiter.done():  # cancelled
+                    self._put(framed)
+                    waiter.set_result(None)
             if self._queued and port.is_writable:
                 sender = self._queued.popleft()
                 if sender.forward():
                     self._queued.append(sender)
-
-    def _send_for(self, waiter: asyncio.Future[None], payload: bytes) -> None:
-        if waiter.done():  # cancelled
-            return
-        try:
-            self._put(payload)
-        except PierheadError as error:
-            waiter.set_exception(error)
-        else:
-            waiter.set_result(None)
+        if self._output_end_is_due and not self.has_queued:
+            self._output_end_is_due = False
+            port.end_output()
 
     @property
     def has_queued(self) -> bool:
@@ -391,7 +419,7 @@ class _Outlet:
         self._to = conversation
 
     def encode(self, message: Any) -> bytes:
-        return self._to._encode(message)
+        return self._to._framed(message)
 
     @property
     def is_open(self) -> bool:
@@ -400,8 +428,8 @@ class _Outlet:
     def check_open(self) -> None:
         self._to._check_open()
 
-    def put(self, payload: bytes) -> None:
-        self._to._put(payload)
+    def put(self, framed: bytes) -> None:
+        self._to._put(framed)
 
     def join_queue(self, sender: Sender[Any]) -> None:
         self._to._queued.append(sender)

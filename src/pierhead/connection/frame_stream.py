@@ -363,15 +363,26 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
             return 0
         return self.due_bytes + self._transport.get_write_buffer_size()
 
-    def put(self, payload: bytes) -> None:
-        """Send a frame with the others of this iteration, in order.
+    def frame(self, payload: bytes) -> bytes:
+        """Return a payload in its form on the wire.
 
         Raises:
             UsageError: the framing cannot carry it.
         """
-        part = self._framing.frame(payload)
-        self._due.append(part)
-        self.due_bytes += len(part)
+        return self._framing.frame(payload)
+
+    def put(self, payload: bytes) -> None:
+        """Frame and send a payload.
+
+        Raises:
+            UsageError: the framing cannot carry it.
+        """
+        self.put_framed(self._framing.frame(payload))
+
+    def put_framed(self, framed: bytes) -> None:
+        """Send a frame with the others of this iteration, in order."""
+        self._due.append(framed)
+        self.due_bytes += len(framed)
         if not self._flush_due:
             self._flush_due = True
             self._loop.call_soon(self._flush)

@@ -37,7 +37,7 @@ class Outlet(Protocol):
     """Where a sender's messages go."""
 
     def encode(self, message: Any, /) -> bytes:
-        """Return the message as a frame."""
+        """Return the message in its form on the wire."""
         ...
 
     @property
@@ -49,8 +49,8 @@ class Outlet(Protocol):
         """Raise ConnectionEnded if nothing more can be sent."""
         ...
 
-    def put(self, payload: bytes, /) -> None:
-        """Send a frame."""
+    def put(self, framed: bytes, /) -> None:
+        """Send what `encode` has returned."""
         ...
 
     def join_queue(self, sender: Sender[Any], /) -> None:
@@ -94,10 +94,10 @@ class Sender(Generic[Out_contra]):
             ConnectionEnded: the conversation has ended, or ends now since its peer is too slow.
             UsageError: the message cannot be encoded.
         """
-        payload = self._outlet.encode(message)
+        framed = self._outlet.encode(message)
         self._outlet.check_open()
-        if self._waiters or not self._takes(payload):
-            await self._wait_with(payload)
+        if self._waiters or not self._takes(framed):
+            await self._wait_with(framed)
 
     def try_send(self, message: Out_contra) -> bool:
         """Send a message without waiting; return false if the policy is to wait and it is full.
@@ -106,18 +106,18 @@ class Sender(Generic[Out_contra]):
             ConnectionEnded: the conversation has ended, or ends now since its peer is too slow.
             UsageError: the message cannot be encoded.
         """
-        payload = self._outlet.encode(message)
+        framed = self._outlet.encode(message)
         self._outlet.check_open()
-        return not self._waiters and self._takes(payload)
+        return not self._waiters and self._takes(framed)
 
     def end_output(self) -> None:
         """End this side of the conversation after what was sent (half-close)."""
         self._outlet.end_output()
 
-    def _takes(self, payload: bytes) -> bool:
+    def _takes(self, framed: bytes) -> bool:
         if not self._queue:
             if self._outlet.is_open:
-                self._outlet.put(payload)
+                self._outlet.put(framed)
                 return True
             self._outlet.join_queue(self)
         elif len(self._queue) >= self._capacity:
@@ -127,13 +127,13 @@ class Sender(Generic[Out_contra]):
                 raise self._outlet.too_slow()
             self._queue.popleft()
             self.dropped += 1
-        self._queue.append(payload)
+        self._queue.append(framed)
         return True
 
-    async def _wait_with(self, payload: bytes) -> None:
+    async def _wait_with(self, framed: bytes) -> None:
         """Wait until this message has room in the queue."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (waiter, payload)
+        entry = (waiter, framed)
         self._waiters.append(entry)
         try:
             await waiter
@@ -146,14 +146,14 @@ class Sender(Generic[Out_contra]):
 
     def forward(self) -> bool:
         """Send one message on; return whether more wait."""
-        payload = self._queue.popleft()
+        framed = self._queue.popleft()
         while self._waiters:
             waiter, waiting = self._waiters.popleft()
             if not waiter.done():
                 self._queue.append(waiting)
                 waiter.set_result(None)
                 break
-        self._outlet.put(payload)
+        self._outlet.put(framed)
         return bool(self._queue)
 
     def end(self, error: ConnectionEnded) -> int:

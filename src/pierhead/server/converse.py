@@ -181,7 +181,7 @@ class ServedConversation(ConversationStream):
     def _end(self, reason: str) -> None:
         self._messages.lost("in", reason, self.stop_input())
         self.forget_unread(reason)
-        self.finish(reason)
+        self.conversation.finish(reason)
 
     def _handled(self, task: asyncio.Task[None]) -> None:
         self._task = None

@@ -125,8 +125,8 @@ class PeerConversation:
         """Whether datagrams may still be sent."""
         return self._is_open
 
-    def put(self, payload: bytes) -> None:
-        """Send a datagram.
+    def frame(self, payload: bytes) -> bytes:
+        """Return a message as a datagram.
 
         Raises:
             UsageError: it is too large.
@@ -136,8 +136,12 @@ class PeerConversation:
                 f"a message of {len(payload)} bytes is too large for a datagram, which holds "
                 f"{_LARGEST_BYTES}"
             )
+        return payload
+
+    def put_framed(self, framed: bytes) -> None:
+        """Send a datagram."""
         self._unsent += 1
-        self._socket.send(payload, self)
+        self._socket.send(framed, self)
 
     def pump(self) -> None:
         """Do nothing: what had no room is lost."""
@@ -148,7 +152,6 @@ class PeerConversation:
 
     def finish(self, reason: str) -> None:
         """End after what was sent."""
-        self._is_open = False
         self.tell(reason)
 
     def abort(self, reason: str) -> None:
