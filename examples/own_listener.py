@@ -11,10 +11,8 @@ import socket
 
 from services import shout
 
-from pierhead import ListenSpec, Peer, run
-from pierhead.listener.stream import AcceptedSocket
+from pierhead import AcceptedSocket, ListenSpec, Peer, Transport, run
 from pierhead.protocols import lines
-from pierhead.service.context import Transport
 
 
 class Passed:

@@ -5,11 +5,16 @@ import errno
 import os
 import socket
 
-from pierhead import Context, ListenSpec, Peer, Server
-from pierhead.listener.base import ListenerEnded
-from pierhead.listener.stream import AcceptedSocket
+from pierhead import (
+    AcceptedSocket,
+    Context,
+    ListenerEnded,
+    ListenSpec,
+    Peer,
+    Server,
+    Transport,
+)
 from pierhead.protocols import lines
-from pierhead.service.context import Transport
 
 
 class Scripted:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from pierhead.connection.conversation import Conversation
     from pierhead.connection.sender import Sender
     from pierhead.errors import ConnectionEnded, DecodeError, PeerUnavailable, PierheadError
+    from pierhead.listener.base import ListenerEnded
     from pierhead.listener.custom import (
         CustomConnection,
         CustomDatagramListener,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     )
     from pierhead.listener.listening_sockets import listening_sockets
     from pierhead.listener.process_sockets import ProcessSockets
+    from pierhead.listener.stream import AcceptedSocket
     from pierhead.metrics import Metrics
     from pierhead.runtime.run import run
     from pierhead.server.converse import converse
@@ -65,11 +67,12 @@ if TYPE_CHECKING:
     from pierhead.server.server import Server
     from pierhead.service import Middleware, Service, stack
     from pierhead.service.coding import coded
-    from pierhead.service.context import Context, Peer, Via
+    from pierhead.service.context import Context, Ecn, Peer, Transport, Via
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AcceptedSocket",
     "Application",
     "Balance",
     "BufferPool",
@@ -87,12 +90,14 @@ __all__ = [
     "CustomStreamListener",
     "DecodeError",
     "Delimited",
+    "Ecn",
     "Endpoint",
     "InOrder",
     "Json",
     "LengthPrefixed",
     "Lines",
     "ListenSpec",
+    "ListenerEnded",
     "Metrics",
     "Middleware",
     "MsgPack",
@@ -112,6 +117,7 @@ __all__ = [
     "Slip",
     "StompFraming",
     "SyslogFraming",
+    "Transport",
     "VarintPrefixed",
     "Via",
     "WireFormat",
@@ -129,6 +135,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AcceptedSocket": "listener.stream",
     "Application": "server.endpoint",
     "Balance": "client.balance",
     "BufferPool": "buffer",
@@ -146,12 +153,14 @@ _HOMES = {
     "CustomStreamListener": "listener.custom",
     "DecodeError": "errors",
     "Delimited": "codec",
+    "Ecn": "service.context",
     "Endpoint": "server.endpoint",
     "InOrder": "codec",
     "Json": "codec",
     "LengthPrefixed": "codec",
     "Lines": "codec",
     "ListenSpec": "address",
+    "ListenerEnded": "listener.base",
     "Metrics": "metrics",
     "Middleware": "service",
     "MsgPack": "codec",
@@ -171,6 +180,7 @@ _HOMES = {
     "Slip": "codec",
     "StompFraming": "codec",
     "SyslogFraming": "codec",
+    "Transport": "service.context",
     "VarintPrefixed": "codec",
     "Via": "service.context",
     "WireFormat": "codec.base",

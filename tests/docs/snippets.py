@@ -208,8 +208,13 @@ class Session:
             for command in todo:
                 if RUNS_THIS.search(command.text):
                     continue
-                code = snippet.directives.get("exit code", "0") if command is todo[-1] else "0"
-                self._run_command(snippet, command, int(code), servers)
+                is_last = command is todo[-1]
+                code = snippet.directives.get("exit code", "0") if is_last else "0"
+                ran = self._run_command(snippet, command, int(code), servers)
+                assert is_last or ran.process.poll() is not None, (
+                    f"{snippet.page}:{command.line}: {command.text!r} serves until it is stopped, "
+                    "so a reader cannot go on below it; begin another block"
+                )
 
     def run_program(self, path: str) -> None:
         """Run a Python program until it ends, or until it serves and is told to end."""
@@ -231,7 +236,7 @@ class Session:
 
     def _run_command(
         self, snippet: Snippet, command: Command, code: int, servers: contextlib.ExitStack
-    ) -> None:
+    ) -> Running:
         for word in shlex.split(command.text, comments=True):
             if word in PACKAGES:
                 require_program(word)
@@ -242,6 +247,7 @@ class Session:
             assert matches(command.expected, said), "\n".join(
                 [where, "expected:", *command.expected, "found:", *said]
             )
+        return ran
 
     def _start(
         self, argv: list[str], where: str, code: int, servers: contextlib.ExitStack

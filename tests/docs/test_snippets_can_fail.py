@@ -109,6 +109,14 @@ def test_a_server_runs_beside_the_blocks_that_follow_it(tmp_path: Path) -> None:
     run(tmp_path, fenced("python", SERVER) + "Then\n" + fenced("python", CLIENT))
 
 
+def test_a_server_is_the_last_command_of_its_block(tmp_path: Path) -> None:
+    server = "<!-- file: server.py -->\n" + fenced("python", SERVER)
+
+    run(tmp_path, server + fenced("console", "$ echo first\n$ python server.py"))
+    with pytest.raises(AssertionError, match="begin another block"):
+        run(tmp_path / "again", server + fenced("console", "$ python server.py\n$ echo and then"))
+
+
 def test_a_server_is_stopped_by_the_next_heading(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="ConnectionRefusedError"):
         run(tmp_path, fenced("python", SERVER) + "# Next\n" + fenced("python", CLIENT))
@@ -134,7 +142,7 @@ def test_a_server_that_fails_is_a_fault(tmp_path: Path) -> None:
     [
         fenced("python", "raise SystemExit(1)"),
         fenced("python", "import sys; print('Traceback (most recent call last)', file=sys.stderr)"),
-        fenced("python", "await None"),
+        fenced("python", "import asyncio\nawait asyncio.sleep(0)"),
         fenced("python", ">>> 1 + 1\n3"),
         fenced("sh", "exit 4"),
         fenced("console", "$ echo one\ntwo"),
@@ -152,7 +160,7 @@ def test_a_block_that_does_not_do_as_it_says_fails(block: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     "block",
     [
-        fenced("python", "import asyncio\nawait asyncio.sleep(0)"),
+        fenced("python", "import asyncio\nasyncio.run(asyncio.sleep(0))"),
         fenced("python", ">>> 1 + 1\n2"),
         fenced("console", "$ ls Makefile\nMakefile\n$ echo a; echo b >&2\n..."),
         fenced("console", "$ cat <<'EOF' | cat\none\ntwo\nEOF\none\ntwo"),

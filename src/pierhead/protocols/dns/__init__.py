@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     )
     from pierhead.protocols.dns.wire.record import Placement
     from pierhead.protocols.dns.zone.difference import Difference
+    from pierhead.protocols.dns.zone.master_file import parse_zone
     from pierhead.protocols.dns.zone.transaction import Transaction
     from pierhead.protocols.dns.zone.zone import Zone, Zones
 
@@ -160,6 +161,7 @@ __all__ = [
     "minimal_responses",
     "nsid",
     "padding",
+    "parse_zone",
     "query",
     "query_log",
     "rate_limit",
@@ -203,6 +205,7 @@ _HOMES = {
     **dict.fromkeys(_RCODE_ERRORS, "wire.rcode_error"),
     "Placement": "wire.record",
     "Difference": "zone.difference",
+    "parse_zone": "zone.master_file",
     "Transaction": "zone.transaction",
     **dict.fromkeys(("Zone", "Zones"), "zone.zone"),
     **dict.fromkeys(("Explanation", "explain"), "explanation"),
