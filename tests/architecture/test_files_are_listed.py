@@ -95,6 +95,7 @@ NO_PATH = {
     ("net.memory.network", ".open"): "a transport",
     ("protocols.dns.client", ".open"): "a connection",
     ("client.client", ".open"): "a connection",
+    ("client.wrapping", ".open"): "a transport",
     ("listener.own_addresses", ".connect"): "an IP address",
     ("server.callback", ".bind"): "arguments",
     ("service.base", ".bind"): "arguments",

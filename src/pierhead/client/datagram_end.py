@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["DatagramClient"]
+__all__ = ["DatagramClient", "PrefixedEnd"]
 
 
 class DatagramClient(Protocol):
@@ -41,3 +41,38 @@ class DatagramClient(Protocol):
     def close(self) -> None:
         """Close; a waiting `receive` raises; later calls do nothing."""
         ...
+
+
+class PrefixedEnd:
+    """Sends octets in front of each datagram: the wrapper ``proxy+``; replies have none.
+
+    Args:
+        end: owned.
+        prefix: the header.
+    """
+
+    def __init__(self, end: DatagramClient, prefix: bytes) -> None:
+        self._end = end
+        self._prefix = prefix
+
+    @property
+    def ignored(self) -> int:
+        """How many datagrams were ignored, and how many sends failed."""
+        return self._end.ignored
+
+    @property
+    def local(self) -> str:
+        """The address of this end, as text."""
+        return self._end.local
+
+    def send(self, data: bytes) -> None:
+        """Send a datagram behind the header."""
+        self._end.send(self._prefix + data)
+
+    async def receive(self) -> bytes:
+        """Wait for a datagram."""
+        return await self._end.receive()
+
+    def close(self) -> None:
+        """Close; later calls do nothing."""
+        self._end.close()

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pierhead.address import ListenSpec
 from pierhead.client.datagram_end import DatagramClient
 from pierhead.client.route import DATAGRAMS, STREAMS, Route
+from pierhead.codec.proxy_header import ProxyHeader
 
 __all__ = ["dial_datagram", "dial_stream"]
 
@@ -25,6 +26,7 @@ async def dial_stream(
     *,
     source: str | None = None,
     timeout_s: float | None = None,
+    forwarded: ProxyHeader | None = None,
 ) -> asyncio.Transport:
     """Connect, attach a protocol and return the transport.
 
@@ -34,13 +36,14 @@ async def dial_stream(
         protocol_factory: called once, when the connection is established.
         source: the address of this end: ``tcp:192.0.2.1:0``, ``mem:a``.
         timeout_s: for all of it; None for as long as it takes.
+        forwarded: for ``proxy+``, whom the connection is for; None for this process itself.
 
     Raises:
         UsageError: the address or the source cannot be dialled.
         ConnectError: it cannot be reached; says at which step, and why.
     """
     route = Route(address, source=source, schemes=STREAMS)
-    return await route.stream(protocol_factory, timeout_s=timeout_s)
+    return await route.stream(protocol_factory, timeout_s=timeout_s, forwarded=forwarded)
 
 
 async def dial_datagram(

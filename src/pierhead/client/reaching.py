@@ -54,7 +54,7 @@ class Reaching:
         )
 
     def _error(self, reason: str, number: int | None) -> ConnectError:
-        remedy = _RESOLVING if self.step == "resolve" else _REMEDIES.get(number or 0, "")
+        remedy = _AT_STEP.get(self.step) or _REMEDIES.get(number or 0, "")
         return ConnectError(self.name, self.step, reason, remedy, number)
 
 
@@ -71,7 +71,11 @@ def _and(words: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-_RESOLVING = "is the name right? 'getent ahosts NAME' shows what the system knows of it"
+_AT_STEP = {
+    "resolve": "is the name right? 'getent ahosts NAME' shows what the system knows of it",
+    "tls": "does the server speak TLS at this address? If so, its log says why it closed",
+    "proxy": "does the server admit this host as a proxy? If so, its log says why it closed",
+}
 _LATE = {
     "resolve": "see whether the servers in /etc/resolv.conf answer, or write the IP address",
     "connect": "is there a firewall on the way? It may drop what it does not let through",

@@ -14,10 +14,12 @@ from typing import TypeVar
 from pierhead.address import InetAddress, ListenAddress, ListenSpec, MemoryAddress
 from pierhead.address.views import SocketOptions
 from pierhead.client.connecting import Ends, connect_socket
-from pierhead.client.datagram_end import DatagramClient
+from pierhead.client.datagram_end import DatagramClient, PrefixedEnd
 from pierhead.client.memory_end import MemoryDatagramClient
 from pierhead.client.reaching import Reaching
 from pierhead.client.socket_end import SocketDatagramClient
+from pierhead.client.wrapping import Wrapping, header_of
+from pierhead.codec.proxy_header import ProxyHeader
 from pierhead.errors import UsageError
 from pierhead.net.memory.network import connect_memory
 from pierhead.net.race import NoneSucceeded
@@ -48,6 +50,7 @@ class Route:
         source: the address of this end; None to let the system choose.
         schemes: those allowed, the one of a short form first.
         attempt_delay_s: how long an address of a name may take before the next is tried as well.
+        protocols: what ALPN offers, preferred first, unless the address sets it.
 
     Attributes:
         spec: the address, with a scheme.
@@ -64,6 +67,7 @@ class Route:
         source: str | None = None,
         schemes: tuple[str, ...] = STREAMS,
         attempt_delay_s: float = 0.25,
+        protocols: tuple[str, ...] = (),
     ) -> None:
         spec = ListenSpec.parse(address) if isinstance(address, str) else address
         self.spec = spec.to_dial(schemes[0])
@@ -75,40 +79,69 @@ class Route:
         self._scheme = scheme
         self._source = _source(source, self.spec.address)
         self._attempt_delay_s = attempt_delay_s
+        self._wrapping = Wrapping(self.spec, self.name, protocols)
 
     async def stream(
         self,
         protocol_factory: Callable[[], asyncio.BaseProtocol],
         *,
         timeout_s: float | None = None,
+        forwarded: ProxyHeader | None = None,
     ) -> asyncio.Transport:
         """Connect, attach a protocol and return the transport.
 
         Args:
-            protocol_factory: called once, when the connection is established.
+            protocol_factory: called once, when the connection is established and the handshakes of
+                its wrappers are complete.
             timeout_s: for all of it; None for as long as it takes.
+            forwarded: for ``proxy+``, whom the connection is for; None for this process itself.
 
         Raises:
             ConnectError: the address cannot be reached; says at which step, and why.
         """
         reaching = Reaching(self.name)
-        return await _within(timeout_s, reaching, self._connect(protocol_factory, reaching))
+        steps = self._stream(protocol_factory, reaching, forwarded)
+        return await _within(timeout_s, reaching, steps)
 
-    async def datagrams(self, *, timeout_s: float | None = None) -> DatagramClient:
+    async def datagrams(
+        self, *, timeout_s: float | None = None, forwarded: ProxyHeader | None = None
+    ) -> DatagramClient:
         """Return an end that sends to this address and receives only from it.
+
+        Args:
+            timeout_s: for resolving a name; None for as long as it takes.
+            forwarded: for ``proxy+``, whom the datagrams are for; None for this process itself.
 
         Raises:
             ConnectError: there is no route to the address.
             ListenError: the memory network already has an end with the source's name.
         """
         reaching = Reaching(self.name)
-        return await _within(timeout_s, reaching, self._bound_end(reaching))
+        end = await _within(timeout_s, reaching, self._bound_end(reaching))
+        if not self.spec.wrappers:
+            return end
+        return PrefixedEnd(end, header_of(self.spec, forwarded))
+
+    async def _stream(
+        self,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        reaching: Reaching,
+        forwarded: ProxyHeader | None,
+    ) -> asyncio.Transport:
+        if not self.spec.wrappers:
+            return await self._connect(protocol_factory, reaching)
+
+        async def attach(below: Callable[[], asyncio.BaseProtocol]) -> asyncio.Transport:
+            return await self._connect(below, reaching)
+
+        return await self._wrapping.begin(attach, protocol_factory, reaching, forwarded)
 
     async def _connect(
         self, protocol_factory: Callable[[], asyncio.BaseProtocol], reaching: Reaching
     ) -> asyncio.Transport:
         target = self.spec.address
         if isinstance(target, MemoryAddress):
+            reaching.step = "connect"
             return connect_memory(target.name, protocol_factory(), self._memory_name)
         connected = await connect_socket(self._ends(), reaching, self._attempt_delay_s)
         connected.forget_source()

@@ -188,6 +188,7 @@ class TlsFacts:
         client_subject: names and values of the client certificate's subject, in order:
             ``(("commonName", "sensor 7"),)``; empty without a certificate.
         client_certificate: the client's verified certificate in DER; None without one.
+        server_subject, server_certificate: the same of the server, at a client's end.
     """
 
     version: str
@@ -196,6 +197,8 @@ class TlsFacts:
     alpn: str | None = None
     client_subject: tuple[tuple[str, str], ...] = ()
     client_certificate: bytes | None = None
+    server_subject: tuple[tuple[str, str], ...] = ()
+    server_certificate: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ import uvloop
 
 from pierhead.address import ListenSpec
 from pierhead.client.dial import dial_stream
+from pierhead.client.route import Route
 from pierhead.errors import UsageError
 from pierhead.hosting import protocol as protocols
 from pierhead.listener.base import StreamListener, complete_handshake
@@ -26,8 +26,6 @@ from pierhead.net.memory import Link, MemoryTransport
 from pierhead.net.transport.channel import PipeChannel, StreamChannel
 from pierhead.net.transport.channel_transport import ChannelTransport
 from pierhead.net.transport.coroutine_transport import ByteStream, CoroutineTransport
-from pierhead.net.transport.tls_engine import TlsEngine
-from pierhead.net.transport.tls_transport import Scratch, TlsTransport
 from pierhead.server.server import Server
 from pierhead.testing.laws import LawBroken
 from pierhead.testing.transports import check_transport
@@ -177,60 +175,64 @@ async def test_the_law_of_transports_holds_for_asyncios_own() -> None:
 # -- TLS -----------------------------------------------------------------------------------------
 
 
-class ClientEngine(TlsEngine):
-    """The other end of TLS, as far as these tests need one."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        super().__init__(None)  # type: ignore[arg-type]
-        self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_hostname="a.example")
-
-
 @pytest.fixture(scope="module")
-def tls(tmp_path_factory) -> tuple[str, ssl.SSLContext]:
-    """The options of an address, and what a client trusts."""
+def tls(tmp_path_factory) -> tuple[str, str]:
+    """The options of a listener's address, and of a client's."""
     authority = trustme.CA()
-    file = tmp_path_factory.mktemp("certificates") / "a.pem"
+    folder = tmp_path_factory.mktemp("certificates")
+    file = folder / "a.pem"
     file.touch(0o600)
     authority.issue_cert("a.example").private_key_and_cert_chain_pem.write_to_path(str(file))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    authority.configure_trust(context)
-    return f"cert={file}", context
+    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
+    return f"cert={file}", f"ca={folder}/authority.pem&server-name=a.example"
 
 
 @asynccontextmanager
 async def tls_connections(
-    address: str, context: ssl.SSLContext
+    address: str, trusting: str, *, is_dialled: bool
 ) -> AsyncIterator[Callable[[Any, Any], Awaitable[Ends]]]:
     (listener,) = await open_listeners(ListenSpec.parse(address))
+    stream_listener: StreamListener = listener  # type: ignore[assignment]
+    wrappers = address.partition("?")[0].rpartition("+")[0]
+    place = listener.local.rpartition("+")[2]
+    route = Route(f"{wrappers}+{place}?{trusting}")
 
     async def connect(near: Any, far: Any) -> Ends:
-        client = TlsTransport(ClientEngine(context), Scratch())
-        await dial_stream(listener.local.removeprefix("tls+"), lambda: client.below)
-        client.lower_received(memoryview(b""))  # a client speaks first
+        served, dialled = (far, near) if is_dialled else (near, far)
 
         async def server() -> asyncio.Transport:
             accepted = await stream_listener.accept()
             await complete_handshake(accepted)
-            return await accepted.attach(near)
+            return await accepted.attach(served)
 
-        transport, _ = await asyncio.gather(server(), client.handshake())
-        client.open(far)
-        return transport, client
+        here, there = await asyncio.gather(server(), route.stream(lambda: dialled))
+        return (there, here) if is_dialled else (here, there)
 
-    stream_listener: StreamListener = listener  # type: ignore[assignment]
     yield connect
     listener.close()
 
 
 @both_loops
-@pytest.mark.parametrize("address", ["tls+mem:a", "tls+tcp:127.0.0.1:0", "tls+unix:{folder}/s"])
-def test_the_law_of_transports_holds_for_tls_over(factory, address, tls, tmp_path) -> None:
-    options, context = tls
+@pytest.mark.parametrize("is_dialled", [False, True], ids=["served", "dialled"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "tls+mem:a",
+        "tls+tcp:127.0.0.1:0",
+        "tls+unix:{folder}/s",
+        "proxy+tls+tcp:127.0.0.1:0?proxy.from=127.0.0.1",
+    ],
+)
+def test_the_law_of_transports_holds_for_tls_over(
+    factory, address, is_dialled, tls, tmp_path
+) -> None:
+    presenting, trusting = tls
 
     async def main() -> None:
-        asked = f"{address.format(folder=tmp_path)}?{options}"
-        async with tls_connections(asked, context) as connect:
-            await check_transport(connect, facts=["ssl_object", "cipher"])
+        joint = "&" if "?" in address else "?"
+        asked = f"{address.format(folder=tmp_path)}{joint}{presenting}"
+        async with tls_connections(asked, trusting, is_dialled=is_dialled) as connect:
+            await check_transport(connect, facts=["ssl_object", "cipher", "tls_facts"])
 
     run(factory, main())
 

@@ -20,7 +20,7 @@ from pierhead.listener.base import (
 )
 from pierhead.listener.wrap.base import WrapperListener
 from pierhead.listener.wrap.tls_context import TlsContexts, load_contexts
-from pierhead.net.transport.tls_engine import TlsEngine
+from pierhead.net.transport.tls_engine import ServerTlsEngine
 from pierhead.net.transport.tls_transport import Scratch, TlsTransport
 from pierhead.reload import Reloaded
 from pierhead.service.context import Credentials, Peer, Transport
@@ -84,7 +84,7 @@ class TlsAccepted:
         timeout_s: float | None,
     ) -> None:
         self._base = base
-        self._engine = TlsEngine(contexts)
+        self._engine = ServerTlsEngine(contexts)
         self._tls = TlsTransport(self._engine, scratch)
         self._timeout_s = timeout_s
         self._is_attached = False

@@ -22,11 +22,12 @@ from pierhead.address.views import TlsOptions
 from pierhead.errors import ListenError
 from pierhead.files import RefusedFile, read_file, read_secret
 
-__all__ = ["TlsContexts", "load_contexts"]
+__all__ = ["TLS_VERSIONS", "TlsContexts", "load_authorities", "load_contexts", "load_pair"]
 
 _log = logging.getLogger("pierhead.listener")
 
-_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+#: What ``min`` may be.
+TLS_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
@@ -104,31 +105,52 @@ def load_contexts(spec: ListenSpec, default_protocols: tuple[str, ...] = ()) -> 
 def _context(spec: ListenSpec, cert: str, key: str, protocols: tuple[str, ...]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     options = TlsOptions.of(spec.options)
-    context.minimum_version = _VERSIONS[options.min]
+    context.minimum_version = TLS_VERSIONS[options.min]
     # RFC 9325 §3.5; a client could make the server do useless work (CVE-2011-1473).
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.load_cert_chain(cert, key)
     if protocols:
         context.set_alpn_protocols(list(protocols))
     if options.client_ca is not None:
-        _load_authorities(spec, context, options.client_ca)
+        load_authorities(spec, context, options.client_ca, "client-ca")
     return context
 
 
-def _load_authorities(spec: ListenSpec, context: ssl.SSLContext, path: str) -> None:
-    _read(spec, "client-ca", path)
+def load_authorities(spec: ListenSpec, context: ssl.SSLContext, path: str, step: str) -> None:
+    """Require that the peer shows a certificate of the authorities in a file.
+
+    Raises:
+        ListenError: at this step: the file cannot be read, or has none.
+    """
+    _read(spec, step, path)
     try:
         context.load_verify_locations(path)
     except ssl.SSLError as error:
         reason = f"{path} has no certificate in PEM form ({error.reason})"
         raise ListenError(
-            str(spec), "client-ca", reason, "name the file with the authorities' certificates"
+            str(spec), step, reason, "name the file with the authorities' certificates"
         ) from error
     context.verify_mode = ssl.CERT_REQUIRED
 
 
 def _examine(spec: ListenSpec, cert: str, key: str) -> Mapping[str, Any]:
     """Check a certificate and its key; return the decoded certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    leaf = load_pair(spec, context, cert, key)
+    try:
+        facts = _presented(context, leaf)
+    except ssl.SSLError as error:
+        raise _refused(spec, cert, key, error) from error
+    _warn_of_dates(cert, facts)
+    return facts
+
+
+def load_pair(spec: ListenSpec, context: ssl.SSLContext, cert: str, key: str) -> str:
+    """Load a certificate with its chain and its key; return the certificate alone, in PEM form.
+
+    Raises:
+        ListenError: says which file, why, and what to do.
+    """
     key_text = _read_key(spec, key)
     text = key_text if key == cert else _read(spec, "certificate", cert)
     leaf = _CERTIFICATE.search(text)
@@ -137,18 +159,15 @@ def _examine(spec: ListenSpec, cert: str, key: str) -> Mapping[str, Any]:
         raise ListenError(str(spec), "certificate", reason, _as_pem("x509", cert, text))
     if _KEY.search(key_text) is None:
         raise _keyless(spec, cert, key, key_text)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(cert, key, password=_refuse_password)
-        facts = _presented(context, leaf.group())
     except _Encrypted:
         reason = f"the key in {key} is encrypted"
         remedy = f"decrypt it, and name the result: {_openssl('pkey', key)}"
         raise ListenError(str(spec), "key", reason, remedy) from None
     except ssl.SSLError as error:
         raise _refused(spec, cert, key, error) from error
-    _warn_of_dates(cert, facts)
-    return facts
+    return leaf.group()
 
 
 def _openssl(command: str, path: str) -> str:

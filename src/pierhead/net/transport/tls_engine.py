@@ -1,4 +1,4 @@
-"""The server's end of one TLS connection, without I/O of its own.
+"""One end of a TLS connection, server or client, without I/O of its own.
 
     engine.receive(octets)      input from the network
     engine.handshake()          until it returns true
@@ -13,20 +13,24 @@ missing close_notify as the end of the whole connection, while replies are still
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from pierhead.codec.client_hello import ClientHello, read_client_hello
 from pierhead.errors import HandshakeError
 from pierhead.service.context import TlsFacts
 
-__all__ = ["ServerContexts", "TlsEngine"]
+__all__ = ["ClientTlsEngine", "ServerContexts", "ServerTlsEngine", "TlsEngine"]
 
 #: Fatal alert no_application_protocol (RFC 7301 §3.2), before any key is agreed on.
 _NO_APPLICATION_PROTOCOL = bytes.fromhex("15 0303 0002 02 78")
 #: The plaintext of one record (RFC 8446 §5.1).
 _RECORD = 16_384
+#: Enough of a banner to tell what it is.
+_BEGINNING = 64
 
 
 class ServerContexts(Protocol):
@@ -42,44 +46,41 @@ class ServerContexts(Protocol):
         ...
 
 
-class TlsEngine:
-    """One TLS connection, server side.
+class TlsEngine(ABC):
+    """One end of a TLS connection.
 
     Attributes:
+        peer: what is at the other end, for messages: ``client`` or ``server``.
+        speaks_first: whether `handshake` has output before there is any input.
         has_ended: whether the peer has sent close_notify.
     """
 
-    def __init__(self, contexts: ServerContexts) -> None:
+    peer: ClassVar[str]
+    speaks_first: ClassVar[bool]
+
+    def __init__(self) -> None:
         self.has_ended = False
-        self._contexts = contexts
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
-        self._hello = bytearray()
-        self._server_name: str | None = None
         self._ssl: ssl.SSLObject | None = None
         self._early = bytearray()  # plaintext read ahead, and not yet delivered
 
     @property
     def ssl_object(self) -> ssl.SSLObject:
-        """OpenSSL's connection; available once the client's hello has arrived."""
+        """OpenSSL's connection; in a server available once the client's hello has arrived."""
         assert self._ssl is not None
         return self._ssl
 
     def receive(self, octets: bytes | bytearray | memoryview) -> None:
         """Take in octets from the network."""
-        if self._ssl is None:
-            self._hello += octets
-        else:
-            self._incoming.write(octets)
+        self._incoming.write(octets)
 
     def handshake(self) -> bool:
         """Continue the handshake; return true once it has finished.
 
         Raises:
-            HandshakeError: the client's handshake was wrong; the alert is in `output`.
+            HandshakeError: the peer's handshake was wrong; the alert is in `output`.
         """
-        if self._ssl is None and not self._begin():
-            return False
         try:
             self.ssl_object.do_handshake()
         except ssl.SSLWantReadError:
@@ -88,25 +89,9 @@ class TlsEngine:
             raise HandshakeError("tls", error.reason or str(error)) from error
         return True
 
-    def _begin(self) -> bool:
-        """Choose the certificate once the client's hello is complete."""
-        hello = read_client_hello(self._hello)
-        if hello is None:
-            return False
-        self._check_protocols(hello)
-        self._server_name = hello.server_name
-        context = self._contexts.for_name(hello.server_name)
-        self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._incoming.write(self._hello)
-        self._hello.clear()
-        return True
-
-    def _check_protocols(self, hello: ClientHello) -> None:
-        # RFC 7301 §3.2: the server SHALL send this alert; Python's ssl would continue without ALPN.
-        ours = {name.encode() for name in self._contexts.protocols}
-        if ours and hello.protocols and not ours.intersection(hello.protocols):
-            self._outgoing.write(_NO_APPLICATION_PROTOCOL)
-            raise HandshakeError("tls", f"the client offers {hello.protocols!r} by ALPN alone")
+    @abstractmethod
+    def facts(self) -> TlsFacts:
+        """Return what has been negotiated."""
 
     def read(self, buffer: memoryview) -> int:
         """Read plaintext into the buffer; return how much, 0 for none yet.
@@ -162,16 +147,119 @@ class TlsEngine:
         """Return output for the network, each octet once."""
         return self._outgoing.read()
 
-    def facts(self) -> TlsFacts:
-        """Return what has been negotiated."""
+    def _common_facts(self, server_name: str | None) -> TlsFacts:
         tls = self.ssl_object
         cipher = tls.cipher()
-        certificate: Mapping[str, Any] = tls.getpeercert() or {}
         return TlsFacts(
             version=tls.version() or "",
             cipher=cipher[0] if cipher else "",
-            server_name=self._server_name,
+            server_name=server_name,
             alpn=tls.selected_alpn_protocol(),
-            client_subject=tuple(p for group in certificate.get("subject", ()) for p in group),
-            client_certificate=tls.getpeercert(binary_form=True) if certificate else None,
+        )
+
+    def _peer_certificate(self) -> tuple[tuple[tuple[str, str], ...], bytes | None]:
+        """Return the subject of the peer's verified certificate, and the certificate in DER."""
+        certificate: Mapping[str, Any] = self.ssl_object.getpeercert() or {}
+        if not certificate:
+            return (), None
+        subject = tuple(pair for group in certificate.get("subject", ()) for pair in group)
+        return subject, self.ssl_object.getpeercert(binary_form=True)
+
+
+class ServerTlsEngine(TlsEngine):
+    """The server's end: chooses its certificate by what the client's hello says."""
+
+    peer = "client"
+    speaks_first = False
+
+    def __init__(self, contexts: ServerContexts) -> None:
+        super().__init__()
+        self._contexts = contexts
+        self._hello = bytearray()
+        self._server_name: str | None = None
+
+    def receive(self, octets: bytes | bytearray | memoryview) -> None:
+        """Take in octets from the network."""
+        if self._ssl is None:
+            self._hello += octets
+        else:
+            super().receive(octets)
+
+    def handshake(self) -> bool:
+        """Continue the handshake; return true once it has finished.
+
+        Raises:
+            HandshakeError: the client's handshake was wrong; the alert is in `output`.
+        """
+        if self._ssl is None and not self._begin():
+            return False
+        return super().handshake()
+
+    def _begin(self) -> bool:
+        """Choose the certificate once the client's hello is complete."""
+        hello = read_client_hello(self._hello)
+        if hello is None:
+            return False
+        self._check_protocols(hello)
+        self._server_name = hello.server_name
+        context = self._contexts.for_name(hello.server_name)
+        self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._incoming.write(self._hello)
+        self._hello.clear()
+        return True
+
+    def _check_protocols(self, hello: ClientHello) -> None:
+        # RFC 7301 §3.2: the server SHALL send this alert; Python's ssl would continue without ALPN.
+        ours = {name.encode() for name in self._contexts.protocols}
+        if ours and hello.protocols and not ours.intersection(hello.protocols):
+            self._outgoing.write(_NO_APPLICATION_PROTOCOL)
+            raise HandshakeError("tls", f"the client offers {hello.protocols!r} by ALPN alone")
+
+    def facts(self) -> TlsFacts:
+        """Return what has been negotiated."""
+        subject, certificate = self._peer_certificate()
+        return dataclasses.replace(
+            self._common_facts(self._server_name),
+            client_subject=subject,
+            client_certificate=certificate,
+        )
+
+
+class ClientTlsEngine(TlsEngine):
+    """The client's end.
+
+    Args:
+        context: what it requires and presents.
+        server_name: requested of the server, and what its certificate has to be for if the context
+            verifies names; None for neither.
+
+    Attributes:
+        beginning: the first octets that the server sent, for the error if they are no TLS.
+
+    Raises:
+        ValueError: the name is none.
+    """
+
+    peer = "server"
+    speaks_first = True
+
+    def __init__(self, context: ssl.SSLContext, server_name: str | None) -> None:
+        super().__init__()
+        self._server_name = server_name
+        self._ssl = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+        self.beginning = b""
+
+    def receive(self, octets: bytes | bytearray | memoryview) -> None:
+        """Take in octets from the network."""
+        if len(self.beginning) < _BEGINNING:
+            self.beginning += bytes(octets[: _BEGINNING - len(self.beginning)])
+        super().receive(octets)
+
+    def facts(self) -> TlsFacts:
+        """Return what has been negotiated."""
+        subject, certificate = self._peer_certificate()
+        return dataclasses.replace(
+            self._common_facts(self._server_name),
+            server_subject=subject,
+            server_certificate=certificate,
         )

@@ -23,6 +23,7 @@ from pierhead.errors import HandshakeError
 from pierhead.net.transport.feed import feed, report
 from pierhead.net.transport.flow import tell
 from pierhead.net.transport.tls_engine import TlsEngine
+from pierhead.net.transport.tls_failure import broken
 
 __all__ = ["Scratch", "TlsTransport"]
 
@@ -30,7 +31,7 @@ _log = logging.getLogger("pierhead.net")
 
 
 class Scratch:
-    """Two buffers shared by all connections of a listener: used within one callback only."""
+    """Two buffers shared by all connections of a listener or client: used within one callback."""
 
     def __init__(self, size: int = 65_536) -> None:
         self.network = memoryview(bytearray(size))
@@ -75,8 +76,8 @@ class TlsTransport(asyncio.Transport):
     """The transport that the connection's protocol sees.
 
     ``get_extra_info`` has these keys, besides those of the transport below: ``ssl_object``,
-    ``cipher``, ``peercert``, and ``truncated``: true if the input ended without close_notify, so
-    that an attacker may have truncated it (RFC 8446 §6.1).
+    ``cipher``, ``peercert``, ``tls_facts`` (`TlsFacts`), and ``truncated``: true if the input ended
+    without close_notify, so that an attacker may have truncated it (RFC 8446 §6.1).
     """
 
     def __init__(self, engine: TlsEngine, scratch: Scratch) -> None:
@@ -94,14 +95,15 @@ class TlsTransport(asyncio.Transport):
         self._is_closing = False
         self._is_lost = False
         self._eof_arrived = self._eof_told = self._eof_sent = False
+        self._broken: OSError | None = None  # how the peer has violated TLS
 
-    # -- the listener's side -------------------------------------------------------------------
+    # -- the side of the listener, or of who dials -------------------------------------------------
 
     async def handshake(self) -> None:
         """Wait until the handshake has finished; it proceeds by itself.
 
         Raises:
-            HandshakeError: the client's handshake was wrong.
+            HandshakeError: the peer's handshake was wrong.
             OSError: the connection broke.
         """
         await self._through
@@ -115,7 +117,7 @@ class TlsTransport(asyncio.Transport):
             OSError: the connection has broken since the handshake.
         """
         if self._is_lost:
-            raise _gone()
+            raise self._gone()
         self._protocol = protocol
         try:
             protocol.connection_made(self)
@@ -137,6 +139,8 @@ class TlsTransport(asyncio.Transport):
     def lower_made(self, transport: asyncio.Transport) -> None:
         """Note that the connection below is established."""
         self._lower = transport
+        if self._engine.speaks_first:
+            self._shake_hands()
 
     def lower_received(self, octets: memoryview) -> None:
         """Take in octets that have arrived."""
@@ -154,7 +158,7 @@ class TlsTransport(asyncio.Transport):
         if self._through.done():
             self._deliver()
         else:
-            self._fail(_gone())
+            self._fail(self._gone())
 
     def lower_paused(self, is_paused: bool) -> None:
         """Note that the transport below has paused or resumed writing."""
@@ -166,11 +170,11 @@ class TlsTransport(asyncio.Transport):
         """Note that the connection below has ended."""
         self._is_closing = self._is_lost = True
         if not self._through.done():
-            self._through.set_exception(error if isinstance(error, OSError) else _gone())
+            self._through.set_exception(error if isinstance(error, OSError) else self._gone())
         protocol, self._protocol = self._protocol, None
         self.below.let_go()
         if protocol is not None:
-            protocol.connection_lost(error)
+            protocol.connection_lost(error or self._broken)
 
     def _shake_hands(self) -> None:
         try:
@@ -184,7 +188,7 @@ class TlsTransport(asyncio.Transport):
             self._through.set_result(None)
 
     def _fail(self, error: Exception) -> None:
-        """End a handshake; the client gets its alert unless sending it would have to wait."""
+        """End a handshake; the peer gets its alert unless sending it would have to wait."""
         self._is_closing = True
         self._flush()
         if self._base.get_write_buffer_size():
@@ -212,6 +216,7 @@ class TlsTransport(asyncio.Transport):
                 pass
         except ssl.SSLError as error:
             _log.debug("TLS with %r broke: %s", self.get_extra_info("peername"), error)
+            self._broken = broken(error)
             self._flush()  # the alert
             self.abort()
         except Exception as error:  # as asyncio's transports do: abort its connection
@@ -349,12 +354,13 @@ class TlsTransport(asyncio.Transport):
             "ssl_object": lambda: self._engine.ssl_object,
             "cipher": lambda: self._engine.ssl_object.cipher(),
             "peercert": lambda: self._engine.ssl_object.getpeercert(),
+            "tls_facts": lambda: self._engine.facts(),
             "truncated": lambda: self._eof_arrived and not self._engine.has_ended,
         }
         if name in facts:
             return facts[name]()
         return default if self._lower is None else self._lower.get_extra_info(name, default)
 
-
-def _gone() -> OSError:
-    return ConnectionAbortedError(errno.ECONNABORTED, "the client left during the handshake")
+    def _gone(self) -> OSError:
+        who = self._engine.peer
+        return ConnectionAbortedError(errno.ECONNABORTED, f"the {who} left during the handshake")

@@ -661,6 +661,8 @@ class Below(asyncio.Transport):
 class BrokenEngine:
     """An engine for which nothing works."""
 
+    peer = "client"
+    speaks_first = False
     has_ended = False
 
     def receive(self, octets):
