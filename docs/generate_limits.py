@@ -46,6 +46,7 @@ SECTIONS = {
     "pierhead.codec.slip": ("SLIP packets", "Given to `Slip`."),
     "pierhead.codec.stomp_framing": ("STOMP blocks", "Given to `StompFraming`."),
     "pierhead.codec.syslog_framing": ("Syslog messages", "Given to `SyslogFraming`."),
+    "pierhead.protocols.proxying.forward": ("Relays", "Given to `proxying.forward`."),
     "pierhead.protocols.dns.codec": ("DNS messages", "Given to `dns.serve`."),
     "pierhead.protocols.dns.answer_cache": ("Ready DNS answers", "Given to `dns.serve`."),
     "pierhead.protocols.dns.zone.bounds": (

@@ -82,6 +82,8 @@ SHOWN_BY: dict[str, str] = {
     "net.unix": "unit/listener/bind/test_unix.py",
     "protocols.dns.exchange": "unit/protocols/dns/test_client.py",
     "protocols.dns.wire.received": "unit/protocols/dns/test_opcodes.py",
+    "protocols.proxying.datagrams": "unit/protocols/proxying/test_forward.py",
+    "protocols.proxying.relay": "unit/protocols/proxying/test_forward.py",
     "protocols.dns.zone.additional": "laws/test_zone_laws.py",
     "protocols.dns.zone.builder": "unit/protocols/dns/zone/test_remedies.py",
     "protocols.dns.zone.faults": "unit/protocols/dns/zone/test_master_file.py",

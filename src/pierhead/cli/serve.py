@@ -15,6 +15,7 @@ import click
 
 from pierhead.address import ListenSpec
 from pierhead.cli.serve_dns import serve_dns
+from pierhead.cli.serve_forward import serve_forward
 from pierhead.cli.serving import EXIT_CODES, listens, serve_endpoint
 from pierhead.errors import UsageError
 from pierhead.integrations.click import ListenCommand
@@ -55,6 +56,7 @@ def serve(ctx: click.Context) -> None:
 
 
 serve.add_command(serve_dns)
+serve.add_command(serve_forward)
 
 
 @serve.command("lines", cls=ListenCommand, epilog=_LINES_EPILOG)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,7 @@ from pierhead.runtime.say import say
 
 if TYPE_CHECKING:
     from pierhead.protocols.dns.middleware import RateLimit
+    from pierhead.protocols.dns.services.zones import ZoneService
     from pierhead.protocols.dns.zone.zone import Zone
 
 __all__ = ["serve_dns"]
@@ -43,11 +44,26 @@ Examples:
     "zones",
     metavar="[NAME=]PATH",
     multiple=True,
-    required=True,
     help="Zone to serve: a master file, named after the file without '.zone' unless NAME= is "
     "given; or a directory, which serves every *.zone file in it; - is standard input. May be "
     "repeated. "
     "[example: example.org=zones/main.txt]",
+)
+@click.option(
+    "--forward",
+    "forwards",
+    metavar="[SUFFIX=]ADDR",
+    multiple=True,
+    help="Server to ask for names below the suffix, or for all names that are in no zone; may be "
+    "repeated: of several for one suffix the fastest is asked. "
+    "[example: corp.example.=192.0.2.1:53]",
+)
+@click.option(
+    "--allow",
+    metavar="NETWORK",
+    multiple=True,
+    help="Network whose queries are forwarded; may be repeated. "
+    "[default: this machine alone; example: 192.0.2.0/24]",
 )
 @click.option(
     "--include-dir",
@@ -85,6 +101,8 @@ def serve_dns(
     zones: Sequence[str],
     specs: Sequence[ListenSpec],
     *,
+    forwards: Sequence[str],
+    allow: Sequence[str],
     include_dirs: Sequence[str],
     rate: str,
     secret_files: Sequence[Path],
@@ -93,13 +111,15 @@ def serve_dns(
     version_text: str | None,
     query_log: bool,
 ) -> None:
-    """Answer authoritatively from zone files, over UDP and TCP."""
+    """Answer authoritatively from zone files, or forward, over UDP and TCP."""
     from pierhead.protocols import dns
 
     told = identity is not None or version_text is not None
-    service = dns.zones(*zones, include_dirs=include_dirs)
+    if not zones and not forwards:
+        raise click.UsageError("Missing option '--zone' (or '--forward').")
+    authority = dns.zones(*zones, include_dirs=include_dirs) if zones else None
     layered = dns.standard(
-        service,
+        _routed(authority, forwards, allow),
         rate_limit=_rate_limit(rate),
         cookies=dns.cookies(secrets=[_secret(path) for path in secret_files]),
         nsid=nsid,
@@ -108,10 +128,37 @@ def serve_dns(
     )
     if query_log:
         logging.getLogger("pierhead.dns.query").setLevel(logging.INFO)
-    served = list(service.zones)
+    served = [] if authority is None else list(authority.zones)
     for zone in served:
         _announce(zone)
-    serve_endpoint(dns.serve(layered), specs, lambda address: _dig_line(address, served[0]))
+    origin = served[0].origin if served else b"\0"
+    serve_endpoint(dns.serve(layered), specs, lambda address: _dig_line(address, origin))
+
+
+def _routed(authority: ZoneService | None, forwards: Sequence[str], allow: Sequence[str]) -> Any:
+    """Return the service of the zones, with forwarders beside it if there are any."""
+    from pierhead.protocols import dns
+    from pierhead.protocols.dns.wire.name import to_text
+
+    if not forwards:
+        if allow:
+            raise UsageError("--allow is for --forward; zones are served to everybody")
+        return authority
+    site = dns.Router()
+    if authority is not None:
+        for zone in authority.zones:
+            site.mount(to_text(zone.origin), authority)
+    by_suffix: dict[str, list[str]] = {}
+    for forward in forwards:
+        suffix, equals, address = forward.partition("=")
+        # An option of an address has an equals sign too: a suffix has neither colon nor slash.
+        is_suffix = bool(equals) and not set(":/?@") & set(suffix)
+        by_suffix.setdefault(suffix if is_suffix else ".", []).append(
+            address if is_suffix else forward
+        )
+    for suffix, addresses in by_suffix.items():
+        site.mount(suffix, dns.forward(*addresses, allow=allow))
+    return site
 
 
 def _rate_limit(rate: str) -> RateLimit | bool:
@@ -154,7 +201,7 @@ def _announce(zone: Zone) -> None:
         say(f"warning: {warning}")
 
 
-def _dig_line(address: str, zone: Zone) -> str | None:
+def _dig_line(address: str, origin: bytes) -> str | None:
     from pierhead.protocols.dns.wire.name import to_text
 
     scheme, _, target = address.partition(":")
@@ -163,4 +210,4 @@ def _dig_line(address: str, zone: Zone) -> str | None:
         return None
     reach = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))
     transport = "+tcp " if scheme == "tcp" else ""
-    return f"dig @{reach} -p {port} {transport}{to_text(zone.origin)} SOA"
+    return f"dig @{reach} -p {port} {transport}{to_text(origin)} SOA"
