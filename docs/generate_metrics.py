@@ -1,0 +1,427 @@
+"""Writes docs/reference/metrics.md: what src counts, found in its syntax, with meanings from here.
+
+python docs/generate_metrics.py            write the page
+python docs/generate_metrics.py --check    exit with 1 if the page is not up to date
+
+A metric is found where it is made: by a call of `counter`, `gauge`, `watch`, `count` or `ByReason`
+with a literal name. One without a row here, or a row without a metric, is an error.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from generate_limits import SECTIONS
+from pierhead.limits import Limit
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src" / "pierhead"
+PAGE = ROOT / "docs" / "reference" / "metrics.md"
+
+#: Calls that make a metric, and the kind it is. `count` and `_count` are how owners of counters
+#: call `Metrics.counter` with their own label.
+MAKERS = {
+    "counter": "counter",
+    "count": "counter",
+    "_count": "counter",
+    "ByReason": "counter",
+    "gauge": "gauge",
+    "watch": "gauge",
+}
+
+#: Whose metric it is, and the label that every metric of the kind has.
+OWNERS = {"server": "listener", "client": "client", "balance": "upstream", "layer": ""}
+
+
+class Row(NamedTuple):
+    """What a metric means.
+
+    Attributes:
+        owners: keys of `OWNERS`.
+        meaning: one sentence.
+    """
+
+    owners: tuple[str, ...]
+    meaning: str
+
+
+SERVER, CLIENT, BOTH = ("server",), ("client",), ("server", "client")
+
+METRICS = {
+    "connections_accepted_total": Row(SERVER, "Connections that have been accepted."),
+    "connections_open": Row(BOTH, "Connections that are open now."),
+    "connections_closed_total": Row(BOTH, "Connections that have ended."),
+    "handshakes_failed_total": Row(
+        SERVER, "Handshakes (TLS, PROXY header) that failed; each is also a closed connection."
+    ),
+    "accepts_paused_total": Row(
+        SERVER, "Pauses of accepting, for `maxrate` or because `when_full` is `wait`."
+    ),
+    "accepts_paused_seconds_total": Row(SERVER, "How long they were, in seconds."),
+    "accept_errors_total": Row(SERVER, "Errors while accepting."),
+    "datagrams_received_total": Row(SERVER, "Datagrams that have been received."),
+    "datagrams_sent_total": Row(SERVER, "Datagrams that the system has taken."),
+    "batches_total": Row(SERVER, "Calls that received datagrams, up to `batch_size` each."),
+    "receive_errors_total": Row(SERVER, "Errors of the system while receiving datagrams."),
+    "bytes_received_total": Row(BOTH, "Octets received, TLS and PROXY headers not included."),
+    "bytes_sent_total": Row(BOTH, "Octets sent, TLS not included."),
+    "frames_received_total": Row(BOTH, "Whole frames that arrived."),
+    "frames_sent_total": Row(BOTH, "Frames that the system has taken."),
+    "reads_paused_total": Row(BOTH, "Times that reading stopped: too much was in flight."),
+    "writes_paused_total": Row(BOTH, "Times that a peer did not keep up with what it was sent."),
+    "unsent_bytes": Row(SERVER, "Octets that the system has not taken yet."),
+    "requests_in_flight": Row(SERVER, "Requests that have been accepted and have not ended."),
+    "requests_total": Row(CLIENT, "Requests that were made."),
+    "requests_answered_total": Row(BOTH, "Requests with a reply, or with the last of many."),
+    "requests_silent_total": Row(SERVER, "Requests that the service intentionally did not answer."),
+    "requests_failed_total": Row(BOTH, "Requests without the service's reply."),
+    "requests_lost_total": Row(SERVER, "Requests that will not be answered; see `Server.lost`."),
+    "ready_answers_total": Row(SERVER, "Requests answered with octets that had been sent before."),
+    "dropped_total": Row(BOTH, "Connections, frames and datagrams that were turned away."),
+    "messages_received_total": Row(BOTH, "Messages that conversations have received."),
+    "messages_sent_total": Row(BOTH, "Messages that conversations have sent."),
+    "messages_lost_total": Row(
+        BOTH, "Messages that nothing received (`in`), or that were sent in vain (`out`)."
+    ),
+    "conversations_opened_total": Row(SERVER, "Conversations with peers of a datagram socket."),
+    "conversations_open": Row(SERVER, "How many of these are in the table now."),
+    "conversations_closed_total": Row(SERVER, "How many of these have ended."),
+    "conversations_cancelled_total": Row(
+        SERVER, "Handlers that were cancelled because they did not return after their conversation."
+    ),
+    "connects_total": Row(CLIENT, "Connections that the client has opened."),
+    "connects_failed_total": Row(CLIENT, "Attempts to open one that failed."),
+    "upstream_requests_total": Row(("balance",), "Requests sent to this upstream."),
+    "upstream_answered_total": Row(("balance",), "Requests that it answered."),
+    "upstream_failed_total": Row(("balance",), "Requests that failed there."),
+    "upstream_hedges_total": Row(("balance",), "Requests that another upstream had too."),
+    "upstream_checks_failed_total": Row(("balance",), "Health checks that failed."),
+    "upstream_ejections_total": Row(("balance",), "Times that it was taken out of service."),
+    "upstream_in_flight": Row(("balance",), "Requests that it has now."),
+    "upstream_share": Row(
+        ("balance",), "Its share: 1 in service, 0 while ejected, between while it returns."
+    ),
+    "retries_total": Row(("layer",), "Requests that `middleware.retry` sent again."),
+    "retries_refused_total": Row(("layer",), "Failed requests that it did not send again."),
+    "responses_limited_total": Row(
+        ("layer",), "DNS responses over the limit of `dns.rate_limit`, by what became of them."
+    ),
+}  # fmt: skip
+
+_DEADLINES = {
+    "idle": "nothing was received or sent for `idle_timeout`",
+    "message": "a message was not complete within `message_timeout`",
+    "write": "the peer did not take what it was sent within `write_timeout`",
+}
+
+#: The values of the label `reason` that Pierhead itself uses; a check of yours may add others.
+REASONS = {
+    "dropped_total": {
+        "undecodable": "a frame is not a message",
+        "framing": "the input cannot be split into frames",
+        "truncated": "a datagram is larger than the buffer",
+        "source_rate": "the source is over the rate of `per_source_rate`",
+        "max_requests": "that many requests are in flight",
+        "max_connections": "all connections are taken",
+        "maxconn": "all connections of this address are taken",
+        "max_connections_per_network": "the network has its share of the connections",
+        "no_descriptor": "the process has no descriptor left",
+        "on_accept": "`on_accept` closed the connection",
+        "on_accept_error": "`on_accept` raised",
+        "admission_error": "a check raised",
+        "own_address": "a datagram claims to be from this server itself",
+        "port_zero": "a datagram claims to be from port 0",
+        "small_service": "a datagram is from port 7, 13, 17, 19 or 37",
+        "reflected": "the same octets from the same sender within a second",
+        "unnamed": "a datagram is from a socket without a name, so it cannot be answered",
+        "proxy_untrusted": "a datagram is not from within `proxy.from`",
+        "proxy_header": "a datagram has no valid PROXY header",
+        "reply_too_large": "the system refuses a datagram of this size",
+        "send_buffer_full": "the system had no room for a datagram in time",
+        "peer_gone": "the peer of a datagram has gone",
+        "send_error": "the system refused a datagram for another reason",
+        "http": "aiohttp could not parse the request",
+        "error": "a conversation could not begin",
+        "late": "client: a reply came after its request had been given up",
+        "unexpected": "client: a reply belongs to no request",
+        "unreachable": "client: the system reports that the peer cannot be reached",
+    },
+    "connections_closed_total": {
+        "eof": "the peer has ended its side",
+        "first_byte": "nothing was received within `first_byte_timeout`",
+        **_DEADLINES,
+        "handshake": "the handshake was not complete within `handshake_timeout`",
+        "tls": "the TLS handshake failed",
+        "proxy_header": "there was no valid PROXY header",
+        "proxy_untrusted": "the connection is not from within `proxy.from`",
+        "framing": "the input cannot be split into frames",
+        "evicted": "it gave way to another connection",
+        "drain": "the server stopped",
+        "forced": "the server was told to stop at once",
+        "peer_gone": "the peer has reset the connection",
+        "max_unsent_bytes": "a hosted program wrote more than its peer read",
+        "after_close_timeout": "a hosted program went on after its connection had closed",
+        "error": "a bug of the program ended it",
+        "closed": "the program closed its conversation, or the client",
+        "aborted": "the program aborted its conversation",
+        "slow": "the peer of a conversation did not keep up with a `sender`",
+        "cancelled": "the program cancelled its task",
+        "late_reply": "client: the reply to a request that was given up is still to come",
+        "given_up": "client: as `late_reply`, before its time had passed",
+        "answered": "client: the last request of a socket that takes no more has been answered",
+        "truncated": "client: a datagram is larger than the buffer",
+    },
+    "requests_failed_total": {
+        "error": "the service raised; of a client, any other error",
+        "deadline": "the service did not answer within `request_timeout`",
+        "limit": "a layer `limit` was full",
+        "timeout": "a layer `timeout`, or of a client, no reply within `request_timeout`",
+        "threads": "all threads of `threaded` were busy",
+        "max_replies_per_datagram": "there were more replies than that",
+        "protocol": "a hosted program broke the rules of its protocol",
+        "max_waiting_requests": "client: too many requests were waiting",
+        "closed": "client: it was closed before the reply",
+        "connect": "client: the server cannot be reached",
+        "ended": "client: the connection ended before the reply",
+        "undecodable": "client: the reply is not a message",
+        "framing": "client: the server's stream cannot be split into frames",
+        "usage": "client: the request cannot be encoded",
+        "cancelled": "client: the caller was cancelled",
+    },
+    "handshakes_failed_total": {
+        "tls": "the client does it wrong, or is refused",
+        "proxy_header": "there is no valid PROXY header",
+        "proxy_untrusted": "the connection is not from within `proxy.from`",
+        "handshake": "it was not complete within `handshake_timeout`",
+        "peer_gone": "the client left",
+    },
+    "messages_lost_total": {
+        "unread": "in: the conversation had ended when it arrived",
+        "max_unread_datagram_bytes": "in: too much was waiting to be received",
+        "error": "in: the codec failed",
+        "reply_too_large": "out: the system refuses a datagram of this size",
+        "send_buffer_full": "out: the system had no room for a datagram in time",
+        "peer_gone": "out: the peer of a datagram has gone",
+        "send_error": "out: the system refused a datagram for another reason",
+    },
+    "conversations_closed_total": {
+        "closed": "the handler has returned, or the program closed it",
+        "idle": "the peer sent nothing for `idle_timeout`",
+        "evicted": "it gave way to another peer",
+        "drain": "the server stopped",
+        "aborted": "the program aborted it",
+        "slow": "the peer did not keep up with a `sender`",
+    },
+    "connects_failed_total": {
+        "resolve": "the name could not be resolved",
+        "connect": "nothing answered, or the system refused",
+        "proxy": "the PROXY header could not be sent",
+        "tls": "the TLS handshake failed",
+    },
+    "upstream_failed_total": {
+        "connect": "it cannot be reached",
+        "ended": "the connection ended before the reply",
+        "timeout": "no reply within the `timeout` of `Balance`",
+        "undecodable": "the reply is not a message",
+        "framing": "its stream cannot be split into frames",
+    },
+    "retries_refused_total": {
+        "attempts": "it had been sent `attempts` times",
+        "budget": "too many of the recent requests were retries",
+    },
+}
+
+INTRODUCTION = """\
+# Metrics
+
+Everything that Pierhead counts. Servers and clients have a `Metrics` in their attribute `metrics`,
+or share one that is given to them as `metrics=`. `snapshot()` returns all as plain numbers,
+`total(name, reason="idle")` the sum over all that have these labels.
+
+```python
+import asyncio
+
+from pierhead import Server, connect
+from pierhead.protocols import lines
+
+
+async def main():
+    async with Server(lines.serve(lines.echo), "mem:b?name=echo") as server:
+        async with connect("mem:b", lines.wire_format()) as client:
+            await client.request("ahoy")
+        assert server.metrics.total("requests_answered_total", listener="echo") == 1
+        for name, number in server.metrics.snapshot().items():
+            print(name, number)
+
+
+asyncio.run(main())
+```
+
+Names that end in `_total` are counters, which only grow; the others are gauges. A name and listener
+have at most 256 sets of labels: what exceeds that is counted with the label values `other`.
+[The path of a request](../explanation/the-path.md#the-outcomes-of-a-request) has the sum that the
+counters of requests obey.
+
+This page is written by `docs/generate_metrics.py` from the source (`make pages`).
+"""
+
+HEADINGS = {
+    "server": (
+        "Servers",
+        "Labelled `listener`: the address, or the `name` given in it.",
+    ),
+    "client": ("Clients", "Labelled `client`: the address of the server."),
+    "balance": ("Balance", "Labelled `upstream`: the name of the client."),
+    "layer": ("Layers", "In the `metrics=` given to the layer, without a label of an owner."),
+}
+
+
+class Found(NamedTuple):
+    """Where a metric is made."""
+
+    kind: str
+    labels: set[str]
+    files: set[str]
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check the page; return the exit code."""
+    text = page()
+    if arguments == ["--check"]:
+        if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
+            return 0
+        print("docs/reference/metrics.md is not up to date; run: make pages", file=sys.stderr)
+        return 1
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+def page() -> str:
+    """Return the text of the page."""
+    found = find_metrics(SOURCE)
+    check_rows(found)
+    parts = [INTRODUCTION]
+    for owner, (heading, sentence) in HEADINGS.items():
+        parts.append(f"## {heading}\n\n{sentence}\n")
+        parts.append("\n".join(_table(owner, found)) + "\n")
+    parts.append(
+        "## Reasons\n\nThe values of the label `reason`; checks and programs may add others.\n"
+    )
+    parts.append(
+        "The reasons of `requests_lost_total` are on the page of "
+        "[the path](../explanation/the-path.md#the-outcomes-of-a-request); messages are also lost "
+        "for the reason for which their connection or conversation has closed.\n"
+    )
+    parts += ["\n".join(_reasons(name)) + "\n" for name in REASONS]
+    return "\n".join(parts)
+
+
+def _table(owner: str, found: dict[str, Found]) -> Iterator[str]:
+    yield "| metric | labels | what it counts | counted in |"
+    yield "|---|---|---|---|"
+    for name, row in METRICS.items():
+        if owner in row.owners:
+            labels = ", ".join(f"`{label}`" for label in sorted(found[name].labels))
+            files = ", ".join(f"`{one}`" for one in sorted(found[name].files) if _is_of(owner, one))
+            yield f"| `{name}` | {labels} | {row.meaning} | {files} |"
+
+
+def _is_of(owner: str, file: str) -> bool:
+    """Return whether a file counts for this owner; connections are counted by both sides."""
+    others = {"server": ("client",), "client": ("server", "service")}
+    return file.partition("/")[0] not in others.get(owner, ())
+
+
+def _reasons(name: str) -> Iterator[str]:
+    yield f"### Reasons of `{name}`\n"
+    yield "| reason | when | limits |"
+    yield "|---|---|---|"
+    named = named_by_limits()
+    for reason, meaning in REASONS[name].items():
+        limits = [f"[`{one}`](limits.md#{one})" for one in named.get((name, reason), ())]
+        yield f"| `{reason}` | {meaning} | {', '.join(limits)} |"
+
+
+def find_metrics(source: Path) -> dict[str, Found]:
+    """Return every metric that is made below a folder, by name."""
+    found: dict[str, Found] = {}
+    for file, tree in trees(source):
+        for name, kind, labels in _made(tree):
+            known = found.setdefault(name, Found(kind, set(), set()))
+            known.labels.update(labels - {"listener", "client", "upstream"})
+            known.files.add(file)
+    return found
+
+
+@cache
+def trees(source: Path) -> list[tuple[str, ast.Module]]:
+    """Return every file below a folder with its syntax."""
+    paths = sorted(source.rglob("*.py"))
+    return [
+        (path.relative_to(source).as_posix(), ast.parse(path.read_text(encoding="utf-8")))
+        for path in paths
+    ]
+
+
+def _made(tree: ast.Module) -> Iterator[tuple[str, str, set[str]]]:
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    for call in calls:
+        function = call.func
+        maker = (
+            function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+        )
+        # A local name for a method counts too: watch = metrics.watch.
+        if maker not in MAKERS:
+            continue
+        texts = [a.value for a in call.args if isinstance(a, ast.Constant)]
+        names = [text for text in texts if isinstance(text, str) and _is_name(text)]
+        if names:
+            labels = {keyword.arg for keyword in call.keywords if keyword.arg}
+            yield names[0], MAKERS[maker], labels | ({"reason"} if maker == "ByReason" else set())
+
+
+def _is_name(text: str) -> bool:
+    return re.fullmatch(r"[a-z]+(_[a-z]+)+", text) is not None
+
+
+def check_rows(found: dict[str, Found]) -> None:
+    """Refuse a metric without a row, and a row without a metric."""
+    for name in sorted(found.keys() - METRICS.keys()):
+        files = ", ".join(sorted(found[name].files))
+        raise SystemExit(
+            f"{name}, counted in {files}, has no row; say what it counts in METRICS of "
+            "docs/generate_metrics.py"
+        )
+    if lost := sorted(METRICS.keys() - found.keys()):
+        raise SystemExit(f"nothing counts {', '.join(lost)}; take the rows out of METRICS")
+
+
+def named_by_limits() -> dict[tuple[str, str], list[str]]:
+    """Return the limits that move a metric, by its name and reason; "" if they give no reason."""
+    named: dict[tuple[str, str], list[str]] = {}
+    for module in SECTIONS:
+        for limit in importlib.import_module(module).LIMITS:
+            for key in metrics_of(limit):
+                known = named.setdefault(key, [])
+                if limit.name not in known:
+                    known.append(limit.name)
+    return named
+
+
+def metrics_of(limit: Limit) -> Iterator[tuple[str, str]]:
+    """Give the metrics that a limit names, each with its reason or ""."""
+    if not limit.metric.startswith("none"):
+        for name, reasons in re.findall(r"([a-z_]+)(?:\{reason=([^}]*)\})?", limit.metric):
+            if _is_name(name):
+                yield from ((name, reason) for reason in re.split(r", | or ", reasons))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
