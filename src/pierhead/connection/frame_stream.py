@@ -83,6 +83,7 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
     joins_frames = True  # what is ready in one loop iteration leaves in one write
     _is_made = False
     _flush_due = False
+    _answers_at_once = False  # nothing has been sent since the last input
     _is_pumping = False
     _rests = False  # until its share of a later loop iteration
     _has_had_a_share = False
@@ -173,6 +174,7 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
         self.counters.bytes_received.value += nbytes
         self.life.has_heard = True
         self.life.last_active = self._clock.monotonic()
+        self._answers_at_once = True
         if self._is_input_over:
             return
         try:
@@ -380,9 +382,18 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
         self.put_framed(self._framing.frame(payload))
 
     def put_framed(self, framed: bytes) -> None:
-        """Send a frame with the others of this iteration, in order."""
+        """Send a frame with the others of this iteration, in order.
+
+        The first one after input leaves at once, and its reply may arrive before this returns:
+        where messages alternate, nothing would join it, and an iteration of the loop costs as much
+        as sending.
+        """
         self._due.append(framed)
         self.due_bytes += len(framed)
+        if self._answers_at_once:
+            self._answers_at_once = False
+            self._write()
+            return
         if not self._flush_due:
             self._flush_due = True
             self._loop.call_soon(self._flush)
