@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import gc
 import itertools
+import re
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 ROOT = str(Path(__file__).resolve().parent.parent)
@@ -39,3 +41,10 @@ def pytest_runtest_logstart() -> None:
 def _freeze() -> None:
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a name with the address of an object: in another process it would be another name."""
+    wrong = [item.nodeid for item in items if re.search(r" at 0x[0-9a-f]+", item.nodeid)]
+    if wrong:
+        raise pytest.UsageError(f"give what these tests are named after a repr: {wrong[:3]}")

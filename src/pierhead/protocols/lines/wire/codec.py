@@ -12,6 +12,9 @@ class Bytes:
 
     __slots__ = ()
 
+    def __repr__(self) -> str:
+        return "Bytes()"
+
     def decode(self, frame: bytes) -> bytes:
         """Return the line, without the line ending that a datagram may carry.
 
@@ -66,6 +69,9 @@ class Text:
             )
         self.encoding = encoding
         self._bytes = Bytes()
+
+    def __repr__(self) -> str:
+        return f"Text({self.encoding!r})"
 
     def decode(self, frame: bytes) -> str:
         """Return the line as text.
