@@ -93,16 +93,17 @@ class RequestStream(FrameStream):
             UsageError: it cannot be encoded.
         """
         if self._in_order:
-            self.put(self._encode(request))
+            framed = self.frame(self._encode(request))
             asked = self._matcher.ask(request, reply)
         else:
             asked = self._matcher.ask(request, reply)
             try:
-                self.put(self._encode(asked.request))
+                framed = self.frame(self._encode(asked.request))
             except BaseException:
                 self._matcher.give_up(asked)
                 raise
         self._awaited += 1
+        self.put_framed(framed)
         return asked
 
     def give_up(self, asked: Asked[Any, Any], *, is_late: bool) -> None:
