@@ -171,6 +171,7 @@ class RequestDatagrams:
             self._counters.dropped("unexpected")
         elif asked.is_given_up:
             self._counters.late.value += 1
+            self._matcher.keep(asked)  # it may arrive once more
         else:
             if not asked.token.done():
                 asked.token.set_result(reply)
