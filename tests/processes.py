@@ -55,6 +55,7 @@ PACKAGES = {
     "dnssec-keygen": "bind9-utils",
     "dnssec-signzone": "bind9-utils",
     "drill": "ldnsutils",
+    "haproxy": "haproxy",
     "kdig": "knot-dnsutils",
     "knotd": "knot",
     "kzonecheck": "knot-dnssecutils",

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from tests.processes import ROOT
+from tests.processes import ROOT, require_program
 
 pytestmark = pytest.mark.timeout(180)  # many processes, beside whatever else runs
 
@@ -41,3 +41,18 @@ def test_echo_and_accept_measures_every_server(loop: str) -> None:
 def test_datagrams_are_measured_too() -> None:
     cases = measured("--loop", "uvloop", "--network", "udp")
     assert {case["server"] for case in cases} == {"pierhead", "service", "datagrams"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's account of CPU is Linux's")
+def test_forwarding_measures_every_relay() -> None:
+    require_program("haproxy")
+    script = str(ROOT / "benchmarks" / "forwarding.py")
+    few = ["--rounds", "1", "--mib", "2", "--connections", "16", "--json"]
+    done = subprocess.run([sys.executable, script, *few], capture_output=True, text=True, timeout=170)
+    assert done.returncode == 0, done.stderr
+    cases = json.loads(done.stdout)
+    relays = {"pierhead", "copying", "haproxy", "haproxy-copies"}
+    assert {(case["load"], case["relay"]) for case in cases} == {
+        (load, relay) for load in ("down", "connections") for relay in relays
+    }
+    assert all(cost > 0 for case in cases for cost in case["cost"])

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TypeAlias
 
-from pierhead.client.dial import dial_datagram
 from pierhead.client.upstream import Upstream
 from pierhead.codec import LengthPrefixed, Octets, WireFormat
 from pierhead.connection.conversation import Conversation
 from pierhead.errors import ConnectionEnded, PeerUnavailable
-from pierhead.protocols.proxying.targets import Target, Targets
+from pierhead.protocols.proxying.targets import Target, Targets, forwarded
 from pierhead.server.conversing import Conversing
 
 __all__ = ["conversing"]
@@ -48,8 +47,10 @@ async def _relay(conversation: _Octets, targets: Targets) -> None:
 async def _between(
     conversation: _Octets, chosen: Upstream[Target], targets: Targets, began: float
 ) -> None:
-    async with asyncio.timeout(targets.connect_timeout_s):
-        end = await dial_datagram(chosen.target.spec)
+    end = await chosen.target.route.datagrams(
+        timeout_s=targets.connect_timeout_s,
+        forwarded=forwarded(conversation.peer, conversation.via, is_datagram=True),
+    )
 
     async def back() -> None:
         datagram = await end.receive()

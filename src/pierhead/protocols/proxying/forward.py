@@ -77,14 +77,14 @@ def forward(
         >>> from pierhead.protocols import proxying
         >>> endpoint = proxying.forward("unix:/run/a.sock", "unix:/run/b.sock")
     """
-    targets = [(address, Target.of(address)) for address in upstreams]
+    targets = [Target(address) for address in upstreams]
     if not targets:
         raise UsageError("there is nothing to forward to; give one address or more")
     registry, chooses, options = metrics or Metrics(), policy_of(policy), BalanceOptions.of(limits)
     seconds = CONNECT_TIMEOUT.check(connect_timeout)
 
     def of(is_datagram: bool) -> Targets | None:
-        chosen = [one for one in targets if one[1].is_datagram is is_datagram]
+        chosen = [one for one in targets if one.is_datagram is is_datagram]
         if not chosen:
             return None
         return Targets(

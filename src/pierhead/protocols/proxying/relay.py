@@ -15,13 +15,11 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from pierhead.client.dial import dial_stream
 from pierhead.client.upstream import Upstream
-from pierhead.codec.proxy_header import ProxyHeader, encode_v2
 from pierhead.connection.life import Event, Life, State, Waits
 from pierhead.errors import PeerUnavailable
 from pierhead.protocols.proxying.splicing import Splice, can_splice
-from pierhead.protocols.proxying.targets import Target, Targets
+from pierhead.protocols.proxying.targets import Target, Targets, forwarded
 from pierhead.server.connection import ConnectionScope, Standing
 from pierhead.server.succession import nothing_before
 
@@ -162,10 +160,12 @@ class Relay(asyncio.Protocol):
         targets = self._targets
         targets.upstreams.begun(chosen)
         began = asyncio.get_running_loop().time()
+        for_whom = forwarded(self._scope.peer, self._scope.via)
         try:
-            async with asyncio.timeout(targets.connect_timeout_s):
-                transport = await dial_stream(chosen.target.spec, lambda: other)
-        except (OSError, PeerUnavailable) as error:
+            transport = await chosen.target.route.stream(
+                lambda: other, timeout_s=targets.connect_timeout_s, forwarded=for_whom
+            )
+        except PeerUnavailable as error:
             targets.upstreams.ended(chosen)
             targets.failed(chosen, began)
             self._scope.failures.note(error, "service", self._scope.peer)
@@ -182,16 +182,11 @@ class Relay(asyncio.Protocol):
         """Begin to relay."""
         self._upstream = transport
         assert self._client is not None
-        assert self._chosen is not None
         self._life.last_active = self._scope.clock.monotonic()
-        if self._chosen.target.has_proxy_header:
-            self._early.insert(0, _proxy_header(self._scope))
         early, self._early = b"".join(self._early), []
-        if self._targets.splices and self._can_splice(transport):
-            early = _send_now(transport, early)
-            if not early:
-                self._splice(self._client, transport)
-                return
+        if self._targets.splices and not early and self._can_splice(transport):
+            self._splice(self._client, transport)
+            return
         self._to_upstream += len(early)
         transport.write(early)
         if self._has_client_ended:
@@ -203,7 +198,8 @@ class Relay(asyncio.Protocol):
         via = self._scope.via
         # Of a wrapped listener, octets after the handshake may still be on their way here.
         is_bare = via.tls is None and via.proxy is None
-        is_bare = is_bare and not self._has_client_ended
+        # So may a PROXY header be, to the upstream.
+        is_bare = is_bare and not self._has_client_ended and not transport.get_write_buffer_size()
         return is_bare and can_splice(transport) and can_splice(self._client or transport)
 
     def to_client(self, data: bytes) -> None:
@@ -393,40 +389,3 @@ def _end_output(transport: asyncio.Transport) -> None:
             transport.write_eof()
     except OSError:  # ENOTCONN: it is gone, which it has not reported yet
         transport.abort()
-
-
-def _send_now(transport: asyncio.Transport, data: bytes) -> bytes:
-    """Send octets on a connection that has sent none; return those that the system did not take."""
-    if not data:
-        return b""
-    try:
-        return data[os.write(transport.get_extra_info("socket").fileno(), data) :]
-    except OSError:  # BlockingIOError; anything else, the transport finds out as well
-        return data
-
-
-def _proxy_header(scope: ConnectionScope) -> bytes:
-    """Return what the upstream is told about the client (proxy-protocol.txt §2.2)."""
-    before = scope.via.proxy
-    if before is not None and before.source is not None:
-        return encode_v2(
-            ProxyHeader(
-                version=2, source=before.source, destination=before.destination, tlvs=before.tlvs
-            )
-        )
-    host, _, port = scope.via.local.partition(":")[2].rpartition(":")
-    if scope.peer.ip is None or scope.peer.port is None or not port.isdigit():
-        return encode_v2(ProxyHeader(version=2))
-    source = (scope.peer.host.partition("%")[0], scope.peer.port)
-    destination = (host.strip("[]").partition("%")[0], int(port))
-    if (":" in source[0]) != (":" in destination[0]):  # an IPv4 client of an IPv6 socket
-        destination = _same_family(source[0], destination)
-    return encode_v2(ProxyHeader(version=2, source=source, destination=destination))
-
-
-def _same_family(like: str, address: tuple[str, int]) -> tuple[str, int]:
-    host, port = address
-    if ":" in like:
-        return f"::ffff:{host}", port
-    mapped = host.removeprefix("::ffff:")
-    return (mapped if ":" not in mapped else "0.0.0.0"), port  # nothing is bound

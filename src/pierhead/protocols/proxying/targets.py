@@ -4,51 +4,42 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from pierhead.address import ListenSpec
 from pierhead.client.balance_options import BalanceOptions
-from pierhead.client.dial import dial_stream
 from pierhead.client.health_checks import HealthChecks
 from pierhead.client.policies import Hedged, Policy
+from pierhead.client.route import DATAGRAMS, STREAMS, Route
 from pierhead.client.upstream import Upstream
 from pierhead.client.upstreams import Upstreams
+from pierhead.codec.proxy_header import ProxyHeader
 from pierhead.errors import UsageError
 from pierhead.metrics import Metrics
 from pierhead.protocols.proxying.splicing import Pipes
-from pierhead.service.context import Peer
+from pierhead.service.context import Peer, Via
 
-__all__ = ["Target", "Targets"]
-
-_DATAGRAMS = ("udp", "unixgram", "memgram")
+__all__ = ["Target", "Targets", "forwarded"]
 
 
-@dataclass(frozen=True, slots=True)
 class Target:
     """One address to pass on to.
 
     Attributes:
-        spec: without the wrapper ``proxy+``.
-        has_proxy_header: whether a PROXY header comes first.
+        name: the address as given.
+        route: the way there.
+        is_datagram: whether datagrams are passed on to it.
+
+    Raises:
+        UsageError: the address cannot be dialled.
     """
 
-    spec: ListenSpec
-    has_proxy_header: bool
-
-    @classmethod
-    def of(cls, address: str) -> Target:
-        """Return the target of an address; one with ``proxy+`` is sent a PROXY header first."""
+    def __init__(self, address: str) -> None:
+        self.name = address
         spec = ListenSpec.parse(address)
-        if spec.wrappers[:1] != ("proxy",):
-            return cls(spec, False)
-        return cls(ListenSpec(spec.wrappers[1:], spec.address, spec.options), True)
-
-    @property
-    def is_datagram(self) -> bool:
-        """Whether datagrams are passed on to it."""
-        return self.spec.address.scheme in _DATAGRAMS
+        self.is_datagram = spec.address.scheme in DATAGRAMS
+        self.route = Route(spec, schemes=DATAGRAMS if self.is_datagram else STREAMS)
 
 
 class Targets:
@@ -60,7 +51,7 @@ class Targets:
 
     def __init__(
         self,
-        targets: Sequence[tuple[str, Target]],
+        targets: Sequence[Target],
         policy: Policy,
         options: BalanceOptions,
         *,
@@ -75,7 +66,7 @@ class Targets:
         self.connect_timeout_s = connect_timeout_s
         self.splices = splices
         self.pipes = Pipes()
-        self.upstreams = Upstreams(targets, policy, options, metrics)
+        self.upstreams = Upstreams([(one.name, one) for one in targets], policy, options, metrics)
         self._checks = HealthChecks(self.upstreams, self._check) if is_checked else None
         self._users = 0
 
@@ -100,7 +91,7 @@ class Targets:
 
     async def _check(self, target: Target) -> None:
         if not target.is_datagram:
-            (await dial_stream(target.spec, asyncio.Protocol)).abort()
+            (await target.route.stream(asyncio.Protocol)).abort()
 
     async def __aenter__(self) -> Self:
         """Start the checks."""
@@ -123,3 +114,33 @@ class Targets:
             await self._checks.stop()
         self.upstreams.close()
         self.pipes.close()
+
+
+def forwarded(peer: Peer, via: Via, *, is_datagram: bool = False) -> ProxyHeader | None:
+    """Return what an upstream is told about a client (proxy-protocol.txt §2.2).
+
+    None if there is no IP address to tell. What another proxy has said of it passes on.
+    """
+    before = via.proxy
+    if before is not None and before.source is not None:
+        return before
+    host, _, port = via.local.partition(":")[2].rpartition(":")
+    if peer.ip is None or peer.port is None or not port.isdigit():
+        return None
+    source, there = peer.host.partition("%")[0], host.strip("[]").partition("%")[0]
+    if (":" in source) != (":" in there):
+        there = _of_family(source, there)
+    return ProxyHeader(
+        version=2,
+        source=(source, peer.port),
+        destination=(there, int(port)),
+        is_datagram=is_datagram,
+    )
+
+
+def _of_family(like: str, address: str) -> str:
+    """Return an address in the family of another: a socket for IPv6 takes both."""
+    if ":" in like:
+        return f"::ffff:{address}"
+    mapped = address.removeprefix("::ffff:")
+    return "127.0.0.1" if ":" in mapped else mapped

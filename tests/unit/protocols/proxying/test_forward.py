@@ -9,13 +9,15 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
+import trustme
 
-from pierhead import Context, Server, hosting, raw
-from pierhead.client.dial import dial_datagram
+from pierhead import Context, Peer, Server, Via, hosting, raw
+from pierhead.client.dial import dial_datagram, dial_stream
 from pierhead.codec.proxy_header import ProxyHeaderReader
 from pierhead.errors import UsageError
 from pierhead.protocols import proxying
-from pierhead.protocols.proxying.targets import Target
+from pierhead.protocols.proxying.targets import Target, forwarded
+from pierhead.service.context import Transport
 
 EVERYWHERE = ["mem:up", "tcp:127.0.0.1:0", "unix:./up"]
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -240,12 +242,47 @@ async def test_the_upstream_is_told_who_the_client_is(how) -> None:
         await closed(writer)
 
 
+async def test_over_tls_on_both_sides(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path("ca.pem")
+    issued = authority.issue_cert("localhost", "127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path("cert.pem")
+    at = "tls+tcp:127.0.0.1:0?cert=cert.pem"
+    async with upstream(after_all, at) as to, front(f"{to}?ca=ca.pem", at=at) as server:
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport = await dial_stream(f"{server.addresses[0]}?ca=ca.pem", lambda: protocol)
+        data = bytes(1 << 20)
+        transport.write(data)
+        transport.write_eof()
+        assert await reader.read() == b"%d:" % len(data) + hashlib.sha256(data).digest()
+        transport.close()
+
+
+@pytest.mark.parametrize(
+    ("peer", "local", "said"),
+    [
+        (("192.0.2.1", 7), "tcp:198.51.100.1:80", (("192.0.2.1", 7), ("198.51.100.1", 80))),
+        (
+            ("::ffff:192.0.2.1", 7),
+            "tcp:[::ffff:198.51.100.1]:80",
+            (("192.0.2.1", 7), ("198.51.100.1", 80)),
+        ),
+        (("2001:db8::1", 7), "tcp:[2001:db8::2]:80", (("2001:db8::1", 7), ("2001:db8::2", 80))),
+        ("", "unix:/run/a.sock", None),
+    ],
+)
+def test_whom_a_connection_is_for(peer, local: str, said) -> None:
+    via = Via(transport=Transport.STREAM, scheme="tcp", local=local, listener=local)
+    header = forwarded(Peer(peer), via)
+    assert (header and (header.source, header.destination)) == said
+
+
 async def test_over_memory_and_by_a_proxy_listener(server, network) -> None:
     await server(hosting.streams.serve(echo), "mem:up")
     await server(proxying.forward("mem:up"), "mem:front")
     reader = asyncio.StreamReader()
-    from pierhead.client.dial import dial_stream
-
     protocol = asyncio.StreamReaderProtocol(reader)
     transport = await dial_stream("mem:front", lambda: protocol)
     transport.write(b"hello")
@@ -370,7 +407,9 @@ def test_mistakes_are_explained(arguments, said: str) -> None:
 
 
 def test_targets() -> None:
-    assert Target.of("proxy+tcp:127.0.0.1:1").has_proxy_header
-    assert Target.of("udp:127.0.0.1:1").is_datagram
+    assert not Target("proxy+tcp:127.0.0.1:1").is_datagram
+    assert Target("udp:127.0.0.1:1").is_datagram
+    with pytest.raises(UsageError):
+        Target("tcp::443")
     endpoint = proxying.forward("tcp:127.0.0.1:1", "udp:127.0.0.1:1")
     assert endpoint.short_form == ("tcp", "udp")
