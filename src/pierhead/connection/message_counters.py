@@ -29,7 +29,7 @@ class MessageCounters:
         self.undecodable = count("dropped_total", reason="undecodable")
 
     def lost(self, direction: str, reason: str, messages: int) -> None:
-        """Count messages that nobody received (``in``), or that were sent in vain (``out``)."""
+        """Count messages that were never received (``in``), or sent in vain (``out``)."""
         if messages:
             counter = self._count("messages_lost_total", direction=direction, reason=reason)
             counter.value += messages

@@ -1,4 +1,4 @@
-"""What must hold at each name of a zone, whoever changes it; of files, `check` says it by line."""
+"""The rules for each name of a changed zone; for files, `check` reports them by line."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["find_problems"]
 
 
 def find_problems(zone: Zone, names: Iterable[Name]) -> Iterator[str]:
-    """Give what is wrong at these names, in lower case, and at the apex."""
+    """Yield what is wrong at these names, which are in lower case, and at the apex."""
     if iana.NS not in zone.apex.sets:
         yield f"{to_text(zone.origin)} has no NS records left (RFC 1034 §4.2.1)"
     if iana.DS in zone.apex.sets:
-        yield f"{to_text(zone.origin)} has a DS record, which is its parent's (RFC 4035 §2.4)"
+        yield f"{to_text(zone.origin)} has a DS record, which belongs to its parent (RFC 4035 §2.4)"
     for name in sorted(names):
         node = zone.nodes[name]
         if node.sets or node.signatures:
@@ -37,9 +37,9 @@ def _at(zone: Zone, name: Name, node: Node) -> Iterator[str]:
     if iana.CNAME in sets and others:
         yield f"{text} has a CNAME and also {', '.join(others)} records (RFC 1034 §3.6.2)"
     if name != zone.key and iana.SOA in sets:
-        yield f"{text} has an SOA record, and is not the zone's name (RFC 1035 §5.2)"
+        yield f"{text} has an SOA record, but is not the zone's own name (RFC 1035 §5.2)"
     if name != zone.key and iana.DNAME in sets and iana.NS in sets:
-        yield f"{text} has a DNAME and is delegated by NS records (RFC 6672 §2.3)"
+        yield f"{text} has a DNAME record but is delegated by NS records (RFC 6672 §2.3)"
     above = name
     while above != zone.key:
         above = parent(above)

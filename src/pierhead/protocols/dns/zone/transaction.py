@@ -1,4 +1,4 @@
-"""A change of a zone: it makes the next snapshot, and says what is different."""
+"""A change of a zone: it creates the next version, and the difference from the one before."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from pierhead.protocols.dns.zone.zone import Zone
 
 __all__ = ["Transaction"]
 
-#: What a record has that says no TTL, at a name that has no set of its type.
+#: The TTL of a record without one, if its owner has no set of its type.
 _DEFAULT_TTL = 300
-#: RFC 2136 §3.4.2.3: the apex keeps them when all of its sets are deleted.
+#: RFC 2136 §3.4.2.3: they stay when all sets of the apex are deleted.
 _OF_THE_APEX = (iana.SOA, iana.NS)
 
 
 class Transaction:
     """Changes of one zone, made together or not at all.
 
-    The zone itself stays as it is: `commit` gives the next one. Names are relative to the zone,
-    unless they end in a dot; ``@`` is the zone's own. Records are the same by their canonical form
-    (RFC 4034 §6.2), so that another letter case in a name is no change.
+    The zone itself never changes: `commit` returns a new version. Names are relative to the zone,
+    unless they end in a dot; ``@`` is the zone's own name. Records are compared in canonical form
+    (RFC 4034 §6.2), so a name in another letter case is no change.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -48,16 +48,16 @@ class Transaction:
         self._overlay = Overlay(zone)
 
     def add(self, name: str, *records: Record, ttl: int | None = None) -> None:
-        """Add records; one that is there already stays as it is.
+        """Add records; those that exist already are not changed.
 
         Args:
-            name: whose they are.
-            records: what is added.
+            name: their owner.
+            records: the records to add.
             ttl: for all records of their sets, old and new, since a set has one TTL (RFC 2181
-                §5.2); None for that of the record, else of the set, else 300 seconds.
+                §5.2); None to use the record's, else that of the set, else 300 seconds.
 
         Raises:
-            UsageError: the name is not the zone's, or a record cannot be in a zone.
+            UsageError: the name is outside the zone, or a record cannot be in a zone.
         """
         owner = self._owner(name)
         for record in records:
@@ -67,17 +67,17 @@ class Transaction:
             changed.rdatas.setdefault(_canonical(record), record.rdata)
 
     def delete(self, name: str, *what: str | Record) -> None:
-        """Delete records, or all of some types, or all of a name; what is not there is no error.
+        """Delete records, types or a whole name; deleting what does not exist is not an error.
 
         Args:
-            name: whose they are.
-            what: records, and mnemonics of types; none for all there is. At the zone's own name
-                that leaves its SOA and NS records (RFC 2136 §3.4.2.3), and is refused if there is
-                nothing else.
+            name: their owner.
+            what: records, and mnemonics of types; without any, everything at this name. At the
+                zone's own name the SOA and NS records stay (RFC 2136 §3.4.2.3); if there is nothing
+                else, that is refused.
 
         Raises:
-            UsageError: the name is not the zone's, or a type is none; or all is to be deleted at
-                the zone's own name, which has only what stays.
+            UsageError: the name is outside the zone, a mnemonic is unknown, or nothing at the
+                zone's own name could be deleted.
         """
         owner = self._owner(name)
         present = self._overlay.keys_at(owner)
@@ -99,18 +99,18 @@ class Transaction:
                 self._clear(owner, {set_key for set_key in present if set_key & 0xFFFF == rtype})
 
     def replace(self, name: str, *records: Record, ttl: int | None = None) -> None:
-        """Put these records in the place of all of their types at this name.
+        """Replace all records of the same types at this name.
 
         Args:
-            name: whose they are.
-            records: one at least; several types are several sets.
+            name: their owner.
+            records: at least one; each type is a set of its own.
             ttl: as for `add`.
 
         Raises:
             UsageError: as for `add`; or no record is given.
         """
         if not records:
-            raise UsageError("no record is given; delete() takes records away")
+            raise UsageError("no record is given; use delete() to remove records")
         owner = self._owner(name)
         for record in records:
             self._check(record, owner)
@@ -118,14 +118,14 @@ class Transaction:
         self.add(name, *records, ttl=ttl)
 
     def commit(self, *, serial: int | None = None) -> tuple[Zone, Difference]:
-        """Return the next snapshot, and what makes it the next.
+        """Return the next version of the zone, and the difference.
 
-        Where nothing has changed it is the same zone. Otherwise its serial number is ahead of the
-        old one (RFC 1982): by one, unless the SOA record was replaced or ``serial`` is given.
-        Signatures are data here: those of what has changed are wrong until the zone is signed.
+        Without any change it is the same zone. Otherwise its serial number is ahead of the old one
+        (RFC 1982): by one, unless the SOA record was replaced or ``serial`` is given. Signatures
+        are treated as data: those of changed records are invalid until the zone is signed again.
 
         Raises:
-            UsageError: the zone could not be served, says why; or the serial number is not ahead.
+            UsageError: the zone could not be served, or the serial number is not ahead.
         """
         changes = self._overlay.changes()
         if changes or serial is not None:
@@ -140,12 +140,12 @@ class Transaction:
         return zone, difference_of(self._zone, zone, changes)
 
     def _owner(self, name: str) -> Name:
-        """Return whose records are spoken of, in wire form."""
+        """Return the owner in wire form."""
         origin = self._zone.origin
         try:
             owner = origin if name == "@" else from_text(name, origin)
         except DecodeError as error:
-            raise UsageError(f"name {name!r} is no domain name: {error}") from None
+            raise UsageError(f"{name!r} is not a domain name: {error}") from None
         if not is_subdomain(owner, origin):
             raise UsageError(
                 f"{to_text(owner)} is outside the zone {to_text(origin)}; leave the dot off its "
@@ -154,7 +154,7 @@ class Transaction:
         return owner
 
     def _check(self, record: object, owner: Name) -> None:
-        """Refuse what cannot be in the zone at this name."""
+        """Refuse a record that cannot be in the zone at this name."""
         if not isinstance(record, Record):
             found = type(record).__name__
             raise UsageError(f"a record is {found}, expected one such as dns.A('192.0.2.1')")
@@ -162,16 +162,16 @@ class Transaction:
             raise UsageError(f"{record.type} records are never in a zone (RFC 6895 §3.1)")
         if record.rclass not in (None, self._zone.rclass):
             zone_class = iana.class_text(self._zone.rclass)
-            raise UsageError(f"{record!r} is not of the zone's class, {zone_class}")
+            raise UsageError(f"{record!r} does not have the zone's class, {zone_class}")
         if record.owner and key(record.owner) != key(owner):
-            raise UsageError(f"{record!r} is given for {to_text(owner)}")
+            raise UsageError(f"{record!r} has another owner than {to_text(owner)}")
 
     def _clear(self, owner: Name, set_keys: set[int]) -> None:
         for set_key in set_keys:
             self._overlay.at(owner, set_key).rdatas.clear()
 
     def _advance(self, serial: int | None) -> None:
-        """Let the SOA record have a serial number that is ahead."""
+        """Give the SOA record a serial number that is ahead of the old one."""
         changed = self._overlay.at(self._zone.origin, iana.SOA)
         if len(changed.rdatas) != 1:
             text = to_text(self._zone.origin)
@@ -185,8 +185,8 @@ class Transaction:
             raise UsageError(f"serial is {serial!r}, expected 0 to {MAX_SERIAL}")
         if not is_newer(serial, before):
             raise UsageError(
-                f"serial {serial} is not ahead of {before}, so that nobody would take the zone "
-                f"over (RFC 1982 §3.2); the next one is {advance(before)}"
+                f"serial {serial} is not ahead of {before}, so no secondary would transfer the "
+                f"zone (RFC 1982 §3.2); the next one is {advance(before)}"
             )
         rdata = rdata[:-20] + serial.to_bytes(4, "big") + rdata[-16:]
         changed.rdatas = {canonical_rdata(iana.SOA, rdata): rdata}
