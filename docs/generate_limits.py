@@ -33,6 +33,8 @@ SECTIONS = {
         "Given to `Balance` as keywords.",
     ),
     "pierhead.client.policies": ("Hedged requests", "Given to `Hedged`."),
+    "pierhead.connection.liveness": ("Liveness", "Given to `Liveness`."),
+    "pierhead.connection.room": ("Rooms", "Given to `Room`."),
     "pierhead.service.admission.rate": ("A rate for each source", "Given to `per_source_rate`."),
     "pierhead.middleware.limit": ("Concurrent requests in a service", "Given to `limit`."),
     "pierhead.middleware.timeout": ("Time for a whole answer", "Given to `timeout`."),

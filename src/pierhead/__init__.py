@@ -46,7 +46,10 @@ if TYPE_CHECKING:
     )
     from pierhead.codec.base import Codec, Order, WireFormat
     from pierhead.connection.conversation import Conversation
+    from pierhead.connection.liveness import Liveness
+    from pierhead.connection.room import Room
     from pierhead.connection.sender import Sender
+    from pierhead.connection.socket_conversation import SocketConversation
     from pierhead.errors import ConnectionEnded, DecodeError, PeerUnavailable, PierheadError
     from pierhead.listener.base import ListenerEnded
     from pierhead.listener.custom import (
@@ -98,6 +101,7 @@ __all__ = [
     "Lines",
     "ListenSpec",
     "ListenerEnded",
+    "Liveness",
     "Metrics",
     "Middleware",
     "MsgPack",
@@ -110,11 +114,13 @@ __all__ = [
     "PierheadError",
     "ProcessSockets",
     "Protobuf",
+    "Room",
     "Sender",
     "Server",
     "ServerLimits",
     "Service",
     "Slip",
+    "SocketConversation",
     "StompFraming",
     "SyslogFraming",
     "Transport",
@@ -160,6 +166,7 @@ _HOMES = {
     "LengthPrefixed": "codec",
     "Lines": "codec",
     "ListenSpec": "address",
+    "Liveness": "connection.liveness",
     "ListenerEnded": "listener.base",
     "Metrics": "metrics",
     "Middleware": "service",
@@ -173,11 +180,13 @@ _HOMES = {
     "PierheadError": "errors",
     "ProcessSockets": "listener.process_sockets",
     "Protobuf": "codec",
+    "Room": "connection.room",
     "Sender": "connection.sender",
     "Server": "server.server",
     "ServerLimits": "server.options",
     "Service": "service",
     "Slip": "codec",
+    "SocketConversation": "connection.socket_conversation",
     "StompFraming": "codec",
     "SyslogFraming": "codec",
     "Transport": "service.context",

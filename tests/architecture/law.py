@@ -166,6 +166,7 @@ OTHER_MEANING: dict[tuple[str, str], str] = {
     ("address.json_schema", "type"): "a word of JSON Schema",
     ("address.option_types", "group"): "a word for permissions",
     ("codec.typed", "type"): "a word of pydantic",
+    ("connection.room", "name"): "an attribute",
     ("hosting.*", "backlog"): "a setting of another library",
     ("hosting.*", "group"): "likewise",
     ("hosting.*", "type"): "a word of ASGI",

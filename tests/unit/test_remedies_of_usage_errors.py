@@ -154,6 +154,14 @@ def dialled(address: str) -> object:
     return asyncio.run(dial())
 
 
+def entered(address: str, wire_format: WireFormat[Any, Any], source: str | None = None) -> object:
+    async def enter() -> object:
+        async with connect(address, wire_format, source=source):
+            pass
+
+    return asyncio.run(enter())
+
+
 def opened(*addresses: str) -> object:
     with listening_sockets(*addresses) as listening:
         return listening
@@ -168,11 +176,11 @@ ROWS: list[tuple[str, str, Callable[[], object], list[Callable[[], object]]]] = 
     (
         "client/dialler",
         "leave the source out, use port 0, or matching=ById(…) with ",
-        lambda: connect("udp:127.0.0.1:9", any_order(), source="udp:127.0.0.1:5000"),
+        lambda: entered("memgram:b", any_order(), source="memgram:a"),
         [
-            lambda: connect("udp:127.0.0.1:9", any_order()),
-            lambda: connect("udp:127.0.0.1:9", any_order(), source="udp:127.0.0.1:0"),
-            lambda: connect("udp:127.0.0.1:9", many_ids(), source="udp:127.0.0.1:5000"),
+            lambda: entered("memgram:b", any_order()),
+            lambda: entered("udp:127.0.0.1:9", any_order(), source="udp:127.0.0.1:0"),
+            lambda: entered("memgram:b", many_ids(), source="memgram:a"),
         ],
     ),
     (
@@ -488,6 +496,7 @@ async def test_a_request_that_is_too_large_for_a_datagram_goes_by_a_stream():
 #: Followed in other tests, or by a program of another system.
 ELSEWHERE = {
     "client/request_datagrams.py": "the test below the table",
+    "client/dialled_datagrams.py": "likewise",
     "cli/": "tests/unit/cli/test_remedies.py, test_main.py, test_serving.py",
     "hosting/": "tests/unit/hosting",
     "testing/": "laws of other programs' parts",

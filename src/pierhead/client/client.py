@@ -26,6 +26,7 @@ from pierhead.client.pool import Pool
 from pierhead.client.replies import Replies
 from pierhead.codec.base import WireFormat, check_one_reply
 from pierhead.connection.conversation import Conversation
+from pierhead.connection.liveness import Liveness
 from pierhead.errors import (
     ConnectionEnded,
     Overloaded,
@@ -280,7 +281,9 @@ class Client(Generic[Q, R]):
 
     # -- conversations -------------------------------------------------------------------------
 
-    def conversation(self) -> AbstractAsyncContextManager[Conversation[R, Q]]:
+    def conversation(
+        self, *, liveness: Liveness[R, Q] | None = None
+    ) -> AbstractAsyncContextManager[Conversation[R, Q]]:
         """Open a conversation, on a connection of its own.
 
             async with connect(address, lines.wire_format()).conversation() as chat:
@@ -288,15 +291,20 @@ class Client(Generic[Q, R]):
 
         Leaving the block sends what is due and closes.
 
+        Args:
+            liveness: finds out that the peer is dead, and answers its pings; None for neither.
+
         Raises:
             ConnectError: the address cannot be reached.
         """
-        return self._conversation()
+        return self._conversation(liveness)
 
     @asynccontextmanager
-    async def _conversation(self) -> AsyncIterator[Conversation[R, Q]]:
+    async def _conversation(
+        self, liveness: Liveness[R, Q] | None
+    ) -> AsyncIterator[Conversation[R, Q]]:
         self._running()
-        async with dialled_conversation(self._dialler) as conversation:
+        async with dialled_conversation(self._dialler, liveness) as conversation:
             yield conversation
 
 

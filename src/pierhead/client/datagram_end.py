@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 __all__ = ["DatagramClient", "PrefixedEnd"]
@@ -26,6 +27,14 @@ class DatagramClient(Protocol):
         Raises:
             OSError: EMSGSIZE, it is too large to be sent at all.
         """
+        ...
+
+    def offer(self, data: bytes) -> bool:
+        """Send a datagram, unless the system has no room for it now; as `send` otherwise."""
+        ...
+
+    def when_writable(self, callback: Callable[[], None]) -> None:
+        """Call this once, when there may be room again."""
         ...
 
     async def receive(self) -> bytes:

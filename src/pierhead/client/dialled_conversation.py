@@ -11,8 +11,9 @@ from pierhead.client.facts import facts_of
 from pierhead.client.line import ClientCounters
 from pierhead.connection.conversation import Conversation
 from pierhead.connection.conversation_stream import ConversationStream
+from pierhead.connection.liveness import Liveness
 
-__all__ = ["DialledConversation", "dialled_conversation"]
+__all__ = ["Dialled", "DialledConversation", "dialled_conversation"]
 
 
 class DialledConversation(ConversationStream):
@@ -62,20 +63,43 @@ class DialledConversation(ConversationStream):
                 self.abort("write")
 
 
+class Dialled(Protocol):
+    """What carries a conversation that this side has begun."""
+
+    @property
+    def conversation(self) -> Conversation[Any, Any]:
+        """What the program has."""
+        ...
+
+    def abort(self, reason: str) -> None:
+        """Close at once."""
+        ...
+
+    def sweep(self, now: float) -> None:
+        """Enforce the deadlines."""
+        ...
+
+    async def leave(self, timeout_s: float) -> None:
+        """Send what is due and close; cut off what takes longer than this."""
+        ...
+
+
 class Opens(Protocol):
     """Opens conversations."""
 
     leave_timeout_s: float
 
-    async def conversation(self) -> DialledConversation:
+    async def conversation(self, liveness: Liveness[Any, Any] | None) -> Dialled:
         """Open one."""
         ...
 
 
 @asynccontextmanager
-async def dialled_conversation(dialler: Opens) -> AsyncIterator[Conversation[Any, Any]]:
+async def dialled_conversation(
+    dialler: Opens, liveness: Liveness[Any, Any] | None = None
+) -> AsyncIterator[Conversation[Any, Any]]:
     """Open a conversation, and close it when the block is left."""
-    stream = await dialler.conversation()
+    stream = await dialler.conversation(liveness)
     try:
         yield stream.conversation
     except BaseException:

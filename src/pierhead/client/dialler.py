@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferPool
-from pierhead.client.dialled_conversation import DialledConversation
+from pierhead.client.dialled_conversation import Dialled, DialledConversation
+from pierhead.client.dialled_datagrams import DialledDatagrams
 from pierhead.client.line import ClientCounters, Line
 from pierhead.client.options import ClientOptions
 from pierhead.client.request_datagrams import RequestDatagrams
@@ -20,6 +21,7 @@ from pierhead.codec.base import WireFormat
 from pierhead.codec.matching import ById
 from pierhead.codec.packets import Packets
 from pierhead.connection.frame_budget import FrameBudget
+from pierhead.connection.liveness import Liveness
 from pierhead.connection.message_counters import MessageCounters
 from pierhead.connection.read_buffer import ReadBuffer
 from pierhead.connection.sweep import Sweep
@@ -75,8 +77,7 @@ class Dialler:
             schemes=DATAGRAMS if self._is_datagram else STREAMS,
             attempt_delay_s=options.attempt_delay,
         )
-        if source is not None and self._is_datagram:
-            _check_source(source, wire_format)
+        self._source = source
         transport = Transport(self._route.spec.kind)
         self._is_packets = transport is Transport.SEQPACKET
         if self._is_packets:
@@ -97,7 +98,7 @@ class Dialler:
         self.clock = _LoopClock()
         self._budget = FrameBudget.of_this_loop()
         self._read_buffer = ReadBuffer(BufferPool(2 * self._options.read_size_bytes))
-        self._conversations: set[DialledConversation] = set()
+        self._conversations: set[Dialled] = set()
         self._sweep = Sweep(self.clock, _SWEEP_S, self._steps)
         self._messages = MessageCounters(counters.count)
 
@@ -122,6 +123,8 @@ class Dialler:
             ConnectError: the address cannot be reached.
         """
         if self._is_datagram:
+            if self._source is not None:
+                _check_source(self._source, self._wire_format)
             end = await self._reach(self._route.datagrams(timeout_s=self._timeout_s))
             return RequestDatagrams(
                 self._wire_format,
@@ -149,12 +152,35 @@ class Dialler:
         dialling = self._route.stream(asyncio.Protocol, timeout_s=self._timeout_s)
         (await self._reach(dialling)).close()
 
-    async def conversation(self) -> DialledConversation:
-        """Open a connection for a conversation.
+    async def conversation(self, liveness: Liveness[Any, Any] | None = None) -> Dialled:
+        """Open a connection for a conversation, or a socket for datagrams.
 
         Raises:
             ConnectError: the address cannot be reached.
         """
+        opening = self._datagrams if self._is_datagram else self._stream
+        dialled = await opening(liveness)
+        self._conversations.add(dialled)
+        self._sweep.wake()
+        return dialled
+
+    async def _datagrams(self, liveness: Liveness[Any, Any] | None) -> DialledDatagrams:
+        end = await self._reach(self._route.datagrams(timeout_s=self._timeout_s))
+        return DialledDatagrams(
+            self._wire_format,
+            self.name,
+            end,
+            peer=self.peer,
+            via=self.via,
+            options=self._options,
+            clock=self.clock,
+            messages=self._messages,
+            counters=self._counters,
+            liveness=liveness,
+            ended=self._conversations.discard,
+        )
+
+    async def _stream(self, liveness: Liveness[Any, Any] | None) -> DialledConversation:
         wire_format = self._wire_format
         stream = DialledConversation(
             wire_format.framing,
@@ -163,13 +189,12 @@ class Dialler:
             peer=self.peer,
             via=self.via,
             messages=self._messages,
+            liveness=liveness,
             ended=self._conversations.discard,
             **self._shared(),
         )
         stream.joins_frames = not self._is_packets
         await self._reach(self._route.stream(lambda: stream, timeout_s=self._timeout_s))
-        self._conversations.add(stream)
-        self._sweep.wake()
         return stream
 
     @property

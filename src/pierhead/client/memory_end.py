@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Callable
 
 from pierhead.address import ListenSpec, MemoryAddress
 from pierhead.errors import UsageError
@@ -46,6 +47,15 @@ class MemoryDatagramClient:
         self._check_open()
         for _, code in self._end.send_batch([(data, self._peer)]):
             raise OSError(code, f"a datagram of {len(data)} bytes cannot be sent")
+
+    def offer(self, data: bytes) -> bool:
+        """Send a datagram; there is always room."""
+        self.send(data)
+        return True
+
+    def when_writable(self, callback: Callable[[], None]) -> None:
+        """Call this in the next iteration."""
+        asyncio.get_running_loop().call_soon(callback)
 
     async def receive(self) -> bytes:
         """Wait for a datagram from the peer; only one call may wait at a time.

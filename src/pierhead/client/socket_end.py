@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from collections.abc import Callable
 
 from pierhead.errors import UsageError
 from pierhead.net.datagram.batch import PENDING_ERRORS
@@ -40,6 +41,7 @@ class SocketDatagramClient:
         self._bound = bound
         self._told: OSError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._writing_in: asyncio.AbstractEventLoop | None = None
 
     @property
     def local(self) -> str:
@@ -52,9 +54,16 @@ class SocketDatagramClient:
         Raises:
             OSError: EMSGSIZE, it is too large to be sent at all.
         """
+        if not self.offer(data):
+            self.ignored += 1
+
+    def offer(self, data: bytes) -> bool:
+        """Send a datagram, unless the system has no room for it now; as `send` otherwise."""
         for _ in range(2):  # the first may only report an earlier datagram's ICMP error
             try:
                 self._sock.send(data)
+            except BlockingIOError:
+                return False
             except OSError as error:
                 if error.errno not in _LOST:
                     raise
@@ -64,7 +73,20 @@ class SocketDatagramClient:
                     if self._waiter is not None:
                         _wake(self._waiter)
             else:
-                return
+                break
+        return True
+
+    def when_writable(self, callback: Callable[[], None]) -> None:
+        """Call this once, when the system may have room again."""
+        loop = asyncio.get_running_loop()
+        descriptor = self._sock.fileno()
+
+        def writable() -> None:
+            loop.remove_writer(descriptor)
+            callback()
+
+        loop.add_writer(descriptor, writable)
+        self._writing_in = loop
 
     async def receive(self) -> bytes:
         """Wait for a datagram from the peer; only one call may wait at a time.
@@ -109,6 +131,8 @@ class SocketDatagramClient:
         if self._waiter is not None:
             self._waiter.get_loop().remove_reader(self._sock.fileno())
             _wake(self._waiter)
+        if self._writing_in is not None and self._sock.fileno() >= 0:
+            self._writing_in.remove_writer(self._sock.fileno())
         self._sock.close()
         if self._bound is not None:
             bound, self._bound = self._bound, None

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pierhead.codec.base import Decoder, Encoder
+from pierhead.connection.liveness import Liveness
 from pierhead.connection.message_counters import MessageCounters
 from pierhead.connection.sender import Policy, Sender
 from pierhead.errors import ConnectionEnded, DecodeError, PierheadError, again
@@ -48,6 +49,11 @@ class Port(Protocol):
         """Whether frames may still be sent."""
         ...
 
+    @property
+    def framing(self) -> object:
+        """What `frame` does: the same for ports that have the same."""
+        ...
+
     def frame(self, payload: bytes, /) -> bytes:
         """Return an encoded message in its form on the wire.
 
@@ -57,7 +63,11 @@ class Port(Protocol):
         ...
 
     def put_framed(self, framed: bytes, /) -> None:
-        """Send what `frame` has returned."""
+        """Send what `frame` has returned.
+
+        Raises:
+            UsageError: the system does not carry it.
+        """
         ...
 
     def pump(self) -> None:
@@ -95,6 +105,7 @@ class Conversation(Generic[In, Out]):
     Args:
         max_waiting: messages that wait to be received, at most.
         skip: takes what is no message, which then nobody receives; None to raise it there.
+        liveness: the pings of this conversation; None for none.
 
     Attributes:
         peer: the other end.
@@ -112,17 +123,20 @@ class Conversation(Generic[In, Out]):
         counters: MessageCounters,
         max_waiting: int = _MAX_WAITING,
         skip: Callable[[DecodeError, bytes], None] | None = None,
+        liveness: Liveness[In, Out] | None = None,
     ) -> None:
         self.peer = peer
         self.via = via
         self._port = port
         self._decode = decoder.decode
+        self._encoder = encoder
         self._encode = encoder.encode
         self._inbox: deque[bytes] = deque()
         self._inbox_bytes = 0
         self._is_held_up = False  # the port waits for room
         self._receivers: deque[asyncio.Future[None]] = deque()
         self._input_end: PierheadError | None = None  # why no more messages arrive
+        self._fault: PierheadError | None = None  # which the program is to know, once
         self._blocked: deque[tuple[asyncio.Future[None], bytes]] = deque()
         self._queued: deque[Sender[Any]] = deque()  # senders with messages that wait
         self._since_pause = 0
@@ -134,6 +148,8 @@ class Conversation(Generic[In, Out]):
         self._counters = counters
         self._max_waiting = max_waiting
         self._skip = skip
+        self._liveness = liveness
+        self._pinged_at = self._unheard_until = float("-inf")
 
     def __repr__(self) -> str:
         return f"<Conversation with {self.peer} via {self.via.listener}>"
@@ -144,6 +160,7 @@ class Conversation(Generic[In, Out]):
         """Wait for the next message.
 
         Raises:
+            PeerUnavailable: the network reports that datagrams do not arrive; later ones may.
             ConnectionEnded: no more messages arrive. ``is_clean`` tells whether the peer ended its
                 side, or this side is closing, and not a fault.
             DecodeError: this one is not a message; the next one may be.
@@ -151,6 +168,9 @@ class Conversation(Generic[In, Out]):
         """
         while True:
             while not self._inbox:
+                if self._fault is not None:
+                    fault, self._fault = self._fault, None
+                    raise fault
                 if self._input_end is not None:
                     raise again(self._input_end)
                 await self._wait_for_input()
@@ -259,6 +279,9 @@ class Conversation(Generic[In, Out]):
         return self._port.frame(self._encode(message))
 
     def _check_open(self) -> None:
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            raise fault
         if self.closed:
             raise self._ended()
 
@@ -328,10 +351,55 @@ class Conversation(Generic[In, Out]):
 
     def arrive(self, frames: Sequence[bytes]) -> None:
         """Take frames that have arrived."""
+        if self._liveness is not None:
+            frames = [frame for frame in frames if not self._is_sign_of_life(frame, self._liveness)]
         self._inbox.extend(frames)
         self._inbox_bytes += sum(map(len, frames))
         for _ in range(min(len(frames), len(self._receivers))):
             _wake_one(self._receivers)
+
+    def _is_sign_of_life(self, frame: bytes, liveness: Liveness[In, Out]) -> bool:
+        """Return whether a frame is a ping, which is answered, or the answer to one."""
+        try:
+            message = self._decode(frame)
+        except DecodeError:  # whoever receives it is told
+            return False
+        if liveness.is_ping is not None and liveness.is_ping(message):
+            if self._port.may_send and liveness.pong is not None:
+                self._port.put_framed(self._framed(liveness.pong(message)))
+        elif liveness.is_pong is None or not liveness.is_pong(message):
+            return False
+        self._counters.signs_of_life.value += 1
+        return True
+
+    def is_dead(self, now: float, last_heard: float) -> bool:
+        """Return whether the peer has been silent for too long; send a ping if one is due."""
+        liveness = self._liveness
+        if liveness is None or liveness.make is None:
+            return False
+        if self._is_held_up:  # it is this side that does not read
+            self._unheard_until = now
+            return False
+        silent_s = now - max(last_heard, self._unheard_until)
+        if silent_s >= liveness.dead_after_s:
+            return True
+        if silent_s >= liveness.ping_after_s and self._pinged_at <= now - silent_s:
+            self._pinged_at = now
+            if self._port.may_send:
+                self._port.put_framed(self._framed(liveness.make()))
+                self._counters.pings.value += 1
+        return False
+
+    def next_look(self, last_heard: float) -> float:
+        """Return when `is_dead` should be asked again, unless the peer is heard before."""
+        liveness = self._liveness
+        if liveness is None or liveness.make is None:
+            return float("inf")
+        if self._is_held_up:
+            return 0.0
+        last_heard = max(last_heard, self._unheard_until)
+        is_pinged = self._pinged_at > last_heard
+        return last_heard + (liveness.dead_after_s if is_pinged else liveness.ping_after_s)
 
     def end_of_input(self, error: PierheadError | None) -> None:
         """Note that no more frames arrive, and why; what has arrived can still be received."""
@@ -350,6 +418,11 @@ class Conversation(Generic[In, Out]):
         self.end_of_input(None)
         self._port.finish(reason)
 
+    def note_fault(self, error: PierheadError) -> None:
+        """Let the next call that receives or sends raise this; the conversation goes on."""
+        self._fault = error
+        _wake_one(self._receivers)
+
     def note_closing(self, reason: str) -> None:
         """Note that this side is closing; the port says when no more messages arrive."""
         self._closing = self._closing or reason
@@ -361,9 +434,7 @@ class Conversation(Generic[In, Out]):
         while port.is_writable and port.may_send and (self._blocked or self._queued):
             if self._blocked:
                 waiter, framed = self._blocked.popleft()
-                if not waiter.done():  # cancelled
-                    self._put(framed)
-                    waiter.set_result(None)
+                self._send_for(waiter, framed)
             if self._queued and port.is_writable:
                 sender = self._queued.popleft()
                 if sender.forward():
@@ -371,6 +442,16 @@ class Conversation(Generic[In, Out]):
         if self._output_end_is_due and not self.has_queued:
             self._output_end_is_due = False
             port.end_output()
+
+    def _send_for(self, waiter: asyncio.Future[None], framed: bytes) -> None:
+        if waiter.done():  # cancelled
+            return
+        try:
+            self._put(framed)
+        except PierheadError as error:
+            waiter.set_exception(error)
+        else:
+            waiter.set_result(None)
 
     @property
     def has_queued(self) -> bool:
@@ -417,6 +498,10 @@ class _Outlet:
 
     def __init__(self, conversation: Conversation[Any, Any]) -> None:
         self._to = conversation
+
+    @property
+    def format(self) -> object:
+        return id(self._to._encoder), id(self._to._port.framing)
 
     def encode(self, message: Any) -> bytes:
         return self._to._framed(message)

@@ -8,6 +8,7 @@ from typing import Any
 from pierhead.codec.base import Decoder, Encoder, Framing
 from pierhead.connection.conversation import Conversation
 from pierhead.connection.frame_stream import FrameStream
+from pierhead.connection.liveness import Liveness
 from pierhead.connection.message_counters import MessageCounters
 from pierhead.errors import PierheadError
 from pierhead.service.context import Peer, Via
@@ -20,6 +21,7 @@ class ConversationStream(FrameStream):
 
     Args:
         messages: the counters of its messages.
+        liveness: its pings; None for none.
 
     The other arguments are those of `FrameStream` and `Conversation`.
     """
@@ -33,13 +35,20 @@ class ConversationStream(FrameStream):
         peer: Peer,
         via: Via,
         messages: MessageCounters,
+        liveness: Liveness[Any, Any] | None = None,
         **stream: Any,
     ) -> None:
         super().__init__(framing, **stream)
         self._messages = messages
         self.conversation: Conversation[Any, Any] = Conversation(
-            self, decoder, encoder, peer=peer, via=via, counters=messages
+            self, decoder, encoder, peer=peer, via=via, counters=messages, liveness=liveness
         )
+
+    def sweep(self, now: float) -> None:
+        """Enforce the deadlines, and find out whether the peer is dead."""
+        super().sweep(now)
+        if self.life.is_open and self.conversation.is_dead(now, self.last_heard):
+            super().abort("liveness")  # not this class's: a handler is told, not cancelled
 
     def room(self) -> int:
         """Return how many frames may arrive now."""

@@ -75,11 +75,13 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
     Attributes:
         life: the states and deadlines.
         is_writable: whether the peer keeps up.
+        last_heard: when octets last arrived.
         due_bytes: octets to be written in this iteration.
     """
 
     # Defaults that most connections never change are class attributes.
     is_writable = True
+    last_heard = 0.0
     joins_frames = True  # what is ready in one loop iteration leaves in one write
     _is_made = False
     _flush_due = False
@@ -154,7 +156,7 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
         self._transport.set_write_buffer_limits(high=self.limits.max_write_buffer_bytes)
         self._loop = asyncio.get_running_loop()
         self._is_made = True
-        self.life.last_active = self._clock.monotonic()
+        self.life.last_active = self.last_heard = self._clock.monotonic()
         if not self.life.happens(Event.MADE):  # aborted during the handshake
             self._transport.abort()
 
@@ -173,7 +175,7 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
             return
         self.counters.bytes_received.value += nbytes
         self.life.has_heard = True
-        self.life.last_active = self._clock.monotonic()
+        self.life.last_active = self.last_heard = self._clock.monotonic()
         self._answers_at_once = True
         if self._is_input_over:
             return
@@ -365,6 +367,11 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
             return 0
         return self.due_bytes + self._transport.get_write_buffer_size()
 
+    @property
+    def framing(self) -> Framing:
+        """How frames are delimited."""
+        return self._framing
+
     def frame(self, payload: bytes) -> bytes:
         """Return a payload in its form on the wire.
 
@@ -483,6 +490,11 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
         self.life.abort(reason)
         if self._is_made:
             self._transport.abort()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for nothing but the next message."""
+        return self.waits() is Waits.ACTIVITY and not self.unsent_bytes and self.is_writable
 
     def waits(self) -> Waits:
         """Return what it waits for: a message that has begun, or else any traffic."""

@@ -1,9 +1,10 @@
 """The counters of the messages of conversations.
 
 Of what arrives, each message is received, undecodable, or lost unread; of what is sent, each is
-taken by the system or lost. So once a conversation has ended:
+taken by the system or lost. Pings and their answers are counted apart. So once a conversation has
+ended:
 
-    frames received = messages received + undecodable + lost{direction=in}
+    frames received = messages received + undecodable + signs of life + lost{direction=in}
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class MessageCounters:
         self._count = count
         self.received = count("messages_received_total")
         self.sent = count("messages_sent_total")
+        self.pings = count("pings_sent_total")
+        self.signs_of_life = count("signs_of_life_received_total")
         self.undecodable = count("dropped_total", reason="undecodable")
 
     def lost(self, direction: str, reason: str, messages: int) -> None:

@@ -36,6 +36,11 @@ class Policy(Enum):
 class Outlet(Protocol):
     """Where a sender's messages go."""
 
+    @property
+    def format(self) -> object:
+        """How messages are framed: outlets with the same one frame them in the same way."""
+        ...
+
     def encode(self, message: Any, /) -> bytes:
         """Return the message in its form on the wire."""
         ...
@@ -71,12 +76,14 @@ class Sender(Generic[Out_contra]):
 
     Attributes:
         dropped: how many messages have been dropped for newer ones.
+        is_cut: whether it has closed the conversation, since its peer did not keep up.
     """
 
     def __init__(self, outlet: Outlet, capacity: int, policy: Policy) -> None:
         if type(capacity) is not int or capacity < 1:
             raise UsageError(f"capacity is {capacity!r}, expected a number of messages, 1 or more")
         self.dropped = 0
+        self.is_cut = False
         self._outlet = outlet
         self._capacity = capacity
         self._policy = policy
@@ -94,10 +101,7 @@ class Sender(Generic[Out_contra]):
             ConnectionEnded: the conversation has ended, or ends now since its peer is too slow.
             UsageError: the message cannot be encoded.
         """
-        framed = self._outlet.encode(message)
-        self._outlet.check_open()
-        if self._waiters or not self._takes(framed):
-            await self._wait_with(framed)
+        await self.put(self._outlet.encode(message))
 
     def try_send(self, message: Out_contra) -> bool:
         """Send a message without waiting; return false if the policy is to wait and it is full.
@@ -106,7 +110,29 @@ class Sender(Generic[Out_contra]):
             ConnectionEnded: the conversation has ended, or ends now since its peer is too slow.
             UsageError: the message cannot be encoded.
         """
-        framed = self._outlet.encode(message)
+        return self.try_put(self._outlet.encode(message))
+
+    @property
+    def format(self) -> object:
+        """How messages are framed: senders with the same one frame them in the same way."""
+        return self._outlet.format
+
+    def frame(self, message: Out_contra) -> bytes:
+        """Return a message as it is sent, for `put` of this sender, or of another of its format.
+
+        Raises:
+            UsageError: the message cannot be encoded.
+        """
+        return self._outlet.encode(message)
+
+    async def put(self, framed: bytes) -> None:
+        """Send what `frame` has returned; otherwise as `send`."""
+        self._outlet.check_open()
+        if self._waiters or not self._takes(framed):
+            await self._wait_with(framed)
+
+    def try_put(self, framed: bytes) -> bool:
+        """Send what `frame` has returned; otherwise as `try_send`."""
         self._outlet.check_open()
         return not self._waiters and self._takes(framed)
 
@@ -124,6 +150,7 @@ class Sender(Generic[Out_contra]):
             if self._policy is Policy.WAIT:
                 return False
             if self._policy is Policy.CLOSE:
+                self.is_cut = True
                 raise self._outlet.too_slow()
             self._queue.popleft()
             self.dropped += 1

@@ -19,7 +19,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeGuard, cast, runtime_checkable
+from typing import Any, Protocol, TypeGuard, cast, runtime_checkable
 
 from pierhead.address import ListenSpec
 from pierhead.codec.proxy_header import ProxyHeader
@@ -40,6 +40,7 @@ __all__ = [
     "ListenerEnded",
     "OutOfDescriptors",
     "PerDatagramVia",
+    "Reaches",
     "ReplyTo",
     "StreamListener",
     "check_listener",
@@ -273,6 +274,15 @@ class DatagramListener(Listener, Protocol):
     @property
     def truncated(self) -> int:
         """How many datagrams have been too large for the receive buffer so far."""
+        ...
+
+
+@runtime_checkable
+class Reaches(Protocol):
+    """A `DatagramListener` that can send to those who have not sent anything."""
+
+    def way_to(self, address: Any, /) -> ReplyTo:
+        """Return the way to an address: a host and a port, octets for a path, or a name."""
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferSource
@@ -36,6 +36,10 @@ class DatagramIO(Protocol):
 
     def peer(self, reply_to: ReplyTo) -> Peer:
         """Return the sender of a datagram."""
+        ...
+
+    def way_to(self, address: Any) -> ReplyTo:
+        """Return the way to an address."""
         ...
 
     def close(self) -> None:
@@ -103,6 +107,10 @@ class SocketDatagramListener(SocketListener):
     def peer(self, reply_to: ReplyTo) -> Peer:
         """Return the sender of a datagram."""
         return self._io.peer(reply_to)
+
+    def way_to(self, address: Any) -> ReplyTo:
+        """Return the way to an address: a host and a port, or octets for a path."""
+        return self._io.way_to(address)
 
     def unwatch(self) -> None:
         """As `stop`."""

@@ -58,6 +58,8 @@ class ConnectionScope:
         closed: call it once, when the connection has ended.
         has_ended: whether `closed` has been called; maintained by the server.
         has_failed: whether a sweep of it has failed; maintained by `sweep_one`.
+        rests_until: a time before which no sweep is needed, as the connection says; new limits
+            make it 0.
     """
 
     peer: Peer
@@ -74,6 +76,7 @@ class ConnectionScope:
     closed: Callable[[], None]
     has_ended: bool = False
     has_failed: bool = False
+    rests_until: float = 0.0
 
     def note_late_write(self) -> None:
         """Report that the peer did not take its replies within ``write_timeout``."""

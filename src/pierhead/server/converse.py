@@ -17,14 +17,16 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 from pierhead.codec.base import WireFormat
 from pierhead.codec.packets import Packets
 from pierhead.connection.conversation import Conversation
 from pierhead.connection.conversation_stream import ConversationStream
 from pierhead.connection.life import State
+from pierhead.connection.liveness import Liveness
 from pierhead.connection.message_counters import MessageCounters
+from pierhead.connection.socket_conversation import SocketConversation
 from pierhead.errors import (
     DecodeError,
     FramingError,
@@ -38,7 +40,13 @@ from pierhead.server.endpoint import Endpoint, StreamHandler
 from pierhead.server.handler_run import handler_name, run_handler
 from pierhead.service.admission import Admission, Answer
 
-__all__ = ["ConversationHandler", "ServedConversation", "converse", "packet_conversations"]
+__all__ = [
+    "ConversationHandler",
+    "ServedConversation",
+    "SocketHandler",
+    "converse",
+    "packet_conversations",
+]
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -46,17 +54,45 @@ R = TypeVar("R")
 #: Speaks with one peer; the conversation is closed when it returns.
 ConversationHandler: TypeAlias = Callable[[Conversation[Q, R]], Awaitable[None]]
 
+#: Speaks with everybody who sends to a datagram socket.
+SocketHandler: TypeAlias = Callable[[SocketConversation[Q, R]], Awaitable[None]]
+
 #: Ten minutes: longer than people are silent, and shorter than NATs remember a connection.
 _IDLE_S = 600.0
 
 
+@overload
 def converse(
     handler: ConversationHandler[Q, R],
     wire_format: WireFormat[Q, R],
     *,
+    per: Literal["peer"] = ...,
+    liveness: Liveness[Q, R] | None = ...,
+    name: str = ...,
+    admission: Sequence[Admission] = ...,
+    short_form: tuple[str, ...] | None = ...,
+) -> Endpoint: ...
+@overload
+def converse(
+    handler: SocketHandler[Q, R],
+    wire_format: WireFormat[Q, R],
+    *,
+    per: Literal["socket"],
+    name: str = ...,
+    admission: Sequence[Admission] = ...,
+    short_form: tuple[str, ...] | None = ...,
+) -> Endpoint: ...
+
+
+def converse(
+    handler: Any,
+    wire_format: WireFormat[Any, Any],
+    *,
+    per: Literal["peer", "socket"] = "peer",
+    liveness: Liveness[Any, Any] | None = None,
     name: str = "conversation",
     admission: Sequence[Admission] = (),
-    short_form: tuple[str, ...] = ("tcp",),
+    short_form: tuple[str, ...] | None = None,
 ) -> Endpoint:
     """Return the handler of conversations as an endpoint.
 
@@ -64,16 +100,25 @@ def converse(
         handler: called with each `Conversation`, in a task of its own.
         wire_format: how messages are encoded: its requests are what peers send, its replies what
             the handler sends.
+        per: whose a conversation is: a peer's, or the whole datagram socket's; then it is a
+            `SocketConversation`, begins with the server, and streams are not served.
+        liveness: finds out that a peer is dead, and answers its pings; None for neither.
         name: for logs and messages.
         admission: checks on every message before it is decoded, in order.
-        short_form: the schemes that an address without a scheme stands for.
+        short_form: the schemes that an address without a scheme stands for; ``tcp``, or ``udp``
+            for whole sockets, unless given.
     """
     check_handler(handler)
+    if per not in ("peer", "socket"):
+        raise UsageError(f"per is {per!r}, expected 'peer' or 'socket'")
+    per_socket = per == "socket"
+    if per_socket and liveness is not None:
+        raise UsageError("liveness is for the conversation of one peer, not for a whole socket")
     return Endpoint(
         name=name,
-        datagram=Conversing(handler, wire_format),
-        stream=_ConversingStreams(handler, wire_format),
-        short_form=short_form,
+        datagram=Conversing(handler, wire_format, per_socket, liveness=liveness),
+        stream=None if per_socket else _ConversingStreams(handler, wire_format, liveness),
+        short_form=short_form or (("udp",) if per_socket else ("tcp",)),
         admission=tuple(admission),
         options={"idle_timeout": _IDLE_S},
     )
@@ -101,9 +146,10 @@ class _ConversingStreams:
 
     handler: ConversationHandler[Any, Any]
     wire_format: WireFormat[Any, Any]
+    liveness: Liveness[Any, Any] | None = None
 
     def __call__(self, scope: ConnectionScope) -> ServedConversation:
-        return ServedConversation(scope, self.handler, self.wire_format)
+        return ServedConversation(scope, self.handler, self.wire_format, self.liveness)
 
 
 def packet_conversations(conversing: Conversing) -> StreamHandler:
@@ -133,6 +179,7 @@ class ServedConversation(ConversationStream):
         scope: ConnectionScope,
         handler: ConversationHandler[Any, Any],
         wire_format: WireFormat[Any, Any],
+        liveness: Liveness[Any, Any] | None = None,
     ) -> None:
         super().__init__(
             wire_format.framing,
@@ -141,6 +188,7 @@ class ServedConversation(ConversationStream):
             peer=scope.peer,
             via=scope.via,
             messages=MessageCounters(scope.counters.count),
+            liveness=liveness,
             limits=scope.options,
             read_buffer=scope.read_buffer,
             clock=scope.clock,
@@ -234,6 +282,7 @@ class ServedConversation(ConversationStream):
 
     def gone(self, reason: str, error: Exception | None) -> None:
         """Tell the handler, and the server once it has returned."""
+        self._scope.rests_until = 0.0
         super().gone(reason, error)
         self._gone_at = self._clock.monotonic()
         self._scope.counters.closed(reason)
@@ -263,6 +312,7 @@ class ServedConversation(ConversationStream):
         self.limits = self._scope.options
         if self._gone_at is None:
             super().sweep(now)
+            self._rest_until_needed()
         elif self._task is not None and now - self._gone_at >= self._scope.options.handler_timeout:
             self._scope.counters.count("conversations_cancelled_total").value += 1
             late = TimedOut(
@@ -271,8 +321,30 @@ class ServedConversation(ConversationStream):
             self._scope.failures.note(late, "service", self._scope.peer)
             self._task.cancel()
 
+    def _rest_until_needed(self) -> None:
+        """Let sweeps pass while there is no deadline: thousands of idle peers cost nothing."""
+        if self.is_idle:
+            idle_until = self.life.last_active + self.limits.idle_timeout
+            self._scope.rests_until = min(idle_until, self.conversation.next_look(self.last_heard))
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take in what was read; it may begin a deadline."""
+        self._scope.rests_until = 0.0
+        super().buffer_updated(nbytes)
+
+    def put_framed(self, framed: bytes) -> None:
+        """Send a frame; it may begin a deadline."""
+        self._scope.rests_until = 0.0
+        super().put_framed(framed)
+
+    def finish(self, reason: str) -> None:
+        """Take no more input; send what is due, then close."""
+        self._scope.rests_until = 0.0
+        super().finish(reason)
+
     def drain(self) -> None:
         """Tell the handler: its messages end."""
+        self._scope.rests_until = 0.0
         self.conversation.note_closing("drain")
         self.end_reading()
 
@@ -292,7 +364,7 @@ class _PacketConversation(ServedConversation):
 
     def __init__(self, scope: ConnectionScope, conversing: Conversing) -> None:
         packets = dataclasses.replace(conversing.wire_format, framing=Packets())
-        super().__init__(scope, conversing.handler, packets)
+        super().__init__(scope, conversing.handler, packets, conversing.liveness)
         self._messages_of = conversing.frames
 
     def frames_arrived(self, frames: Sequence[bytes]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pierhead.codec.base import WireFormat
+from pierhead.connection.liveness import Liveness
 
 __all__ = ["Conversing"]
 
@@ -25,9 +26,11 @@ class Conversing:
         wire_format: how messages are encoded; a datagram needs no framing.
         per_socket: whether the socket has one conversation, instead of one for each peer.
         frames: splits a datagram into its messages; raises DecodeError.
+        liveness: the pings of each conversation; None for none.
     """
 
     handler: Callable[[Any], Awaitable[None]]
     wire_format: WireFormat[Any, Any]
     per_socket: bool = False
     frames: Callable[[bytes], Sequence[bytes]] = one_frame
+    liveness: Liveness[Any, Any] | None = None

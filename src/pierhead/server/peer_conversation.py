@@ -77,9 +77,18 @@ class PeerConversation:
 
     def start(self, messages: MessageCounters, failures: FailureLog) -> None:
         """Start the handler."""
-        wire_format = self._conversing.wire_format
         self._messages = messages
-        self.conversation: Conversation[Any, Any] = Conversation(
+        self.conversation = self.converse(messages)
+        handler = self._conversing.handler
+        running = run_handler(handler, self.conversation, failures, self._undecodable)
+        loop = asyncio.get_running_loop()
+        self._task = loop.create_task(running, name=f"{handler_name(handler)} {self.peer}")
+        self._task.add_done_callback(self._handled)
+
+    def converse(self, messages: MessageCounters) -> Conversation[Any, Any]:
+        """Return the conversation."""
+        wire_format = self._conversing.wire_format
+        return Conversation(
             self,
             wire_format.requests,
             wire_format.replies,
@@ -88,12 +97,8 @@ class PeerConversation:
             counters=messages,
             max_waiting=_MAX_WAITING,
             skip=self._skip,
+            liveness=self._conversing.liveness,
         )
-        handler = self._conversing.handler
-        running = run_handler(handler, self.conversation, failures, self._undecodable)
-        loop = asyncio.get_running_loop()
-        self._task = loop.create_task(running, name=f"{handler_name(handler)} {self.peer}")
-        self._task.add_done_callback(self._handled)
 
     def _skip(self, error: DecodeError, frame: bytes) -> None:
         self._socket.skip(error, frame, self.reply_to, self.peer)
@@ -124,6 +129,10 @@ class PeerConversation:
     def may_send(self) -> bool:
         """Whether datagrams may still be sent."""
         return self._is_open
+
+    @property
+    def framing(self) -> None:
+        """None: a datagram needs none."""
 
     def frame(self, payload: bytes) -> bytes:
         """Return a message as a datagram.

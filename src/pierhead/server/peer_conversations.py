@@ -12,8 +12,9 @@ once gives way before one that was heard again, and the longest silent first.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
+from itertools import takewhile
 
 from pierhead.clock import Clock
 from pierhead.connection.message_counters import MessageCounters
@@ -142,21 +143,11 @@ class PeerConversations(BatchServer[PeerConversation | None]):
     def _take(self, datagram: bytes, reply_to: ReplyTo, now: float) -> None:
         known = self._often.get(reply_to) or self._once.get(reply_to)
         peer = self.listener.peer(reply_to) if known is None else known.peer
-        via = self._via
-        if self._per_datagram is not None:
-            via = self._per_datagram.via(reply_to, via)
-            if self._is_loop(via.socket_peer):
-                return
-        if self._is_suspect(peer):
-            return
-        try:
-            frames = self._conversing.frames(datagram)
-        except DecodeError as error:
-            self._frames.value += 1
-            self._refuse(error, datagram, reply_to, peer)
+        via = self._via_of(reply_to)
+        if self._is_from_loop(peer, via):
             return
         is_heard = False
-        for frame in frames:
+        for frame in self._frames_of(datagram, reply_to, peer):
             self._frames.value += 1
             if not self._is_admitted(frame, reply_to, peer, via):
                 continue
@@ -169,6 +160,23 @@ class PeerConversations(BatchServer[PeerConversation | None]):
             is_heard = True
             known.last_heard = now
             self._pass_on(known, frame)
+
+    def _via_of(self, reply_to: ReplyTo) -> Via:
+        per_datagram = self._per_datagram
+        return self._via if per_datagram is None else per_datagram.via(reply_to, self._via)
+
+    def _is_from_loop(self, peer: Peer, via: Via) -> bool:
+        return self._is_suspect(peer) or (
+            via.socket_peer is not None and self._is_loop(via.socket_peer)
+        )
+
+    def _frames_of(self, datagram: bytes, reply_to: ReplyTo, peer: Peer) -> Sequence[bytes]:
+        try:
+            return self._conversing.frames(datagram)
+        except DecodeError as error:
+            self._frames.value += 1
+            self._refuse(error, datagram, reply_to, peer)
+            return ()
 
     def _is_admitted(self, frame: bytes, reply_to: ReplyTo, peer: Peer, via: Via) -> bool:
         verdict = None if self._admission is None else self._admission(frame, peer, via)
@@ -194,12 +202,15 @@ class PeerConversations(BatchServer[PeerConversation | None]):
         while len(self._once) + len(self._often) >= self.options.max_peers:
             self._evict()
         new = PeerConversation(self, self._conversing, reply_to, peer, via)
-        self._once[reply_to] = new
+        self._enter(new, self._once)
+        return new
+
+    def _enter(self, new: PeerConversation, table: OrderedDict[ReplyTo, PeerConversation]) -> None:
+        table[new.reply_to] = new
         self._opened.value += 1
         self._open.value += 1
         new.start(self._messages, self._failures)
         self._wake_sweep()
-        return new
 
     def _note_heard(self, known: PeerConversation) -> None:
         """Remember that a peer was heard again: it is the last to give way."""
@@ -264,7 +275,10 @@ class PeerConversations(BatchServer[PeerConversation | None]):
         self._messages.lost("out", reason, 1)
         whose.note_taken()
         if reason == "peer_gone":  # the name of a Unix socket that is closed
-            whose.abort(reason)
+            self._note_gone_peer(whose, reason)
+
+    def _note_gone_peer(self, whose: PeerConversation, reason: str) -> None:
+        whose.abort(reason)
 
     # -- the end of conversations --------------------------------------------------------------
 
@@ -316,8 +330,24 @@ class PeerConversations(BatchServer[PeerConversation | None]):
                     break
                 known.tell("idle")
                 yield True
+            yield from self._look_for_dead(table, now)
         self._cancel_late(now - self.options.handler_timeout)
         yield bool(self._once or self._often or self._leaving)
+
+    def _look_for_dead(
+        self, table: OrderedDict[ReplyTo, PeerConversation], now: float
+    ) -> Iterator[bool]:
+        """End conversations with dead peers; they are in the order in which they were heard."""
+        liveness = self._conversing.liveness
+        if liveness is None:
+            return
+        silent = takewhile(
+            lambda known: now - known.last_heard >= liveness.ping_after_s, table.values()
+        )
+        for known in list(silent):
+            if known.conversation.is_dead(now, known.last_heard):
+                known.abort("liveness")
+            yield True
 
     def _cancel_late(self, left_before: float) -> None:
         for known in list(self._leaving):

@@ -228,9 +228,9 @@ def _bound(slot: Slot) -> list[str]:
 def _needs_new_listener(before: Slot, after: Slot) -> str | None:
     """Return why the listeners cannot stay, in words; None if they can."""
     if any(isinstance(server, BatchServer) for server in before.servers):
-        was, will_be = (_converses(slot.part.endpoint) for slot in (before, after))
-        if was is not will_be:
-            return "conversations instead of requests" if will_be else "requests, no conversations"
+        was, will_be = (_kind(slot.part.endpoint) for slot in (before, after))
+        if was != will_be:
+            return f"{will_be} instead of {was}"
     if not (isinstance(before.asked, ListenSpec) and isinstance(after.asked, ListenSpec)):
         return None
     has_datagrams = any(isinstance(server, BatchServer) for server in before.servers)
@@ -241,8 +241,11 @@ def _needs_new_listener(before: Slot, after: Slot) -> str | None:
     return None
 
 
-def _converses(endpoint: Endpoint) -> bool:
-    return isinstance(endpoint.datagram, Conversing)
+def _kind(endpoint: Endpoint) -> str:
+    """Return what is made of datagrams, in words."""
+    if not isinstance(endpoint.datagram, Conversing):
+        return "requests"
+    return "one conversation" if endpoint.datagram.per_socket else "conversations"
 
 
 @dataclass(slots=True, eq=False)

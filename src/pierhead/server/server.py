@@ -49,6 +49,7 @@ from pierhead.server.replacement import (
     slots_of,
 )
 from pierhead.server.resources import Change, Resources, leave
+from pierhead.server.socket_conversations import SocketConversations
 from pierhead.server.stream import OnAccept, StreamServer
 from pierhead.server.succession import Wait, nothing_before
 from pierhead.service.admission import first_verdict
@@ -530,7 +531,8 @@ class Server:
             "on_error": self._on_error,
         }
         if isinstance(handler, Conversing):
-            return PeerConversations(listener, handler, **common)
+            server = SocketConversations if handler.per_socket else PeerConversations
+            return server(listener, handler, **common)
         return DatagramServer(listener, handler, tasks=self._tasks, **common)
 
     def _deadlines(self, now: float) -> Iterator[bool]:

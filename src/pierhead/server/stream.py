@@ -56,6 +56,8 @@ _log = logging.getLogger("pierhead.server")
 _SHORTEST_BACK_OFF_S = 0.05
 #: Connections accepted per iteration of the loop, so that a flood starves nothing else.
 _ACCEPTS_PER_TURN = 16
+#: Connections that need no sweep and count as one that does.
+_RESTING_PER_STEP = 64
 #: Evicted connections that have not closed yet; a service may not end its requests.
 _LEAVING = 64
 #: Connections given up when the process is out of descriptors, and how long the limit then holds.
@@ -204,7 +206,7 @@ class StreamServer:
         """Change the limits, for open connections too."""
         self.options = self._at.apply(options)
         for scope in self._connections:
-            scope.options = self.options
+            scope.options, scope.rests_until = self.options, 0.0
         self._has_room.set()  # there may be room now
 
     def __len__(self) -> int:
@@ -213,10 +215,16 @@ class StreamServer:
 
     def sweep(self, now: float) -> Iterator[bool]:
         """Enforce the deadlines of one connection after another; yield true after each."""
+        resting = 0
         for scope, connection in list(self._connections.items()):
-            if not scope.has_ended:  # since the sweep began
+            if scope.rests_until > now:
+                resting += 1
+                if resting % _RESTING_PER_STEP:
+                    continue
+            elif not scope.has_ended:  # since the sweep began
                 sweep_one(scope, connection, now)
             yield True
+        yield len(self._connections) > 0
 
     def drain(self) -> None:
         """Stop accepting; let every connection answer what it has accepted, then close.

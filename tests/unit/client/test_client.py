@@ -258,10 +258,17 @@ def test_wrong_arguments_are_refused_by_name() -> None:
         (lambda: connect("mem:b", any_format, connect_timeout=0), "0.001 to 3600"),
         (lambda: connect("mem:b", lines), "expected WireFormat"),  # type: ignore[arg-type]
         (lambda: connect("sd-listen", any_format), "leads nowhere"),
-        (lambda: connect("udp:127.0.0.1:9", any_format, source="udp:127.0.0.1:7"), "port 0"),
     ]:
         with pytest.raises(UsageError, match=told):
             wrong()
+
+
+async def test_requests_in_order_leave_from_new_ports_and_so_take_no_fixed_source() -> None:
+    client = connect("memgram:b", FORMAT, source="memgram:a")
+    with pytest.raises(UsageError, match="port 0"):
+        await client.request("hello")
+    async with client.conversation() as conversation:
+        assert not conversation.closed
 
 
 def test_every_limit_is_a_keyword() -> None:

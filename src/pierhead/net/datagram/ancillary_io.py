@@ -62,6 +62,8 @@ class _Receiving(Protocol):
 
     def peer(self, reply_to: Any) -> Peer: ...
 
+    def way_to(self, address: Any) -> ReplyTo: ...
+
     def close(self) -> None: ...
 
 
@@ -162,6 +164,10 @@ class AncillaryIO:
     def peer(self, reply_to: ReplyToWithEcn) -> Peer:
         """Return the sender of a datagram."""
         return self._receiving.peer(reply_to.reply_to)
+
+    def way_to(self, address: Any) -> ReplyToWithEcn:
+        """Return the way to an address."""
+        return ReplyToWithEcn(self._receiving.way_to(address), None)
 
     def close(self) -> None:
         """Release the receive buffer; the object must not be used afterwards."""

@@ -31,7 +31,7 @@ from pierhead.buffer import BufferSource
 from pierhead.net.datagram.base import Datagram
 from pierhead.service.context import Peer
 
-__all__ = ["MAX_BATCH", "PENDING_ERRORS", "BatchIO", "Layout", "has_batch_io"]
+__all__ = ["MAX_BATCH", "PENDING_ERRORS", "BatchIO", "Layout", "fit", "has_batch_io"]
 
 #: How many datagrams one system call carries.
 MAX_BATCH = 32
@@ -66,6 +66,8 @@ _HEADER_WORDS = _HEADER.size // 4
 _CONTROLLEN = 5  # in units of 8 octets
 _SEND_FLAGS = int(getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0))
 _AF_UNIX = getattr(socket, "AF_UNIX", 1)
+_IP_PKTINFO, _IPV6_PKTINFO = 8, 50  # of Linux
+_MAPPED = bytes(10) + b"\xff\xff"
 _UNNAMED = _AF_UNIX.to_bytes(2, sys.byteorder)
 
 
@@ -161,6 +163,7 @@ class BatchIO:
     def __init__(self, sock: socket.socket, packet_info: bool, buffers: BufferSource) -> None:
         self.truncated = 0
         self._fd = sock.fileno()
+        self._family = sock.family
         self._unix = sock.family == _AF_UNIX
         self._layout = layout = _LAYOUTS[sock.family, packet_info]
         self._buffers = buffers
@@ -321,10 +324,47 @@ class BatchIO:
         """Return the sender of a datagram."""
         return Peer(reply_to)
 
+    def way_to(self, address: Any) -> bytes:
+        """Return the way to a host and a port, or to octets that are the name of a socket."""
+        if self._unix:
+            return _UNNAMED + bytes(address)
+        host, port, *rest = fit(self._family, address)
+        if self._family == socket.AF_INET:
+            name = _sockaddr("HH", self._family, socket.htons(port), socket.inet_aton(host))
+        else:
+            octets = socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+            flow, scope = (*rest, 0, 0)[:2]
+            name = _sockaddr("HHI", self._family, socket.htons(port), flow, octets)
+            name += struct.pack("=I", scope)
+        slot = name.ljust(self._layout.name, b"\0")
+        return slot + self._no_packet_info(is_mapped=_MAPPED in name[8:20])
+
+    def _no_packet_info(self, *, is_mapped: bool) -> bytes:
+        """Return packet info that leaves the source address to the system."""
+        if not self._layout.control:
+            return b""
+        is_inet = self._family == socket.AF_INET
+        level, kind, size = (0, _IP_PKTINFO, 12) if is_inet else (41, _IPV6_PKTINFO, 20)
+        header = struct.pack("=Qii", 16 + size, level, kind)
+        if is_mapped:  # the system refuses a source of the other version
+            header += _MAPPED
+        return header.ljust(self._layout.control, b"\0")
+
     def close(self) -> None:
         """Release the receive buffer; the object must not be used afterwards."""
         self._data.release()
         self._buffers.release(self._buffer)
+
+
+def fit(family: int, address: Any) -> Any:
+    """Return an address as a socket of this family takes it: IPv4 through IPv6 is mapped."""
+    if family == socket.AF_INET6 and ":" not in address[0]:
+        return (f"::ffff:{address[0]}", *address[1:])
+    return address
+
+
+def _sockaddr(fields: str, *values: Any) -> bytes:
+    return struct.pack(f"={fields}", *values[:-1]) + bytes(values[-1])
 
 
 def _address(buffer: bytearray) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from pierhead.buffer import BufferSource
 from pierhead.net.datagram.ancillary import Message, is_packet_info, reply_info
 from pierhead.net.datagram.base import Datagram
-from pierhead.net.datagram.batch import PENDING_ERRORS
+from pierhead.net.datagram.batch import PENDING_ERRORS, fit
 from pierhead.service.context import Peer
 
 __all__ = ["CONTROL_BYTES", "Control", "RecvmsgIO", "source_of"]
@@ -91,6 +91,10 @@ class RecvmsgIO:
         if isinstance(address, bytes):  # an abstract name: a NUL, then anything
             return Peer.abstract(address)
         return Peer(address)
+
+    def way_to(self, address: _Address) -> tuple[_Address, Control]:
+        """Return the way to an address."""
+        return (fit(self._sock.family, address), ())
 
     def close(self) -> None:
         """Release the receive buffer; the object must not be used afterwards."""

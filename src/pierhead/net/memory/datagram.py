@@ -105,6 +105,10 @@ class MemoryDatagramEnd:
         """Return the sender of a datagram."""
         return Peer(reply_to)
 
+    def way_to(self, address: str) -> ReplyTo:
+        """Return the way to a name."""
+        return address
+
     def close(self) -> None:
         """Release the name and discard waiting datagrams; later calls do nothing."""
         if not self._closed:

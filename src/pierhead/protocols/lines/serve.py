@@ -8,6 +8,7 @@ from typing import Any, overload
 
 from pierhead.codec import Lines
 from pierhead.codec.base import WireFormat
+from pierhead.connection.liveness import Liveness
 from pierhead.protocols.lines.datagram import each_line, lines_of
 from pierhead.protocols.lines.wire import Bytes, Text
 from pierhead.server.converse import ConversationHandler
@@ -119,6 +120,7 @@ def converse(
     encoding: str = ...,
     max_length_bytes: int = ...,
     admission: Sequence[Admission] = ...,
+    liveness: Liveness[str, str] | None = ...,
 ) -> Endpoint: ...
 @overload
 def converse(
@@ -127,6 +129,7 @@ def converse(
     encoding: None,
     max_length_bytes: int = ...,
     admission: Sequence[Admission] = ...,
+    liveness: Liveness[bytes, bytes] | None = ...,
 ) -> Endpoint: ...
 
 
@@ -136,6 +139,7 @@ def converse(
     encoding: str | None = "utf-8",
     max_length_bytes: int = 65_536,
     admission: Sequence[Admission] = (),
+    liveness: Liveness[Any, Any] | None = None,
 ) -> Endpoint:
     """Return conversations of lines as an endpoint; each message is a line.
 
@@ -146,14 +150,16 @@ def converse(
         encoding: of the text; None passes bytes.
         max_length_bytes: the longest line, excluding its line ending.
         admission: checks on every line before it is decoded, in order.
+        liveness: finds out that a peer is dead, and answers its pings; None for neither.
     """
     wire = (
         wire_format(None, max_length_bytes=max_length_bytes)
         if encoding is None
         else wire_format(encoding, max_length_bytes=max_length_bytes)
     )
-    endpoint = converse_format(handler, wire, name="lines", admission=admission)
-    return replace(endpoint, datagram=Conversing(handler, wire, frames=lines_of))
+    endpoint = converse_format(handler, wire, name="lines", admission=admission, liveness=liveness)
+    conversing = Conversing(handler, wire, frames=lines_of, liveness=liveness)
+    return replace(endpoint, datagram=conversing)
 
 
 #: The service that answers a line with itself; serve it with ``encoding=None``.
