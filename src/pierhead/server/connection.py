@@ -8,7 +8,7 @@ handler from a `ConnectionScope`. `pierhead.server.framed` has the stock one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -25,7 +25,10 @@ from pierhead.server.options import ServerOptions
 from pierhead.service.admission import Admission
 from pierhead.service.context import Peer, Via
 
-__all__ = ["ConnectionScope", "ServedConnection", "Standing", "sweep_one"]
+__all__ = ["ConnectionScope", "ServedConnection", "Standing", "sweep_all", "sweep_one"]
+
+#: Connections that rest and take as long as one that is swept.
+_RESTING_PER_STEP = 64
 
 
 class Standing(Enum):
@@ -124,6 +127,22 @@ class ServedConnection(Protocol):
         It may be called before `connection_made`.
         """
         ...
+
+
+def sweep_all(
+    connections: Mapping[ConnectionScope, ServedConnection], now: float
+) -> Iterator[bool]:
+    """Sweep one connection after another, but those that rest; yield whether there are any."""
+    resting = 0
+    for scope, connection in list(connections.items()):
+        if scope.rests_until > now:
+            resting += 1
+            if resting % _RESTING_PER_STEP:
+                continue
+        elif not scope.has_ended:  # since the sweep began
+            sweep_one(scope, connection, now)
+        yield True
+    yield len(connections) > 0
 
 
 def sweep_one(scope: ConnectionScope, connection: ServedConnection, now: float) -> None:

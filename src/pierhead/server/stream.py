@@ -37,7 +37,7 @@ from pierhead.listener.base import (
 from pierhead.metrics import Metrics
 from pierhead.server.accept_rate import AcceptRate
 from pierhead.server.arriving import Arriving, arrived
-from pierhead.server.connection import ConnectionScope, ServedConnection, sweep_one
+from pierhead.server.connection import ConnectionScope, ServedConnection, sweep_all
 from pierhead.server.connection_counters import ConnectionCounters, watch_load
 from pierhead.server.endpoint import StreamHandler
 from pierhead.server.listener_options import ListenerOptions
@@ -56,8 +56,6 @@ _log = logging.getLogger("pierhead.server")
 _SHORTEST_BACK_OFF_S = 0.05
 #: Connections accepted per iteration of the loop, so that a flood starves nothing else.
 _ACCEPTS_PER_TURN = 16
-#: Connections that need no sweep and count as one that does.
-_RESTING_PER_STEP = 64
 #: Evicted connections that have not closed yet; a service may not end its requests.
 _LEAVING = 64
 #: Connections given up when the process is out of descriptors, and how long the limit then holds.
@@ -215,16 +213,7 @@ class StreamServer:
 
     def sweep(self, now: float) -> Iterator[bool]:
         """Enforce the deadlines of one connection after another; yield true after each."""
-        resting = 0
-        for scope, connection in list(self._connections.items()):
-            if scope.rests_until > now:
-                resting += 1
-                if resting % _RESTING_PER_STEP:
-                    continue
-            elif not scope.has_ended:  # since the sweep began
-                sweep_one(scope, connection, now)
-            yield True
-        yield len(self._connections) > 0
+        yield from sweep_all(self._connections, now)
 
     def drain(self) -> None:
         """Stop accepting; let every connection answer what it has accepted, then close.
