@@ -37,7 +37,7 @@ MAKERS = {
 }
 
 #: Whose metric it is, and the label that every metric of the kind has.
-OWNERS = {"server": "listener", "client": "client", "balance": "upstream", "layer": ""}
+OWNERS = {"server": "listener", "client": "client", "balance": "upstream", "room": "room", "layer": ""}
 
 
 class Row(NamedTuple):
@@ -87,6 +87,16 @@ METRICS = {
     "dropped_total": Row(BOTH, "Connections, frames and datagrams that were turned away."),
     "messages_received_total": Row(BOTH, "Messages that conversations have received."),
     "messages_sent_total": Row(BOTH, "Messages that conversations have sent."),
+    "pings_sent_total": Row(BOTH, "Pings that `Liveness` has sent."),
+    "signs_of_life_received_total": Row(
+        BOTH, "Pings of the peer, and answers to ours, which no handler receives."
+    ),
+    "room_members": Row(("room",), "Members who are present."),
+    "room_messages_total": Row(("room",), "Messages to the room."),
+    "room_members_cut_total": Row(("room",), "Members that did not keep up."),
+    "room_messages_dropped_total": Row(
+        ("room",), "Messages that a member missed since it did not keep up."
+    ),
     "messages_lost_total": Row(
         BOTH, "Messages that nothing received (`in`), or that were sent in vain (`out`)."
     ),
@@ -171,6 +181,7 @@ REASONS = {
         "error": "a bug of the program ended it",
         "closed": "the program closed its conversation, or the client",
         "aborted": "the program aborted its conversation",
+        "liveness": "the peer did not answer a ping",
         "slow": "the peer of a conversation did not keep up with a `sender`",
         "cancelled": "the program cancelled its task",
         "late_reply": "client: the reply to a request that was given up is still to come",
@@ -203,7 +214,7 @@ REASONS = {
         "peer_gone": "the client left",
     },
     "messages_lost_total": {
-        "unread": "in: the conversation had ended when it arrived",
+        "unread": "in: the conversation had ended when it arrived, or too many waited",
         "max_unread_datagram_bytes": "in: too much was waiting to be received",
         "error": "in: the codec failed",
         "reply_too_large": "out: the system refuses a datagram of this size",
@@ -217,6 +228,11 @@ REASONS = {
         "evicted": "it gave way to another peer",
         "drain": "the server stopped",
         "aborted": "the program aborted it",
+        "liveness": "the peer did not answer a ping",
+        "peer_gone": "the peer's Unix socket is closed",
+        "replaced": "another handler was put in its place",
+        "error": "the handler raised",
+        "cancelled": "the handler was cancelled",
         "slow": "the peer did not keep up with a `sender`",
     },
     "connects_failed_total": {
