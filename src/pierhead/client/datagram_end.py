@@ -78,6 +78,14 @@ class PrefixedEnd:
         """Send a datagram behind the header."""
         self._end.send(self._prefix + data)
 
+    def offer(self, data: bytes) -> bool:
+        """Send a datagram behind the header, unless there is no room for it now."""
+        return self._end.offer(self._prefix + data)
+
+    def when_writable(self, callback: Callable[[], None]) -> None:
+        """Call this once, when there may be room again."""
+        self._end.when_writable(callback)
+
     async def receive(self) -> bytes:
         """Wait for a datagram."""
         return await self._end.receive()
