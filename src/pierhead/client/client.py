@@ -30,7 +30,6 @@ from pierhead.connection.liveness import Liveness
 from pierhead.errors import (
     ConnectionEnded,
     Overloaded,
-    PierheadError,
     RequestTimedOut,
     TimedOut,
     UsageError,
@@ -250,7 +249,7 @@ class Client(Generic[Q, R]):
                 raise
             finally:
                 pool.answered(submitted)
-        except (PierheadError, asyncio.CancelledError) as error:
+        except BaseException as error:  # a codec may raise anything
             self._counters.failed(_label(error))
             raise
         self._counters.answered.value += 1
@@ -269,7 +268,7 @@ class Client(Generic[Q, R]):
                     yield reply
             finally:
                 pool.give_up(submitted)
-        except (PierheadError, asyncio.CancelledError) as error:
+        except BaseException as error:  # the reader may close it before the last reply
             self._counters.failed(_label(error))
             raise
         self._counters.answered.value += 1
@@ -323,7 +322,7 @@ def _label(error: BaseException) -> str:
         return error.limit
     if isinstance(error, TimedOut):
         return "timeout"
-    if isinstance(error, asyncio.CancelledError):
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
         return "cancelled"
     return _LABELS.get(type(error).__name__, "error")
 

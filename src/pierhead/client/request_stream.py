@@ -18,6 +18,9 @@ __all__ = ["RequestStream"]
 
 #: Frames taken at a time; replies do not wait here.
 _ROOM = 1024
+#: Of the time that a request may take: the first to miss its deadline finds that the peer has
+#: stopped, although it was asked a little earlier than noted here.
+_LONG_ENOUGH = 0.9
 
 
 class RequestStream(FrameStream):
@@ -25,7 +28,8 @@ class RequestStream(FrameStream):
 
     A request that was given up keeps its place: its reply is dropped, and never another's. If
     replies come in order and one is late, no further request is sent behind it, since it may never
-    be answered: the stream closes once the others are.
+    be answered: the stream closes once the others are. So does a stream on which replies are owed
+    and none has arrived for as long as a request may take: its peer has stopped.
 
     Args:
         address: what was dialled, for messages.
@@ -36,6 +40,7 @@ class RequestStream(FrameStream):
     limits: ClientOptions
     _is_retired = False
     _is_held_up = False  # by a reader of many replies
+    _owed_since: float | None = None  # a reply, or since the last reply while more are owed
 
     def __init__(
         self,
@@ -103,6 +108,8 @@ class RequestStream(FrameStream):
                 self._matcher.give_up(asked)
                 raise
         self._awaited += 1
+        if self._owed_since is None:
+            self._owed_since = self._clock.monotonic()
         self.put_framed(framed)
         return asked
 
@@ -112,7 +119,8 @@ class RequestStream(FrameStream):
             return
         self._matcher.give_up(asked)
         self._awaited -= 1
-        if self._matcher.is_spent or (self._in_order and is_late):
+        has_stopped = is_late and self._has_stopped(self._clock.monotonic())
+        if has_stopped or self._matcher.is_spent or (self._in_order and is_late):
             self._is_retired = True
             self._close_if_done()
         self.read_on()
@@ -144,7 +152,7 @@ class RequestStream(FrameStream):
 
     def frames_arrived(self, frames: Sequence[bytes]) -> None:
         """Give each reply to its request."""
-        take, decode = self._matcher.take, self._decode
+        take, decode, owed = self._matcher.take, self._decode, False
         for frame in frames:
             try:
                 reply = decode(frame)
@@ -158,12 +166,16 @@ class RequestStream(FrameStream):
                 if self._in_order:
                     self._fail_all(self._ended("a reply to no request"), "unexpected")
                     return
-            elif asked.is_given_up:
+                continue
+            owed = True
+            if asked.is_given_up:
                 self.counters.late.value += 1
             else:
                 self._awaited -= asked.is_answered
                 if not asked.token.done():
                     asked.token.set_result(reply)
+        if owed:
+            self._owed_since = self.life.last_active if len(self._matcher) else None
         if self._is_retired:
             self._close_if_done()
         self._changed()
@@ -216,6 +228,21 @@ class RequestStream(FrameStream):
             self._loop.call_soon(self.abort, reason)
             self.stop_input()
         self._changed()
+
+    def sweep(self, now: float) -> None:
+        """Enforce the deadlines; ask nothing more of a peer that owes replies and sends none."""
+        super().sweep(now)
+        if not self._is_retired and self._has_stopped(now):
+            self._is_retired = True
+            self._close_if_done()
+            self._changed()
+
+    def _has_stopped(self, now: float) -> bool:
+        """Tell whether replies are owed and none has come for as long as a request may take."""
+        since = self._owed_since
+        if since is None or self._is_held_up:
+            return False
+        return now - since >= _LONG_ENOUGH * self.limits.request_timeout
 
     def waits(self) -> Waits:
         """Return what it waits for: a reply that has begun, or the next request."""
