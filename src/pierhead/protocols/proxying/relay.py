@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from pierhead.client.upstream import Upstream
 from pierhead.connection.life import Event, Life, State, Waits
-from pierhead.errors import PeerUnavailable
+from pierhead.errors import ConnectionEnded, PeerUnavailable
 from pierhead.protocols.proxying.splicing import Splice, can_splice
 from pierhead.protocols.proxying.targets import Target, Targets, forwarded
 from pierhead.server.connection import ConnectionScope, Standing
@@ -166,17 +166,24 @@ class Relay(asyncio.Protocol):
                 lambda: other, timeout_s=targets.connect_timeout_s, forwarded=for_whom
             )
         except PeerUnavailable as error:
-            targets.upstreams.ended(chosen)
-            targets.failed(chosen, began)
-            self._scope.failures.note(error, "service", self._scope.peer)
+            self._not_reached(chosen, began, error)
             return False
         except BaseException:
             targets.upstreams.ended(chosen)
             raise
+        if transport.is_closing():  # it has left already, and nothing was read from the client
+            left = ConnectionEnded(chosen.name, "it closed at once", is_retry_safe=True)
+            self._not_reached(chosen, began, left)
+            return False
         targets.reached(chosen, began)
         self._chosen = chosen
         self._join(transport)
         return True
+
+    def _not_reached(self, chosen: Upstream[Target], began: float, error: PeerUnavailable) -> None:
+        self._targets.upstreams.ended(chosen)
+        self._targets.failed(chosen, began)
+        self._scope.failures.note(error, "service", self._scope.peer)
 
     def _join(self, transport: asyncio.Transport) -> None:
         """Begin to relay."""

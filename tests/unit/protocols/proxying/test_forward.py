@@ -96,6 +96,23 @@ async def test_each_side_ends_by_itself_and_a_large_transfer_keeps_its_digest(ho
         await closed(writer)
 
 
+def test_under_uvloop(how) -> None:
+    uvloop = pytest.importorskip("uvloop")
+    data = bytes(range(256)) * 40_000
+
+    async def transfer() -> None:
+        async with upstream(after_all) as to, front(f"proxy+{to}", **how) as server:
+            reader, writer = await connected(server)
+            writer.write(data)
+            writer.write_eof()
+            expected = b"%d:" % (len(data) + 28)
+            assert (await asyncio.wait_for(reader.read(), 10)).startswith(expected)
+            await closed(writer)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(transfer())
+
+
 async def test_the_upstream_may_end_first(how) -> None:
     received = asyncio.get_running_loop().create_future()
 

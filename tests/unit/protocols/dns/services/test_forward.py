@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+import trustme
 
 from pierhead import Context, Peer, Server, Via, raw
 from pierhead.errors import UsageError
@@ -203,6 +204,33 @@ async def test_this_machine_alone_may_ask_unless_networks_are_named(up) -> None:
     assert await asked_by(office, Peer(("198.51.100.1", 53))) == dns.REFUSED
     with pytest.raises(UsageError, match=r"expected a list of networks: \['192"):
         dns.forward(up, allow="192.0.2.0/24")
+
+
+async def test_over_tls(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path("ca.pem")
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path("cert.pem")
+    async with Server(dns.serve(upstream), "tls+tcp:127.0.0.1:0?cert=cert.pem") as server:
+        async with front(f"{server.addresses[0]}?ca=ca.pem") as (client, _):
+            assert (await client.query("big.example.", "TXT", edns=dns.Edns(4096))).truncated
+            assert (await client.query("a.example.")).answer[0].data == "192.0.2.1"
+        async with front(server.addresses[0], timeout=5) as (client, _):  # nobody vouches for it
+            assert (await client.query("a.example.")).rcode == dns.SERVFAIL
+
+
+async def test_hedged_queries_do_not_wait_for_a_silent_upstream(clock) -> None:
+    async def silent(frame: bytes, context: Context) -> None:
+        return None
+
+    loop = asyncio.get_running_loop()
+    async with Server(raw(silent), "memgram:dead"), Server(dns.serve(upstream), "memgram:up"):
+        async with front("memgram:dead", "memgram:up", policy="hedged") as (client, _):
+            for number in range(20):
+                began = loop.time()
+                assert (await client.query(f"{number}.example.")).rcode == dns.NOERROR
+                assert loop.time() - began < 0.15
 
 
 async def test_by_suffix(up) -> None:
