@@ -40,7 +40,6 @@ SHOWN_BY: dict[str, str] = {
     "client.memory_end": "unit/client/test_dial.py",
     "client.pool": "unit/client/test_client.py",
     "client.reaching": "unit/client/test_dial.py",
-    "client.tls_context": "unit/client/test_tls.py",
     "client.wrapping": "unit/client/test_tls.py",
     "client.replies": "unit/client/test_client.py",
     "client.request_datagrams": "unit/client/test_client.py",

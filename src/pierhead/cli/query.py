@@ -58,7 +58,8 @@ def query(ctx: click.Context, words: Sequence[str]) -> None:
 
     \b
     @SERVER      a host, an address with or without a port, or any address that can be
-                 served: @127.0.0.1:5300, @[::1]:53, @tcp:ns1.example, @unix:./dns.sock
+                 served: @127.0.0.1:5300, @[::1]:53, @tcp:ns1.example, @unix:./dns.sock,
+                 @tls+ns1.example (port 853), @tls+tcp:127.0.0.1:853?ca=authority.pem
     -p PORT      the port; default 53
     -t TYPE, -c CLASS, -q NAME   the question, where a plain word would be ambiguous
     -x ADDR      the reverse name of an address, and type PTR

@@ -24,10 +24,12 @@ from pierhead.protocols.dns.wire.message import AA, AD, CD, RD
 __all__ = ["PLUS_WORDS", "Words", "parse_words"]
 
 _PORT = 53
+_TLS_PORT = 853  # RFC 7858 §3.1
 _SECTIONS = ("question", "answer", "authority", "additional")
 _COLORS = ("auto", "always", "never")
-_STREAM_SCHEMES = ("tcp", "unix", "mem")
+_STREAM_SCHEMES = ("tcp", "unix", "vsock", "mem")
 _SCHEMES = ("udp", "unixgram", "memgram", *_STREAM_SCHEMES)
+_WRAPPED = re.compile(r"((?:(?:tls|proxy)\+)+)(.+)")
 _SCHEME = re.compile(rf"({'|'.join(_SCHEMES)}):(.+)")
 _HOST_PORT = re.compile(r"(?:\[(?P<six>[^]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?")
 
@@ -313,20 +315,26 @@ class _Parser:
 
     def _address(self) -> ListenSpec:
         """Return the server's address, in pierhead's grammar or as a host in dig's syntax."""
-        text = self._server or "127.0.0.1"
-        scheme, rest = "", text
-        if found := _SCHEME.fullmatch(text):
+        text, mark, options = (self._server or "127.0.0.1").partition("?")
+        wrappers, scheme, rest = "", "", text
+        if found := _WRAPPED.fullmatch(text):
+            wrappers, rest = found[1], found[2]
+        if found := _SCHEME.fullmatch(rest):
             scheme, rest = found[1], found[2]
         if scheme in ("", "udp", "tcp"):
-            rest = self._host_and_port(rest)
+            rest = self._host_and_port(rest, _TLS_PORT if "tls+" in wrappers else _PORT)
         if "tcp" in self.found.on and scheme in ("", "udp"):
             scheme = "tcp"
+        address = f"{scheme}:{rest}" if scheme else rest
         try:
-            return ListenSpec.parse(f"{scheme}:{rest}" if scheme else rest)
+            spec = ListenSpec.parse(f"{wrappers}{address}{mark}{options}")
+            spec.to_dial("tcp")  # so that what cannot be reached is an error of the command line
         except AddressError as error:
-            raise UsageError(f"@{text} is not a server: {error.reason}") from None
+            remedy = f"; {error.remedy}" if error.remedy else ""
+            raise UsageError(f"@{self._server} is not a server: {error.reason}{remedy}") from None
+        return spec
 
-    def _host_and_port(self, text: str) -> str:
+    def _host_and_port(self, text: str, default_port: int) -> str:
         try:
             host = str(ipaddress.ip_address(text))
         except ValueError:
@@ -341,7 +349,7 @@ class _Parser:
             host = found["six"] or found["host"]
             self._port = int(found["port"] or self._port)
         shown = f"[{host}]" if ":" in host else host
-        return f"{shown}:{self._port or _PORT}"
+        return f"{shown}:{self._port or default_port}"
 
 
 def _meaning(text: str, word: str) -> str:

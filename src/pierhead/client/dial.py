@@ -27,6 +27,8 @@ async def dial_stream(
     source: str | None = None,
     timeout_s: float | None = None,
     forwarded: ProxyHeader | None = None,
+    schemes: tuple[str, ...] = STREAMS,
+    protocols: tuple[str, ...] = (),
 ) -> asyncio.Transport:
     """Connect, attach a protocol and return the transport.
 
@@ -37,12 +39,14 @@ async def dial_stream(
         source: the address of this end: ``tcp:192.0.2.1:0``, ``mem:a``.
         timeout_s: for all of it; None for as long as it takes.
         forwarded: for ``proxy+``, whom the connection is for; None for this process itself.
+        schemes: those allowed, the one of a short form first.
+        protocols: what ALPN offers, preferred first, unless the address sets it.
 
     Raises:
         UsageError: the address or the source cannot be dialled.
         ConnectError: it cannot be reached; says at which step, and why.
     """
-    route = Route(address, source=source, schemes=STREAMS)
+    route = Route(address, source=source, schemes=schemes, protocols=protocols)
     return await route.stream(protocol_factory, timeout_s=timeout_s, forwarded=forwarded)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pierhead.address import InetAddress, ListenAddress, ListenSpec, MemoryAddress
 from pierhead.address.views import SocketOptions
@@ -18,13 +18,15 @@ from pierhead.client.datagram_end import DatagramClient, PrefixedEnd
 from pierhead.client.memory_end import MemoryDatagramClient
 from pierhead.client.reaching import Reaching
 from pierhead.client.socket_end import SocketDatagramClient
-from pierhead.client.wrapping import Wrapping, header_of
 from pierhead.codec.proxy_header import ProxyHeader
 from pierhead.errors import UsageError
 from pierhead.net.memory.network import connect_memory
 from pierhead.net.race import NoneSucceeded
 from pierhead.net.transport.channel import PacketChannel, StreamChannel
 from pierhead.net.transport.channel_transport import ChannelTransport
+
+if TYPE_CHECKING:
+    from pierhead.client.wrapping import Wrapping
 
 __all__ = ["DATAGRAMS", "STREAMS", "Route"]
 
@@ -79,7 +81,8 @@ class Route:
         self._scheme = scheme
         self._source = _source(source, self.spec.address)
         self._attempt_delay_s = attempt_delay_s
-        self._wrapping = Wrapping(self.spec, self.name, protocols)
+        self._protocols = protocols
+        self._wrapping: Wrapping | None = None
 
     async def stream(
         self,
@@ -120,6 +123,8 @@ class Route:
         end = await _within(timeout_s, reaching, self._bound_end(reaching))
         if not self.spec.wrappers:
             return end
+        from pierhead.client.wrapping import header_of
+
         return PrefixedEnd(end, header_of(self.spec, forwarded))
 
     async def _stream(
@@ -134,6 +139,10 @@ class Route:
         async def attach(below: Callable[[], asyncio.BaseProtocol]) -> asyncio.Transport:
             return await self._connect(below, reaching)
 
+        if self._wrapping is None:
+            from pierhead.client.wrapping import Wrapping  # with ssl: most addresses need none
+
+            self._wrapping = Wrapping(self.spec, self.name, self._protocols)
         return await self._wrapping.begin(attach, protocol_factory, reaching, forwarded)
 
     async def _connect(

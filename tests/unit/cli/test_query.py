@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import trustme
 from click.testing import CliRunner, Result
 
 from pierhead.cli.query import query
@@ -83,6 +84,49 @@ async def test_a_truncated_answer_is_asked_for_over_tcp_unless_ignored():
     cut = await ask("a.", "TXT", "+ignore")
     assert "truncated" in cut.stdout
     assert "tcp:" in (await ask("a.", "TXT")).stdout
+
+
+async def test_a_server_is_asked_over_tls_and_verified(tmp_path: Path, monkeypatch):
+    """RFC 7858 §3.1; the certificate is verified as RFC 8310 §8.1 has it."""
+    monkeypatch.chdir(tmp_path)
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path("ca.pem")
+    Path("server.pem").touch(0o600)
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path("server.pem")
+    vias = []
+
+    async def note(query, context):
+        vias.append(context.via)
+        return query.reply(dns.A("192.0.2.1"), ttl=60)
+
+    async with Server(dns.serve(note), "tls+127.0.0.1:0?cert=server.pem") as server:
+        place = server.addresses[0]
+        short = place.replace("tcp:", "")
+        for address in (f"@{place}?ca=ca.pem", f"@{short}?ca=ca.pem"):
+            result = await asyncio.to_thread(invoke, address, "a.", "+short")
+            assert (result.stderr, result.stdout) == ("", "192.0.2.1\n")
+        assert vias[0].tls.alpn == "dot"
+        unknown = await asyncio.to_thread(invoke, f"@{place}", "a.")
+        assert unknown.exit_code == 9
+        assert "nobody known here vouches for the server's certificate" in unknown.stderr
+        assert "write ca=FILE" in unknown.stderr
+
+
+async def test_a_proxy_header_goes_out_over_datagrams_and_their_tcp():
+    listen = "proxy+127.0.0.1:0?proxy.from=127.0.0.1"
+    async with Server(dns.serve(site), listen) as server:
+        place = server.addresses[0].replace("udp:", "")
+        result = await asyncio.to_thread(invoke, f"@{place}", "www.example.", "TXT")
+        assert result.exit_code == 0, result.stderr
+        assert "truncated" not in result.stdout
+
+
+def test_tls_has_a_port_of_its_own_and_listening_options_are_refused():
+    assert str(parse_words(["@tls+ns1.example", "a."]).server) == "tls+ns1.example:853"
+    assert str(parse_words(["@tls+tcp:ns1.example:9", "a."]).server) == "tls+tcp:ns1.example:9"
+    refused = invoke("@tcp:127.0.0.1:53?backlog=5", "a.")
+    assert refused.exit_code == 1
+    assert "backlog is for listening; leave it out" in refused.stderr
 
 
 async def test_a_far_server_is_explained_from_its_answer():

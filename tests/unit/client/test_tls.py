@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -19,8 +20,11 @@ import trustme
 import uvloop
 
 from pierhead import Context, Conversation, Server, connect
+from pierhead.address import ListenSpec
+from pierhead.address.registry import OPTIONS, AppliedBy
 from pierhead.client.dial import dial_stream
 from pierhead.client.route import Route
+from pierhead.client.tls_context import load_client_context
 from pierhead.codec.proxy_header import ProxyHeader
 from pierhead.errors import AddressError, ConnectError, ConnectionEnded
 from pierhead.protocols import lines
@@ -229,6 +233,39 @@ async def test_a_server_that_wants_a_client_certificate_says_so(version: str) ->
 def test_a_unix_socket_needs_the_name_of_its_server() -> None:
     with pytest.raises(AddressError, match="add server-name=NAME"):
         connect("tls+unix:./s?ca=ca.pem", FORMAT)
+
+
+TLS_ROWS = {row.key for row in OPTIONS if AppliedBy.TLS_CLIENT in row.applied_by}
+
+
+def test_each_option_of_tls_has_its_test_here() -> None:
+    used = {part.partition("=")[0] for case in REFUSED for part in case[1].split("&")}
+    below = {"key", "min", "strict-permissions", "verify"}
+    assert used | below == TLS_ROWS
+
+
+async def test_the_key_of_a_client_may_stand_apart_and_is_its_owner_s(caplog) -> None:
+    pem = Path("client.pem").read_text()
+    end = pem.index("-----BEGIN CERTIFICATE")
+    Path("key.pem").write_text(pem[:end])
+    Path("cert.pem").write_text(pem[end:])
+    Path("key.pem").chmod(0o644)
+    listen = f"tls+mem:b?{SERVER}&client-ca=ca.pem"
+    async with Server(lines.serve(shout), listen) as server:
+        options = f"{CLIENT}&cert=cert.pem&key=key.pem"
+        async with connect(dialled(server, options), FORMAT) as client:
+            assert await client.request("hello") == "HELLO"
+        assert "the key in key.pem can be read" in caplog.text
+        with pytest.raises(ConnectError, match=r"the key in key\.pem can be read") as refused:
+            async with connect(dialled(server, f"{options}&strict-permissions"), FORMAT):
+                pass
+        assert refused.value.step == "tls"
+
+
+def test_old_versions_are_refused_as_the_address_says() -> None:
+    for version, lowest in (("1.2", ssl.TLSVersion.TLSv1_2), ("1.3", ssl.TLSVersion.TLSv1_3)):
+        spec = ListenSpec.parse(f"tls+tcp:h:1?verify=off&min={version}").to_dial()
+        assert load_client_context(spec, "h").minimum_version is lowest
 
 
 # -- servers that misbehave ----------------------------------------------------------------------

@@ -62,7 +62,7 @@ class Client:
 
     Args:
         address: the server's, as it listens: ``127.0.0.1:5300`` (UDP, and TCP if the answer is
-            truncated), ``tcp:…``, ``unix:…``, ``memgram:b``.
+            truncated), ``tcp:…``, ``unix:…``, ``memgram:b``, ``tls+tcp:…`` (RFC 7858).
         attempts: how many times to send over datagrams, 1 to 15; over a stream, once.
         timeout: how long to wait for the answer to each attempt, in seconds. This also bounds
         opening the socket, and connecting is part of a stream's single attempt.
@@ -94,6 +94,8 @@ class Client:
                 f"{attempts!r} attempts of {timeout!r} s; expected 1 to {_MAX_ATTEMPTS}, above 0 s"
             )
         self.spec = address if isinstance(address, ListenSpec) else ListenSpec.parse(address)
+        if "tls" in self.spec.wrappers:
+            self.spec = self.spec.to_dial("tcp")  # RFC 7858: there is no TLS over datagrams
         self._attempts = attempts
         self._timeout = timeout
         self._source = source
@@ -185,7 +187,8 @@ class Client:
         response = await exchange.ask(question, self._attempts, self._timeout)
         if response.truncated and isinstance(target, InetAddress) and not accept_truncated:
             # RFC 7766 §5: a truncated answer is requested again over TCP, where it is whole.
-            over_tcp = ListenSpec((), InetAddress("tcp", target.host, target.port))
+            inet = InetAddress(None, target.host, target.port)
+            over_tcp = ListenSpec(self.spec.wrappers, inet, self.spec.options).to_dial("tcp")
             return await self._ask_stream(over_tcp, question, _over_tcp(self._source))
         return response
 

@@ -29,6 +29,10 @@ from pierhead.protocols.dns.wire.message import Query
 __all__ = ["DatagramExchange", "StreamExchange"]
 
 _WIRE = wire_format()
+#: Those on which messages have their length in front (RFC 1035 §4.2.2).
+_STREAMS = ("tcp", "unix", "vsock", "mem")
+#: DNS over TLS, as registered by IANA (RFC 7858).
+_ALPN = ("dot",)
 #: Datagrams read in one go before other tasks run, so that a flood of forged ones cannot keep a
 #: deadline from firing.
 _BATCH = 64
@@ -212,7 +216,9 @@ class StreamExchange(asyncio.Protocol):
             ConnectError: it cannot be reached.
         """
         exchange = cls(str(spec))
-        exchange._transport = await dial_stream(spec, lambda: exchange, source=source)
+        exchange._transport = await dial_stream(
+            spec, lambda: exchange, source=source, schemes=_STREAMS, protocols=_ALPN
+        )
         return exchange
 
     async def ask(self, question: Question) -> Response:
