@@ -104,6 +104,7 @@ IMPURE_IMPORTS = frozenset(
 #: Where an import may stand inside a function, and why: (importing module, imported module).
 #: ``x.*`` is everything below x, ``*`` everything.
 LATE: dict[tuple[str, str], str] = {
+    ("client.route", "pierhead.client.wrapping"): "with ssl, 40 ms: most addresses have no wrapper",
     ("runtime.run", "resource"): "there is none on Windows",
     ("", "*"): "the front door resolves its names when they are used (PEP 562)",
     ("protocols.dns", "*"): "a protocol's front door, likewise",
