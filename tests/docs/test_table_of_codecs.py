@@ -20,7 +20,7 @@ from pierhead.protocols import lines, stomp, syslog
 PAGE = Path(__file__).parents[2] / "docs" / "howto" / "codecs.md"
 CELL = re.compile(r"`([^`]+)`")
 
-#: An octet that is no message of any of these, unless every frame is one.
+#: An octet that is not a message of any of these, unless every frame is one.
 BAD = b"\xff"
 
 

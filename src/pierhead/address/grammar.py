@@ -261,7 +261,7 @@ def _read_inet(scheme: str | None, target: Span) -> ListenAddress:
         target = target.cut(2)
     text = str(target)
     if scheme in _WITH_PATHS and not set(text) & set(":/[") and _is_no_host(text):
-        reason = f"{scheme}: takes no path, and this is no host"
+        reason = f"{scheme}: takes no path, and this is not a host"
         raise target.error(reason, f"did you mean {_WITH_PATHS[scheme]}./{text}?")
     host, port, last_port = read_host_and_ports(_without_fragment(target))
     try:

@@ -106,7 +106,9 @@ def _canonical_name(host: str) -> str:
                 f"{label!r} cannot be a part of a host name: 1 to 63 letters, digits and inner -"
             )
     if _NUMERIC_ENDING.fullmatch(labels[-1]):
-        raise UsageError(f"{host} ends in a number, so it is no host name, and is no IPv4 address")
+        raise UsageError(
+            f"{host} ends in a number, so it is not a host name, and is not an IPv4 address"
+        )
     return name
 
 

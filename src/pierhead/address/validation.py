@@ -66,7 +66,7 @@ def why_not(
         there = [*sorted(option.schemes), *(f"{wrapper}+" for wrapper in sorted(option.wrappers))]
         return f"{option.key} is not for {here}", f"it is for {', '.join(there)}"
     if option.abstract is False and isinstance(address, AbstractAddress):
-        return f"{option.key} is not for an abstract name, which is no file", "leave it out"
+        return f"{option.key} is not for an abstract name, which is not a file", "leave it out"
     if option.abstract is True and not isinstance(address, AbstractAddress):
         return f"{option.key} is for abstract names only", "write @NAME, or leave it out"
     if option.ipv6 and isinstance(address, InetAddress):

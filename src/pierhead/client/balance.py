@@ -1,11 +1,11 @@
-"""One service over several clients: a policy chooses, failures are noted, the others step in.
+"""One service over several clients: a policy chooses, failures are noted, others take over.
 
 async with Balance([connect(one, lines), connect(other, lines)], "least-busy") as service:
     print(await service.request("hello"))
 
 run(serve(Balance(clients, "fastest"), wire_format), "tcp:127.0.0.1:7000")
 
-request ─▶ policy ─▶ an upstream that is well ─▶ reply
+request ─▶ policy ─▶ a healthy upstream ──────▶ reply
               ▲                │ nothing was sent, or the request is idempotent
               └── another ◀────┘
 """
@@ -64,9 +64,9 @@ class Balance(Generic[Q, R]):
         idempotent: whether a request may take effect twice: for all, or a function that is asked
             for each. A request that failed is given to another upstream if nothing was sent, or
             if it is idempotent. With ``hedged`` all have to be.
-        check: called with a client now and then; raises if it is not well. ``"connect"`` opens a
+        check: called with a client now and then; raises if it is not healthy. ``"connect"`` opens a
             connection. None to learn from requests alone.
-        checks_well_ones: whether clients that are well are checked too, or ejected ones alone.
+        checks_well_ones: whether healthy clients are checked too, or only ejected ones.
         metrics: the registry to count in; None for one of its own.
         limits: see `BalanceLimits`.
 

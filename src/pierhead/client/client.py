@@ -138,7 +138,7 @@ class Client(Generic[Q, R]):
         return self._dialler.name
 
     async def check(self) -> None:
-        """Open a connection, send nothing, and close it: to find out whether anybody is there.
+        """Find out whether the server is reachable: open a connection and close it.
 
         Of datagrams, it tells only whether there is a route.
 

@@ -21,8 +21,8 @@ class HealthChecks(Generic[T]):
     While it runs, an ejected upstream returns only after a check has succeeded.
 
     Args:
-        check: raises if an upstream is not well, whatever it raises.
-        well_ones: whether those that are well are checked too, or only those that are ejected.
+        check: raises anything if an upstream is not healthy.
+        well_ones: whether healthy upstreams are checked too, or only ejected ones.
     """
 
     def __init__(

@@ -33,7 +33,7 @@ class Reply(Protocol):
 
 
 def settle(reply: Reply, error: BaseException) -> None:
-    """Fail a request, unless nobody waits for it any more."""
+    """Fail a request, unless it has ended already."""
     if not reply.done():
         reply.set_exception(error)
 
@@ -83,7 +83,7 @@ class Line(Protocol):
         """Drop the reply to a request when it arrives.
 
         Args:
-            is_late: whether it should have arrived by now; otherwise nobody wants it any more.
+            is_late: whether it should have arrived by now; otherwise its caller has given up early.
         """
         ...
 

@@ -1,7 +1,7 @@
 """Policies: which of several upstreams gets the next request.
 
-A policy is a value. It chooses among the upstreams that may be chosen; which those are, is not its
-business. It reads no clock and draws no chance: both are given to it.
+A policy is a value. It chooses among the upstreams that it is given, all of which may be chosen. It
+reads no clock and generates no random numbers: both are passed in.
 
 | name | chooses |
 |---|---|
@@ -9,7 +9,7 @@ business. It reads no clock and draws no chance: both are given to it.
 | ``least-busy`` | the one with the fewest requests in flight |
 | ``fastest`` | the quicker of two drawn at random, by time to answer and load |
 | ``rendezvous`` | always the same for the same peer, or for the same key of the request |
-| ``hedged`` | another policy's; if the reply takes long, a second one too |
+| ``hedged`` | as another policy does, and a second one if the reply takes long |
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ class Hedged:
 
     Args:
         after: how long to wait before asking a second upstream, in seconds.
-        policy: which chooses.
+        policy: chooses the first upstream, and the second.
     """
 
     after: float = AFTER.default

@@ -4,7 +4,7 @@
         │           ▲
         └▶ waiting ─┘ `changed`: room, a new connection, or none after all
 
-Connections are opened when a request needs one; after a failure, later and later.
+Connections are opened when a request needs one; after failures, with growing delays.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Pool:
     # -- requests ------------------------------------------------------------------------------
 
     def submit(self, message: Any, reply: Reply, deadline: float) -> Submitted:
-        """Send a request, now or when there is room; the reply gets what comes of it.
+        """Send a request, now or when there is room; ``reply`` receives the outcome.
 
         Raises:
             Overloaded: too many requests are waiting.

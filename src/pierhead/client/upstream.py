@@ -1,4 +1,4 @@
-"""What is known about one upstream: its load, how fast it answers, and whether it is well.
+"""What is known about one upstream: its load, how fast it answers, and whether it is healthy.
 
     well ─ too many failures ─▶ ejected ─ its time has passed, or a check succeeded ─▶ returning
      ▲                             ▲                                                      │
@@ -89,7 +89,7 @@ class Upstream(Generic[T]):
         """Note a failure; return whether it is ejected now and was not before.
 
         Args:
-            is_certain: whether one is enough: there is nobody.
+            is_certain: whether one failure is enough: nothing listens there.
         """
         self.observe(now, max(took_s, _FAILURE_S))
         self._failures += 1

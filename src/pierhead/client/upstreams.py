@@ -1,7 +1,7 @@
 """Several upstreams: which of them gets the next request, which are well, which are being drained.
 
-It knows no client and no connection: requests, connections and datagram peers are begun and ended
-here by whoever carries them.
+It knows neither clients nor connections: whatever carries requests, connections or datagram peers
+reports here that one begins or ends.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class Wrapping:
         try:
             engine = ClientTlsEngine(self._context, wanted)
         except ValueError as error:
-            reason = f"{wanted!r} is no host name: {error}"
+            reason = f"{wanted!r} is not a host name: {error}"
             raise ConnectError(self._name, "tls", reason, "write server-name=NAME") from error
         assert self._scratch is not None
         return _Tls(engine, self._scratch)

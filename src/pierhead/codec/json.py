@@ -19,9 +19,9 @@ R = TypeVar("R")
 class Json(Generic[M]):
     """JSON of a given type; it contains no newline, so lines can carry it.
 
-    Numbers, text and structure must be of the type: a text is no number, and 1.0 no ``int``. NaN,
-    infinities, numbers that no float can hold and surrogates alone are refused, both ways. Of
-    duplicate keys the last one counts. Integers may have up to 4300 digits.
+    Values must have the type: text is not accepted for a number, nor 1.0 for an ``int``. NaN,
+    infinities, numbers beyond a float and lone surrogates are refused, both ways. Of duplicate keys
+    the last one counts. Integers may have up to 4300 digits.
 
     Args:
         kind: the type of a message: a dataclass, an attrs class, a NamedTuple, a TypedDict, a

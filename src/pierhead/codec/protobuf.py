@@ -41,7 +41,7 @@ class Protobuf(Generic[M]):
         for method in ("FromString", "SerializeToString", "IsInitialized"):
             if not callable(getattr(kind, method, None)):
                 raise UsageError(
-                    f"{kind!r} is no class that protobuf has generated: it has no {method}()"
+                    f"{kind!r} is not a class that protobuf has generated: it has no {method}()"
                 )
 
     def decode(self, frame: bytes) -> M:

@@ -238,7 +238,7 @@ def _v1_port(text: bytes) -> int:
     # §2.1: without leading zeros.
     port = int(text)
     if port > 65_535 or str(port).encode() != text:
-        raise FramingError(f"{text!r} is no port number")
+        raise FramingError(f"{text!r} is not a port number")
     return port
 
 

@@ -72,7 +72,7 @@ class TypedValues:
     Args:
         kind: the type.
         syntax: the syntax.
-        strict: whether a text is no number, for example.
+        strict: whether text is refused for a number, for example.
 
     Raises:
         UsageError: the type cannot be represented.
@@ -95,7 +95,7 @@ class TypedValues:
                 self._encode = syntax.encode
         except (TypeError, NameError, RuntimeError) as error:  # pydantic's are RuntimeErrors
             why = str(error).partition("\n")[0]
-            raise UsageError(f"{kind!r} is no type that {syntax.name} can have: {why}") from None
+            raise UsageError(f"{kind!r} is not a type that {syntax.name} can have: {why}") from None
 
     def decode(self, frame: bytes) -> Any:
         """Return the value.
@@ -110,7 +110,7 @@ class TypedValues:
         except ValueError as error:  # those of msgspec and pydantic too
             raise _decode_error(error, self._syntax.name) from None
         if value is None:
-            raise DecodeError(f"{self._syntax.nothing} is no message")
+            raise DecodeError(f"{self._syntax.nothing} is not a message")
         return value
 
     def encode(self, message: Any) -> bytes:

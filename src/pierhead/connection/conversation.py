@@ -104,7 +104,8 @@ class Conversation(Generic[In, Out]):
 
     Args:
         max_waiting: messages that wait to be received, at most.
-        skip: takes what is no message, which then nobody receives; None to raise it there.
+        skip: called with a frame that is not a message, which is then dropped; None to raise the
+            error in `receive`.
         liveness: the pings of this conversation; None for none.
 
     Attributes:
@@ -478,7 +479,7 @@ class Conversation(Generic[In, Out]):
         return self._inbox_bytes
 
     def take_unread(self) -> int:
-        """Return how many messages nobody has received, and forget them."""
+        """Return how many messages have not been received, and forget them."""
         unread = len(self._inbox)
         self._inbox.clear()
         self._inbox_bytes = 0

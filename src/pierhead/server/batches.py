@@ -249,7 +249,7 @@ class BatchServer(ABC, Generic[W]):
         self._truncated_so_far = now
 
     def _is_loop(self, peer: Peer | None) -> bool:
-        """Return why an answer would come back to this process or reach nobody, if it would."""
+        """Return whether an answer would come back to this process or reach no one; count it."""
         reason = None if peer is None else self._own_addresses.why_silent(peer)
         if reason is not None:
             self._counters.dropped(reason)

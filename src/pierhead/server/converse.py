@@ -7,8 +7,8 @@
     run(converse(chat, lines.wire_format()), "tcp:127.0.0.1:7000")
 
 A conversation has no request deadline. Its limits are those of a connection: silence, a message
-that does not get on, a peer that does not take what it is sent. When the server stops, a handler is
-told (its messages end, `Conversation.closing`); it is cancelled when the drain timeout passes.
+that stays incomplete, a peer that does not take what it is sent. When the server stops, a handler
+is told (its messages end, `Conversation.closing`); it is cancelled when the drain timeout passes.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def check_handler(handler: Any) -> None:
     ):
         name = getattr(handler, "__qualname__", repr(handler))
         raise UsageError(
-            f"{name} is no handler of conversations; write 'async def {name}(conversation)'"
+            f"{name} is not a handler of conversations; write 'async def {name}(conversation)'"
         )
 
 

@@ -19,7 +19,7 @@ def one_frame(datagram: bytes) -> Sequence[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Conversing:
-    """How the datagrams of a socket are conversed with.
+    """How conversations are held on a datagram socket.
 
     Attributes:
         handler: called with each conversation.

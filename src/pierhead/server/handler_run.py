@@ -26,7 +26,7 @@ async def run_handler(
     """Run a handler until it returns or fails; return why its conversation ends.
 
     Args:
-        refuse: called if input that is wrong was too much for the handler; returns the reason.
+        refuse: called if the handler failed because of invalid input; returns the reason.
     """
     peer = conversation.peer
     try:

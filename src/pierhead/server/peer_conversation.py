@@ -34,7 +34,7 @@ class Socket(Protocol):
         ...
 
     def skip(self, error: DecodeError, frame: bytes, reply_to: ReplyTo, peer: Peer, /) -> None:
-        """Refuse a datagram that is no message."""
+        """Refuse a datagram that is not a message."""
         ...
 
     def leave(self, known: PeerConversation, /) -> None:

@@ -5,8 +5,8 @@
 
 Nothing tells that a peer has gone, so its conversation ends after ``idle_timeout`` without a
 datagram from it. Anybody can forge a source, so the table of peers is bounded (``max_peers``), and
-so is what waits to be received (``max_unread_datagram_bytes``). In a full table, one that was heard
-once gives way before one that was heard again, and the longest silent first.
+so is what waits to be received (``max_unread_datagram_bytes``). In a full table, a peer that was
+heard once gives way before one that was heard again, the longest silent first.
 """
 
 from __future__ import annotations
@@ -99,15 +99,15 @@ class PeerConversations(BatchServer[PeerConversation | None]):
         options: ServerOptions,
         admission: Admission | None,
     ) -> Callable[[], Awaitable[None]]:
-        """Converse by another handler with the next peer; no datagram is lost by it.
+        """Use another handler for new peers; no datagram is lost.
 
-        Conversations of the one before are told that they end.
+        Running conversations are told to end.
 
         Args:
             listener: the same, or another around the same socket.
 
         Returns:
-            What waits until they have ended.
+            A function that waits until they have ended.
         """
         is_other = self._listen_through(listener, options)
         self._admission = admission
@@ -190,7 +190,7 @@ class PeerConversations(BatchServer[PeerConversation | None]):
     def _begin(
         self, frame: bytes, reply_to: ReplyTo, peer: Peer, via: Via
     ) -> PeerConversation | None:
-        """Begin a conversation, unless its first datagram is no message."""
+        """Begin a conversation, unless its first datagram is not a message."""
         if not (peer.source or peer.port):  # a Unix socket without a name
             self._counters.dropped("unnamed")
             return None
@@ -238,7 +238,7 @@ class PeerConversations(BatchServer[PeerConversation | None]):
         self.skip(error, frame, reply_to, peer)
 
     def skip(self, error: DecodeError, frame: bytes, reply_to: ReplyTo, peer: Peer) -> None:
-        """Answer a datagram that is no message with the protocol's refusal, if it has one."""
+        """Answer a datagram that is not a message with the protocol's refusal, if it has one."""
         self._failures.note(error, "decode", peer)
         reject = getattr(self._conversing.wire_format.replies, "reject", None)
         if reject is None:

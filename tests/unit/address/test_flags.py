@@ -150,7 +150,7 @@ def test_a_flag_for_none_of_the_addresses_is_refused_with_each_reason() -> None:
     assert str(caught.value).splitlines() == [
         "--unix-listen-chmod is for none of the addresses and would have no effect",
         "  127.0.0.1:80: mode is not for host:port; it is for unix, unixgram, unixseq",
-        "  unix:@a: mode is not for an abstract name, which is no file; leave it out",
+        "  unix:@a: mode is not for an abstract name, which is not a file; leave it out",
         "  leave --unix-listen-chmod out, or give an address that it is for",
     ]
 

@@ -146,7 +146,7 @@ async def test_a_far_server_is_explained_from_its_answer():
         # ICMP says at once that nothing listens.
         (("@127.0.0.1:1", "a.", "+time=60", "+tries=1"), 9, "127.0.0.1:1: Connection refused"),
         (("@127.0.0.1:1", "a.", "+time=60", "+tries=5"), 9, "127.0.0.1:1: Connection refused"),
-        (("@127.0.0.1:1", "a.", "AAA"), 1, "'AAA' is no RR type; did you mean AAAA"),
+        (("@127.0.0.1:1", "a.", "AAA"), 1, "'AAA' is not an RR type; did you mean AAAA"),
         (("@127.0.0.1:1", "AAA", "a.", "b."), 1, "two names"),
         (("@127.0.0.1:1", "-t", "MXX", "a."), 1, "did you mean MX"),
         (("@127.0.0.1:1", "-c", "CHH", "a."), 1, "did you mean CH"),

@@ -189,7 +189,7 @@ REFUSED = [
         "ca.pem has a certificate but no private key",
         "add key=FILE",
     ),
-    (SERVER, "ca=ca.pem&server-name=a..b", "is no host name", "server-name=NAME"),
+    (SERVER, "ca=ca.pem&server-name=a..b", "is not a host name", "server-name=NAME"),
 ]
 
 

@@ -74,8 +74,8 @@ def test_packed_fields_come_back_as_they_were(codec: Packed[Any], messages: list
         (lambda: Packed("!4s").encode(b"abcde"), "b'abcde' does not fill its place in '!4s'"),
         (lambda: Packed("!4s").encode(b"abc"), "b'abc' does not fill its place in '!4s'"),
         (lambda: Packed("!Hf", Reading).encode((7, 1.0)), "a message is tuple, expected Reading"),
-        (lambda: Json(print), "is no type that JSON can have"),
-        (lambda: Json("Unknown"), "is no type that JSON can have"),
+        (lambda: Json(print), "is not a type that JSON can have"),
+        (lambda: Json("Unknown"), "is not a type that JSON can have"),
         (lambda: Json(Ask).encode(Reading(7, 1.0)), "a message is Reading, expected Ask"),
         (lambda: Json().encode(print), "a message cannot be JSON"),
         (lambda: Json().encode("\ud800"), "a message cannot be JSON"),
@@ -101,7 +101,7 @@ def test_bugs_of_the_program_are_reported(build: Any, message: str) -> None:
         (Json(), b'"\xff"', "text in JSON that is not UTF-8"),
         (Json(), b"[" * 200_000, "nests too deeply"),
         (Json(), b"9" * 10_000, "out of range"),
-        (Json(), b"null", "null is no message"),
+        (Json(), b"null", "null is not a message"),
     ],
 )
 def test_malformed_input_is_a_decode_error(codec: Any, frame: bytes, message: str) -> None:

@@ -272,8 +272,8 @@ def test_what_json_leaves_open_is_decided() -> None:
         (lambda: Json(Model).encode(Dataclass(1)), "a message is Dataclass, expected Model"),
         (lambda: MsgPack(list[Model]).encode(7), "cannot be MessagePack: Pydantic serializer"),
         (lambda: Json(Attrs).encode(Dataclass(1)), "a message is Dataclass, expected Attrs"),
-        (lambda: MsgPack(print), "is no type that MessagePack can have"),
-        (lambda: Json(Mixed), "is no type that JSON can have: Unable to generate"),
+        (lambda: MsgPack(print), "is not a type that MessagePack can have"),
+        (lambda: Json(Mixed), "is not a type that JSON can have: Unable to generate"),
         (lambda: Json(list[Converts]), "Converts.name has a converter, which decoding does not"),
     ],
 )

@@ -210,7 +210,7 @@ async def test_one_socket_for_both_families_where_v6only_is_off(opened):
 
 
 async def test_a_group_is_joined_only_where_there_is_one(opened):
-    with pytest.raises(ListenError, match="is no multicast group"):
+    with pytest.raises(ListenError, match="is not a multicast group"):
         await opened("udp:127.0.0.1:0?multicast=join")
     with pytest.raises(ListenError, match="no group is joined"):
         await opened("udp:127.0.0.1:0?iface=lo")

@@ -213,7 +213,7 @@ def _check_multicast(spec: ListenSpec, address: InetAddress) -> None:
         return
     literal = address.is_ipv4 or address.is_ipv6
     if not (literal and ipaddress.ip_address(address.host.partition("%")[0]).is_multicast):
-        reason = f"{address.host or '*'} is no multicast group"
+        reason = f"{address.host or '*'} is not a multicast group"
         remedy = "name a group: 224.0.0.0 to 239.255.255.255, or ff00::/8"
         raise ListenError(str(spec), "option multicast", reason, remedy)
 

@@ -89,7 +89,7 @@ def stack(service: ServiceFunction[Query, Reply], *layers: Middleware) -> Stack:
     if isinstance(service, Stack):
         raise UsageError(f"{service!r} already has its layers; list all of them in one stack")
     if isinstance(service, Layer):
-        raise UsageError(f"{service!r} is no service; give the service first, then its layers")
+        raise UsageError(f"{service!r} is not a service; give the service first, then its layers")
     as_service(service)
     for layer in layers:
         if isinstance(layer, type) and issubclass(layer, Layer):
@@ -126,7 +126,7 @@ def _opcodes(
     """Return the opcodes besides QUERY that any of these accepts, and those of the service.
 
     Raises:
-        UsageError: one is not an opcode, or what is declared is no collection of them.
+        UsageError: one is not an opcode, or what is declared is not a collection of them.
     """
     served = {*check_opcodes(service, getattr(service, "opcodes", ()))}
     taken = set()

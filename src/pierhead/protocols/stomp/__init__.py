@@ -1,4 +1,4 @@
-"""STOMP 1.2's frames; what they mean is the service's business.
+"""STOMP 1.2's frames; their meaning is left to the service.
 
 async def answer(frame: stomp.Frame, context: Context) -> stomp.Frame:
     return stomp.Frame("RECEIPT", (("receipt-id", frame.header("receipt") or ""),))

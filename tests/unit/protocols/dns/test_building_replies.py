@@ -121,7 +121,7 @@ def test_data_is_written_as_in_a_zone_file(rtype, text, octets):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: pdns.Record("AX", "1"), "'AX' is no RR type"),
+        (lambda: pdns.Record("AX", "1"), "'AX' is not an RR type"),
         (lambda: pdns.Record(1.0, "1"), "rtype is 1.0, expected a number or a mnemonic"),
         (
             lambda: pdns.Record("OPT", b""),
@@ -148,7 +148,7 @@ def test_data_is_written_as_in_a_zone_file(rtype, text, octets):
         (lambda: pdns.A("192.0.2.1", ttl=-1), "ttl is -1, expected 0 to 2147483647 seconds"),
         (lambda: pdns.A("192.0.2.1", ttl="60"), "ttl is '60'"),
         (lambda: pdns.A("192.0.2.1", rclass=65536), "rclass is 65536"),
-        (lambda: pdns.A("192.0.2.1", rclass="XX"), "'XX' is no class"),
+        (lambda: pdns.A("192.0.2.1", rclass="XX"), "'XX' is not a class"),
         (lambda: pdns.A("192.0.2.1", tll=60), "a record has no tll; expected name, ttl or rclass"),
     ],
 )

@@ -100,7 +100,10 @@ MISTAKES: list[tuple[Callable[[], object], str]] = [
     (lambda: ANY.stack(answer, dns.cookies), "if it makes a layer, call it: cookies(…)"),
     (lambda: ANY.stack(answer, None), "None is not a layer, a function that takes a service"),
     (lambda: ANY.stack(answer, [dns.cookies()]), "write stack(service, *layers)"),
-    (lambda: ANY.stack(dns.cookies(), answer), "<layer cookies> is no service; give the service"),
+    (
+        lambda: ANY.stack(dns.cookies(), answer),
+        "<layer cookies> is not a service; give the service",
+    ),
     (lambda: ANY.serve(Notified), "Notified is a class; write a service with 'async def'"),
     (lambda: ANY.serve(dns.Router), "Router is a class; write a service with 'async def'"),
     (
@@ -119,7 +122,7 @@ MISTAKES: list[tuple[Callable[[], object], str]] = [
     ),
     (lambda: ANY.zones(5), "a zone is 5, expected a path, NAME=FILE or a directory"),
     (lambda: ANY.Router().answer(answer), "write @site.answer('www.example.', 'A')"),
-    (lambda: ANY.Router().answer("a.", ["A"]), "['A'] is no RR type; expected a mnemonic"),
+    (lambda: ANY.Router().answer("a.", ["A"]), "['A'] is not an RR type; expected a mnemonic"),
     (lambda: ANY.Router().mount(answer, "a."), "expected text such as 'www.example.'"),
 ]
 

@@ -294,7 +294,7 @@ def test_a_suffix_or_pattern_cannot_be_mounted_twice(site):
         site.answer("none.example.")(other)
     with pytest.raises(UsageError, match="is not a domain name"):
         site.mount("a..b", other)
-    with pytest.raises(UsageError, match="is no RR type"):
+    with pytest.raises(UsageError, match="is not an RR type"):
         site.answer("x.", "B")
 
 

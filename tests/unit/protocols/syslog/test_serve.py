@@ -1,4 +1,4 @@
-"""Syslog as an endpoint: both framings, datagrams, and what happens to what is no message."""
+"""Syslog as an endpoint: both framings, datagrams, and what happens to what is not a message."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ def type_number(text: str) -> int:
     Raises:
         UsageError: the text is not a type.
     """
-    return _number(text, _TYPE_NUMBERS, "TYPE", "RR type", "A, AAAA, MX")
+    return _number(text, _TYPE_NUMBERS, "TYPE", "an RR type", "A, AAAA, MX")
 
 
 def type_text(number: int) -> str:
@@ -181,7 +181,7 @@ def class_number(text: str) -> int:
     Raises:
         UsageError: the text is not a class.
     """
-    return _number(text, _CLASS_NUMBERS, "CLASS", "class", "IN, CH")
+    return _number(text, _CLASS_NUMBERS, "CLASS", "a class", "IN, CH")
 
 
 def class_text(number: int) -> str:
@@ -219,7 +219,7 @@ def is_meta_type(number: int) -> bool:
 
 def _number(text: object, known: dict[str, int], prefix: str, what: str, samples: str) -> int:
     if not isinstance(text, str):
-        raise UsageError(f"{text!r} is no {what}; expected a mnemonic ({samples} …)")
+        raise UsageError(f"{text!r} is not {what}; expected a mnemonic ({samples} …)")
     upper = text.upper()
     number = known.get(upper)
     if number is not None:
@@ -232,6 +232,6 @@ def _number(text: object, known: dict[str, int], prefix: str, what: str, samples
     near = difflib.get_close_matches(upper, known, 2)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     raise UsageError(
-        f"{text!r} is no {what}{hint or ';'} expected a mnemonic ({samples} …) or "
+        f"{text!r} is not {what}{hint or ';'} expected a mnemonic ({samples} …) or "
         f"{prefix}0 to {prefix}65535"
     )

@@ -18,7 +18,7 @@ def advance(serial: int, step: int = 1) -> int:
     """Return the serial number that many steps ahead (RFC 1982 §3.1).
 
     Raises:
-        UsageError: more than 2147483647 steps, or a number that is no serial.
+        UsageError: more than 2147483647 steps, or a number that is not a serial number.
     """
     if not 0 <= step <= _MAX_STEP:
         raise UsageError(f"{step} steps, expected 0 to {_MAX_STEP} (RFC 1982 §3.1)")

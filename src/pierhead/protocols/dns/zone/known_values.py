@@ -69,7 +69,7 @@ def value_problem(rtype: int, rdata: bytes) -> str:
 def association_problem(rdata: bytes) -> str:
     """Say what keeps a TLSA or SMIMEA record from ever matching; nothing where it may.
 
-    Servers load such a record and clients find it unusable (RFC 7671 §4), so it is no fault.
+    Servers load such a record and clients find it unusable (RFC 7671 §4), so it is not a fault.
     """
     return _digest_problem(_TLSA, rdata)
 

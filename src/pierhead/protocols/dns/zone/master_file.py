@@ -89,7 +89,7 @@ def parse_zone(
 
     Raises:
         ConfigError: the zone cannot be served; all faults are in it.
-        UsageError: ``origin`` is no domain name.
+        UsageError: ``origin`` is not a domain name.
     """
     if isinstance(origin, str):
         try:

@@ -43,7 +43,7 @@ def set_key_of(rtype: int, rdata: bytes) -> SetKey:
 
 
 def is_of_nsec3(set_key: SetKey) -> bool:
-    """Tell whether a set's owner is a hash: it is no name of the zone (RFC 5155 §7.2.8)."""
+    """Tell whether a set's owner is a hash: it is not a name of the zone (RFC 5155 §7.2.8)."""
     return set_key in (iana.NSEC3, iana.NSEC3 << COVERED_SHIFT | iana.RRSIG)
 
 

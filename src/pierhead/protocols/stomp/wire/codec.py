@@ -32,8 +32,8 @@ _HEAD_END = re.compile(rb"\n\r?\n")
 class Frame:
     """A frame: a command, headers in order, a body.
 
-    ``content-length`` is no header here: it is checked when a frame is read and written where there
-    is a body.
+    ``content-length`` is not a header here: it is checked when a frame is read, and written if
+    there is a body.
     """
 
     command: str

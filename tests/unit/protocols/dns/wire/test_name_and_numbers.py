@@ -94,7 +94,7 @@ def test_numbers_and_mnemonics_of_types_and_classes():
     assert iana.class_text(32) == "CLASS32"
     assert iana.class_number("CLASS32") == 32
     for wrong in ("AAAAA", "TYPE", "TYPE65536", "TYPE-1", "", "TYPE\N{SUPERSCRIPT TWO}"):
-        with pytest.raises(UsageError, match="is no RR type"):
+        with pytest.raises(UsageError, match="is not an RR type"):
             iana.type_number(wrong)
 
 

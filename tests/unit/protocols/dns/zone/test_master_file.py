@@ -322,7 +322,7 @@ def test_the_source_of_an_endless_line_is_left_out():
         (b"  A 192.0.2.1\n", 3, "no name precedes it"),
         (b"www\n", 4, "ends before its type"),
         (b"www IN\n", 7, "ends before its type"),
-        (b"www FOO 1\n", 5, "'FOO' is no RR type"),
+        (b"www FOO 1\n", 5, "'FOO' is not an RR type"),
         (b"www ANY 1\n", 5, "not a type that zones contain"),
         (b"www OPT 1\n", 5, "not a type that zones contain"),
         (b"www TYPE0 \\# 0\n", 5, "not a type that zones contain"),
@@ -450,7 +450,7 @@ def test_a_fault_after_leading_white_space_explains_the_white_space():
     with pytest.raises(ConfigError) as caught:
         parse_zone(b"@ 60 SOA a b 1 2 3 4 5\n www CNAME b\nx www CNAME b\n", origin="example.")
     first, second = (
-        fault for fault in caught.value.faults if "'www' is no RR type" in fault.message
+        fault for fault in caught.value.faults if "'www' is not an RR type" in fault.message
     )
     assert "remove it if 'www' is a name" in first.remedy
     assert second.remedy == ""

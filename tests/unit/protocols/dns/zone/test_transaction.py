@@ -229,7 +229,7 @@ LARGE = [dns.TXT(f"{number} " + "x" * 240) for number in range(270)]
         (lambda c: c.add("www", dns.Record("TKEY", b"")), "TKEY|not RDATA"),
         (lambda c: c.add("www", dns.TXT("x"), ttl=-1), "ttl is -1"),
         (lambda c: c.replace("www"), "no record is given; use delete"),
-        (lambda c: c.delete("www", "AX"), "'AX' is no RR type"),
+        (lambda c: c.delete("www", "AX"), "'AX' is not an RR type"),
     ],
 )
 def test_what_cannot_be_in_the_zone_is_refused_at_once(zone, change, edit, wrong):
@@ -357,7 +357,7 @@ def test_deleting_all_of_the_zone_s_own_name_keeps_soa_and_ns(zone, change):
     [
         (lambda change: dns.Transaction("example."), "a zone is str, expected one of a service's"),
         (lambda change: change.add(5, dns.A("192.0.2.1")), "a name is 5, expected text"),
-        (lambda change: change.delete("www", 5), "5 is no RR type; expected a mnemonic"),
+        (lambda change: change.delete("www", 5), "5 is not an RR type; expected a mnemonic"),
         (lambda change: change.commit(serial="8"), "serial is '8', expected 0 to 4294967295"),
         (lambda change: change.add("a", dns.CNAME("www")), "names in records are absolute"),
     ],
