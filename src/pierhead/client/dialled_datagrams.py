@@ -233,4 +233,4 @@ class DialledDatagrams:
 
 
 def _ignore(error: DecodeError, frame: bytes) -> None:
-    """Ignore what is no message: anybody may have sent it."""
+    """Ignore what is not a message: anybody may have sent it."""
