@@ -26,6 +26,7 @@ from pierhead.client.upstreams import Upstreams
 from pierhead.errors import (
     ConnectError,
     DecodeError,
+    Overloaded,
     PeerUnavailable,
     RequestTimedOut,
     TimedOut,
@@ -155,7 +156,7 @@ class Balance(Generic[Q, R]):
         message: Q,
         *,
         timeout: float | None = None,  # noqa: ASYNC109  # as `Client.request` has it
-    ) -> Reply[R]:
+    ) -> R:
         """Send a request and return its reply.
 
         Args:
@@ -163,15 +164,22 @@ class Balance(Generic[Q, R]):
 
         Raises:
             PeerUnavailable: the last upstream that was tried did not answer, or none is left.
+            UsageError: there are many replies; call the balance as a service.
         """
         context = Context(_NOBODY, asyncio.get_running_loop().time(), _VIA)
         try:
             async with asyncio.timeout(timeout) as scope:
-                return await self(message, context)
+                reply = await self(message, context)
         except TimeoutError as error:
             if scope.expired():
                 raise RequestTimedOut(", ".join(self.upstreams), "no reply in time") from error
             raise
+        if isinstance(reply, _Begun):
+            await reply.aclose()
+            raise UsageError(
+                "this request has many replies; iterate over them: await balance(request, context)"
+            )
+        return reply  # type: ignore[return-value]  # one reply
 
     async def __call__(self, request: Q, context: Context) -> Reply[R]:
         """Answer a request as a service: with the reply of an upstream."""
@@ -191,7 +199,7 @@ class Balance(Generic[Q, R]):
             tried.append(upstream)
             try:
                 return await self._ask(upstream, request, context)
-            except (PeerUnavailable, TimedOut, DecodeError) as error:
+            except (PeerUnavailable, TimedOut, DecodeError, Overloaded) as error:
                 if not self._may_go_on(error, request, tried):
                     raise
 
@@ -203,6 +211,8 @@ class Balance(Generic[Q, R]):
             return False
         if all(one in tried or one.is_draining for one in self._upstreams.all):
             return False
+        if isinstance(error, Overloaded):  # shed here, or there before the service saw it
+            return True
         if isinstance(error, PeerUnavailable) and error.is_retry_safe:
             return True
         given = self._idempotent

@@ -59,7 +59,7 @@ LIMITS = (
         unit="s",
         meaning="After an ejection, until an upstream has its full share of requests again.",
         source="HAProxy's slowstart is used with seconds; caches fill in this time",
-        metric="upstream_share",
+        metric="none: the gauge upstream_share shows it",
         effect=_CONSTRUCTION,
     ),
     Limit(

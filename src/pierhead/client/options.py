@@ -131,7 +131,7 @@ LIMITS = (
         unit="connections",
         meaning="Connections open at once; another is opened when all others are full.",
         source="one is enough where requests can be pipelined",
-        metric="connections_open",
+        metric="none: the gauge connections_open shows it",
         effect=_NEXT_REQUEST,
     ),
     Limit(

@@ -15,6 +15,7 @@ from pierhead.client.policies import Hedged, LeastBusy, Rendezvous
 from pierhead.errors import (
     ConnectError,
     ConnectionEnded,
+    Overloaded,
     PeerUnavailable,
     RequestTimedOut,
     UsageError,
@@ -118,6 +119,14 @@ async def test_one_that_may_have_taken_effect_does_not_unless_it_is_idempotent(c
         else:
             with pytest.raises(ConnectionEnded):
                 await balance.request("put")
+
+
+async def test_a_request_that_was_shed_goes_to_another_and_ejects_nobody(clock) -> None:
+    full, free = One("full", error=Overloaded("max_waiting_requests")), One("free")
+    balance = Balance([full, free])
+    assert await ask(balance, 10) == {"free": 10}
+    assert full.asked == 10
+    assert balance.metrics.total("upstream_ejections_total") == 0
 
 
 async def test_failures_in_a_row_eject_and_it_returns_slowly(clock) -> None:
@@ -249,6 +258,9 @@ async def test_many_replies_are_taken_over_before_the_first_and_counted_to_the_l
     replies = await balance("hello", context())
     assert balance.metrics.total("upstream_in_flight") == 1
     assert [number async for number in replies] == [0, 1, 2]
+    assert balance.metrics.total("upstream_in_flight") == 0
+    with pytest.raises(UsageError, match="many replies"):
+        await balance.request("hello")
     assert balance.metrics.total("upstream_in_flight") == 0
     stopped = await balance("hello", context())
     assert await anext(stopped) == 0

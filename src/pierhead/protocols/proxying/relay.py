@@ -377,7 +377,6 @@ class Relay(asyncio.Protocol):
         """Close both sides at once."""
         if is_lost and not self._is_lost and self._upstream is not None:
             self._is_lost = True
-            self._scope.counters.requests.lost(reason)
             self._scope.lost(reason)
         self._life.abort(reason)
         self._stop_splicing()
