@@ -13,16 +13,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from types import TracebackType
-from typing import Generic, Self, TypeVar, Unpack
+from typing import Any, Generic, Self, TypeVar, Unpack
 
 from pierhead.address import ListenSpec
 from pierhead.client.dialled_conversation import dialled_conversation
 from pierhead.client.dialler import Dialler
 from pierhead.client.line import ClientCounters
 from pierhead.client.options import ClientLimits, ClientOptions
-from pierhead.client.pool import Pool
+from pierhead.client.pool import Pool, Submitted
 from pierhead.client.replies import Replies
 from pierhead.codec.base import WireFormat, check_one_reply
 from pierhead.connection.conversation import Conversation
@@ -98,6 +98,7 @@ class Client(Generic[Q, R]):
         self._dialler = Dialler(address, source, wire_format, self._options)
         self._counters = ClientCounters(self.metrics, self._dialler.name)
         self._service = stack(self._answer, *layers) if layers else None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._pool: Pool | None = None
         self._is_closed = False
 
@@ -129,6 +130,7 @@ class Client(Generic[Q, R]):
             drain: whether to wait for replies still awaited.
         """
         self._is_closed = True
+        self._service = None  # leaves no reference cycle behind
         if self._pool is not None:
             await self._pool.close(drain=drain)
 
@@ -145,7 +147,7 @@ class Client(Generic[Q, R]):
         Raises:
             ConnectError: the address cannot be reached.
         """
-        self._running()
+        self._bind()
         await self._dialler.check()
 
     @property
@@ -154,13 +156,29 @@ class Client(Generic[Q, R]):
         lines = () if self._pool is None else self._pool.lines
         return tuple(line.local for line in lines if line.is_open)
 
-    def _running(self) -> Pool:
-        """Return the pool, made at the first use in the loop that is running then."""
+    def _bind(self) -> None:
+        """Belong to the loop that is running at the first use.
+
+        Raises:
+            ConnectionEnded: the client is closed.
+            UsageError: it belongs to another event loop.
+        """
+        name = self._dialler.name
         if self._is_closed:
-            name = self._dialler.name
             raise ConnectionEnded(name, "the client is closed", is_clean=True, is_retry_safe=True)
-        if self._pool is None:
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
             self._dialler.start(self._counters)
+        elif self._loop is not loop:
+            raise UsageError(
+                f"the client of {name} belongs to another event loop; create one in each"
+            )
+
+    def _running(self) -> Pool:
+        """Return the pool, made for the first request."""
+        self._bind()
+        if self._pool is None:
             self._pool = Pool(
                 self._dialler.name,
                 self._dialler.line,
@@ -194,11 +212,12 @@ class Client(Generic[Q, R]):
         check_one_reply(self._wire_format)
         seconds = self._options.request_timeout if timeout is None else timeout
         if self._service is None:
-            return await self._one(message, seconds)
+            return await self._one(message, asyncio.get_running_loop().time() + seconds)
+        deadline = asyncio.get_running_loop().time() + seconds
         try:
-            async with asyncio.timeout(None if seconds == math.inf else seconds) as scope:
-                reply = await self._service(message, self._context(seconds))
-        except TimeoutError as error:  # a layer waited: each attempt has a deadline of its own
+            async with asyncio.timeout_at(None if seconds == math.inf else deadline) as scope:
+                reply = await self._service(message, self._context(deadline))
+        except TimeoutError as error:  # while a layer waited, or what it has sent was not answered
             if scope.expired():
                 raise RequestTimedOut(self._dialler.name, "no reply in time") from error
             raise
@@ -218,7 +237,23 @@ class Client(Generic[Q, R]):
                 "each request has one reply; a format with many says which is the last: "
                 "WireFormat(…, last=…)"
             )
-        return self._many(message, self._options.request_timeout if timeout is None else timeout)
+        seconds = self._options.request_timeout if timeout is None else timeout
+        return self._replies(message, seconds)
+
+    async def _replies(self, message: Q, seconds: float) -> AsyncIterator[R]:
+        deadline = asyncio.get_running_loop().time() + seconds
+        if self._service is None:
+            replies: Any = self._many(message, deadline)
+        else:
+            replies = await self._service(message, self._context(deadline))
+        async with aclosing(replies):
+            async for reply in replies:
+                yield reply
+
+    def _context(self, deadline: float) -> Context:
+        """Return the context of a request that layers see."""
+        now = asyncio.get_running_loop().time()
+        return Context(self._dialler.peer, now, self._dialler.via, None, (_Deadline(deadline),))
 
     async def __call__(self, request: Q, context: Context) -> Reply[R]:
         """Answer a request as a service: with the reply of the server."""
@@ -227,56 +262,54 @@ class Client(Generic[Q, R]):
         return await self._answer(request, context)
 
     async def _answer(self, request: Q, context: Context) -> Reply[R]:
-        own = context.get(_Timeout)
-        seconds = self._options.request_timeout if own is None else own.seconds
+        own = context.get(_Deadline)
+        if own is not None:
+            deadline = own.at
+        else:
+            deadline = asyncio.get_running_loop().time() + self._options.request_timeout
         if self._wire_format.last is not None:
-            return self._many(request, seconds)
-        return await self._one(request, seconds)
+            return self._many(request, deadline)
+        return await self._one(request, deadline)
 
-    async def _one(self, message: Q, seconds: float) -> R:
-        pool = self._pool
-        if pool is None or self._is_closed:
-            pool = self._running()
+    async def _one(self, message: Q, deadline: float) -> R:
         loop = asyncio.get_running_loop()
+        pool = self._pool
+        if pool is None or self._is_closed or self._loop is not loop:
+            pool = self._running()
         reply: asyncio.Future[R] = loop.create_future()
+        submitted: Submitted | None = None
         self._counters.requests.value += 1
         try:
-            submitted = pool.submit(message, reply, loop.time() + seconds)
-            try:
-                result = await reply
-            except asyncio.CancelledError:
-                pool.give_up(submitted)
-                raise
-            finally:
-                pool.answered(submitted)
-        except BaseException as error:  # a codec may raise anything
-            self._counters.failed(_label(error))
+            submitted = pool.submit(message, reply, deadline)
+            result = await reply
+        except BaseException as error:
+            is_late = loop.time() >= deadline
+            if submitted is not None:
+                pool.give_up(submitted, is_late=is_late)
+            self._counters.failed(_label(error, is_late=is_late))
+            # An error refers to this frame, and the future to the error: no reference cycle.
+            del reply, submitted
             raise
+        pool.answered(submitted)
         self._counters.answered.value += 1
         return result
 
-    async def _many(self, message: Q, seconds: float) -> AsyncIterator[R]:
+    async def _many(self, message: Q, deadline: float) -> AsyncIterator[R]:
         pool = self._running()
         assert self._wire_format.last is not None
         replies: Replies[R] = Replies(self._wire_format.last)
         self._counters.requests.value += 1
-        deadline = asyncio.get_running_loop().time() + seconds
         try:
             submitted = pool.submit(message, replies, deadline)
             try:
                 async for reply in replies.of(submitted):
                     yield reply
             finally:
-                pool.give_up(submitted)
-        except BaseException as error:  # the reader may close it before the last reply
-            self._counters.failed(_label(error))
+                pool.give_up(submitted, is_late=pool.loop.time() >= deadline)
+        except BaseException as error:
+            self._counters.failed(_label(error, is_late=pool.loop.time() >= deadline))
             raise
         self._counters.answered.value += 1
-
-    def _context(self, seconds: float) -> Context:
-        """Return the context of a request that layers see."""
-        now = asyncio.get_running_loop().time()
-        return Context(self._dialler.peer, now, self._dialler.via, None, (_Timeout(seconds),))
 
     # -- conversations -------------------------------------------------------------------------
 
@@ -302,28 +335,28 @@ class Client(Generic[Q, R]):
     async def _conversation(
         self, liveness: Liveness[R, Q] | None
     ) -> AsyncIterator[Conversation[R, Q]]:
-        self._running()
+        self._bind()
         async with dialled_conversation(self._dialler, liveness) as conversation:
             yield conversation
 
 
-class _Timeout:
-    """The timeout of one request, passed through layers."""
+class _Deadline:
+    """The deadline of one request, passed through layers."""
 
-    __slots__ = ("seconds",)
+    __slots__ = ("at",)
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(self, at: float) -> None:
+        self.at = at
 
 
-def _label(error: BaseException) -> str:
+def _label(error: BaseException, *, is_late: bool) -> str:
     """Return the reason that a failed request is counted under."""
     if isinstance(error, Overloaded):
         return error.limit
     if isinstance(error, TimedOut):
         return "timeout"
-    if isinstance(error, asyncio.CancelledError | GeneratorExit):
-        return "cancelled"
+    if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+        return "timeout" if is_late else "cancelled"
     return _LABELS.get(type(error).__name__, "error")
 
 

@@ -16,6 +16,10 @@ class _Due(Protocol):
 D = TypeVar("D", bound=_Due)
 
 
+def _nothing(entry: object) -> None:
+    """Take no notice."""
+
+
 class Deadlines(Generic[D]):
     """Calls back for each entry whose deadline passes before it is removed.
 
@@ -26,7 +30,7 @@ class Deadlines(Generic[D]):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, expired: Callable[[D], None]) -> None:
         self._loop = loop
-        self._expired = expired
+        self._expired: Callable[[D], None] = expired
         self._entries: set[D] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._at = 0.0
@@ -42,8 +46,9 @@ class Deadlines(Generic[D]):
         self._entries.discard(entry)
 
     def stop(self) -> None:
-        """Stop watching everything."""
+        """Stop watching everything, for good."""
         self._entries.clear()
+        self._expired = _nothing  # leaves no reference cycle behind
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -24,6 +24,7 @@ class DialledConversation(ConversationStream):
     """
 
     counters: ClientCounters
+    _has_left = False
 
     def __init__(
         self, *args: Any, ended: Callable[[DialledConversation], None], **given: Any
@@ -37,8 +38,7 @@ class DialledConversation(ConversationStream):
         super().connection_made(transport)
         talk = self.conversation
         talk.peer, talk.via = facts_of(transport, talk.peer, talk.via)
-        self.counters.connected.value += 1
-        self.counters.open.value += 1
+        self.counters.opened()
 
     def gone(self, reason: str, error: Exception | None) -> None:
         """Tell the conversation, and whoever waits for the end."""
@@ -46,11 +46,27 @@ class DialledConversation(ConversationStream):
         self.counters.closed(reason)
         self._ended(self)
         self._gone.set_result(None)
+        self._let_go()
 
     def message_cut_off(self) -> None:
         """End: a packet that does not fit into a read is lost, and what follows makes no sense."""
         self.counters.dropped("truncated")
         self.abort("truncated")
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the connection has ended."""
+        return self._gone.done()
+
+    def left(self) -> None:
+        """Note that the program has left the conversation."""
+        self._has_left = True
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Leave no reference cycle behind."""
+        if self._has_left and self._gone.done():
+            del self.conversation
 
     async def leave(self, timeout_s: float) -> None:
         """Send what is due and close; cut off what takes longer than this."""
@@ -69,6 +85,19 @@ class Dialled(Protocol):
     @property
     def conversation(self) -> Conversation[Any, Any]:
         """What the program has."""
+        ...
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the connection has ended."""
+        ...
+
+    def forget_unread(self, reason: str) -> None:
+        """Count what nobody will receive any more."""
+        ...
+
+    def left(self) -> None:
+        """Note that the program has left the conversation."""
         ...
 
     def abort(self, reason: str) -> None:
@@ -101,8 +130,12 @@ async def dialled_conversation(
     """Open a conversation, and close it when the block is left."""
     stream = await dialler.conversation(liveness)
     try:
-        yield stream.conversation
-    except BaseException:
-        stream.abort("aborted")
-        raise
-    await stream.leave(dialler.leave_timeout_s)
+        try:
+            yield stream.conversation
+        except BaseException:
+            stream.forget_unread("aborted")
+            stream.abort("aborted")
+            raise
+        await stream.leave(dialler.leave_timeout_s)
+    finally:
+        stream.left()

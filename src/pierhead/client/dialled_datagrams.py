@@ -24,6 +24,8 @@ __all__ = ["DialledDatagrams"]
 
 #: Datagrams that wait for the program; further ones are lost, as in a socket.
 _MAX_WAITING = 256
+#: Datagrams taken in one iteration of the loop.
+_PER_TURN = 64
 
 
 class DialledDatagrams:
@@ -38,6 +40,8 @@ class DialledDatagrams:
     Attributes:
         conversation: what the program has.
     """
+
+    _has_left = False
 
     def __init__(
         self,
@@ -82,12 +86,12 @@ class DialledDatagrams:
         self._receiving = asyncio.get_running_loop().create_task(
             self._receive(), name=f"receive {address}"
         )
-        counters.connected.value += 1
-        counters.open.value += 1
+        counters.opened()
 
     # -- receiving -----------------------------------------------------------------------------
 
     async def _receive(self) -> None:
+        taken = 0
         while True:
             try:
                 frame = await self._end.receive()
@@ -97,6 +101,9 @@ class DialledDatagrams:
                 return
             else:
                 self._take(frame)
+            taken += 1
+            if taken % _PER_TURN == 0:
+                await asyncio.sleep(0)  # `receive` does not wait while datagrams are there
 
     def _take(self, frame: bytes) -> None:
         self._counters.frames_received.value += 1
@@ -111,7 +118,7 @@ class DialledDatagrams:
         """Tell the program that datagrams do not arrive; later ones may."""
         self._counters.dropped("unreachable")
         reason = f"the network reports: {error.strerror}"
-        self.conversation.note_fault(PeerUnavailable(self._address, reason, is_retry_safe=True))
+        self.conversation.note_fault(PeerUnavailable(self._address, reason))
 
     # -- the port ------------------------------------------------------------------------------
 
@@ -204,6 +211,7 @@ class DialledDatagrams:
         self._counters.closed(reason)
         self._ended(self)
         self._gone.set_result(None)
+        self._let_go()
 
     # -- the client's side ---------------------------------------------------------------------
 
@@ -216,6 +224,21 @@ class DialledDatagrams:
             self.abort("idle")
         elif self.conversation.is_dead(now, self._last_heard):
             self.abort("liveness")
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the socket is closed."""
+        return self._is_gone
+
+    def left(self) -> None:
+        """Note that the program has left the conversation."""
+        self._has_left = True
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Leave no reference cycle behind."""
+        if self._has_left and self._is_gone:
+            del self.conversation
 
     def forget_unread(self, reason: str) -> None:
         """Count what nobody will receive any more."""

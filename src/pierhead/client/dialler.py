@@ -99,7 +99,7 @@ class Dialler:
         self._budget = FrameBudget.of_this_loop()
         self._read_buffer = ReadBuffer(BufferPool(2 * self._options.read_size_bytes))
         self._conversations: set[Dialled] = set()
-        self._sweep = Sweep(self.clock, _SWEEP_S, self._steps)
+        self._sweep: Sweep | None = None  # while there are conversations
         self._messages = MessageCounters(counters.count)
 
     def _steps(self, now: float) -> Iterator[bool]:
@@ -160,8 +160,11 @@ class Dialler:
         """
         opening = self._datagrams if self._is_datagram else self._stream
         dialled = await opening(liveness)
-        self._conversations.add(dialled)
-        self._sweep.wake()
+        if not dialled.is_gone:
+            self._conversations.add(dialled)
+            if self._sweep is None:
+                self._sweep = Sweep(self.clock, _SWEEP_S, self._steps)
+                self._sweep.wake()
         return dialled
 
     async def _datagrams(self, liveness: Liveness[Any, Any] | None) -> DialledDatagrams:
@@ -177,7 +180,7 @@ class Dialler:
             messages=self._messages,
             counters=self._counters,
             liveness=liveness,
-            ended=self._conversations.discard,
+            ended=self._forget,
         )
 
     async def _stream(self, liveness: Liveness[Any, Any] | None) -> DialledConversation:
@@ -190,12 +193,18 @@ class Dialler:
             via=self.via,
             messages=self._messages,
             liveness=liveness,
-            ended=self._conversations.discard,
+            ended=self._forget,
             **self._shared(),
         )
         stream.joins_frames = not self._is_packets
         await self._reach(self._route.stream(lambda: stream, timeout_s=self._timeout_s))
         return stream
+
+    def _forget(self, dialled: Dialled) -> None:
+        self._conversations.discard(dialled)
+        if not self._conversations and self._sweep is not None:
+            self._sweep.stop()
+            self._sweep = None
 
     @property
     def _timeout_s(self) -> float:

@@ -7,13 +7,20 @@ that it answers, never to another.
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from pierhead.codec.matching import Asked
+from pierhead.errors import PierheadError, again
+from pierhead.failure_log import one_line
 from pierhead.metrics import Metric, Metrics
 from pierhead.service.context import Peer
 
-__all__ = ["ClientCounters", "Line", "Reply", "local_name", "settle"]
+__all__ = ["ClientCounters", "Line", "Reply", "local_name", "log_bug", "settle", "settle_all"]
+
+
+_log = logging.getLogger("pierhead.client")
 
 
 class Reply(Protocol):
@@ -35,7 +42,21 @@ class Reply(Protocol):
 def settle(reply: Reply, error: BaseException) -> None:
     """Fail a request, unless it has ended already."""
     if not reply.done():
-        reply.set_exception(error)
+        reply.set_exception(again(error) if isinstance(error, PierheadError) else error)
+
+
+def settle_all(waiting: Iterable[Asked[Any, Any]], error: BaseException) -> bool:
+    """Fail requests, each with an error of its own; return whether there are any."""
+    are_any = False
+    for asked in waiting:
+        settle(asked.token, error)
+        are_any = True
+    return are_any
+
+
+def log_bug(address: str, mistake: Exception) -> None:
+    """Log a bug of the program's codec or framing that no request can be told about."""
+    _log.error("%s: a bug of the codec or the framing: %s", address, one_line(mistake))
 
 
 def local_name(transport: asyncio.BaseTransport) -> str:
@@ -141,6 +162,11 @@ class ClientCounters:
     def dropped(self, reason: str) -> None:
         """Count something that arrived and belongs to no request."""
         self.count("dropped_total", reason=reason).value += 1
+
+    def opened(self) -> None:
+        """Count a connection."""
+        self.connected.value += 1
+        self.open.value += 1
 
     def closed(self, reason: str) -> None:
         """Count a connection that has ended."""

@@ -21,7 +21,7 @@ from pierhead.client.options import ClientOptions
 from pierhead.clock import Clock
 from pierhead.codec.matching import Asked
 from pierhead.connection.sweep import Sweep
-from pierhead.errors import ConnectionEnded, Overloaded, PierheadError, RequestTimedOut
+from pierhead.errors import ConnectionEnded, Overloaded, RequestTimedOut
 
 __all__ = ["Pool", "Submitted"]
 
@@ -54,6 +54,10 @@ class Pool:
     Args:
         name: the address, for messages.
         dial: opens a line, given what it calls when it changes; raises ConnectError.
+
+    Attributes:
+        loop: the event loop of all of them.
+        lines: those that have not ended.
     """
 
     def __init__(
@@ -69,11 +73,12 @@ class Pool:
         self._dial = dial
         self._options = options
         self._counters = counters
-        self._loop = asyncio.get_running_loop()
-        self._deadlines: Deadlines[Submitted] = Deadlines(self._loop, self._expire)
-        self._sweep = Sweep(clock, _SWEEP_S, self._steps)
+        self.loop = asyncio.get_running_loop()
+        self._deadlines: Deadlines[Submitted] = Deadlines(self.loop, self._expire)
+        self._sweep: Sweep | None = Sweep(clock, _SWEEP_S, self._steps)
         self._waiting: deque[Submitted] = deque()
         self._dialling: asyncio.Task[None] | None = None
+        self._is_opening = False
         self._failures = 0
         self._not_before = 0.0
         self._is_closed = False
@@ -95,9 +100,7 @@ class Pool:
         if line is not None:
             submitted.send(line)
         elif self._is_closed:
-            raise ConnectionEnded(
-                self._name, "the client is closed", is_clean=True, is_retry_safe=True
-            )
+            raise self._closed()
         elif len(self._waiting) >= self._options.max_waiting_requests:
             raise Overloaded("max_waiting_requests")
         else:
@@ -160,31 +163,52 @@ class Pool:
     # -- connections ---------------------------------------------------------------------------
 
     async def open(self) -> None:
-        """Open the first connection.
+        """Open the first connection, unless there is one.
 
         Raises:
             ConnectError: the address cannot be reached.
+            ConnectionEnded: the client was closed meanwhile.
         """
-        self._add(await self._dial(self.changed))
+        if any(line.is_open for line in self.lines):
+            return
+        self._is_opening = True
+        try:
+            line = await self._dial(self.changed)
+        except BaseException:
+            self._is_opening = False
+            self.changed()  # a request may wait that began meanwhile
+            raise
+        self._is_opening = False
+        if not self._add(line):
+            raise self._closed()
 
-    def _add(self, line: Line) -> None:
+    def _add(self, line: Line) -> bool:
+        """Use a new line; return false if it comes too late."""
+        if self._sweep is None:
+            line.abort("closed")
+            return False
         self._failures = 0
         self.lines.append(line)
-        self._counters.connected.value += 1
-        self._counters.open.value += 1
         self._sweep.wake()
         self.changed()
+        return True
+
+    def _closed(self) -> ConnectionEnded:
+        return ConnectionEnded(
+            self._name, "the client is closed", is_clean=True, is_retry_safe=True
+        )
 
     def _dial_if_needed(self) -> None:
         # Those that only wait for the last replies, or for their end, do not count.
         number = sum(line.is_open for line in self.lines)
         is_full = number >= self._options.max_connections
-        if self._dialling is None and not self._is_closed and not is_full:
-            self._dialling = self._loop.create_task(self._open_another(), name=f"dial {self._name}")
+        is_dialling = self._dialling is not None or self._is_opening
+        if not (is_dialling or self._is_closed or is_full):
+            self._dialling = self.loop.create_task(self._open_another(), name=f"dial {self._name}")
 
     async def _open_another(self) -> None:
         try:
-            await asyncio.sleep(max(0.0, self._not_before - self._loop.time()))
+            await asyncio.sleep(max(0.0, self._not_before - self.loop.time()))
             line = await self._dial(self.changed)
         except Exception as error:
             self._dialling = None
@@ -198,7 +222,7 @@ class Pool:
         longest = self._options.max_back_off
         pause = min(longest, _SHORTEST_BACK_OFF_S * 2 ** min(self._failures, 20))
         self._failures += 1
-        self._not_before = self._loop.time() + pause * random.uniform(0.5, 1.5)
+        self._not_before = self.loop.time() + pause * random.uniform(0.5, 1.5)
 
     def _fail_waiting(self, error: Exception) -> None:
         # Those with room elsewhere, on a connection that is full now, go on waiting.
@@ -221,31 +245,30 @@ class Pool:
     async def close(self, *, drain: bool) -> None:
         """Close every connection, after the replies still awaited if there is time."""
         self._is_closed = True
-        if self._dialling is not None:
-            self._dialling.cancel()
-        closed = ConnectionEnded(self._name, "the client is closed", is_retry_safe=True)
-        self._fail_waiting_for_good(closed)
+        while self._waiting:
+            settle(self._waiting.popleft().reply, self._closed())
         try:
+            if self._dialling is not None:
+                self._dialling.cancel()
+                await asyncio.wait([self._dialling])
             if drain and self._is_busy():
                 await self._drained()
         finally:
             await self._close_lines()
-            self._sweep.stop()
+            if self._sweep is not None:
+                self._sweep.stop()
+                self._sweep = None
             self._deadlines.stop()
 
-    def _fail_waiting_for_good(self, error: PierheadError) -> None:
-        while self._waiting:
-            settle(self._waiting.popleft().reply, error)
-
     async def _drained(self) -> None:
-        self._all_answered = self._loop.create_future()
+        self._all_answered = self.loop.create_future()
         await asyncio.wait([self._all_answered], timeout=self._options.drain_timeout)
 
     async def _close_lines(self) -> None:
         lines = list(self.lines)
         for line in lines:
             line.finish("closed")
-        leaving = [self._loop.create_task(line.wait_gone()) for line in lines]
+        leaving = [self.loop.create_task(line.wait_gone()) for line in lines]
         if not leaving:
             return
         try:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pierhead.client.datagram_end import DatagramClient
-from pierhead.client.line import ClientCounters, Reply, settle
+from pierhead.client.line import ClientCounters, Reply, log_bug, settle_all
 from pierhead.client.options import ClientOptions
 from pierhead.client.socket_end import Unreachable
 from pierhead.codec.base import WireFormat
@@ -17,6 +17,9 @@ from pierhead.codec.matching import Asked, InOrder
 from pierhead.errors import ConnectionEnded, DecodeError, PeerUnavailable, UsageError
 
 __all__ = ["RequestDatagrams"]
+
+#: Datagrams taken in one iteration of the loop.
+_PER_TURN = 64
 
 
 class RequestDatagrams:
@@ -59,9 +62,11 @@ class RequestDatagrams:
         self._window = 1 if self._in_order else options.max_requests_per_connection
         self._awaited = 0
         self._is_closed = self._is_retired = False
-        loop = asyncio.get_running_loop()
-        self._loop = loop
-        self._receiving = loop.create_task(self._receive(), name=f"receive {address}")
+        self._given_up: set[Asked[Any, Any]] = set()  # and not answered since
+        self._loop = asyncio.get_running_loop()
+        counters.opened()
+        self._receiving = self._loop.create_task(self._receive(), name=f"receive {address}")
+        self._receiving.add_done_callback(lambda _: changed())
 
     @property
     def local(self) -> str:
@@ -75,8 +80,8 @@ class RequestDatagrams:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the socket is closed."""
-        return self._is_closed
+        """Whether the socket is closed, and nothing receives."""
+        return self._receiving.done()
 
     @property
     def load(self) -> int:
@@ -99,7 +104,7 @@ class RequestDatagrams:
             frame = self._encode(asked.request)
             self._end.send(frame)
         except OSError as error:
-            self._take_back(asked)
+            self._matcher.take_back(asked)
             if error.errno == errno.EMSGSIZE:
                 raise UsageError(
                     f"a request of {len(frame)} bytes is too large for a datagram; use a stream"
@@ -107,18 +112,12 @@ class RequestDatagrams:
             reason = f"cannot send: {error.strerror or error}"
             raise PeerUnavailable(self._address, reason, is_retry_safe=True) from error
         except BaseException:
-            self._take_back(asked)
+            self._matcher.take_back(asked)
             raise
         self._awaited += 1
         self._counters.frames_sent.value += 1
         self._counters.bytes_sent.value += len(frame)
         return asked
-
-    def _take_back(self, asked: Asked[Any, Any]) -> None:
-        """Forget a request that was not sent."""
-        self._matcher.give_up(asked)
-        if self._in_order:
-            self._matcher.end()  # it was the only one
 
     def give_up(self, asked: Asked[Any, Any], *, is_late: bool) -> None:
         """Drop the reply to a request when it arrives."""
@@ -126,6 +125,7 @@ class RequestDatagrams:
             return
         self._matcher.give_up(asked)
         self._awaited -= 1
+        self._given_up.add(asked)
         self._is_retired = self._is_retired or self._in_order or self._matcher.is_spent
         if self._is_retired and not self._awaited:
             self.abort("late_reply" if is_late else "given_up")
@@ -138,25 +138,36 @@ class RequestDatagrams:
         """Do nothing."""
 
     async def _receive(self) -> None:
-        while True:
-            try:
-                frame = await self._end.receive()
-            except Unreachable as error:
-                self._refused(error)
-            except OSError:  # closed
-                return
-            else:
-                self._take(frame)
+        try:
+            while True:
+                for _ in range(_PER_TURN):
+                    self._take(await self._end.receive())
+                await asyncio.sleep(0)  # `receive` does not wait while datagrams are there
+        except Unreachable as error:
+            self._refused(error)
+        except OSError:  # closed, if not by this side then by the system
+            self.abort("error")
+        except Exception as mistake:
+            if not self._fail_waiting(mistake):
+                log_bug(self._address, mistake)
+            self.abort("error")
 
     def _refused(self, error: Unreachable) -> None:
-        """Fail what is awaited: the network says that datagrams do not arrive."""
+        """Fail what is awaited: the network says that a datagram did not arrive.
+
+        It does not say which. Replies to the others may still arrive, so the next request takes
+        another port.
+        """
         reason = f"the network reports: {error.strerror}"
-        refused = PeerUnavailable(self._address, reason, is_retry_safe=True)
+        is_the_only_one = self._awaited == 1 and not self._given_up
         self._counters.dropped("unreachable")
-        for asked in self._matcher.end():
-            settle(asked.token, refused)
+        self._fail_waiting(PeerUnavailable(self._address, reason, is_retry_safe=is_the_only_one))
+        self.abort("unreachable")
+
+    def _fail_waiting(self, error: Exception) -> bool:
+        """Fail what is awaited; return whether anything is."""
         self._awaited = 0
-        self._changed()
+        return settle_all(self._matcher.end(), error)
 
     def _take(self, frame: bytes) -> None:
         self._counters.frames_received.value += 1
@@ -171,6 +182,7 @@ class RequestDatagrams:
             self._counters.dropped("unexpected")
         elif asked.is_given_up:
             self._counters.late.value += 1
+            self._given_up.discard(asked)
             self._matcher.keep(asked)  # it may arrive once more
         else:
             if not asked.token.done():
@@ -197,10 +209,7 @@ class RequestDatagrams:
             return
         self._is_closed = True
         self._end.close()
-        ended = ConnectionEnded(self._address, f"the socket was closed: {reason}")
-        for asked in self._matcher.end():
-            settle(asked.token, ended)
-        self._awaited = 0
+        self._fail_waiting(ConnectionEnded(self._address, f"the socket was closed: {reason}"))
         self._counters.closed(reason)
         self._loop.call_soon(self._changed)
 

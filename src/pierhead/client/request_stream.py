@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pierhead.client.line import ClientCounters, Reply, local_name, settle
+from pierhead.client.line import ClientCounters, Reply, local_name, log_bug, settle_all
 from pierhead.client.options import ClientOptions
 from pierhead.codec.base import WireFormat
 from pierhead.codec.matching import Asked, InOrder
@@ -97,16 +97,12 @@ class RequestStream(FrameStream):
         Raises:
             UsageError: it cannot be encoded.
         """
-        if self._in_order:
-            framed = self.frame(self._encode(request))
-            asked = self._matcher.ask(request, reply)
-        else:
-            asked = self._matcher.ask(request, reply)
-            try:
-                framed = self.frame(self._encode(asked.request))
-            except BaseException:
-                self._matcher.give_up(asked)
-                raise
+        asked = self._matcher.ask(request, reply)
+        try:
+            framed = self.frame(self._encode(asked.request))
+        except BaseException:
+            self._matcher.take_back(asked)
+            raise
         self._awaited += 1
         if self._owed_since is None:
             self._owed_since = self._clock.monotonic()
@@ -121,10 +117,14 @@ class RequestStream(FrameStream):
         self._awaited -= 1
         has_stopped = is_late and self._has_stopped(self._clock.monotonic())
         if has_stopped or self._matcher.is_spent or (self._in_order and is_late):
-            self._is_retired = True
-            self._close_if_done()
+            self._retire()
         self.read_on()
         self._changed()
+
+    def _retire(self) -> None:
+        """Send no more requests, and close once the others are answered."""
+        self._is_retired = True
+        self._close_if_done()
 
     def hold_up(self) -> None:
         """Read nothing more until `read_on`: a reader of many replies is slow."""
@@ -145,6 +145,11 @@ class RequestStream(FrameStream):
         await asyncio.wait([self._gone])
 
     # -- the stream's side ---------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the connection."""
+        super().connection_made(transport)
+        self.counters.opened()
 
     def room(self) -> int:
         """Return how many frames may arrive now."""
@@ -199,8 +204,9 @@ class RequestStream(FrameStream):
         self._changed()
 
     def failed(self, mistake: Exception) -> None:
-        """Pass a bug of the framing on to those who wait."""
-        self._fail_waiting(mistake)
+        """Pass a bug of the codec or the framing on to those who wait."""
+        if not self._fail_waiting(mistake):
+            log_bug(self._address, mistake)
 
     def gone(self, reason: str, error: Exception | None) -> None:
         """Fail what is awaited."""
@@ -215,10 +221,10 @@ class RequestStream(FrameStream):
     def _ended(self, reason: str) -> ConnectionEnded:
         return ConnectionEnded(self._address, reason)
 
-    def _fail_waiting(self, error: Exception) -> None:
+    def _fail_waiting(self, error: Exception) -> bool:
+        """Fail what is awaited; return whether anything is."""
         self._awaited = 0
-        for asked in self._matcher.end():
-            settle(asked.token, error)
+        return settle_all(self._matcher.end(), error)
 
     def _fail_all(self, error: Exception, reason: str) -> None:
         self._fail_waiting(error)
@@ -233,8 +239,7 @@ class RequestStream(FrameStream):
         """Enforce the deadlines; ask nothing more of a peer that owes replies and sends none."""
         super().sweep(now)
         if not self._is_retired and self._has_stopped(now):
-            self._is_retired = True
-            self._close_if_done()
+            self._retire()
             self._changed()
 
     def _has_stopped(self, now: float) -> bool:

@@ -78,8 +78,12 @@ class Matcher(ABC, Generic[Q, R, T]):
         """Stop waiting for a request; replies to it are late from now on."""
 
     @abstractmethod
+    def take_back(self, asked: Asked[Q, T]) -> None:
+        """Forget a request that was not sent after all."""
+
+    @abstractmethod
     def end(self) -> list[Asked[Q, T]]:
-        """Forget all requests, since no reply can arrive; return those still awaited."""
+        """Give up all requests, since no reply can arrive; return those still awaited."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -257,11 +261,14 @@ class _Queue(Matcher[Q, R, T]):
         self._given_up += not (asked.is_given_up or asked.is_answered)
         asked.is_given_up = True  # its place stays: its reply arrives before the next one's
 
+    def take_back(self, asked: Asked[Q, T]) -> None:
+        self._asked.remove(asked)
+
     def end(self) -> list[Asked[Q, T]]:
         waiting = [asked for asked in self._asked if not asked.is_given_up]
         self._asked.clear()
         self._given_up = 0
-        return waiting
+        return _given_up(waiting)
 
     def __len__(self) -> int:
         return len(self._asked)
@@ -273,6 +280,12 @@ class _Queue(Matcher[Q, R, T]):
     @property
     def is_spent(self) -> bool:
         return self._given_up >= _MAX_GIVEN_UP
+
+
+def _given_up(waiting: list[Asked[Q, T]]) -> list[Asked[Q, T]]:
+    for asked in waiting:
+        asked.is_given_up = True
+    return waiting
 
 
 class ByIdMatcher(Matcher[Q, R, T]):
@@ -338,12 +351,16 @@ class ByIdMatcher(Matcher[Q, R, T]):
         if len(self._late) > min(_MAX_GIVEN_UP, self._size // 2):
             self._forget_late()
 
+    def take_back(self, asked: Asked[Q, T]) -> None:
+        """Forget a request that was not sent; its identifier is free at once."""
+        del self._waiting[asked.ident]
+
     def end(self) -> list[Asked[Q, T]]:
-        """Forget all requests; return those still awaited."""
+        """Give up all requests; return those still awaited."""
         waiting = list(self._waiting.values())
         self._waiting.clear()
         self._late.clear()
-        return waiting
+        return _given_up(waiting)
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._late)

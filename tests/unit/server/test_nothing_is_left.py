@@ -7,7 +7,7 @@ import gc
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,11 @@ import pytest
 import trustme
 
 from pierhead import hosting
+from pierhead.client.client import connect
 from pierhead.client.dial import dial_stream
+from pierhead.connection.conversation import Conversation
+from pierhead.errors import DecodeError, PeerUnavailable, PierheadError
+from pierhead.middleware import limit
 from pierhead.protocols import lines
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.server import Server
@@ -37,6 +41,16 @@ async def fail_slowly(line: str, context: Any) -> str:
     raise ValueError("of the service")
 
 
+async def converse(conversation: Conversation[str, str]) -> None:
+    async for line in conversation:
+        await conversation.send(line.upper())
+
+
+async def converse_badly(conversation: Conversation[str, str]) -> None:
+    await conversation.send((await conversation.receive()).upper())
+    raise ValueError("of the handler")
+
+
 async def shout_back(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     async for line in reader:
         writer.write(line.upper())
@@ -56,6 +70,8 @@ ENDPOINTS: dict[str, Callable[[], Endpoint]] = {
     "framed": lambda: lines.serve(shout),
     "framed, waiting": lambda: lines.serve(shout_slowly),
     "waiting, failing": lambda: lines.serve(fail_slowly),
+    "conversation": lambda: lines.converse(converse),
+    "conversation, failing": lambda: lines.converse(converse_badly),
     "callback": lambda: hosting.streams.serve(shout_back),
     "protocol": lambda: hosting.protocol.serve(Shouting),
 }
@@ -170,6 +186,87 @@ async def test_closed_connections_are_freed_without_garbage_collection(
             await come_and_go(MANY)
             left = ours() - before
             del left["pierhead.server.lost_requests.LostRequest"]  # the latest thousand are kept
+        finally:
+            gc.enable()
+        assert not {name: number for name, number in left.items() if number > 2}
+
+
+FORMAT = lines.wire_format()
+
+
+async def ask(address: str) -> None:
+    async with connect(address, FORMAT) as client:
+        assert await client.request("hello") == "HELLO"
+
+
+async def ask_through_layers(address: str) -> None:
+    async with connect(address, FORMAT, layers=[limit(5)]) as client:
+        assert await client.request("hello") == "HELLO"
+
+
+async def ask_in_vain(address: str) -> None:
+    async with connect(address, FORMAT) as client:
+        with pytest.raises(PierheadError):
+            await client.request("fail", timeout=0.02)
+
+
+async def ask_nobody(address: str) -> None:
+    client = connect("mem:nobody", FORMAT)
+    with pytest.raises(PeerUnavailable):
+        await client.request("hello")
+    await client.close()
+
+
+async def talk(address: str) -> None:
+    async with connect(address, FORMAT) as client, client.conversation() as conversation:
+        await conversation.send("hello")
+        assert await conversation.receive() == "HELLO"
+        conversation.end_output()
+        assert [line async for line in conversation] == []
+
+
+async def talk_and_fail(address: str) -> None:
+    with pytest.raises(DecodeError):  # noqa: PT012
+        async with connect(address, FORMAT).conversation() as conversation:
+            await conversation.send("hello")
+            assert await conversation.receive() == "HELLO"
+            raise DecodeError("of the program")
+
+
+@pytest.mark.parametrize(
+    "visiting", [ask, ask_through_layers, ask_in_vain, ask_nobody, talk, talk_and_fail]
+)
+@pytest.mark.parametrize("scheme", ["tcp:127.0.0.1:0", "mem:nothing", "udp:127.0.0.1:0"])
+async def test_closed_clients_are_freed_without_garbage_collection(
+    visiting: Callable[[str], Awaitable[None]], scheme: str
+) -> None:
+    if scheme[0] == "u" and visiting in (talk, talk_and_fail):
+        pytest.skip("conversations of datagrams are elsewhere")
+
+    async def shout_or_not(line: str, context: Any) -> str | None:
+        return None if line == "fail" else line.upper()
+
+    is_talk = visiting in (talk, talk_and_fail)
+    endpoint = lines.converse(converse) if is_talk else lines.serve(shout_or_not)
+    async with Server(endpoint, scheme) as server:
+        address = server.addresses[0]
+
+        async def come_and_go(number: int) -> None:
+            await asyncio.gather(*(visiting(address) for _ in range(number)))
+            async with asyncio.timeout(10):
+                while server.metrics.total("connections_open"):
+                    await asyncio.sleep(0)
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+        await come_and_go(4)
+        gc.collect()
+        gc.disable()
+        try:
+            before = ours()
+            await come_and_go(MANY)
+            left = ours() - before
+            del left["pierhead.server.lost_requests.LostRequest"]
         finally:
             gc.enable()
         assert not {name: number for name, number in left.items() if number > 2}
