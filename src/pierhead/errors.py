@@ -333,8 +333,11 @@ def again(error: E) -> E:
     """Return an error like this one for somebody else to raise.
 
     An error that is raised twice collects the tracebacks of both, and whoever keeps it keeps
-    everything that these refer to.
+    everything that these refer to. An error that is not of this package, a bug, is returned itself:
+    nobody knows how to create another.
     """
+    if not isinstance(error, PierheadError):
+        return error
     kind = type(error)
     new = kind.__new__(kind, *error.args)
     new.__dict__.update(error.__dict__)

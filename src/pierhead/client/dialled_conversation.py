@@ -48,6 +48,10 @@ class DialledConversation(ConversationStream):
         self._gone.set_result(None)
         self._let_go()
 
+    def failed(self, mistake: Exception) -> None:
+        """Pass a bug of the framing on to whoever receives."""
+        self.conversation.end_of_input(mistake)
+
     def message_cut_off(self) -> None:
         """End: a packet that does not fit into a read is lost, and what follows makes no sense."""
         self.counters.dropped("truncated")

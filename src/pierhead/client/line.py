@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from pierhead.codec.matching import Asked
-from pierhead.errors import PierheadError, again
+from pierhead.errors import again
 from pierhead.failure_log import one_line
 from pierhead.metrics import Metric, Metrics
 from pierhead.service.context import Peer
@@ -42,7 +42,7 @@ class Reply(Protocol):
 def settle(reply: Reply, error: BaseException) -> None:
     """Fail a request, unless it has ended already."""
     if not reply.done():
-        reply.set_exception(again(error) if isinstance(error, PierheadError) else error)
+        reply.set_exception(again(error))
 
 
 def settle_all(waiting: Iterable[Asked[Any, Any]], error: BaseException) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
 from pierhead.client.pool import Submitted
-from pierhead.errors import PierheadError, again
+from pierhead.errors import again
 
 __all__ = ["Replies"]
 
@@ -74,7 +74,7 @@ class Replies(Generic[R]):
                     submitted.line.read_on()
                 yield reply
             if self._error is not None:
-                raise again(self._error) if isinstance(self._error, PierheadError) else self._error
+                raise again(self._error)
             if self._has_all:
                 return
             self._waiter = asyncio.get_running_loop().create_future()

@@ -187,7 +187,9 @@ class RequestStream(FrameStream):
 
     def input_ended(self, error: PierheadError | None) -> None:
         """Fail what is awaited: no reply can arrive."""
-        if error is not None:
+        if error is not None and self.has_peer_ended:
+            self._fail_all(self._ended(f"the peer has ended inside a reply: {error}"), "eof")
+        elif error is not None:
             self._fail_all(error, "framing")
         else:
             self._fail_all(self._ended("the peer has closed the connection"), "eof")

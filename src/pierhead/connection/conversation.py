@@ -14,13 +14,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from pierhead.codec.base import Decoder, Encoder
 from pierhead.connection.liveness import Liveness
 from pierhead.connection.message_counters import MessageCounters
 from pierhead.connection.sender import Policy, Sender
-from pierhead.errors import ConnectionEnded, DecodeError, PierheadError, again
+from pierhead.errors import ConnectionEnded, DecodeError, again
 from pierhead.service.context import Peer, Via
 
 __all__ = ["Conversation", "Port", "Receiver"]
@@ -135,8 +136,9 @@ class Conversation(Generic[In, Out]):
         self._inbox: deque[bytes] = deque()
         self._inbox_bytes = 0
         self._is_held_up = False  # the port waits for room
+        self._answers_frames = False
         self._receivers: deque[asyncio.Future[None]] = deque()
-        self._input_end: PierheadError | None = None  # why no more messages arrive
+        self._input_end: Exception | None = None  # why no more messages arrive
         self._fault: PierheadError | None = None  # which the program is to know, once
         self._blocked: deque[tuple[asyncio.Future[None], bytes]] = deque()
         self._queued: deque[Sender[Any]] = deque()  # senders with messages that wait
@@ -222,7 +224,8 @@ class Conversation(Generic[In, Out]):
             await waiter
         except asyncio.CancelledError:
             if waiter.cancelled():
-                self._receivers.remove(waiter)
+                with suppress(ValueError):  # somebody was woken in its place
+                    self._receivers.remove(waiter)
             else:
                 _wake_one(self._receivers)  # the message is for another task
             raise
@@ -238,9 +241,7 @@ class Conversation(Generic[In, Out]):
         """
         framed = self._framed(message)
         self._check_open()
-        self._since_pause += 1
-        if self._since_pause >= _PER_TURN:
-            self._since_pause = 0
+        if self._is_time_to_pause():
             await asyncio.sleep(0)  # others run, and what is due is written
             self._check_open()
         if self._port.is_writable and not self._blocked:
@@ -255,6 +256,13 @@ class Conversation(Generic[In, Out]):
             if entry in self._blocked:
                 self._blocked.remove(entry)
             raise
+
+    def _is_time_to_pause(self) -> bool:
+        self._since_pause += 1
+        if self._since_pause < _PER_TURN:
+            return False
+        self._since_pause = 0
+        return True
 
     def sender(
         self, capacity: int = 10, when_full: Literal["wait", "drop-oldest", "close"] = "wait"
@@ -345,10 +353,19 @@ class Conversation(Generic[In, Out]):
     def room(self) -> int:
         """Return how many frames may arrive now."""
         room = self._max_waiting - len(self._inbox)
-        if room <= 0 or self._inbox_bytes >= _MAX_WAITING_BYTES or self._input_end is not None:
+        is_full = room <= 0 or self._inbox_bytes >= _MAX_WAITING_BYTES
+        if is_full or self._input_end is not None or self._owes_answers():
             self._is_held_up = True
             return 0
         return room
+
+    def _owes_answers(self) -> bool:
+        """Return whether the peer asks on, but does not take its answers: they have no bound."""
+        return self._answers_frames and not self._port.is_writable
+
+    def note_answered(self) -> None:
+        """Note that a frame was answered that nobody will receive."""
+        self._answers_frames = True
 
     def arrive(self, frames: Sequence[bytes]) -> None:
         """Take frames that have arrived."""
@@ -368,6 +385,7 @@ class Conversation(Generic[In, Out]):
         if liveness.is_ping is not None and liveness.is_ping(message):
             if self._port.may_send and liveness.pong is not None:
                 self._port.put_framed(self._framed(liveness.pong(message)))
+                self.note_answered()
         elif liveness.is_pong is None or not liveness.is_pong(message):
             return False
         self._counters.signs_of_life.value += 1
@@ -402,7 +420,7 @@ class Conversation(Generic[In, Out]):
         is_pinged = self._pinged_at > last_heard
         return last_heard + (liveness.dead_after_s if is_pinged else liveness.ping_after_s)
 
-    def end_of_input(self, error: PierheadError | None) -> None:
+    def end_of_input(self, error: Exception | None) -> None:
         """Note that no more frames arrive, and why; what has arrived can still be received."""
         if self._input_end is None:
             reason = self._closing or "the peer has ended the conversation"
@@ -438,11 +456,21 @@ class Conversation(Generic[In, Out]):
                 self._send_for(waiter, framed)
             if self._queued and port.is_writable:
                 sender = self._queued.popleft()
-                if sender.forward():
+                if self._forward(sender):
                     self._queued.append(sender)
         if self._output_end_is_due and not self.has_queued:
             self._output_end_is_due = False
             port.end_output()
+        if self._answers_frames and self._is_held_up:
+            self._is_held_up = False
+            port.pump()
+
+    def _forward(self, sender: Sender[Any]) -> bool:
+        try:
+            return sender.forward()
+        except PierheadError:  # the system says late that a datagram is too large
+            self._counters.lost("out", "send_error", 1)
+            return len(sender) > 0
 
     def _send_for(self, waiter: asyncio.Future[None], framed: bytes) -> None:
         if waiter.done():  # cancelled
@@ -516,6 +544,9 @@ class _Outlet:
 
     def put(self, framed: bytes) -> None:
         self._to._put(framed)
+
+    def is_time_to_pause(self) -> bool:
+        return self._to._is_time_to_pause()
 
     def join_queue(self, sender: Sender[Any]) -> None:
         self._to._queued.append(sender)

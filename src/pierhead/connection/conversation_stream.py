@@ -10,7 +10,7 @@ from pierhead.connection.conversation import Conversation
 from pierhead.connection.frame_stream import FrameStream
 from pierhead.connection.liveness import Liveness
 from pierhead.connection.message_counters import MessageCounters
-from pierhead.errors import PierheadError
+from pierhead.errors import ConnectionEnded, PierheadError
 from pierhead.service.context import Peer, Via
 
 __all__ = ["ConversationStream"]
@@ -60,7 +60,12 @@ class ConversationStream(FrameStream):
 
     def input_ended(self, error: PierheadError | None) -> None:
         """Tell the conversation that its peer has ended."""
+        if error is None and self.is_cut_off:
+            error = self._broken_off("TLS ended without close_notify, so something may be missing")
         self.conversation.end_of_input(error)
+
+    def _broken_off(self, reason: str) -> ConnectionEnded:
+        return ConnectionEnded(str(self.conversation.peer), reason)
 
     def writable(self) -> None:
         """Let those that wait to send go on."""
@@ -72,7 +77,7 @@ class ConversationStream(FrameStream):
 
     def failed(self, mistake: Exception) -> None:
         """Tell the conversation; the owner reports it."""
-        self.conversation.end_of_input(None)
+        self.conversation.end_of_input(self._broken_off("a bug of the framing"))
 
     def gone(self, reason: str, error: Exception | None) -> None:
         """Tell the conversation, and count what is lost."""

@@ -14,6 +14,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol, cast
 
 from pierhead.clock import Clock
@@ -24,6 +25,7 @@ from pierhead.connection.life import Event, Life, State, Timeouts, Waits
 from pierhead.connection.read_buffer import ReadBuffer
 from pierhead.errors import FramingError, Overloaded, PierheadError
 from pierhead.metrics import Metric
+from pierhead.net.transport.reset import was_reset
 
 __all__ = ["FrameCounters", "FrameStream", "StreamLimits"]
 
@@ -74,6 +76,7 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
 
     Attributes:
         life: the states and deadlines.
+        is_cut_off: whether the end of the input may be an attacker's.
         is_writable: whether the peer keeps up.
         last_heard: when octets last arrived.
         due_bytes: octets to be written in this iteration.
@@ -95,6 +98,7 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
     _reads_no_more = False  # what has arrived is still passed on
     _is_input_over = False  # the owner has been told, or has asked for no more
     _is_output_over = False
+    is_cut_off = False  # the peer's end is not authenticated: something may be missing
 
     def __init__(
         self,
@@ -159,6 +163,8 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
         self.life.last_active = self.last_heard = self._clock.monotonic()
         if not self.life.happens(Event.MADE):  # aborted during the handshake
             self._transport.abort()
+        if self._reads_no_more:
+            self.end_reading()
 
     def get_buffer(self, sizehint: int) -> bytearray:
         """Lend asyncio the buffer for one read; `buffer_updated` follows at once, or never."""
@@ -189,8 +195,9 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
     def eof_received(self) -> bool:
         """Keep the other half open: a peer that has ended its side may still be sent something."""
         self._has_peer_ended = True
-        if self.life.state is _LINGERING or self._is_output_over:
-            self.pump()
+        # Without TLS's close_notify, the end may be an attacker's (RFC 8446 §6.1).
+        self.is_cut_off = bool(self._transport.get_extra_info("truncated"))
+        if self.life.state is _LINGERING:
             self._close_transport()
         else:
             self.pump()
@@ -276,8 +283,7 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
         error: PierheadError | None = None
         try:
             if self._framer.buffered:
-                # Without TLS's close_notify, the end may be an attacker's (RFC 8446 §6.1).
-                if self._transport.get_extra_info("truncated"):
+                if self.is_cut_off:
                     raise FramingError("the stream was truncated: TLS ended without close_notify")
                 frames = self._framer.finish()
                 self.counters.frames_received.value += len(frames)
@@ -296,11 +302,15 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
         if error is not None:
             self._pause_reading()
         self.input_ended(error)
+        if self._has_peer_ended and self._is_output_over:
+            self._close_transport()
 
     def end_reading(self) -> None:
         """Read nothing more; frames that have arrived are still passed on."""
-        if self._is_made and not self._is_input_over:
-            self._reads_no_more = True
+        if self._is_input_over:
+            return
+        self._reads_no_more = True
+        if self._is_made:
             self._pause_reading()
             self.pump()
 
@@ -415,9 +425,9 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
             self._end_when_sent()
 
     def _write(self) -> None:
+        if not self._due or not self.may_send or self._transport.is_closing():
+            return  # what is due has not been sent: the owner counts it at the end
         frames, self._due = self._due, []
-        if not frames or not self.may_send or self._transport.is_closing():
-            return
         size, self.due_bytes = self.due_bytes, 0
         self._handed_over += size
         self._marks.append((self._handed_over, len(frames)))
@@ -455,7 +465,8 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
         if self._has_peer_ended and self._is_input_over:
             self._close_transport()
         elif self._transport.can_write_eof():
-            self._transport.write_eof()
+            with suppress(OSError):  # ENOTCONN: reset by the peer, which the transport reports soon
+                self._transport.write_eof()
 
     def is_all_sent(self) -> bool:
         """Return whether the owner has nothing more to put; asked while the stream finishes."""
@@ -494,7 +505,9 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
     @property
     def is_idle(self) -> bool:
         """Whether it waits for nothing but the next message."""
-        return self.waits() is Waits.ACTIVITY and not self.unsent_bytes and self.is_writable
+        if self._reading_paused or self.waits() is not Waits.ACTIVITY:
+            return False  # while nothing is read, it asks whether the peer has reset
+        return self.is_writable and not self.unsent_bytes
 
     def waits(self) -> Waits:
         """Return what it waits for: a message that has begun, or else any traffic."""
@@ -508,6 +521,10 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
     def sweep(self, now: float) -> None:
         """Enforce the deadlines."""
         if not self._is_made or self.life.state is State.GONE:
+            return
+        if self._reading_paused and was_reset(self._transport):
+            self.life.abort("peer_gone")
+            self._transport.abort()
             return
         unsent = self._transport.get_write_buffer_size()
         self._note_sent(unsent)

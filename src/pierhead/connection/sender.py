@@ -58,6 +58,10 @@ class Outlet(Protocol):
         """Send what `encode` has returned."""
         ...
 
+    def is_time_to_pause(self) -> bool:
+        """Count a message; return whether other tasks should run."""
+        ...
+
     def join_queue(self, sender: Sender[Any], /) -> None:
         """Call `Sender.forward` when messages may leave."""
         ...
@@ -130,6 +134,8 @@ class Sender(Generic[Out_contra]):
         self._outlet.check_open()
         if self._waiters or not self._takes(framed):
             await self._wait_with(framed)
+        elif self._outlet.is_time_to_pause():
+            await asyncio.sleep(0)  # a peer that takes everything at once keeps nobody else waiting
 
     def try_put(self, framed: bytes) -> bool:
         """Send what `frame` has returned; otherwise as `try_send`."""

@@ -172,7 +172,7 @@ class ServedConversation(ConversationStream):
 
     _task: asyncio.Task[None] | None = None
     _gone_at: float | None = None
-    _is_lost = False
+    _is_lost = _is_late = False
 
     def __init__(
         self,
@@ -202,6 +202,8 @@ class ServedConversation(ConversationStream):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the handler."""
         super().connection_made(transport)
+        if self.life.state is not State.OPEN:  # aborted during the handshake
+            return
         name = handler_name(self._handler)
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(self._run(), name=f"{name} {self._scope.peer}")
@@ -233,7 +235,7 @@ class ServedConversation(ConversationStream):
 
     def _handled(self, task: asyncio.Task[None]) -> None:
         self._task = None
-        if task.cancelled():
+        if task.cancelled() or task.exception() is not None:  # the user interrupts the program
             self.forget_unread(self.life.reason or "cancelled")
             self.abort(self.life.reason or "cancelled")
         if self.life.state is State.GONE:
@@ -261,6 +263,7 @@ class ServedConversation(ConversationStream):
                 return True
             scope.counters.dropped(verdict.reason)
             if isinstance(verdict, Answer):
+                self.conversation.note_answered()
                 self.put(verdict.frame)
         except Exception as mistake:
             where = f"{scope.via.listener}: admission"
@@ -313,7 +316,12 @@ class ServedConversation(ConversationStream):
         if self._gone_at is None:
             super().sweep(now)
             self._rest_until_needed()
-        elif self._task is not None and now - self._gone_at >= self._scope.options.handler_timeout:
+        elif (
+            self._task is not None
+            and not self._is_late
+            and now - self._gone_at >= self._scope.options.handler_timeout
+        ):
+            self._is_late = True  # once: what it does at its end may take a while
             self._scope.counters.count("conversations_cancelled_total").value += 1
             late = TimedOut(
                 f"{handler_name(self._handler)} has not returned since its peer has gone"

@@ -77,9 +77,14 @@ async def waiting(*coroutines: Any) -> list[asyncio.Task[Any]]:
     return tasks
 
 
-async def test_a_message_for_a_receiver_that_is_cancelled_goes_to_the_next() -> None:
+@pytest.mark.parametrize("is_cancelled_first", [False, True])
+async def test_a_message_for_a_receiver_that_is_cancelled_goes_to_the_next(
+    is_cancelled_first: bool,
+) -> None:
     conversation, _ = conversation_on(HeldPort())
     first, second = await waiting(conversation.receive(), conversation.receive())
+    if is_cancelled_first:
+        first.cancel()
     conversation.arrive([b"hello"])
     first.cancel()
     assert await second == "hello"
@@ -189,3 +194,19 @@ async def test_a_bug_of_the_codec_is_counted_as_a_message_that_nobody_received()
         await conversation.receive()
     assert await conversation.receive() == "fine"
     assert metrics.total("messages_lost_total", direction="in", reason="error") == 1
+
+
+async def test_a_sender_whose_peer_takes_everything_leaves_the_loop_to_others() -> None:
+    conversation, _ = conversation_on(HeldPort())
+    sender = conversation.sender()
+    others = 0
+
+    async def send_much() -> None:
+        for number in range(1000):
+            await sender.send(str(number))
+
+    (sending,) = await waiting(send_much())
+    while not sending.done():
+        others += 1
+        await asyncio.sleep(0)
+    assert others >= 10

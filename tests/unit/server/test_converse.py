@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from pierhead import Conversation, Json, Lines, WireFormat, connect, converse
+from pierhead.client.dial import dial_stream
 from pierhead.errors import ConnectionEnded, DecodeError, UsageError
 from pierhead.protocols import lines
 from pierhead.server.converse import ServedConversation
+from pierhead.service.admission import Answer
 
 FORMAT = lines.wire_format()
 
@@ -249,3 +251,118 @@ async def test_a_failing_handler_is_one_line_in_the_log(server, caplog) -> None:
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "ValueError: of the program" in caplog.text
     assert started.metrics.total("connections_closed_total", reason="error") == 1
+
+
+async def test_answers_of_checks_to_a_peer_that_does_not_read_are_bounded(server) -> None:
+    class Answering:
+        def __call__(self, frame: bytes, peer: Any, via: Any) -> Any:
+            return Answer("checked", b"x" * 1000)
+
+    async def idle(conversation: Conversation[str, str]) -> None:
+        async for _ in conversation:
+            pass
+
+    started = await server(converse(idle, FORMAT, admission=[Answering()]), "mem:b")
+
+    class Deaf(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            transport.pause_reading()
+
+    transport = await dial_stream("mem:b", Deaf)
+    for _ in range(200):
+        transport.write(b"a\n" * 100)
+        await asyncio.sleep(0)
+    await asyncio.sleep(0.5)
+    assert started.metrics.total("dropped_total", reason="checked") < 1000
+    transport.resume_reading()
+    await asyncio.sleep(0.5)
+    assert started.metrics.total("dropped_total", reason="checked") == 20_000
+    transport.abort()
+
+
+async def test_a_handler_that_is_cancelled_may_take_its_time_to_end(server, clock) -> None:
+    ended = []
+
+    async def tidy(conversation: Conversation[str, str]) -> None:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await asyncio.sleep(3)
+            ended.append(True)
+
+    started = await server(lines.converse(tidy), "mem:b", handler_timeout=1)
+    async with connect("mem:b", FORMAT).conversation() as conversation:
+        await asyncio.sleep(0.1)
+        conversation.abort()
+    await clock.advance(6)
+    assert ended == [True]
+    assert started.metrics.total("conversations_cancelled_total") == 1
+
+
+class FragileFramer:
+    buffered = 0
+
+    def feed(self, data: bytes) -> None:
+        pass
+
+    def frames(self, limit: int) -> list[bytes]:
+        raise KeyError("a bug of the framing")
+
+    def finish(self) -> list[bytes]:
+        return []
+
+
+class FragileFraming:
+    def new(self) -> Any:
+        return FragileFramer()
+
+    def frame(self, payload: bytes) -> bytes:
+        return payload + b"\n"
+
+
+async def test_a_bug_of_the_framing_is_reported_and_is_no_end_in_order(server, caplog) -> None:
+    fragile: WireFormat[str, str] = WireFormat(FragileFraming(), FORMAT.requests)
+    ends: list[ConnectionEnded] = []
+
+    async def echo(conversation: Conversation[str, str]) -> None:
+        await conversation.send("hello")
+        with pytest.raises(ConnectionEnded) as ended:
+            await conversation.receive()
+        ends.append(ended.value)
+
+    await server(converse(echo, fragile), "mem:b")
+    async with connect("mem:b", FORMAT).conversation() as conversation:
+        assert await conversation.receive() == "hello"
+        await conversation.send("a")
+        await until_the_end(conversation)
+    (record,) = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert "a bug of the framing" in record.getMessage()
+    assert not ends[0].is_clean
+
+
+async def test_a_bug_of_a_clients_framing_is_raised_where_it_receives(server) -> None:
+    async def greet(conversation: Conversation[str, str]) -> None:
+        await conversation.send("hello")
+        await until_the_end(conversation)
+
+    await server(lines.converse(greet), "mem:b")
+    fragile: WireFormat[str, str] = WireFormat(FragileFraming(), FORMAT.requests)
+    async with connect("mem:b", fragile).conversation() as conversation:
+        with pytest.raises(KeyError, match="a bug of the framing"):
+            await conversation.receive()
+
+
+async def test_nobody_sends_after_the_handler_has_returned(server) -> None:
+    senders = []
+
+    async def leave_a_sender(conversation: Conversation[str, str]) -> None:
+        senders.append(conversation.sender(capacity=100))
+        await conversation.send("x" * 60_000)
+        await conversation.send("x" * 60_000)
+
+    await server(lines.converse(leave_a_sender), "mem:b")
+    async with connect("mem:b", FORMAT).conversation() as conversation:
+        assert len([line async for line in conversation]) == 2
+        with pytest.raises(ConnectionEnded) as ended:
+            await senders[0].send("too late")
+        assert ended.value.is_clean
