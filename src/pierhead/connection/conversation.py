@@ -21,7 +21,7 @@ from pierhead.codec.base import Decoder, Encoder
 from pierhead.connection.liveness import Liveness
 from pierhead.connection.message_counters import MessageCounters
 from pierhead.connection.sender import Policy, Sender
-from pierhead.errors import ConnectionEnded, DecodeError, again
+from pierhead.errors import ConnectionEnded, DecodeError, PierheadError, again
 from pierhead.service.context import Peer, Via
 
 __all__ = ["Conversation", "Port", "Receiver"]
