@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pierhead.connection.conversation import Conversation
+from pierhead.connection.liveness import Liveness
 from pierhead.connection.message_counters import MessageCounters
 from pierhead.errors import ConnectionEnded, DecodeError, UsageError
 from pierhead.metrics import Metrics
@@ -35,6 +36,8 @@ class HeldPort:
 
     def __init__(self) -> None:
         self.is_writable = self.may_send = True
+        self.framing = None
+        self.pumped = 0
         self.sent: list[bytes] = []
         self.ended: list[str] = []
 
@@ -47,7 +50,7 @@ class HeldPort:
         self.sent.append(framed.removesuffix(b"\n"))
 
     def pump(self) -> None:
-        pass
+        self.pumped += 1
 
     def end_output(self) -> None:
         self.ended.append("output")
@@ -210,3 +213,26 @@ async def test_a_sender_whose_peer_takes_everything_leaves_the_loop_to_others() 
         others += 1
         await asyncio.sleep(0)
     assert others >= 10
+
+
+async def test_a_peer_that_pings_and_reads_nothing_gets_a_bounded_number_of_answers() -> None:
+    port = HeldPort()
+    via = Via(transport=Transport.STREAM, scheme="mem", local="", listener="mem:b")
+    conversation: Conversation[str, str] = Conversation(
+        port,
+        Text(),
+        Text(),
+        peer=Peer("a"),
+        via=via,
+        counters=MessageCounters(Metrics().counter),
+        liveness=Liveness(is_ping=lambda text: text == "ping", pong=lambda ping: "pong"),
+    )
+    assert conversation.room()
+    conversation.arrive([b"ping"] * 10)
+    assert port.sent == [b"pong"] * 10
+    port.is_writable = False
+    assert conversation.room() == 0
+    port.is_writable = True
+    conversation.note_writable()
+    assert port.pumped == 1
+    assert conversation.room()
