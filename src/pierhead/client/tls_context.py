@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import ssl
 
 from pierhead.address import InetAddress, ListenSpec
@@ -10,7 +11,7 @@ from pierhead.address.views import TlsClientOptions
 from pierhead.errors import ConnectError, ListenError
 from pierhead.listener.wrap.tls_context import TLS_VERSIONS, load_authorities, load_pair
 
-__all__ = ["load_client_context", "requested_name"]
+__all__ = ["files_of", "load_client_context", "requested_name"]
 
 _log = logging.getLogger("pierhead.client")
 
@@ -24,6 +25,21 @@ def requested_name(spec: ListenSpec) -> str | None:
     if name is None and isinstance(spec.address, InetAddress):
         return spec.address.host.partition("%")[0]
     return name
+
+
+def files_of(spec: ListenSpec) -> tuple[object, ...]:
+    """Return what tells whether the files of an address have changed since."""
+    options = TlsClientOptions.of(spec.options)
+    paths = (options.ca, *(options.cert or ()), *(options.key or ()))
+    return tuple(_version(path) for path in paths if path is not None)
+
+
+def _version(path: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:  # reading it says why
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def load_client_context(

@@ -15,7 +15,7 @@ from typing import cast
 from pierhead.address import ListenSpec
 from pierhead.address.views import ProxyOptions
 from pierhead.client.reaching import Reaching
-from pierhead.client.tls_context import load_client_context, requested_name
+from pierhead.client.tls_context import files_of, load_client_context, requested_name
 from pierhead.codec.proxy_header import ProxyHeader, encode_v1, encode_v2
 from pierhead.errors import ConnectError, HandshakeError
 from pierhead.net.transport.tls_engine import ClientTlsEngine
@@ -57,6 +57,7 @@ class Wrapping:
     def __init__(self, spec: ListenSpec, name: str, protocols: tuple[str, ...] = ()) -> None:
         self._spec, self._name, self._protocols = spec, name, protocols
         self._context: ssl.SSLContext | None = None
+        self._files: tuple[object, ...] = ()  # as they were when they were read
         self._scratch: Scratch | None = None
 
     async def begin(
@@ -89,19 +90,20 @@ class Wrapping:
 
     async def _new_tls(self, reaching: Reaching) -> _Tls:
         reaching.step = "tls"
-        if self._context is None:
+        files = files_of(self._spec)
+        if self._context is None or files != self._files:
             # Reading the system's authorities takes as long as a thousand requests.
             self._context = await asyncio.to_thread(
                 load_client_context, self._spec, self._name, self._protocols
             )
-            self._scratch = Scratch()
+            self._files = files
         wanted = requested_name(self._spec)
         try:
             engine = ClientTlsEngine(self._context, wanted)
         except ValueError as error:
             reason = f"{wanted!r} is not a host name: {error}"
             raise ConnectError(self._name, "tls", reason, "write server-name=NAME") from error
-        assert self._scratch is not None
+        self._scratch = self._scratch or Scratch()
         return _Tls(engine, self._scratch)
 
     async def _open(

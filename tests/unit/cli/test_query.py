@@ -86,8 +86,9 @@ async def test_a_truncated_answer_is_asked_for_over_tcp_unless_ignored():
     assert "tcp:" in (await ask("a.", "TXT")).stdout
 
 
+@pytest.mark.rfc("7858", "3.1")
+@pytest.mark.rfc("8310", "8.1")
 async def test_a_server_is_asked_over_tls_and_verified(tmp_path: Path, monkeypatch):
-    """RFC 7858 §3.1; the certificate is verified as RFC 8310 §8.1 has it."""
     monkeypatch.chdir(tmp_path)
     authority = trustme.CA()
     authority.cert_pem.write_to_path("ca.pem")

@@ -262,6 +262,20 @@ async def test_the_key_of_a_client_may_stand_apart_and_is_its_owner_s(caplog) ->
         assert refused.value.step == "tls"
 
 
+async def test_files_that_have_been_renewed_are_read_again() -> None:
+    async with Server(lines.serve(shout), f"tls+mem:b?{SERVER}") as server:
+        shutil.copy("stranger-ca.pem", "own.pem")
+        route = Route(dialled(server, "ca=own.pem&server-name=dns.example"))
+        with pytest.raises(ConnectError, match="nobody known here"):
+            await route.stream(asyncio.Protocol)
+        shutil.copy("ca.pem", "new.pem")
+        os.replace("new.pem", "own.pem")
+        (await route.stream(asyncio.Protocol)).close()
+        context = route._wrapping._context
+        (await route.stream(asyncio.Protocol)).close()
+        assert route._wrapping._context is context
+
+
 def test_old_versions_are_refused_as_the_address_says() -> None:
     for version, lowest in (("1.2", ssl.TLSVersion.TLSv1_2), ("1.3", ssl.TLSVersion.TLSv1_3)):
         spec = ListenSpec.parse(f"tls+tcp:h:1?verify=off&min={version}").to_dial()

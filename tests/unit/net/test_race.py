@@ -38,6 +38,7 @@ class Attempts:
         return await race(each, delay_s, self.discarded.append)
 
 
+@pytest.mark.rfc("8305", "5")
 async def test_one_that_does_not_answer_costs_one_delay(clock: Any) -> None:
     attempts = Attempts((3600, False), (0.01, True))
     assert await attempts.run() == 1
@@ -96,6 +97,7 @@ async def test_a_bug_is_no_failed_attempt() -> None:
         await race([wrong, wrong], 1, print)
 
 
+@pytest.mark.rfc("8305", "4")
 def test_families_take_turns_and_the_first_goes_first() -> None:
     six, four = 10, 2
     places = [(six, "a"), (six, "b"), (six, "c"), (four, "d")]
