@@ -32,7 +32,6 @@ SHOWN_BY: dict[str, str] = {
     "blocking.background": "unit/blocking/test_client.py",
     "blocking.conversation": "unit/blocking/test_client.py",
     "client.datagram_end": "unit/client/test_dial.py",
-    "client.deadlines": "unit/client/test_client.py",
     "client.dialled_conversation": "unit/client/test_client.py",
     "client.dialler": "unit/client/test_client.py",
     "client.facts": "unit/client/test_every_address.py",

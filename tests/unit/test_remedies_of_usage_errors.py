@@ -36,7 +36,7 @@ from pierhead import (
 from pierhead.client.client import connect
 from pierhead.client.dial import dial_stream
 from pierhead.codec.base import check_one_reply
-from pierhead.errors import UsageError
+from pierhead.errors import ConnectError, PeerUnavailable, UsageError
 from pierhead.integrations.argparse import add_listen_option
 from pierhead.integrations.click import listen_option
 from pierhead.integrations.typer import listen_option as typer_option
@@ -148,7 +148,7 @@ def serving_twice(create_another: bool) -> object:
 
 def dialled(address: str) -> object:
     async def dial() -> object:
-        with pytest.raises(ConnectionRefusedError):
+        with pytest.raises(ConnectError):
             await dial_stream(address, asyncio.Protocol)
 
     return asyncio.run(dial())
@@ -160,6 +160,15 @@ def entered(address: str, wire_format: WireFormat[Any, Any], source: str | None 
             pass
 
     return asyncio.run(enter())
+
+
+def used_in_two_loops(clients: list[Any]) -> None:
+    async def ask(client: Any) -> None:
+        with pytest.raises(PeerUnavailable):
+            await client.check()
+
+    for client in clients:
+        asyncio.run(ask(client))
 
 
 def opened(*addresses: str) -> object:
@@ -194,6 +203,12 @@ ROWS: list[tuple[str, str, Callable[[], object], list[Callable[[], object]]]] = 
         "leave it out",
         lambda: dialled("mem:nobody?name=a"),
         [lambda: dialled("mem:nobody")],
+    ),
+    (
+        "client/client",
+        "create one in each",
+        lambda: used_in_two_loops([connect("mem:nobody", any_order())] * 2),
+        [lambda: used_in_two_loops([connect("mem:nobody", any_order()) for _ in range(2)])],
     ),
     (
         "codec/base",

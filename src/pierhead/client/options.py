@@ -108,7 +108,7 @@ LIMITS = (
         unit="s",
         meaning="For the replies still awaited when the client is closed.",
         source="the same as a server's",
-        metric="requests_failed_total{reason=closed}",
+        metric="requests_failed_total{reason=ended}",
         effect=_NEXT_REQUEST,
     ),
     Limit(
@@ -120,7 +120,7 @@ LIMITS = (
         meaning="Requests of one connection without their reply; further ones wait, or take "
         "another connection.",
         source="RFC 9113 §6.5.2 recommends at least 100 streams",
-        metric="none: requests wait, see requests_waiting",
+        metric="none: requests wait",
         effect=_NEXT_REQUEST,
     ),
     Limit(

@@ -80,6 +80,7 @@ class Pool:
         self._dialling: asyncio.Task[None] | None = None
         self._is_opening = False
         self._failures = 0
+        self._last_failure = ""
         self._not_before = 0.0
         self._is_closed = False
         self._all_answered: asyncio.Future[None] | None = None
@@ -125,10 +126,15 @@ class Pool:
     def _expire(self, submitted: Submitted) -> None:
         if not submitted.reply.done():
             was_sent = submitted.line is not None
-            reason = "no reply in time" if was_sent else "no connection had room in time"
+            reason = "no reply in time" if was_sent else self._why_it_waited()
             late = RequestTimedOut(self._name, reason, is_retry_safe=not was_sent)
             submitted.reply.set_exception(late)
         self.give_up(submitted, is_late=True)
+
+    def _why_it_waited(self) -> str:
+        if self._last_failure and not any(line.is_open for line in self.lines):
+            return f"no connection in time; the last attempt failed: {self._last_failure}"
+        return "no connection had room in time"
 
     def _free(self) -> Line | None:
         """Return the line with the fewest requests, if it has room."""
@@ -188,6 +194,7 @@ class Pool:
             line.abort("closed")
             return False
         self._failures = 0
+        self._last_failure = ""
         self.lines.append(line)
         self._sweep.wake()
         self.changed()
@@ -213,6 +220,7 @@ class Pool:
         except Exception as error:
             self._dialling = None
             self._note_failure()
+            self._last_failure = getattr(error, "reason", "") or type(error).__name__
             self._fail_waiting(error)
         else:
             self._dialling = None

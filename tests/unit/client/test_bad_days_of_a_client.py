@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pierhead import ById, Context, Json, Lines, Server, WireFormat, connect, serve
+from pierhead.client.deadlines import Deadlines
 from pierhead.client.line import ClientCounters
 from pierhead.client.options import ClientOptions
 from pierhead.client.pool import Pool
@@ -264,6 +265,37 @@ def test_a_client_belongs_to_the_loop_of_its_first_use() -> None:
     asyncio.run(ask())
     with pytest.raises(UsageError, match="belongs to another event loop; create one in each"):
         asyncio.run(ask())
+
+
+async def test_a_request_that_waits_for_the_next_attempt_says_how_the_last_one_ended(
+    clock,
+) -> None:
+    client = connect("mem:nobody", FORMAT, max_back_off=60)
+    for _ in range(10):
+        with pytest.raises(ConnectError):
+            await client.request("one", timeout=100)
+    with pytest.raises(RequestTimedOut, match="the last attempt failed: no listener on") as late:
+        await client.request("one", timeout=1)
+    assert late.value.is_retry_safe
+    await client.close()
+
+
+async def test_deadlines_of_many_requests_are_looked_at_together(clock) -> None:
+    class Entry:
+        def __init__(self, deadline: float) -> None:
+            self.deadline = deadline
+
+    loop = asyncio.get_running_loop()
+    expired: list[tuple[float, Entry]] = []
+    deadlines: Deadlines[Entry] = Deadlines(loop, lambda one: expired.append((loop.time(), one)))
+    began = loop.time()
+    for number in range(1000):
+        deadlines.add(Entry(began + 1 + number / 10_000))
+    await asyncio.sleep(2)
+    assert len(expired) == 1000
+    assert all(0 <= at - one.deadline <= 0.011 for at, one in expired)
+    assert len({at for at, _ in expired}) <= 12
+    deadlines.stop()
 
 
 class HeldLine:
