@@ -27,7 +27,7 @@ SECTIONS = {
         "Clients",
         "Give any of them to `connect` as a keyword; `pierhead.ClientLimits` is their type.",
     ),
-    "pierhead.blocking.threaded": ("Blocking functions", "Given to `threaded`."),
+    "pierhead.blocking.threads": ("Blocking functions", "Given to `threaded`."),
     "pierhead.client.balance_options": (
         "Choosing among several",
         "Given to `Balance` as keywords.",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pierhead import blocking as blocking
     from pierhead.address import ListenSpec
-    from pierhead.blocking.threaded import threaded
+    from pierhead.blocking.threads import threaded
     from pierhead.buffer import BufferPool, BufferSource
     from pierhead.client.balance import Balance
     from pierhead.client.client import Client, connect
@@ -203,7 +203,7 @@ _HOMES = {
     "run": "runtime.run",
     "serve": "server.serve",
     "stack": "service",
-    "threaded": "blocking.threaded",
+    "threaded": "blocking.threads",
 }
 
 #: Packages that are reached as an attribute, without an import of their own.

@@ -40,7 +40,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
         "clock",
         "reload",
         "buffer",
-        "blocking.threaded",
+        "blocking.threads",
         "failure_log",
         "rate",
     ),

@@ -41,8 +41,8 @@ def test_cached_counters_are_bounded_as_well() -> None:
     for number in range(1000):
         counters.dropped(f"reason {number}")
         counters.closed(f"reason {number}")
-    assert len(counters.requests._dropped) <= 64
-    assert len(counters._closed) <= 64
+    assert len(counters.requests.dropped.__self__._known) <= 64
+    assert len(counters.closed.__self__._known) <= 64
     assert metrics.total("dropped_total") == metrics.total("connections_closed_total") == 1000
 
 

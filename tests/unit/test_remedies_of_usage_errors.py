@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import re
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import click
@@ -18,6 +19,7 @@ from tests.remedies import Remedy, remedies_of
 
 from pierhead import (
     Application,
+    Balance,
     ById,
     CustomDatagramListener,
     CustomStreamListener,
@@ -27,8 +29,10 @@ from pierhead import (
     Metrics,
     Octets,
     Order,
+    Peer,
     Server,
     WireFormat,
+    blocking,
     listening_sockets,
     serve,
     threaded,
@@ -40,17 +44,19 @@ from pierhead.errors import ConnectError, PeerUnavailable, UsageError
 from pierhead.integrations.argparse import add_listen_option
 from pierhead.integrations.click import listen_option
 from pierhead.integrations.typer import listen_option as typer_option
-from pierhead.protocols import dns, lines
+from pierhead.protocols import dns, lines, proxying
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query
 from pierhead.protocols.dns.wire.name import ROOT
 from pierhead.server.converse import converse
+from pierhead.server.destinations import find, reach
 from pierhead.service import as_service
 from pierhead.service.admission import allow, allow_accounts
 
 #: As a caller without a type checker may use them.
 ANY: Any = dns
 ENDPOINT = lines.serve(lines.echo, encoding=None)
+LISTENER: Any = SimpleNamespace(local="udp:127.0.0.1:1", way_to=str, peer=Peer)
 QUERY = Query(1, 0, ROOT + b"\0\1\0\1", ROOT, 1, 1, 512, False, ())
 
 
@@ -182,6 +188,36 @@ def command() -> click.Command:
 
 #: The file, the words of the remedy, what is refused, and what is accepted, way by way.
 ROWS: list[tuple[str, str, Callable[[], object], list[Callable[[], object]]]] = [
+    (
+        "blocking/server",
+        "wire_format=lines.wire_format())",
+        lambda: blocking.serve(plain, "mem:a"),  # type: ignore[call-overload]
+        [lambda: blocking.serve(plain, "mem:a", wire_format=lines.wire_format())],
+    ),
+    (
+        "blocking/server",
+        "leave it out here",
+        lambda: blocking.serve(ENDPOINT, "mem:a", wire_format=any_order()),  # type: ignore[call-overload]
+        [lambda: blocking.serve(ENDPOINT, "mem:a")],
+    ),
+    (
+        "client/upstreams",
+        "give one upstream or more",
+        lambda: Balance([]),
+        [lambda: Balance([connect("mem:a", lines.wire_format())])],
+    ),
+    (
+        "protocols/proxying/forward",
+        "give one address or more",
+        lambda: proxying.forward(),
+        [lambda: proxying.forward("mem:a")],
+    ),
+    (
+        "server/destinations",
+        "use send_to(address, message)",
+        lambda: find(LISTENER, "udp:localhost:9"),
+        [lambda: asyncio.run(reach(LISTENER, "udp:localhost:9"))],
+    ),
     (
         "client/dialler",
         "leave the source out, use port 0, or matching=ById(…) with ",
@@ -546,4 +582,4 @@ def test_no_remedy_of_a_usage_error_is_without_its_row():
         if not any(where == one.module and advice in one.text for where, advice in followed)
         and not any(words in one.text for words in NOT_HERE)
     ]
-    assert untested == []
+    assert not untested, "\n".join(untested)

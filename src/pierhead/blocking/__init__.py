@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pierhead.blocking.conversation import Conversation
     from pierhead.blocking.listener import Listener, listen
     from pierhead.blocking.server import Server, serve
-    from pierhead.blocking.threaded import threaded
+    from pierhead.blocking.threads import threaded
 
 __all__ = [
     "Client",
@@ -46,7 +46,7 @@ _HOMES = {
     "connect": "client",
     "listen": "listener",
     "serve": "server",
-    "threaded": "threaded",
+    "threaded": "threads",
 }
 
 

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar, Unpack, overload
 
 from pierhead.address import ListenSpec
 from pierhead.blocking.background import Background, within
-from pierhead.blocking.threaded import THREADS, threaded
+from pierhead.blocking.threads import THREADS, threaded
 from pierhead.codec.base import WireFormat
 from pierhead.errors import UsageError
 from pierhead.failure_log import OnError

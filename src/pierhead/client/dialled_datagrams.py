@@ -112,7 +112,7 @@ class DialledDatagrams:
         if self.conversation.room():
             self.conversation.arrive((frame,))
         else:
-            self._messages.lost("in", "unread", 1)
+            self._messages.note_lost("in", "unread", 1)
 
     def _refused(self, error: Unreachable) -> None:
         """Tell the program that datagrams do not arrive; later ones may."""
@@ -158,7 +158,7 @@ class DialledDatagrams:
             is_taken = self._end.offer(payload)
         except OSError as error:
             if error.errno != errno.EMSGSIZE:
-                self._messages.lost("out", "send_error", 1)
+                self._messages.note_lost("out", "send_error", 1)
                 return True
             raise UsageError(
                 f"a message of {len(payload)} bytes is too large for a datagram; use a stream"
@@ -177,7 +177,7 @@ class DialledDatagrams:
                     self._end.when_writable(self._go_on)
                     return
             except UsageError:  # the system says so late
-                self._messages.lost("out", "reply_too_large", 1)
+                self._messages.note_lost("out", "reply_too_large", 1)
             self._due.popleft()
             self._due_since = self._clock.monotonic()
         self.conversation.note_writable()
@@ -206,7 +206,7 @@ class DialledDatagrams:
         self._is_gone, self._is_open = True, False
         self._end.close()
         lost = self.conversation.note_gone(reason)
-        self._messages.lost("out", reason, lost + len(self._due))
+        self._messages.note_lost("out", reason, lost + len(self._due))
         self._due.clear()
         self._counters.closed(reason)
         self._ended(self)
@@ -242,7 +242,7 @@ class DialledDatagrams:
 
     def forget_unread(self, reason: str) -> None:
         """Count what nobody will receive any more."""
-        self._messages.lost("in", reason, self.conversation.take_unread())
+        self._messages.note_lost("in", reason, self.conversation.take_unread())
 
     async def leave(self, timeout_s: float) -> None:
         """Send what is due and close; cut off what takes longer than this."""

@@ -191,7 +191,7 @@ class Conversation(Generic[In, Out]):
                 self._skip(error, frame)
                 continue
             except BaseException:  # a bug of the codec
-                self._counters.lost("in", "error", 1)
+                self._counters.note_lost("in", "error", 1)
                 raise
             self._counters.received.value += 1
             return message

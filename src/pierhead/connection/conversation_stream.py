@@ -82,9 +82,9 @@ class ConversationStream(FrameStream):
     def gone(self, reason: str, error: Exception | None) -> None:
         """Tell the conversation, and count what is lost."""
         lost = self.conversation.note_gone(reason)
-        self._messages.lost("out", reason, lost + self.take_unsent())
-        self._messages.lost("in", reason, self.stop_input())
+        self._messages.note_lost("out", reason, lost + self.take_unsent())
+        self._messages.note_lost("in", reason, self.stop_input())
 
     def forget_unread(self, reason: str) -> None:
         """Count what nobody will receive any more."""
-        self._messages.lost("in", reason, self.conversation.take_unread())
+        self._messages.note_lost("in", reason, self.conversation.take_unread())

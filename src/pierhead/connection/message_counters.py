@@ -31,7 +31,7 @@ class MessageCounters:
         self.signs_of_life = count("signs_of_life_received_total")
         self.undecodable = count("dropped_total", reason="undecodable")
 
-    def lost(self, direction: str, reason: str, messages: int) -> None:
+    def note_lost(self, direction: str, reason: str, messages: int) -> None:
         """Count messages that were never received (``in``), or sent in vain (``out``)."""
         if messages:
             counter = self._count("messages_lost_total", direction=direction, reason=reason)

@@ -229,7 +229,7 @@ class ServedConversation(ConversationStream):
         return "framing" if stage == "framing" else "undecodable"
 
     def _end(self, reason: str) -> None:
-        self._messages.lost("in", reason, self.stop_input())
+        self._messages.note_lost("in", reason, self.stop_input())
         self.forget_unread(reason)
         self.conversation.finish(reason)
 

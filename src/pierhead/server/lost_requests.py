@@ -17,6 +17,7 @@ REASONS: Mapping[str, str] = {
     "error": "a bug of the program's framing or hosted protocol ended its connection",
     "evicted": "the connection limit was reached, and its network held the most",
     "forced": "it was given up at the second signal",
+    "liveness": "the peer of its conversation gave no sign of life in time",
     "max_buffer_bytes": "no receive buffer was available",
     "max_unsent_bytes": "a hosted program kept writing to a peer that does not read",
     "peer_gone": "its peer closed the connection",

@@ -169,7 +169,7 @@ class PeerConversation:
         self.reason = self.reason or reason
         self._socket.leave(self)
         if not self.has_ended:
-            self._messages.lost("out", reason, self.conversation.note_gone(reason))
+            self._messages.note_lost("out", reason, self.conversation.note_gone(reason))
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -200,7 +200,7 @@ class PeerConversation:
             return
         self.has_ended = True
         self._is_open = False
-        self._messages.lost("in", self.reason, self.conversation.take_unread())
-        self._messages.lost("out", self.reason, self.conversation.note_gone(self.reason))
+        self._messages.note_lost("in", self.reason, self.conversation.take_unread())
+        self._messages.note_lost("out", self.reason, self.conversation.note_gone(self.reason))
         self._socket.ended(self, self.reason)
         del self.conversation

@@ -221,12 +221,12 @@ class PeerConversations(BatchServer[PeerConversation | None]):
 
     def _pass_on(self, known: PeerConversation, frame: bytes) -> None:
         if self._unread_bytes + len(frame) > self.options.max_unread_datagram_bytes:
-            self._messages.lost("in", "max_unread_datagram_bytes", 1)
+            self._messages.note_lost("in", "max_unread_datagram_bytes", 1)
         elif known.conversation.room():
             self._unread_bytes += len(frame)
             known.conversation.arrive((frame,))
         else:
-            self._messages.lost("in", "unread", 1)
+            self._messages.note_lost("in", "unread", 1)
 
     def _recount_unread(self) -> None:
         """Find out what has been received meanwhile, if that matters."""
@@ -272,7 +272,7 @@ class PeerConversations(BatchServer[PeerConversation | None]):
         if whose is None:
             self._counters.dropped(reason)
             return
-        self._messages.lost("out", reason, 1)
+        self._messages.note_lost("out", reason, 1)
         whose.note_taken()
         if reason == "peer_gone":  # the name of a Unix socket that is closed
             self._note_gone_peer(whose, reason)

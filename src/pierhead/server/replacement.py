@@ -11,7 +11,6 @@ it.
 from __future__ import annotations
 
 import dataclasses
-import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -122,15 +121,6 @@ class Replacement:
         try:
             yield
         except ListenError as error:
-            if error.errno == errno.EADDRINUSE and (own := self._own_listener(error.address)):
-                raise ListenError(
-                    error.address,
-                    "replace",
-                    f"this server itself listens on {own}, and keeps it until the replacement is "
-                    "complete",
-                    f"write {own} to keep that listener, or take another port",
-                    error.errno,
-                ) from error
             for slot, reason in self._renewed:
                 if error.address.startswith(str(slot.asked)):
                     raise ListenError(
@@ -142,18 +132,6 @@ class Replacement:
                         error.errno,
                     ) from error
             raise
-
-    def _own_listener(self, address: str) -> str | None:
-        """Return which other listener of this server has the port of an address."""
-        renewed = [str(slot.asked) for slot, _ in self._renewed]
-        if any(address.startswith(one) for one in renewed):
-            return None
-        scheme, _, rest = address.partition("?")[0].rpartition("+")[2].partition(":")
-        for local in (local for slot in self._before for local in _bound(slot)):
-            its_scheme, _, its_rest = local.partition(":")
-            if (its_scheme, its_rest.rpartition(":")[2]) == (scheme, rest.rpartition(":")[2]):
-                return local
-        return None
 
     def prepare(self) -> None:
         """Check that every kept slot can change, and change their sockets, all or none.

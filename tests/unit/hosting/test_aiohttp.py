@@ -15,7 +15,7 @@ from aiohttp import WSMsgType, web
 
 from pierhead import Server, hosting
 from pierhead.client.dial import dial_stream
-from pierhead.errors import ServiceFailed, StartupError, UsageError
+from pierhead.errors import ConnectError, ServiceFailed, StartupError, UsageError
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
@@ -663,7 +663,7 @@ async def test_a_startup_that_fails_opens_nothing_and_cleans_up(network):
         async with Server(hosting.aiohttp.serve(app), "mem:web"):
             pass
     assert log == ["context", "on_startup", "context ends"]  # as aiohttp has it
-    with pytest.raises(ConnectionRefusedError):
+    with pytest.raises(ConnectError):
         await Client.dial("mem:web")
 
 

@@ -27,7 +27,7 @@ from web import (
 )
 
 from pierhead import Server, hosting
-from pierhead.errors import StartupError, UsageError
+from pierhead.errors import ConnectError, StartupError, UsageError
 
 SERVERS = {
     "uvicorn-httptools": functools.partial(hosting.uvicorn.serve, http="httptools"),
@@ -413,7 +413,7 @@ async def test_an_application_that_cannot_start_is_an_error_and_nothing_is_opene
     endpoint = serve(failing("startup", "no database"))
     with pytest.raises(StartupError, match=r"did not start: no database$"):
         await Server(endpoint, "mem:web").__aenter__()
-    with pytest.raises(OSError, match="no listener on"):
+    with pytest.raises(ConnectError, match="no listener on"):
         await Client.dial("mem:web")
 
 

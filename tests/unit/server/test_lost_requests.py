@@ -16,9 +16,6 @@ SOURCE = Path(pierhead.__file__).parent
 #: The calls by which requests are lost; the reason is the first argument that is a text.
 LOSE = frozenset(["abort", "give_up", "lost", "_lose", "_give_up_one", "LostRequest"])
 
-#: Of lost messages, which are counted apart.
-DIRECTIONS = ("in", "out")
-
 
 def given_reasons() -> Iterator[tuple[str, str]]:
     """Yield each reason that the source gives, and where."""
@@ -28,7 +25,7 @@ def given_reasons() -> Iterator[tuple[str, str]]:
                 if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in LOSE:
                     for word in ast.walk(ast.Tuple(node.args)):
                         is_text = isinstance(word, ast.Constant) and isinstance(word.value, str)
-                        if is_text and word.value not in DIRECTIONS:
+                        if is_text:
                             yield word.value, f"{path.relative_to(SOURCE)}:{node.lineno}"
 
 

@@ -8,12 +8,14 @@ A pipe is taken from a pool while octets are in it, so that an idle connection h
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+
+if sys.platform != "win32":
+    import fcntl
 
 __all__ = ["Pipes", "Splice", "can_splice"]
 

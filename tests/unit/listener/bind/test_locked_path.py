@@ -14,7 +14,7 @@ import warnings
 import pytest
 
 from pierhead.client.dial import dial_datagram, dial_stream
-from pierhead.errors import ListenError
+from pierhead.errors import ConnectError, ListenError
 from pierhead.listener.bind.locked_path import LockedPath
 from pierhead.net.place import Place
 
@@ -341,7 +341,7 @@ async def test_the_name_of_a_streams_client_does_not_stay(opened, tmp_path):
 async def test_a_client_leaves_an_existing_file_at_its_source(opened, tmp_path):
     (listener,) = await opened(f"unixgram:{tmp_path}/s")
     (tmp_path / "c").write_text("precious")
-    with pytest.raises(OSError, match="in use"):
+    with pytest.raises(ConnectError, match="in use"):
         await dial_datagram(listener.local, source=f"unixgram:{tmp_path}/c")
     assert (tmp_path / "c").read_text() == "precious"
 
