@@ -469,7 +469,7 @@ class Conversation(Generic[In, Out]):
         try:
             return sender.forward()
         except PierheadError:  # the system says late that a datagram is too large
-            self._counters.lost("out", "send_error", 1)
+            self._counters.note_lost("out", "send_error", 1)
             return len(sender) > 0
 
     def _send_for(self, waiter: asyncio.Future[None], framed: bytes) -> None:
