@@ -268,13 +268,17 @@ from pierhead import Server, connect
 from pierhead.protocols import lines
 
 
+async def shout(line, context):
+    return line.upper()
+
+
 async def main():
-    async with Server(lines.serve(lines.echo), "mem:b?name=echo") as server:
+    async with Server(lines.serve(shout), "mem:b?name=shout") as server:
         async with connect("mem:b", lines.wire_format()) as client:
             await client.request("ahoy")
-        assert server.metrics.total("requests_answered_total", listener="echo") == 1
-        for name, number in server.metrics.snapshot().items():
-            print(name, number)
+    assert server.metrics.total("requests_answered_total", listener="shout") == 1
+    for name, number in server.metrics.snapshot().items():
+        print(name, number)
 
 
 asyncio.run(main())
@@ -295,6 +299,7 @@ HEADINGS = {
     ),
     "client": ("Clients", "Labelled `client`: the address of the server."),
     "balance": ("Balance", "Labelled `upstream`: the name of the client."),
+    "room": ("Rooms", "Labelled `room`: the name of the room; in the `metrics=` given to it."),
     "layer": ("Layers", "In the `metrics=` given to the layer, without a label of an owner."),
 }
 
@@ -408,7 +413,8 @@ def _is_name(text: str) -> bool:
 
 
 def check_rows(found: dict[str, Found]) -> None:
-    """Refuse a metric without a row, and a row without a metric."""
+    """Refuse a metric without a row, a row without a metric, and an owner without a heading."""
+    assert OWNERS.keys() == HEADINGS.keys(), "every owner of metrics has a heading"
     for name in sorted(found.keys() - METRICS.keys()):
         files = ", ".join(sorted(found[name].files))
         raise SystemExit(
