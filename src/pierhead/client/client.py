@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, Unpack
 
@@ -329,15 +329,11 @@ class Client(Generic[Q, R]):
         Raises:
             ConnectError: the address cannot be reached.
         """
-        return self._conversation(liveness)
+        return dialled_conversation(self._started, liveness)
 
-    @asynccontextmanager
-    async def _conversation(
-        self, liveness: Liveness[R, Q] | None
-    ) -> AsyncIterator[Conversation[R, Q]]:
+    def _started(self) -> Dialler:
         self._bind()
-        async with dialled_conversation(self._dialler, liveness) as conversation:
-            yield conversation
+        return self._dialler
 
 
 class _Deadline:

@@ -129,9 +129,10 @@ class Opens(Protocol):
 
 @asynccontextmanager
 async def dialled_conversation(
-    dialler: Opens, liveness: Liveness[Any, Any] | None = None
+    started: Callable[[], Opens], liveness: Liveness[Any, Any] | None = None
 ) -> AsyncIterator[Conversation[Any, Any]]:
-    """Open a conversation, and close it when the block is left."""
+    """Open a conversation when the block is entered, and close it when it is left."""
+    dialler = started()
     stream = await dialler.conversation(liveness)
     try:
         try:

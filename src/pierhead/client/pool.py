@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -76,7 +76,8 @@ class Pool:
         self.loop = asyncio.get_running_loop()
         self._deadlines: Deadlines[Submitted] = Deadlines(self.loop, self._expire)
         self._sweep: Sweep | None = Sweep(clock, _SWEEP_S, self._steps)
-        self._waiting: deque[Submitted] = deque()
+        # In order; any of them may be given up, thousands at once.
+        self._waiting: OrderedDict[Submitted, None] = OrderedDict()
         self._dialling: asyncio.Task[None] | None = None
         self._is_opening = False
         self._failures = 0
@@ -105,7 +106,7 @@ class Pool:
         elif len(self._waiting) >= self._options.max_waiting_requests:
             raise Overloaded("max_waiting_requests")
         else:
-            self._waiting.append(submitted)
+            self._waiting[submitted] = None
             self._dial_if_needed()
         self._deadlines.add(submitted)
         return submitted
@@ -120,8 +121,8 @@ class Pool:
         if submitted.line is not None:
             assert submitted.asked is not None
             submitted.line.give_up(submitted.asked, is_late=is_late)
-        elif submitted in self._waiting:
-            self._waiting.remove(submitted)
+        else:
+            self._waiting.pop(submitted, None)
 
     def _expire(self, submitted: Submitted) -> None:
         if not submitted.reply.done():
@@ -152,7 +153,7 @@ class Pool:
             if line is None:
                 self._dial_if_needed()
                 break
-            submitted = self._waiting.popleft()
+            submitted, _ = self._waiting.popitem(last=False)
             if submitted.reply.done():
                 continue
             try:
@@ -236,7 +237,7 @@ class Pool:
         # Those with room elsewhere, on a connection that is full now, go on waiting.
         if any(line.is_open for line in self.lines):
             return
-        waiting, self._waiting = self._waiting, deque()
+        waiting, self._waiting = self._waiting, OrderedDict()
         for submitted in waiting:
             settle(submitted.reply, error)
 
@@ -254,7 +255,7 @@ class Pool:
         """Close every connection, after the replies still awaited if there is time."""
         self._is_closed = True
         while self._waiting:
-            settle(self._waiting.popleft().reply, self._closed())
+            settle(self._waiting.popitem(last=False)[0].reply, self._closed())
         try:
             if self._dialling is not None:
                 self._dialling.cancel()

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol, cast
@@ -121,7 +120,7 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
         self._due: list[bytes] = []
         self.due_bytes = self._handed_over = 0
         # (octets handed over when it was, frames), to tell how many frames the system has taken.
-        self._marks: deque[tuple[int, int]] = deque()
+        self._marks: list[tuple[int, int]] = []  # an empty deque takes 760 octets
 
     # -- what a subclass says ------------------------------------------------------------------
 
@@ -430,7 +429,6 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
         frames, self._due = self._due, []
         size, self.due_bytes = self.due_bytes, 0
         self._handed_over += size
-        self._marks.append((self._handed_over, len(frames)))
         self.counters.bytes_sent.value += size
         self.counters.frames_sent.value += len(frames)
         self.life.last_active = self._clock.monotonic()
@@ -439,13 +437,18 @@ class FrameStream(asyncio.BufferedProtocol, ABC):
                 self._transport.write(frame)
         else:
             self._transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
-        self._note_sent(self._transport.get_write_buffer_size())
+        unsent = self._transport.get_write_buffer_size()
+        if unsent or self._marks:
+            self._marks.append((self._handed_over, len(frames)))
+            self._note_sent(unsent)
 
     def _note_sent(self, unsent_bytes: int) -> None:
         """Forget the frames that the system has taken."""
         marks, upto = self._marks, self._handed_over - unsent_bytes
-        while marks and marks[0][0] <= upto:
-            marks.popleft()
+        taken = 0
+        while taken < len(marks) and marks[taken][0] <= upto:
+            taken += 1
+        del marks[:taken]
 
     def take_unsent(self) -> int:
         """Return how many frames have not been taken by the system, and forget them."""
