@@ -33,6 +33,7 @@ SECTIONS = {
         "Given to `Balance` as keywords.",
     ),
     "pierhead.client.policies": ("Hedged requests", "Given to `Hedged`."),
+    "pierhead.backplane.peers": ("Backplanes", "Given to `peers`."),
     "pierhead.connection.liveness": ("Liveness", "Given to `Liveness`."),
     "pierhead.connection.room": ("Rooms", "Given to `Room`."),
     "pierhead.service.admission.rate": ("A rate for each source", "Given to `per_source_rate`."),

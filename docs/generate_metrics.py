@@ -91,6 +91,11 @@ METRICS = {
     "signs_of_life_received_total": Row(
         BOTH, "Pings of the peer, and answers to ours, which no handler receives."
     ),
+    "backplane_links_up": Row(("room",), "Other servers that this one follows now."),
+    "backplane_received_total": Row(("room",), "Messages from other servers."),
+    "backplane_missed_total": Row(
+        ("room",), "Messages that were forgotten there before this server came back."
+    ),
     "room_members": Row(("room",), "Members who are present."),
     "room_messages_total": Row(("room",), "Messages to the room."),
     "room_members_cut_total": Row(("room",), "Members that did not keep up."),

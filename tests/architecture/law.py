@@ -50,7 +50,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("connection",),
     ("server", "client"),
     ("blocking",),
-    ("testing",),
+    ("testing", "backplane"),
     ("protocols", "hosting"),
     ("integrations",),
     ("runtime",),

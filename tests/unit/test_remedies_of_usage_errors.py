@@ -548,6 +548,9 @@ async def test_a_request_that_is_too_large_for_a_datagram_goes_by_a_stream():
 ELSEWHERE = {
     "client/request_datagrams.py": "the test below the table",
     "client/dialled_datagrams.py": "likewise",
+    "backplane/": "tests/unit/backplane/test_peers.py",
+    "connection/room.py": "likewise",
+    "server/destinations.py": "tests/unit/server/test_socket_conversations.py",
     "cli/": "tests/unit/cli/test_remedies.py, test_main.py, test_serving.py",
     "hosting/": "tests/unit/hosting",
     "testing/": "laws of other programs' parts",

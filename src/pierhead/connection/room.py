@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import MappingProxyType
-from typing import Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Any, Generic, Literal, Protocol, Self, TypeAlias, TypeVar
 
 from pierhead.connection.conversation import Conversation
 from pierhead.connection.sender import Policy, Sender
@@ -27,7 +27,7 @@ from pierhead.errors import ConnectionEnded, UsageError
 from pierhead.limits import Limit
 from pierhead.metrics import Metrics
 
-__all__ = ["LIMITS", "Member", "Room"]
+__all__ = ["LIMITS", "Backplane", "Member", "Room"]
 
 M = TypeVar("M")
 
@@ -62,6 +62,24 @@ _CAPACITY, _HISTORY = LIMITS
 
 #: Members that a message is passed to before other tasks run.
 _PER_TURN = 256
+
+
+class Backplane(Protocol[M]):
+    """Connects the rooms of several servers."""
+
+    async def start(
+        self, room: str, deliver: Callable[[M], Awaitable[None]], metrics: Metrics, /
+    ) -> None:
+        """Begin to pass on what is said elsewhere in the room of this name."""
+        ...
+
+    async def stop(self) -> None:
+        """Leave off."""
+        ...
+
+    def publish(self, message: M, /) -> None:
+        """Pass a message on to the other servers, without waiting."""
+        ...
 
 
 class Member(Generic[M]):
@@ -112,6 +130,9 @@ class Room(Generic[M]):
         when_full: what happens to a member whose queue is full: it is cut (``close``), its oldest
             message is dropped, or `send` waits for it.
         metrics: the registry to count in, such as a server's; None for one of its own.
+        backplane: connects the rooms of the same name of other servers; None for this process
+            alone. Such a room is entered: ``async with room``, or as a resource of an
+            `Application`.
 
     Raises:
         UsageError: a number is out of its range.
@@ -128,6 +149,7 @@ class Room(Generic[M]):
         history: int = 0,
         when_full: WhenFull = "close",
         metrics: Metrics | None = None,
+        backplane: Backplane[M] | None = None,
     ) -> None:
         self.name = name
         self.metrics = metrics or Metrics()
@@ -135,6 +157,8 @@ class Room(Generic[M]):
         self._history: deque[M] = deque(maxlen=int(_HISTORY.check(history)))
         self._policy = Policy(when_full)
         self._members: dict[str, Member[M]] = {}
+        self._backplane = backplane
+        self._is_entered = backplane is None
         self._present = self.metrics.gauge("room_members", room=name)
         self._sent = self.metrics.counter("room_messages_total", room=name)
         self._cut = self.metrics.counter("room_members_cut_total", room=name)
@@ -146,6 +170,22 @@ class Room(Generic[M]):
     def __len__(self) -> int:
         """Return how many members are present."""
         return len(self._members)
+
+    async def __aenter__(self) -> Self:
+        """Connect with other servers.
+
+        Raises:
+            ListenError: the address of the backplane cannot be opened.
+        """
+        if self._backplane is not None:
+            await self._backplane.start(self.name, self._pass_on, self.metrics)
+            self._is_entered = True
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        """Disconnect."""
+        if self._backplane is not None:
+            await self._backplane.stop()
 
     @property
     def members(self) -> Mapping[str, Member[M]]:
@@ -203,6 +243,13 @@ class Room(Generic[M]):
         Raises:
             UsageError: the message cannot be encoded.
         """
+        if self._backplane is not None:
+            if not self._is_entered:
+                raise UsageError(
+                    "a room with a backplane is entered first: 'async with room', or "
+                    "Application(endpoints, resources=[room])"
+                )
+            self._backplane.publish(message)
         self._sent.value += 1
         await self._pass_on(message, to_all_but)
 

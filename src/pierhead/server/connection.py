@@ -11,6 +11,9 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from heapq import heappop, heappush
+from itertools import count
+from math import inf
 from typing import Protocol
 
 from pierhead.clock import Clock
@@ -25,10 +28,7 @@ from pierhead.server.options import ServerOptions
 from pierhead.service.admission import Admission
 from pierhead.service.context import Peer, Via
 
-__all__ = ["ConnectionScope", "ServedConnection", "Standing", "sweep_all", "sweep_one"]
-
-#: Connections that rest and take as long as one that is swept.
-_RESTING_PER_STEP = 64
+__all__ = ["ConnectionScope", "ServedConnection", "Standing", "Watch", "sweep_one"]
 
 
 class Standing(Enum):
@@ -61,8 +61,9 @@ class ConnectionScope:
         closed: call it once, when the connection has ended.
         has_ended: whether `closed` has been called; maintained by the server.
         has_failed: whether a sweep of it has failed; maintained by `sweep_one`.
-        rests_until: a time before which no sweep is needed, as the connection says; new limits
-            make it 0.
+        rests_until: a time before which no sweep is needed, as the connection says; 0 for none.
+        next_look: when the server looks at it again while it rests; maintained by `Watch`.
+        watch: wakes it; None before it is served.
     """
 
     peer: Peer
@@ -80,6 +81,13 @@ class ConnectionScope:
     has_ended: bool = False
     has_failed: bool = False
     rests_until: float = 0.0
+    next_look: float = inf
+    watch: Watch | None = None
+
+    def wake(self) -> None:
+        """Need a sweep again: something has begun that has a deadline."""
+        if self.rests_until and self.watch is not None:
+            self.watch.wake(self)
 
     def note_late_write(self) -> None:
         """Report that the peer did not take its replies within ``write_timeout``."""
@@ -129,20 +137,51 @@ class ServedConnection(Protocol):
         ...
 
 
-def sweep_all(
-    connections: Mapping[ConnectionScope, ServedConnection], now: float
-) -> Iterator[bool]:
-    """Sweep one connection after another, but those that rest; yield whether there are any."""
-    resting = 0
-    for scope, connection in list(connections.items()):
-        if scope.rests_until > now:
-            resting += 1
-            if resting % _RESTING_PER_STEP:
+class Watch:
+    """Which connections of a listener a sweep looks at; the others rest until their time.
+
+    Ten thousand idle connections would otherwise cost a sweep as much as busy ones.
+    """
+
+    def __init__(self) -> None:
+        self._awake: dict[ConnectionScope, None] = {}
+        self._due: list[tuple[float, int, ConnectionScope]] = []  # a heap: one entry for each
+        self._numbers = count()
+
+    def wake(self, scope: ConnectionScope) -> None:
+        """Look at a connection at the next sweep."""
+        scope.rests_until, scope.watch = 0.0, self
+        self._awake[scope] = None
+
+    def sweep(
+        self, connections: Mapping[ConnectionScope, ServedConnection], now: float
+    ) -> Iterator[bool]:
+        """Sweep the connections that need it; yield whether there are any at all."""
+        while self._due and self._due[0][0] <= now:
+            at, _, scope = heappop(self._due)
+            if at == scope.next_look and not scope.has_ended:
+                scope.next_look = inf
+                if scope.rests_until > now:
+                    self._look_at(scope.rests_until, scope)
+                elif scope.rests_until:
+                    self.wake(scope)
+        for scope in list(self._awake):
+            connection = connections.get(scope)
+            if connection is None or scope.has_ended:  # since the sweep began
+                del self._awake[scope]
                 continue
-        elif not scope.has_ended:  # since the sweep began
             sweep_one(scope, connection, now)
-        yield True
-    yield len(connections) > 0
+            if scope.rests_until > now:
+                del self._awake[scope]
+                self._look_at(scope.rests_until, scope)
+            yield True
+        yield len(connections) > 0
+
+    def _look_at(self, when: float, scope: ConnectionScope) -> None:
+        """Look at a connection then, or earlier."""
+        if when < scope.next_look:
+            scope.next_look = when
+            heappush(self._due, (when, next(self._numbers), scope))
 
 
 def sweep_one(scope: ConnectionScope, connection: ServedConnection, now: float) -> None:

@@ -285,7 +285,7 @@ class ServedConversation(ConversationStream):
 
     def gone(self, reason: str, error: Exception | None) -> None:
         """Tell the handler, and the server once it has returned."""
-        self._scope.rests_until = 0.0
+        self._scope.wake()
         super().gone(reason, error)
         self._gone_at = self._clock.monotonic()
         self._scope.counters.closed(reason)
@@ -337,22 +337,22 @@ class ServedConversation(ConversationStream):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take in what was read; it may begin a deadline."""
-        self._scope.rests_until = 0.0
+        self._scope.wake()
         super().buffer_updated(nbytes)
 
     def put_framed(self, framed: bytes) -> None:
         """Send a frame; it may begin a deadline."""
-        self._scope.rests_until = 0.0
+        self._scope.wake()
         super().put_framed(framed)
 
     def finish(self, reason: str) -> None:
         """Take no more input; send what is due, then close."""
-        self._scope.rests_until = 0.0
+        self._scope.wake()
         super().finish(reason)
 
     def drain(self) -> None:
         """Tell the handler: its messages end."""
-        self._scope.rests_until = 0.0
+        self._scope.wake()
         self.conversation.note_closing("drain")
         self.end_reading()
 

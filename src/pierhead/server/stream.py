@@ -37,7 +37,7 @@ from pierhead.listener.base import (
 from pierhead.metrics import Metrics
 from pierhead.server.accept_rate import AcceptRate
 from pierhead.server.arriving import Arriving, arrived
-from pierhead.server.connection import ConnectionScope, ServedConnection, sweep_all
+from pierhead.server.connection import ConnectionScope, ServedConnection, Watch
 from pierhead.server.connection_counters import ConnectionCounters, watch_load
 from pierhead.server.endpoint import StreamHandler
 from pierhead.server.listener_options import ListenerOptions
@@ -124,6 +124,7 @@ class StreamServer:
         self._metrics = metrics
         self._on_error = on_error
         self._connections: dict[ConnectionScope, ServedConnection] = {}
+        self._watch = Watch()
         self._unwatch: Callable[[], None] | None = None
         self._name = ""
         self._accept_rate: AcceptRate | None = None
@@ -204,7 +205,8 @@ class StreamServer:
         """Change the limits, for open connections too."""
         self.options = self._at.apply(options)
         for scope in self._connections:
-            scope.options, scope.rests_until = self.options, 0.0
+            scope.options = self.options
+            scope.wake()
         self._has_room.set()  # there may be room now
 
     def __len__(self) -> int:
@@ -213,7 +215,7 @@ class StreamServer:
 
     def sweep(self, now: float) -> Iterator[bool]:
         """Enforce the deadlines of one connection after another; yield true after each."""
-        yield from sweep_all(self._connections, now)
+        yield from self._watch.sweep(self._connections, now)
 
     def drain(self) -> None:
         """Stop accepting; let every connection answer what it has accepted, then close.
@@ -512,6 +514,7 @@ class StreamServer:
         scope.options = self.options
         arriving.is_served = True
         self._connections[scope] = connection
+        self._watch.wake(scope)
         self._attaching.discard(arriving)  # it would be counted twice
         scope.counters.open.value += 1
         self._wake_sweep()

@@ -191,6 +191,21 @@ async def test_thousands_of_idle_connections_are_not_swept(server, clock) -> Non
         assert started.metrics.total("connections_closed_total", reason="idle") == 1
 
 
+async def test_a_handler_that_is_cancelled_as_its_peer_ends_is_no_mistake(server, caplog) -> None:
+    async def wait(conversation: Conversation[str, str]) -> None:
+        receiving = asyncio.ensure_future(conversation.receive())
+        await asyncio.sleep(0)
+        receiving.cancel()
+        conversation.end_of_input(None)
+        with pytest.raises(asyncio.CancelledError):
+            await receiving
+
+    await server(lines.converse(wait), "mem:b")
+    async with connect("mem:b", FORMAT).conversation() as conversation:
+        assert [line async for line in conversation] == []
+    assert caplog.records == []
+
+
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(UsageError, match=r"every is 0\.5"):
         Liveness(make=lambda: "", every=0.5)
