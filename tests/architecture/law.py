@@ -167,6 +167,7 @@ OTHER_MEANING: dict[tuple[str, str], str] = {
     ("address.json_schema", "type"): "a word of JSON Schema",
     ("address.option_types", "group"): "a word for permissions",
     ("codec.typed", "type"): "a word of pydantic",
+    ("backplane.peers", "backlog"): "a limit",
     ("connection.room", "name"): "an attribute",
     ("hosting.*", "backlog"): "a setting of another library",
     ("hosting.*", "group"): "likewise",

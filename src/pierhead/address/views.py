@@ -111,6 +111,7 @@ class SocketOptions(View):
 
     layer = AppliedBy.SOCKET
 
+    broadcast: bool | None = None
     defer_accept: bool | None = None
     device: str | None = None
     dscp: int | None = None

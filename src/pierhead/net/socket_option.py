@@ -157,6 +157,7 @@ _SETTERS: Mapping[str, Apply] = for_each(
     mtu_discover=_mtu_discover,
     ecn=enable_ecn,
     gro=enable_gro,
+    broadcast=_switch(socket.SOL_SOCKET, "SO_BROADCAST"),
     rcvbuf=_buffer(socket.SO_RCVBUF),
     sndbuf=_buffer(socket.SO_SNDBUF),
     nodelay=_switch(_TCP, "TCP_NODELAY"),

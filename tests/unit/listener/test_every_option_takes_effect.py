@@ -50,6 +50,8 @@ ELSEWHERE = {
     ("pktinfo", "udp"): "listener/test_open.py::test_packet_info_is_requested_on_wildcards",
     ("ecn", "udp"): "listener/test_ancillary_datagram.py::"
     "test_every_mark_is_seen_and_replies_find_back",
+    ("broadcast", "udp"): "server/test_socket_conversations.py::"
+    "test_broadcast_is_an_option_of_the_address",
     ("gro", "udp"): "listener/test_ancillary_datagram.py::test_the_kernel_does_coalesce_here",
     (
         "force",

@@ -119,6 +119,24 @@ async def test_the_way_to_an_address(
             assert message == "yes"
 
 
+async def test_broadcast_is_an_option_of_the_address() -> None:
+    async def call(conversation: SocketConversation[str, str]) -> None:
+        await conversation.send_to(whom, "hello, all")
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.setblocking(False)
+        other.bind(("127.255.255.255", 0))
+        whom = f"udp:127.255.255.255:{other.getsockname()[1]}"
+        endpoint = converse(call, FORMAT, per="socket")
+        async with asyncio.timeout(5):
+            async with Server(endpoint, "udp:127.0.0.1:0", drain_timeout=1) as without:
+                while not without.metrics.total("messages_lost_total", reason="send_error"):
+                    await asyncio.sleep(0.001)
+            async with Server(endpoint, "udp:127.0.0.1:0?broadcast", drain_timeout=1):
+                data, _ = await asyncio.get_running_loop().sock_recvfrom(other, 100)
+                assert data == b"hello, all"
+
+
 async def test_names_are_resolved_and_what_is_no_address_here_is_refused() -> None:
     refused: list[str] = []
 

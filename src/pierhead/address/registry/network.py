@@ -443,6 +443,16 @@ UDP_OPTIONS = (
         example="gro",
     ),
     Option(
+        key="broadcast",
+        meaning="datagrams may be sent to broadcast addresses (SO_BROADCAST)",
+        type=Flag(),
+        default=False,
+        schemes=_UDP,
+        applied_by=(AppliedBy.SOCKET,),
+        effect=Effect.NEW_LISTENER,
+        example="broadcast",
+    ),
+    Option(
         key="iface",
         meaning="the network interface on which multicast groups are joined",
         type=Text(15),
