@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pierhead import blocking as blocking
+    from pierhead import console as console
     from pierhead.address import ListenSpec
     from pierhead.blocking.threads import threaded
     from pierhead.buffer import BufferPool, BufferSource
@@ -207,7 +208,7 @@ _HOMES = {
 }
 
 #: Packages that are reached as an attribute, without an import of their own.
-_ROOMS = frozenset(("blocking",))
+_ROOMS = frozenset(("blocking", "console"))
 
 
 def __getattr__(name: str) -> Any:

@@ -49,6 +49,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("listener",),
     ("connection",),
     ("server", "client"),
+    ("console",),
     ("blocking",),
     ("testing", "backplane"),
     ("protocols", "hosting"),
@@ -111,6 +112,7 @@ LATE: dict[tuple[str, str], str] = {
     ("protocols.lines", "*"): "a protocol's front door, likewise",
     ("blocking", "*"): "a front door; `threaded` alone must not load clients and servers",
     ("hosting", "*"): "the front door of what it hosts, likewise",
+    ("console.screen", "prompt_toolkit"): "optional: a line editor for terminals",
     ("codec.typed", "msgspec"): "for those alone who use JSON or MessagePack",
     ("codec.typed", "pydantic"): "optional: there where a model of its own is given",
     (

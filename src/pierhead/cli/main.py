@@ -55,6 +55,9 @@ class LazyGroup(click.Group):
 
 _COMMANDS = {
     "serve": ("Serve a protocol on any addresses.", "pierhead.cli.serve:serve"),
+    "connect": ("Speak to anything that listens.", "pierhead.cli.connect:connect"),
+    "listen": ("Show what arrives at an address.", "pierhead.cli.listen:listen"),
+    "send": ("Send standard input to an address.", "pierhead.cli.connect:send"),
     "query": ("Query a DNS server, with dig's syntax.", "pierhead.cli.query:query"),
     "zone": ("Check and format zone files.", "pierhead.cli.zone:zone"),
     "address": ("Explain listening addresses.", "pierhead.cli.address:address"),
@@ -64,6 +67,7 @@ _EPILOG = """\b
 Examples:
   pierhead serve dns --zone examples/zones
   pierhead serve echo -l tcp:127.0.0.1:7000 -l udp:127.0.0.1:7000
+  pierhead connect tcp:127.0.0.1:7000
   pierhead query @127.0.0.1:5300 www.example. AAAA +dnssec
   pierhead zone check examples/zones
   pierhead address explain --for dns 127.0.0.1:5300

@@ -322,6 +322,12 @@ class Conversation(Generic[In, Out]):
         """
         return self._closing
 
+    @property
+    def failure(self) -> PierheadError | None:
+        """Why no more messages arrive, if the peer has not ended its side in order; else None."""
+        end = self._input_end
+        return None if isinstance(end, ConnectionEnded) and end.is_clean else end
+
     async def wait_closing(self) -> None:
         """Return once either side has ended or is closing, or the connection is lost."""
         if not (self._closing or self._has_closed or self._input_end is not None):
