@@ -26,6 +26,7 @@ from pierhead.runtime.say import say
 __all__ = ["as_option", "connect", "send"]
 
 _ENDED_BY_PEER = 1
+_PROMPT = "> "
 
 _EPILOG = """\b
 Examples:
@@ -166,7 +167,7 @@ def _copy(spec: ListenSpec, source: str | None, wait_s: float) -> int:
 def _converse(spec: ListenSpec, settings: Settings, source: str | None, history: str | None) -> int:
     opened = partial(open_link, spec, settings.form.framing, source)
     with ExitStack() as undo:
-        editor = line_editor("", history, say) if is_interactive() else None
+        editor = line_editor(_PROMPT, history, say) if is_interactive() else None
         output = undo.enter_context(Output())
         screen: Screen = PlainScreen(output)
         if editor is not None:
