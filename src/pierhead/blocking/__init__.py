@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pierhead.blocking.listener import Listener, listen
     from pierhead.blocking.server import Server, serve
     from pierhead.blocking.threads import threaded
+    from pierhead.blocking.typed import typed_lines
 
 __all__ = [
     "Client",
@@ -36,6 +37,7 @@ __all__ = [
     "listen",
     "serve",
     "threaded",
+    "typed_lines",
 ]
 
 _HOMES = {
@@ -47,6 +49,7 @@ _HOMES = {
     "listen": "listener",
     "serve": "server",
     "threaded": "threads",
+    "typed_lines": "typed",
 }
 
 

@@ -18,6 +18,7 @@ from pierhead.blocking.conversation import Conversation
 from pierhead.client.client import Client as AsyncClient
 from pierhead.client.options import ClientLimits
 from pierhead.codec.base import WireFormat
+from pierhead.connection.conversation import Conversation as AsyncConversation
 from pierhead.metrics import Metrics
 from pierhead.service import Middleware
 
@@ -150,6 +151,11 @@ class Client(Generic[Q, R]):
     def end_output(self) -> None:
         """End this side after what has been sent; the peer may still send (half-close)."""
         self._own_talk(is_used=True).end_output()
+
+    @property
+    def asynchronous(self) -> AsyncConversation[R, Q]:
+        """The conversation for what runs in the event loop; a thread cannot use it."""
+        return self._own_talk(is_used=True).asynchronous
 
     def conversation(self) -> Conversation[R, Q]:
         """Open one more conversation, on a connection of its own.

@@ -62,6 +62,11 @@ class Conversation(Generic[In, Out]):
         """How the connection arrived, or where it was dialled."""
         return self._conversation.via
 
+    @property
+    def asynchronous(self) -> AsyncConversation[In, Out]:
+        """The same conversation for what runs in the event loop; a thread cannot use it."""
+        return self._conversation
+
     # -- receiving -----------------------------------------------------------------------------
 
     def receive(self, *, timeout: float | None = None) -> In:

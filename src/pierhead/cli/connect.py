@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from pierhead.address import ListenSpec
-from pierhead.client.dial import DATAGRAMS
+from pierhead.client.route import DATAGRAMS
 from pierhead.console.descriptors import Input, Output
 from pierhead.console.forms import FORMS, form
 from pierhead.console.link import open_link

@@ -8,6 +8,6 @@ Standard input is read without a thread, from a terminal, a pipe or a file, and 
 line can be cancelled.
 """
 
-from pierhead.console.typed import lines, typed_into
+from pierhead.console.typed import lines, talk, typed_into
 
-__all__ = ["lines", "typed_into"]
+__all__ = ["lines", "talk", "typed_into"]

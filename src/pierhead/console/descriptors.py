@@ -27,6 +27,16 @@ class Input:
         self._descriptor = descriptor
         self._read_size_bytes = read_size_bytes
         self._is_pollable = _is_pollable(descriptor)
+        self.descriptor = descriptor
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is such a descriptor: a program may be started without one."""
+        try:
+            os.fstat(self.descriptor)
+        except OSError:
+            return False
+        return True
 
     async def read(self) -> bytes:
         """Return what is there, at least one octet; b"" at the end.
@@ -64,7 +74,7 @@ class Output:
     """
 
     def __init__(self, descriptor: int = 1) -> None:
-        self._descriptor = descriptor
+        self._descriptor = self.descriptor = descriptor
         self._was_blocking = False
 
     def __enter__(self) -> Self:

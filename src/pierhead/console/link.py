@@ -8,22 +8,24 @@ async with open_link(address, framing, source=None) as link:
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, cast
 
 from pierhead.address import ListenSpec
 from pierhead.client.client import connect
-from pierhead.client.dial import DATAGRAMS, DatagramClient, dial_datagram, dial_stream
+from pierhead.client.datagram_end import DatagramClient
+from pierhead.client.dial import dial_datagram, dial_stream
+from pierhead.client.route import DATAGRAMS
 from pierhead.codec.base import Framing, WireFormat
 from pierhead.codec.octets import Octets
 from pierhead.connection.conversation import Conversation
-from pierhead.errors import ConnectError, ConnectionEnded
+from pierhead.errors import ConnectionEnded
 
 __all__ = ["Link", "open_link"]
-
-T = TypeVar("T")
 
 #: Octets that wait to be shown; beyond this, reading pauses.
 _MAX_WAITING_BYTES = 4_194_304
@@ -38,6 +40,10 @@ class Link(Protocol):
 
     #: Whether each message is a datagram: then there is no end.
     is_datagram: bool
+
+    def plain_socket(self) -> socket.socket | None:
+        """Return the socket of a stream, a descriptor of its own, if nothing wraps its octets."""
+        ...
 
     async def send(self, octets: bytes, /) -> None:
         """Send a message, or some octets; wait while the peer does not keep up.
@@ -76,7 +82,7 @@ async def open_link(
         UsageError: it cannot be dialled.
     """
     if address.address.scheme in DATAGRAMS:
-        datagrams = _Datagrams(await _reach(address, dial_datagram(address, source=source)))
+        datagrams = _Datagrams(await dial_datagram(address, source=source, timeout_s=_CONNECT_S))
         try:
             yield datagrams
         finally:
@@ -94,8 +100,8 @@ async def open_link(
         async with client.conversation() as conversation:
             yield _Messages(conversation)
     else:
-        octets = _Stream(str(address))
-        await _reach(address, dial_stream(address, lambda: octets, source=source))
+        octets = _Stream(str(address), is_plain=not address.wrappers)
+        await dial_stream(address, lambda: octets, source=source, timeout_s=_CONNECT_S)
         try:
             yield octets
         except BaseException:
@@ -104,21 +110,15 @@ async def open_link(
         await octets.close()
 
 
-async def _reach(address: ListenSpec, dialling: Awaitable[T]) -> T:
-    try:
-        async with asyncio.timeout(_CONNECT_S):
-            return await dialling
-    except TimeoutError as error:
-        raise ConnectError(str(address), "connect", f"no answer within {_CONNECT_S:g} s") from error
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise ConnectError(str(address), "connect", reason, errno=error.errno) from error
+def _no_socket() -> None:
+    return None
 
 
 class _Messages:
     """Messages of a conversation."""
 
     is_datagram = False
+    plain_socket = staticmethod(_no_socket)
 
     def __init__(self, conversation: Conversation[bytes, bytes]) -> None:
         self._conversation = conversation
@@ -138,6 +138,7 @@ class _Datagrams:
     """Datagrams to and from one peer."""
 
     is_datagram = True
+    plain_socket = staticmethod(_no_socket)
 
     def __init__(self, client: DatagramClient) -> None:
         self._client = client
@@ -157,8 +158,9 @@ class _Stream(asyncio.Protocol):
 
     is_datagram = False
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_plain: bool) -> None:
         self._name = name
+        self._is_plain = is_plain
         self._chunks: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._is_paused = False
@@ -204,6 +206,18 @@ class _Stream(asyncio.Protocol):
     def resume_writing(self) -> None:
         _wake(self._room)
         self._room = None
+
+    def plain_socket(self) -> socket.socket | None:
+        """Return the socket, from now on read and written by the caller alone."""
+        sock = self._transport.get_extra_info("socket")
+        if not self._is_plain or sock is None or self._chunks:
+            return None
+        if sock.type != socket.SOCK_STREAM or self._transport.is_closing():
+            return None
+        self._transport.pause_reading()
+        duplicate = socket.socket(fileno=os.dup(sock.fileno()))
+        duplicate.setblocking(False)
+        return duplicate
 
     # -- of the console ------------------------------------------------------------------------
 

@@ -9,18 +9,21 @@ Ctrl-C              ends the session at once
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pierhead.console.descriptors import Input, Output
 from pierhead.console.forms import Form
 from pierhead.console.link import Link
+from pierhead.console.pump import Pump
 from pierhead.console.screen import Screen
 from pierhead.errors import ConnectError, ConnectionEnded, DecodeError, PierheadError, UsageError
 
@@ -225,6 +228,10 @@ async def transfer(link: Link, source: Input, output: Output, *, wait_s: float =
     Raises:
         ConnectionEnded: the connection was cut off.
     """
+    sock = link.plain_socket()
+    if sock is not None:
+        with sock:
+            return await _until_ended(*_pumps(sock, source, output), None)
 
     async def send() -> None:
         try:
@@ -238,14 +245,44 @@ async def transfer(link: Link, source: Input, output: Output, *, wait_s: float =
         while (octets := await link.receive()) is not None:
             await output.write(octets)
 
-    sending, receiving = asyncio.ensure_future(send()), asyncio.ensure_future(receive())
+    return await _until_ended(send(), receive(), wait_s if link.is_datagram else None)
+
+
+def _pumps(
+    sock: socket.socket, source: Input, output: Output
+) -> tuple[Coroutine[Any, Any, None], Coroutine[Any, Any, None]]:
+    """Return what copies from and to a plain socket, past the event loop's transport."""
+
+    async def send() -> None:
+        # A socket that fails is noticed by `receive`, too, which says so.
+        with contextlib.suppress(BrokenPipeError, ConnectionError):
+            if source.is_open:
+                await Pump(source.descriptor, sock.fileno()).run()
+            sock.shutdown(socket.SHUT_WR)
+            return
+        await asyncio.get_running_loop().create_future()
+
+    async def receive() -> None:
+        try:
+            await Pump(sock.fileno(), output.descriptor).run()
+        except ConnectionError as error:
+            if isinstance(error, BrokenPipeError):  # of the output
+                raise
+            raise ConnectionEnded("the peer", error.strerror or str(error)) from error
+
+    return send(), receive()
+
+
+async def _until_ended(
+    send: Coroutine[Any, Any, None], receive: Coroutine[Any, Any, None], wait_s: float | None
+) -> Ended:
+    sending, receiving = asyncio.ensure_future(send), asyncio.ensure_future(receive)
     try:
         await asyncio.wait((sending, receiving), return_when=asyncio.FIRST_COMPLETED)
         has_input_ended = sending.done()
         if has_input_ended:
             sending.result()
-            timeout = wait_s if link.is_datagram else None
-            await asyncio.wait((receiving,), timeout=timeout)
+            await asyncio.wait((receiving,), timeout=wait_s)
     finally:
         await _stop(sending)
         await _stop(receiving)

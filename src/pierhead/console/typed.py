@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO, TypeVar
 
 from pierhead.connection.conversation import Conversation
 from pierhead.console.descriptors import Input
 from pierhead.errors import ConnectionEnded, UsageError
 
-__all__ = ["lines", "typed_into"]
+__all__ = ["lines", "talk", "typed_into"]
+
+In = TypeVar("In")
 
 _STANDARD_INPUT = 0
 #: A line of standard input; longer than any that a server takes by default.
@@ -130,6 +132,24 @@ async def typed_into(
         await asyncio.wait((sending,))
     if not sending.cancelled() and (error := sending.exception()) is not None:
         raise error
+
+
+async def talk(
+    conversation: Conversation[In, str],
+    *,
+    exit_word: str | None = None,
+    stream: TextIO | int = _STANDARD_INPUT,
+) -> AsyncIterator[In]:
+    """Send every line of standard input to a conversation, and iterate over what it receives.
+
+    It is `typed_into` and the loop in one; arguments and endings are those.
+
+        async for line in console.talk(chat, exit_word="exit"):
+            print(line)
+    """
+    async with typed_into(conversation, exit_word=exit_word, stream=stream):
+        async for message in conversation:
+            yield message
 
 
 async def _send(

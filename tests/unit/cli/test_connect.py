@@ -295,6 +295,6 @@ def test_on_a_terminal_it_ends_when_the_server_goes(address: str) -> None:
 def test_on_a_terminal_ctrl_c_ends_it(address: str) -> None:
     pytest.importorskip("prompt_toolkit")
     with OnTerminal([*COMMAND, "connect", address]) as terminal:
-        terminal.shows("> ")  # from now on it is a key, and no signal
+        terminal.shows(">")  # from now on it is a key, and no signal
         terminal.types("\x03")
         assert terminal.process.wait(PATIENCE_S) == 130
