@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-from collections.abc import Sequence
+import socket
+from collections.abc import Coroutine, Sequence
 from typing import Any, cast
 
 import click
@@ -19,6 +20,7 @@ from pierhead.codec.octets import Octets
 from pierhead.connection.conversation import Conversation
 from pierhead.console.descriptors import Output
 from pierhead.console.forms import Form, form
+from pierhead.console.pump import Pump
 from pierhead.runtime.run import event_loop_runner, serve_until_signal
 from pierhead.runtime.say import say
 from pierhead.server.converse import converse
@@ -69,7 +71,7 @@ async def _listen(
         limits: dict[str, Any] = {"idle_timeout": _IDLE_S, "message_timeout": _IDLE_S}
         if once:
             limits |= {"max_connections": 1, "when_full": "wait"}
-        server = Server(_endpoint(form, shown), *specs, **limits)
+        server = Server(_endpoint(form, shown, once), *specs, **limits)
         if once:
             return await _until_gone(server, shown)
         return 0 if await serve_until_signal(server, on_ready=_announce) else _LOST
@@ -88,10 +90,10 @@ async def _until_gone(server: Server, shown: _Shown) -> int:
     return 0
 
 
-def _endpoint(form: Form, shown: _Shown) -> Endpoint:
+def _endpoint(form: Form, shown: _Shown, once: bool) -> Endpoint:
     datagram = raw(shown.datagram).datagram
     if form.framing is None:
-        of_octets = hosting.protocol.serve(lambda: _Octets(shown), name="listen")
+        of_octets = hosting.protocol.serve(lambda: _Octets(shown, is_alone=once), name="listen")
         return dataclasses.replace(of_octets, datagram=datagram)
     wire_format = WireFormat(form.framing, Octets())
     of_messages = converse(shown.conversation, wire_format, name="listen")
@@ -108,6 +110,8 @@ class _Shown:
         self._is_json = is_json
         self._one_at_a_time = asyncio.Lock()
         self.gone = asyncio.Event()
+        self.is_raw = form.is_raw
+        self.descriptor = output.descriptor
 
     async def conversation(self, conversation: Conversation[bytes, bytes]) -> None:
         """Show the messages of a connection."""
@@ -123,14 +127,14 @@ class _Shown:
 
     def show_now(self, octets: bytes) -> bytes:
         """Write what can be written at once; return the rest."""
-        if self._form.is_raw and not self._one_at_a_time.locked():
+        if self.is_raw and not self._one_at_a_time.locked():
             return self._output.write_now(octets)
         return octets
 
     async def show(self, message: bytes, peer: Peer) -> None:
         """Show a message, or some octets; wait while the output does not keep up."""
         async with self._one_at_a_time:
-            await self._output.write(message if self._form.is_raw else self._line(message, peer))
+            await self._output.write(message if self.is_raw else self._line(message, peer))
 
     def _line(self, message: bytes, peer: Peer) -> bytes:
         if self._is_json:
@@ -142,17 +146,53 @@ class _Shown:
 
 
 class _Octets(asyncio.Protocol):
-    """Shows the octets of a connection as they come; reads no faster than they are written."""
+    """Shows the octets of a connection as they come; reads no faster than they are written.
 
-    def __init__(self, shown: _Shown) -> None:
+    Args:
+        shown: where they go.
+        is_alone: whether there is no other connection: then a plain socket is pumped.
+    """
+
+    def __init__(self, shown: _Shown, *, is_alone: bool) -> None:
         self._shown = shown
+        self._is_alone = is_alone
+        self._has_begun = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._peer = transport.get_extra_info("peer")
 
+    def _plain_socket(self) -> socket.socket | None:
+        """Return a descriptor of its own for the socket, if nothing wraps its octets."""
+        scheme = self._transport.get_extra_info("via").listener.partition(":")[0]
+        sock: socket.socket | None = self._transport.get_extra_info("socket")
+        is_plain = sock is not None and sock.type == socket.SOCK_STREAM and "+" not in scheme
+        return sock.dup() if sock is not None and is_plain else None
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name="show")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _pump(self, sock: socket.socket, first: bytes) -> None:
+        with sock:
+            sock.setblocking(False)
+            try:
+                await self._shown.show(first, self._peer)
+                await Pump(sock.fileno(), self._shown.descriptor).run()
+            except OSError as error:
+                self._give_up(error)
+            else:
+                self._transport.close()
+
     def data_received(self, data: bytes) -> None:
+        if self._is_alone and self._shown.is_raw and not self._has_begun:
+            self._has_begun = True
+            if (sock := self._plain_socket()) is not None:
+                self._transport.pause_reading()  # inside a read: there is no other
+                self._begin(self._pump(sock, data))
+                return
         try:
             if not self._tasks and not (data := self._shown.show_now(data)):
                 return
@@ -160,9 +200,7 @@ class _Octets(asyncio.Protocol):
             self._give_up(error)
             return
         self._transport.pause_reading()
-        task = asyncio.get_running_loop().create_task(self._show(data), name="show")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin(self._show(data))
 
     async def _show(self, data: bytes) -> None:
         try:
