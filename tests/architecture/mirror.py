@@ -32,6 +32,7 @@ SHOWN_BY: dict[str, str] = {
     "blocking.background": "unit/blocking/test_client.py",
     "blocking.conversation": "unit/blocking/test_client.py",
     "client.datagram_end": "unit/client/test_dial.py",
+    "blocking.typed": "examples/test_paper.py",
     "cli.listen": "unit/cli/test_connect.py",
     "client.dialled_conversation": "unit/client/test_client.py",
     "client.dialler": "unit/client/test_client.py",

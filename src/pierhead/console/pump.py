@@ -16,8 +16,8 @@ from collections.abc import Callable
 
 __all__ = ["Pump"]
 
-#: At most so much in one system call, so that others get their turn.
-_SIZE_BYTES = 1_048_576
+#: At most so much in one system call: others get their turn, and a copy stays in the cache.
+_SIZE_BYTES = 262_144
 
 
 class Pump:
@@ -37,8 +37,6 @@ class Pump:
         self._move: Callable[[], int] = self._copy
         if stat.S_ISREG(kind) and stat.S_ISSOCK(to) and hasattr(os, "sendfile"):
             self._move = self._send_file
-        elif (stat.S_ISFIFO(kind) or stat.S_ISFIFO(to)) and hasattr(os, "splice"):
-            self._move = self._splice
         self._rest = memoryview(b"")
 
     async def run(self) -> None:
@@ -60,16 +58,13 @@ class Pump:
             except OSError as error:
                 if error.errno != errno.EINVAL or self._move == self._copy:
                     raise
-                self._move = self._copy  # this kind of file has neither splice nor sendfile
+                self._move = self._copy  # this kind of file has no sendfile
             if self._is_file:
                 await asyncio.sleep(0)
 
     def _send_file(self) -> int:
         # Without an offset the position of the file moves, as reading moves it.
         return os.sendfile(self._target, self._source, None, _SIZE_BYTES)
-
-    def _splice(self) -> int:
-        return os.splice(self._source, self._target, _SIZE_BYTES)
 
     def _copy(self) -> int:
         if self._buffer is None:
