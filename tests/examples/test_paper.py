@@ -46,6 +46,8 @@ def lines_of_code(path: Path) -> int:
     [
         (PAPER / "figure_03_tcp_client.py", 5),
         (PAPER / "figure_09_tcp_client_async.py", 8),
+        (PAPER / "figure_05_udp_sender.py", 5),
+        (PAPER / "figure_05_udp_sender_async.py", 8),
         (PAPER / "chat_client.py", 8),
         (PATTERN / "server.py", 13),
     ],
@@ -135,6 +137,18 @@ def test_the_chat_client_prints_what_comes_while_it_waits_for_a_line(tmp_path: P
             client.hears("welcome")
             client.say("hello\n")
             assert peer.recv(100) == b"hello\n"
+
+
+@pytest.mark.parametrize("name", ["figure_05_udp_sender", "figure_05_udp_sender_async"])
+def test_each_line_is_a_datagram_and_exit_exits(name: str, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.settimeout(PATIENCE_S)
+        receiver.bind(("127.0.0.1", 0))
+        at = f"127.0.0.1:{receiver.getsockname()[1]}"
+        with example(PAPER / f"{name}.py", tmp_path, at) as sender:
+            sender.say("one\ntwo\nexit\n")
+            assert [receiver.recv(100), receiver.recv(100)] == [b"one", b"two"]
+            assert sender.ends() == 0, str(sender)
 
 
 def test_the_shorter_wait_ends_first() -> None:
