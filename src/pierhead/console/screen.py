@@ -92,7 +92,8 @@ def _line_editor(prompt: str, history_file: str | None) -> Iterator[Editor]:
 
     history = FileHistory(history_file) if history_file else InMemoryHistory()
     session: PromptSession[str] = PromptSession(prompt, history=history)
-    with patch_stdout():
+    # Between two lines, too: the terminal would take Ctrl-D and Ctrl-C for itself there.
+    with session.input.raw_mode(), patch_stdout():
         yield Editor(session, lambda text: print(text, flush=True))
 
 
