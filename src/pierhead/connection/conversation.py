@@ -323,7 +323,7 @@ class Conversation(Generic[In, Out]):
         return self._closing
 
     @property
-    def failure(self) -> PierheadError | None:
+    def failure(self) -> Exception | None:
         """Why no more messages arrive, if the peer has not ended its side in order; else None."""
         end = self._input_end
         return None if isinstance(end, ConnectionEnded) and end.is_clean else end
