@@ -27,6 +27,7 @@ __all__ = ["as_option", "connect", "send"]
 
 _ENDED_BY_PEER = 1
 _PROMPT = "> "
+_BY_ADDRESS = "By default raw, and lines to an address of datagrams."
 
 _EPILOG = """\b
 Examples:
@@ -58,14 +59,18 @@ def as_option(default: str | None) -> Callable[[Any], Any]:
         type=click.Choice(list(FORMS)),
         default=default,
         show_default=default is not None,
-        help=f"The form of messages. {_listed()}.",
+        help=f"The form of messages. {_listed()}." + ("" if default else f" {_BY_ADDRESS}"),
     )
 
 
 @click.command("connect", epilog=_EPILOG, short_help="Speak to anything that listens.")
 @click.argument("address")
 @as_option("lines")
-@click.option("--exit-word", metavar="WORD", help="A line that ends the session. [example: exit]")
+@click.option(
+    "--exit-word",
+    metavar="WORD",
+    help="A line that ends the session; by default none does. [example: exit]",
+)
 @click.option("--reconnect", is_flag=True, help="Connect again when the peer has gone.")
 @click.option("--json", "is_json", is_flag=True, help="Show each message as a JSON object.")
 @click.option("--timing", is_flag=True, help="Show the time since the last line that was sent.")
