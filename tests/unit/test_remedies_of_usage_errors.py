@@ -40,6 +40,7 @@ from pierhead import (
 from pierhead.client.client import connect
 from pierhead.client.dial import dial_stream
 from pierhead.codec.base import check_one_reply
+from pierhead.console.forms import FORMS, form
 from pierhead.errors import ConnectError, PeerUnavailable, UsageError
 from pierhead.integrations.argparse import add_listen_option
 from pierhead.integrations.click import listen_option
@@ -199,6 +200,12 @@ ROWS: list[tuple[str, str, Callable[[], object], list[Callable[[], object]]]] = 
         "leave it out here",
         lambda: blocking.serve(ENDPOINT, "mem:a", wire_format=any_order()),  # type: ignore[call-overload]
         [lambda: blocking.serve(ENDPOINT, "mem:a")],
+    ),
+    (
+        "console/forms",
+        "; expected one of ",
+        lambda: form("text"),
+        [lambda: [form(name) for name in FORMS]],
     ),
     (
         "client/upstreams",
