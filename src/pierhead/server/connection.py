@@ -11,9 +11,8 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
-from math import inf
 from typing import Protocol
 
 from pierhead.clock import Clock
@@ -81,7 +80,7 @@ class ConnectionScope:
     has_ended: bool = False
     has_failed: bool = False
     rests_until: float = 0.0
-    next_look: float = inf
+    next_look: _Look | None = None
     watch: Watch | None = None
 
     def wake(self) -> None:
@@ -145,7 +144,8 @@ class Watch:
 
     def __init__(self) -> None:
         self._awake: dict[ConnectionScope, None] = {}
-        self._due: list[tuple[float, int, ConnectionScope]] = []  # a heap: one entry for each
+        self._due: list[_Look] = []  # a heap
+        self._void = 0  # of them
         self._numbers = count()
 
     def wake(self, scope: ConnectionScope) -> None:
@@ -153,25 +153,33 @@ class Watch:
         scope.rests_until, scope.watch = 0.0, self
         self._awake[scope] = None
 
+    def forget(self, scope: ConnectionScope) -> None:
+        """Hold nothing of a connection that has ended."""
+        self._awake.pop(scope, None)
+        self._drop(scope)
+        scope.watch = None
+
     def sweep(
         self, connections: Mapping[ConnectionScope, ServedConnection], now: float
     ) -> Iterator[bool]:
         """Sweep the connections that need it; yield whether there are any at all."""
-        while self._due and self._due[0][0] <= now:
-            at, _, scope = heappop(self._due)
-            if at == scope.next_look and not scope.has_ended:
-                scope.next_look = inf
-                if scope.rests_until > now:
-                    self._look_at(scope.rests_until, scope)
-                elif scope.rests_until:
-                    self.wake(scope)
+        while self._due and self._due[0].when <= now:
+            scope = heappop(self._due).scope
+            if scope is None:
+                self._void -= 1
+                continue
+            scope.next_look = None
+            if scope.rests_until > now:
+                self._look_at(scope.rests_until, scope)
+            elif scope.rests_until:
+                self.wake(scope)
         for scope in list(self._awake):
             connection = connections.get(scope)
             if connection is None or scope.has_ended:  # since the sweep began
-                del self._awake[scope]
+                self._awake.pop(scope, None)
                 continue
             sweep_one(scope, connection, now)
-            if scope.rests_until > now:
+            if scope.rests_until > now and not scope.has_ended:
                 del self._awake[scope]
                 self._look_at(scope.rests_until, scope)
             yield True
@@ -179,9 +187,38 @@ class Watch:
 
     def _look_at(self, when: float, scope: ConnectionScope) -> None:
         """Look at a connection then, or earlier."""
-        if when < scope.next_look:
-            scope.next_look = when
-            heappush(self._due, (when, next(self._numbers), scope))
+        if scope.next_look is not None:
+            if scope.next_look.when <= when:
+                return
+            self._drop(scope)
+        scope.next_look = _Look(when, next(self._numbers), scope)
+        heappush(self._due, scope.next_look)
+
+    def _drop(self, scope: ConnectionScope) -> None:
+        """Void the entry of a connection; the heap is made anew when most of it is void."""
+        look, scope.next_look = scope.next_look, None
+        if look is None:
+            return
+        look.scope = None
+        self._void += 1
+        if self._void > 64 and self._void > len(self._due) // 2:
+            self._due = [look for look in self._due if look.scope is not None]
+            heapify(self._due)
+            self._void = 0
+
+
+class _Look:
+    """When to look at a connection; void once it has none."""
+
+    __slots__ = ("_number", "scope", "when")
+
+    def __init__(self, when: float, number: int, scope: ConnectionScope) -> None:
+        self.when = when
+        self._number = number
+        self.scope: ConnectionScope | None = scope
+
+    def __lt__(self, other: _Look) -> bool:
+        return (self.when, self._number) < (other.when, other._number)
 
 
 def sweep_one(scope: ConnectionScope, connection: ServedConnection, now: float) -> None:

@@ -579,6 +579,7 @@ class StreamServer:
         # Otherwise a connection would be a cycle that lives until garbage collection.
         scope.closed, arriving.connection = _has_ended, None
         self._places.remove(arriving)
+        self._watch.forget(scope)
         if self._connections.pop(scope, None) is not None:
             scope.counters.open.value -= 1
         if self._succession.one_closed is not None:

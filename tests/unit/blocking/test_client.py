@@ -116,6 +116,15 @@ def _send_and_receive(peer: blocking.Client[str, str], message: str) -> str:
     return peer.receive()
 
 
+@pytest.fixture
+def _heeds_interrupts() -> Iterator[None]:
+    """As a program on a terminal does; a shell starts others with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_heeds_interrupts")
 def test_ctrl_c_ends_a_wait_and_the_conversation_goes_on(talking: str) -> None:
     with blocking.connect(talking, FORMAT) as peer:
         with pytest.raises(KeyboardInterrupt):

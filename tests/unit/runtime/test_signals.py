@@ -164,6 +164,7 @@ def _take_terminal() -> None:
 
     os.setsid()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 
 
 def _wait_for(log: Path, text: str, process: subprocess.Popen[bytes]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pierhead.clock import SystemClock
-from pierhead.server.connection import Standing
+from pierhead.server.connection import Standing, Watch
 from pierhead.server.loops import Reflections
 from pierhead.server.lost_requests import LostRequest, LostRequests
 from pierhead.server.occupancy import Occupancy
@@ -67,11 +67,35 @@ def fill_places(number: int) -> object:
     return places
 
 
+class Resting:
+    """A connection that rests for an hour, and takes itself away again."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.rests_until, self.next_look, self.has_ended = 0.0, None, False
+        scope: Any = self
+        watch.wake(scope)
+        self.connections: Any = {scope: self}
+        list(watch.sweep(self.connections, 0.0))
+        assert self.next_look is not None
+        watch.forget(scope)
+
+    def sweep(self, now: float) -> None:
+        self.rests_until = 3600.0
+
+
+def fill_watch(number: int) -> object:
+    watch = Watch()
+    for _ in range(number):
+        Resting(watch)
+    return watch
+
+
 TABLES: dict[str, tuple[Callable[[int], object], int]] = {
     "hashes of datagrams": (fill_reflections, 1_000_000),
     "lost requests": (fill_lost, 1_300_000),
     "datagrams to be retried": (fill_unsent, 1_500_000),
     "slots of a listener": (fill_places, 1_300_000),
+    "times of connections that have ended": (fill_watch, 50_000),
 }
 
 

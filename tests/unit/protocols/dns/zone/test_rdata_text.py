@@ -216,7 +216,7 @@ def test_the_samples_cover_every_type_that_dnspython_knows():
         ("ZONEMD", "1 1 1 aabb", 3, "expected 48"),
         ("RRSIG", "A 5 3 1 20301332173103 1 1 @ AA==", 4, "date and time"),
         ("RRSIG", "A 5 3 1 soon 1 1 @ AA==", 4, "not a time"),
-        ("RRSIG", "FOO 5 3 1 1 1 1 @ AA==", 0, "no RR type"),
+        ("RRSIG", "FOO 5 3 1 1 1 1 @ AA==", 0, "not an RR type"),
         ("NSEC3", "1 0 0 xyz 2t7b4g4v A", 3, "bad salt"),
         ("NSEC3", "1 0 0 - !!!! A", 4, "not a hash"),
         ("NSEC3", "1 0 0 - 2t7b4g4vsa5smi47k61mv5bv1a22boj A", 4, "not a hash"),
