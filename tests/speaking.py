@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import select
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -104,6 +106,23 @@ class OnTerminal:
                     self._seen = self._seen.replace("\x1b[6n", "")
                     os.write(self._ours, b"\x1b[1;1R")
         self._seen = self._seen.partition(text)[2]
+
+    def ends_at(self, key: str) -> int:
+        """Press a key, again each second as people do, and read until the program has ended.
+
+        Returns:
+            Its exit code.
+        """
+        for _ in range(int(PATIENCE_S)):
+            self.types(key)
+            until = time.monotonic() + 1.0
+            while (left := until - time.monotonic()) > 0:
+                if select.select([self._ours], [], [], min(left, 0.05))[0]:
+                    with contextlib.suppress(OSError):  # the program has ended
+                        os.read(self._ours, 65536)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    return self.process.wait(0.05)
+        raise AssertionError(f"{key!r} does not end it")
 
     def __enter__(self) -> OnTerminal:
         return self

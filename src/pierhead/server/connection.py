@@ -201,7 +201,7 @@ class Watch:
             return
         look.scope = None
         self._void += 1
-        if self._void > 64 and self._void > len(self._due) // 2:
+        if self._void > len(self._due) // 2:
             self._due = [look for look in self._due if look.scope is not None]
             heapify(self._due)
             self._void = 0

@@ -276,8 +276,7 @@ def test_on_a_terminal_lines_are_edited_and_what_comes_is_shown_above(address: s
         terminal.shows("HELLO")
         terminal.types("\x1b[A\r")  # from the history
         terminal.shows("HELLO")
-        terminal.types("\x04")
-        assert terminal.process.wait(PATIENCE_S) == 0
+        assert terminal.ends_at("\x04") == 0
 
 
 def test_on_a_terminal_it_ends_when_the_server_goes(address: str) -> None:
