@@ -1,18 +1,20 @@
 """The declaration of every tunable number: a named limit with its range, unit and source.
 
-Nothing else lives here. The limits themselves are beside the code that enforces them, in tables
-from which the reference documentation is generated.
+Only that, and their check by name, is here. The limits themselves are beside the code that enforces
+them, in tables from which the reference documentation is generated.
 """
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pierhead.errors import UsageError
 from pierhead.printable import digits
 
-__all__ = ["Limit"]
+__all__ = ["Limit", "check_all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +64,20 @@ class Limit:
         if isinstance(self.default, int) and value != int(value):
             raise UsageError(f"{self.name} is {value!r}, expected a whole number of {self.unit}")
         return int(value) if isinstance(self.default, int) else float(value)
+
+
+def check_all(limits: Iterable[Limit], given: Mapping[str, object], whose: str) -> dict[str, float]:
+    """Return these values, each checked by the limit of its name.
+
+    Args:
+        whose: what the limits are of, for messages: ``a client``.
+
+    Raises:
+        UsageError: an unknown name, or a value out of its range.
+    """
+    by_name = {limit.name: limit for limit in limits}
+    for name in given.keys() - by_name.keys():
+        near = difflib.get_close_matches(name, by_name, 1)
+        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(by_name)}"
+        raise UsageError(f"there is no limit {name!r} of {whose}{hint}")
+    return {name: by_name[name].check(value) for name, value in given.items()}

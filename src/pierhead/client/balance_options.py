@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypedDict
 
-from pierhead.errors import UsageError
-from pierhead.limits import Limit
+from pierhead.limits import Limit, check_all
 
 __all__ = ["LIMITS", "BalanceLimits", "BalanceOptions"]
 
@@ -131,14 +129,5 @@ class BalanceOptions:
         Raises:
             UsageError: an unknown name, or a value out of its range.
         """
-        checked = {name: _limit(name).check(value) for name, value in limits.items()}
+        checked = check_all(LIMITS, limits, "a balance")
         return dataclasses.replace(cls(), **checked)  # type: ignore[arg-type]  # checked
-
-
-def _limit(name: str) -> Limit:
-    limit = _BY_NAME.get(name)
-    if limit is None:
-        near = difflib.get_close_matches(name, _BY_NAME, 1)
-        hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(_BY_NAME)}"
-        raise UsageError(f"there is no limit {name!r} of a balance{hint}")
-    return limit
