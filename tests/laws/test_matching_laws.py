@@ -53,6 +53,8 @@ class Connection(RuleBasedStateMachine):
         #: What the server has not answered yet, in order of arrival.
         self.at_server: deque[Request] = deque()
         self.waiting: dict[int, Asked[Request, int]] = {}
+        #: Identifiers of requests given up that are not to be used again yet, oldest first.
+        self.reserved: list[int] = []
 
     @rule(target=asked)
     def ask(self) -> Any:
@@ -74,7 +76,9 @@ class Connection(RuleBasedStateMachine):
     def give_up(self, asked: Asked[Request, int]) -> None:
         if asked.ident >= 0:
             self.matcher.give_up(asked)
-            self.waiting.pop(asked.token, None)
+            if self.waiting.pop(asked.token, None) and isinstance(self.matching, ById):
+                self.reserved.append(asked.ident)
+                del self.reserved[: -(len(self.matching.range) // 2) or None]
 
     @precondition(lambda self: self.at_server)
     @rule(which=st.integers(0, 100), is_over=st.booleans())
@@ -93,14 +97,15 @@ class Connection(RuleBasedStateMachine):
                 del self.waiting[request.subject]
         else:  # it was given up: late, and never delivered to another request
             assert found is None or found.is_given_up
+            if is_over and request.ident in self.reserved:
+                self.reserved.remove(request.ident)
 
     def check_identifier(self, ident: int) -> None:
         """Check that an identifier is free, or was given up so long ago that it may be used."""
         assert ident not in {each.request.ident for each in self.waiting.values()}
-        size = len(self.matching.range)
-        late = [each for each in self.at_server if each.subject not in self.waiting]
-        if ident in {each.ident for each in late}:
-            assert len(late) > size // 2 or len(late) + len(self.waiting) >= size
+        if len(self.waiting) + len(self.reserved) >= len(self.matching.range):
+            del self.reserved[0]
+        assert ident not in self.reserved
         # The server sends no reply to it: otherwise the two could not be distinguished.
         self.at_server = deque(each for each in self.at_server if each.ident != ident)
 
@@ -117,14 +122,15 @@ class Connection(RuleBasedStateMachine):
     @invariant()
     def memory_is_bounded(self) -> None:
         if isinstance(getattr(self, "matching", None), ById) and hasattr(self, "waiting"):
-            late = len(self.matcher) - len(self.waiting)
-            assert 0 <= late <= len(self.matching.range) // 2
+            assert len(self.matcher) == len(self.waiting) + len(self.reserved)
+            assert len(self.reserved) <= len(self.matching.range) // 2
 
     @rule()
     def lose_the_connection(self) -> None:
         assert {each.token for each in self.matcher.end()} == set(self.waiting)
         assert len(self.matcher) == 0
         self.waiting.clear()
+        self.reserved.clear()
         self.at_server.clear()
 
 
