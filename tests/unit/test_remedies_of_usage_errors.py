@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -176,6 +177,23 @@ def used_in_two_loops(clients: list[Any]) -> None:
 
     for client in clients:
         asyncio.run(ask(client))
+
+
+class Held:
+    async def __aenter__(self) -> None:
+        raise AssertionError("never entered")
+
+    async def __aexit__(self, *error: object) -> None:
+        raise AssertionError("never entered")
+
+
+@contextlib.asynccontextmanager
+async def held() -> Any:
+    yield
+
+
+def with_resource(resource: Any) -> Application:
+    return Application(endpoints=[(ENDPOINT, ["mem:a"])], resources=[resource])
 
 
 def opened(*addresses: str) -> object:
@@ -451,6 +469,36 @@ ROWS: list[tuple[str, str, Callable[[], object], list[Callable[[], object]]]] = 
         " does not take; write def ",
         lambda: Server(ENDPOINT, "mem:a", on_accept=lambda sock: None),  # type: ignore[arg-type,misc]
         [lambda: Server(ENDPOINT, "mem:a", on_accept=lambda sock, peer: None)],
+    ),
+    (
+        "server/makes_endpoint",
+        "; give it to run or Server: run(",
+        lambda: ANY.serve(answer, "127.0.0.1:53"),
+        [lambda: Server(dns.serve(answer), "127.0.0.1:53")],
+    ),
+    (
+        "server/makes_endpoint",
+        "; give options by name: ",
+        lambda: ANY.serve(answer, 512),
+        [lambda: dns.serve(answer, max_udp_payload=512)],
+    ),
+    (
+        "server/makes_endpoint",
+        "; expected one of ",
+        lambda: ANY.serve(answer, payload=512),
+        [lambda: dns.serve(answer, max_udp_payload=512)],
+    ),
+    (
+        "server/resources",
+        "; give an instance, ",
+        lambda: Server(with_resource(Held)),
+        [lambda: Server(with_resource(Held()))],
+    ),
+    (
+        "server/resources",
+        "; call it: ",
+        lambda: Server(with_resource(held)),
+        [lambda: Server(with_resource(held()))],
     ),
     (
         "server/plan",

@@ -33,6 +33,7 @@ __all__ = [
     "check_encoder",
     "check_framing",
     "check_one_reply",
+    "check_wire_format",
 ]
 
 M = TypeVar("M")
@@ -248,6 +249,22 @@ def check_one_reply(wire_format: WireFormat[Any, Any]) -> None:
         raise UsageError(
             "replies leave in any order, and nothing says which request one belongs to; give the "
             "wire format matching=ById(get=…, put=…, range=…)"
+        )
+
+
+def check_wire_format(given: object, remedy: str = "") -> None:
+    """Check what a caller without a type checker may have passed as a wire format.
+
+    Args:
+        remedy: added to the error.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(given, WireFormat):
+        found = repr(given) if isinstance(given, str) else type(given).__name__
+        raise UsageError(
+            f"a wire format is {found}, expected WireFormat(framing, requests, replies){remedy}"
         )
 
 

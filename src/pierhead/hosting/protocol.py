@@ -20,10 +20,12 @@ from pierhead.connection.life import Waits
 from pierhead.errors import UsageError
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.hosted import hosted
+from pierhead.server.makes_endpoint import makes_endpoint
 
 __all__ = ["serve"]
 
 
+@makes_endpoint
 def serve(
     factory: Callable[[], asyncio.BaseProtocol],
     *,

@@ -27,6 +27,7 @@ from pierhead.errors import UsageError
 from pierhead.server.connection import ConnectionScope
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.hosted import hosted
+from pierhead.server.makes_endpoint import makes_endpoint
 
 __all__ = ["Callback", "serve"]
 
@@ -39,6 +40,7 @@ Callback: TypeAlias = Callable[
 _READER_LIMIT_BYTES = 65_536
 
 
+@makes_endpoint
 def serve(
     callback: Callback,
     *,

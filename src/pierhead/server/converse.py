@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeVar, overload
 
-from pierhead.codec.base import WireFormat
+from pierhead.codec.base import WireFormat, check_wire_format
 from pierhead.codec.packets import Packets
 from pierhead.connection.conversation import Conversation
 from pierhead.connection.conversation_stream import ConversationStream
@@ -38,6 +38,7 @@ from pierhead.server.connection import ConnectionScope, Standing
 from pierhead.server.conversing import Conversing
 from pierhead.server.endpoint import Endpoint, StreamHandler
 from pierhead.server.handler_run import handler_name, run_handler
+from pierhead.server.makes_endpoint import makes_endpoint
 from pierhead.service.admission import Admission, Answer
 
 __all__ = [
@@ -84,6 +85,7 @@ def converse(
 ) -> Endpoint: ...
 
 
+@makes_endpoint
 def converse(
     handler: Any,
     wire_format: WireFormat[Any, Any],
@@ -109,6 +111,7 @@ def converse(
             for whole sockets, unless given.
     """
     check_handler(handler)
+    check_wire_format(wire_format)
     if per not in ("peer", "socket"):
         raise UsageError(f"per is {per!r}, expected 'peer' or 'socket'")
     per_socket = per == "socket"

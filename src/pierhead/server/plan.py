@@ -16,6 +16,7 @@ from pierhead.listener.open import Group
 from pierhead.server.endpoint import Application, Endpoint
 from pierhead.server.listener_options import ListenerOptions
 from pierhead.server.options import ServerLimits, ServerOptions
+from pierhead.server.resources import check_resources
 from pierhead.service.context import Transport
 
 __all__ = ["Part", "Plan"]
@@ -224,6 +225,7 @@ def _application(
         _check_pairs(application.endpoints)
     else:
         application = Application(endpoints=[(what, addresses)])
+    check_resources(application)
     for endpoint, specs in application.endpoints:
         if not specs:
             raise UsageError(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from pierhead.errors import UsageError
 from pierhead.server.endpoint import Application, Endpoint
 
-__all__ = ["Change", "Resources", "leave"]
+__all__ = ["Change", "Resources", "check_resources", "leave"]
 
 _Manager: TypeAlias = AbstractAsyncContextManager[Any]
 
@@ -72,7 +74,47 @@ def _manager(owner: _Manager | Endpoint) -> _Manager:
     if not isinstance(owner, Endpoint):
         return owner
     assert owner.lifespan is not None
-    return owner.lifespan()
+    manager = owner.lifespan()
+    _check_manager(f"the lifespan of {owner.name}", manager)
+    return manager
+
+
+def check_resources(application: Application) -> None:
+    """Check what a caller without a type checker may have passed as resources and lifespans.
+
+    Raises:
+        UsageError: resources are not a list of async context managers, or a lifespan is not called.
+    """
+    given: object = application.resources
+    if not isinstance(given, list | tuple):
+        raise UsageError(f"resources is {given!r}, expected a list of async context managers")
+    for resource in given:
+        _check_manager("a resource", resource)
+    for owner in _with_lifespan(application):
+        if not callable(owner.lifespan):
+            raise UsageError(
+                f"the lifespan of {owner.name} is {owner.lifespan!r}, expected a function that "
+                "returns an async context manager"
+            )
+
+
+def _check_manager(what: str, given: object) -> None:
+    kind = type(given)
+    if hasattr(kind, "__aenter__") and hasattr(kind, "__aexit__"):
+        return
+    remedy = ""
+    if inspect.isclass(given):
+        remedy = f"; give an instance, {given.__name__}()"
+    elif inspect.isasyncgen(given):
+        remedy = "; decorate its function with @contextlib.asynccontextmanager"
+    elif inspect.isfunction(given):
+        remedy = f"; call it: {given.__name__}()"
+    elif inspect.iscoroutine(given):
+        remedy = "; its function is a plain one, not 'async def'"
+        given.close()  # no warning that it was never awaited
+    elif hasattr(kind, "__enter__"):
+        remedy = "; enter it in an async function with @contextlib.asynccontextmanager"
+    raise UsageError(f"{what} is {given!r}, expected an async context manager{remedy}")
 
 
 def _with_lifespan(application: Application) -> list[Endpoint]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from pierhead.codec.base import WireFormat
+from pierhead.codec.base import WireFormat, check_wire_format
 from pierhead.codec.octets import Octets
-from pierhead.errors import UsageError
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.framed import framed
+from pierhead.server.makes_endpoint import makes_endpoint
 from pierhead.service import Middleware, ServiceFunction
 from pierhead.service.admission import Admission, check_admission
 from pierhead.service.coding import coded, in_frame_layers
@@ -20,6 +20,7 @@ Q = TypeVar("Q")
 R = TypeVar("R")
 
 
+@makes_endpoint
 def serve(
     service: ServiceFunction[Q, R],
     wire_format: WireFormat[Q, R],
@@ -40,14 +41,11 @@ def serve(
             outermost. They see all frames that pass admission, so there are no ready answers.
         short_form: the schemes that an address without a scheme stands for.
     """
-    given: object = wire_format  # as a caller without a type checker may pass
-    if not isinstance(given, WireFormat):
-        found = type(given).__name__
-        swapped = isinstance(service, WireFormat)
-        remedy = "; the service comes first: serve(service, wire_format)" if swapped else ""
-        raise UsageError(
-            f"a wire format is {found}, expected WireFormat(framing, requests, replies){remedy}"
-        )
+    swapped = isinstance(service, WireFormat)
+    check_wire_format(
+        wire_format,
+        "; the service comes first: serve(service, wire_format)" if swapped else "",
+    )
     handler = coded(service, wire_format.requests, wire_format.replies)
     handler = in_frame_layers(handler, frame_layers)
     return Endpoint(
@@ -60,6 +58,7 @@ def serve(
     )
 
 
+@makes_endpoint
 def raw(
     service: ServiceFunction[bytes, bytes],
     *,

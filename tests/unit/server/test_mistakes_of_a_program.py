@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,13 @@ import pytest
 import pierhead.protocols.lines as lines_module
 from pierhead import (
     Application,
+    Endpoint,
     Lines,
     ListenSpec,
     Metrics,
     Server,
     WireFormat,
+    converse,
     listening_sockets,
     run,
     serve,
@@ -33,6 +37,7 @@ from pierhead.service.admission import allow, deny
 ANY_SERVER: Any = Server
 ANY_SERVE: Any = serve
 ANY_STACK: Any = stack
+ANY_CONVERSE: Any = converse
 ANY_LINES: Any = lines
 ANY_ALLOW: Any = allow
 ANY_DENY: Any = deny
@@ -43,8 +48,37 @@ async def upper(line: str, context: Any) -> str:
     return line.upper()
 
 
+async def talk(conversation: Any) -> None:
+    raise AssertionError("never called")
+
+
+@asynccontextmanager
+async def pool() -> Any:
+    yield
+
+
+async def generated() -> Any:
+    yield
+
+
+def with_resources(resources: Any) -> Application:
+    return Application(endpoints=[(ENDPOINT, ["mem:a"])], resources=resources)
+
+
+def with_lifespan(lifespan: Any) -> Endpoint:
+    return replace(ENDPOINT, lifespan=lifespan)
+
+
 async def asgi(scope: Any, receive: Any, send: Any) -> None:
     raise AssertionError("never called")
+
+
+class Database:
+    async def __aenter__(self) -> None:
+        raise AssertionError("never called")
+
+    async def __aexit__(self, *error: object) -> None:
+        raise AssertionError("never called")
 
 
 class Starlette:
@@ -79,7 +113,9 @@ MISTAKES: list[tuple[Callable[[], object], str]] = [
     (lambda: ANY_SERVER(ENDPOINT, "mem:a", ENDPOINT), "Application(endpoints=[(endpoint, addresse"),
     (lambda: ANY_SERVER(Application(endpoints=[]), "mem:a"), "an application has its own address"),
     (lambda: ANY_SERVE(FORMAT, upper), "the service comes first: serve(service, wire_format)"),
-    (lambda: ANY_SERVE(upper, "utf-8"), "a wire format is str, expected WireFormat(framing"),
+    (lambda: ANY_SERVE(upper, "utf-8"), "a wire format is 'utf-8', expected WireFormat(framing"),
+    (lambda: ANY_SERVE(upper, 5), "a wire format is int, expected WireFormat(framing"),
+    (lambda: ANY_CONVERSE(talk, "mem:a"), "a wire format is 'mem:a', expected WireFormat(framing"),
     (lambda: ANY_SERVE(upper, FORMAT, admission=len), "write admission=[check]"),
     (lambda: ANY_SERVE(upper, FORMAT, frame_layers=len), "write frame_layers=[layer]"),
     (lambda: raw(ANY_LINES.echo, admission=ANY_LINES), "expected a list of checks"),
@@ -96,6 +132,27 @@ MISTAKES: list[tuple[Callable[[], object], str]] = [
             ([("mem:a", ENDPOINT)], COMES_FIRST),
             ([(upper, ["mem:a"])], BECOMES),
         )
+    ),
+    *(
+        (lambda given=given: ANY_SERVER(with_resources(given)), message)  # type: ignore[misc]
+        for given, message in (
+            (pool(), "expected a list of async context managers"),
+            (None, "resources is None, expected a list of async context managers"),
+            ([None], "a resource is None, expected an async context manager"),
+            (["pool"], "a resource is 'pool', expected an async context manager"),
+            ([pool], "expected an async context manager; call it: pool()"),
+            ([generated()], "; decorate its function with @contextlib.asynccontextmanager"),
+            ([Database], "; give an instance, Database()"),
+            ([nullcontext().__class__], "; give an instance, nullcontext()"),
+            (
+                [suppress(OSError)],
+                "; enter it in an async function with @contextlib.async",
+            ),
+        )
+    ),
+    (
+        lambda: ANY_SERVER(with_lifespan(5), "mem:a"),
+        "the lifespan of lines is 5, expected a function that returns an async context manager",
     ),
     (lambda: ANY_SERVER(ENDPOINT, "mem:a", clock=5), "clock is 5, which has no monotonic"),
     (lambda: ANY_SERVER(ENDPOINT, "mem:a", metrics=True), "metrics is True, which has no counter"),
@@ -130,6 +187,24 @@ MISTAKES: list[tuple[Callable[[], object], str]] = [
         "max_requests is 1000000000000 requests, expected 1 to 1000000 requests",
     ),
 ]
+
+
+async def opens() -> None:
+    raise AssertionError("never called")
+
+
+@pytest.mark.parametrize(
+    ("lifespan", "message"),
+    [
+        (generated, "; decorate its function with @contextlib.asynccontextmanager"),
+        (opens, "; its function is a plain one, not 'async def'"),
+        (lambda: None, "the lifespan of lines is None, expected an async context manager"),
+    ],
+)
+async def test_a_lifespan_that_is_no_context_manager_is_refused(lifespan, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        async with Server(with_lifespan(lifespan), "mem:a"):
+            raise AssertionError("never served")
 
 
 @pytest.mark.parametrize(("make", "message"), MISTAKES, ids=range(len(MISTAKES)))

@@ -35,6 +35,7 @@ from pierhead.hosting.refusal import (
 )
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.hosted import hosted
+from pierhead.server.makes_endpoint import makes_endpoint
 
 if TYPE_CHECKING:
     from logging import Logger
@@ -86,6 +87,7 @@ REPLACED: Mapping[str, str] = {
 }
 
 
+@makes_endpoint
 def serve(
     app: Source,
     *,

@@ -17,6 +17,7 @@ from pierhead.errors import UsageError
 from pierhead.extra import missing_extra
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.hosted import hosted
+from pierhead.server.makes_endpoint import makes_endpoint
 
 if TYPE_CHECKING:
     from grpclib._typing import IServable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 
+@makes_endpoint
 def serve(
     handlers: Collection[IServable],
     *,

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pierhead.extra import missing_extra
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.hosted import hosted
+from pierhead.server.makes_endpoint import makes_endpoint
 
 if TYPE_CHECKING:
     from hypercorn import Config
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 
+@makes_endpoint
 def serve(
     app: str | Any,
     config: Config | None = None,

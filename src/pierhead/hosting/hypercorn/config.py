@@ -75,7 +75,8 @@ def checked(app: object, config: Config | None) -> Config:
         plain.errorlog = logging.getLogger("hypercorn.error")  # as the program configured it
         return plain
     if not isinstance(given, Config):
-        raise UsageError(f"{given!r} is not a configuration; expected a hypercorn.Config")
+        hint = ", and addresses in run or Server" if isinstance(given, str) else ""
+        raise UsageError(f"{given!r} is not a configuration; expected a hypercorn.Config{hint}")
     defaults = Config()
     for option, remedy in REPLACED.items():
         if getattr(given, option, None) != getattr(defaults, option, None):

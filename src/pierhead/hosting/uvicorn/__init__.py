@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from pierhead.extra import missing_extra
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.hosted import hosted
+from pierhead.server.makes_endpoint import makes_endpoint
 
 if TYPE_CHECKING:
     import uvicorn
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 
+@makes_endpoint
 def serve(
     app: uvicorn.Config | str | Any,
     *,

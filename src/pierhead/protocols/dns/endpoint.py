@@ -19,6 +19,7 @@ from pierhead.protocols.dns.stacking import Stack, standard
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.framed import framed
+from pierhead.server.makes_endpoint import makes_endpoint
 from pierhead.service import FrameHandler, Middleware, ServiceFunction
 from pierhead.service.admission import Admission, check_admission
 from pierhead.service.coding import coded, in_frame_layers
@@ -26,6 +27,7 @@ from pierhead.service.coding import coded, in_frame_layers
 __all__ = ["serve"]
 
 
+@makes_endpoint
 def serve(
     service: ServiceFunction[Query, Reply],
     *,

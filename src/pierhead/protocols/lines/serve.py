@@ -15,6 +15,7 @@ from pierhead.server.converse import ConversationHandler
 from pierhead.server.converse import converse as converse_format
 from pierhead.server.conversing import Conversing
 from pierhead.server.endpoint import Endpoint
+from pierhead.server.makes_endpoint import makes_endpoint
 from pierhead.server.serve import serve as serve_format
 from pierhead.service import Middleware, ServiceFunction
 from pierhead.service.admission import Admission
@@ -65,6 +66,7 @@ def serve(
 ) -> Endpoint: ...
 
 
+@makes_endpoint
 def serve(
     service: ServiceFunction[Any, Any],
     *,
@@ -133,6 +135,7 @@ def converse(
 ) -> Endpoint: ...
 
 
+@makes_endpoint
 def converse(
     handler: ConversationHandler[Any, Any],
     *,

@@ -17,6 +17,7 @@ from pierhead.protocols.proxying.relay import Relay
 from pierhead.protocols.proxying.targets import Target, Targets
 from pierhead.server.connection import ConnectionScope
 from pierhead.server.endpoint import Endpoint, StreamHandler
+from pierhead.server.makes_endpoint import makes_endpoint
 
 __all__ = ["LIMITS", "forward"]
 
@@ -42,6 +43,7 @@ _DATAGRAM_IDLE_S = 300.0
 _WRITE_S = 60.0
 
 
+@makes_endpoint
 def forward(
     *upstreams: str,
     policy: str | Policy = "round-robin",

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar, overload
 from pierhead.codec import Order, SyslogFraming, WireFormat
 from pierhead.protocols.syslog.wire import BsdMessage, LenientCodec, Message, MessageCodec
 from pierhead.server.endpoint import Endpoint
+from pierhead.server.makes_endpoint import makes_endpoint
 from pierhead.server.serve import serve as serve_format
 from pierhead.service import Middleware
 from pierhead.service.admission import Admission
@@ -65,6 +66,7 @@ def serve(
 ) -> Endpoint: ...
 
 
+@makes_endpoint
 def serve(
     service: Sink[Any],
     *,
