@@ -37,6 +37,8 @@ RANKS: tuple[tuple[str, ...], ...] = (
     (
         "service",
         "metrics",
+        "metrics_table",
+        "metrics_text",
         "clock",
         "reload",
         "buffer",
@@ -62,6 +64,9 @@ RANKS: tuple[tuple[str, ...], ...] = (
 PURE = (
     "errors",
     "limits",
+    "metrics",
+    "metrics_table",
+    "metrics_text",
     "printable",
     "address",
     "codec",
@@ -73,6 +78,7 @@ PURE = (
     "service.coding",
     "service.counters",
     "service.handler",
+    "service.request_times",
     "service.respond",
     "connection.exchange",
     "connection.life",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
+from pierhead.clock import SystemClock
 from pierhead.metrics import Metrics
 from pierhead.server.connection_counters import ConnectionCounters
 
@@ -37,7 +38,7 @@ def test_a_listener_keeps_its_name_however_many_reasons_it_has() -> None:
 
 def test_cached_counters_are_bounded_as_well() -> None:
     metrics = Metrics()
-    counters = ConnectionCounters(metrics, "a")
+    counters = ConnectionCounters(metrics, "a", SystemClock().monotonic)
     for number in range(1000):
         counters.dropped(f"reason {number}")
         counters.closed(f"reason {number}")

@@ -28,6 +28,9 @@ from pierhead.service.suspended import Suspended
 
 __all__ = ["InFlight", "ReplySink", "Request"]
 
+# Looking up an enum member is slow on Python 3.11.
+_ANSWERED, _SILENT = Outcome.ANSWERED, Outcome.SILENT
+
 Q = TypeVar("Q", bound="Request")
 Q_contra = TypeVar("Q_contra", bound="Request", contravariant=True)
 
@@ -38,6 +41,8 @@ class Request:
     Attributes:
         frame: the request.
         deadline: when it is given up, on the server's monotonic clock.
+        received_at: when it was received, on the same clock; None if its time is not counted, or
+            has been.
         cancelled_for: why it was cancelled; None if it was not.
         given_up_for: why it was given up with everything in flight; None if it was not.
         is_lost: whether it was reported lost although its service has not ended.
@@ -46,6 +51,7 @@ class Request:
     """
 
     # Created once per request: defaults that most requests never change are class attributes.
+    received_at: float | None = None
     cancelled_for: str | None = None
     given_up_for: str | None = None
     is_lost = False
@@ -260,6 +266,7 @@ class InFlight(Generic[Q]):
         """Settle a request that got no answer with its refusal, if it has one."""
         self.running.discard(request)
         responder = request.responder or self.responder
+        self._time(request, responder, Outcome.REFUSED)
         outcome, refusal = responder.refuse(request.frame, error, request.peer, reason)
         try:
             self._sink.settle(request, outcome, refusal)
@@ -278,10 +285,18 @@ class InFlight(Generic[Q]):
     def settle(self, request: Q, outcome: Outcome, frame: bytes | None) -> None:
         """Pass the outcome of a request to the sink; if it cannot send the reply, the refusal."""
         self.running.discard(request)
+        self._time(request, request.responder or self.responder, outcome)
         try:
             self._sink.settle(request, outcome, frame)
         except Exception as mistake:  # a frame that cannot be sent
             self.unsendable(request, outcome, mistake)
+
+    def _time(self, request: Q, responder: Responder[bytes, bytes], outcome: Outcome) -> None:
+        """Count how long a request has taken, once; what is silent on purpose is not timed."""
+        received_at = request.received_at
+        if received_at is not None and outcome is not _SILENT:
+            request.received_at = None
+            responder.counters.times.waited(received_at, is_answered=outcome is _ANSWERED)
 
     def unsendable(self, request: Q, outcome: Outcome, mistake: Exception) -> None:
         """Settle a request whose frame cannot be sent: by its refusal, unless it was that."""

@@ -13,6 +13,7 @@ import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from pierhead.clock import Clock
@@ -28,6 +29,7 @@ from pierhead.server.options import ServerOptions
 from pierhead.server.unsent import Unsent, is_full
 from pierhead.service.context import Peer, Transport, Via
 from pierhead.service.counters import RequestCounters
+from pierhead.service.request_times import RequestTimes
 
 __all__ = ["BatchServer", "send_reason"]
 
@@ -153,7 +155,9 @@ class BatchServer(ABC, Generic[W]):
         self._bytes_sent = self._count("bytes_sent_total")
         self._batches = self._count("batches_total")
         self._truncated = self._count("dropped_total", reason="truncated")
-        self._counters = RequestCounters(self._count)
+        histogram = partial(self._metrics.histogram, listener=self._name)
+        self._times = RequestTimes(histogram, self._clock.monotonic)
+        self._counters = RequestCounters(self._count, self._times)
         self._failures = FailureLog(self._clock, self._name, self._on_error)
         self._unwatch = watch_load(self._metrics, self._name, self, lambda: self._unsent.octets)
 

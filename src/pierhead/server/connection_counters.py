@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from pierhead.metrics import Metric, Metrics
 from pierhead.service.counters import ByReason, RequestCounters
+from pierhead.service.request_times import RequestTimes
 
 __all__ = ["ConnectionCounters", "watch_load"]
 
@@ -14,18 +16,24 @@ __all__ = ["ConnectionCounters", "watch_load"]
 class ConnectionCounters:
     """The counters of one stream listener, shared by its connections.
 
+    Args:
+        metrics: where they are.
+        listener: its name.
+        now: the monotonic clock that requests are received by.
+
     Attributes:
         closed: counts one connection that ended, by reason.
         handshake_failed: counts one handshake that did not come through, by reason; its connection
             is counted as closed.
     """
 
-    def __init__(self, metrics: Metrics, listener: str) -> None:
+    def __init__(self, metrics: Metrics, listener: str, now: Callable[[], float]) -> None:
         self._metrics = metrics
         self._listener = listener
         self.closed = ByReason(self.count, "connections_closed_total").add
         self.handshake_failed = ByReason(self.count, "handshakes_failed_total").add
-        self.requests = RequestCounters(self.count)
+        times = RequestTimes(partial(metrics.histogram, listener=listener), now)
+        self.requests = RequestCounters(self.count, times)
         self.dropped = self.requests.dropped
         self.accepted = self.count("connections_accepted_total")
         self.open = metrics.gauge("connections_open", listener=listener)

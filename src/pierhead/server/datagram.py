@@ -224,6 +224,7 @@ class DatagramServer(BatchServer[_Whose]):
                     raise
                 if outcome is _SUSPENDED or outcome is _MANY:
                     request = _DatagramRequest(frame, deadline, peer, reply_to)
+                    request.received_at = received_at
                     self._in_flight.go_on(request, reply)
                 elif reply is not None:
                     outgoing.append((reply, reply_to))
@@ -231,6 +232,8 @@ class DatagramServer(BatchServer[_Whose]):
         finally:  # also where the user has interrupted a service
             if done < len(batch):
                 self._lose_rest(batch[done:])
+            if in_place := whose.count(_ANSWERED):
+                self._times.in_place(received_at, in_place)
             self._flush()
             if self._in_flight.running:
                 self._wake_sweep()
@@ -275,7 +278,9 @@ class DatagramServer(BatchServer[_Whose]):
     def _note_all_sent(self, whose: list[_Whose]) -> None:
         answered, ready = whose.count(_ANSWERED), whose.count(_READY)
         self._counters.answered.value += answered
-        self._ready.value += ready
+        if ready:
+            self._ready.value += ready
+            self._times.ready(ready)
         if answered + ready < len(whose):
             for each in whose:
                 if type(each) is _DatagramRequest:
@@ -291,6 +296,7 @@ class DatagramServer(BatchServer[_Whose]):
             self._counters.answered.value += 1
         elif whose is _READY:
             self._ready.value += 1
+            self._times.ready(1)
 
     def _note_end(self, request: _DatagramRequest) -> None:
         """Count how an answered request has ended; any other is counted already."""

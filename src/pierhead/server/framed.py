@@ -339,7 +339,7 @@ class FramedConnection(asyncio.BufferedProtocol):
         if self._life.message_began is not None:  # what is left in the framer is the next message
             self._life.end_message()
         peer, via, frame_reply, taken = scope.peer, scope.via, self._framing.frame, 0
-        outcome = None
+        outcome, in_place = None, 0
         for frame in frames:
             taken += 1
             if outcome is not _READY or exchange.queue:  # otherwise no service has seen them
@@ -350,6 +350,7 @@ class FramedConnection(asyncio.BufferedProtocol):
             try:
                 outcome, reply = respond(frame, context)
                 if outcome is _SUSPENDED or outcome is _MANY:
+                    request.received_at = received_at
                     exchange.begin(request, len(frame))
                     self._in_flight.go_on(request, reply)
                 elif reply is None:
@@ -357,6 +358,7 @@ class FramedConnection(asyncio.BufferedProtocol):
                 else:
                     part = frame_reply(reply)
                     exchange.settle_at_once(request, outcome, part, len(part))
+                    in_place += outcome is not _REFUSED
             except KeyboardInterrupt:
                 if request.outcome is None:  # during the first step
                     scope.lost("cancelled")
@@ -372,9 +374,12 @@ class FramedConnection(asyncio.BufferedProtocol):
                 self._obey_exchange()
             if exchange.phase is not _TAKING:
                 self._keep_or_lose(frames[taken:])
-                return len(frames)
+                taken = len(frames)
+                break
             if exchange.due_bytes + exchange.held_bytes > limit or exchange.open_bytes >= most:
                 break
+        if in_place:
+            scope.counters.requests.times.in_place(received_at, in_place)
         return taken
 
     def _keep_or_lose(self, frames: Sequence[bytes]) -> None:
@@ -495,9 +500,7 @@ class FramedConnection(asyncio.BufferedProtocol):
                 transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
         if transport.is_closing():  # the write has failed: what it took arrives nowhere
             return
-        answered, ready = exchange.note_unsent(transport.get_write_buffer_size())
-        counters.requests.answered.value += answered
-        counters.ready_answers.value += ready
+        self._count_sent(transport.get_write_buffer_size())
 
     def _count_sent(self, unsent_bytes: int) -> None:
         """Count the replies that the system has taken; this many octets remain."""

@@ -154,7 +154,7 @@ class StreamServer:
             if self._unwatch is not None:
                 self._unwatch()
             self._name, self._accept_rate = self._at.name, None
-            self._counters = ConnectionCounters(self._metrics, self._name)
+            self._counters = ConnectionCounters(self._metrics, self._name, self._clock.monotonic)
             self._failures = FailureLog(self._clock, self._name, self._on_error)
             self._unwatch = watch_load(self._metrics, self._name, self, self._unsent_bytes)
         rate = self._at.max_rate

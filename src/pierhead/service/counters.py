@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pierhead.metrics import Metric
+from pierhead.service.request_times import RequestTimes
 
 __all__ = ["ByReason", "RequestCounters"]
 
@@ -42,6 +43,7 @@ class RequestCounters:
 
     Args:
         count: returns the counter with a name and labels.
+        times: how long they took.
 
     Attributes:
         dropped: counts one frame or connection that is turned away, by reason.
@@ -49,7 +51,8 @@ class RequestCounters:
         lost: counts one accepted request that will not be answered, by reason.
     """
 
-    def __init__(self, count: Callable[..., Metric]) -> None:
+    def __init__(self, count: Callable[..., Metric], times: RequestTimes) -> None:
+        self.times = times
         self.dropped = ByReason(count, "dropped_total").add
         self.failed = ByReason(count, "requests_failed_total").add
         self.lost = ByReason(count, "requests_lost_total").add

@@ -118,7 +118,7 @@ class Bench:
             admission=admission,
             clock=self.clock,
             read_buffer=ReadBuffer(BufferPool()),
-            counters=ConnectionCounters(self.metrics, "mem:test"),
+            counters=ConnectionCounters(self.metrics, "mem:test", self.clock.monotonic),
             failures=FailureLog(self.clock),
             tasks=EagerTasks(),
             budget=budget or FrameBudget(),

@@ -17,6 +17,7 @@ from pierhead.service import FrameHandler, Handler
 from pierhead.service.admission import Answer, Drop
 from pierhead.service.context import Context, Peer, Transport, Via
 from pierhead.service.counters import RequestCounters
+from pierhead.service.request_times import RequestTimes
 from pierhead.service.respond import Many, Outcome, Responder
 from pierhead.service.suspended import Suspended
 
@@ -54,7 +55,10 @@ class Bench:
             handler,
             admission=admission,
             first_step=in_place,
-            counters=RequestCounters(lambda name, **labels: self.metrics.counter(name, **labels)),
+            counters=RequestCounters(
+                lambda name, **labels: self.metrics.counter(name, **labels),
+                RequestTimes(self.metrics.histogram, SystemClock().monotonic),
+            ),
             failures=log,
             where="mem:a",
         )
