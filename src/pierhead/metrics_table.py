@@ -31,7 +31,7 @@ class Row(NamedTuple):
 
     owners: tuple[str, ...]
     meaning: str
-    joined: Literal["sum", "min"] = "sum"
+    joined: Literal["added", "least"] = "added"
 
 
 SERVER, CLIENT, BOTH = ("server",), ("client",), ("server", "client")
@@ -108,7 +108,7 @@ METRICS = {
     "upstream_in_flight": Row(("balance",), "Requests that it has now."),
     "upstream_share": Row(
         ("balance",), "Its share: 1 in service, 0 while ejected, between while it returns.",
-        joined="min",
+        joined="least",
     ),
     "retries_total": Row(("layer",), "Requests that `middleware.retry` sent again."),
     "retries_refused_total": Row(("layer",), "Failed requests that it did not send again."),

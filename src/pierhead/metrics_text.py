@@ -83,7 +83,7 @@ def _exposed(members: Sequence[Reading]) -> list[tuple[str, Reading]]:
 
 def _joined(one: Reading, other: Reading) -> Reading:
     row = METRICS.get(one.name)
-    if one.kind == "gauge" and row is not None and row.joined == "min":
+    if one.kind == "gauge" and row is not None and row.joined == "least":
         return one if one.value <= other.value else other
     value = one.value + other.value
     if one.kind != "histogram":

@@ -196,6 +196,8 @@ OTHER_MEANING: dict[tuple[str, str], str] = {
     ("listener.bind.unix", "user"): "likewise",
     ("listener.bind.locked_path", "unlink"): "a system call",
     ("metrics", "name"): "an attribute",
+    ("metrics_table", "drain"): "a reason",
+    ("metrics_table", "maxconn"): "a reason",
     ("protocols.dns", "keepalive"): "the name of a layer",
     ("protocols.dns.*", "alpn"): "a parameter of a record",
     ("protocols.dns.*", "keepalive"): "an option of EDNS, and its layer",
