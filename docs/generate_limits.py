@@ -49,6 +49,10 @@ SECTIONS = {
     "pierhead.codec.slip": ("SLIP packets", "Given to `Slip`."),
     "pierhead.codec.stomp_framing": ("STOMP blocks", "Given to `StompFraming`."),
     "pierhead.codec.syslog_framing": ("Syslog messages", "Given to `SyslogFraming`."),
+    "pierhead.protocols.http.client.options": (
+        "HTTP clients",
+        "Given to `http.Client`, which takes those of clients too; its `max_connections` is 10 unless given.",
+    ),
     "pierhead.protocols.proxying.forward": ("Relays", "Given to `proxying.forward`."),
     "pierhead.protocols.dns.codec": ("DNS messages", "Given to `dns.serve`."),
     "pierhead.protocols.dns.answer_cache": ("Ready DNS answers", "Given to `dns.serve`."),

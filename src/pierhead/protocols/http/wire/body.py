@@ -25,7 +25,8 @@ class Body:
         length: how many there will be; None if that is not known.
 
     Attributes:
-        trailers: the trailer fields, once everything has been read.
+        trailers: the trailer fields, once everything has been read: those that ``content`` has as
+            an attribute of this name then.
     """
 
     __slots__ = ("_content", "_read", "length", "trailers")
@@ -69,3 +70,4 @@ class Body:
         assert not isinstance(self._content, bytes)
         async for part in self._content:
             yield part
+        self.trailers = getattr(self._content, "trailers", self.trailers)
