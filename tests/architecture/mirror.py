@@ -22,6 +22,9 @@ PACKAGE = "pierhead"
 #: Modules that no test of their room uses by name, and the test that covers them, as measured by
 #: the functions it calls; paths are relative to ``tests``.
 SHOWN_BY: dict[str, str] = {
+    "protocols.http.client.received": "unit/protocols/http/client/test_client.py",
+    "protocols.http.client.connections": "unit/protocols/http/client/test_client.py",
+    "protocols.http.client.connection": "unit/protocols/http/client/test_client.py",
     "address.accounts": "unit/listener/test_every_option_takes_effect.py",
     "address.host": "unit/address/test_addresses.py",
     "address.registry.local": "unit/listener/test_every_option_takes_effect.py",

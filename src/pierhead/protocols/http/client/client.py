@@ -26,7 +26,7 @@ from pierhead.protocols.http.client.connection import ClientConnection
 from pierhead.protocols.http.client.connections import Connections
 from pierhead.protocols.http.client.options import HttpClientLimits, HttpClientOptions
 from pierhead.protocols.http.client.received import ReceivedResponse
-from pierhead.protocols.http.client.request_head import Content, Sent, request_head
+from pierhead.protocols.http.client.request_head import Content, Sent, request_head, request_target
 from pierhead.protocols.http.wire.fields import Fields, FieldsGiven
 from pierhead.service.context import Peer
 
@@ -158,8 +158,7 @@ class Client:
         content = _content(json, body, length)
         sent = request_head(
             method,
-            self._base.prefix + path,
-            query,
+            request_target(self._base.prefix + path, query),
             self._base.authority,
             _joined(self._fields, Fields(fields)),
             content,

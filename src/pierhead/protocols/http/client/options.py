@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from pierhead.client.options import LIMITS as CLIENT_LIMITS
 from pierhead.client.options import ClientLimits, ClientOptions
 from pierhead.limits import Limit, check_all
 
@@ -96,10 +97,8 @@ class HttpClientOptions:
         Raises:
             UsageError: an unknown name, or a value out of its range.
         """
-        own = {limit.name for limit in LIMITS}
-        usual = {name: value for name, value in limits.items() if name not in own}
-        usual.setdefault("max_connections", _CONNECTIONS)
-        given = {name: value for name, value in limits.items() if name in own}
-        checked = check_all(LIMITS, given, "an HTTP client")
-        options = cls(usual=ClientOptions.of(usual))
-        return dataclasses.replace(options, **checked)  # type: ignore[arg-type]  # checked
+        checked = check_all((*CLIENT_LIMITS, *LIMITS), limits, "an HTTP client")
+        names = {limit.name for limit in LIMITS}
+        own: dict[str, Any] = {name: checked[name] for name in checked.keys() & names}
+        usual: dict[str, Any] = {name: checked[name] for name in checked.keys() - names}
+        return cls(usual=ClientOptions(**{"max_connections": _CONNECTIONS, **usual}), **own)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from pierhead.errors import UsageError
 from pierhead.protocols.http.wire.fields import Fields, is_token
 
-__all__ = ["Content", "Sent", "request_head"]
+__all__ = ["Content", "Sent", "request_head", "request_target"]
 
 #: RFC 9112 §3.2.1: visible ASCII; what must be encoded is not let through.
 _TARGET = re.compile(r"/[!-~]*\Z")
@@ -97,32 +97,40 @@ class Sent:
     expects_continue: bool
 
 
-def request_head(
-    method: str,
-    path: str,
-    query: dict[str, str] | None,
-    authority: str,
-    fields: Fields,
-    content: Content,
-) -> Sent:
-    """Return a request with the fields that say where it ends.
+def request_target(path: str, query: Mapping[str, str] | None) -> str:
+    """Return the path with its query (RFC 9112 §3.2.1).
 
     Raises:
-        UsageError: the method, the path or a field is malformed.
+        UsageError: the path has something that must be encoded.
     """
-    if not is_token(method):
-        raise UsageError(f"method is {method!r}, expected a token (RFC 9110 section 9.1)")
-    if query:
-        path += ("&" if "?" in path else "?") + urlencode(query)
     if _TARGET.match(path) is None or "#" in path:
         raise UsageError(
             f"path is {path!r}, expected '/' and visible ASCII without '#'; encode the rest: "
             "urllib.parse.quote"
         )
+    if not query:
+        return path
+    try:
+        encoded = urlencode(query)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the query {query!r} is not text: {error.reason}") from None
+    return path + ("&" if "?" in path else "?") + encoded
+
+
+def request_head(
+    method: str, target: str, authority: str, fields: Fields, content: Content
+) -> Sent:
+    """Return a request with the fields that say where it ends.
+
+    Raises:
+        UsageError: the method is malformed, or a field is the client's own.
+    """
+    if not is_token(method):
+        raise UsageError(f"method is {method!r}, expected a token (RFC 9110 section 9.1)")
     for name in ("content-length", "transfer-encoding", "connection"):
         if name in fields:
             raise UsageError(f"field {name} is set by the client; leave it out")
-    lines = [f"{method} {path} HTTP/1.1"]
+    lines = [f"{method} {target} HTTP/1.1"]
     if "host" not in fields:
         lines.append(f"Host: {authority}")
     lines += (f"{name}: {value}" for name, value in fields)

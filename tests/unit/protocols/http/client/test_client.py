@@ -387,6 +387,7 @@ async def test_a_closed_client_says_so(scripted):
         ({"path": "/a b"}, "expected '/'"),
         ({"path": "/\r\nX: y"}, "expected '/'"),
         ({"path": "/#x"}, "expected '/'"),
+        ({"query": {"a": "\ud800"}}, "is not text"),
         ({"json": 1, "body": b""}, "either json or a body"),
         ({"body": 7}, "expected bytes"),
         ({"fields": {"Content-Length": "3"}}, "set by the client"),
