@@ -66,6 +66,15 @@ SECTIONS = {
     ),
     "pierhead.protocols.dns.middleware.padding": ("DNS padding", "Given to `dns.padding`."),
     "pierhead.protocols.dns.services.forward": ("Forwarding DNS", "Given to `dns.forward`."),
+    "pierhead.protocols.dns.transfer.outgoing": ("Zone transfers", "Given to `dns.transfers`."),
+    "pierhead.protocols.dns.wire.batch": (
+        "Messages of a transfer",
+        "Given to `dns.transfers` and `dns.batch`.",
+    ),
+    "pierhead.protocols.dns.zone.history": (
+        "The history of a zone",
+        "Given to `pierhead.protocols.dns.zone.history.History`.",
+    ),
     "pierhead.protocols.dns.client": ("The DNS client", "Given to `dns.Client`."),
 }
 

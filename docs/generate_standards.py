@@ -227,13 +227,13 @@ SHOULD = (
     9905,
 )
 
-_TRANSFER = "zones are not transferred: AXFR and IXFR are refused, NOTIFY is not implemented"
+_NOTIFY = "secondaries are not notified, and notifications are not taken: the opcode gets NOTIMP"
+_OVER_TLS = "transfers over TLS are not tested with other servers yet"
 _UPDATE = "zones are not updated by message: the opcode gets NOTIMP"
 _TSIG = "transactions are not signed: a TSIG record is passed over, as an unknown one"
 _SIGNING = "zones are served as they were signed; Pierhead neither signs nor validates"
 NOT_DONE = {
-    "1995": _TRANSFER,
-    "1996": _TRANSFER,
+    "1996": _NOTIFY,
     "2136": _UPDATE,
     "3007": _UPDATE,
     "4033": "introduces RFC 4034 and RFC 4035, and has no rule of its own for a server",
@@ -242,7 +242,7 @@ NOT_DONE = {
     "8945": _TSIG,
     "8976": "ZONEMD records are served as data; digests are not verified",
     "9077": "TTLs of NSEC and NSEC3 records are the signer's, and served as they stand",
-    "9103": _TRANSFER,
+    "9103": _OVER_TLS,
     "9250": "DNS over QUIC is not served yet",
     "9364": "lists the documents of DNSSEC, and has no rule of its own",
     "9432": "catalog zones are served as any zone; members are not taken from them",

@@ -24,7 +24,16 @@ from tests.processes import (
     wait_until,
 )
 
-__all__ = ["Peer", "bind_server", "knot_server", "nsd_server", "pierhead_server"]
+__all__ = [
+    "Peer",
+    "bind_secondary",
+    "bind_server",
+    "knot_secondary",
+    "knot_server",
+    "nsd_secondary",
+    "nsd_server",
+    "pierhead_server",
+]
 
 #: How often a start is retried if another program took the free port in between.
 ATTEMPTS = 3
@@ -184,6 +193,106 @@ options {{
 }};
 controls {{ }};
 {listed}"""
+
+
+@contextlib.contextmanager
+def nsd_secondary(origin: str, primary: Peer, directory: Path) -> Iterator[Peer]:
+    """Run NSD as a secondary that asks every other second whether the zone has changed."""
+    program = find_program("nsd")
+    assert program, "nsd is not installed"
+
+    def command(port: int) -> list[str]:
+        config = directory / "nsd.conf"
+        zone = f"""\
+zone:
+  name: "{origin}"
+  zonefile: "{directory}/copy.zone"
+  request-xfr: {primary.host}@{primary.port} NOKEY
+  allow-notify: 127.0.0.1 NOKEY
+  provide-xfr: 127.0.0.1 NOKEY
+  min-refresh-time: 1
+  max-refresh-time: 1
+  min-retry-time: 1
+  max-retry-time: 1
+"""
+        config.write_text(_nsd_config({}, directory, port) + zone)
+        return [program, "-d", "-c", str(config)]
+
+    with _serving("nsd", command, origin) as peer:
+        yield peer
+
+
+@contextlib.contextmanager
+def knot_secondary(origin: str, primary: Peer, directory: Path) -> Iterator[Peer]:
+    """Run Knot DNS as a secondary that asks every other second whether the zone has changed."""
+    program = find_program("knotd")
+    assert program, "knotd is not installed"
+
+    def command(port: int) -> list[str]:
+        config = directory / "knot.conf"
+        config.write_text(f"""\
+server:
+  rundir: "{directory}"
+  listen: 127.0.0.1@{port}
+  udp-workers: 1
+  tcp-workers: 1
+  background-workers: 1
+log:
+  - target: stderr
+    any: info
+database:
+  storage: "{directory}"
+remote:
+  - id: primary
+    address: {primary.host}@{primary.port}
+acl:
+  - id: here
+    address: 127.0.0.1
+    action: [transfer, notify]
+zone:
+  - domain: "{origin}"
+    storage: "{directory}"
+    file: copy.zone
+    master: primary
+    acl: here
+    refresh-min-interval: 2
+    refresh-max-interval: 2
+    retry-min-interval: 1
+    retry-max-interval: 1
+""")
+        return [program, "-c", str(config)]
+
+    with _serving("knot", command, origin) as peer:
+        yield peer
+
+
+@contextlib.contextmanager
+def bind_secondary(origin: str, primary: Peer, directory: Path) -> Iterator[Peer]:
+    """Run BIND as a secondary that asks every other second whether the zone has changed."""
+    program = find_program("named")
+    assert program, "named is not installed"
+
+    def command(port: int) -> list[str]:
+        config = directory / "named.conf"
+        zone = f"""\
+zone "{origin}" {{
+  type secondary;
+  file "{directory}/copy.zone";
+  masterfile-format text;
+  primaries {{ {primary.host} port {primary.port}; }};
+  allow-transfer {{ 127.0.0.1; }};
+  allow-notify {{ 127.0.0.1; }};
+  min-refresh-time 1;
+  max-refresh-time 1;
+  min-retry-time 1;
+  max-retry-time 1;
+}};
+"""
+        config.write_text(_bind_config({}, directory, port) + zone)
+        return [program, "-g", "-n", "1", "-c", str(config)]
+
+    with _serving("bind", command, origin) as peer:
+        yield peer
 
 
 @contextlib.contextmanager

@@ -308,12 +308,12 @@ class _Counted(dict):
 
 @pytest.mark.parametrize("count", [100, 400])
 def test_the_work_of_compression_grows_with_the_message_and_no_faster(count, monkeypatch):
-    from pierhead.protocols.dns.wire.encode import _Writer
+    from pierhead.protocols.dns.wire.writer import Writer
 
     # The worst names: many labels, all different at the front, so that every suffix is tried.
     owners = [to_wire([b"%d" % n, *[b"x"] * 100]) for n in range(count)]
     _Counted.asked = 0
-    writer = _Writer(parse_query(build_query(1, b"\x00", 1, edns=None)), 65535)
+    writer = Writer(parse_query(build_query(1, b"\x00", 1, edns=None)), 65535)
     writer._places = _Counted()
     for owner in owners:
         writer.write(((owner, RRset(owner, iana.NS, 0, (owner,))),))

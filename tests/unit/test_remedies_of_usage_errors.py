@@ -611,6 +611,7 @@ ELSEWHERE = {
     "testing/": "laws of other programs' parts",
     "runtime/run.py": "tests/unit/cli/test_main.py",
     "protocols/dns/services/zones.py": "tests/unit/protocols/dns/services/test_zones.py",
+    "protocols/dns/transfer/": "tests/unit/protocols/dns/transfer",
     "protocols/dns/zone/": "tests/unit/protocols/dns/zone/test_remedies.py",
     "protocols/stomp/": "tests/unit/protocols/stomp",
     "protocols/syslog/": "tests/unit/protocols/syslog",

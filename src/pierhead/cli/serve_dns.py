@@ -19,6 +19,7 @@ from pierhead.runtime.say import say
 if TYPE_CHECKING:
     from pierhead.protocols.dns.middleware import RateLimit
     from pierhead.protocols.dns.services.zones import ZoneService
+    from pierhead.protocols.dns.transfer.outgoing import Transfers
     from pierhead.protocols.dns.zone.zone import Zone
 
 __all__ = ["serve_dns"]
@@ -73,6 +74,14 @@ Examples:
     help="Directory that $INCLUDE may read from, besides the zone's own; may be repeated. "
     "[default: none; example: /etc/zones/common]",
 )
+@click.option(
+    "--allow-transfer",
+    "secondaries",
+    metavar="NETWORK",
+    multiple=True,
+    help="Network whose servers may transfer zones, by AXFR and IXFR; may be repeated. "
+    "[default: none; example: 192.0.2.0/24]",
+)
 @listens("127.0.0.1:5300", example="127.0.0.1:5300 (UDP and TCP)")
 @click.option(
     "--rate-limit",
@@ -104,6 +113,7 @@ def serve_dns(
     forwards: Sequence[str],
     allow: Sequence[str],
     include_dirs: Sequence[str],
+    secondaries: Sequence[str],
     rate: str,
     secret_files: Sequence[Path],
     nsid: str | None,
@@ -125,6 +135,7 @@ def serve_dns(
         nsid=nsid,
         chaos=dns.chaos(version=version_text, identity=identity) if told else None,
         query_log=query_log,
+        transfers=_transfers(authority, secondaries),
     )
     if query_log:
         logging.getLogger("pierhead.dns.query").setLevel(logging.INFO)
@@ -159,6 +170,16 @@ def _routed(authority: ZoneService | None, forwards: Sequence[str], allow: Seque
     for suffix, addresses in by_suffix.items():
         site.mount(suffix, dns.forward(*addresses, allow=allow))
     return site
+
+
+def _transfers(authority: ZoneService | None, secondaries: Sequence[str]) -> Transfers | None:
+    from pierhead.protocols import dns
+
+    if not secondaries:
+        return None
+    if authority is None:
+        raise UsageError("--allow-transfer is for zones; give at least one --zone")
+    return dns.transfers(authority, allow=secondaries)
 
 
 def _rate_limit(rate: str) -> RateLimit | bool:

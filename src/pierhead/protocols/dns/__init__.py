@@ -16,7 +16,7 @@
     codec.py   size limits, refusals                services/  zones from files, the router …
     stacking.py  layers in their order              middleware/  the layers
     endpoint.py the endpoint                        client.py  `query`, `Client`
-                                                    explanation.py  where answers come from
+    transfer/  copies for secondaries               explanation.py  where answers come from
 
 Every name here is resolved on first use (PEP 562): a client loads no server code.
 """
@@ -70,6 +70,8 @@ if TYPE_CHECKING:
     from pierhead.protocols.dns.services.zones import zones
     from pierhead.protocols.dns.stacking import Stack, stack, standard
     from pierhead.protocols.dns.trace import Step, Trace
+    from pierhead.protocols.dns.transfer.outgoing import Transfers, TransferSource, transfers
+    from pierhead.protocols.dns.wire.batch import batch
     from pierhead.protocols.dns.wire.edns import Edns
     from pierhead.protocols.dns.wire.iana import (
         FORMERR,
@@ -145,9 +147,12 @@ __all__ = [
     "Step",
     "Trace",
     "Transaction",
+    "TransferSource",
+    "Transfers",
     "ValidCookie",
     "Zone",
     "Zones",
+    "batch",
     "chaos",
     "cookies",
     "edns",
@@ -171,6 +176,7 @@ __all__ = [
     "stack",
     "standard",
     "static",
+    "transfers",
     "type_number",
     "type_text",
     "wire_format",
@@ -204,6 +210,8 @@ _HOMES = {
     **dict.fromkeys(("Query", "Reply"), "wire.message"),
     **dict.fromkeys(_RCODE_ERRORS, "wire.rcode_error"),
     "Placement": "wire.record",
+    **dict.fromkeys(("TransferSource", "Transfers", "transfers"), "transfer.outgoing"),
+    "batch": "wire.batch",
     "Difference": "zone.difference",
     "parse_zone": "zone.master_file",
     "Transaction": "zone.transaction",

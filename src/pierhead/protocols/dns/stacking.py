@@ -1,7 +1,7 @@
 """Layers around a service, in a valid order: `stack` checks it, `standard` knows it.
 
     query ─▶ query_log  extended_errors  cookies  nsid  keepalive  padding  edns  expire
-                              rate_limit  minimal_responses  identity  mandatory ─▶ service
+                        rate_limit  minimal_responses  identity  transfers  mandatory ─▶ service
 
 Why this order: docs/decisions/0013-dns-middleware-order.md.
 """
@@ -16,6 +16,7 @@ from pierhead.errors import UsageError
 from pierhead.protocols.dns import middleware
 from pierhead.protocols.dns.middleware.layer import Layer, answering, check_opcodes, combine
 from pierhead.protocols.dns.services.chaos import Chaos
+from pierhead.protocols.dns.transfer.outgoing import Transfers
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.reload import Reloaded
@@ -175,6 +176,7 @@ def standard(
     extended_errors: bool = True,
     minimal_responses: bool = False,
     query_log: middleware.QueryLog | bool = False,
+    transfers: Transfers | None = None,
 ) -> Stack:
     """Return the service with the standard layers around it, in the right order.
 
@@ -192,6 +194,7 @@ def standard(
         extended_errors: add reasons to refusals and failures.
         minimal_responses: omit what was not asked for.
         query_log: log each query; or a layer created by `dns.query_log`.
+        transfers: transfers zones to secondaries, created by `dns.transfers`; None refuses them.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -200,6 +203,10 @@ def standard(
     """
     if chaos is not None and not isinstance(chaos, Chaos):
         raise UsageError(f"chaos is {type(chaos).__name__}, expected dns.chaos(…) or None")
+    given: object = transfers  # as a caller without a type checker may pass
+    if given is not None and not isinstance(given, Transfers):
+        found = type(given).__name__
+        raise UsageError(f"transfers is {found}, expected dns.transfers(…) or None")
     chosen = (
         _choose("query_log", query_log, middleware.query_log),
         _choose("extended_errors", extended_errors, middleware.extended_errors),
@@ -212,6 +219,7 @@ def standard(
         _choose("rate_limit", rate_limit, middleware.rate_limit),
         _choose("minimal_responses", minimal_responses, middleware.minimal_responses),
         middleware.identity(chaos) if chaos is not None else None,
+        transfers,
         middleware.mandatory(),
     )
     return stack(service, *[layer for layer in chosen if layer is not None])

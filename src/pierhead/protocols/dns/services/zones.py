@@ -24,7 +24,11 @@ from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.canonical import canonical_rdata
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.name import ROOT, from_text, to_text
+from pierhead.protocols.dns.wire.name import key as name_key
+from pierhead.protocols.dns.wire.rrset import Name
 from pierhead.protocols.dns.zone.bounds import DEFAULT_BOUNDS, ZoneBounds
+from pierhead.protocols.dns.zone.difference import Difference
+from pierhead.protocols.dns.zone.history import History
 from pierhead.protocols.dns.zone.lookup import lookup
 from pierhead.protocols.dns.zone.master_file import parse_zone
 from pierhead.protocols.dns.zone.signatures import Verify
@@ -45,16 +49,14 @@ _TRANSFERS = (iana.AXFR, iana.IXFR)
 class ZoneService:
     """A service that answers from zones.
 
-    Attributes:
-        zones: what it answers from; replace the whole set to change it.
-
     Args:
         zones: the initial zones.
         minimal: see `minimal`.
         read_again: reads the zones from their source; None if `reload` changes nothing.
+        history: makes what remembers a zone's last versions, for secondaries.
     """
 
-    __slots__ = ("_minimal", "_read_again", "zones")
+    __slots__ = ("_histories", "_make_history", "_minimal", "_read_again", "_zones")
 
     def __init__(
         self,
@@ -62,10 +64,58 @@ class ZoneService:
         *,
         minimal: bool = True,
         read_again: Callable[[], Zones] | None = None,
+        history: Callable[[], History] = History,
     ) -> None:
-        self.zones = zones
+        self._zones = zones
+        self._histories: dict[Name, History] = {}
+        self._make_history = history
         self._minimal = minimal
         self._read_again = read_again
+
+    @property
+    def zones(self) -> Zones:
+        """What it answers from; assign another set to change it.
+
+        What makes one version the next is then found out when a secondary asks for it, by comparing
+        all of both; `put` has it from the transaction.
+        """
+        return self._zones
+
+    @zones.setter
+    def zones(self, zones: Zones) -> None:
+        before, self._zones = self._zones, zones
+        for old, new in _pairs(before, zones):
+            self._history(new.key).follow(old, new)
+        for key in self._histories.keys() - {zone.key for zone in zones}:
+            del self._histories[key]
+
+    def put(self, zone: Zone, difference: Difference) -> None:
+        """Serve the next version of a zone, as `Transaction.commit` returns both.
+
+        Raises:
+            UsageError: it is not the next version of a zone that is served here.
+        """
+        served = self.find(zone.key)
+        if served is None or served.serial != difference.old_serial:
+            raise UsageError(f"{difference!r} does not begin at {served or 'a zone served here'!r}")
+        self._zones = self._zones.having(zone)
+        self._history(zone.key).append(difference)
+
+    def find(self, key: Name) -> Zone | None:
+        """Return the zone of this name in lower case; None if it is not served here."""
+        zone = self._zones.find(key)
+        return zone if zone is not None and zone.key == key else None
+
+    async def differences(self, zone: Zone, since: int) -> Sequence[Difference] | None:
+        """Return what leads from an older version to this one; None if that is not known."""
+        found = self._history(zone.key).since(since)
+        return found if found and found[-1].new_serial == zone.serial else None
+
+    def _history(self, key: Name) -> History:
+        history = self._histories.get(key)
+        if history is None:
+            history = self._histories[key] = self._make_history()
+        return history
 
     def reload(self) -> Reloaded:
         """Read the zones again; calling the result activates all of them.
@@ -73,11 +123,18 @@ class ZoneService:
         Raises:
             ConfigError: one of them is invalid; the current ones stay active.
         """
-        before = self.zones
+        before = self._zones
         after = before if self._read_again is None else self._read_again()
+        # Here, because comparing two large zones takes time, and this is called in a thread.
+        made = [Difference.between(old, new) for old, new in _pairs(before, after)]
 
         def put_in_force() -> None:
-            self.zones = after
+            if self._zones is not before:  # changed meanwhile: what was compared is not served
+                self.zones = after
+                return
+            self._zones = after
+            for difference in made:
+                self._history(name_key(difference.origin)).append(difference)
 
         return Reloaded(commit=put_in_force, changes=tuple(_changes(before, after)))
 
@@ -92,7 +149,7 @@ class ZoneService:
 
     def snapshot(self) -> Zones:
         """Return what every answer is made from: the same zones give the same answers."""
-        return self.zones
+        return self._zones
 
     async def __call__(self, query: Query, context: Context) -> Reply:
         """Answer the query; REFUSED for a name in no zone."""
@@ -104,7 +161,7 @@ class ZoneService:
                 trace.note("zones", "zones are not transferred", "RFC 5936 §2.2.1")
             return Reply(query, iana.REFUSED)
         found = lookup(
-            self.zones,
+            self._zones,
             query.qname,
             qtype,
             query.qclass,
@@ -124,6 +181,13 @@ class ZoneService:
             additional=found.additional,
             made_by=found.made_by,
         )
+
+
+def _pairs(before: Zones, after: Zones) -> list[tuple[Zone, Zone]]:
+    """Return the versions of each zone that has another one afterwards."""
+    old = {zone.key: zone for zone in before}
+    both = [(old[zone.key], zone) for zone in after if zone.key in old]
+    return [(was, now) for was, now in both if was is not now and was.rclass == now.rclass]
 
 
 def _changes(before: Zones, after: Zones) -> Iterator[str]:

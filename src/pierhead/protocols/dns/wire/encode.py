@@ -30,11 +30,11 @@ from pierhead.protocols.dns.wire.message import (
     QR,
     RD,
     TC,
-    Query,
     Reply,
     Seal,
 )
 from pierhead.protocols.dns.wire.rrset import Name, RRset, Section
+from pierhead.protocols.dns.wire.writer import NAMES_INSIDE, Writer, name_end
 
 __all__ = ["MAX_MESSAGE", "encode_refusal", "encode_reply"]
 
@@ -48,26 +48,6 @@ _COPIED = OPCODE_MASK | RD
 #: Code and length of an EDNS option.
 _OPTION_HEAD = 4
 _TO_QUESTION = b"\xc0\x0c"
-#: RFC 1035 §4.1.4: the offset field of a pointer has 14 bits.
-_POINTER_END = 0x4000
-#: Pointers that a reader must follow for one name; readers have limits (dnspython 16), and a chain
-#: grows by one with each name that begins with the one before.
-_MAX_POINTERS = 10
-
-#: Types with names to compress: octets before the names, how many names.
-_NAMES_INSIDE = {
-    iana.NS: (0, 1),
-    iana.MD: (0, 1),
-    iana.MF: (0, 1),
-    iana.CNAME: (0, 1),
-    iana.SOA: (0, 2),
-    iana.MB: (0, 1),
-    iana.MG: (0, 1),
-    iana.MR: (0, 1),
-    iana.PTR: (0, 1),
-    iana.MINFO: (0, 2),
-    iana.MX: (2, 1),
-}
 
 
 def encode_reply(reply: Reply, limit: int, payload: int) -> bytes:
@@ -95,6 +75,8 @@ def encode_reply(reply: Reply, limit: int, payload: int) -> bytes:
         opt = _build_opt(reply, payload)
     if reply.truncated or not query.question:
         return _encode_empty(reply, flags, limit, opt)
+    if reply.packed is not None:
+        return _encode_packed(reply, reply.packed, flags, limit, opt)
     if not (reply.glue or reply.additional or reply.is_exact):
         qname, question = query.qname, query.question
         answer = _join_ready(reply.answer, qname)
@@ -180,6 +162,19 @@ def _encode_empty(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:
     return HEADER.pack(query.id, flags, *counts) + body
 
 
+def _encode_packed(
+    reply: Reply, packed: tuple[bytes, int], flags: int, limit: int, opt: bytes
+) -> bytes:
+    """Return a message whose answer section is octets already."""
+    octets, count = packed
+    query = reply.query
+    message = HEADER.pack(query.id, flags, 1, count, 0, 1 if opt else 0)
+    message += query.question + octets + opt
+    if len(message) > limit:
+        return _encode_empty(reply, flags | TC, limit, opt)
+    return message
+
+
 def _join_ready(section: Section, qname: Name) -> tuple[bytes, int] | None:
     """Return a section assembled from the ready octets of its sets, and its record count.
 
@@ -202,7 +197,7 @@ def _join_ready(section: Section, qname: Name) -> tuple[bytes, int] | None:
                 return None
             pointer = _WORD.pack(0xC00C + start)
         # The names inside were split where the owner begins; a wildcard has another owner here.
-        if rrset.rtype in _NAMES_INSIDE and shown.lower() != rrset.owner.lower():
+        if rrset.rtype in NAMES_INSIDE and shown.lower() != rrset.owner.lower():
             return None
         body += pointer.join(pieces)
         count += len(rrset.rdatas)
@@ -227,7 +222,7 @@ def _get_ready(rrset: RRset) -> tuple[bytes, ...]:
     records on the wire.
     """
     head = _FIXED.pack(rrset.rtype, rrset.rclass, rrset.ttl)
-    layout = _NAMES_INSIDE.get(rrset.rtype)
+    layout = NAMES_INSIDE.get(rrset.rtype)
     records: list[bytes] = []
     for rdata in rrset.rdatas:
         pieces = [rdata] if layout is None else _cut_names(rdata, rrset.owner, *layout)
@@ -250,7 +245,7 @@ def _cut_names(rdata: bytes, owner: Name, skip: int, names: int) -> list[bytes] 
     pieces = []
     cut, start = 0, skip
     for _ in range(names):
-        end = _name_end(rdata, start)
+        end = name_end(rdata, start)
         name = rdata[start:end]
         at = 0 if name.lower() == owner.lower() else _find_suffix(name, owner)
         if at < 0:
@@ -261,15 +256,9 @@ def _cut_names(rdata: bytes, owner: Name, skip: int, names: int) -> list[bytes] 
     return pieces
 
 
-def _name_end(rdata: bytes, start: int) -> int:
-    while length := rdata[start]:
-        start += length + 1
-    return start + 1
-
-
 def _encode_sections(reply: Reply, flags: int, limit: int, opt: bytes) -> bytes:
     query = reply.query
-    writer = _Writer(query, limit - len(opt), reply.is_exact)
+    writer = Writer(query, limit - len(opt), reply.is_exact)
     required = (reply.answer, reply.authority, reply.glue)
     counts = [writer.write(section) for section in required]
     if -1 in counts:
@@ -302,80 +291,3 @@ def _join_signatures(section: Section) -> Iterator[Section]:
         unit += (one,)
     if unit:
         yield unit
-
-
-class _Writer:
-    """A message under construction."""
-
-    __slots__ = ("_is_exact", "_places", "buf", "limit")
-
-    def __init__(self, query: Query, limit: int, is_exact: bool = False) -> None:
-        self.limit = limit
-        self._is_exact = is_exact
-        self.buf = bytearray(12) + query.question
-        #: Every name and suffix in the message so far, in lower case unless case is kept: its
-        #: offset, and how many pointers its reader has to follow from there.
-        self._places: dict[Name, tuple[int, int]] = {}
-        self._compress(query.qname, 12)
-
-    def write(self, section: Section) -> int:
-        """Append whole sets; return how many records, or -1 if they do not fit.
-
-        After -1 the message ends where it ended before, and nothing more may be written: the
-        table still knows names that are no longer there.
-        """
-        buf, limit = self.buf, self.limit
-        start = len(buf)
-        count = 0
-        for shown, rrset in section:
-            fixed = _FIXED.pack(rrset.rtype, rrset.rclass, rrset.ttl)
-            inside = _NAMES_INSIDE.get(rrset.rtype)
-            for rdata in rrset.rdatas:
-                buf += self._compress(shown, len(buf))
-                buf += fixed
-                if inside is None:
-                    buf += _WORD.pack(len(rdata))
-                    buf += rdata
-                else:
-                    self._write_names(rdata, *inside)
-                # Checked after each record, so that a huge set costs no more than the limit.
-                if len(buf) > limit:
-                    del buf[start:]
-                    return -1
-            count += len(rrset.rdatas)
-        return count
-
-    def _write_names(self, rdata: bytes, skip: int, names: int) -> None:
-        """Append RDLENGTH and RDATA with its names compressed."""
-        buf = self.buf
-        length_at = len(buf)
-        buf += b"\x00\x00"
-        buf += rdata[:skip]
-        start = skip
-        for _ in range(names):
-            end = _name_end(rdata, start)
-            buf += self._compress(rdata[start:end], len(buf))
-            start = end
-        buf += rdata[start:]
-        _WORD.pack_into(buf, length_at, len(buf) - length_at - 2)
-
-    def _compress(self, name: Name, position: int) -> bytes:
-        """Return the name as written at this position, and record its suffixes."""
-        places = self._places
-        lower = name if self._is_exact else name.lower()
-        noted: list[tuple[Name, int]] = []
-        written = name
-        hops = start = 0
-        while length := name[start]:
-            suffix = lower[start:]
-            place = places.get(suffix)
-            if place is not None and place[1] < _MAX_POINTERS:
-                written = name[:start] + _WORD.pack(0xC000 | place[0])
-                hops = place[1] + 1
-                break
-            if position + start < _POINTER_END:
-                noted.append((suffix, position + start))
-            start += length + 1
-        for suffix, offset in noted:
-            places[suffix] = offset, hops
-        return written

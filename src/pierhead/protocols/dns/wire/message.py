@@ -326,6 +326,8 @@ class Reply:
         seal: takes the message as it would be sent, and returns what is sent; see `sealed`.
         is_exact: keep the letter case of every name but the question's, as forwarding requires;
             names are compressed less.
+        packed: the answer section as octets that follow this query's question, and how many records
+            it has; then ``answer`` says only which set is first. `batch` makes such replies.
     """
 
     __slots__ = (
@@ -338,6 +340,7 @@ class Reply:
         "is_exact",
         "made_by",
         "options",
+        "packed",
         "padding",
         "query",
         "rcode",
@@ -378,6 +381,7 @@ class Reply:
         self.is_exact = is_exact
         self.reserve = 0
         self.seal: Seal | None = None
+        self.packed: tuple[bytes, int] | None = None
 
     def having(self, code: int, data: bytes) -> Reply:
         """Return a copy with this EDNS option, replacing any with the same code."""
@@ -433,6 +437,7 @@ class Reply:
         copy.truncated = True
         copy.authoritative = False
         copy.answer = copy.authority = copy.glue = copy.additional = ()
+        copy.packed = None
         return copy
 
     def reduced(self, authority: Section) -> Reply:
@@ -460,6 +465,7 @@ class Reply:
         copy.is_exact = self.is_exact
         copy.reserve = self.reserve
         copy.seal = self.seal
+        copy.packed = self.packed
         return copy
 
     def __repr__(self) -> str:

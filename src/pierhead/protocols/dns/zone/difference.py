@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pierhead.errors import UsageError
@@ -61,6 +61,42 @@ class Difference:
             if before is not after:
                 changes.setdefault(name, {})[set_key] = after
         return difference_of(old, new, changes)
+
+    @classmethod
+    def condensed(cls, differences: Sequence[Difference]) -> Difference:
+        """Return one difference in the place of several, each beginning where the last ended.
+
+        A record that is added and deleted again, or the reverse, is not in it (RFC 1995 §5).
+
+        Raises:
+            UsageError: there is none, or one does not begin where the one before ends.
+        """
+        if not differences:
+            raise UsageError("no difference is given, expected at least one")
+        deleted: dict[object, Record] = {}
+        added: dict[object, Record] = {}
+        for last, difference in zip((None, *differences), differences, strict=False):
+            if last is not None and not last.leads_to(difference):
+                raise UsageError(f"{difference!r} does not begin where {last!r} ends")
+            for record in difference.deleted:
+                if added.pop(_identity(record), None) is None:
+                    deleted[_identity(record)] = record
+            for record in difference.added:
+                if deleted.pop(_identity(record), None) is None:
+                    added[_identity(record)] = record
+        first, final = differences[0], differences[-1]
+        return cls(
+            first.origin,
+            first.old_serial,
+            final.new_serial,
+            tuple(sorted(deleted.values(), key=_rank)),
+            tuple(sorted(added.values(), key=_rank)),
+        )
+
+    def leads_to(self, following: Difference) -> bool:
+        """Tell whether another difference begins where this one ends."""
+        is_same_zone = key(self.origin) == key(following.origin)
+        return is_same_zone and self.new_serial == following.old_serial
 
     def inverted(self) -> Difference:
         """Return what makes the next snapshot the one before."""
@@ -134,6 +170,11 @@ def difference_of(old: Zone, new: Zone, changes: Changes) -> Difference:
 def _places(zone: Zone) -> Iterator[tuple[Name, int]]:
     for rrset in zone.rrsets():
         yield key(rrset.owner), set_key_of(rrset.rtype, rrset.rdatas[0])
+
+
+def _identity(record: Record) -> tuple[Name, int, int | None, bytes]:
+    """Return what makes two records the same (RFC 4034 §6.2), TTL included."""
+    return key(record.owner), record.rtype, record.ttl, _canonical(record)
 
 
 def _canonical(record: Record) -> bytes:
