@@ -19,7 +19,7 @@ from pierhead.protocols.dns.wire.canonical import canonical_rdata
 from pierhead.protocols.dns.zone.zone import Zone, Zones
 
 #: Texts that make the whole zone larger than most changes, or not.
-PADDING = st.sampled_from([0, 3000])
+PADDING = st.sampled_from([0, 0, 3000])
 CHANGES = st.lists(st.lists(STEPS, min_size=1, max_size=4), min_size=1, max_size=6)
 
 
@@ -61,7 +61,7 @@ def lived(head: bytes, padding: int, changes) -> tuple[ZoneService, list[Zone]]:
 
 
 @pytest.mark.rfc("1995", "4")
-@shares(incremental=0.08, whole=0.04, latest=0.1, changed=0.1, same=0.0, refused=0.0)
+@shares(incremental=0.05, whole=0.01, latest=0.1, changed=0.1, same=0.0, refused=0.0)
 @settings(max_examples=150)
 @given(head=HEADS, padding=PADDING, changes=CHANGES, condense=st.booleans())
 def test_a_copy_is_the_zone_whichever_version_it_was(head, padding, changes, condense):
