@@ -64,6 +64,7 @@ SECTIONS = {
         "Response rate limiting",
         "Given to `dns.rate_limit`.",
     ),
+    "pierhead.protocols.dns.middleware.tsig": ("Signed DNS messages", "Given to `dns.tsig`."),
     "pierhead.protocols.dns.middleware.padding": ("DNS padding", "Given to `dns.padding`."),
     "pierhead.protocols.dns.services.forward": ("Forwarding DNS", "Given to `dns.forward`."),
     "pierhead.protocols.dns.transfer.outgoing": ("Zone transfers", "Given to `dns.transfers`."),

@@ -230,16 +230,14 @@ SHOULD = (
 _NOTIFY = "secondaries are not notified, and notifications are not taken: the opcode gets NOTIMP"
 _OVER_TLS = "transfers over TLS are not tested with other servers yet"
 _UPDATE = "zones are not updated by message: the opcode gets NOTIMP"
-_TSIG = "transactions are not signed: a TSIG record is passed over, as an unknown one"
 _SIGNING = "zones are served as they were signed; Pierhead neither signs nor validates"
 NOT_DONE = {
     "1996": _NOTIFY,
     "2136": _UPDATE,
     "3007": _UPDATE,
     "4033": "introduces RFC 4034 and RFC 4035, and has no rule of its own for a server",
-    "4635": _TSIG,
+    "4635": "replaced by RFC 8945, which has its algorithms and its truncation",
     "8484": "DNS over HTTPS is not served yet",
-    "8945": _TSIG,
     "8976": "ZONEMD records are served as data; digests are not verified",
     "9077": "TTLs of NSEC and NSEC3 records are the signer's, and served as they stand",
     "9103": _OVER_TLS,

@@ -115,6 +115,9 @@ METRICS = {
     "responses_limited_total": Row(
         ("layer",), "DNS responses over the limit of `dns.rate_limit`, by what became of them."
     ),
+    "tsig_refused_total": Row(
+        ("layer",), "Signed DNS questions that `dns.tsig` refused, by the error that they got."
+    ),
 }  # fmt: skip
 
 _DEADLINES = {

@@ -203,6 +203,8 @@ OTHER_MEANING: dict[tuple[str, str], str] = {
     ("protocols.dns.*", "keepalive"): "an option of EDNS, and its layer",
     ("protocols.dns.*", "key"): "a key of DNSSEC, or an attribute",
     ("protocols.dns.*", "name"): "an attribute",
+    ("protocols.dns.wire.tsig", "verify"): "a function",
+    ("protocols.dns.wire.tsig.signature", "verify"): "likewise",
     ("protocols.dns.zone.verify", "verify"): "a function",
     ("middleware", "retry"): "the name of a layer",
     ("middleware.retry", "retry"): "likewise",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pierhead.protocols.dns.explanation import Explanation, explain
     from pierhead.protocols.dns.middleware import (
         Layer,
+        SignedBy,
         ValidCookie,
         cookies,
         edns,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         padding,
         query_log,
         rate_limit,
+        tsig,
     )
     from pierhead.protocols.dns.question import Question
     from pierhead.protocols.dns.records import (
@@ -98,6 +100,7 @@ if TYPE_CHECKING:
         ServFail,
     )
     from pierhead.protocols.dns.wire.record import Placement
+    from pierhead.protocols.dns.wire.tsig.key import Key
     from pierhead.protocols.dns.zone.difference import Difference
     from pierhead.protocols.dns.zone.master_file import parse_zone
     from pierhead.protocols.dns.zone.transaction import Transaction
@@ -128,6 +131,7 @@ __all__ = [
     "Edns",
     "Explanation",
     "FormErr",
+    "Key",
     "Layer",
     "NXDomain",
     "NotAuth",
@@ -143,6 +147,7 @@ __all__ = [
     "Response",
     "Router",
     "ServFail",
+    "SignedBy",
     "Stack",
     "Step",
     "Trace",
@@ -177,6 +182,7 @@ __all__ = [
     "standard",
     "static",
     "transfers",
+    "tsig",
     "type_number",
     "type_text",
     "wire_format",
@@ -186,6 +192,7 @@ __all__ = [
 _RECORDS = ("A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "Record", "SOA", "SRV", "TXT")
 _LAYERS = (
     "Layer",
+    "SignedBy",
     "ValidCookie",
     "cookies",
     "edns",
@@ -199,6 +206,7 @@ _LAYERS = (
     "padding",
     "query_log",
     "rate_limit",
+    "tsig",
 )
 _NUMBERS = ("FORMERR", "NOERROR", "NOTAUTH", "NOTIMP", "NXDOMAIN", "REFUSED", "SERVFAIL")
 _OPCODES = ("OPCODE_NOTIFY", "OPCODE_UPDATE")
@@ -209,6 +217,7 @@ _HOMES = {
     **dict.fromkeys(("ResourceRecord", "Response"), "response"),
     **dict.fromkeys(("Query", "Reply"), "wire.message"),
     **dict.fromkeys(_RCODE_ERRORS, "wire.rcode_error"),
+    "Key": "wire.tsig.key",
     "Placement": "wire.record",
     **dict.fromkeys(("TransferSource", "Transfers", "transfers"), "transfer.outgoing"),
     "batch": "wire.batch",

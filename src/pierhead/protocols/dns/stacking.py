@@ -1,6 +1,6 @@
 """Layers around a service, in a valid order: `stack` checks it, `standard` knows it.
 
-    query ─▶ query_log  extended_errors  cookies  nsid  keepalive  padding  edns  expire
+    query ─▶ query_log  tsig  extended_errors  cookies  nsid  keepalive  padding  edns  expire
                         rate_limit  minimal_responses  identity  transfers  mandatory ─▶ service
 
 Why this order: docs/decisions/0013-dns-middleware-order.md.
@@ -177,6 +177,7 @@ def standard(
     minimal_responses: bool = False,
     query_log: middleware.QueryLog | bool = False,
     transfers: Transfers | None = None,
+    tsig: middleware.Tsig | None = None,
 ) -> Stack:
     """Return the service with the standard layers around it, in the right order.
 
@@ -195,6 +196,7 @@ def standard(
         minimal_responses: omit what was not asked for.
         query_log: log each query; or a layer created by `dns.query_log`.
         transfers: transfers zones to secondaries, created by `dns.transfers`; None refuses them.
+        tsig: verifies signed questions, created by `dns.tsig`; None treats them as unsigned.
 
     Example:
         >>> from pierhead.protocols import dns
@@ -203,12 +205,11 @@ def standard(
     """
     if chaos is not None and not isinstance(chaos, Chaos):
         raise UsageError(f"chaos is {type(chaos).__name__}, expected dns.chaos(…) or None")
-    given: object = transfers  # as a caller without a type checker may pass
-    if given is not None and not isinstance(given, Transfers):
-        found = type(given).__name__
-        raise UsageError(f"transfers is {found}, expected dns.transfers(…) or None")
+    _check_kind("transfers", transfers, Transfers)
+    _check_kind("tsig", tsig, middleware.Tsig)
     chosen = (
         _choose("query_log", query_log, middleware.query_log),
+        tsig,
         _choose("extended_errors", extended_errors, middleware.extended_errors),
         _choose("cookies", cookies, middleware.cookies),
         middleware.nsid(nsid) if nsid is not None else None,
@@ -223,6 +224,12 @@ def standard(
         middleware.mandatory(),
     )
     return stack(service, *[layer for layer in chosen if layer is not None])
+
+
+def _check_kind(keyword: str, given: object, kind: type[Layer]) -> None:
+    """Refuse what is neither None nor a layer of this kind, unseen: it may be a secret."""
+    if given is not None and not isinstance(given, kind):
+        raise UsageError(f"{keyword} is {type(given).__name__}, expected dns.{keyword}(…) or None")
 
 
 def _choose(keyword: str, given: Layer | bool, make: Callable[[], T]) -> Layer | None:

@@ -2,6 +2,7 @@
 
     layer            adds or does                                     documents
     query_log        a line for each query                            –
+    tsig             signatures with a shared secret                  RFC 8945
     extended_errors  the reason for an error                          RFC 8914
     cookies          tells real clients from forged sources           RFC 7873, 9018
     nsid             which server this is                             RFC 5001
@@ -30,6 +31,7 @@ from pierhead.protocols.dns.middleware.nsid import nsid
 from pierhead.protocols.dns.middleware.padding import padding
 from pierhead.protocols.dns.middleware.query_log import QueryLog, query_log
 from pierhead.protocols.dns.middleware.rate_limit import RateLimit, rate_limit
+from pierhead.protocols.dns.middleware.tsig import SignedBy, Tsig, tsig
 
 __all__ = [
     "Cookies",
@@ -38,6 +40,8 @@ __all__ = [
     "Mandatory",
     "QueryLog",
     "RateLimit",
+    "SignedBy",
+    "Tsig",
     "ValidCookie",
     "combine",
     "cookies",
@@ -52,4 +56,5 @@ __all__ = [
     "padding",
     "query_log",
     "rate_limit",
+    "tsig",
 ]

@@ -88,6 +88,9 @@ class Cookies(Layer):
 
     name: ClassVar[str] = "cookies"
     is_for_every_opcode: ClassVar[bool] = True
+    inside = {  # noqa: RUF012  # the base class says ClassVar
+        "tsig": "it replies by itself, and every reply to a signed question is signed"
+    }
 
     def __init__(
         self,

@@ -34,7 +34,8 @@ class EdnsOptions(Layer):
     name: ClassVar[str] = "edns"
     is_for_every_opcode: ClassVar[bool] = True
     inside = {  # noqa: RUF012  # the base class says ClassVar
-        "cookies": "it sends refusals, and a client with a cookie discards answers without one"
+        "cookies": "it sends refusals, and a client with a cookie discards answers without one",
+        "tsig": "it replies by itself, and every reply to a signed question is signed",
     }
     option = iana.OPTION_CLIENT_SUBNET
     is_constant = True

@@ -24,7 +24,9 @@ class Identity(Layer):
     name: ClassVar[str] = "identity"
     is_constant = True
     _WHY: ClassVar[str] = "it sends answers, and they need what others need"
-    inside = dict.fromkeys(("query_log", "cookies", "rate_limit", "extended_errors", "nsid"), _WHY)
+    inside = dict.fromkeys(
+        ("query_log", "tsig", "cookies", "rate_limit", "extended_errors", "nsid"), _WHY
+    )
 
     def __init__(self, chaos: Chaos) -> None:
         self._chaos = chaos

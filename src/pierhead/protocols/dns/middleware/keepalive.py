@@ -27,7 +27,8 @@ class Keepalive(Layer):
     name: ClassVar[str] = "keepalive"
     is_for_every_opcode: ClassVar[bool] = True
     inside = {  # noqa: RUF012  # the base class says ClassVar
-        "cookies": "it sends refusals, and a client with a cookie discards answers without one"
+        "cookies": "it sends refusals, and a client with a cookie discards answers without one",
+        "tsig": "it replies by itself, and every reply to a signed question is signed",
     }
     option = iana.OPTION_KEEPALIVE
     is_constant = True

@@ -96,6 +96,11 @@ NOTAUTH: Final = 9
 NOTZONE: Final = 10
 BADVERS: Final = 16
 BADCOOKIE: Final = 23
+#: Errors in a TSIG record (RFC 8945 §3); 16 is BADVERS in a message.
+BADSIG: Final = 16
+BADKEY: Final = 17
+BADTIME: Final = 18
+BADTRUNC: Final = 22
 
 OPTION_NSID: Final = 3
 OPTION_CLIENT_SUBNET: Final = 8
