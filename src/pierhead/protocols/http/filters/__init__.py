@@ -1,0 +1,76 @@
+"""Filters: what a request must be, the values it then has, and the handler they are given to.
+
+received = (http.path("data") & http.post() & http.json(Data)).map(lambda data: f"{data}")
+
+filter.py     `&`, `|`, map, then, recover    rejection.py  why a request is refused
+path.py       the path                        route.py      one way through a filter
+head.py       method, host, fields, query     router.py     which of many ways
+content.py    what a request carries          reply.py      what handlers return
+"""
+
+from pierhead.protocols.http.filters.content import body, form, json, stream, text
+from pierhead.protocols.http.filters.filter import Filter
+from pierhead.protocols.http.filters.head import (
+    accept,
+    context,
+    cookie,
+    delete,
+    get,
+    head,
+    header,
+    header_is,
+    host,
+    method,
+    options,
+    patch,
+    post,
+    put,
+    query,
+    request,
+)
+from pierhead.protocols.http.filters.path import path, tail
+from pierhead.protocols.http.filters.rejection import Rejected
+from pierhead.protocols.http.filters.reply import (
+    as_response,
+    html,
+    json_reply,
+    redirect,
+    status,
+    text_reply,
+    with_header,
+)
+
+__all__ = [
+    "Filter",
+    "Rejected",
+    "accept",
+    "as_response",
+    "body",
+    "context",
+    "cookie",
+    "delete",
+    "form",
+    "get",
+    "head",
+    "header",
+    "header_is",
+    "host",
+    "html",
+    "json",
+    "json_reply",
+    "method",
+    "options",
+    "patch",
+    "path",
+    "post",
+    "put",
+    "query",
+    "redirect",
+    "request",
+    "status",
+    "stream",
+    "tail",
+    "text",
+    "text_reply",
+    "with_header",
+]
