@@ -76,6 +76,10 @@ SECTIONS = {
         "The history of a zone",
         "Given to `pierhead.protocols.dns.zone.history.History`.",
     ),
+    "pierhead.protocols.http.filters.content": (
+        "Content of HTTP requests",
+        "Given to the filters that read it: `http.json`, `http.form`, `http.text` and `http.body`.",
+    ),
     "pierhead.protocols.dns.client": ("The DNS client", "Given to `dns.Client`."),
 }
 
