@@ -163,7 +163,7 @@ The addresses of the Rust library tokio-listener mean here what they mean there,
 remarked; its flags are options of the address, and [flags](command-line.md#flags-for-addresses)
 under their own names. [How to come from there](../howto/coming-from-tokio-listener.md) says what
 that means for a program. Each row names the test that shows it. Neither has, yet: QUIC,
-`sd_notify`, and the hand-over of a listening socket to the next version of the program.
+and the hand-over of a listening socket to the next version of the program.
 """
 
 

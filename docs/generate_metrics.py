@@ -86,6 +86,7 @@ HEADINGS = {
     "balance": ("Balance", "Labelled `upstream`: the name of the client."),
     "room": ("Rooms", "Labelled `room`: the name of the room; in the `metrics=` given to it."),
     "layer": ("Layers", "In the `metrics=` given to the layer, without a label of an owner."),
+    "process": ("Processes", "Counted by `run` and by the commands that serve."),
 }
 
 

@@ -17,6 +17,7 @@ OWNERS = {
     "balance": "upstream",
     "room": "room",
     "layer": "",
+    "process": "",
 }
 
 
@@ -110,6 +111,10 @@ METRICS = {
         ("balance",), "Its share: 1 in service, 0 while ejected, between while it returns.",
         joined="least",
     ),
+    "loop_blocked_total": Row(
+        ("process",), "Times that a service held the event loop for a second or longer."
+    ),
+    "loop_blocked_seconds_total": Row(("process",), "How long these were, in seconds."),
     "retries_total": Row(("layer",), "Requests that `middleware.retry` sent again."),
     "retries_refused_total": Row(("layer",), "Failed requests that it did not send again."),
     "responses_limited_total": Row(

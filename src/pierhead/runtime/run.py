@@ -28,6 +28,8 @@ from pierhead.listener.base import Listener
 from pierhead.listener.process_sockets import ProcessSockets
 from pierhead.metrics import Metrics
 from pierhead.runtime.early import StoppedEarly
+from pierhead.runtime.health import Health
+from pierhead.runtime.notify import Notifier
 from pierhead.runtime.say import say
 from pierhead.runtime.signals import Signals
 from pierhead.runtime.stop import Serving
@@ -184,6 +186,8 @@ async def serve_until_signal(
     *,
     on_ready: Callable[[Server], Awaitable[None] | None] | None = None,
     stderr: TextIO | None = None,
+    health: Health | None = None,
+    lame_duck_s: float = 0.0,
 ) -> bool:
     """Serve until the first signal or until every listener ends, drain; force at a second signal.
 
@@ -192,6 +196,8 @@ async def serve_until_signal(
         signals: entered before anything was opened; None to handle signals from here on.
         on_ready: called once serving has begun, before the ``ready`` line.
         stderr: where lines for people and supervisors go; ``sys.stderr`` when None.
+        health: where the state is written for probes; None if nobody asks.
+        lame_duck_s: how long to serve as before once it is no longer ready, in seconds.
 
     Returns:
         Whether the stop lost nothing.
@@ -202,6 +208,14 @@ async def serve_until_signal(
             signals = Signals()
             signals.hold()
             undo.enter_context(signals)
-        serving = Serving(server, signals.watchdog, lambda line: say(line, stderr))
+        notifier = undo.enter_context(contextlib.closing(Notifier.from_environment()))
+        serving = Serving(
+            server,
+            signals.watchdog,
+            lambda line: say(line, stderr),
+            health=health or Health(),
+            notifier=notifier,
+            lame_duck_s=lame_duck_s,
+        )
         undo.enter_context(signals.heard_by(serving, serving.grace))
         return await serving.serve(on_ready)

@@ -21,6 +21,9 @@ from typing import NoReturn
 
 from pierhead.connection.tasks import named
 from pierhead.errors import PierheadError
+from pierhead.runtime.health import Health, State
+from pierhead.runtime.notify import Notifier
+from pierhead.runtime.pulse import Pulse
 from pierhead.runtime.signals import Watchdog
 from pierhead.server.lost_requests import LostRequests
 from pierhead.server.server import Server
@@ -46,9 +49,25 @@ class Serving:
         server: not yet entered.
         watchdog: ends the process where the event loop cannot.
         say: prints lines for people.
+        health: where the state is written for probes.
+        notifier: where it is said to a supervisor.
+        lame_duck_s: how long the server goes on as before once it is no longer ready, so that
+            balancers find another, in seconds.
     """
 
-    def __init__(self, server: Server, watchdog: Watchdog, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        watchdog: Watchdog,
+        say: Callable[[str], None],
+        *,
+        health: Health,
+        notifier: Notifier,
+        lame_duck_s: float = 0.0,
+    ) -> None:
+        self._health = health
+        self._notifier = notifier
+        self._lame_duck_s = lame_duck_s
         self._server = server
         self._watchdog = watchdog
         self._say = say
@@ -63,7 +82,7 @@ class Serving:
     def stop(self, name: str) -> None:
         """Stop serving, or abandon the start."""
         self._stopped_by = name
-        self._expect(2 * self._server.longest_drain)
+        self._expect(self._lame_duck_s + 2 * self._server.longest_drain)
         self._stop.set()
         if self._starting is not None:
             self._starting.reschedule(0)
@@ -85,7 +104,7 @@ class Serving:
 
     def grace(self) -> float:
         """How long the event loop may take to react to the first signal, in seconds."""
-        return self._server.longest_drain + _MARGIN_S
+        return self._lame_duck_s + self._server.longest_drain + _MARGIN_S
 
     def _expect(self, seconds: float) -> None:
         what = "SIGTERM" if self._stopped_by == "" else self._stopped_by
@@ -97,6 +116,11 @@ class Serving:
 
     async def serve(self, on_ready: Callable[[Server], Awaitable[None] | None] | None) -> bool:
         """Serve; return whether the stop lost nothing."""
+        notifier = self._notifier
+        with Pulse(self._server.metrics, notifier.alive, notifier.watchdog_s):
+            return await self._serve(on_ready)
+
+    async def _serve(self, on_ready: Callable[[Server], Awaitable[None] | None] | None) -> bool:
         if not await self._start():
             self._say(f"stopped by {self._stopped_by} before it was ready")
         else:
@@ -104,9 +128,12 @@ class Serving:
                 entered.push_async_exit(self._server)
                 if on_ready is not None and (waiting := on_ready(self._server)) is not None:
                     await waiting
+                self._health.state = State.READY
                 self._say("ready " + " ".join(self._server.addresses))
+                self._tell_ready()
                 if await self._is_told_to_stop():
                     await self._drain()
+        self._health.state = State.STOPPED
         for line in lost_lines(self._server.lost):
             self._say(line)
         await self._let_go()
@@ -146,6 +173,7 @@ class Serving:
         while True:
             await self._reload.wait()
             self._reload.clear()
+            self._notifier.reloading()
             try:
                 changes = await self._server.reload()
             except PierheadError as error:
@@ -158,10 +186,21 @@ class Serving:
                 for line in changes:
                     self._say(line)
                 self._say("reloaded" if changes else "reloaded: nothing changed")
+            self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        self._notifier.ready("serving " + " ".join(self._server.addresses))
 
     # -- the stop ------------------------------------------------------------------------------
 
     async def _drain(self) -> None:
+        self._health.state = State.DRAINING
+        in_flight = self._server.in_flight
+        self._notifier.stopping(f"draining, {in_flight} requests in flight")
+        if self._lame_duck_s:
+            self._say(f"not ready, serving for {self._lame_duck_s:g} s; a second signal forces")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._force.wait(), self._lame_duck_s)
         self._say("draining; a second signal forces")
         draining = asyncio.ensure_future(self._server.drain())
         forced = asyncio.ensure_future(self._force.wait())
