@@ -188,6 +188,7 @@ REASONS = {
         "given_up": "client: as `late_reply`, before its time had passed",
         "answered": "client: the last request of a socket that takes no more has been answered",
         "truncated": "client: a datagram is larger than the buffer",
+        "unread": "client: the program did not read the content of a response in time",
     },
     "requests_failed_total": {
         "error": "the service raised; of a client, any other error",
