@@ -32,6 +32,9 @@ _RUNTIME = 1
 #: Where a command's context records ``--strict-permissions``.
 _STRICT = "pierhead.strict_permissions"
 
+_WORKERS = "pierhead.workers"
+_MOST_WORKERS = 255
+
 #: Where to listen if the command line does not say: addresses, separated by spaces.
 VARIABLE = "PIERHEAD_LISTEN"
 
@@ -53,9 +56,54 @@ def listens(*default: str, example: str) -> Callable[[F], F]:
     )
 
     def decorate(function: F) -> F:
-        return option(takes_limits(_strict_permissions(function)))
+        return option(takes_limits(_workers(_strict_permissions(function))))
 
     return decorate
+
+
+class _Count(click.ParamType[int]):
+    """A number of workers, or one for each core."""
+
+    name = "workers"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        if isinstance(value, int):
+            return value
+        if value == "auto":
+            return min(_cores(), _MOST_WORKERS)
+        text = str(value)
+        if not text.isdigit() or not 1 <= int(text) <= _MOST_WORKERS:
+            self.fail(f"{text!r}: expected 1 to {_MOST_WORKERS}, or auto", param, ctx)
+        return int(text)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _note_workers(ctx: click.Context, param: click.Parameter, value: int) -> None:
+    ctx.meta[_WORKERS] = value
+
+
+#: How many processes serve.
+_workers = click.option(
+    "--workers",
+    type=_Count(),
+    metavar="N|auto",
+    default=1,
+    show_default=True,
+    envvar="WEB_CONCURRENCY",
+    show_envvar=True,
+    expose_value=False,
+    callback=_note_workers,
+    help="Processes that serve; auto for one on each core. Limits of the whole server are divided "
+    "among them. [processes; example: 2]",
+)
 
 
 def _note_strictness(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -103,16 +151,24 @@ def serve_endpoint(
     signals = click.get_current_context().find_object(Signals)
     if click.get_current_context().meta[_STRICT]:
         specs = [_strict(spec) for spec in specs]
-    server = Server(endpoint, *specs, **limits_given())
 
-    def announce(started: Server) -> None:
-        for address in started.addresses:
+    def announce(addresses: Sequence[str]) -> None:
+        for address in addresses:
             say(f"{endpoint.name} on {address}")
-        line = hint(started.addresses[0]) if hint else None
+        line = hint(addresses[0]) if hint else None
         if line:
             say(f"try: {line}")
 
-    if not event_loop_runner(serve_until_signal(server, signals, on_ready=announce), signals):
+    workers: int = click.get_current_context().meta[_WORKERS]
+    if workers > 1:
+        from pierhead.runtime.supervisor import Supervisor
+
+        if signals is not None:
+            signals.leave()  # a supervisor has no thread, and handles them itself
+        raise SystemExit(Supervisor(endpoint, specs, workers, **limits_given()).run(announce))
+    server = Server(endpoint, *specs, **limits_given())
+    serving = serve_until_signal(server, signals, on_ready=lambda one: announce(one.addresses))
+    if not event_loop_runner(serving, signals):
         raise SystemExit(_RUNTIME)
 
 

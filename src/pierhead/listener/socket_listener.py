@@ -88,6 +88,13 @@ class SocketListener:
         if self._on_close is not None:
             self._on_close()
 
+    def lend(self) -> None:
+        """Leave everything but the descriptor to another process, which has the same socket.
+
+        After a fork, in the process that does not own the address: `close` removes no path then.
+        """
+        self._on_close = None
+
     def abandon(self) -> None:
         """Undo an adoption: as `close`, but the descriptor stays open for another attempt."""
         self.unwatch()

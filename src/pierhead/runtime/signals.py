@@ -125,6 +125,10 @@ class Signals:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Restore the handlers, and end the thread; leaving the block then changes nothing."""
         for number, handler in self._before.items():
             # None: installed other than by Python, which cannot restore it.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
