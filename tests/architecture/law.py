@@ -160,6 +160,8 @@ FOREIGN: dict[tuple[str, str], str] = {
     "type checkers alone; it has no other name",
     ("runtime.signals", "os._exit"): "documented, whatever its name",
     ("runtime.stop", "os._exit"): "documented, whatever its name",
+    ("runtime.supervisor", "os._exit"): "documented, whatever its name",
+    ("runtime.worker", "os._exit"): "documented, whatever its name",
     ("runtime.pulse", "sys._current_frames"): "documented, whatever its name",
     ("runtime.stop", "sys._current_frames"): "documented, whatever its name",
     ("runtime.stop", "concurrent.futures.thread._worker"): "tells a pool's thread at work from one "

@@ -120,7 +120,7 @@ class Supervisor:
             ListenError: an address cannot be opened.
         """
         self._sockets = asyncio.run(
-            WorkerSockets.open(self._groups, len(self._slots), self._endpoint.alpn)
+            WorkerSockets.opened(self._groups, len(self._slots), self._endpoint.alpn)
         )
         if isinstance(self._endpoint.datagram, Conversing):
             say("note: conversations of different workers share no memory; rooms need a backplane")

@@ -11,7 +11,7 @@ import socket
 from collections.abc import Sequence
 
 from pierhead.address import InetAddress, InetdAddress, ListenOptions, ListenSpec, MemoryAddress
-from pierhead.address.registry import OPTIONS
+from pierhead.address.registry import NAME, OPTIONS, REUSEPORT
 from pierhead.address.views import ServingOptions, SocketOptions
 from pierhead.errors import ListenError, UsageError
 from pierhead.listener.base import Listener
@@ -36,7 +36,7 @@ class WorkerSockets:
         self.of_worker = of_worker
 
     @classmethod
-    async def open(
+    async def opened(
         cls, groups: Sequence[Group], workers: int, protocols: tuple[str, ...] = ()
     ) -> WorkerSockets:
         """Open every address for this many workers, or none.
@@ -48,19 +48,19 @@ class WorkerSockets:
         for group in groups:
             _check_may_be_shared(group)
         first = await open_all(groups, protocols=protocols)
-        opened: list[Listener] = list(first)
+        found: list[Listener] = list(first)
         columns: list[list[Listener]] = []
         try:
             for one in first:
                 column = [one]
                 while len(column) < workers:
                     column.append(await _beside(one))
-                    opened.append(column[-1])
+                    found.append(column[-1])
                 # Around all of them at once, so that they share the secret of session tickets.
                 bases = [unwrapped(listener) for listener in column]
                 columns.append(wrap_all(bases, protocols, asked=one.spec))
         except BaseException:
-            for listener in opened:
+            for listener in found:
                 listener.close()
             raise
         return cls([[column[worker] for column in columns] for worker in range(workers)])
@@ -111,7 +111,7 @@ async def _beside(listener: Listener) -> Listener:
     _share_port(base)
     bound = ListenSpec.parse(base.local).address
     name = ServingOptions.of(base.spec.options).name or str(base.spec)
-    given = {**dict(base.spec.options.given), "reuseport": True, "name": name}
+    given = {**dict(base.spec.options.given), REUSEPORT.key: True, NAME.key: name}
     own = {key: value for key, value in given.items() if key not in _OF_WRAPPERS}
     return (await open_all([(ListenSpec((), bound, ListenOptions.of(own)),)]))[0]
 

@@ -23,6 +23,8 @@ from pierhead.address.registry.network import (
     CONNECTION_OPTIONS,
     GENERAL_OPTIONS,
     INET_OPTIONS,
+    NAME,
+    REUSEPORT,
     TCP_OPTIONS,
     UDP_OPTIONS,
 )
@@ -37,9 +39,11 @@ from pierhead.address.registry.wrappers import (
 __all__ = [
     "BACKLOG",
     "KEY",
+    "NAME",
     "OPTIONS",
     "OPTIONS_BY_KEY",
     "PAD",
+    "REUSEPORT",
     "STRICT_PERMISSIONS",
     "VERIFY",
     "AppliedBy",

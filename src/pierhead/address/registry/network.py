@@ -26,6 +26,8 @@ __all__ = [
     "CONNECTION_OPTIONS",
     "GENERAL_OPTIONS",
     "INET_OPTIONS",
+    "NAME",
+    "REUSEPORT",
     "TCP_OPTIONS",
     "UDP_OPTIONS",
 ]
@@ -43,17 +45,33 @@ _QUIC = frozenset({"quic"})
 _TLS = frozenset({"tls"})
 _SERVER_LIMIT = "the server's limit"
 
+REUSEPORT = Option(
+    key="reuseport",
+    meaning="share the port with other sockets that also set this (SO_REUSEPORT)",
+    type=Flag(),
+    default=False,
+    schemes=_INET,
+    platforms=tuple(name for name in POSIX if name != "sunos"),
+    applied_by=(AppliedBy.SOCKET,),
+    effect=Effect.NEW_LISTENER,
+    example="reuseport",
+    flag="--tcp-reuse-port",
+    flag_value=True,
+)
+
+NAME = Option(
+    key="name",
+    meaning="the name of the listener in logs and metrics",
+    type=Text(64),
+    default_note="the address",
+    schemes=_ALL,
+    applied_by=(AppliedBy.SERVER,),
+    effect=Effect.NEW_CONNECTIONS,
+    example="name=public",
+)
+
 GENERAL_OPTIONS = (
-    Option(
-        key="name",
-        meaning="the name of the listener in logs and metrics",
-        type=Text(64),
-        default_note="the address",
-        schemes=_ALL,
-        applied_by=(AppliedBy.SERVER,),
-        effect=Effect.NEW_CONNECTIONS,
-        example="name=public",
-    ),
+    NAME,
     Option(
         key="drain",
         meaning="how long accepted work may take once the listener is closing",
@@ -307,19 +325,7 @@ INET_OPTIONS = (
         effect=Effect.NEW_LISTENER,
         example="reuseaddr=off",
     ),
-    Option(
-        key="reuseport",
-        meaning="share the port with other sockets that also set this (SO_REUSEPORT)",
-        type=Flag(),
-        default=False,
-        schemes=_INET,
-        platforms=tuple(name for name in POSIX if name != "sunos"),
-        applied_by=(AppliedBy.SOCKET,),
-        effect=Effect.NEW_LISTENER,
-        example="reuseport",
-        flag="--tcp-reuse-port",
-        flag_value=True,
-    ),
+    REUSEPORT,
     Option(
         key="v6only",
         ipv6=True,
