@@ -8,7 +8,11 @@ head.py       method, host, fields, query     router.py     which of many ways
 content.py    what a request carries          reply.py      what handlers return
 """
 
+from pierhead.protocols.http.filters.compress import compress
 from pierhead.protocols.http.filters.content import body, form, json, stream, text
+from pierhead.protocols.http.filters.cors import cors
+from pierhead.protocols.http.filters.events import Event, events
+from pierhead.protocols.http.filters.files import file, files
 from pierhead.protocols.http.filters.filter import Filter
 from pierhead.protocols.http.filters.head import (
     accept,
@@ -41,14 +45,20 @@ from pierhead.protocols.http.filters.reply import (
 )
 
 __all__ = [
+    "Event",
     "Filter",
     "Rejected",
     "accept",
     "as_response",
     "body",
+    "compress",
     "context",
     "cookie",
+    "cors",
     "delete",
+    "events",
+    "file",
+    "files",
     "form",
     "get",
     "head",
