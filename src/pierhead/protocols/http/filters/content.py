@@ -121,7 +121,8 @@ def _read(
             )
         length = asked.request.body.length
         if length is not None and length > limit:
-            return _too_large(limit)
+            detail = f"the content has {length} octets, expected {limit} at most"
+            return Rejected(413, detail, stage=Stage.CONTENT)
         return ()
 
     async def take(asked: Asked) -> tuple[T] | Rejected:
@@ -129,8 +130,8 @@ def _read(
             return asked.spent
         try:
             octets = await asked.request.body.read(limit)
-        except ContentTooLarge:
-            asked.spent = _too_large(limit)
+        except ContentTooLarge as error:
+            asked.spent = Rejected(413, error.reason, stage=Stage.CONTENT)
             return asked.spent
         try:
             return (decode(octets),)
@@ -141,10 +142,6 @@ def _read(
     taking: Callable[[Asked], Awaitable[Any]] = take
     taken: Filter[T] = Filter.taking(Stage.CONTENT, taking, 1, waits=True)
     return checked & taken
-
-
-def _too_large(limit: int) -> Rejected:
-    return Rejected(413, f"expected {limit} octets of content at most", stage=Stage.CONTENT)
 
 
 def _refused(error: DecodeError) -> Rejected:

@@ -25,6 +25,10 @@ class Stage(IntEnum):
     FUNCTION = 5
 
 
+#: The names of RFC 9110 where those of Python are older.
+_PHRASES = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
+
+
 class Rejected(PeerError):
     """A filter does not answer this request; raise it from a handler to let others try.
 
@@ -94,6 +98,8 @@ def _specificity(rejection: Rejected) -> tuple[int, int, str, str]:
 
 
 def _phrase(status: int) -> str:
+    if status in _PHRASES:
+        return _PHRASES[status]
     try:
         return HTTPStatus(status).phrase
     except ValueError:

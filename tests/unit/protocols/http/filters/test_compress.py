@@ -74,9 +74,8 @@ async def test_much_is_compressed_in_pieces():
 async def test_what_comes_slowly_can_be_read_at_once():
     response = http.Response(200, parts(b"one", b"two"), content_type="text/plain")
     answer = await ask(serving(response), "GET", "/", accept_encoding="gzip")
-    inflate, read = zlib.decompressobj(zlib.MAX_WBITS + 16), []
-    async for part in answer.body:
-        read.append(inflate.decompress(part))
+    inflate = zlib.decompressobj(zlib.MAX_WBITS + 16)
+    read = [inflate.decompress(part) async for part in answer.body]
     assert read[:2] == [b"one", b"two"]
     assert inflate.eof
 

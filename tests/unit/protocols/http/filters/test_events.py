@@ -75,8 +75,7 @@ async def test_an_error_of_the_source_ends_the_stream():
         yield "one"
         raise RuntimeError("gone")
 
-    read = []
+    reading = aiter(http.events(source()).body)
+    assert await anext(reading) == b"data: one\n\n"
     with pytest.raises(RuntimeError, match="gone"):
-        async for part in http.events(source()).body:
-            read.append(part)
-    assert read == [b"data: one\n\n"]
+        await anext(reading)

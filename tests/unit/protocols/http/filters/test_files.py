@@ -142,7 +142,7 @@ async def test_files_are_one_of_the_alternatives(folder):
 @pytest.mark.rfc("9110", "9.3.2")
 async def test_head_has_the_length_and_no_content(folder):
     response = await ask(http.files(folder, cache_control="max-age=60"), "HEAD", "/big.bin")
-    assert (response.body.length, await response.body.read(10)) == (256_000, b"")
+    assert (response.body.length, await response.body.read(10**6)) == (256_000, b"")
     assert response.fields["cache-control"] == "max-age=60"
 
 

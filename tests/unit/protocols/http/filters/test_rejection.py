@@ -24,7 +24,7 @@ REFUSED = [
     ("GET", "/b", b"", {"accept": "image/png"}, 406, "expected one of text/html, application/json"),
     ("POST", "/a", b"{}", {}, 415, "no media type, expected application/json"),
     ("POST", "/a", b"{}", {"content_type": "text/plain"}, 415, "the content is text/plain"),
-    ("POST", "/a", b" " * 21, {"content_type": JSON}, 413, "expected 20 octets"),
+    ("POST", "/a", b" " * 21, {"content_type": JSON}, 413, "21 octets, expected 20"),
     ("POST", "/a", b"{", {"content_type": JSON}, 400, "malformed JSON"),
     ("POST", "/a", b'{"n": "x"}', {"content_type": JSON}, 422, "$[...]: expected int, got str"),
     ("POST", "/a", b"null", {"content_type": JSON}, 422, "expected object, got null"),
@@ -68,7 +68,7 @@ async def test_a_problem_document_names_the_field_at_fault():
     refused = await ask(filters, "POST", "/", b'{"a": [1, "b"]}', content_type=JSON)
     assert refused.fields["content-type"] == "application/problem+json"
     assert json.loads(refused.body.ready) == {
-        "title": "Unprocessable Entity",
+        "title": "Unprocessable Content",
         "status": 422,
         "detail": "$[...][1]: expected int, got str",
         "path": "$[...][1]",
