@@ -35,7 +35,7 @@ class Where(str):
     """Where a failure happened: a string that names the stage, with attributes for the rest.
 
     The stages are ``accept``, ``handshake``, ``admission``, ``on_accept``, ``framing``, ``decode``,
-    ``service``, ``write``, ``lost`` and ``sweep``.
+    ``service``, ``read``, ``write``, ``close``, ``lost`` and ``sweep``.
 
     Attributes:
         listener: the listener's name.

@@ -24,6 +24,7 @@ from typing import Any, Protocol, TypeGuard, cast, runtime_checkable
 from pierhead.address import ListenSpec
 from pierhead.codec.proxy_header import ProxyHeader
 from pierhead.errors import UsageError
+from pierhead.failure_log import FailureLog
 from pierhead.net.datagram.base import Datagram, ReplyTo
 from pierhead.service.context import Credentials, Peer, TlsFacts, Transport, Via
 
@@ -48,6 +49,7 @@ __all__ = [
     "credentials_of",
     "is_handshaking",
     "names_peer",
+    "report_mistakes",
     "socket_of",
 ]
 
@@ -167,6 +169,12 @@ def credentials_of(accepted: Accepted) -> Credentials | None:
 def socket_of(accepted: object) -> socket.socket | None:
     """Return the socket of an accepted connection; None if it has none."""
     return cast(HasSocket, accepted).socket if hasattr(accepted, "socket") else None
+
+
+def report_mistakes(given: object, failures: FailureLog) -> None:
+    """Have a listener or connection made of the program's functions report their mistakes there."""
+    if hasattr(given, "report_mistakes"):
+        given.report_mistakes(failures)
 
 
 class ListenerEnded(Exception):

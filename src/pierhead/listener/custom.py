@@ -24,9 +24,15 @@ from typing import Any, TypeAlias
 
 from pierhead.address import ListenSpec
 from pierhead.errors import UsageError
+from pierhead.failure_log import FailureLog
 from pierhead.listener.base import Accepted, ListenerEnded
 from pierhead.net.datagram.base import Datagram, ReplyTo
-from pierhead.net.transport.coroutine_transport import ByteStream, CoroutineTransport
+from pierhead.net.transport.coroutine_transport import (
+    ByteStream,
+    CoroutineTransport,
+    mistakes,
+    release,
+)
 from pierhead.service.context import Peer, Transport
 
 __all__ = ["CustomConnection", "CustomDatagramListener", "CustomStreamListener"]
@@ -65,18 +71,22 @@ class CustomConnection:
         self.local = local
         self._stream = ByteStream(read, write, write_eof, close, dict(facts or {}))
         self._is_over = False
+        self._failures = mistakes
+
+    def report_mistakes(self, failures: FailureLog) -> None:
+        """Report mistakes of these functions there; called by the server."""
+        self._failures = failures
 
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
         """Attach a protocol; its ``connection_made`` has been called when this returns."""
         self._is_over = True
-        return CoroutineTransport(self._stream, protocol, f"connection of {self.peer}")
+        return CoroutineTransport(self._stream, protocol, self.peer, self._failures)
 
     def close(self) -> None:
         """Close the connection without serving it; does nothing once attached."""
         if not self._is_over:
             self._is_over = True
-            if self._stream.close is not None:
-                self._stream.close()
+            release(self._stream, self.peer, self._failures)
 
 
 class _Custom:
@@ -176,6 +186,7 @@ class CustomDatagramListener(_Custom):
         self._error: OSError | None = None
         self._on_readable: Callable[[], None] | None = None
         self._receiving: asyncio.Task[None] | None = None
+        self._failures = mistakes
 
     # -- to be overridden ----------------------------------------------------------------------
 
@@ -204,6 +215,10 @@ class CustomDatagramListener(_Custom):
         return _peer(reply_to)
 
     # -- the server's side ---------------------------------------------------------------------
+
+    def report_mistakes(self, failures: FailureLog) -> None:
+        """Report mistakes of ``send`` there."""
+        self._failures = failures
 
     def start(self, on_readable: Callable[[], None]) -> None:
         """Start receiving, and call this function in the event loop when datagrams are waiting."""
@@ -261,9 +276,8 @@ class CustomDatagramListener(_Custom):
             except OSError as error:
                 refused.append((index, error.errno or errno.EIO))
             except Exception as error:  # a bug in the program costs only this datagram
-                message = f"send() of {self!r} failed"
-                loop = asyncio.get_running_loop()
-                loop.call_exception_handler({"message": message, "exception": error})
+                where = f"{self.local}: send()"
+                self._failures.report(where, error, "write", self.peer(to))
                 refused.append((index, errno.EIO))
         return refused
 

@@ -18,7 +18,13 @@ from typing import Any, Generic, TypeVar
 
 from pierhead.clock import Clock
 from pierhead.failure_log import FailureLog, OnError
-from pierhead.listener.base import Datagram, DatagramListener, PerDatagramVia, ReplyTo
+from pierhead.listener.base import (
+    Datagram,
+    DatagramListener,
+    PerDatagramVia,
+    ReplyTo,
+    report_mistakes,
+)
 from pierhead.listener.own_addresses import OwnAddresses
 from pierhead.listener.wrap.wrappers import unwrapped
 from pierhead.metrics import Metric, Metrics
@@ -177,6 +183,7 @@ class BatchServer(ABC, Generic[W]):
         if not self._is_started:
             self._is_started = True
             self._own_addresses.add(self._own)
+        report_mistakes(self.listener, self._failures)
         self.listener.start(self._on_readable)
 
     def reconfigure(self, options: ServerOptions) -> None:

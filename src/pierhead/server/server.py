@@ -74,8 +74,8 @@ class Server:
         metrics: the registry to count in; its own by default.
         buffers: the pool of receive buffers.
         on_error: called with an error and where it happened (``accept``, ``handshake``,
-            ``framing``, ``decode``, ``service``, ``write``, ``lost`` …, with ``listener`` and
-            ``peer``) for every failure; it must be quick and never block.
+            ``framing``, ``decode``, ``service``, ``read``, ``write``, ``lost`` …, with ``listener``
+            and ``peer``) for every failure; it must be quick and never block.
         on_accept: called with the socket and the peer of each admitted connection, before anything
             is read; for settings that no address option covers. It must be quick and never block.
             An exception goes to ``on_error`` and closes the connection; a connection that it closes

@@ -32,6 +32,7 @@ from pierhead.listener.base import (
     credentials_of,
     is_handshaking,
     names_peer,
+    report_mistakes,
     socket_of,
 )
 from pierhead.metrics import Metrics
@@ -543,6 +544,7 @@ class StreamServer:
                 return None
         scope, handler = self._scope(arriving, peer, via), self.handler
         connection = arriving.connection = handler(scope)
+        report_mistakes(accepted, self._failures)
         await accepted.attach(cast(asyncio.BaseProtocol, connection))
         if handler is not self.handler:  # it was replaced meanwhile
             now, admission = self.handler, self._admission

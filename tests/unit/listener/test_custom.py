@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from pierhead import Context, Server, raw
+from pierhead import Context, Peer, Server, raw
 from pierhead.errors import UsageError
+from pierhead.failure_log import Where
 from pierhead.listener.base import ListenerEnded
 from pierhead.listener.custom import (
     CustomConnection,
@@ -160,7 +161,13 @@ async def test_a_mistake_of_read_is_one_line_and_one_connection(given, told, cap
             return connection
         raise ListenerEnded
 
-    async with Server(lines.serve(name_peer), CustomStreamListener("mem:wires", accept)) as server:
+    heard: list[tuple[str, object, str]] = []
+    listener = CustomStreamListener("mem:wires", accept)
+
+    def hears(error: BaseException, where: Where) -> None:
+        heard.append((str(where), where.peer, type(error).__name__))
+
+    async with Server(lines.serve(name_peer), listener, on_error=hears) as server:
         assert await asyncio.wait_for(good.answers.get(), 10) == b"a b mem:wires mem\n"
         async with asyncio.timeout(10):
             while not closed:
@@ -170,6 +177,8 @@ async def test_a_mistake_of_read_is_one_line_and_one_connection(given, told, cap
     shown = [record for record in caplog.records if record.levelname != "DEBUG"]
     assert [record.getMessage().count("\n") for record in shown] == [0] * (told is not None)
     assert all(not record.exc_info for record in shown)
+    told_of = [] if told is None else [("read", Peer(peer), told.partition(":")[0])]
+    assert heard == told_of
     if told is not None:
         begin = f"connection of {peer}: read(): service failed: {told}"
         assert shown[0].getMessage().startswith(begin)
@@ -245,11 +254,14 @@ async def test_receiving_continues_after_an_error(fault) -> None:
 
 async def test_a_send_without_room_is_retried_and_a_failed_one_counted() -> None:
     bus = Bus()
-    loop = asyncio.get_running_loop()
-    heard: list[object] = []
-    loop.set_exception_handler(lambda _, context: heard.append(context["exception"]))
+    heard: list[BaseException] = []
+
+    def hears(error: BaseException, where: Where) -> None:
+        assert (str(where), where.listener, where.peer) == ("write", "memgram:bus", Peer("ann"))
+        heard.append(error)
+
     listener = CustomDatagramListener("memgram:bus", bus.receive, bus.send)
-    async with Server(raw(reverse), listener) as server:
+    async with Server(raw(reverse), listener, on_error=hears) as server:
         bus.raises = [BlockingIOError()]
         bus.asked.put_nowait((b"a", "ann"))
         assert await asyncio.wait_for(bus.sent.get(), 10) == (b"aann", "ann")
@@ -260,7 +272,36 @@ async def test_a_send_without_room_is_retried_and_a_failed_one_counted() -> None
         dropped = server.metrics.total
         assert dropped("dropped_total", reason="reply_too_large") == 1
         assert dropped("dropped_total", reason="send_error") == 1
-    assert [repr(error) for error in heard] == ["ValueError('a mistake')"]
+    # A mistake, and the loss of its datagram.
+    assert [type(error).__name__ for error in heard] == ["OSError", "ValueError", "OSError"]
+
+
+async def test_a_mistake_of_close_reaches_the_log_and_on_error(caplog) -> None:
+    wire = Wire(b"a\n")
+    heard: list[tuple[str, str]] = []
+
+    def close() -> None:
+        raise KeyError("no such wire")
+
+    peer = f"device {next(_DEVICES)}"
+    left = iter([CustomConnection(wire.asked.get, wire.write, peer=peer, close=close)])
+
+    async def accept() -> CustomConnection:
+        for connection in left:
+            return connection
+        raise ListenerEnded
+
+    def hears(error: BaseException, where: Where) -> None:
+        heard.append((str(where), repr(error)))
+
+    listener = CustomStreamListener("mem:wires", accept)
+    async with Server(lines.serve(name_peer), listener, on_error=hears):
+        await asyncio.wait_for(wire.answers.get(), 10)
+    assert heard == [("close", "KeyError('no such wire')")]
+    shown = [record.getMessage() for record in caplog.records if record.levelname != "DEBUG"]
+    assert [line.partition(" at ")[0] for line in shown] == [
+        f"connection of {peer}: close(): service failed: KeyError: 'no such wire'"
+    ]
 
 
 async def test_a_bus_that_ends_leaves_the_server_serving_other_addresses() -> None:

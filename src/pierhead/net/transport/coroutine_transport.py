@@ -16,11 +16,14 @@ from pierhead.clock import SystemClock
 from pierhead.failure_log import FailureLog, one_line
 from pierhead.net.transport.feed import feed, report
 from pierhead.net.transport.flow import FlowControl
+from pierhead.service.context import Peer
 
-__all__ = ["ByteStream", "CoroutineTransport"]
+__all__ = ["ByteStream", "CoroutineTransport", "mistakes", "release"]
 
-#: Of all connections, so that many that fail in the same way log one line a second together.
-_failures = FailureLog(SystemClock())
+#: Where mistakes are reported that no server is told of: of all connections, so that many that
+#: fail in the same way log one line a second together.
+mistakes = FailureLog(SystemClock())
+_SOMEBODY = Peer("somebody")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +46,39 @@ class ByteStream:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+def release(stream: ByteStream, peer: Peer, failures: FailureLog) -> None:
+    """Release a connection; a mistake of the program is reported."""
+    if stream.close is not None:
+        try:
+            stream.close()
+        except Exception as error:
+            _report(failures, peer, "close", error)
+
+
+def _report(failures: FailureLog, peer: Peer, function: str, error: Exception) -> None:
+    failures.report(f"connection of {peer}: {function}()", error, function, peer)
+
+
 class CoroutineTransport(asyncio.Transport):
     """Joins a `ByteStream` to a protocol, and calls its ``connection_made``.
 
     Args:
         stream: the functions.
         protocol: gets what is read.
-        name: of the connection, for the log.
+        peer: the other end.
+        failures: where mistakes of the functions are reported.
     """
 
     def __init__(
-        self, stream: ByteStream, protocol: asyncio.BaseProtocol, name: str = "a connection"
+        self,
+        stream: ByteStream,
+        protocol: asyncio.BaseProtocol,
+        peer: Peer = _SOMEBODY,
+        failures: FailureLog = mistakes,
     ) -> None:
         super().__init__(dict(stream.facts))
-        self._name = name
+        self._peer = peer
+        self._failures = failures
         self._loop = asyncio.get_running_loop()
         self._stream = stream
         self._protocol = protocol
@@ -124,8 +146,8 @@ class CoroutineTransport(asyncio.Transport):
         return cast(bytes, octets)
 
     def _mistake(self, function: str, error: Exception) -> OSError:
-        """Log a bug of the program; return the error that the connection ends with."""
-        _failures.report(f"{self._name}: {function}()", error, function)
+        """Report a bug of the program; return the error that the connection ends with."""
+        _report(self._failures, self._peer, function, error)
         return OSError(errno.EIO, f"{function}() failed: {one_line(error)}")
 
     # -- writing -------------------------------------------------------------------------------
@@ -249,7 +271,6 @@ class CoroutineTransport(asyncio.Transport):
         try:
             self._protocol.connection_lost(error)
         finally:
-            if self._stream.close is not None:
-                self._stream.close()
+            release(self._stream, self._peer, self._failures)
             # The protocol refers to this transport; a cycle would live until garbage collection.
             self._protocol = asyncio.Protocol()
