@@ -41,7 +41,7 @@ from pierhead.protocols.stomp.wire import FrameCodec
 from pierhead.protocols.syslog.wire import LenientCodec, MessageCodec
 from pierhead.service.context import Context, Peer, Transport, Via
 
-__all__ = ["CONSTANT", "SHAPES", "Shape", "hello", "octetwise"]
+__all__ = ["CONSTANT", "LARGE", "SHAPES", "Shape", "hello", "octetwise"]
 
 #: No message, and no PROXY header, is longer.
 _MESSAGE = 65_535
@@ -55,7 +55,7 @@ class Shape:
         name: the parser, then what makes it expensive.
         make: returns the input of about this many octets.
         read: reads it; a `PierheadError` is an answer like any other, and so is its text.
-        size: where measuring begins.
+        size: where measuring begins, at most.
         largest: the largest size that there is.
     """
 
@@ -674,6 +674,16 @@ SHAPES: tuple[Shape, ...] = (
     *_hellos(),
     *_dns(),
     *_texts(),
+)
+
+#: Work is bounded, but not yet at 512 octets, where the others begin.
+LARGE = frozenset(
+    (
+        "PROXY: a TLV cut off, in one piece",
+        "zone: one long name of escapes",
+        "zone: curly quotes in quotes",
+        "zone: a generator's long line",
+    )
 )
 
 #: Shapes that take the same number of Python steps at any length: they are scanned in C, or refused

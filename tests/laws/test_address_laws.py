@@ -31,7 +31,9 @@ from pierhead.errors import AddressError, UsageError
 
 MODEST = settings(max_examples=150, deadline=None)
 
-printable = st.text(min_size=1, max_size=40).filter(str.isprintable)
+# What `str.isprintable` accepts, without drawing what it refuses.
+character = st.characters(exclude_categories=("C", "Z"), include_characters=" ")
+printable = st.text(character, min_size=1, max_size=40)
 label = st.text(string.ascii_letters + string.digits + "_", min_size=1, max_size=10)
 names = st.lists(label, min_size=1, max_size=3).map(lambda labels: ".".join([*labels, "test"]))
 zones = st.text(string.ascii_letters + string.digits + "%.-_:@", min_size=1, max_size=15)
@@ -62,7 +64,8 @@ def _path(octets: bytes) -> bytes:
 
 unix_schemes = st.sampled_from(["unix", "unixgram", "unixseq"])
 u32 = st.integers(0, 2**32 - 1)
-fd_name = st.text(string.printable.replace(":", ""), max_size=20).filter(str.isprintable)
+fd_characters = [one for one in string.printable if one.isprintable() and one != ":"]
+fd_name = st.text(st.sampled_from(fd_characters), max_size=20)
 addresses = st.one_of(
     inet_addresses(),
     st.builds(UnixAddress, unix_schemes, st.binary(max_size=100).map(_path)),
@@ -194,7 +197,7 @@ file_keys = st.sampled_from([*sorted({row.key for row in OPTIONS}), "tls", "prox
 
 
 @shares(read=0.02, refused=0.1)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     st.dictionaries(st.just("address"), addresses.map(str) | file_values),
     st.dictionaries(file_keys, file_values, max_size=4),
@@ -218,7 +221,7 @@ spans = st.sampled_from([*words.split(), *":+?&=#@*%[]/.-,0", "%25", "%00", "%FF
 
 
 @shares(read=0.05, refused=0.1)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     st.one_of(st.text(max_size=60), st.lists(spans, max_size=9).map("".join), addresses.map(str))
 )

@@ -6,6 +6,7 @@ from collections import deque
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -147,7 +148,7 @@ def by_id(identifiers: range) -> ById[Request, Reply]:
 )
 def test_a_reply_reaches_the_request_it_answers_in_any_order(matching: Any) -> None:
     machine = type("Machine", (Connection,), {"matching": matching})
-    run_state_machine_as_test(machine)
+    run_state_machine_as_test(machine, settings=settings(max_examples=60, deadline=None))
 
 
 def test_replies_in_order_that_never_come_are_bounded() -> None:

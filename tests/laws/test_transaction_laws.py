@@ -124,7 +124,7 @@ def chain(zone: Zone) -> list[Any] | None:
 
 
 @shares(changed=0.1, same=0.0, refused=0.02)
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(head=HEADS, before=st.lists(STEPS, max_size=8), steps=st.lists(STEPS, max_size=8))
 def test_a_snapshot_is_the_zone_that_its_own_text_is(head, before, steps):
     """Names, empty ones, cuts, the chain, and every answer: as if it had been read anew."""
@@ -153,7 +153,7 @@ def _answer(found: Any) -> tuple[Any, ...]:
 
 
 @shares(changed=0.1, same=0.0, refused=0.02)
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(head=HEADS, before=st.lists(STEPS, max_size=8), steps=st.lists(STEPS, max_size=8))
 def test_a_difference_makes_the_next_snapshot_and_its_inverse_the_one_before(head, before, steps):
     old = read(head, before)
@@ -185,7 +185,7 @@ def _key(record: dns.Record) -> tuple[Any, ...]:
 
 
 @shares(changed=0.1, same=0.0, refused=0.02)
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     records=st.lists(
         st.tuples(st.sampled_from(NAMES), st.sampled_from(RECORDS)), min_size=1, max_size=8
@@ -208,7 +208,7 @@ def test_the_order_of_records_does_not_matter(records, data):
 
 
 @shares(changed=0.1, same=0.0, refused=0.02)
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     head=HEADS, before=st.lists(STEPS, max_size=8), steps=st.lists(STEPS, min_size=1, max_size=3)
 )

@@ -277,18 +277,18 @@ async def test_a_query_with_client_chosen_octets_after_the_question_is_not_kept(
 
 @pytest.mark.parametrize("name", [LONGEST, "www.example.", "big.example."])
 async def test_ready_answers_take_no_more_memory_than_they_may(name: str) -> None:
-    most = 1_000_000
+    most = 250_000
     it = handler(service(MOST_EXPENSIVE), max_ready_bytes=most, max_ready_answers=10_000_000)
     await ask(it, frame(name, 16, opt=edns(1232)))  # what is made at first use
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        for number in range(4_000):  # sizes that all give the same answer
+        for number in range(1_000):  # sizes that all give the same answer
             await ask(it, frame(name, 16, opt=edns(1232 + number)))
         taken = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    assert len(it.answer_now) > 200  # type: ignore[arg-type]
+    assert len(it.answer_now) > 50  # type: ignore[arg-type]
     assert taken <= most
 
 
