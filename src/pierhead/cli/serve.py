@@ -16,10 +16,16 @@ import click
 from pierhead.address import ListenSpec
 from pierhead.cli.serve_dns import serve_dns
 from pierhead.cli.serve_forward import serve_forward
-from pierhead.cli.serving import EXIT_CODES, listens, serve_endpoint
+from pierhead.cli.serving import (
+    EXIT_CODES,
+    access_log_option,
+    access_logs,
+    listens,
+    serve_endpoint,
+    tell,
+)
 from pierhead.errors import UsageError
 from pierhead.integrations.click import ListenCommand
-from pierhead.runtime.say import say
 from pierhead.runtime.signals import Signals
 from pierhead.service import as_service
 
@@ -70,30 +76,38 @@ serve.add_command(serve_forward)
     help="Text encoding of the lines; 'bytes' passes bytes to the function. "
     "[codec name; example: latin-1]",
 )
-def serve_lines(function: str, specs: Sequence[ListenSpec], encoding: str) -> None:
+@access_log_option
+def serve_lines(
+    function: str, specs: Sequence[ListenSpec], encoding: str, *, log_one_of: int
+) -> None:
     """Answer each line with your own async function: (line, context) -> line."""
     from pierhead.protocols import lines
 
     service = _load(function)
     chosen: Any = None if encoding == "bytes" else encoding
-    serve_endpoint(lines.serve(service, encoding=chosen), specs)
+    layers = access_logs(log_one_of)
+    serve_endpoint(lines.serve(service, encoding=chosen, frame_layers=layers), specs)
 
 
 @serve.command("echo", cls=ListenCommand, epilog=_ECHO_EPILOG)
 @listens(example="tcp:127.0.0.1:7000")
-def serve_echo(specs: Sequence[ListenSpec]) -> None:
+@access_log_option
+def serve_echo(specs: Sequence[ListenSpec], *, log_one_of: int) -> None:
     """Answer each line with itself, and each datagram unchanged.
 
     Over UDP this is a risk: the sender of a datagram may be forged, and gets the answer. Listen
     only on networks that you trust.
     """
+    from pierhead.codec import Octets
     from pierhead.protocols import lines
-    from pierhead.server.serve import raw
+    from pierhead.service.coding import coded, in_frame_layers
 
-    of_lines = lines.serve(lines.echo, encoding=None)
-    endpoint = dataclasses.replace(of_lines, name="echo", datagram=raw(lines.echo).datagram)
+    layers = access_logs(log_one_of)
+    of_lines = lines.serve(lines.echo, encoding=None, frame_layers=layers)
+    datagram = in_frame_layers(coded(lines.echo, Octets()), layers)
+    endpoint = dataclasses.replace(of_lines, name="echo", datagram=datagram)
     if any(one.address.scheme == "udp" for spec in specs for one in spec.resolve(endpoint)):
-        say("warning: echo over UDP replies to the source address, which may be forged")
+        tell("warning: echo over UDP replies to the source address, which may be forged")
     serve_endpoint(endpoint, specs)
 
 

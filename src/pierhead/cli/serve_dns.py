@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pierhead.address import ListenSpec
-from pierhead.cli.serving import EXIT_CODES, listens, note_exposure, serve_endpoint
+from pierhead.cli.serving import EXIT_CODES, listens, note_exposure, serve_endpoint, tell
 from pierhead.errors import UsageError
 from pierhead.files import read_secret
 from pierhead.integrations.click import ListenCommand
-from pierhead.runtime.say import say
 
 if TYPE_CHECKING:
     from pierhead.protocols.dns.middleware import RateLimit
@@ -217,9 +216,9 @@ def _announce(zone: Zone) -> None:
     from pierhead.protocols.dns.wire.name import to_text
 
     records = sum(len(rrset.rdatas) for rrset in zone.rrsets())
-    say(f"zone {to_text(zone.origin)} {records} records, serial {zone.serial}")
+    tell(f"zone {to_text(zone.origin)} {records} records, serial {zone.serial}")
     for warning in zone.warnings:
-        say(f"warning: {warning}")
+        tell(f"warning: {warning}")
 
 
 def _dig_line(address: str, origin: bytes) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar, cast
 
 import click
 
@@ -14,13 +15,24 @@ from pierhead.cli.limits import limits_given, takes_limits
 from pierhead.errors import UsageError
 from pierhead.files import Exposure
 from pierhead.integrations.click import listen_option
-from pierhead.runtime.log import log_to_standard_error
+from pierhead.middleware import access_log
+from pierhead.runtime.log import LEVELS, LOG_FORMATS, LogLines, log_to_standard_error
 from pierhead.runtime.say import say
 from pierhead.runtime.signals import Signals
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.server import Server
+from pierhead.service import Middleware
 
-__all__ = ["EXIT_CODES", "VARIABLE", "listens", "note_exposure", "serve_endpoint"]
+__all__ = [
+    "EXIT_CODES",
+    "VARIABLE",
+    "access_log_option",
+    "access_logs",
+    "listens",
+    "note_exposure",
+    "serve_endpoint",
+    "tell",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,6 +41,9 @@ EXIT_CODES = "Exit codes: 0 drained, 1 requests were lost, 2 usage, 3 could not 
 
 _RUNTIME = 1
 
+#: Where a command's context keeps the options for those who operate it.
+_LOG_FORMAT, _LOG_LEVEL = "pierhead.log_format", "pierhead.log_level"
+_LAME_DUCK = "pierhead.lame_duck"
 #: Where a command's context records ``--strict-permissions``.
 _STRICT = "pierhead.strict_permissions"
 
@@ -56,7 +71,7 @@ def listens(*default: str, example: str) -> Callable[[F], F]:
     )
 
     def decorate(function: F) -> F:
-        return option(takes_limits(_workers(_strict_permissions(function))))
+        return option(takes_limits(_workers(_strict_permissions(_operated(function)))))
 
     return decorate
 
@@ -120,6 +135,76 @@ _strict_permissions = click.option(
 )
 
 
+def _keep(key: str) -> Callable[[click.Context, click.Parameter, Any], None]:
+    """Return a callback that keeps an option's value in the context of its command."""
+
+    def keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+        ctx.meta[key] = value
+
+    return keep
+
+
+_log_format = click.option(
+    "--log-format",
+    type=click.Choice(LOG_FORMATS),
+    default="console",
+    show_default=True,
+    envvar="PIERHEAD_LOG_FORMAT",
+    expose_value=False,
+    callback=_keep(_LOG_FORMAT),
+    help="How lines on standard error look: for people, or one JSON object or logfmt line each.",
+)
+_log_level = click.option(
+    "--log-level",
+    type=click.Choice(LEVELS),
+    default="warning",
+    show_default=True,
+    envvar="PIERHEAD_LOG_LEVEL",
+    expose_value=False,
+    callback=_keep(_LOG_LEVEL),
+    help="The least grave records that are logged; 'debug' has every malformed message.",
+)
+_lame_duck = click.option(
+    "--lame-duck",
+    type=click.FloatRange(0, 3600),
+    default=0.0,
+    show_default=True,
+    metavar="SECONDS",
+    envvar="PIERHEAD_LAME_DUCK",
+    expose_value=False,
+    callback=_keep(_LAME_DUCK),
+    help="How long to serve on after a signal to stop, no longer ready, so that balancers can "
+    "notice. [seconds; example: 5]",
+)
+
+
+access_log_option = click.option(
+    "--access-log",
+    "log_one_of",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Log one of N requests that are answered, and all others: peer, outcome, duration and "
+    "sizes; 0 logs none. [requests; example: 1]",
+)
+
+
+def access_logs(one_of: int) -> list[Middleware]:
+    """Return the layer for ``--access-log``, around octets; none for 0."""
+    if not one_of:
+        return []
+    logging.getLogger("pierhead.access").setLevel(logging.INFO)
+    return [access_log(one_of=one_of)]
+
+
+def _operated(function: F) -> F:
+    """Add the options for those who operate a server."""
+    for option in (_lame_duck, _log_level, _log_format):
+        function = option(function)
+    return function
+
+
 def note_exposure(path: os.PathLike[str], exposure: Exposure | None) -> None:
     """Warn that others can read a secret, or refuse it with ``--strict-permissions``.
 
@@ -132,7 +217,13 @@ def note_exposure(path: os.PathLike[str], exposure: Exposure | None) -> None:
     text += f"; restrict it to its owner: {exposure.remedy}"
     if click.get_current_context().meta[_STRICT]:
         raise UsageError(text)
-    say(f"warning: {text}")
+    tell(f"warning: {text}")
+
+
+def tell(line: str) -> None:
+    """Say a line, as a record of the log if ``--log-format`` is for programs."""
+    form = click.get_current_context().meta[_LOG_FORMAT]
+    say(line, None if form == "console" else cast(TextIO, LogLines(form)))
 
 
 def serve_endpoint(
@@ -147,19 +238,21 @@ def serve_endpoint(
     """
     from pierhead.runtime.run import event_loop_runner, serve_until_signal
 
-    log_to_standard_error()
+    meta = click.get_current_context().meta
+    form = meta[_LOG_FORMAT]
+    log_to_standard_error(form, meta[_LOG_LEVEL])
     signals = click.get_current_context().find_object(Signals)
     if click.get_current_context().meta[_STRICT]:
         specs = [_strict(spec) for spec in specs]
 
     def announce(addresses: Sequence[str]) -> None:
         for address in addresses:
-            say(f"{endpoint.name} on {address}")
+            tell(f"{endpoint.name} on {address}")
         line = hint(addresses[0]) if hint else None
         if line:
-            say(f"try: {line}")
+            tell(f"try: {line}")
 
-    workers: int = click.get_current_context().meta[_WORKERS]
+    workers: int = meta[_WORKERS]
     if workers > 1:
         from pierhead.runtime.supervisor import Supervisor
 
@@ -167,7 +260,13 @@ def serve_endpoint(
             signals.leave()  # a supervisor has no thread, and handles them itself
         raise SystemExit(Supervisor(endpoint, specs, workers, **limits_given()).run(announce))
     server = Server(endpoint, *specs, **limits_given())
-    serving = serve_until_signal(server, signals, on_ready=lambda one: announce(one.addresses))
+    serving = serve_until_signal(
+        server,
+        signals,
+        on_ready=lambda one: announce(one.addresses),
+        stderr=None if form == "console" else cast(TextIO, LogLines(form)),
+        lame_duck_s=meta[_LAME_DUCK],
+    )
     if not event_loop_runner(serving, signals):
         raise SystemExit(_RUNTIME)
 

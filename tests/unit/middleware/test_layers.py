@@ -407,3 +407,36 @@ async def test_a_cancellation_is_never_caught(caplog):
     with pytest.raises(asyncio.CancelledError):
         await task
     assert caplog.records == []
+
+
+async def test_around_octets_the_sizes_are_logged(caplog):
+    caplog.set_level("INFO")
+
+    async def counts(request, context):
+        for n in range(3):
+            yield b"%d" % n
+
+    async for _ in await access_log(clock=Held())(counts)(b"count", CONTEXT):
+        pass
+    assert caplog.messages[0].endswith("outcome=answered replies=3 ms=0.000 in=5 out=3")
+
+
+async def test_one_of_so_many_is_logged_and_every_failure(caplog):
+    caplog.set_level("INFO")
+
+    async def service(request, context):
+        if request == "fail":
+            raise OSError("disk")
+        return None if request == "quiet" else request
+
+    logged = access_log(clock=Held(), one_of=3)(service)
+    for request in ("1", "quiet", "2", "3", "4", "5"):
+        await logged(request, CONTEXT)
+    for _ in range(2):
+        with pytest.raises(OSError, match="disk"):
+            await logged("fail", CONTEXT)
+    outcomes = [message.partition("outcome=")[2].split()[0] for message in caplog.messages]
+    assert outcomes == ["answered", "silent", "answered", "OSError", "OSError"]
+
+    with pytest.raises(UsageError, match="one_of is 0, expected 1 or more"):
+        access_log(one_of=0)
