@@ -254,6 +254,7 @@ def serve_endpoint(
 
     workers: int = meta[_WORKERS]
     if workers > 1:
+        _refuse_for_workers(meta)
         from pierhead.runtime.supervisor import Supervisor
 
         if signals is not None:
@@ -269,6 +270,17 @@ def serve_endpoint(
     )
     if not event_loop_runner(serving, signals):
         raise SystemExit(_RUNTIME)
+
+
+def _refuse_for_workers(meta: dict[str, Any]) -> None:
+    """Refuse what a supervisor does not do, instead of leaving it out."""
+    given = {
+        "--log-format": meta[_LOG_FORMAT] != "console",
+        "--lame-duck": meta[_LAME_DUCK] > 0,
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise click.UsageError(f"{option} is for one process, not for --workers.")
 
 
 def _strict(spec: ListenSpec) -> ListenSpec:

@@ -154,3 +154,11 @@ def test_the_switch_reaches_the_keys_of_addresses(tmp_path: Path) -> None:
     assert f"the key in {key} can be read or changed by everybody" in refused.stderr
     assert f"chmod 600 {key}" in refused.stderr
     assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("option", [["--log-format", "json"], ["--lame-duck", "1"]])
+def test_what_several_workers_do_not_do_is_refused(option: list[str]) -> None:
+    result = ask("echo", "-l", "tcp:127.0.0.1:0", "--workers", "2", *option)
+
+    assert result.exit_code == 2
+    assert f"{option[0]} is for one process, not for --workers." in result.output
