@@ -54,6 +54,7 @@ SECTIONS = {
         "Given to `http.Client`, which takes those of clients too; its `max_connections` is 10 unless given.",
     ),
     "pierhead.protocols.proxying.forward": ("Relays", "Given to `proxying.forward`."),
+    "pierhead.protocols.http.wire.limits": ("HTTP requests", "Given to `http.serve`."),
     "pierhead.protocols.dns.codec": ("DNS messages", "Given to `dns.serve`."),
     "pierhead.protocols.dns.answer_cache": ("Ready DNS answers", "Given to `dns.serve`."),
     "pierhead.protocols.dns.zone.bounds": (

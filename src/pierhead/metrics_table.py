@@ -188,7 +188,9 @@ REASONS = {
         "given_up": "client: as `late_reply`, before its time had passed",
         "answered": "client: the last request of a socket that takes no more has been answered",
         "truncated": "client: a datagram is larger than the buffer",
-        "unread": "client: the program did not read the content of a response in time",
+        "asked": "HTTP: the request or its response said so, or its version is 1.0",
+        "unread": "client: the program did not read the content of a response in time; "
+        "HTTP: nor the service that of a request, of which much was left",
     },
     "requests_failed_total": {
         "error": "the service raised; of a client, any other error",

@@ -36,10 +36,10 @@ Q_contra = TypeVar("Q_contra", bound="Request", contravariant=True)
 
 
 class Request:
-    """One accepted frame that is being answered; owners add what they need.
+    """One accepted request that is being answered; owners add what they need.
 
     Attributes:
-        frame: the request.
+        frame: the request: a frame, or a message of a protocol that has no frames.
         deadline: when it is given up, on the server's monotonic clock.
         received_at: when it was received, on the same clock; None if its time is not counted, or
             has been.
@@ -56,9 +56,9 @@ class Request:
     given_up_for: str | None = None
     is_lost = False
     task: asyncio.Task[None] | None = None
-    responder: Responder[bytes, bytes] | None = None
+    responder: Responder[Any, Any] | None = None
 
-    def __init__(self, frame: bytes, deadline: float) -> None:
+    def __init__(self, frame: Any, deadline: float) -> None:
         self.frame = frame
         self.deadline = deadline
 
@@ -71,8 +71,8 @@ class Request:
 class ReplySink(Protocol[Q_contra]):
     """Where replies go."""
 
-    def settle(self, request: Q_contra, outcome: Outcome, frame: bytes | None, /) -> None:
-        """Take the outcome of a request, and its last reply if there is one; once per request.
+    def settle(self, request: Q_contra, outcome: Outcome, frame: Any, /) -> None:
+        """Take the outcome of a request, and its last reply or None; once per request.
 
         Raises:
             Exception: the reply cannot be sent; the request is settled again, with a refusal.
@@ -105,7 +105,7 @@ class InFlight(Generic[Q]):
     __slots__ = ("_sink", "_tasks", "given_up_for", "max_replies", "responder", "running")
 
     def __init__(
-        self, responder: Responder[bytes, bytes], sink: ReplySink[Q], tasks: EagerTasks
+        self, responder: Responder[Any, Any], sink: ReplySink[Q], tasks: EagerTasks
     ) -> None:
         self.responder = responder
         self._sink = sink
@@ -128,7 +128,7 @@ class InFlight(Generic[Q]):
             request.cancelled_for = request.given_up_for = self.given_up_for
             task.cancel()
 
-    def answer_with(self, responder: Responder[bytes, bytes]) -> frozenset[Q]:
+    def answer_with(self, responder: Responder[Any, Any]) -> frozenset[Q]:
         """Have another responder from now on; return what is in flight with the one before."""
         for request in self.running:
             request.responder = request.responder or self.responder
@@ -282,7 +282,7 @@ class InFlight(Generic[Q]):
         (request.responder or self.responder).counters.lost(reason)
         self._sink.lost(request, reason)
 
-    def settle(self, request: Q, outcome: Outcome, frame: bytes | None) -> None:
+    def settle(self, request: Q, outcome: Outcome, frame: Any) -> None:
         """Pass the outcome of a request to the sink; if it cannot send the reply, the refusal."""
         self.running.discard(request)
         self._time(request, request.responder or self.responder, outcome)
@@ -291,7 +291,7 @@ class InFlight(Generic[Q]):
         except Exception as mistake:  # a frame that cannot be sent
             self.unsendable(request, outcome, mistake)
 
-    def _time(self, request: Q, responder: Responder[bytes, bytes], outcome: Outcome) -> None:
+    def _time(self, request: Q, responder: Responder[Any, Any], outcome: Outcome) -> None:
         """Count how long a request has taken, once; what is silent on purpose is not timed."""
         received_at = request.received_at
         if received_at is not None and outcome is not _SILENT:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from pierhead.connection.exchange import Place
 from pierhead.connection.in_flight import Request
@@ -28,7 +28,7 @@ class StreamRequest(Request, Place):
     It is the `ConnectionControl` that the service sees as ``context.connection``.
     """
 
-    def __init__(self, frame: bytes, deadline: float, connection: _Connection) -> None:
+    def __init__(self, frame: Any, deadline: float, connection: _Connection) -> None:
         self.frame = frame
         self.deadline = deadline
         self._connection = connection

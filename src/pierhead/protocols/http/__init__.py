@@ -2,6 +2,7 @@
 
     filters/  what a request must be, and the handler that answers it
     wire/     requests, responses and fields as values; pure
+    serving/  `serve`: the server of HTTP/1.1
     client/   `Client`
 
 Every name here is resolved on first use (PEP 562): a client loads no server code.
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
         text_reply,
         with_header,
     )
+    from pierhead.protocols.http.serving import HttpLimits, serve
     from pierhead.protocols.http.wire import Body, Fields, Request, Response
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "Event",
     "Fields",
     "Filter",
+    "HttpLimits",
     "ReceivedResponse",
     "Rejected",
     "Request",
@@ -95,6 +98,7 @@ __all__ = [
     "query",
     "redirect",
     "request",
+    "serve",
     "status",
     "stream",
     "tail",
@@ -145,6 +149,7 @@ _HOMES = {
         "text_reply",
         "with_header",
     ),
+    "serving": ("HttpLimits", "serve"),
     "wire": ("Body", "Fields", "Request", "Response"),
 }
 

@@ -11,7 +11,9 @@ __all__ = ["Body", "ContentTooLarge"]
 
 
 class ContentTooLarge(DecodeError):
-    """The content is longer than its limit."""
+    """The content is longer than its limit; its refusal has the status 413."""
+
+    status = 413
 
 
 class Body:
@@ -25,11 +27,10 @@ class Body:
         length: how many there will be; None if that is not known.
 
     Attributes:
-        trailers: the trailer fields, once everything has been read: those that ``content`` has as
-            an attribute of this name then.
+        length: how many octets there are; None where that is not known.
     """
 
-    __slots__ = ("_content", "_read", "length", "trailers")
+    __slots__ = ("_content", "_read", "length")
 
     def __init__(
         self, content: bytes | AsyncIterator[bytes] = b"", length: int | None = None
@@ -37,7 +38,6 @@ class Body:
         self._content = content
         self._read: bytes | None = content if isinstance(content, bytes) else None
         self.length = len(content) if isinstance(content, bytes) else length
-        self.trailers = Fields()
 
     async def read(self, limit: int) -> bytes:
         """Return all of it; what has been read whole can be read again.
@@ -62,12 +62,38 @@ class Body:
         """The octets, if they are all there; None while they may still be coming."""
         return self._read
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
         if self._read is not None:
-            if self._read:
-                yield self._read
-            return
+            return _Once(self._read)
         assert not isinstance(self._content, bytes)
-        async for part in self._content:
-            yield part
-        self.trailers = getattr(self._content, "trailers", self.trailers)
+        return self._content.__aiter__()
+
+    @property
+    def trailers(self) -> Fields:
+        """The trailer fields, once everything has been read: those of the iterator, if it has."""
+        trailers = getattr(self._content, "trailers", None)
+        return trailers if isinstance(trailers, Fields) else Fields()
+
+    async def aclose(self) -> None:
+        """Close an iterator that is not read to its end."""
+        close = getattr(self._content, "aclose", None)
+        if close is not None:
+            await close()
+
+
+class _Once:
+    """Octets that are there, as one piece; none if there are none."""
+
+    __slots__ = ("_octets",)
+
+    def __init__(self, octets: bytes) -> None:
+        self._octets = octets
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        octets, self._octets = self._octets, b""
+        if not octets:
+            raise StopAsyncIteration
+        return octets
