@@ -211,7 +211,8 @@ OTHER_MEANING: dict[tuple[str, str], str] = {
     ("protocols.dns.zone.verify", "verify"): "a function",
     ("middleware", "retry"): "the name of a layer",
     ("middleware.retry", "retry"): "likewise",
-    ("server.*", "drain"): "why a connection is closed",
+    ("protocols.http.serving.connection", "drain"): "why a connection is closed",
+    ("server.*", "drain"): "likewise",
     ("server.stream", "maxconn"): "why a connection is dropped, in metrics",
 }
 
