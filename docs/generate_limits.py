@@ -33,7 +33,11 @@ SECTIONS = {
         "Given to `Balance` as keywords.",
     ),
     "pierhead.client.policies": ("Hedged requests", "Given to `Hedged`."),
-    "pierhead.backplane.peers": ("Backplanes", "Given to `peers`."),
+    "pierhead.backplane.peers": ("Backplanes without a broker", "Given to `peers`."),
+    "pierhead.backplane.brokered": (
+        "Backplanes with a broker",
+        "Given to `redis_streams` and `jetstream`.",
+    ),
     "pierhead.connection.liveness": ("Liveness", "Given to `Liveness`."),
     "pierhead.connection.room": ("Rooms", "Given to `Room`."),
     "pierhead.service.admission.rate": ("A rate for each source", "Given to `per_source_rate`."),

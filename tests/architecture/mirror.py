@@ -34,6 +34,7 @@ SHOWN_BY: dict[str, str] = {
     "address.registry.wrappers": "unit/listener/test_every_option_takes_effect.py",
     "address.schemes": "unit/address/test_grammar.py",
     "address.validation": "unit/address/test_listen_options.py",
+    "backplane.delivery": "unit/backplane/test_peers.py",
     "blocking.background": "unit/blocking/test_client.py",
     "blocking.conversation": "unit/blocking/test_client.py",
     "client.datagram_end": "unit/client/test_dial.py",

@@ -94,6 +94,8 @@ NO_PATH = {
     ("listener.bind.memory", ".open"): "a transport",
     ("net.memory.network", ".open"): "a transport",
     ("protocols.dns.client", ".open"): "a connection",
+    ("backplane.brokered", ".open"): "a connection",
+    ("backplane.jetstream", ".connect"): "a URL",
     ("client.client", ".open"): "a connection",
     ("client.wrapping", ".open"): "a transport",
     ("listener.own_addresses", ".connect"): "an IP address",

@@ -20,6 +20,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
+from pierhead.backplane.delivery import Delivery, Text
 from pierhead.backplane.link_format import FORMAT, PINGS, Hello, Link, Message, Start
 from pierhead.backplane.log import Log
 from pierhead.client.client import connect
@@ -79,19 +80,6 @@ _SHORTEST_BACK_OFF_S = 0.1
 _NONE = bytes(16)
 
 
-class _Text:
-    """Text as UTF-8."""
-
-    def encode(self, message: str) -> bytes:
-        return message.encode("utf-8", "surrogatepass")
-
-    def decode(self, frame: bytes) -> str:
-        try:
-            return frame.decode("utf-8", "surrogatepass")
-        except UnicodeDecodeError as error:
-            raise DecodeError(f"a message is not UTF-8: {error.reason}", error.start) from None
-
-
 def peers(
     *addresses: str,
     listen: str,
@@ -121,7 +109,7 @@ def peers(
         others,
         listen,
         source=source,
-        codec=codec or _Text(),
+        codec=codec or Text(),
         log=log,
         max_back_off=_MAX_BACK_OFF.check(max_back_off),
     )
@@ -168,10 +156,7 @@ class Peers(Generic[M]):
         if self._server is not None:
             raise UsageError("a backplane is for one room; call peers(…) for each")
         self._room = room
-        self._deliver = deliver
-        self._up = metrics.gauge("backplane_links_up", room=room)
-        self._received = metrics.counter("backplane_received_total", room=room)
-        self._missed = metrics.counter("backplane_missed_total", room=room)
+        self._delivery = Delivery(room, self._codec, deliver, metrics)
         endpoint = converse(self._serve, FORMAT, liveness=PINGS, name="backplane")
         self._server = Server(endpoint, self._listen, drain_timeout=1.0)
         await self._server.__aenter__()
@@ -254,17 +239,17 @@ class Peers(Generic[M]):
     async def _follow(self, address: str) -> None:
         """Follow another server for ever."""
         client = connect(address, FORMAT, source=self._source, idle_timeout="off")
-        follower = _Follower(self, address)
+        follower = _Follower(self, self._delivery, address)
         pause_s = _SHORTEST_BACK_OFF_S
         try:
             while True:
                 try:
                     async with client.conversation(liveness=PINGS) as link:
-                        self._up.value += 1
+                        self._delivery.links.value += 1
                         try:
                             await follower.follow(link)
                         finally:
-                            self._up.value -= 1
+                            self._delivery.links.value -= 1
                         pause_s = _SHORTEST_BACK_OFF_S
                 except (PeerUnavailable, DecodeError, OSError) as error:
                     _log.debug("%s: %s", address, error)
@@ -277,27 +262,13 @@ class Peers(Generic[M]):
         """Return what a follower says first."""
         return Hello(epoch, after, self._room)
 
-    def note_missed(self, address: str, number: int) -> None:
-        """Say how many messages of another server are lost."""
-        self._missed.value += number
-        _log.warning("%s: %d messages of room %r were missed", address, number, self._room)
-
-    async def take(self, payload: bytes) -> None:
-        """Take a message of another server."""
-        self._received.value += 1
-        try:
-            message = self._codec.decode(payload)
-        except DecodeError as error:
-            _log.warning("a message of room %r: %s", self._room, error)
-        else:
-            await self._deliver(message)
-
 
 class _Follower:
     """What is known of another server, across connections."""
 
-    def __init__(self, backplane: Peers[Any], address: str) -> None:
+    def __init__(self, backplane: Peers[Any], delivery: Delivery[Any], address: str) -> None:
         self._backplane = backplane
+        self._delivery = delivery
         self._address = address
         self._epoch = _NONE
         self._after = 0
@@ -309,7 +280,7 @@ class _Follower:
             if isinstance(frame, Start):
                 self._epoch, self._after = frame.epoch, frame.after
                 if frame.missed:
-                    self._backplane.note_missed(self._address, frame.missed)
+                    self._delivery.note_missed(frame.missed, self._address)
             elif isinstance(frame, Message) and frame.number > self._after:
                 self._after = frame.number
-                await self._backplane.take(frame.payload)
+                await self._delivery.take(frame.payload)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.laws.outcomes import met, shares
+from tests.unit.backplane.hearing import Hearing
 
 from pierhead import Conversation, Room, connect
 from pierhead.backplane import peers
@@ -32,27 +33,6 @@ def room_of(name: str, **given: Any) -> Room[str]:
 
 def link(follower: str, followed: str) -> Any:
     return Network.current().between(f"{follower}-link", f"{followed}-plane")
-
-
-class Hearing:
-    """Keeps what a room passes on."""
-
-    def __init__(self, room: Room[str]) -> None:
-        self.room = room
-        self.heard: list[str] = []
-        original = room._pass_on
-
-        async def pass_on(message: str, but: Any = None) -> None:
-            self.heard.append(message)
-            await original(message, but)
-
-        room._pass_on = pass_on  # type: ignore[method-assign]
-
-    def of(self, name: str) -> list[int]:
-        return [int(text[1:]) for text in self.heard if text.startswith(name)]
-
-    def total(self, name: str) -> float:
-        return self.room.metrics.total(name)
 
 
 async def test_members_of_three_servers_hear_each_other(server, clock) -> None:
@@ -157,6 +137,27 @@ async def test_nobody_follows_another_room(clock, network, caplog) -> None:
         await clock.advance(1)
     assert b_heard.heard == []
     assert "does not follow room" in caplog.text
+
+
+async def test_what_a_member_cannot_be_sent_is_one_lost_message_and_no_more(
+    server, clock, network, caplog
+) -> None:
+    """Text with a line feed is a message between servers, and none for a member who has lines."""
+    a, b = room_of("a"), room_of("b")
+
+    async def sit(conversation: Conversation[str, str]) -> None:
+        async with b.join(conversation):
+            await conversation.wait_closing()
+
+    async with a, b:
+        await server(lines.converse(sit), "mem:b")
+        async with connect("mem:b", lines.wire_format()).conversation() as member:
+            await clock.advance(1)
+            await a.send("two\nlines")
+            await a.send("one line")
+            await clock.advance(1)
+            assert await member.receive() == "one line"
+    assert "a message of room 'room'" in caplog.text
 
 
 steps = st.lists(
