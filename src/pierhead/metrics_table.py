@@ -78,7 +78,9 @@ METRICS = {
     "signs_of_life_received_total": Row(
         BOTH, "Pings of the peer, and answers to ours, which no handler receives."
     ),
-    "backplane_links_up": Row(("room",), "Other servers that this one follows now; with a broker, 1 while it is connected."),
+    "backplane_links_up": Row(
+        ("room",), "Other servers that this one follows now; with a broker, 1 while it is connected."
+    ),
     "backplane_received_total": Row(("room",), "Messages from other servers."),
     "backplane_missed_total": Row(
         ("room",), "Messages of other servers that were forgotten before they arrived here."
