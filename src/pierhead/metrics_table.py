@@ -79,7 +79,7 @@ METRICS = {
         BOTH, "Pings of the peer, and answers to ours, which no handler receives."
     ),
     "backplane_links_up": Row(
-        ("room",), "Other servers that this one follows now; with a broker, 1 while it is connected."
+        ("room",), "Other servers that this one follows; with a broker, 1 while it is connected."
     ),
     "backplane_received_total": Row(("room",), "Messages from other servers."),
     "backplane_missed_total": Row(
