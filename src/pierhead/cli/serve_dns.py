@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pierhead.address import ListenSpec
+from pierhead.address.views import TlsOptions
 from pierhead.cli.serving import EXIT_CODES, listens, note_exposure, serve_endpoint, tell
 from pierhead.errors import UsageError
 from pierhead.files import read_secret
 from pierhead.integrations.click import ListenCommand
+from pierhead.server.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from pierhead.protocols.dns.middleware import RateLimit
@@ -33,6 +35,8 @@ Examples:
   pierhead serve dns --zone examples/zones
   pierhead serve dns --zone example.org=zones/main.txt -l 127.0.0.1:5300 -l '[::1]:5300'
   pierhead serve dns --zone examples/zones -l 'tls+tcp:127.0.0.1:8530?cert=dns.pem'
+  pierhead serve dns --zone examples/zones \\
+    -l 'tls+tcp:127.0.0.1:8443?cert=dns.pem&alpn=http/1.1,dot'
 
 {EXIT_CODES}, 4 a zone is invalid.
 """
@@ -142,7 +146,27 @@ def serve_dns(
     for zone in served:
         _announce(zone)
     origin = served[0].origin if served else b"\0"
-    serve_endpoint(dns.serve(layered), specs, lambda address: _dig_line(address, origin))
+    endpoint = _over_http(dns.serve(layered), specs)
+    serve_endpoint(endpoint, specs, lambda address: _dig_line(address, origin))
+
+
+def _over_http(endpoint: Endpoint, specs: Sequence[ListenSpec]) -> Endpoint:
+    """Return an endpoint that speaks HTTP too, if an address says so (RFC 8484).
+
+    Raises:
+        UsageError: an address wants a version that is not spoken here, or httptools is missing.
+    """
+    offered = {name for spec in specs for name in TlsOptions.of(spec.options).alpn or ()}
+    if "h2" in offered:
+        raise UsageError(
+            "alpn=h2: DNS over HTTP/2 is not served; leave it out: alpn=http/1.1,dot, or put a "
+            "proxy in front"
+        )
+    if "http/1.1" not in offered:
+        return endpoint
+    from pierhead.protocols import dns, http
+
+    return http.beside(endpoint, "application/dns-message", max_age=dns.max_age)
 
 
 def _routed(authority: ZoneService | None, forwards: Sequence[str], allow: Sequence[str]) -> Any:

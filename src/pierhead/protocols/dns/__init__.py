@@ -89,6 +89,7 @@ if TYPE_CHECKING:
         type_number,
         type_text,
     )
+    from pierhead.protocols.dns.wire.max_age import max_age
     from pierhead.protocols.dns.wire.message import Query, Reply
     from pierhead.protocols.dns.wire.rcode_error import (
         FormErr,
@@ -168,6 +169,7 @@ __all__ = [
     "identity",
     "keepalive",
     "mandatory",
+    "max_age",
     "minimal_responses",
     "nsid",
     "padding",
@@ -240,6 +242,7 @@ _HOMES = {
     "query": "client",
     "serve": "endpoint",
     "wire_format": "codec",
+    "max_age": "wire.max_age",
     "zones": "services.zones",
 }
 
