@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         text_reply,
         with_header,
     )
+    from pierhead.protocols.http.over_http import beside, messages
     from pierhead.protocols.http.serving import HttpLimits, serve
     from pierhead.protocols.http.wire import Body, Fields, Request, Response
 
@@ -71,6 +72,7 @@ __all__ = [
     "Response",
     "accept",
     "as_response",
+    "beside",
     "body",
     "compress",
     "context",
@@ -89,6 +91,7 @@ __all__ = [
     "html",
     "json",
     "json_reply",
+    "messages",
     "method",
     "options",
     "patch",
@@ -109,6 +112,7 @@ __all__ = [
 
 _HOMES = {
     "client": ("Client", "ReceivedResponse"),
+    "over_http": ("beside", "messages"),
     "filters": (
         "Event",
         "Filter",

@@ -34,8 +34,9 @@ def max_age(frame: bytes) -> int | None:
         return None
     if sections.answer:
         return min(record.ttl for record in sections.answer)
-    ages = []
-    for record in sections.authority:
-        if record.rtype == _SOA and len(rdata := record.octets) >= 4:
-            ages.append(min(record.ttl, int.from_bytes(rdata[-4:], "big")))
+    ages = [
+        min(record.ttl, int.from_bytes(record.octets[-4:], "big"))
+        for record in sections.authority
+        if record.rtype == _SOA and record.length >= 4
+    ]
     return min(ages, default=None)

@@ -2,10 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pierhead import Server
 from pierhead.protocols import dns
+from pierhead.protocols.dns.services.zones import ZoneService
+from pierhead.protocols.dns.zone.zone import Zones
 
-ZONE = """
+ZONE = b"""
 @ 300 SOA ns h 1 2 3 4 60
 @ 300 NS ns
 ns 300 A 192.0.2.1
@@ -27,7 +28,9 @@ long 90 CNAME www
     ],
 )
 async def test_a_response_is_fresh_for_its_smallest_ttl(network, server, name, kind, expected):
-    await server(dns.serve(dns.zones(dns.parse_zone(ZONE, "example."))), "mem:dns")
+    await server(
+        dns.serve(ZoneService(Zones([dns.parse_zone(ZONE, origin="example.")]))), "mem:dns"
+    )
     response = await dns.query("mem:dns", name, kind)
     assert dns.max_age(response.frame) == expected
 

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 
 import pytest
 
 from pierhead.errors import UsageError
 from pierhead.protocols import dns, http, lines
+from pierhead.protocols.dns.services.zones import ZoneService
+from pierhead.protocols.dns.zone.zone import Zones
 from pierhead.service.admission import Answer, Drop
 
 TYPE = "application/dns-message"
 QUERY = bytes.fromhex("00000100000100000000000003777777076578616d706c650000010001")
-ZONE = "@ 300 SOA ns h 1 2 3 4 60\n@ 300 NS ns\nns 300 A 192.0.2.1\nwww 50 A 192.0.2.2\n"
+ZONE = b"@ 300 SOA ns h 1 2 3 4 60\n@ 300 NS ns\nns 300 A 192.0.2.1\nwww 50 A 192.0.2.2\n"
 
 
 def text_of(octets: bytes) -> str:
     return base64.urlsafe_b64encode(octets).decode().rstrip("=")
 
 
-@pytest.fixture
-async def asked(network, server):
-    endpoint = dns.serve(dns.zones(dns.parse_zone(ZONE, "example.")))
+@contextlib.asynccontextmanager
+async def client_of(server):
+    endpoint = dns.serve(ZoneService(Zones([dns.parse_zone(ZONE, origin="example.")])))
     service = http.messages(
         endpoint.stream.handler, TYPE, max_age=dns.max_age, admission=endpoint.admission
     )
@@ -31,28 +34,31 @@ async def asked(network, server):
 
 
 @pytest.mark.rfc("8484", "4.1")
-async def test_a_message_comes_by_post_or_get(asked):
-    by_post = await asked.post("/dns-query", body=QUERY, fields={"Content-Type": TYPE})
-    by_get = await asked.get("/dns-query", query={"dns": text_of(QUERY)})
-    for response in (by_post, by_get):
-        assert response.status == 200
-        assert response.fields["content-type"] == TYPE
-        assert (await response.read()).endswith(bytes([192, 0, 2, 2]))
-    assert by_get.fields["cache-control"] == "max-age=50"
+async def test_a_message_comes_by_post_or_get(network, server):
+    async with client_of(server) as asked:
+        by_post = await asked.post("/dns-query", body=QUERY, fields={"Content-Type": TYPE})
+        by_get = await asked.get("/dns-query", query={"dns": text_of(QUERY)})
+        for response in (by_post, by_get):
+            assert response.status == 200
+            assert response.fields["content-type"] == TYPE
+            assert (await response.read()).endswith(bytes([192, 0, 2, 2]))
+        assert by_get.fields["cache-control"] == "max-age=50"
 
 
 @pytest.mark.rfc("8484", "4.2.1")
-async def test_a_refusal_of_dns_is_a_success_of_http(asked):
-    other = QUERY.replace(b"example", b"elsewhe")
-    response = await asked.get("/dns-query", query={"dns": text_of(other)})
-    assert response.status == 200
-    assert "cache-control" not in response.fields
-    assert (await response.read())[3] & 15 == 5
+async def test_a_refusal_of_dns_is_a_success_of_http(network, server):
+    async with client_of(server) as asked:
+        other = QUERY.replace(b"example", b"elsewhe")
+        response = await asked.get("/dns-query", query={"dns": text_of(other)})
+        assert response.status == 200
+        assert "cache-control" not in response.fields
+        assert (await response.read())[3] & 15 == 5
 
 
-async def test_a_malformed_query_gets_its_formerr(asked):
-    response = await asked.get("/dns-query", query={"dns": text_of(QUERY[:-1])})
-    assert (response.status, (await response.read())[3] & 15) == (200, 1)
+async def test_a_malformed_query_gets_its_formerr(network, server):
+    async with client_of(server) as asked:
+        response = await asked.get("/dns-query", query={"dns": text_of(QUERY[:-1])})
+        assert (response.status, (await response.read())[3] & 15) == (200, 1)
 
 
 @pytest.mark.rfc("8484", "4.2.1")
@@ -78,11 +84,14 @@ async def test_a_malformed_query_gets_its_formerr(asked):
         ),
     ],
 )
-async def test_what_is_no_message_is_refused_as_http_says(asked, method, path, options, status):
-    response = await asked.request(method, path, **options)
-    assert response.status == status
-    assert response.fields["content-type"] == "application/problem+json"
-    assert ("allow" in response.fields) == (status == 405)
+async def test_what_is_no_message_is_refused_as_http_says(
+    network, server, method, path, options, status
+):
+    async with client_of(server) as asked:
+        response = await asked.request(method, path, **options)
+        assert response.status == status
+        assert response.fields["content-type"] == "application/problem+json"
+        assert ("allow" in response.fields) == (status == 405)
 
 
 async def test_checks_on_messages_hold_over_http(network, server):
