@@ -237,7 +237,6 @@ NOT_DONE = {
     "3007": _UPDATE,
     "4033": "introduces RFC 4034 and RFC 4035, and has no rule of its own for a server",
     "4635": "replaced by RFC 8945, which has its algorithms and its truncation",
-    "8484": "DNS over HTTPS is not served yet",
     "8976": "ZONEMD records are served as data; digests are not verified",
     "9077": "TTLs of NSEC and NSEC3 records are the signer's, and served as they stand",
     "9103": _OVER_TLS,
