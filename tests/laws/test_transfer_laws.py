@@ -55,7 +55,7 @@ def lived(head: bytes, padding: int, changes) -> tuple[ZoneService, list[Zone]]:
     for steps in changes:
         made = carry_out(versions[-1], steps)
         if made is not None and made[1]:
-            served.put(*made)
+            asyncio.run(served.put(*made))
             versions.append(made[0])
     return served, versions
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -19,7 +19,7 @@ from pierhead.server.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from pierhead.protocols.dns.middleware import RateLimit
-    from pierhead.protocols.dns.services.zones import ZoneService
+    from pierhead.protocols.dns.services.zone_service import ZoneService
     from pierhead.protocols.dns.transfer.outgoing import Transfers
     from pierhead.protocols.dns.zone.zone import Zone
 
@@ -85,6 +85,18 @@ Examples:
     help="Network whose servers may transfer zones, by AXFR and IXFR; may be repeated. "
     "[default: none; example: 192.0.2.0/24]",
 )
+@click.option(
+    "--journal",
+    metavar="DIR",
+    help="Directory for the journal of changes, from which zones are restored. "
+    "[default: none; example: /var/lib/pierhead]",
+)
+@click.option(
+    "--take",
+    type=click.Choice(["file", "journal"]),
+    help="Version to serve of a zone that was changed in both its file and the journal. "
+    "[default: the journal's, with a warning]",
+)
 @listens("127.0.0.1:5300", example="127.0.0.1:5300 (UDP and TCP)")
 @click.option(
     "--rate-limit",
@@ -117,6 +129,8 @@ def serve_dns(
     allow: Sequence[str],
     include_dirs: Sequence[str],
     secondaries: Sequence[str],
+    journal: str | None,
+    take: Literal["file", "journal"] | None,
     rate: str,
     secret_files: Sequence[Path],
     nsid: str | None,
@@ -130,7 +144,11 @@ def serve_dns(
     told = identity is not None or version_text is not None
     if not zones and not forwards:
         raise click.UsageError("Missing option '--zone' (or '--forward').")
-    authority = dns.zones(*zones, include_dirs=include_dirs) if zones else None
+    authority = None
+    if zones:
+        authority = dns.zones(*zones, include_dirs=include_dirs, journal=journal, take=take)
+    elif journal is not None:
+        raise UsageError("--journal is for zones; give at least one --zone")
     layered = dns.standard(
         _routed(authority, forwards, allow),
         rate_limit=_rate_limit(rate),

@@ -15,7 +15,8 @@
     wire/      messages as bytes; pure              zone/      zones as data; pure
     codec.py   size limits, refusals                services/  zones from files, the router …
     stacking.py  layers in their order              middleware/  the layers
-    endpoint.py the endpoint                        client.py  `query`, `Client`
+    endpoint.py the endpoint
+    journal/   changes, on disk                     client.py  `query`, `Client`
     transfer/  copies for secondaries               explanation.py  where answers come from
 
 Every name here is resolved on first use (PEP 562): a client loads no server code.
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pierhead.protocols.dns.codec import wire_format
     from pierhead.protocols.dns.endpoint import serve
     from pierhead.protocols.dns.explanation import Explanation, explain
+    from pierhead.protocols.dns.journal.store import JournalError
     from pierhead.protocols.dns.middleware import (
         Layer,
         SignedBy,
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
     from pierhead.protocols.dns.response import ResourceRecord, Response
     from pierhead.protocols.dns.services.chaos import chaos
     from pierhead.protocols.dns.services.forward import forward
+    from pierhead.protocols.dns.services.live_zone import Edit, LiveZone
     from pierhead.protocols.dns.services.refuse import refuse
     from pierhead.protocols.dns.services.router import Router
     from pierhead.protocols.dns.services.static import static
@@ -129,11 +132,14 @@ __all__ = [
     "A",
     "Client",
     "Difference",
+    "Edit",
     "Edns",
     "Explanation",
     "FormErr",
+    "JournalError",
     "Key",
     "Layer",
+    "LiveZone",
     "NXDomain",
     "NotAuth",
     "NotImp",
@@ -232,6 +238,8 @@ _HOMES = {
     "Client": "client",
     **dict.fromkeys(_LAYERS, "middleware"),
     **dict.fromkeys(("Stack", "stack", "standard"), "stacking"),
+    **dict.fromkeys(("Edit", "LiveZone"), "services.live_zone"),
+    "JournalError": "journal.store",
     "chaos": "services.chaos",
     "forward": "services.forward",
     "refuse": "services.refuse",

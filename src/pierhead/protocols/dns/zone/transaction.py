@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.canonical import canonical_rdata
@@ -117,18 +119,21 @@ class Transaction:
         self._clear(owner, {set_key_of(record.rtype, record.rdata) for record in records})
         self.add(name, *records, ttl=ttl)
 
-    def commit(self, *, serial: int | None = None) -> tuple[Zone, Difference]:
+    def commit(
+        self, *, serial: int | Callable[[int], int] | None = None
+    ) -> tuple[Zone, Difference]:
         """Return the next version of the zone, and the difference.
 
         Without any change it is the same zone. Otherwise its serial number is ahead of the old one
-        (RFC 1982): by one, unless the SOA record was replaced or ``serial`` is given. Signatures
+        (RFC 1982): by one, unless the SOA record was replaced or ``serial`` is given: a number, or
+        a function that returns the next one for the old one and is called if needed. Signatures
         are treated as data: those of changed records are invalid until the zone is signed again.
 
         Raises:
             UsageError: the zone could not be served, or the serial number is not ahead.
         """
         changes = self._overlay.changes()
-        if changes or serial is not None:
+        if changes or not (serial is None or callable(serial)):
             self._advance(serial)
             changes = self._overlay.changes()
         if not changes:
@@ -170,7 +175,7 @@ class Transaction:
         for set_key in set_keys:
             self._overlay.at(owner, set_key).rdatas.clear()
 
-    def _advance(self, serial: int | None) -> None:
+    def _advance(self, serial: int | Callable[[int], int] | None) -> None:
         """Give the SOA record a serial number that is ahead of the old one."""
         changed = self._overlay.at(self._zone.origin, iana.SOA)
         if len(changed.rdatas) != 1:
@@ -179,8 +184,9 @@ class Transaction:
             raise UsageError(f"{text} has {count} SOA records, expected one (RFC 1035 §5.2)")
         (rdata,) = changed.rdatas.values()
         before, written = self._zone.serial, int.from_bytes(rdata[-20:-16], "big")
-        if serial is None:
-            serial = advance(before) if written == before else written
+        if serial is None or callable(serial):
+            chosen = advance if serial is None else serial
+            serial = chosen(before) if written == before else written
         elif not _is_serial(serial):
             raise UsageError(f"serial is {serial!r}, expected 0 to {MAX_SERIAL}")
         if not is_newer(serial, before):

@@ -42,12 +42,12 @@ def service(*zones: Zone) -> ZoneService:
     return ZoneService(Zones(zones or (zone(),)))
 
 
-def changed(served: ZoneService, number: int, origin: str = "example.") -> dns.Difference:
+async def changed(served: ZoneService, number: int, origin: str = "example.") -> dns.Difference:
     """Put the next version of a zone into service, with one more address."""
     change = dns.Transaction(served.zones[origin])
     change.replace("www", dns.A(f"192.0.2.{number}"))
     after, difference = change.commit()
-    served.put(after, difference)
+    await served.put(after, difference)
     return difference
 
 

@@ -17,17 +17,17 @@ def test_a_whole_zone_begins_and_ends_with_its_soa_record():
     assert len(found) == 7
 
 
-def test_changes_are_between_two_soa_records():
+async def test_changes_are_between_two_soa_records():
     served = service()
-    difference = changed(served, 1)
+    difference = await changed(served, 1)
     found = list(changes(served.zones["example."], [difference]))
     assert found[1:-1] == [*difference.deleted, *difference.added]
     assert found[0] is found[-1]
 
 
-def test_changes_are_compared_with_the_zone_in_octets():
+async def test_changes_are_compared_with_the_zone_in_octets():
     served = service()
-    made = [changed(served, number) for number in range(20)]
+    made = [await changed(served, number) for number in range(20)]
     assert is_smaller(made[:1], served.zones["example."])
     assert not is_smaller(made, served.zones["example."])
 
