@@ -73,6 +73,10 @@ SECTIONS = {
     "pierhead.protocols.dns.middleware.padding": ("DNS padding", "Given to `dns.padding`."),
     "pierhead.protocols.dns.services.forward": ("Forwarding DNS", "Given to `dns.forward`."),
     "pierhead.protocols.dns.transfer.outgoing": ("Zone transfers", "Given to `dns.transfers`."),
+    "pierhead.protocols.dns.transfer.notify": (
+        "Notifying secondaries",
+        "Given to `pierhead.protocols.dns.transfer.notify.Notifier`.",
+    ),
     "pierhead.protocols.dns.wire.batch": (
         "Messages of a transfer",
         "Given to `dns.transfers` and `dns.batch`.",

@@ -227,12 +227,10 @@ SHOULD = (
     9905,
 )
 
-_NOTIFY = "secondaries are not notified, and notifications are not taken: the opcode gets NOTIMP"
 _OVER_TLS = "transfers over TLS are not tested with other servers yet"
 _UPDATE = "zones are not updated by message: the opcode gets NOTIMP"
 _SIGNING = "zones are served as they were signed; Pierhead neither signs nor validates"
 NOT_DONE = {
-    "1996": _NOTIFY,
     "2136": _UPDATE,
     "3007": _UPDATE,
     "4033": "introduces RFC 4034 and RFC 4035, and has no rule of its own for a server",

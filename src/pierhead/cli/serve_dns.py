@@ -86,6 +86,14 @@ Examples:
     "[default: none; example: 192.0.2.0/24]",
 )
 @click.option(
+    "--notify",
+    "notified",
+    metavar="ADDR",
+    multiple=True,
+    help="Secondary that is told when a zone has changed (NOTIFY); may be repeated. "
+    "[default: none; example: 192.0.2.54]",
+)
+@click.option(
     "--journal",
     metavar="DIR",
     help="Directory for the journal of changes, from which zones are restored. "
@@ -129,6 +137,7 @@ def serve_dns(
     allow: Sequence[str],
     include_dirs: Sequence[str],
     secondaries: Sequence[str],
+    notified: Sequence[str],
     journal: str | None,
     take: Literal["file", "journal"] | None,
     rate: str,
@@ -146,9 +155,12 @@ def serve_dns(
         raise click.UsageError("Missing option '--zone' (or '--forward').")
     authority = None
     if zones:
-        authority = dns.zones(*zones, include_dirs=include_dirs, journal=journal, take=take)
-    elif journal is not None:
-        raise UsageError("--journal is for zones; give at least one --zone")
+        authority = dns.zones(
+            *zones, include_dirs=include_dirs, journal=journal, take=take, notify=notified
+        )
+    elif journal is not None or notified:
+        given = "--journal" if journal is not None else "--notify"
+        raise UsageError(f"{given} is for zones; give at least one --zone")
     layered = dns.standard(
         _routed(authority, forwards, allow),
         rate_limit=_rate_limit(rate),

@@ -16,6 +16,7 @@ from pierhead.protocols.dns.journal.store import Journal
 from pierhead.protocols.dns.services.live_zone import LiveZone
 from pierhead.protocols.dns.services.versions import Versions
 from pierhead.protocols.dns.trace import Trace
+from pierhead.protocols.dns.transfer.notify import Notifier
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.canonical import canonical_rdata
 from pierhead.protocols.dns.wire.message import Query, Reply
@@ -46,12 +47,21 @@ class ZoneService:
         journal: where changes are durable; None to keep them in memory.
         files: the file of each zone, for messages.
         take: what is served of a zone that has changed in both its file and the journal.
+        notifier: tells secondaries what has changed.
 
     Raises:
         ConfigError: a zone has changed in both, and the one to take cannot be served.
     """
 
-    __slots__ = ("_changing", "_live", "_minimal", "_read_again", "_versions", "_zones")
+    __slots__ = (
+        "_changing",
+        "_live",
+        "_minimal",
+        "_notifier",
+        "_read_again",
+        "_versions",
+        "_zones",
+    )
 
     def __init__(
         self,
@@ -63,6 +73,7 @@ class ZoneService:
         journal: Journal | None = None,
         files: Mapping[Name, str] | None = None,
         take: Take = None,
+        notifier: Notifier | None = None,
     ) -> None:
         self._versions = Versions(journal, files or {}, take, history)
         self._zones = self._versions.start(zones)
@@ -70,6 +81,7 @@ class ZoneService:
         #: Those whose next version is being written to the journal.
         self._changing: set[Name] = set()
         self._minimal = minimal
+        self._notifier = notifier
         self._read_again = read_again
 
     @property
@@ -93,7 +105,7 @@ class ZoneService:
                 f"zone {name} has a journal; change it in an edit: async with "
                 f"service.zone({name!r}).edit() as edit"
             )
-        self._zones = zones
+        self._activate(zones)
         for old, new in pairs:
             self._versions.history(new.key).follow(old, new)
         self._versions.keep_only(zones)
@@ -154,10 +166,19 @@ class ZoneService:
             journal = self._versions.journal
             if journal is not None:
                 await asyncio.wrap_future(journal.append(before, after, difference))
-            self._zones = self._zones.having(after)
+            self._activate(self._zones.having(after))
             self._versions.history(key).append(difference)
         finally:
             self._changing.discard(key)
+
+    def _activate(self, zones: Zones) -> None:
+        """Serve these zones from now on, and tell secondaries which are new."""
+        known = {id(zone) for zone in self._zones}
+        self._zones = zones
+        if self._notifier is not None:
+            for zone in zones:
+                if id(zone) not in known:
+                    self._notifier.changed(zone)
 
     def find(self, key: Name) -> Zone | None:
         """Return the zone of this name in lower case; None if it is not served here."""
@@ -185,7 +206,7 @@ class ZoneService:
         def put_in_force() -> None:
             busy = [zone for zone in self._zones if zone.key in self._changing]
             free = [one for one in prepared if one.zone.key not in self._changing]
-            self._zones = Zones((*self._versions.put_in_force(free, self._zones), *busy))
+            self._activate(Zones((*self._versions.put_in_force(free, self._zones), *busy)))
 
         after = Zones(one.zone for one in prepared)
         found = [fault for one in prepared for fault in one.recovered.zone.warnings]
@@ -201,7 +222,14 @@ class ZoneService:
     async def lifespan(self) -> AsyncIterator[None]:
         """What `dns.serve` enters while this service is served; at its end it is closed."""
         try:
-            yield
+            if self._notifier is None:
+                yield
+                return
+            async with self._notifier as notifier:
+                # A secondary may have missed what changed while nothing was served.
+                for zone in self._zones:
+                    notifier.changed(zone)
+                yield
         finally:
             await asyncio.to_thread(self.close)
 

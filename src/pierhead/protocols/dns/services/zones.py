@@ -22,6 +22,7 @@ from pierhead.protocols.dns.services.zone_reading import (
     read_zone_text,
 )
 from pierhead.protocols.dns.services.zone_service import ZoneService
+from pierhead.protocols.dns.transfer.notify import Notifier
 from pierhead.protocols.dns.wire.name import ROOT, from_text, to_text
 from pierhead.protocols.dns.wire.rrset import Name
 from pierhead.protocols.dns.zone.bounds import DEFAULT_BOUNDS, ZoneBounds
@@ -42,6 +43,7 @@ def zones(
     bounds: ZoneBounds = DEFAULT_BOUNDS,
     journal: str | Path | None = None,
     take: Take = None,
+    notify: Sequence[str] = (),
 ) -> ZoneService:
     """Return a service that answers from zone files; each is read immediately.
 
@@ -55,6 +57,8 @@ def zones(
         take: what is served of a zone that was changed in both its file and the journal: the
             version of the ``"file"`` or of the ``"journal"``; None for that of the journal, with a
             warning.
+        notify: addresses of secondaries that are told when a zone has changed (RFC 1996), while
+            the service is served.
 
     Raises:
         ConfigError: a file cannot be read or served; lists the faults of all files.
@@ -67,10 +71,17 @@ def zones(
     files: dict[Name, str] = {}
     read = partial(load_zones, *sources, include_dirs=include_dirs, bounds=bounds, files=files)
     found = read()
+    notifier = Notifier(notify) if notify else None
     kept = None if journal is None else Journal(journal)
     try:
         return ZoneService(
-            found, minimal=minimal, read_again=read, journal=kept, files=files, take=take
+            found,
+            minimal=minimal,
+            read_again=read,
+            journal=kept,
+            files=files,
+            take=take,
+            notifier=notifier,
         )
     except BaseException:
         if kept is not None:

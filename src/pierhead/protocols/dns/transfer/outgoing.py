@@ -14,17 +14,18 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import ClassVar, Protocol
 
-from pierhead.errors import UsageError
+from pierhead.errors import DecodeError, UsageError
 from pierhead.limits import Limit
 from pierhead.middleware.replies import Replies
 from pierhead.protocols.dns.middleware.layer import Layer
+from pierhead.protocols.dns.middleware.tsig import SignedBy
 from pierhead.protocols.dns.trace import Trace
 from pierhead.protocols.dns.transfer.answer import changes, client_serial, is_smaller, whole
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.batch import MAX_OCTETS, batch
 from pierhead.protocols.dns.wire.edns import MIN_PAYLOAD, PAYLOAD
 from pierhead.protocols.dns.wire.message import OPCODE_MASK, Query, Reply
-from pierhead.protocols.dns.wire.name import key
+from pierhead.protocols.dns.wire.name import ROOT, from_text, key
 from pierhead.protocols.dns.wire.rcode_error import NotAuth, NotImp, Refused, ServFail
 from pierhead.protocols.dns.wire.record import Record
 from pierhead.protocols.dns.wire.rrset import Name, RRset
@@ -89,6 +90,7 @@ def transfers(
     source: TransferSource,
     *,
     allow: Sequence[str] = (),
+    keys: Sequence[str] = (),
     permit: Callable[[Query, Context], bool] | None = None,
     condense: bool = False,
     one_per_message: bool = False,
@@ -101,7 +103,9 @@ def transfers(
     Args:
         source: the zones: `dns.zones`, or anything else with the methods of `TransferSource`.
         allow: networks whose servers may transfer, as for `pierhead.service.admission.allow`.
-        permit: allows more transfers: a function of query and context, for keys and certificates.
+        keys: names of keys; what is signed with one of them is allowed too, from any address. The
+            layer that verifies signatures is `dns.tsig`.
+        permit: allows more transfers: a function of query and context, for certificates and others.
         condense: whether several versions are sent as one difference (RFC 1995 §5).
         one_per_message: whether each message has only one record, for clients that expect that
             (RFC 5936 §7).
@@ -120,7 +124,7 @@ def transfers(
     """
     return Transfers(
         source,
-        _permission(allow, permit),
+        _permission(allow, keys, permit),
         condense=condense,
         one_per_message=one_per_message,
         max_octets=int(MAX_OCTETS.check(max_octets)),
@@ -281,17 +285,34 @@ async def _each(messages: Iterator[Reply]) -> AsyncIterator[Reply]:
 
 
 def _permission(
-    allow: Sequence[str], permit: Callable[[Query, Context], bool] | None
+    allow: Sequence[str],
+    keys: Sequence[str],
+    permit: Callable[[Query, Context], bool] | None,
 ) -> Callable[[Query, Context], bool]:
-    if isinstance(allow, str):
-        raise UsageError(f"allow is {allow!r}, expected a list of networks; write [{allow!r}]")
-    if not allow and permit is None:
-        raise UsageError("nobody may transfer; give allow= or permit=, or leave the layer out")
+    for what, given in (("allow", allow), ("keys", keys)):
+        if isinstance(given, str):
+            raise UsageError(f"{what} is {given!r}, expected a list; write [{given!r}]")
+    if not allow and not keys and permit is None:
+        raise UsageError(
+            "nobody may transfer; give allow=, keys= or permit=, or leave the layer out"
+        )
     networks = listed(*allow) if allow else None
+    names = frozenset(key(_key_name(name)) for name in keys)
 
     def may(query: Query, context: Context) -> bool:
         if networks is not None and networks.lists(context.peer):
             return True
+        if names:
+            signed = context.get(SignedBy)
+            if signed is not None and key(signed.key.name) in names:
+                return True
         return permit is not None and permit(query, context)
 
     return may
+
+
+def _key_name(text: str) -> Name:
+    try:
+        return from_text(text, ROOT)
+    except DecodeError as error:
+        raise UsageError(f"{text!r} is not the name of a key: {error}") from None

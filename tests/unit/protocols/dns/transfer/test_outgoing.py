@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from tests.unit.protocols.dns.middleware.asking import context
 from tests.unit.protocols.dns.transfer.copies import (
@@ -18,10 +20,13 @@ from tests.unit.protocols.dns.transfer.copies import (
 
 from pierhead.errors import UsageError
 from pierhead.protocols import dns
+from pierhead.protocols.dns.codec import QueryCodec, ReplyCodec
 from pierhead.protocols.dns.response import parse_response
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.name import from_text
+from pierhead.protocols.dns.wire.tsig import find_tsig, sign
 from pierhead.protocols.dns.zone.difference import Difference
+from pierhead.service.coding import coded
 
 
 def primary(served, **options):
@@ -118,6 +123,22 @@ async def test_a_function_may_permit_more():
     assert len(await transfer(layered, axfr())) == 7
     assert rcode(await messages(layered, axfr("other."))) == dns.REFUSED
     assert seen == ["127.0.0.1:5353"] * 2
+
+
+async def test_a_key_may_be_enough():
+    served = service()
+    keys = [dns.Key(f"{name}.example", b"a secret") for name in ("north", "south")]
+    layer = dns.transfers(served, keys=["North.example."])
+    layered = dns.stack(served, dns.tsig(keys), layer)
+    replies = QueryCodec(layered.opcodes), ReplyCodec()
+    handler = coded(layered, *replies)
+    for key, records_found in zip(keys, (7, 0), strict=True):
+        signed = sign(axfr().frame, key, int(time.time())).frame
+        reply = await handler.service(signed, context("192.0.2.9", tcp=True))
+        frames = [reply] if isinstance(reply, bytes) else [frame async for frame in reply]
+        assert len(records(*frames)) == records_found
+        assert all(find_tsig(frame) is not None for frame in frames)
+    assert rcode(await messages(layered, axfr())) == dns.REFUSED
 
 
 @pytest.mark.rfc("5936", "2.2.1")
@@ -288,9 +309,9 @@ async def test_only_the_next_version_of_a_zone_is_put_into_service():
 
 
 def test_somebody_must_be_allowed():
-    with pytest.raises(UsageError, match="nobody may transfer; give allow= or permit="):
+    with pytest.raises(UsageError, match="nobody may transfer; give allow=, keys= or permit="):
         dns.transfers(service())
-    with pytest.raises(UsageError, match=r"expected a list of networks; write \['::1'\]"):
+    with pytest.raises(UsageError, match=r"allow is '::1', expected a list; write \['::1'\]"):
         dns.transfers(service(), allow="::1")
     dns.transfers(service(), allow=["::1"])
     dns.transfers(service(), permit=lambda query, context: False)
