@@ -59,6 +59,7 @@ _COMMANDS = {
     "listen": ("Show what arrives at an address.", "pierhead.cli.listen:listen"),
     "send": ("Send standard input to an address.", "pierhead.cli.connect:send"),
     "query": ("Query a DNS server, with dig's syntax.", "pierhead.cli.query:query"),
+    "key": ("Make keys for signed DNS messages.", "pierhead.cli.key:key"),
     "zone": ("Check and format zone files.", "pierhead.cli.zone:zone"),
     "address": ("Explain listening addresses.", "pierhead.cli.address:address"),
 }

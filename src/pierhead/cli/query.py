@@ -14,7 +14,14 @@ import click
 
 from pierhead.cli.query_text import Answer, Paint, show_json, show_short, show_table
 from pierhead.cli.query_words import PLUS_WORDS, Words, parse_words
-from pierhead.errors import ConnectError, PeerError, PierheadError, TimedOut, UsageError
+from pierhead.errors import (
+    ConfigError,
+    ConnectError,
+    PeerError,
+    PierheadError,
+    TimedOut,
+    UsageError,
+)
 from pierhead.printable import visible
 from pierhead.protocols.dns.client import Client
 from pierhead.protocols.dns.wire import iana
@@ -64,6 +71,8 @@ def query(ctx: click.Context, words: Sequence[str]) -> None:
     -t TYPE, -c CLASS, -q NAME   the question, where a plain word would be ambiguous
     -x ADDR      the reverse name of an address, and type PTR
     -b ADDR[#PORT]   the source address
+    -k FILE      sign the question with the key in this file, and verify the answer
+    -y [ALGORITHM:]NAME:SECRET   the same; other users can see the command line
     -4, -6       use only IPv4 or only IPv6
     --zone [NAME=]FILE   answer from a zone file instead of a server; may be repeated
     --explain    show the steps that led to the answer
@@ -78,6 +87,8 @@ def _run(words: Sequence[str]) -> int:
         asked = parse_words(words)
         answer = asyncio.run(_answer(asked))
     except UsageError as error:
+        return _complain(str(error), _USAGE)
+    except ConfigError as error:
         return _complain(str(error), _USAGE)
     except (TimedOut, PeerError) as error:
         return _complain(str(error), _NO_REPLY)
@@ -101,7 +112,11 @@ async def _answer(asked: Words) -> Answer:
         raise UsageError(f"{asked.rtype} is a transfer of many messages; query expects one")
     assert asked.server is not None
     client = Client(
-        asked.server, attempts=asked.attempts, timeout=asked.timeout_s, source=asked.source
+        asked.server,
+        attempts=asked.attempts,
+        timeout=asked.timeout_s,
+        source=asked.source,
+        key=asked.key,
     )
     async with client:
         clock = asyncio.get_running_loop().time
@@ -120,7 +135,7 @@ async def _answer(asked: Words) -> Answer:
             from pierhead.protocols.dns.explanation import conclude
 
             steps = conclude(response)
-        return Answer(response, taken, client.ignored, steps)
+        return Answer(response, taken, client.ignored, steps, asked.key)
 
 
 async def _explained(asked: Words) -> Answer:

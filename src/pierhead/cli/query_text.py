@@ -17,6 +17,7 @@ from pierhead.protocols.dns.trace import Step
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import AA, AD, CD, OPCODE_MASK, QR, RD, TC
 from pierhead.protocols.dns.wire.name import to_text
+from pierhead.protocols.dns.wire.tsig.key import Key
 from pierhead.protocols.dns.zone.rdata_format import format_unknown
 
 __all__ = ["Answer", "Paint", "show_json", "show_short", "show_table"]
@@ -43,12 +44,14 @@ class Answer:
         time_s: how long it took; None if no server was queried.
         ignored: how many messages were ignored because they did not answer the query.
         steps: how the answer came about; None if not asked for.
+        key: what it is signed with, and was verified; None if it was not to be signed.
     """
 
     response: Response
     time_s: float | None = None
     ignored: int = 0
     steps: tuple[Step, ...] | None = None
+    key: Key | None = None
 
 
 class Paint:
@@ -98,6 +101,8 @@ def show_table(answer: Answer, shown: set[str], paint: Paint) -> str:
             blocks.append([paint("head", title.upper()), *rows])
     if "comments" in shown and response.edns is not None:
         blocks.append(list(_edns_lines(response, paint)))
+    if "comments" in shown and answer.key is not None:
+        blocks.append([f"{paint('head', 'TSIG')}  {_key_text(answer.key)}, verified"])
     if answer.steps is not None:
         blocks.append([paint("head", "EXPLANATION"), *_step_lines(answer.steps, paint)])
     if "stats" in shown:
@@ -139,6 +144,7 @@ def show_json(answer: Answer) -> str:
                 for code, data in edns.options
             ],
         },
+        "signed_by": None if answer.key is None else answer.key.text,
         "server": response.server or None,
         "time_ms": None if answer.time_s is None else round(answer.time_s * 1000, 3),
         "size": len(response.frame),
@@ -206,6 +212,10 @@ def _edns_lines(response: Response, paint: Paint) -> Iterator[str]:
     for code, data in edns.options:
         shown = f"{iana.option_text(code)}  {option_words(code, data)}".rstrip()
         yield f"  {paint('odd', shown) if code == iana.OPTION_EXTENDED_ERROR else shown}"
+
+
+def _key_text(key: Key) -> str:
+    return f"{key.text} {key.algorithm_text}"
 
 
 def _step_lines(steps: tuple[Step, ...], paint: Paint) -> Iterator[str]:

@@ -20,6 +20,8 @@ from pierhead.errors import AddressError, UsageError
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import PAYLOAD, Edns, Options
 from pierhead.protocols.dns.wire.message import AA, AD, CD, RD
+from pierhead.protocols.dns.wire.tsig.key import Key
+from pierhead.protocols.dns.wire.tsig.key_text import parse_key
 
 __all__ = ["PLUS_WORDS", "Words", "parse_words"]
 
@@ -52,6 +54,7 @@ class Words:
         source: the address to send from; None for any.
         color: auto, always or never.
         explain: show the steps that led to the answer.
+        key: signs the question, and verifies the answer.
     """
 
     server: ListenSpec | None = None
@@ -66,6 +69,7 @@ class Words:
     source: str | None = None
     color: str = "auto"
     explain: bool = False
+    key: Key | None = None
 
     @property
     def flags(self) -> int:
@@ -148,6 +152,7 @@ class _Parser:
         self.found = Words()
         self._words: Iterator[str] = iter(words)
         self._server = ""
+        self._key_file = ""
         self._zones: list[str] = []
         self._port = 0
         self._family = 0
@@ -170,6 +175,8 @@ class _Parser:
         """Return what was found, with its consequences."""
         found = self.found
         found.zones = tuple(self._zones)
+        if self._key_file:
+            found.key = _read_key(self._key_file)
         if not found.rtype:
             found.rtype = "A" if found.name else "NS"
         found.name = found.name or "."
@@ -218,7 +225,7 @@ class _Parser:
         take = self._DASHES.get(letter)
         if take is None:
             raise UsageError(
-                f"{word!r} is not an option; known options: -4 -6 -b -c -p -q -t -x, --zone, "
+                f"{word!r} is not an option; known options: -4 -6 -b -c -k -p -q -t -x -y, --zone, "
                 "--explain, --json, --short and --color"
             )
         take(self, word[2:] or self._value(word))
@@ -304,13 +311,21 @@ class _Parser:
         text = f"[{address}]" if ":" in address and address[:1] != "[" else address
         self.found.source = f"{text}:{port or 0}"
 
+    def _set_key(self, value: str) -> None:
+        self.found.key = parse_key(value)
+
+    def _set_key_file(self, value: str) -> None:
+        self._key_file = value
+
     _DASHES: dict[str, Callable[[_Parser, str], None]] = {  # noqa: RUF012  # never changed
         "b": _set_source,
         "c": _set_class,
+        "k": _set_key_file,
         "p": _set_port,
         "q": _name,
         "t": _set_type,
         "x": _set_reverse,
+        "y": _set_key,
     }
 
     def _address(self) -> ListenSpec:
@@ -350,6 +365,17 @@ class _Parser:
             self._port = int(found["port"] or self._port)
         shown = f"[{host}]" if ":" in host else host
         return f"{shown}:{self._port or default_port}"
+
+
+def _read_key(file: str) -> Key:
+    """Return the only key of a file."""
+    from pierhead.protocols.dns.key_file import read_keys
+
+    keys = read_keys(file)
+    if len(keys) > 1:
+        names = ", ".join(key.text for key in keys)
+        raise UsageError(f"-k {file}: it has {len(keys)} keys, expected one: {names}")
+    return keys[0]
 
 
 def _meaning(text: str, word: str) -> str:

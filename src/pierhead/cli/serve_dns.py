@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pierhead.protocols.dns.middleware import RateLimit
     from pierhead.protocols.dns.services.zone_service import ZoneService
     from pierhead.protocols.dns.transfer.outgoing import Transfers
+    from pierhead.protocols.dns.wire.tsig.key import Key
     from pierhead.protocols.dns.zone.zone import Zone
 
 __all__ = ["serve_dns"]
@@ -124,6 +125,15 @@ Examples:
     "all verify them. [default: random at startup; example: /etc/pierhead/cookie]",
 )
 @click.option(
+    "--key",
+    "key_files",
+    metavar="FILE",
+    multiple=True,
+    help="File with TSIG keys (RFC 8945), as 'pierhead key generate' writes it or one "
+    "algorithm:name:secret a line; questions that are signed by one get signed answers. May be "
+    "repeated. [default: none; example: /etc/pierhead/north.key]",
+)
+@click.option(
     "--nsid", help="Name server identifier, sent on request (RFC 5001). [example: north-2]"
 )
 @click.option("--identity", help="Answer to id.server in class CH. [default: refused]")
@@ -142,6 +152,7 @@ def serve_dns(
     take: Literal["file", "journal"] | None,
     rate: str,
     secret_files: Sequence[Path],
+    key_files: Sequence[str],
     nsid: str | None,
     identity: str | None,
     version_text: str | None,
@@ -168,6 +179,7 @@ def serve_dns(
         nsid=nsid,
         chaos=dns.chaos(version=version_text, identity=identity) if told else None,
         query_log=query_log,
+        tsig=dns.tsig(_keys(key_files)) if key_files else None,
         transfers=_transfers(authority, secondaries),
     )
     if query_log:
@@ -246,6 +258,17 @@ def _rate_limit(rate: str) -> RateLimit | bool:
         if isinstance(error, UsageError):
             raise
         raise UsageError(f"--rate-limit is {rate!r}, expected a number or 'off'") from None
+
+
+def _keys(files: Sequence[str]) -> list[Key]:
+    from pierhead.protocols.dns.key_file import load_keys
+
+    found: list[Key] = []
+    for file in files:
+        keys, exposure = load_keys(file)
+        note_exposure(file, exposure)
+        found += keys
+    return found
 
 
 def _secret(path: Path) -> bytes:

@@ -205,7 +205,7 @@ def _operated(function: F) -> F:
     return function
 
 
-def note_exposure(path: os.PathLike[str], exposure: Exposure | None) -> None:
+def note_exposure(path: str | os.PathLike[str], exposure: Exposure | None) -> None:
     """Warn that others can read a secret, or refuse it with ``--strict-permissions``.
 
     Raises:

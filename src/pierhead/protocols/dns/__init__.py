@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pierhead.protocols.dns.endpoint import serve
     from pierhead.protocols.dns.explanation import Explanation, explain
     from pierhead.protocols.dns.journal.store import JournalError
+    from pierhead.protocols.dns.key_file import read_keys
     from pierhead.protocols.dns.middleware import (
         Layer,
         SignedBy,
@@ -184,6 +185,7 @@ __all__ = [
     "query_log",
     "rate_limit",
     "rcode_text",
+    "read_keys",
     "refuse",
     "serve",
     "stack",
@@ -248,6 +250,7 @@ _HOMES = {
     "Router": "services.router",
     "Question": "question",
     "query": "client",
+    "read_keys": "key_file",
     "serve": "endpoint",
     "wire_format": "codec",
     "max_age": "wire.max_age",

@@ -20,14 +20,17 @@ from typing import TypeVar
 
 from pierhead.address import InetAddress, ListenSpec
 from pierhead.client.dial import dial_datagram
+from pierhead.clock import Clock, SystemClock
 from pierhead.errors import PeerError, TimedOut, UsageError
 from pierhead.limits import Limit
 from pierhead.printable import digits
 from pierhead.protocols.dns.exchange import DatagramExchange, StreamExchange
 from pierhead.protocols.dns.question import Question
 from pierhead.protocols.dns.response import Response
+from pierhead.protocols.dns.signed_question import SignedQuestion
 from pierhead.protocols.dns.wire.edns import Edns
 from pierhead.protocols.dns.wire.message import RD
+from pierhead.protocols.dns.wire.tsig.key import Key
 
 __all__ = ["LIMITS", "MAX_IN_FLIGHT", "Client", "query"]
 
@@ -68,6 +71,9 @@ class Client:
         opening the socket, and connecting is part of a stream's single attempt.
         source: the address to send from.
         max_in_flight: how many queries may wait at the same time.
+        key: signs every query, and verifies every answer (RFC 8945): one that is not signed with it
+            is ignored in a datagram, and ends a stream.
+        clock: the source of the time that is signed.
 
     Raises:
         UsageError: an argument is out of range.
@@ -86,6 +92,8 @@ class Client:
         timeout: float = 2.0,
         source: str | None = None,
         max_in_flight: int = int(MAX_IN_FLIGHT.default),
+        key: Key | None = None,
+        clock: Clock | None = None,
     ) -> None:
         numbers: tuple[object, object] = attempts, timeout  # as passed without a type checker
         is_valid = isinstance(numbers[0], int) and isinstance(numbers[1], int | float)
@@ -99,6 +107,8 @@ class Client:
         self._attempts = attempts
         self._timeout = timeout
         self._source = source
+        self._key = key
+        self._now = (clock or SystemClock()).wall
         self._turns = asyncio.Semaphore(int(MAX_IN_FLIGHT.check(max_in_flight)))
         # One lock each: a connection that is slow to open delays no datagram.
         self._opening_datagrams = asyncio.Lock()
@@ -162,7 +172,8 @@ class Client:
 
         Raises:
             TimedOut: no answer arrived in time.
-            PeerError: the server closed the stream, or sent something that is not an answer.
+            PeerError: the server closed the stream, sent something that is not an answer, or
+                refuses the signature.
             UsageError: the name, the type or the class is invalid; or the client is not open.
             ConnectError: the address cannot be reached.
         """
@@ -173,6 +184,8 @@ class Client:
 
     async def ask(self, question: Question, *, accept_truncated: bool = False) -> Response:
         """Return the server's answer to a question; otherwise the same as `query`."""
+        if self._key is not None:
+            question = SignedQuestion(question, self._key, self._now)
         async with self._turns:
             response = await self._ask(question, accept_truncated)
             again = question.shown_cookie(response)
@@ -268,6 +281,7 @@ async def query(
     edns: Edns | None = _EDNS,
     recursion_desired: bool = False,
     flags: int = 0,
+    key: Key | None = None,
 ) -> Response:
     """Return the server's answer to one question, whatever its code.
 
@@ -278,7 +292,9 @@ async def query(
         >>> asyncio.run(dns.query("127.0.0.1:5300", "www.example."))  # doctest: +SKIP
         <Response 4711 NOERROR 1+0+0 records>
     """
-    async with Client(address, attempts=attempts, timeout=timeout, source=source) as client:
+    async with Client(
+        address, attempts=attempts, timeout=timeout, source=source, key=key
+    ) as client:
         return await client.query(
             name,
             rtype,

@@ -24,7 +24,9 @@ from pierhead.printable import digits
 from pierhead.protocols.dns.codec import MATCHING, wire_format
 from pierhead.protocols.dns.question import Question, begins_answer
 from pierhead.protocols.dns.response import Response, parse_head, parse_response
+from pierhead.protocols.dns.signed_question import SignatureRefused, SignedQuestion
 from pierhead.protocols.dns.wire.message import Query
+from pierhead.protocols.dns.wire.tsig.signature import BadTsig
 
 __all__ = ["DatagramExchange", "StreamExchange"]
 
@@ -55,6 +57,8 @@ class _InFlight:
         # An unpredictable identifier (RFC 5452 §9.2).
         self._matcher: _Matcher = MATCHING.new(None, secrets.randbelow)
         self._failure: _Failure | None = None
+        #: Why the last answer to a signed question was ignored; empty if none was.
+        self.unverified = ""
 
     @property
     def has_failed(self) -> bool:
@@ -81,9 +85,21 @@ class _InFlight:
         asked = self._matcher.find(head.id)
         if asked is None or asked.is_given_up or asked.token.done():
             return False
-        if not begins_answer(asked.request, head):
+        request = asked.request
+        if not begins_answer(request, head):
             raise DecodeError("another question")
-        response = parse_response(frame, self._place, head=head)
+        if isinstance(request, SignedQuestion):
+            try:
+                response = parse_response(request.opened(frame), self._place)
+            except BadTsig as bad:
+                self.unverified = str(bad)
+                raise
+            except SignatureRefused as refused:
+                self._matcher.give_up(asked)
+                asked.token.set_exception(refused)
+                return True
+        else:
+            response = parse_response(frame, self._place, head=head)
         self._matcher.take(response)
         asked.token.set_result(response)
         return True
@@ -153,7 +169,9 @@ class DatagramExchange:
         if len(unreachable) == attempts:
             raise Unreachable(*unreachable[-1].args)
         tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
-        raise TimedOut(f"no answer from {self._place} in {tries} of {digits(seconds)} s")
+        unverified = self._in_flight.unverified
+        ignored = f"; one was ignored: {unverified}" if unverified else ""
+        raise TimedOut(f"no answer from {self._place} in {tries} of {digits(seconds)} s{ignored}")
 
     async def close(self) -> None:
         """Close the socket; pending queries get an error."""
@@ -253,6 +271,8 @@ class StreamExchange(asyncio.Protocol):
                     self.answered += 1
                 else:
                     self.ignored += 1  # the answer to a query that was given up
+        except BadTsig as bad:
+            self._fail(PeerError(f"the answer from {self._place} is not trusted: {bad}"))
         except DecodeError:
             self._fail(PeerError(f"{self._place} answered a question that was not asked"))
 
