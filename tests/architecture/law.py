@@ -189,6 +189,8 @@ OTHER_MEANING: dict[tuple[str, str], str] = {
     ("service.admission.accounts", "group"): "a kind of account",
     ("service.admission.accounts", "user"): "likewise",
     ("integrations.argparse", "type"): "an argument of argparse",
+    ("cli.key", "key"): "a command",
+    ("cli.main", "key"): "likewise",
     ("cli.query_text", "name"): "a column of a record",
     ("cli.query_text", "type"): "likewise",
     ("cli.query_words", "keepalive"): "an option of EDNS",

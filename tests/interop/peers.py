@@ -6,6 +6,7 @@ No root is needed; as root none of them changes its user, so that it can read a 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ from tests.processes import (
     pierhead_command,
     wait_until,
 )
+
+from pierhead.protocols.dns.wire.tsig import Key, bind_text
 
 __all__ = [
     "Peer",
@@ -102,7 +105,11 @@ remote-control:
 
 @contextlib.contextmanager
 def knot_server(
-    zones: Mapping[str, Path], directory: Path, *, wrap: Sequence[str] = ()
+    zones: Mapping[str, Path],
+    directory: Path,
+    *,
+    wrap: Sequence[str] = (),
+    keys: Sequence[Key] = (),
 ) -> Iterator[Peer]:
     """Run Knot DNS with these zones (origin to file), its files in this directory."""
     program = find_program("knotd")
@@ -110,16 +117,33 @@ def knot_server(
 
     def command(port: int) -> list[str]:
         config = directory / "knot.conf"
-        config.write_text(_knot_config(zones, directory, port))
+        config.write_text(_knot_keys(keys) + _knot_config(zones, directory, port, keys))
         return [*wrap, program, "-c", str(config)]
 
     with _serving("knot", command, next(iter(zones))) as peer:
         yield peer
 
 
-def _knot_config(zones: Mapping[str, Path], directory: Path, port: int) -> str:
+def _knot_keys(keys: Sequence[Key]) -> str:
+    if not keys:
+        return ""
     listed = "".join(
-        f'  - domain: "{origin}"\n    file: "{path.resolve()}"\n' for origin, path in zones.items()
+        f'  - id: "{key.text}"\n    algorithm: {key.algorithm_text}\n'
+        f'    secret: "{base64.b64encode(key.secret).decode()}"\n'
+        for key in keys
+    )
+    names = ", ".join(f'"{key.text}"' for key in keys)
+    signed = f"  - id: signed\n    key: [{names}]\n    action: query\n"
+    return f"key:\n{listed}acl:\n{signed}  - id: unsigned\n    action: query\n"
+
+
+def _knot_config(
+    zones: Mapping[str, Path], directory: Path, port: int, keys: Sequence[Key] = ()
+) -> str:
+    access = "    acl: [signed, unsigned]\n" if keys else ""
+    listed = "".join(
+        f'  - domain: "{origin}"\n    file: "{path.resolve()}"\n{access}'
+        for origin, path in zones.items()
     )
     return f"""\
 server:
@@ -146,7 +170,11 @@ zone:
 
 @contextlib.contextmanager
 def bind_server(
-    zones: Mapping[str, Path], directory: Path, *, wrap: Sequence[str] = ()
+    zones: Mapping[str, Path],
+    directory: Path,
+    *,
+    wrap: Sequence[str] = (),
+    keys: Sequence[Key] = (),
 ) -> Iterator[Peer]:
     """Run BIND with these zones (origin to file), its files in this directory."""
     program = find_program("named")
@@ -154,7 +182,8 @@ def bind_server(
 
     def command(port: int) -> list[str]:
         config = directory / "named.conf"
-        config.write_text(_bind_config(zones, directory, port))
+        known = "".join(bind_text(key) for key in keys)
+        config.write_text(known + _bind_config(zones, directory, port))
         return [*wrap, program, "-g", "-n", "1", "-c", str(config)]
 
     with _serving("bind", command, next(iter(zones))) as peer:

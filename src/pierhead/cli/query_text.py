@@ -144,12 +144,13 @@ def show_json(answer: Answer) -> str:
                 for code, data in edns.options
             ],
         },
-        "signed_by": None if answer.key is None else answer.key.text,
         "server": response.server or None,
         "time_ms": None if answer.time_s is None else round(answer.time_s * 1000, 3),
         "size": len(response.frame),
         "ignored": answer.ignored,
     }
+    if answer.key is not None:
+        shown["signed_by"] = answer.key.text
     if answer.steps is not None:
         shown["explanation"] = [
             {"layer": step.layer, "text": step.text, "rule": step.rule} for step in answer.steps

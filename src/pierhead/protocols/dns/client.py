@@ -27,7 +27,7 @@ from pierhead.printable import digits
 from pierhead.protocols.dns.exchange import DatagramExchange, StreamExchange
 from pierhead.protocols.dns.question import Question
 from pierhead.protocols.dns.response import Response
-from pierhead.protocols.dns.signed_question import SignedQuestion
+from pierhead.protocols.dns.signed_question import SignatureRefused, SignedQuestion
 from pierhead.protocols.dns.wire.edns import Edns
 from pierhead.protocols.dns.wire.message import RD
 from pierhead.protocols.dns.wire.tsig.key import Key
@@ -214,6 +214,8 @@ class Client:
                 is_used = exchange.answered > 0
                 try:
                     return await exchange.ask(question)
+                except SignatureRefused:
+                    raise  # an answer, which would be the same again
                 except PeerError:
                     # RFC 7766 §6.2.4: the server may close at any time, even as a query is sent,
                     # which is not an answer to it; a connection that never answered is another

@@ -66,16 +66,24 @@ class SignedQuestion(Question):
         try:
             message = StreamVerifier(self._key, self._mac).verify(frame, now)
         except BadTsig as bad:
-            # RFC 8945 §5.3.2: who does not know the key cannot sign that.
-            told = bad.record
-            if told is not None and not told.mac and told.error in (iana.BADKEY, iana.BADSIG):
-                raise self._refused(told) from None
+            if bad.record is not None and self._is_refusal(bad.record):
+                raise self._refused(bad.record) from None
             raise
         record = find_tsig(frame)
         assert record is not None  # it has been verified
         if record.error:
             raise self._refused(record)
         return message
+
+    def _is_refusal(self, record: TsigRecord) -> bool:
+        """Tell whether a server says that it cannot verify our signature.
+
+        It does not sign that (RFC 8945 §5.3.2): a forger who sees the question can say so too, and
+        gains no more than by forging any other refusal of an unsigned question.
+        """
+        names = record.name.lower(), record.algorithm.lower()
+        is_ours = names == (self._key.name, self._key.algorithm.name)
+        return is_ours and not record.mac and record.error in (iana.BADKEY, iana.BADSIG)
 
     def _refused(self, record: TsigRecord) -> SignatureRefused:
         key = self._key
