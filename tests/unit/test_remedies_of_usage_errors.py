@@ -50,6 +50,7 @@ from pierhead.protocols import dns, lines, proxying
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query
 from pierhead.protocols.dns.wire.name import ROOT
+from pierhead.protocols.dns.wire.tsig.key import ALGORITHMS
 from pierhead.server.converse import converse
 from pierhead.server.destinations import find, reach
 from pierhead.service import as_service
@@ -425,6 +426,18 @@ ROWS: list[tuple[str, str, Callable[[], object], list[Callable[[], object]]]] = 
         [lambda: dns.stack(answer, dns.edns(), Later())],
     ),
     (
+        "protocols/dns/wire/tsig/key",
+        "use one of ",
+        lambda: dns.Key("a.", b"secret", algorithm="hmac-md5"),
+        [lambda: [dns.Key("a.", b"secret", algorithm=name) for name in ALGORITHMS]],
+    ),
+    (
+        "protocols/dns/wire/tsig/key",
+        "give each its own name",
+        lambda: dns.tsig([dns.Key("a.", b"one"), dns.Key("A", b"two")]),
+        [lambda: dns.tsig([dns.Key("a.", b"one"), dns.Key("b.", b"two")])],
+    ),
+    (
         "protocols/dns/wire/iana",
         "expected a mnemonic (",
         lambda: iana.type_number(5),  # type: ignore[arg-type]
@@ -605,6 +618,7 @@ ELSEWHERE = {
     "client/dialled_datagrams.py": "likewise",
     "backplane/": "tests/unit/backplane/test_peers.py",
     "connection/room.py": "likewise",
+    "protocols/dns/key_file.py": "tests/unit/protocols/dns/test_key_file.py",
     "server/destinations.py": "tests/unit/server/test_socket_conversations.py",
     "cli/": "tests/unit/cli/test_remedies.py, test_main.py, test_serving.py",
     "hosting/": "tests/unit/hosting",

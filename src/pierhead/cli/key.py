@@ -29,7 +29,7 @@ def key() -> None:
 
 
 @key.command(epilog=_EPILOG, short_help="Make a key for signed DNS messages.")
-@click.argument("name")
+@click.argument("key_name", metavar="NAME")
 @click.option(
     "--algorithm",
     "-a",
@@ -46,14 +46,14 @@ def key() -> None:
     help="New file to write the key to, readable by its owner alone. [default: standard output; "
     "example: north.key]",
 )
-def generate(name: str, algorithm: str, output: str | None) -> None:
+def generate(key_name: str, algorithm: str, output: str | None) -> None:
     """Make a TSIG key (RFC 8945) with a random secret, as BIND, NSD and Knot read it.
 
     Both sides need the same name, algorithm and secret.
     """
     # As long as what the hash gives: longer adds nothing (RFC 2104 §3).
-    octets = Key(name, b"any", algorithm=algorithm).algorithm.octets
-    text = bind_text(Key(name, secrets.token_bytes(octets), algorithm=algorithm))
+    octets = Key(key_name, b"any", algorithm=algorithm).algorithm.octets
+    text = bind_text(Key(key_name, secrets.token_bytes(octets), algorithm=algorithm))
     if output is None:
         click.echo(text, nl=False)
         return

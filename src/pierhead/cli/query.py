@@ -25,6 +25,7 @@ from pierhead.errors import (
 from pierhead.printable import visible
 from pierhead.protocols.dns.client import Client
 from pierhead.protocols.dns.wire import iana
+from pierhead.protocols.dns.wire.tsig.key import Key
 
 __all__ = ["query"]
 
@@ -88,8 +89,6 @@ def _run(words: Sequence[str]) -> int:
         answer = asyncio.run(_answer(asked))
     except UsageError as error:
         return _complain(str(error), _USAGE)
-    except ConfigError as error:
-        return _complain(str(error), _USAGE)
     except (TimedOut, PeerError) as error:
         return _complain(str(error), _NO_REPLY)
     except ConnectError as error:
@@ -105,18 +104,37 @@ def _run(words: Sequence[str]) -> int:
     return _ANSWERED
 
 
+def _read_key(file: str) -> Key:
+    """Return the only key of a file.
+
+    Raises:
+        UsageError: there is none, or more than one.
+    """
+    from pierhead.protocols.dns.key_file import read_keys
+
+    try:
+        keys = read_keys(file)
+    except ConfigError as error:  # of the command line, as every mistake in what is asked
+        raise UsageError(f"-k {error}") from None
+    if len(keys) > 1:
+        names = ", ".join(key.text for key in keys)
+        raise UsageError(f"-k {file}: it has {len(keys)} keys, expected one: {names}")
+    return keys[0]
+
+
 async def _answer(asked: Words) -> Answer:
     if asked.zones:
         return await _explained(asked)
     if iana.type_number(asked.rtype) in (iana.AXFR, iana.IXFR):
         raise UsageError(f"{asked.rtype} is a transfer of many messages; query expects one")
     assert asked.server is not None
+    key = _read_key(asked.key_file) if asked.key_file else asked.key
     client = Client(
         asked.server,
         attempts=asked.attempts,
         timeout=asked.timeout_s,
         source=asked.source,
-        key=asked.key,
+        key=key,
     )
     async with client:
         clock = asyncio.get_running_loop().time
@@ -135,7 +153,7 @@ async def _answer(asked: Words) -> Answer:
             from pierhead.protocols.dns.explanation import conclude
 
             steps = conclude(response)
-        return Answer(response, taken, client.ignored, steps, asked.key)
+        return Answer(response, taken, client.ignored, steps, key)
 
 
 async def _explained(asked: Words) -> Answer:

@@ -54,7 +54,8 @@ class Words:
         source: the address to send from; None for any.
         color: auto, always or never.
         explain: show the steps that led to the answer.
-        key: signs the question, and verifies the answer.
+        key: signs the question, and verifies the answer; None for none.
+        key_file: has the key.
     """
 
     server: ListenSpec | None = None
@@ -70,6 +71,7 @@ class Words:
     color: str = "auto"
     explain: bool = False
     key: Key | None = None
+    key_file: str = ""
 
     @property
     def flags(self) -> int:
@@ -152,7 +154,6 @@ class _Parser:
         self.found = Words()
         self._words: Iterator[str] = iter(words)
         self._server = ""
-        self._key_file = ""
         self._zones: list[str] = []
         self._port = 0
         self._family = 0
@@ -175,8 +176,6 @@ class _Parser:
         """Return what was found, with its consequences."""
         found = self.found
         found.zones = tuple(self._zones)
-        if self._key_file:
-            found.key = _read_key(self._key_file)
         if not found.rtype:
             found.rtype = "A" if found.name else "NS"
         found.name = found.name or "."
@@ -185,6 +184,8 @@ class _Parser:
                 raise UsageError(
                     "--zone answers without a server; leave out either @server or --zone"
                 )
+            if found.key or found.key_file:
+                raise UsageError("--zone answers without a server; leave out -k and -y")
         elif self._server or self._port:
             found.server = self._address()
         else:
@@ -315,7 +316,7 @@ class _Parser:
         self.found.key = parse_key(value)
 
     def _set_key_file(self, value: str) -> None:
-        self._key_file = value
+        self.found.key_file = value
 
     _DASHES: dict[str, Callable[[_Parser, str], None]] = {  # noqa: RUF012  # never changed
         "b": _set_source,
@@ -365,17 +366,6 @@ class _Parser:
             self._port = int(found["port"] or self._port)
         shown = f"[{host}]" if ":" in host else host
         return f"{shown}:{self._port or default_port}"
-
-
-def _read_key(file: str) -> Key:
-    """Return the only key of a file."""
-    from pierhead.protocols.dns.key_file import read_keys
-
-    keys = read_keys(file)
-    if len(keys) > 1:
-        names = ", ".join(key.text for key in keys)
-        raise UsageError(f"-k {file}: it has {len(keys)} keys, expected one: {names}")
-    return keys[0]
 
 
 def _meaning(text: str, word: str) -> str:

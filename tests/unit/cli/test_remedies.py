@@ -31,6 +31,8 @@ def refused(text: str) -> str:
         ("example MX", "@127.0.0.1:5300 example MX", "@127.0.0.1:5300 example MX"),
         ("@::1 --zone z a", "leave out either @server or --zone", "--zone z a"),
         ("@::1 --zone z a", "leave out either @server or --zone", "@::1 a"),
+        ("--zone z a -k f", "leave out -k and -y", "--zone z a"),
+        ("--zone z a -y a:c2VjcmV0", "leave out -k and -y", "--zone z a"),
         ("@::1 a.test b.test", "one question at a time", "@::1 a.test"),
         ("@::1 a.test AAA", "did you mean A", "@::1 a.test A"),
         ("@::1 -z a", "known options: -4 -6", "@::1 -4 a"),
@@ -80,8 +82,16 @@ def test_every_meaning_that_is_offered_for_a_short_word_is_one():
 
 def test_every_option_that_is_said_to_be_known_is_known():
     listed = refused("@::1 -z a").partition("known options: ")[2].replace(",", " ").split()
-    values = {"-b": "127.0.0.1", "-c": "IN", "-p": "53", "-q": "a", "-t": "A", "-x": "::1"}
-    values |= {"--zone": "z", "--color": "auto"}
+    values = {
+        "-b": "127.0.0.1",
+        "-c": "IN",
+        "-p": "53",
+        "-q": "a",
+        "-t": "A",
+        "-x": "::1",
+        "-k": "file",
+    }
+    values |= {"--zone": "z", "--color": "auto", "-y": "north.example:c2VjcmV0"}
     for option in [word for word in listed if word.startswith("-")]:
         server = [] if option == "--zone" else ["@::1"]
         parse_words([*server, option, *([values[option]] if option in values else [])])

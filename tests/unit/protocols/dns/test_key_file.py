@@ -36,6 +36,8 @@ def test_a_file_that_others_can_read_is_a_warning_or_an_error(file, caplog):
     assert f"chmod 600 {file}" in caplog.text
     with pytest.raises(UsageError, match="can be read or changed by everybody"):
         dns.read_keys(file, strict_permissions=True)
+    file.chmod(0o600)
+    assert dns.read_keys(file, strict_permissions=True) == KEYS
 
 
 def test_what_cannot_be_read_is_named(tmp_path):
