@@ -55,7 +55,7 @@ RANKS: tuple[tuple[str, ...], ...] = (
     ("blocking",),
     ("testing", "backplane"),
     ("protocols", "hosting"),
-    ("integrations",),
+    ("integrations", "blocking.http"),
     ("runtime",),
     ("cli", "", "__main__"),
 )

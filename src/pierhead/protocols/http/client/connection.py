@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from pierhead.client.line import ClientCounters
 from pierhead.clock import Clock
@@ -158,9 +158,8 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(self._options.usual.max_write_buffer_bytes)
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's are of no class of asyncio's
+        self.transport.set_write_buffer_limits(self._options.usual.max_write_buffer_bytes)
         self._counters.opened()
 
     def data_received(self, octets: bytes) -> None:
