@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar, Unpack, runtime_checkable
 
 from pierhead.client.balance_options import BalanceLimits, BalanceOptions
-from pierhead.client.health_checks import HealthChecks
+from pierhead.client.health_checks import InUse
 from pierhead.client.policies import Hedged, Policy, Rendezvous, policy_of
 from pierhead.client.upstream import Upstream
 from pierhead.client.upstreams import Upstreams
@@ -100,11 +100,7 @@ class Balance(Generic[Q, R]):
         self._hedges = RetryBudget()
         self._key = _key_of(chooses)
         checks = _connects if check == "connect" else check
-        self._checks = None
-        if checks is not None:
-            well = checks_well_ones
-            self._checks = HealthChecks(self._upstreams, checks, well_ones=well)
-        self._users = 0
+        self._use = InUse(self._upstreams, checks, well_ones=checks_well_ones)
 
     def __repr__(self) -> str:
         return f"<Balance over {', '.join(self.upstreams)}>"
@@ -128,9 +124,7 @@ class Balance(Generic[Q, R]):
 
     async def __aenter__(self) -> Self:
         """Start the checks. Connections are opened when requests need them."""
-        self._users += 1
-        if self._users == 1 and self._checks is not None:
-            self._checks.start()
+        self._use.begin()
         return self
 
     async def __aexit__(
@@ -140,14 +134,9 @@ class Balance(Generic[Q, R]):
         trace: TracebackType | None,
     ) -> None:
         """Stop the checks and close the clients."""
-        self._users -= 1
-        if self._users:
-            return
-        if self._checks is not None:
-            await self._checks.stop()
-        self._upstreams.close()
-        closing = [getattr(one, "close", None) for one in self._given]
-        await asyncio.gather(*(close() for close in closing if close is not None))
+        if await self._use.end():
+            closing = [getattr(one, "close", None) for one in self._given]
+            await asyncio.gather(*(close() for close in closing if close is not None))
 
     # -- requests ------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from pierhead.client.upstream import Upstream
 from pierhead.client.upstreams import Upstreams
 
-__all__ = ["HealthChecks"]
+__all__ = ["HealthChecks", "InUse"]
 
 T = TypeVar("T")
 
@@ -72,3 +72,40 @@ class HealthChecks(Generic[T]):
             self._upstreams.check_failed(upstream, time())
         else:
             upstream.passed_check(time())
+
+
+class InUse(Generic[T]):
+    """Upstreams that several may use at once: the first starts the checks, the last stops them.
+
+    Args:
+        check: as for `HealthChecks`; None to learn from use alone.
+    """
+
+    def __init__(
+        self,
+        upstreams: Upstreams[T],
+        check: Callable[[T], Awaitable[object]] | None,
+        *,
+        well_ones: bool = True,
+    ) -> None:
+        self._upstreams = upstreams
+        self._checks = None
+        if check is not None:
+            self._checks = HealthChecks(upstreams, check, well_ones=well_ones)
+        self._users = 0
+
+    def begin(self) -> None:
+        """Note one more user."""
+        self._users += 1
+        if self._users == 1 and self._checks is not None:
+            self._checks.start()
+
+    async def end(self) -> bool:
+        """Note one less; after the last, close the upstreams and return True."""
+        self._users -= 1
+        if self._users:
+            return False
+        if self._checks is not None:
+            await self._checks.stop()
+        self._upstreams.close()
+        return True

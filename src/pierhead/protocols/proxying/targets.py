@@ -9,7 +9,7 @@ from typing import Self
 
 from pierhead.address import ListenSpec
 from pierhead.client.balance_options import BalanceOptions
-from pierhead.client.health_checks import HealthChecks
+from pierhead.client.health_checks import InUse
 from pierhead.client.policies import Hedged, Policy
 from pierhead.client.route import DATAGRAMS, STREAMS, Route
 from pierhead.client.upstream import Upstream
@@ -67,8 +67,7 @@ class Targets:
         self.splices = splices
         self.pipes = Pipes()
         self.upstreams = Upstreams([(one.name, one) for one in targets], policy, options, metrics)
-        self._checks = HealthChecks(self.upstreams, self._check) if is_checked else None
-        self._users = 0
+        self._use = InUse(self.upstreams, self._check if is_checked else None)
 
     def choose(self, peer: Peer, tried: Collection[Upstream[Target]]) -> Upstream[Target]:
         """Return the upstream for a connection of this peer.
@@ -95,9 +94,7 @@ class Targets:
 
     async def __aenter__(self) -> Self:
         """Start the checks."""
-        self._users += 1
-        if self._users == 1 and self._checks is not None:
-            self._checks.start()
+        self._use.begin()
         return self
 
     async def __aexit__(
@@ -107,13 +104,8 @@ class Targets:
         trace: TracebackType | None,
     ) -> None:
         """Stop the checks, and close what is kept."""
-        self._users -= 1
-        if self._users:
-            return
-        if self._checks is not None:
-            await self._checks.stop()
-        self.upstreams.close()
-        self.pipes.close()
+        if await self._use.end():
+            self.pipes.close()
 
 
 def forwarded(peer: Peer, via: Via, *, is_datagram: bool = False) -> ProxyHeader | None:
