@@ -498,6 +498,7 @@ class StreamServer:
             reason = "handshake" if is_handshaking(accepted) else "peer_gone"
             late = error if str(error) else TimedOut("the handshake was not through in time")
             self._note_unserved(accepted, arrival, reason, late)
+            del late  # it keeps this frame, which kept it until garbage collection
             return
         except HandshakeError as error:
             self._note_unserved(accepted, arrival, error.reason, error)

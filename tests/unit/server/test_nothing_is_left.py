@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import socket
 import ssl
+import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -189,6 +191,66 @@ async def test_closed_connections_are_freed_without_garbage_collection(
         finally:
             gc.enable()
         assert not {name: number for name, number in left.items() if number > 2}
+
+
+#: The address, what the client sends, and which limit of the server ends it if not the client.
+HANDSHAKES = [
+    ("tls+tcp:127.0.0.1:0?cert={cert}", b"\x16\x03\x01", {}),
+    ("tls+tcp:127.0.0.1:0?cert={cert}", b"nonsense that is no hello", {}),
+    ("tls+tcp:127.0.0.1:0?cert={cert}", b"\x16", {"handshake_timeout": 0.01}),
+    ("tls+tcp:127.0.0.1:0?cert={cert}&handshake-timeout=10ms", b"\x16", {"handshake_timeout": 9}),
+    ("proxy+tcp:127.0.0.1:0?proxy.from=127.0.0.1", b"PROXY TC", {}),
+    ("proxy+tcp:127.0.0.1:0?proxy.from=127.0.0.1", b"nonsense\r\n", {}),
+    ("proxy+tcp:127.0.0.1:0?proxy.from=127.0.0.1", b"PROXY", {"handshake_timeout": 0.01}),
+    ("proxy+tcp:127.0.0.1:0?proxy.from=192.0.2.1", b"PROXY", {}),
+    ("proxy+tls+tcp:127.0.0.1:0?cert={cert}&proxy.from=127.0.0.1", b"\x16\x03", {}),
+]
+
+
+@pytest.mark.parametrize("resets", [False, True], ids=["ends", "resets"])
+@pytest.mark.parametrize(("asked", "octets", "limits"), HANDSHAKES, ids=range(len(HANDSHAKES)))
+async def test_handshakes_that_fail_are_freed_without_garbage_collection(
+    asked: str, octets: bytes, limits: Any, resets: bool, certificate: Path
+) -> None:
+    loop = asyncio.get_running_loop()
+    async with Server(lines.serve(shout), asked.format(cert=certificate), **limits) as server:
+        port = int(server.addresses[0].rpartition(":")[2])
+        closed = functools.partial(server.metrics.total, "connections_closed_total")
+
+        async def come_and_go(number: int) -> None:
+            for _ in range(number):
+                before = closed()
+                with socket.create_connection(("127.0.0.1", port)) as client:
+                    client.setblocking(False)
+                    await loop.sock_sendall(client, octets)
+                    while (
+                        not limits and server.metrics.total("connections_accepted_total") == before
+                    ):
+                        await asyncio.sleep(0)
+                    while limits and closed() == before:
+                        await asyncio.sleep(0.001)
+                    if resets:
+                        hard = struct.pack("ii", 1, 0)
+                        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, hard)
+                async with asyncio.timeout(10):
+                    while closed() == before:
+                        await asyncio.sleep(0)
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+        await come_and_go(2)  # what is created once exists by now
+        gc.collect()
+        gc.disable()
+        try:
+            before = ours()
+            await come_and_go(MANY)
+            left = ours() - before
+        finally:
+            gc.enable()
+        assert not {name: number for name, number in left.items() if number > 2}
+        assert server.metrics.total("connections_open") == 0
+        assert closed() == server.metrics.total("connections_accepted_total") == MANY + 2
+        assert server.metrics.total("handshakes_failed_total") == MANY + 2
 
 
 FORMAT = lines.wire_format()

@@ -154,6 +154,10 @@ class _HeaderReading(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once."""
+        # The old one keeps its exception, whose traceback keeps what waited for it, and so this:
+        # a cycle that would live until garbage collection.
+        self.header.cancel()
+        self.header = asyncio.get_running_loop().create_future()
         self.header.cancel()
         if self._transport is not None:
             self._transport.abort()

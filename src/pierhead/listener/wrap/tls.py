@@ -85,7 +85,9 @@ class TlsAccepted:
     ) -> None:
         self._base = base
         self._engine = ServerTlsEngine(contexts)
-        self._tls = TlsTransport(self._engine, scratch)
+        self._scratch = scratch
+        # Made when the connection below is there: one that never is would leave a cycle behind.
+        self._tls: TlsTransport | None = None
         self._timeout_s = timeout_s
         self._is_attached = False
 
@@ -122,18 +124,20 @@ class TlsAccepted:
             OSError: the connection broke, or the address's own deadline passed.
         """
         arrival = await complete_handshake(self._base)
+        tls = self._tls = TlsTransport(self._engine, self._scratch)
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._base.attach(self._tls.below)
-                await self._tls.handshake()
+                await self._base.attach(tls.below)
+                await tls.handshake()
         except BaseException:
-            if not self._tls.is_closing():  # otherwise it is closing, after the alert
-                self._tls.abort()
+            if not tls.is_closing():  # otherwise it is closing, after the alert
+                tls.abort()
             raise
         return dataclasses.replace(arrival, tls=self._engine.facts())
 
     async def attach(self, protocol: asyncio.BaseProtocol) -> asyncio.Transport:
         """Attach a protocol; its ``connection_made`` has been called when this returns."""
+        assert self._tls is not None  # the handshake is over
         self._is_attached = True
         self._tls.open(protocol)
         return self._tls
@@ -142,4 +146,5 @@ class TlsAccepted:
         """Close the connection without serving it; does nothing once attached."""
         if not self._is_attached:
             self._base.close()
-            self._tls.abort()
+            if self._tls is not None:
+                self._tls.abort()

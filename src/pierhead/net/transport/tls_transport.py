@@ -106,7 +106,13 @@ class TlsTransport(asyncio.Transport):
             HandshakeError: the peer's handshake was wrong.
             OSError: the connection broke.
         """
-        await self._through
+        try:
+            await self._through
+        finally:
+            # It keeps its exception, whose traceback keeps this frame: a cycle that would live
+            # until garbage collection. One that is over, without an exception, takes its place.
+            self._through = self._loop.create_future()
+            self._through.cancel()
 
     def open(self, protocol: asyncio.BaseProtocol) -> None:
         """Attach the protocol, then deliver the input that has arrived.

@@ -6,9 +6,12 @@ import asyncio
 import dataclasses
 import gc
 import logging
+import os
 import socket
 import ssl
 import struct
+import subprocess
+import sys
 
 import pytest
 import uvloop
@@ -17,6 +20,7 @@ from tls_client import PATIENCE_S, Certificates, TlsClient
 from pierhead.address import ListenSpec
 from pierhead.client.dial import dial_stream
 from pierhead.errors import HandshakeError, ListenError
+from pierhead.listener.wrap.tls import TlsAccepted
 from pierhead.listener.wrap.tls_context import load_contexts
 from pierhead.net.transport.tls_transport import Scratch, TlsTransport
 from pierhead.protocols import lines
@@ -439,6 +443,73 @@ async def test_clients_that_leave_during_the_handshake_are_counted_as_gone(cert,
             getattr(raw.transport, end)()
             await raw.over()
         await until(lambda: counted(server, "connections_closed_total", reason="peer_gone") == 3)
+
+
+#: Says a part of its hello, or all of it and reads the answer or does not; then waits to be killed.
+KILLED = """
+import socket, sys
+hello, reads = bytes.fromhex(sys.argv[2]), sys.argv[3] == "reads"
+sock = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+sock.sendall(hello)
+if reads:
+    sock.recv(1)
+    sock.setblocking(False)
+    try:
+        while sock.recv(65536):
+            pass
+    except BlockingIOError:
+        pass
+print("begun", flush=True)
+sys.stdin.read()
+"""
+
+
+def tls_objects() -> int:
+    """Count what a TLS connection is made of, as far as the garbage collector sees it."""
+    return sum(isinstance(one, TlsTransport | TlsAccepted) for one in gc.get_objects())
+
+
+@pytest.mark.parametrize(
+    ("share", "reads"), [(0.3, "not"), (1, "reads"), (1, "not")], ids=["hello", "read", "unread"]
+)
+async def test_a_client_process_that_is_killed_during_the_handshake_leaves_nothing(
+    share, reads, cert, context
+):
+    hello = hello_of(context, "dns.example")
+    hello = hello[: int(len(hello) * share)].hex()
+    folder = "/proc/self/fd"
+    async with Server(lines.serve(shout), f"tls+tcp:127.0.0.1:0?cert={cert}") as server:
+        port = dialled(server).rpartition(":")[2]
+
+        async def come_and_be_killed() -> None:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-S", "-c", KILLED, port, hello, reads),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+            assert process.stdout is not None
+            assert await process.stdout.readline() == b"begun\n"
+            ended = counted(server, "connections_closed_total")
+            process.kill()
+            await process.wait()
+            await until(lambda: counted(server, "connections_closed_total") == ended + 1)
+
+        await come_and_be_killed()  # what is made once exists by now
+        gc.collect()
+        gc.disable()
+        try:
+            objects, descriptors = tls_objects(), os.listdir(folder)
+            for _ in range(3):
+                await come_and_be_killed()
+            await until(lambda: tls_objects() <= objects)
+            assert len(os.listdir(folder)) <= len(descriptors)
+        finally:
+            gc.enable()
+        for name in ("connections_accepted_total", "connections_closed_total"):
+            assert counted(server, name) == 4
+        assert counted(server, "connections_closed_total", reason="peer_gone") == 4
+        assert counted(server, "handshakes_failed_total", reason="peer_gone") == 4
+        assert counted(server, "connections_open") == 0
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
