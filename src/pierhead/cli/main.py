@@ -62,6 +62,7 @@ _COMMANDS = {
     "key": ("Make keys for signed DNS messages.", "pierhead.cli.key:key"),
     "zone": ("Check and format zone files.", "pierhead.cli.zone:zone"),
     "address": ("Explain listening addresses.", "pierhead.cli.address:address"),
+    "init": ("Print files for systemd, containers, Kubernetes.", "pierhead.cli.init:init"),
 }
 
 _EPILOG = """\b

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import Any, TextIO, TypeVar, cast
 
 import click
@@ -16,6 +18,7 @@ from pierhead.errors import UsageError
 from pierhead.files import Exposure
 from pierhead.integrations.click import listen_option
 from pierhead.middleware import access_log
+from pierhead.runtime.health import Health
 from pierhead.runtime.log import LEVELS, LOG_FORMATS, LogLines, log_to_standard_error
 from pierhead.runtime.say import say
 from pierhead.runtime.signals import Signals
@@ -41,9 +44,14 @@ EXIT_CODES = "Exit codes: 0 drained, 1 requests were lost, 2 usage, 3 could not 
 
 _RUNTIME = 1
 
+#: Probes and a scraper or two; and how long their last answers may take when the server stops.
+_ADMIN_CONNECTIONS = 64
+_ADMIN_DRAIN_S = 1.0
+
 #: Where a command's context keeps the options for those who operate it.
 _LOG_FORMAT, _LOG_LEVEL = "pierhead.log_format", "pierhead.log_level"
 _LAME_DUCK = "pierhead.lame_duck"
+_ADMIN, _ADMIN_PUBLIC = "pierhead.admin", "pierhead.admin_public"
 #: Where a command's context records ``--strict-permissions``.
 _STRICT = "pierhead.strict_permissions"
 
@@ -178,6 +186,25 @@ _lame_duck = click.option(
 )
 
 
+_admin = click.option(
+    "--admin",
+    "--metrics",
+    "admin",
+    metavar="ADDR",
+    multiple=True,
+    envvar="PIERHEAD_ADMIN",
+    expose_value=False,
+    callback=_keep(_ADMIN),
+    help="Address that answers /metrics, /ready, /startup and /health over HTTP; may be repeated. "
+    "[default: none; example: 127.0.0.1:9100]",
+)
+_admin_public = click.option(
+    "--admin-public",
+    is_flag=True,
+    expose_value=False,
+    callback=_keep(_ADMIN_PUBLIC),
+    help="Allow an address of --admin that other machines can reach.",
+)
 access_log_option = click.option(
     "--access-log",
     "log_one_of",
@@ -200,7 +227,7 @@ def access_logs(one_of: int) -> list[Middleware]:
 
 def _operated(function: F) -> F:
     """Add the options for those who operate a server."""
-    for option in (_lame_duck, _log_level, _log_format):
+    for option in (_lame_duck, _log_level, _log_format, _admin_public, _admin):
         function = option(function)
     return function
 
@@ -261,9 +288,12 @@ def serve_endpoint(
             signals.leave()  # a supervisor has no thread, and handles them itself
         raise SystemExit(Supervisor(endpoint, specs, workers, **limits_given()).run(announce))
     server = Server(endpoint, *specs, **limits_given())
+    health = Health()
     serving = serve_until_signal(
         server,
         signals,
+        health=health,
+        admin=_admin_server(server, health),
         on_ready=lambda one: announce(one.addresses),
         stderr=None if form == "console" else cast(TextIO, LogLines(form)),
         lame_duck_s=meta[_LAME_DUCK],
@@ -272,11 +302,34 @@ def serve_endpoint(
         raise SystemExit(_RUNTIME)
 
 
+def _admin_server(server: Server, health: Health) -> Server | None:
+    """Return the server of ``--admin``; None if there is none."""
+    meta = click.get_current_context().meta
+    specs = [ListenSpec.parse(address) for address in meta[_ADMIN]]
+    if not specs:
+        return None
+    from pierhead.protocols import http
+    from pierhead.runtime.admin import AdminService, is_private
+
+    for spec in specs:
+        if not (is_private(spec) or meta[_ADMIN_PUBLIC]):
+            raise click.UsageError(
+                f"--admin {spec} can be reached from other machines, which would read the metrics; "
+                "use 127.0.0.1 or a UNIX socket, or add --admin-public."
+            )
+    service = AdminService(health, server.metrics.readings, version("pierhead"))
+    endpoint = dataclasses.replace(http.serve(service), name="admin")
+    return Server(
+        endpoint, *specs, max_connections=_ADMIN_CONNECTIONS, drain_timeout=_ADMIN_DRAIN_S
+    )
+
+
 def _refuse_for_workers(meta: dict[str, Any]) -> None:
     """Refuse what a supervisor does not do, instead of leaving it out."""
     given = {
         "--log-format": meta[_LOG_FORMAT] != "console",
         "--lame-duck": meta[_LAME_DUCK] > 0,
+        "--admin": bool(meta[_ADMIN]),
     }
     for option, is_given in given.items():
         if is_given:

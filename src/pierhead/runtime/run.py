@@ -188,6 +188,7 @@ async def serve_until_signal(
     stderr: TextIO | None = None,
     health: Health | None = None,
     lame_duck_s: float = 0.0,
+    admin: Server | None = None,
 ) -> bool:
     """Serve until the first signal or until every listener ends, drain; force at a second signal.
 
@@ -198,6 +199,7 @@ async def serve_until_signal(
         stderr: where lines for people and supervisors go; ``sys.stderr`` when None.
         health: where the state is written for probes; None if nobody asks.
         lame_duck_s: how long to serve as before once it is no longer ready, in seconds.
+        admin: a server to serve beside it, before the start and until everything has drained.
 
     Returns:
         Whether the stop lost nothing.
@@ -216,6 +218,7 @@ async def serve_until_signal(
             health=health or Health(),
             notifier=notifier,
             lame_duck_s=lame_duck_s,
+            admin=admin,
         )
         undo.enter_context(signals.heard_by(serving, serving.grace))
         return await serving.serve(on_ready)

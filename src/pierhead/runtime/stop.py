@@ -53,6 +53,7 @@ class Serving:
         notifier: where it is said to a supervisor.
         lame_duck_s: how long the server goes on as before once it is no longer ready, so that
             balancers find another, in seconds.
+        admin: answers about all of this, from before the start to the end; not entered either.
     """
 
     def __init__(
@@ -64,10 +65,12 @@ class Serving:
         health: Health,
         notifier: Notifier,
         lame_duck_s: float = 0.0,
+        admin: Server | None = None,
     ) -> None:
         self._health = health
         self._notifier = notifier
         self._lame_duck_s = lame_duck_s
+        self._admin = admin
         self._server = server
         self._watchdog = watchdog
         self._say = say
@@ -118,9 +121,15 @@ class Serving:
         """Serve; return whether the stop lost nothing."""
         notifier = self._notifier
         with Pulse(self._server.metrics, notifier.alive, notifier.watchdog_s):
-            return await self._serve(on_ready)
+            async with self._admin or contextlib.nullcontext():
+                for address in () if self._admin is None else self._admin.addresses:
+                    self._say(f"admin on {address}")
+                await self._serve(on_ready)
+            await self._let_go()
+        self._watchdog.relax()
+        return not self._server.lost.in_stop
 
-    async def _serve(self, on_ready: Callable[[Server], Awaitable[None] | None] | None) -> bool:
+    async def _serve(self, on_ready: Callable[[Server], Awaitable[None] | None] | None) -> None:
         if not await self._start():
             self._say(f"stopped by {self._stopped_by} before it was ready")
         else:
@@ -136,9 +145,6 @@ class Serving:
         self._health.state = State.STOPPED
         for line in lost_lines(self._server.lost):
             self._say(line)
-        await self._let_go()
-        self._watchdog.relax()
-        return not self._server.lost.in_stop
 
     async def _start(self) -> bool:
         """Enter the server; return false if it was told to stop before it was ready."""
