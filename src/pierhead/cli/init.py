@@ -18,6 +18,8 @@ Examples:
   pierhead init systemd --name site-dns -- serve dns --zone /etc/zones -l 0.0.0.0:53
   pierhead init container -- serve echo -l 0.0.0.0:7000 > Containerfile
   pierhead init kubernetes --name echo -- serve echo -l tcp:0.0.0.0:7000 | kubectl apply -f -
+
+Exit codes: 0 printed, 2 usage.
 """
 
 

@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pierhead.address import InetAddress, ListenSpec
 
@@ -64,7 +65,7 @@ class Deployment:
 
 def _addresses(words: Sequence[str]) -> list[ListenSpec]:
     names = ("-l", "--listen", "--listen-address")
-    following = zip(words, words[1:], strict=False)
+    following = pairwise(words)
     return [ListenSpec.parse(value) for word, value in following if word in names]
 
 

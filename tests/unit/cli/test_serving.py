@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import stat
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -156,9 +159,52 @@ def test_the_switch_reaches_the_keys_of_addresses(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
-@pytest.mark.parametrize("option", [["--log-format", "json"], ["--lame-duck", "1"]])
+@pytest.mark.parametrize(
+    "option", [["--log-format", "json"], ["--lame-duck", "1"], ["--admin", "127.0.0.1:0"]]
+)
 def test_what_several_workers_do_not_do_is_refused(option: list[str]) -> None:
     result = ask("echo", "-l", "tcp:127.0.0.1:0", "--workers", "2", *option)
 
     assert result.exit_code == 2
     assert f"{option[0]} is for one process, not for --workers." in result.output
+
+
+def asked(port: int, path: str) -> tuple[int, str]:
+    """Return status and content of an admin page."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    with closing(connection):
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+
+def test_the_admin_address_answers_from_before_the_start_to_the_end(tmp_path: Path) -> None:
+    words = ["serve", "echo", "-l", "tcp:127.0.0.1:0?name=echo", "--admin", "tcp:127.0.0.1:0"]
+    with Running([*pierhead_command(), *words, "--lame-duck", "30"], cwd=tmp_path) as running:
+        admin = int(running.line("admin on").rpartition(":")[2])
+        port = int(running.line("ready").rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(b"ahoy\n")
+            assert client.recv(10) == b"ahoy\n"
+            for path in ("/startup", "/ready", "/health"):
+                assert asked(admin, path) == (200, "ready\n")
+            text = asked(admin, "/metrics")[1]
+            assert 'pierhead_connections_open{listener="echo"} 1\n' in text
+            assert re.search(r'request_seconds_count\{.*outcome="answered"\} 1\n', text)
+            assert text.endswith("# EOF\n")
+            running.process.terminate()
+            running.line("not ready, serving for 30 s")
+            assert asked(admin, "/ready") == (503, "draining\n")
+            assert asked(admin, "/health") == (200, "draining\n")
+            client.sendall(b"still\n")
+            assert client.recv(10) == b"still\n"
+            running.process.terminate()
+        assert running.process.wait(10) == 0
+
+
+def test_an_admin_address_for_the_network_has_to_be_wanted() -> None:
+    result = ask("echo", "-l", "tcp:127.0.0.1:0", "--admin", "0.0.0.0:0")
+
+    assert result.exit_code == 2
+    assert "--admin 0.0.0.0:0 can be reached from other machines" in result.output
+    assert "--admin-public" in result.output
