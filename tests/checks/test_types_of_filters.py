@@ -56,8 +56,8 @@ def test_mypy_knows_the_values_of_filters(tmp_path: Path) -> None:
     assert [line for line in said if ": error: " in line] == []
     revealed = [line.partition("Revealed type is ")[2].strip('"') for line in said]
     found = [one.replace("program.", "").replace("builtins.", "") for one in revealed if one]
-    wanted = [f"pierhead.protocols.http.filters.filter.{one}" for _, one in RIGHT]
-    assert found == wanted
+    for one, (_, wanted) in zip(found, RIGHT, strict=True):
+        assert wanted in one.replace("pierhead.protocols.http.filters.filter.", "")
 
 
 def test_mypy_refuses_handlers_of_other_values(tmp_path: Path) -> None:

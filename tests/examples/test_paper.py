@@ -11,6 +11,7 @@ import re
 import socket
 import sys
 import tokenize
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,3 +173,16 @@ def test_the_pattern_reads_writes_and_speaks_unasked_on_tcp_and_udp(tmp_path: Pa
             client.settimeout(PATIENCE_S)
             client.sendto(b"21", addresses["udp"])
             assert {client.recv(100), client.recv(100)} == {b'"send a number"', b'"twice 21 is 42"'}
+
+
+def test_a_typed_value_is_answered_over_http(tmp_path: Path) -> None:
+    path = PAPER / "figure_11_typed_value_over_http.py"
+    imports = [line for line in path.read_text().splitlines() if "import " in line]
+    assert lines_of_code(path) - len(imports) <= 6
+    with example(path, tmp_path) as server:
+        host, port = ports(server)["tcp"]
+        content = b'{"number": 5, "boolean": true}'
+        fields = {"Content-Type": "application/json"}
+        asked = urllib.request.Request(f"http://{host}:{port}/data", content, fields)
+        with urllib.request.urlopen(asked, timeout=PATIENCE_S) as response:
+            assert response.read() == b"Received: Data(number=5, boolean=True)"

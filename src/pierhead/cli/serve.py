@@ -15,6 +15,7 @@ import click
 
 from pierhead.address import ListenSpec
 from pierhead.cli.serve_dns import serve_dns
+from pierhead.cli.serve_files import serve_files
 from pierhead.cli.serve_forward import serve_forward
 from pierhead.cli.serving import (
     EXIT_CODES,
@@ -62,6 +63,7 @@ def serve(ctx: click.Context) -> None:
 
 
 serve.add_command(serve_dns)
+serve.add_command(serve_files)
 serve.add_command(serve_forward)
 
 

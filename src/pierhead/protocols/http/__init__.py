@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         query,
         redirect,
         request,
+        request_log,
         status,
         stream,
         tail,
@@ -101,6 +102,7 @@ __all__ = [
     "query",
     "redirect",
     "request",
+    "request_log",
     "serve",
     "status",
     "stream",
@@ -113,6 +115,7 @@ __all__ = [
 _HOMES = {
     "client": ("Client", "ReceivedResponse"),
     "over_http": ("beside", "messages"),
+    "serving": ("HttpLimits", "serve"),
     "filters": (
         "Event",
         "Filter",
@@ -146,6 +149,7 @@ _HOMES = {
         "query",
         "redirect",
         "request",
+        "request_log",
         "status",
         "stream",
         "tail",
@@ -153,7 +157,6 @@ _HOMES = {
         "text_reply",
         "with_header",
     ),
-    "serving": ("HttpLimits", "serve"),
     "wire": ("Body", "Fields", "Request", "Response"),
 }
 

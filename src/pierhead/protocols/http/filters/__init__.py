@@ -43,6 +43,7 @@ from pierhead.protocols.http.filters.reply import (
     text_reply,
     with_header,
 )
+from pierhead.protocols.http.filters.request_log import request_log
 
 __all__ = [
     "Event",
@@ -77,6 +78,7 @@ __all__ = [
     "query",
     "redirect",
     "request",
+    "request_log",
     "status",
     "stream",
     "tail",

@@ -26,7 +26,7 @@ from pierhead.protocols.http.filters.filter import Filter
 from pierhead.protocols.http.filters.head import get, request
 from pierhead.protocols.http.filters.path import tail
 from pierhead.protocols.http.filters.ranges import wanted_ranges
-from pierhead.protocols.http.filters.rejection import Rejected
+from pierhead.protocols.http.filters.rejection import Rejected, Stage
 from pierhead.protocols.http.wire import Body, Request, Response
 
 __all__ = ["file", "files"]
@@ -99,13 +99,13 @@ def files(
         path = os.path.join(root, *name)
         if is_folder:
             if not index:
-                raise Rejected(404, "there is no such file")
+                raise _missing()
             path = os.path.join(path, index)
         try:
             return await sender.send(root, path, asked)
         except IsADirectoryError:
             if is_folder or not index:
-                raise Rejected(404, "there is no such file") from None
+                raise _missing() from None
         # Links within the page are relative to the folder only if its path ends with a slash.
         place = f"./{quote(name[-1].encode('utf-8', 'surrogateescape'), safe='')}/"
         return Response(308, fields=(("Location", place),))
@@ -127,7 +127,7 @@ def file(
         try:
             return await sender.send(None, whole, asked)
         except IsADirectoryError:
-            raise Rejected(404, "there is no such file") from None
+            raise _missing() from None
 
     return (get() & request()).then(send)
 
@@ -139,8 +139,13 @@ def _named(segments: tuple[str, ...]) -> tuple[list[str], bool]:
     for name in names:
         # Also what other systems take for separators, drives and streams.
         if not name or name.startswith(".") or not {"/", "\\", ":", "\0"}.isdisjoint(name):
-            raise Rejected(404, "there is no such file")
+            raise _missing()
     return names, is_folder
+
+
+def _missing() -> Rejected:
+    # No better than an unknown path: another alternative may know it, and say more.
+    return Rejected(404, "there is no such file", stage=Stage.PATH)
 
 
 class _Opened(NamedTuple):
@@ -176,7 +181,7 @@ class _Sender:
         except OSError as error:
             if isinstance(error, IsADirectoryError) or error.errno not in _MISSING:
                 raise
-            raise Rejected(404, "there is no such file") from None
+            raise _missing() from None
         content = Content(opened.descriptor)
         current = self._validators(opened)
         fields = (*current.fields(), *self._fields)

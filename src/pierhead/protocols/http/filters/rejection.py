@@ -37,7 +37,7 @@ class Rejected(PeerError):
         detail: what was found and expected, for the client.
         fields: fields of the response, such as ``Allow``.
         path: the place in the content that is at fault: ``$.number``.
-        stage: how far the request got; a handler leaves it out.
+        stage: how far the request got; what a handler raises got furthest.
     """
 
     def __init__(
@@ -81,20 +81,18 @@ def most_specific(rejections: Iterable[Rejected]) -> Rejected:
     same = [one for one in found if one.status == best.status and one.stage == best.stage]
     if len(same) == 1 or not best.fields:
         return best
-    fields = Fields(best.fields)
+    fields, detail = Fields(best.fields), best.detail
     for name in ("Allow", "Accept"):
         listed = {member for one in same for member in Fields(one.fields).members(name)}
         if listed:
             fields = fields.replaced(name, ", ".join(sorted(listed)))
-    return Rejected(
-        best.status, best.detail, fields=tuple(fields), path=best.path, stage=best.stage
-    )
+    if best.stage is Stage.METHOD:
+        detail = f"expected {' or '.join(fields.members('allow'))}"
+    return Rejected(best.status, detail, fields=tuple(fields), path=best.path, stage=best.stage)
 
 
 def _specificity(rejection: Rejected) -> tuple[int, int, str, str]:
-    # A handler's 404, for a missing file say, is no better than that of an unknown path.
-    by_status = {404: -2, 405: -1}.get(rejection.status, int(rejection.stage))
-    return by_status, rejection.status, rejection.detail, rejection.path or ""
+    return rejection.stage, rejection.status, rejection.detail, rejection.path or ""
 
 
 def _phrase(status: int) -> str:

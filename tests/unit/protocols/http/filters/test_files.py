@@ -134,7 +134,9 @@ async def test_a_folder_without_its_slash_is_elsewhere(folder):
 
 
 async def test_files_are_one_of_the_alternatives(folder):
-    site = http.files(folder) | http.path("chat").map(lambda: "chat")
+    said = (http.path("said") & http.post()).map(lambda: "said")
+    site = http.files(folder) | http.path("chat").map(lambda: "chat") | said
+    assert (await ask(site, "GET", "/said")).status == 405
     assert await read(await ask(site, "GET", "/chat")) == (200, b"chat")
     assert (await ask(site, "POST", "/a.txt")).fields["allow"] == "GET, HEAD"
 

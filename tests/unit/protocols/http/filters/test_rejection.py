@@ -81,8 +81,13 @@ async def test_a_detail_that_quotes_the_request_is_printable():
 
 def test_nothing_rejected_is_an_unknown_path():
     assert most_specific([]).status == 404
-    missing = Rejected(404, "no such file")
-    assert most_specific([missing, Rejected(405, stage=Stage.METHOD)]).status == 405
+
+
+def test_what_a_handler_says_is_said_rather_than_what_others_expect():
+    wrong_method = Rejected(405, stage=Stage.METHOD)
+    assert most_specific([Rejected(404, "no such user"), wrong_method]).detail == "no such user"
+    unknown = Rejected(404, stage=Stage.PATH)
+    assert most_specific([wrong_method, unknown]).status == 405
 
 
 def test_a_rejection_is_an_error():
