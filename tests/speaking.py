@@ -54,6 +54,17 @@ class Speaking(warm.Running):
         assert found, f"no line {line!r} in time: {self}"
         assert line in self.out, f"ended without a line {line!r}: {self}"
 
+    def until_heard(self, text: str, line: str) -> None:
+        """Write to its standard input again and again, until a new line of its output is this."""
+        deadline = time.monotonic() + PATIENCE_S
+        known = len(self.out)
+        while time.monotonic() < deadline:
+            self.say(text)
+            with self._news:
+                if self._news.wait_for(lambda: line in self.out[known:], 0.2):
+                    return
+        raise AssertionError(f"no line {line!r} in time: {self}")
+
     def count(self, lines: int) -> list[str]:
         """Wait for so many lines of its standard output; return all."""
         with self._news:
