@@ -23,7 +23,7 @@ from pierhead.net.memory import Network
 from pierhead.protocols import lines
 from pierhead.testing.clock import HeldClock, HeldLoop
 
-SIZE = 20_000
+SIZE = 40_000
 FORMAT = lines.wire_format()
 
 WhenFull = Literal["close", "drop-oldest", "wait"]
@@ -40,7 +40,7 @@ listeners = st.lists(
     st.builds(
         Listener,
         pause_s=st.sampled_from([0.0, 0.0, 0.01, 0.2]),
-        begins_s=st.sampled_from([0.0, 0.0, 5.0]),
+        begins_s=st.sampled_from([0.0, 5.0]),
     ),
     min_size=1,
     max_size=4,
@@ -77,7 +77,7 @@ async def speak(room: Room[str], who: str, messages: int, pause_s: float) -> Non
 async def hold_room(
     when_full: WhenFull, every: list[Listener], speakers: int, messages: int, pause_s: float
 ) -> None:
-    room = Room[str](capacity=3, when_full=when_full)
+    room = Room[str](capacity=2, when_full=when_full)
     members: dict[str, Any] = {}
 
     async def sit(conversation: Conversation[str, str]) -> None:
@@ -129,13 +129,13 @@ def check_members(
             met("dropped" if member.dropped else "whole")
 
 
-@shares(cut=0.05, dropped=0.05, whole=0.2)
-@settings(max_examples=40)
+@shares(cut=0.01, dropped=0.01, whole=0.2)
+@settings(max_examples=60)
 @given(
-    when_full=st.sampled_from(["close", "drop-oldest", "wait"]),
+    when_full=st.sampled_from(["close", "close", "drop-oldest", "wait"]),
     every=listeners,
     speakers=st.integers(1, 3),
-    messages=st.integers(1, 30),
+    messages=st.sampled_from([1, 10, 30, 30]),
     pause_s=st.sampled_from([0.0, 0.05]),
 )
 def test_members_hear_all_in_order_or_are_cut_or_miss_what_is_counted(
