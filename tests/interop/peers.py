@@ -133,7 +133,7 @@ def _knot_keys(keys: Sequence[Key]) -> str:
         for key in keys
     )
     names = ", ".join(f'"{key.text}"' for key in keys)
-    signed = f"  - id: signed\n    key: [{names}]\n    action: query\n"
+    signed = f"  - id: signed\n    key: [{names}]\n    action: [query, transfer]\n"
     return f"key:\n{listed}acl:\n{signed}  - id: unsigned\n    action: query\n"
 
 
@@ -183,14 +183,17 @@ def bind_server(
     def command(port: int) -> list[str]:
         config = directory / "named.conf"
         known = "".join(bind_text(key) for key in keys)
-        config.write_text(known + _bind_config(zones, directory, port))
+        config.write_text(known + _bind_config(zones, directory, port, keys))
         return [*wrap, program, "-g", "-n", "1", "-c", str(config)]
 
     with _serving("bind", command, next(iter(zones))) as peer:
         yield peer
 
 
-def _bind_config(zones: Mapping[str, Path], directory: Path, port: int) -> str:
+def _bind_config(
+    zones: Mapping[str, Path], directory: Path, port: int, keys: Sequence[Key] = ()
+) -> str:
+    secondaries = "".join(f'key "{key.text}"; ' for key in keys) or "none;"
     # A zone's name is quoted text: a backslash in it is one of the name's own.
     listed = "".join(
         f'zone "{origin}" {{ type primary; file "{path.resolve()}"; }};\n'
@@ -206,7 +209,7 @@ options {{
   listen-on-v6 {{ none; }};
   recursion no;
   allow-query {{ any; }};
-  allow-transfer {{ none; }};
+  allow-transfer {{ {secondaries} }};
   notify no;
   empty-zones-enable no;
   answer-cookie no;

@@ -7,6 +7,7 @@ One that is not signed passes: who must sign what is the service's policy.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +36,8 @@ from pierhead.service.context import Context, Transport
 
 __all__ = ["LIMITS", "SignedBy", "Tsig", "tsig"]
 
+
+_log = logging.getLogger("pierhead.dns")
 
 MAX_TSIG_TIMES = Limit(
     name="max_tsig_times",
@@ -201,7 +204,9 @@ class Tsig(Layer):
     def _refuse(self, query: Query, context: Context, bad: BadTsig) -> Reply:
         """Return the refusal of a question that is signed wrongly (RFC 8945 §5.3.2)."""
         self._refused[bad.error].add()
-        _note(context, f"{_error_text(bad.error)}: {bad.reason}", "RFC 8945 §5.2")
+        text = f"{_error_text(bad.error)}: {bad.reason}"
+        _note(context, text, "RFC 8945 §5.2")
+        _log.debug("signature of %s to %s refused: %s", context.peer, context.via.listener, text)
         record, key = bad.record, bad.key
         if not bad.error or record is None:
             return FormErr(_REASONS[iana.NOERROR]).to_reply(query)

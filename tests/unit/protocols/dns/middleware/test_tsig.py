@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -328,6 +329,18 @@ async def test_keys_are_replaced(layer):
     request = sign(asking(), KEY, NOW)
     layer.keys = [OTHER]
     assert find_tsig(await ask(service, request.frame)).error == iana.BADKEY
+
+
+async def test_a_refusal_is_logged_with_the_peer_and_the_key(layer, caplog):
+    service = pdns.stack(answer, layer)
+    with caplog.at_level(logging.DEBUG, "pierhead.dns"):
+        await ask(service, sign(asking(), Key("west\\010\\027", b"x"), NOW).frame)
+        await ask(service, sign(asking(), KEY, NOW).frame)
+    (line,) = caplog.messages
+    assert line == (
+        "signature of 192.0.2.1:5353 to 127.0.0.1:53 refused: "
+        "BADKEY: no key west\\010\\027. of hmac-sha256 is known"
+    )
 
 
 async def test_the_trace_says_what_was_decided(layer):
