@@ -23,7 +23,7 @@ from tests.interop.peers import (
     nsd_secondary,
     pierhead_server,
 )
-from tests.processes import PATIENCE_S, wait_until
+from tests.processes import PATIENCE_S, pierhead_command, wait_until
 
 HERE = Path(__file__).parent
 ALLOWED = ("--allow-transfer", "127.0.0.0/8")
@@ -95,6 +95,12 @@ def test_a_secondary_of_another_make_follows(name, program, primary, zone_file, 
             copy = contents(secondary)
             assert copy == contents(primary)
             assert any(line.startswith(f"added{serial}.") for line in copy)
+        # The other way round: what it transfers to us.
+        at = (*pierhead_command(), "query", f"@{secondary.host}:{secondary.port}", ORIGIN)
+        assert len(run(*at, "AXFR").splitlines()) == len(copy) + 1
+        changes = run(*at, "IXFR=2026112205").splitlines()
+        assert [line.split()[3] for line in changes].count("SOA") in (2, 4)
+        assert len(run(*at, "IXFR=2026112206").splitlines()) == 1
 
 
 @pytest.mark.parametrize("client", ["dig", "kdig"])

@@ -9,9 +9,11 @@ import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import aclosing
 
 import click
 
+from pierhead.address import InetAddress, ListenSpec
 from pierhead.cli.query_text import Answer, Paint, show_json, show_short, show_table
 from pierhead.cli.query_words import PLUS_WORDS, Words, parse_words
 from pierhead.errors import (
@@ -69,6 +71,8 @@ def query(ctx: click.Context, words: Sequence[str]) -> None:
                  served: @127.0.0.1:5300, @[::1]:53, @tcp:ns1.example, @unix:./dns.sock,
                  @tls+ns1.example (port 853), @tls+tcp:127.0.0.1:853?ca=authority.pem
     -p PORT      the port; default 53
+    AXFR, IXFR=SERIAL   transfer a zone, or what has changed in it since a version; a
+                 record on each line
     -t TYPE, -c CLASS, -q NAME   the question, where a plain word would be ambiguous
     -x ADDR      the reverse name of an address, and type PTR
     -b ADDR[#PORT]   the source address
@@ -86,6 +90,9 @@ def query(ctx: click.Context, words: Sequence[str]) -> None:
 def _run(words: Sequence[str]) -> int:
     try:
         asked = parse_words(words)
+        if iana.type_number(asked.rtype) in (iana.AXFR, iana.IXFR):
+            asyncio.run(_transfer(asked))
+            return _ANSWERED
         answer = asyncio.run(_answer(asked))
     except UsageError as error:
         return _complain(str(error), _USAGE)
@@ -125,8 +132,6 @@ def _read_key(file: str) -> Key:
 async def _answer(asked: Words) -> Answer:
     if asked.zones:
         return await _explained(asked)
-    if iana.type_number(asked.rtype) in (iana.AXFR, iana.IXFR):
-        raise UsageError(f"{asked.rtype} is a transfer of many messages; query expects one")
     assert asked.server is not None
     key = _read_key(asked.key_file) if asked.key_file else asked.key
     client = Client(
@@ -154,6 +159,37 @@ async def _answer(asked: Words) -> Answer:
 
             steps = conclude(response)
         return Answer(response, taken, client.ignored, steps, key)
+
+
+async def _transfer(asked: Words) -> None:
+    """Print the records of a zone, or what has changed in it, as they arrive."""
+    from pierhead.protocols.dns.client import over_tcp
+    from pierhead.protocols.dns.transfer.incoming import receive
+
+    if asked.server is None:
+        raise UsageError(f"{asked.rtype} asks a server; give @server instead of --zone")
+    is_incremental = iana.type_number(asked.rtype) == iana.IXFR
+    if is_incremental and asked.serial is None:
+        raise UsageError("IXFR asks for changes since a version; write IXFR=SERIAL")
+    target = asked.server.address
+    is_plain = target.scheme in (None, "udp") and isinstance(target, InetAddress)
+    server = asked.server
+    if is_plain and isinstance(target, InetAddress):
+        inet = InetAddress(None, target.host, target.port)
+        server = ListenSpec(asked.server.wrappers, inet, asked.server.options).to_dial("tcp")
+    serial = asked.serial if is_incremental else None
+    source = None if asked.source is None else over_tcp(asked.source)
+    transfer = receive(
+        str(server),
+        asked.name,
+        serial=serial,
+        source=source,
+        tsig_key=_read_key(asked.key_file) if asked.key_file else asked.key,
+        patience=asked.timeout_s,
+    )
+    async with aclosing(transfer) as messages:
+        async for records in messages:
+            click.echo("\n".join(visible(str(record)) for record in records))
 
 
 async def _explained(asked: Words) -> Answer:

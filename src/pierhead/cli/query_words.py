@@ -20,6 +20,7 @@ from pierhead.errors import AddressError, UsageError
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.edns import PAYLOAD, Edns, Options
 from pierhead.protocols.dns.wire.message import AA, AD, CD, RD
+from pierhead.protocols.dns.wire.serial import MAX_SERIAL
 from pierhead.protocols.dns.wire.tsig.key import Key
 from pierhead.protocols.dns.wire.tsig.key_text import parse_key
 
@@ -47,6 +48,7 @@ class Words:
         server: the address to query; None with ``zones``.
         zones: zone files to answer from, instead of a server.
         name, rtype, rclass: the question.
+        serial: the version since which an IXFR asks for changes.
         on: the ``+words`` that are on.
         numbers: the ``+words`` with a number.
         options: EDNS options to send, in order.
@@ -62,6 +64,7 @@ class Words:
     zones: tuple[str, ...] = ()
     name: str = ""
     rtype: str = ""
+    serial: int | None = None
     rclass: str = "IN"
     on: set[str] = field(default_factory=lambda: set(_DEFAULTS))
     numbers: dict[str, int] = field(default_factory=dict)
@@ -202,6 +205,9 @@ class _Parser:
     def _bare(self, word: str) -> None:
         """Parse a type, a class or the name, told apart as in dig."""
         found = self.found
+        if word[:5].upper() == "IXFR=":
+            self._set_type(word)
+            return
         for kind, read in (("rtype", iana.type_number), ("rclass", iana.class_number)):
             try:
                 read(word)
@@ -293,6 +299,10 @@ class _Parser:
         self._port = _number(value, 1, 65535, f"-p {value}")
 
     def _set_type(self, value: str) -> None:
+        rtype, equals, serial = value.partition("=")
+        if equals and rtype.upper() == "IXFR":
+            self.found.serial = _number(serial, 0, MAX_SERIAL, value)
+            value = rtype
         iana.type_number(value)
         self.found.rtype = value
 

@@ -28,6 +28,8 @@ __all__ = ["serve_dns"]
 
 #: More than 32 digits take, with blanks and line ends between them.
 _SECRET_OCTETS = 1024
+#: What --allow-transfer has before the name of a key.
+_KEY = "key:"
 #: RFC 9018 §4.4: the key of SipHash-2-4, 128 bits.
 _SECRET_DIGITS = 32
 
@@ -81,10 +83,10 @@ Examples:
 @click.option(
     "--allow-transfer",
     "secondaries",
-    metavar="NETWORK",
+    metavar="NETWORK|key:NAME",
     multiple=True,
-    help="Network whose servers may transfer zones, by AXFR and IXFR; may be repeated. "
-    "[default: none; example: 192.0.2.0/24]",
+    help="Network whose servers may transfer zones, by AXFR and IXFR, or key with which they sign; "
+    "may be repeated. [default: none; example: 192.0.2.0/24]",
 )
 @click.option(
     "--notify",
@@ -244,7 +246,9 @@ def _transfers(authority: ZoneService | None, secondaries: Sequence[str]) -> Tra
         return None
     if authority is None:
         raise UsageError("--allow-transfer is for zones; give at least one --zone")
-    return dns.transfers(authority, allow=secondaries)
+    keys = [each.removeprefix(_KEY) for each in secondaries if each.startswith(_KEY)]
+    networks = [each for each in secondaries if not each.startswith(_KEY)]
+    return dns.transfers(authority, allow=networks, keys=keys)
 
 
 def _rate_limit(rate: str) -> RateLimit | bool:

@@ -1,4 +1,4 @@
-"""``pierhead zone``: check zone files, and write them in canonical form."""
+"""``pierhead zone``: check zone files, compare them, and write them in canonical form."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pierhead.errors import ConfigError, Fault, UsageError
 from pierhead.extra import missing_extra
 from pierhead.protocols.dns.services.zones import ZoneFile, find_zone_files
 from pierhead.protocols.dns.wire import iana, name
+from pierhead.protocols.dns.zone.difference import Difference
 from pierhead.protocols.dns.zone.format import format_zone
 from pierhead.protocols.dns.zone.signatures import Verify
 from pierhead.protocols.dns.zone.targets import Reference, inspect_references
@@ -21,6 +22,7 @@ __all__ = ["zone"]
 
 _INVALID = 4
 _UNFORMATTED = 1
+_DIFFERENT = 1
 
 _CHECK_EPILOG = """\b
 Examples:
@@ -30,6 +32,14 @@ Examples:
 
 Exit codes: 0 valid, 2 usage, 4 a zone is invalid.
 """
+_DIFF_EPILOG = """\b
+Examples:
+  pierhead zone diff old/example.zone new/example.zone
+  pierhead zone diff example.=before.txt example.=after.txt
+
+Exit codes: 0 the same, 1 different, 2 usage, 4 a zone is invalid.
+"""
+
 _FORMAT_EPILOG = """\b
 Examples:
   pierhead zone format examples/zones/example.zone
@@ -41,7 +51,7 @@ Exit codes: 0 ok, 1 --check found one that is not canonical, 2 usage, 4 a zone i
 
 @click.group()
 def zone() -> None:
-    """Check and format zone files."""
+    """Check, compare and format zone files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +141,29 @@ def format_zones(
     if len(files) > 1:
         raise UsageError(f"{len(files)} zones; print one at a time, or examine all with --check")
     click.echo(_canonical(files[0]), nl=False)
+
+
+@zone.command("diff", epilog=_DIFF_EPILOG)
+@click.argument("old", metavar="[NAME=]OLD")
+@click.argument("new", metavar="[NAME=]NEW")
+@click.pass_context
+def diff_zones(ctx: click.Context, old: str, new: str) -> None:
+    """Print what makes one version of a zone the other: records deleted (-) and added (+).
+
+    Records are compared in canonical form: their order, the letter case of names and comments make
+    no difference.
+    """
+    difference = Difference.between(_one(old), _one(new))
+    if difference:
+        click.echo(str(difference))
+    ctx.exit(_DIFFERENT if difference else 0)
+
+
+def _one(path: str) -> Zone:
+    files = list(find_zone_files(path))
+    if len(files) > 1:
+        raise UsageError(f"{path} has {len(files)} zones; compare one at a time")
+    return files[0].load()
 
 
 def _canonical(file: ZoneFile) -> bytes:

@@ -19,6 +19,7 @@ from pierhead.errors import ServiceError
 from pierhead.protocols import dns
 from pierhead.protocols.dns.codec import ReplyCodec
 from pierhead.protocols.dns.response import Response, parse_response
+from pierhead.protocols.dns.services.zone_service import ZoneService
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.name import from_text
 from pierhead.protocols.dns.wire.query import build_query, parse_query
@@ -130,6 +131,21 @@ def test_tls_has_a_port_of_its_own_and_listening_options_are_refused():
     assert "backlog is for listening; leave it out" in refused.stderr
 
 
+async def test_a_transfer_is_printed_a_record_on_each_line():
+    zone = dns.parse_zone(b"@ 60 SOA ns h 7 1 1 1 1\n@ 60 NS ns.o.\n", origin="example.")
+    served = ZoneService(dns.Zones([zone]))
+    layered = dns.standard(served, transfers=dns.transfers(served, allow=["127.0.0.1"]))
+    async with Server(dns.serve(layered), "127.0.0.1:0") as server:
+        place = f"@{server.addresses[0].partition(':')[2]}"
+        whole = await asyncio.to_thread(invoke, place, "example.", "AXFR")
+        latest = await asyncio.to_thread(invoke, place, "example.", "ixfr=7")
+        refused = await asyncio.to_thread(invoke, place, "other.", "AXFR")
+    soa = "example. 60 IN SOA ns.example. h.example. 7 1 1 1 1\n"
+    assert whole.stdout == f"{soa}example. 60 IN NS ns.o.\n{soa}"
+    assert latest.stdout == soa
+    assert (refused.exit_code, refused.stderr) == (9, "error: the transfer was answered NOTAUTH\n")
+
+
 async def test_a_far_server_is_explained_from_its_answer():
     result = await ask("www.example.", "--explain")
     assert "EXPLANATION\n  answer  it is from the server's own zone" in result.stdout
@@ -140,7 +156,10 @@ async def test_a_far_server_is_explained_from_its_answer():
     [
         ((), 1, "no server is named"),
         (("@127.0.0.1", "a..b"), 1, "is not a domain name"),
-        (("@127.0.0.1", "a.", "AXFR"), 1, "a transfer of many messages"),
+        (("--zone", "x", "a.", "AXFR"), 1, "give @server instead of --zone"),
+        (("@127.0.0.1", "a.", "IXFR"), 1, "write IXFR=SERIAL"),
+        (("@127.0.0.1", "a.", "IXFR=x"), 1, "IXFR=x: expected"),
+        (("@127.0.0.1:1", "a.", "AXFR"), 9, "Connection refused"),
         (("@tcp:127.0.0.1:1", "a."), 9, "error: tcp:127.0.0.1:1: Connection refused"),
         (("@unix:/nonexistent/dns", "a."), 9, "No such file"),
         (("@127.0.0.1:1", "a.", "-b", "192.0.2.1"), 9, "assign requested address"),

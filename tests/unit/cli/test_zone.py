@@ -169,3 +169,28 @@ def test_only_one_zone_is_printed_at_a_time(folder: Path) -> None:
     result = invoke("format", folder)
     assert isinstance(result.exception, UsageError)
     assert "2 zones; print one at a time" in str(result.exception)
+
+
+def test_the_difference_of_two_versions_is_printed(tmp_path: Path) -> None:
+    head = "@ 60 SOA ns h {} 1 1 1 1\n@ 60 NS ns.o.\n"
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text(head.format(1) + "a 60 A 192.0.2.1\nB 60 A 192.0.2.2\n")
+    new.write_text(head.format(2) + "b 60 A 192.0.2.2 ; moved up\na 60 A 192.0.2.3\n")
+    result = invoke("diff", f"example.={old}", f"example.={new}")
+    assert result.exit_code == 1
+    assert [" ".join(line.split()) for line in result.stdout.splitlines()] == [
+        "- example. 60 IN SOA ns.example. h.example. 1 1 1 1 1",
+        "- a.example. 60 IN A 192.0.2.1",
+        "+ example. 60 IN SOA ns.example. h.example. 2 1 1 1 1",
+        "+ a.example. 60 IN A 192.0.2.3",
+    ]
+    same = invoke("diff", f"example.={old}", f"example.={old}")
+    assert (same.exit_code, same.output) == (0, "")
+
+
+def test_only_versions_of_one_zone_are_compared(tmp_path: Path) -> None:
+    file = tmp_path / "x.zone"
+    file.write_text("@ 60 SOA ns h 1 1 1 1 1\n@ 60 NS ns.o.\n")
+    result = invoke("diff", file, f"other.={file}")
+    assert isinstance(result.exception, UsageError)
+    assert "is another zone" in str(result.exception)

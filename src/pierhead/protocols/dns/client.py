@@ -32,7 +32,7 @@ from pierhead.protocols.dns.wire.edns import Edns
 from pierhead.protocols.dns.wire.message import RD
 from pierhead.protocols.dns.wire.tsig.key import Key
 
-__all__ = ["LIMITS", "MAX_IN_FLIGHT", "Client", "query"]
+__all__ = ["LIMITS", "MAX_IN_FLIGHT", "Client", "over_tcp", "query"]
 
 _Opened = TypeVar("_Opened")
 
@@ -201,8 +201,8 @@ class Client:
         if response.truncated and isinstance(target, InetAddress) and not accept_truncated:
             # RFC 7766 §5: a truncated answer is requested again over TCP, where it is whole.
             inet = InetAddress(None, target.host, target.port)
-            over_tcp = ListenSpec(self.spec.wrappers, inet, self.spec.options).to_dial("tcp")
-            return await self._ask_stream(over_tcp, question, _over_tcp(self._source))
+            tcp_spec = ListenSpec(self.spec.wrappers, inet, self.spec.options).to_dial("tcp")
+            return await self._ask_stream(tcp_spec, question, over_tcp(self._source))
         return response
 
     async def _ask_stream(
@@ -307,7 +307,7 @@ async def query(
         )
 
 
-def _over_tcp(source: str | None) -> str | None:
+def over_tcp(source: str | None) -> str | None:
     """Return the source for the TCP fallback: the same address, the port chosen by the system."""
     if source is None:
         return None

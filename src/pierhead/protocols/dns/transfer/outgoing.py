@@ -157,6 +157,7 @@ class Transfers(Layer):
         self._condense = condense
         self._one_per_message = one_per_message
         self._max_octets = max_octets
+        self._turn = asyncio.Lock()
         self._zones = _Places(per_zone, "of this zone")
         self._peers = _Places(per_peer, "to this address")
 
@@ -221,7 +222,7 @@ class Transfers(Layer):
         messages = batch(
             query, sent, max_octets=self._max_octets, one_per_message=self._one_per_message
         )
-        return _Messages(_each(messages), leave)
+        return _Messages(_each(messages, self._turn), leave)
 
     def _enter(self, zone: Zone, context: Context) -> Callable[[], None]:
         """Take a place for the zone and one for the peer; the result gives both back.
@@ -277,11 +278,16 @@ class _Messages(Replies[Reply]):
         self._leave()
 
 
-async def _each(messages: Iterator[Reply]) -> AsyncIterator[Reply]:
-    for message in messages:
+async def _each(messages: Iterator[Reply], turn: asyncio.Lock) -> AsyncIterator[Reply]:
+    while True:
+        # One message of all transfers for each turn of the loop: a message takes as long as a
+        # thousand answers, and peers that are always ready must not keep queries waiting.
+        async with turn:
+            message = next(messages, None)
+            await asyncio.sleep(0)
+        if message is None:
+            return
         yield message
-        # A peer that is always ready must not keep this process from its other work.
-        await asyncio.sleep(0)
 
 
 def _permission(
