@@ -11,7 +11,14 @@ import click
 
 from pierhead.address import ListenSpec
 from pierhead.address.views import TlsOptions
-from pierhead.cli.serving import EXIT_CODES, listens, note_exposure, serve_endpoint, tell
+from pierhead.cli.serving import (
+    EXIT_CODES,
+    check_one_process,
+    listens,
+    note_exposure,
+    serve_endpoint,
+    tell,
+)
 from pierhead.errors import UsageError
 from pierhead.files import read_secret
 from pierhead.integrations.click import ListenCommand
@@ -166,6 +173,8 @@ def serve_dns(
     told = identity is not None or version_text is not None
     if not zones and not forwards:
         raise click.UsageError("Missing option '--zone' (or '--forward').")
+    # The journal has one owner, and secondaries are told once.
+    check_one_process(journal=journal, notify=notified)
     authority = None
     if zones:
         authority = dns.zones(

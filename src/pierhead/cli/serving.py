@@ -31,6 +31,7 @@ __all__ = [
     "VARIABLE",
     "access_log_option",
     "access_logs",
+    "check_one_process",
     "listens",
     "note_exposure",
     "serve_endpoint",
@@ -334,6 +335,18 @@ def _refuse_for_workers(meta: dict[str, Any]) -> None:
     for option, is_given in given.items():
         if is_given:
             raise click.UsageError(f"{option} is for one process, not for --workers.")
+
+
+def check_one_process(**given: object) -> None:
+    """Refuse options of a command that only one process can have, if there are workers.
+
+    Raises:
+        click.UsageError: names the option.
+    """
+    if click.get_current_context().meta.get(_WORKERS, 1) > 1:
+        for option, value in given.items():
+            if value:
+                raise click.UsageError(f"--{option} is for one process, not for --workers.")
 
 
 def _strict(spec: ListenSpec) -> ListenSpec:

@@ -59,7 +59,18 @@ async def test_dns_is_forwarded_by_suffix_beside_zones(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [([], "Missing option '--zone' (or '--forward')"), (["--allow", "::/0"], "--zone")],
+    [
+        ([], "Missing option '--zone' (or '--forward')"),
+        (["--allow", "::/0"], "--zone"),
+        (
+            ["--zone", "x.zone", "--journal", "state", "--workers", "2"],
+            "--journal is for one process, not for --workers.",
+        ),
+        (
+            ["--zone", "x.zone", "--notify", "::1", "--workers", "2"],
+            "--notify is for one process, not for --workers.",
+        ),
+    ],
 )
 def test_serve_dns_needs_something_to_serve(arguments, said: str) -> None:
     result = CliRunner().invoke(serve, ["dns", *arguments])
