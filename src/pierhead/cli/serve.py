@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import inspect
-import os
-import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -14,9 +10,11 @@ from typing import Any
 import click
 
 from pierhead.address import ListenSpec
+from pierhead.cli.loading import load_service
 from pierhead.cli.serve_dns import serve_dns
 from pierhead.cli.serve_files import serve_files
 from pierhead.cli.serve_forward import serve_forward
+from pierhead.cli.serve_http import serve_http
 from pierhead.cli.serving import (
     EXIT_CODES,
     access_log_option,
@@ -25,10 +23,8 @@ from pierhead.cli.serving import (
     serve_endpoint,
     tell,
 )
-from pierhead.errors import UsageError
 from pierhead.integrations.click import ListenCommand
 from pierhead.runtime.signals import Signals
-from pierhead.service import as_service
 
 __all__ = ["serve"]
 
@@ -65,6 +61,7 @@ def serve(ctx: click.Context) -> None:
 serve.add_command(serve_dns)
 serve.add_command(serve_files)
 serve.add_command(serve_forward)
+serve.add_command(serve_http)
 
 
 @serve.command("lines", cls=ListenCommand, epilog=_LINES_EPILOG)
@@ -85,7 +82,7 @@ def serve_lines(
     """Answer each line with your own async function: (line, context) -> line."""
     from pierhead.protocols import lines
 
-    service = _load(function)
+    service = load_service(function)
     chosen: Any = None if encoding == "bytes" else encoding
     layers = access_logs(log_one_of)
     serve_endpoint(lines.serve(service, encoding=chosen, frame_layers=layers), specs)
@@ -111,52 +108,3 @@ def serve_echo(specs: Sequence[ListenSpec], *, log_one_of: int) -> None:
     if any(one.address.scheme == "udp" for spec in specs for one in spec.resolve(endpoint)):
         tell("warning: echo over UDP replies to the source address, which may be forged")
     serve_endpoint(endpoint, specs)
-
-
-def _no_module(name: str) -> UsageError:
-    return UsageError(
-        f"{name!r} is not a module name; write shout:shout for the function shout in shout.py in "
-        "this folder"
-    )
-
-
-def _load(reference: str) -> Any:
-    """Import ``module:function`` from the current directory or the import path."""
-    module_name, colon, attribute = reference.partition(":")
-    if not colon or not module_name or not attribute:
-        raise UsageError(
-            f"{reference!r} names no function; expected MODULE:FUNCTION, as shout:shout"
-        )
-    if not all(part.isidentifier() for part in module_name.split(".")):
-        raise _no_module(module_name)
-    if (here := os.getcwd()) not in sys.path:
-        sys.path.insert(0, here)
-    from pierhead.runtime.run import importing
-
-    token = importing.set(module_name)
-    try:
-        module = importlib.import_module(module_name)
-    except UsageError:
-        raise
-    except ModuleNotFoundError as error:
-        if module_name.endswith(".py"):
-            raise _no_module(module_name) from None
-        raise UsageError(f"cannot import {module_name!r}: {error}") from None
-    except SystemExit as error:
-        raise UsageError(
-            f"importing {module_name!r} exited the program: SystemExit: {error}; put the script's "
-            "own code under: if __name__ == '__main__'"
-        ) from None
-    except Exception as error:
-        raise UsageError(
-            f"importing {module_name!r} failed: {type(error).__name__}: {error}"
-        ) from error
-    finally:
-        importing.reset(token)
-    function = getattr(module, attribute, None)
-    if function is None:
-        known = [n for n, v in vars(module).items() if inspect.isfunction(v) and n[0] != "_"]
-        raise UsageError(
-            f"{module_name!r} has no {attribute!r}; its functions: {', '.join(known) or 'none'}"
-        )
-    return as_service(function)

@@ -11,8 +11,9 @@ from tests.remedies import remedies_of
 
 from pierhead.cli.limits import NAMES
 from pierhead.cli.limits import _read as read_limit
+from pierhead.cli.loading import load_service
 from pierhead.cli.query_words import PLUS_WORDS, Words, parse_words
-from pierhead.cli.serve import _load, serve
+from pierhead.cli.serve import serve
 from pierhead.cli.serve_dns import _rate_limit, _secret
 from pierhead.cli.zone import zone
 from pierhead.errors import AddressError, UsageError
@@ -108,8 +109,8 @@ def test_a_function_is_loaded_as_the_advice_writes_it(tmp_path: Path, monkeypatc
         ("shout_it:sohut", "its functions: shout"),
     ):
         with pytest.raises(UsageError, match=advice):
-            _load(wrong)
-    assert callable(_load("shout_it:shout"))
+            load_service(wrong)
+    assert callable(load_service("shout_it:shout"))
 
 
 def test_a_rate_limit_and_a_secret_are_taken_as_they_are_expected(tmp_path: Path):

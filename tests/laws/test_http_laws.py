@@ -1,0 +1,149 @@
+"""Laws of reading requests: any split is the same, and h11 does not read otherwise."""
+
+from __future__ import annotations
+
+import h11
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pierhead.errors import DecodeError
+from pierhead.protocols.http.wire.limits import RequestLimits
+from pierhead.protocols.http.wire.request_reader import RequestReader
+
+LIMITS = RequestLimits.of({"max_head_bytes": 300, "max_request_line_bytes": 64, "max_fields": 8})
+
+#: Pieces of requests, right and wrong, that are put together at random.
+PIECES = [
+    b"GET / HTTP/1.1\r\n",
+    b"POST /p HTTP/1.1\r\n",
+    b"GET / HTTP/1.0\r\n",
+    b"GET http://a/b HTTP/1.1\r\n",
+    b"BREW / HTTP/1.1\r\n",
+    b"GET / HTTP/2.0\r\n",
+    b"Host: a\r\n",
+    b"Host: b\r\n",
+    b"Content-Length: 3\r\n",
+    b"Content-Length: 4\r\n",
+    b"Content-Length: +3\r\n",
+    b"Content-Length : 3\r\n",
+    b"content-length:3\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Transfer-Encoding: gzip\r\n",
+    b"Transfer-Encoding:\tchunked\r\n",
+    b"Transfer-Encoding: chunked, chunked\r\n",
+    b"Connection: close\r\n",
+    b"Connection: keep-alive\r\n",
+    b"X: a\r\n b\r\n",
+    b"X: a\n",
+    b"X: a\rb\r\n",
+    b"X: \xe4\t \r\n",
+    b": a\r\n",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"abc",
+    b"abcd",
+    b"3\r\nabc\r\n",
+    b"3;a=b\r\nabc\r\n",
+    b"03\r\nabc\r\n",
+    b"0x3\r\nabc\r\n",
+    b"3 \r\nabc\r\n",
+    b"3\nabc\r\n",
+    b"4\r\nabc\r\n",
+    b"0\r\n\r\n",
+    b"0\r\nT: 1\r\n\r\n",
+    b"0\r\nContent-Length: 1\r\n\r\n",
+    b"a" * 70,
+    b"X: " + b"a" * 120 + b"\r\n",
+]
+
+whole = [
+    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+    b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+]
+streams = st.lists(st.sampled_from(PIECES + whole * 8), max_size=14).map(b"".join)
+
+
+def read(parts: list[bytes]) -> list[object]:
+    """Return the requests of a stream, and how it ends."""
+    reader, found = RequestReader(LIMITS), list[object]()
+    try:
+        for part in parts:
+            reader.feed(part)
+            while reader.buffered:
+                if reader.is_in_body:
+                    found[-1] += reader.body()  # type: ignore[operator]
+                    if reader.is_in_body:
+                        break
+                    found.append(tuple(reader.trailers))
+                    continue
+                head = reader.head()
+                if head is None:
+                    break
+                found.append((head.method, head.target, head.version, tuple(head.fields)))
+                found.append(head.keeps_alive)
+                found.append(b"")
+    except DecodeError as error:
+        found.append(getattr(error, "status", 0))
+        return found
+    found.append((reader.is_in_body, reader.buffered))
+    return found
+
+
+def joined(found: list[object]) -> list[object]:
+    return [one for one in found if one not in (b"", ())]
+
+
+@given(streams, st.lists(st.integers(1, 40), min_size=1, max_size=60))
+@example(b"\n\r\n\r\n", [1])
+@example(b"\r\n" + whole[0], [1])
+@settings(max_examples=400, deadline=None)
+def test_any_split_of_the_input_is_read_alike(stream: bytes, sizes: list[int]) -> None:
+    parts, at, turn = [], 0, 0
+    while at < len(stream):
+        size = sizes[turn % len(sizes)]
+        parts.append(stream[at : at + size])
+        at, turn = at + size, turn + 1
+    at_once, one_by_one = read([stream]), read(parts)
+    # An error within content comes before or after what has arrived of it.
+    if at_once and isinstance(at_once[-1], int) and not isinstance(at_once[-1], bool):
+        assert at_once[-1] == one_by_one[-1]
+        heads = [one for one in at_once if isinstance(one, tuple) and one]
+        assert heads == [one for one in one_by_one if isinstance(one, tuple) and one]
+    else:
+        assert joined(at_once) == joined(one_by_one)
+
+
+@given(streams)
+@settings(max_examples=400, deadline=None)
+def test_h11_reads_every_request_that_is_accepted_alike(stream: bytes) -> None:
+    ours = read([stream])
+    it = h11.Connection(h11.SERVER)
+    it.receive_data(stream)
+    requests = [one for one in ours if isinstance(one, tuple) and len(one) == 4]
+    contents = [one for one in ours if isinstance(one, bytes)]
+    is_cut = not (isinstance(ours[-1], tuple) and ours[-1][0] is False)
+    for number, (request, content) in enumerate(zip(requests, contents, strict=True)):
+        event = it.next_event()
+        assert isinstance(event, h11.Request), (event, request)
+        method, target, version, fields = request
+        assert (event.method, event.target) == (method.encode(), target.encode())  # type: ignore[union-attr]
+        assert event.http_version == version.encode()  # type: ignore[union-attr]
+        theirs = [(n.lower(), v) for n, v in event.headers]
+        ours_fields = [(n.lower().encode(), v.encode("latin-1")) for n, v in fields]  # type: ignore[misc]
+        assert theirs == ours_fields
+        if is_cut and number == len(requests) - 1:
+            return  # its content is not whole, or was refused
+        body = b""
+        while isinstance(event := it.next_event(), h11.Data):
+            body += bytes(event.data)
+        assert isinstance(event, h11.EndOfMessage)
+        assert body == content
+        if it.our_state is h11.MUST_CLOSE or it.their_state is h11.MUST_CLOSE:
+            return  # it reads nothing after a request that closes; nor does a server of ours
+        it.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
+        it.send(h11.EndOfMessage())
+        if it.our_state is h11.MUST_CLOSE or it.their_state is h11.MUST_CLOSE:
+            return
+        it.start_next_cycle()
