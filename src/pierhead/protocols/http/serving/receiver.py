@@ -96,6 +96,7 @@ class Receiver:
         else:
             if not self._has_more() and not reader.trailers:
                 place.body = self.place = None
+                self._owes_continue = False
                 return octets, len(octets)
             if octets:
                 body.arrive(octets, now)

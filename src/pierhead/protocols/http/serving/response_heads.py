@@ -54,7 +54,10 @@ class ResponseHeads:
         return self._date[1]
 
     def _closes_after(self, place: RequestPlace, response: Response, *, is_chunked: bool) -> bool:
-        if not place.keeps_alive or "close" in response.fields.members("connection"):
+        if not place.keeps_alive:
+            return True
+        fields = response.fields
+        if "connection" in fields and "close" in fields.members("connection"):
             return True
         is_endless = response.body.length is None and not is_chunked
         if is_endless and has_content(place.method, response.status):

@@ -141,7 +141,8 @@ def _authority(method: str, target: str, version: str, hosts: Sequence[str]) -> 
     if method == "CONNECT":
         if _HOST.fullmatch(target) is None or ":" not in target:
             raise _bad_target(method, target)
-        return target
+        # Its client would take what follows any response with 2xx for the other end's.
+        raise BadMessage("tunnels are not served here", 501)
     if target == "*" and method == "OPTIONS":
         return host
     absolute = _ABSOLUTE.fullmatch(target)

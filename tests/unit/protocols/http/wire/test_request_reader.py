@@ -216,6 +216,11 @@ def test_an_unknown_method_is_501() -> None:
     assert refused(get(line=b"BREW / HTTP/1.1\r\n")) == 501
 
 
+@pytest.mark.rfc("9110", "9.3.6")
+def test_a_tunnel_is_501() -> None:
+    assert refused(get(line=b"CONNECT a:443 HTTP/1.1\r\n")) == 501
+
+
 @pytest.mark.rfc("9110", "15.6.6")
 @pytest.mark.parametrize(
     "line", [b"GET / HTTP/2.0\r\n", b"PRI * HTTP/2.0\r\n", b"G / HTTP/0.9\r\n"]
