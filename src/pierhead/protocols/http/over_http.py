@@ -23,6 +23,7 @@ from pierhead.protocols.http.wire.refusal import problem
 from pierhead.server.by_alpn import ByAlpn
 from pierhead.server.connection import ConnectionScope, ServedConnection
 from pierhead.server.endpoint import Endpoint, GoesOn, StreamHandler
+from pierhead.server.makes_endpoint import makes_endpoint
 from pierhead.service import FrameHandler, Service, is_many
 from pierhead.service.admission import Admission, Answer
 from pierhead.service.context import Context
@@ -72,6 +73,7 @@ def messages(
     return answer
 
 
+@makes_endpoint
 def beside(
     endpoint: Endpoint,
     media_type: str,

@@ -15,6 +15,7 @@ from pierhead.protocols.http.wire.refusal import problem
 from pierhead.protocols.http.wire.request_reader import RequestReader
 from pierhead.server.connection import ConnectionScope
 from pierhead.server.endpoint import Endpoint, StreamHandler
+from pierhead.server.makes_endpoint import makes_endpoint
 from pierhead.service import Handler, Service, ServiceFunction, as_service
 from pierhead.service.admission import Admission, check_admission
 from pierhead.service.context import Context
@@ -35,6 +36,7 @@ class HttpLimits(TypedDict, total=False):
     min_body_rate: int
 
 
+@makes_endpoint
 def serve(
     service: ServiceFunction[Request, Response | str | bytes],
     *,
