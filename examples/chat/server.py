@@ -19,6 +19,7 @@ from protocol import HELP, LINES, Event, pings
 from pierhead import Application, Conversation, Json, Room, Transport, converse, run
 from pierhead.backplane import jetstream, peers, redis_streams
 from pierhead.connection.room import Member
+from pierhead.errors import UsageError
 
 MOST_LETTERS = 20
 
@@ -105,8 +106,11 @@ def main() -> None:
     given = parser.parse_args()
     if (given.backplane == "peers") != (given.listen_peers is not None):
         parser.error("--backplane peers and --listen-peers ADDR belong together")
-    chat = Chat(backplane_of(given), given.history)
-    endpoint = converse(chat.converse, LINES, liveness=pings(given.ping), name="chat")
+    try:
+        chat = Chat(backplane_of(given), given.history)
+        endpoint = converse(chat.converse, LINES, liveness=pings(given.ping), name="chat")
+    except UsageError as error:
+        parser.error(str(error))
     run(Application(endpoints=[(endpoint, given.listen)], resources=[chat.room]))
 
 

@@ -155,7 +155,14 @@ def test_two_servers_are_one_room_and_the_people_of_a_lost_one_are_gone(tmp_path
 
 
 def test_flags_that_do_not_fit_are_a_mistake_that_is_told(tmp_path: Path) -> None:
-    for words in (["--backplane", "peers"], ["--listen-peers", "tcp:127.0.0.1:0"]):
+    for words in (
+        ["--backplane", "peers"],
+        ["--listen-peers", "tcp:127.0.0.1:0"],
+        ["--backplane", "http://127.0.0.1"],
+        ["--history", "-1"],
+        ["--ping", "0"],
+    ):
         command = [sys.executable, str(CHAT / "server.py"), "-l", "tcp:127.0.0.1:0", *words]
         with warm.Running(command, cwd=tmp_path) as running:
             assert running.process.wait(PATIENCE_S) == 2
+            assert not any("Traceback" in line for line in running.err), str(running)

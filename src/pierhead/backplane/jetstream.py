@@ -18,6 +18,7 @@ from pierhead.backplane.brokered import Brokered, BrokerLost, without_secret
 from pierhead.codec.base import Codec
 from pierhead.errors import UsageError
 from pierhead.extra import missing_extra
+from pierhead.printable import printable
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -212,4 +213,5 @@ def _lost(reported: Sequence[Exception] = ()) -> Iterator[None]:
     try:
         yield
     except (Error, OSError) as error:
-        raise BrokerLost(f"NATS: {reported[-1] if reported else error}") from error
+        said = str(reported[-1] if reported else error)
+        raise BrokerLost(f"NATS: {printable(said)}") from error

@@ -18,6 +18,7 @@ from pierhead.backplane.brokered import Brokered, BrokerLost, without_secret
 from pierhead.codec.base import Codec
 from pierhead.errors import UsageError
 from pierhead.extra import missing_extra
+from pierhead.printable import printable
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -185,4 +186,4 @@ def _lost() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise BrokerLost(f"Redis: {error}") from error
+        raise BrokerLost(f"Redis: {printable(str(error))}") from error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 
 import pytest
 
+from pierhead import Room
 from pierhead.backplane import jetstream, redis_streams
 from pierhead.errors import UsageError
 
@@ -32,6 +34,23 @@ def test_what_an_error_advises_is_accepted() -> None:
         redis_streams(url)
     for url in ("nats://127.0.0.1:4222", "tls://10.0.0.9", "nats://a:1,nats://b:2"):
         jetstream(url)
+
+
+async def test_what_a_broker_says_is_printed_without_control_characters(caplog) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"-ERR \x1b[2J go away\r\n" * 9)
+        writer.close()
+
+    broker = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    port = broker.sockets[0].getsockname()[1]
+    async with Room[str](backplane=redis_streams(f"redis://127.0.0.1:{port}")):
+        async with asyncio.timeout(10):
+            while "trying again" not in caplog.text:
+                await asyncio.sleep(0.01)
+    broker.close()
+    assert "go away" in caplog.text
+    assert "\x1b" not in caplog.text
 
 
 def test_a_password_is_in_no_log() -> None:
