@@ -89,6 +89,7 @@ SECTIONS = {
         "Content of HTTP requests",
         "Given to the filters that read it: `http.json`, `http.form`, `http.text` and `http.body`.",
     ),
+    "pierhead.protocols.http.filters.multipart": ("Forms with files", "Given to `http.multipart`."),
     "pierhead.protocols.http.filters.compress": ("Compression", "Given to `http.compress`."),
     "pierhead.protocols.http.filters.events": ("Server-sent events", "Given to `http.events`."),
     "pierhead.protocols.dns.client": ("The DNS client", "Given to `dns.Client`."),

@@ -97,6 +97,7 @@ TITLES = {
     "7314": "EDNS EXPIRE option",
     "7413": "TCP Fast Open",
     "7553": "The URI resource record",
+    "7578": "Values of forms: multipart/form-data",
     "7766": "DNS transport over TCP: implementation requirements",
     "7828": "The edns-tcp-keepalive option",
     "7830": "The EDNS(0) padding option",

@@ -32,6 +32,7 @@ from pierhead.protocols.http.filters.head import (
     query,
     request,
 )
+from pierhead.protocols.http.filters.multipart import Part, multipart
 from pierhead.protocols.http.filters.path import path, tail
 from pierhead.protocols.http.filters.rejection import Rejected
 from pierhead.protocols.http.filters.reply import (
@@ -48,6 +49,7 @@ from pierhead.protocols.http.filters.request_log import request_log
 __all__ = [
     "Event",
     "Filter",
+    "Part",
     "Rejected",
     "accept",
     "as_response",
@@ -70,6 +72,7 @@ __all__ = [
     "json",
     "json_reply",
     "method",
+    "multipart",
     "options",
     "patch",
     "path",

@@ -121,18 +121,19 @@ def _read(
             )
         length = asked.request.body.length
         if length is not None and length > limit:
-            detail = f"the content has {length} octets, expected {limit} at most"
-            return Rejected(413, detail, stage=Stage.CONTENT)
+            return _too_large(length, limit)
         return ()
 
     async def take(asked: Asked) -> tuple[T] | Rejected:
         if asked.spent is not None:
             return asked.spent
         try:
-            octets = await asked.request.body.read(limit)
+            octets = await asked.request.body.read(max(limit, asked.most_bytes))
         except ContentTooLarge as error:
             asked.spent = Rejected(413, error.reason, stage=Stage.CONTENT)
             return asked.spent
+        if len(octets) > limit:
+            return _too_large(len(octets), limit)
         try:
             return (decode(octets),)
         except DecodeError as error:
@@ -140,8 +141,13 @@ def _read(
 
     checked: Filter[()] = Filter.taking(Stage.HEAD, check, 0)
     taking: Callable[[Asked], Awaitable[Any]] = take
-    taken: Filter[T] = Filter.taking(Stage.CONTENT, taking, 1, waits=True)
+    taken: Filter[T] = Filter.taking(Stage.CONTENT, taking, 1, waits=True, max_bytes=limit)
     return checked & taken
+
+
+def _too_large(length: int, limit: int) -> Rejected:
+    detail = f"the content has {length} octets, expected {limit} at most"
+    return Rejected(413, detail, stage=Stage.CONTENT)
 
 
 def _refused(error: DecodeError) -> Rejected:

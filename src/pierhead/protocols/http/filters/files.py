@@ -222,10 +222,13 @@ class _Sender:
 
 def _open(root: str | None, path: str) -> _Opened:
     """Open a regular file that is, links followed, below the root."""
-    if stat.S_ISDIR(os.stat(path).st_mode):
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
         if root is not None:
             _check_inside(root, path)
         raise IsADirectoryError(errno.EISDIR, "a folder", path)
+    if not stat.S_ISREG(mode):  # to open a device may already do something
+        raise FileNotFoundError(errno.ENOENT, "not a regular file", path)
     descriptor = os.open(path, _FLAGS)
     try:
         found = os.fstat(descriptor)

@@ -63,10 +63,16 @@ class Filter(Generic[*Ts]):
 
     @classmethod
     def taking(
-        cls, stage: Stage, take: Callable[[Asked], Any], count: int, *, waits: bool = False
+        cls,
+        stage: Stage,
+        take: Callable[[Asked], Any],
+        count: int,
+        *,
+        waits: bool = False,
+        max_bytes: int = 0,
     ) -> Filter[*Ts]:
         """Return a filter of one operation; see `Take`."""
-        return cls((Route((Take(stage, take, count, waits),), count),))
+        return cls((Route((Take(stage, take, count, waits, max_bytes),), count),))
 
     @overload
     def __and__(self, other: Filter[()]) -> Filter[*Ts]: ...

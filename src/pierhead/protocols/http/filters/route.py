@@ -29,9 +29,10 @@ class Asked:
     Attributes:
         segments: the part of the path that these alternatives see.
         spent: why the content cannot be read any more; None while it can.
+        most_bytes: how much of the content one of the alternatives would read.
     """
 
-    __slots__ = ("context", "request", "segments", "spent")
+    __slots__ = ("context", "most_bytes", "request", "segments", "spent")
 
     def __init__(
         self, request: Request, context: Context, segments: tuple[str, ...] | None = None
@@ -40,6 +41,7 @@ class Asked:
         self.context = context
         self.segments = request.segments if segments is None else segments
         self.spent: Rejected | None = None
+        self.most_bytes = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,14 @@ class Take:
         stage: when, relative to others.
         take: returns values, or why the request is rejected; awaited if ``waits``.
         count: how many values.
+        max_bytes: how much of the content it reads.
     """
 
     stage: Stage
     take: Callable[[Asked], Any]
     count: int
     waits: bool = False
+    max_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ class Plan:
         order: which of the alternatives it is.
     """
 
-    __slots__ = ("_checks", "_count", "_paths", "_push", "order", "pattern")
+    __slots__ = ("_checks", "_paths", "_push", "max_bytes", "order", "pattern")
 
     def __init__(self, route: Route, order: int) -> None:
         self.order = order
@@ -142,7 +146,7 @@ class Plan:
             (at, one.parts) for at, one in enumerate(operations) if isinstance(one, Path)
         ]
         self._push = operations
-        self._count = route.count
+        self.max_bytes = max((one.max_bytes for _, one in takes), default=0)
 
     async def run(self, asked: Asked) -> Any:
         """Return the values as a tuple, or why the request is rejected."""

@@ -38,7 +38,11 @@ class Router:
     async def run(self, asked: Asked) -> tuple[Any, ...] | Rejected:
         """Return the values of the first alternative that takes the request, or a rejection."""
         rejections = []
-        for plan in self.candidates(asked.segments):
+        plans = self.candidates(asked.segments)
+        if len(plans) > 1:
+            # What is read for one alternative must do for those that follow.
+            asked.most_bytes = max(plan.max_bytes for plan in plans)
+        for plan in plans:
             taken: tuple[Any, ...] | Rejected = await plan.run(asked)
             if not isinstance(taken, Rejected):
                 return taken

@@ -65,6 +65,13 @@ async def test_content_of_unknown_length_is_refused_where_it_is_too_long():
     assert (await asked(either, b"a", b"b")).body.ready == b"ab"
 
 
+async def test_alternatives_with_other_limits_read_the_same_content():
+    short, long = http.text(max_bytes=2).map(str), http.body(max_bytes=4).map(repr)
+    for either in (short | long, long | short):
+        assert (await asked(either, b"a", b"bcd")).body.ready == b"b'abcd'"
+        assert (await asked(either, b"a", b"bcd", b"e")).status == 413
+
+
 async def test_a_known_length_is_refused_before_reading():
     async def never():
         raise AssertionError("it was read")
