@@ -9,13 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.laws.outcomes import met, shares
-from tests.laws.test_transaction_laws import HEADS, ORIGIN, STEPS, carry_out, contents, read
+from tests.laws.test_transaction_laws import HEADS, ORIGIN, STEPS, carry_out, contents, read, shape
 from tests.unit.protocols.dns.transfer.copies import axfr, ixfr, transfer
 
 from pierhead.protocols import dns
 from pierhead.protocols.dns.services.zones import ZoneService
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.canonical import canonical_rdata
+from pierhead.protocols.dns.zone.packing import (
+    digest,
+    pack_difference,
+    pack_zone,
+    unpack_difference,
+    unpack_zone,
+)
 from pierhead.protocols.dns.zone.zone import Zone, Zones
 
 #: Texts that make the whole zone larger than most changes, or not.
@@ -96,3 +103,27 @@ def test_a_condensed_chain_is_the_difference_of_its_ends(head, changes):
             assert condensed == dns.Difference.between(versions[start], versions[end])
             assert contents(condensed.apply(versions[start])) == contents(versions[end])
             met("condensed")
+
+
+@shares(replayed=0.2, changed=0.1, same=0.0, refused=0.0)
+@settings(max_examples=100)
+@given(head=HEADS, changes=CHANGES)
+def test_what_was_stored_is_replayed_to_the_same_zone(head, changes):
+    """Forwards from the first version, backwards from the last, from octets each time."""
+    _, versions = lived(head, 0, changes)
+    first, last = versions[0], versions[-1]
+    chain = [dns.Difference.between(*pair) for pair in pairwise(versions)]
+    stored = [(d.old_serial, d.new_serial, pack_difference(d)) for d in chain]
+    again = [unpack_difference(first.origin, *each) for each in stored]
+    assert again == chain
+    zone = unpack_zone(first.origin, pack_zone(first))
+    for difference, version in zip(again, versions[1:], strict=True):
+        zone = difference.apply(zone)
+        assert contents(zone) == contents(version)
+        assert digest(zone) == digest(version)
+        assert shape(zone) == shape(version)
+        met("replayed")
+    zone = unpack_zone(last.origin, pack_zone(last))
+    for difference in reversed(again):
+        zone = difference.inverted().apply(zone)
+    assert contents(zone) == contents(first)

@@ -39,6 +39,7 @@ class Recovered:
         pending: what the journal does not have yet, because it is the file that has changed.
         file_digest: of the file, if the journal is to note that it was taken into account.
         restarts: whether the journal of this zone begins anew, at this version.
+        is_damaged: whether that is because it cannot be read.
     """
 
     zone: Zone
@@ -46,6 +47,7 @@ class Recovered:
     pending: Difference | None = None
     file_digest: bytes | None = None
     restarts: bool = False
+    is_damaged: bool = False
 
 
 def recover(journal: Journal, file: Zone, where: str, take: Take = None) -> Recovered:
@@ -67,12 +69,13 @@ def recover(journal: Journal, file: Zone, where: str, take: Take = None) -> Reco
             str(journal.path),
             0,
             0,
-            f"what it has of {to_text(file.origin)} cannot be read ({error.reason}); the version "
-            f"in {where} is served",
+            f"what it has of {to_text(file.origin)} cannot be read ({error.reason}); a copy is "
+            f"kept beside it, and the version in {where} is served",
             remedy="restore the journal from a copy, if changes are missing",
             code="journal",
         )
-        return _having(Recovered(file, restarts=True, file_digest=digest(file)), fault)
+        anew = Recovered(file, restarts=True, file_digest=digest(file), is_damaged=True)
+        return _having(anew, fault)
     if stored is None:
         return Recovered(file)
     return _decide(stored, file, where, take)

@@ -128,6 +128,12 @@ class Journal:
         """Keep a zone from this version on, and nothing of it from before."""
         return self._later(lambda: self._begin(zone, file_digest))
 
+    def keep_copy(self) -> Path:
+        """Copy the whole journal to another file, before something in it is given up."""
+        copy = self._damaged_path()
+        self._call(lambda: self._database.execute("VACUUM INTO ?", (str(copy),)))
+        return copy
+
     def take_file(self, key: Name, file_digest: bytes) -> Future[None]:
         """Note that a zone file has been taken into account."""
         statement = "UPDATE zones SET file_digest = ? WHERE name = ?"
@@ -219,12 +225,21 @@ class Journal:
 
     def _put_aside(self) -> None:
         """Rename a file that is not a journal, so that nothing of it is lost."""
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
-        self.set_aside = self.path.with_name(f"{_FILE}.damaged-{stamp}")
+        self.set_aside = self._damaged_path()
         for suffix in ("", "-wal", "-shm"):
             old = self.path.with_name(_FILE + suffix)
             if old.exists():
                 old.rename(self.set_aside.with_name(self.set_aside.name + suffix))
+
+    def _damaged_path(self) -> Path:
+        """Return a name that is not taken."""
+        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime())
+        path = self.path.with_name(f"{_FILE}.damaged-{stamp}")
+        more = 1
+        while path.exists():
+            more += 1
+            path = self.path.with_name(f"{_FILE}.damaged-{stamp}-{more}")
+        return path
 
     def _read(self, origin: Name, key: Name) -> Stored | None:
         row = self._database.execute(

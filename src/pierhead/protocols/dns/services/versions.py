@@ -56,7 +56,7 @@ class Versions:
     Args:
         journal: where changes are durable; None to keep them in memory.
         files: the file of each zone, for messages.
-        take: what is served of a zone that has changed in both its file and the journal.
+        take: what is served at first of a zone that has changed in both its file and the journal.
         make_history: makes what remembers a zone's last versions.
     """
 
@@ -96,7 +96,7 @@ class Versions:
         if self.journal is None:
             self._read = {zone.key: zone for zone in read}
             return read
-        prepared = self.prepare(read, Zones())
+        prepared = self.prepare(read, Zones(), self._take)
         if self.journal.set_aside is not None:
             for one in prepared:
                 one.zone.warnings += (self._damaged(self.journal),)
@@ -113,10 +113,15 @@ class Versions:
             self._read[one.zone.key] = one.read
         return Zones(one.zone for one in prepared)
 
-    def prepare(self, read: Zones, served: Zones) -> list[Prepared]:
+    def prepare(self, read: Zones, served: Zones, take: Take = None) -> list[Prepared]:
         """Return the next version of each zone, now that the files have been read.
 
         It takes time, and changes nothing.
+
+        Args:
+            read: the zones of the files.
+            served: what is served meanwhile.
+            take: as of `recover`; none at a reload, where nobody has been asked.
 
         Raises:
             ConfigError: lists the faults of all zones.
@@ -127,7 +132,7 @@ class Versions:
         for zone in read:
             before = now.get(zone.key)
             try:
-                recovered = self._recover(zone, before)
+                recovered = self._recover(zone, before, take)
             except ConfigError as error:
                 faults += error.faults
                 continue
@@ -159,10 +164,10 @@ class Versions:
         self.keep_only(zones)
         return Zones(zones)
 
-    def _recover(self, zone: Zone, before: Zone | None) -> Recovered:
+    def _recover(self, zone: Zone, before: Zone | None, take: Take) -> Recovered:
         if self.journal is not None:
             where = self._files.get(zone.key, to_text(zone.origin))
-            return recover(self.journal, zone, where, self._take)
+            return recover(self.journal, zone, where, take)
         last = self._read.get(zone.key)
         if before is not None and last is not None and _is_same(last, zone):
             return Recovered(before)  # the file has not changed; what is served may have
@@ -173,6 +178,8 @@ class Versions:
         recovered, journal = one.recovered, self.journal
         if journal is None or recovered.file_digest is None:
             return None
+        if recovered.is_damaged:
+            journal.keep_copy()
         if recovered.restarts:
             return journal.begin(recovered.zone, recovered.file_digest)
         if recovered.pending is not None:

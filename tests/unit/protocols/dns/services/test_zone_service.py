@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 from tests.unit.protocols.dns.transfer.copies import lines, zone
 
@@ -205,6 +207,38 @@ async def test_a_damaged_journal_is_named_and_the_file_is_served(place):
     (warning,) = [w for w in place.zone.warnings if w.code == "journal"]
     assert "could not be read and is now" in str(warning)
     assert [p for p in place.state.iterdir() if "damaged" in p.name]
+
+
+async def test_a_zone_of_which_the_journal_makes_no_sense_is_named_and_a_copy_is_kept(place):
+    served = place.start()
+    await add(served, "one")
+    served.close()
+    with sqlite3.connect(place.state / "journal.sqlite") as database:
+        database.execute("UPDATE differences SET records = x'00'")
+    database.close()
+    served = place.start()
+    (warning,) = [w for w in place.zone.warnings if w.code == "journal"]
+    assert "what it has of example. cannot be read" in str(warning)
+    assert place.zone.serial == 1
+    (copy,) = [p for p in place.state.iterdir() if "damaged" in p.name]
+    with sqlite3.connect(copy) as database:
+        assert database.execute("SELECT records FROM differences").fetchall() == [(b"\0",)]
+    database.close()
+    await add(served, "two")
+    served = place.start()
+    assert "two" in names(place.zone)
+
+
+async def test_what_was_taken_at_the_start_is_not_taken_at_a_reload(place):
+    served = place.start()
+    await add(served, "one")
+    place.write(with_serial(zone(), 5, name="byhand"))
+    served = place.start(take="file")
+    await add(served, "two")
+    place.write(with_serial(zone(), 9, name="again"))
+    (line,) = place.reload()
+    assert "was changed in the file (serial 9) and in the journal (serial 6)" in line
+    assert "two" in names(place.zone)
 
 
 async def test_a_change_that_is_not_durable_is_not_served(place):
