@@ -46,6 +46,7 @@ limits: venv ## regenerate docs/reference/limits.md from the tables of limits
 pages: standards limits ## regenerate every generated page
 	@$(BIN)/python docs/generate_addresses.py
 	@$(BIN)/python docs/generate_command_line.py
+	@$(BIN)/python docs/generate_configuration.py
 	@$(BIN)/python docs/generate_metrics.py
 
 format: venv

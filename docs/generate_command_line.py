@@ -14,9 +14,9 @@ from pathlib import Path
 
 import click
 
+from pierhead.cli.main import cli
 from pierhead.integrations.click import FlagOption
 from pierhead.integrations.parameter import FLAGS_TITLE
-from pierhead.cli.main import cli
 
 PAGE = Path(__file__).parent / "reference" / "command-line.md"
 
@@ -93,7 +93,9 @@ def _option(option: click.Option, context: click.Context) -> str:
     record = option.get_help_record(context)
     assert record
     name, meaning = record
-    words = re.sub(r"\n\x08\n.*?\n\n", "\n", meaning, flags=re.DOTALL).split()  # addresses.md has them
+    words = re.sub(
+        r"\n\x08\n.*?\n\n", "\n", meaning, flags=re.DOTALL
+    ).split()  # addresses.md has them
     return f"- `{name}`: {_escape(' '.join(words))}"
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from generate_limits import SECTIONS
+
 from pierhead.limits import Limit
 from pierhead.metrics_table import METRICS, OWNERS, REASONS
 

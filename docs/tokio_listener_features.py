@@ -244,8 +244,7 @@ FEATURES = {
             "several pieces written at once",
             "",
             "replies that are ready together leave in one write",
-            f"{_UNIT}/server/test_framed.py"
-            "::test_replies_of_one_loop_iteration_leave_in_one_write",
+            f"{_UNIT}/server/test_framed.py::test_replies_of_one_loop_iteration_leave_in_one_write",
         ),
         Feature(
             "in-memory connections",

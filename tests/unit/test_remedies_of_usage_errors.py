@@ -621,6 +621,7 @@ ELSEWHERE = {
     "protocols/dns/key_file.py": "tests/unit/protocols/dns/test_key_file.py",
     "server/destinations.py": "tests/unit/server/test_socket_conversations.py",
     "cli/": "tests/unit/cli/test_remedies.py, test_main.py, test_serving.py",
+    "config/": "tests/unit/config/test_remedies.py, tests/unit/cli/test_remedies.py, test_main.py",
     "hosting/": "tests/unit/hosting",
     "testing/": "laws of other programs' parts",
     "runtime/run.py": "tests/unit/cli/test_main.py",

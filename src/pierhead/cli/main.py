@@ -1,6 +1,6 @@
 """The ``pierhead`` command: finds the subcommand, turns errors into messages and exit codes.
 
-Exit codes are a contract: 0 ok, 1 runtime, 2 usage, 3 could not start, 4 invalid configuration or
+Exit codes are a contract: 0 ok, 1 runtime, 2 usage or configuration, 3 could not start, 4 invalid
 zone; only `query` uses dig's. A subcommand's module is imported only when it runs or its help is
 shown, so that ``pierhead --help`` answers at once.
 """
@@ -55,6 +55,8 @@ class LazyGroup(click.Group):
 
 _COMMANDS = {
     "serve": ("Serve a protocol on any addresses.", "pierhead.cli.serve:serve"),
+    "run": ("Serve what a configuration file says.", "pierhead.cli.run:run"),
+    "config": ("Check and show a configuration.", "pierhead.cli.config:config"),
     "connect": ("Speak to anything that listens.", "pierhead.cli.connect:connect"),
     "listen": ("Show what arrives at an address.", "pierhead.cli.listen:listen"),
     "send": ("Send standard input to an address.", "pierhead.cli.connect:send"),
@@ -69,12 +71,13 @@ _EPILOG = """\b
 Examples:
   pierhead serve dns --zone examples/zones
   pierhead serve echo -l tcp:127.0.0.1:7000 -l udp:127.0.0.1:7000
+  pierhead run pierhead.toml
   pierhead connect tcp:127.0.0.1:7000
   pierhead query @127.0.0.1:5300 www.example. AAAA +dnssec
   pierhead zone check examples/zones
   pierhead address explain --for dns 127.0.0.1:5300
 
-Exit codes: 0 ok, 1 runtime, 2 usage, 3 could not start, 4 configuration or zone invalid;
+Exit codes: 0 ok, 1 runtime, 2 usage or configuration, 3 could not start, 4 zone invalid;
 those of query are dig's.
 """
 

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
 from pierhead.address import ListenSpec
-from pierhead.cli.loading import load_service
 from pierhead.cli.serve_dns import serve_dns
 from pierhead.cli.serve_files import serve_files
 from pierhead.cli.serve_forward import serve_forward
 from pierhead.cli.serve_http import serve_http
-from pierhead.cli.serving import (
-    EXIT_CODES,
-    access_log_option,
-    access_logs,
-    listens,
-    serve_endpoint,
-    tell,
-)
+from pierhead.cli.serving import EXIT_CODES, access_log_option, listens, serve_one
+from pierhead.config.configuration import Echo, Lines
 from pierhead.integrations.click import ListenCommand
 from pierhead.runtime.signals import Signals
 
@@ -80,12 +71,9 @@ def serve_lines(
     function: str, specs: Sequence[ListenSpec], encoding: str, *, log_one_of: int
 ) -> None:
     """Answer each line with your own async function: (line, context) -> line."""
-    from pierhead.protocols import lines
-
-    service = load_service(function)
-    chosen: Any = None if encoding == "bytes" else encoding
-    layers = access_logs(log_one_of)
-    serve_endpoint(lines.serve(service, encoding=chosen, frame_layers=layers), specs)
+    serve_one(
+        Lines(listen=tuple(specs), service=function, encoding=encoding, access_log=log_one_of)
+    )
 
 
 @serve.command("echo", cls=ListenCommand, epilog=_ECHO_EPILOG)
@@ -97,14 +85,4 @@ def serve_echo(specs: Sequence[ListenSpec], *, log_one_of: int) -> None:
     Over UDP this is a risk: the sender of a datagram may be forged, and gets the answer. Listen
     only on networks that you trust.
     """
-    from pierhead.codec import Octets
-    from pierhead.protocols import lines
-    from pierhead.service.coding import coded, in_frame_layers
-
-    layers = access_logs(log_one_of)
-    of_lines = lines.serve(lines.echo, encoding=None, frame_layers=layers)
-    datagram = in_frame_layers(coded(lines.echo, Octets()), layers)
-    endpoint = dataclasses.replace(of_lines, name="echo", datagram=datagram)
-    if any(one.address.scheme == "udp" for spec in specs for one in spec.resolve(endpoint)):
-        tell("warning: echo over UDP replies to the source address, which may be forged")
-    serve_endpoint(endpoint, specs)
+    serve_one(Echo(listen=tuple(specs), access_log=log_one_of))

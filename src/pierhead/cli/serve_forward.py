@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import click
 
 from pierhead.address import ListenSpec
-from pierhead.cli.serving import EXIT_CODES, listens, serve_endpoint
+from pierhead.cli.serving import EXIT_CODES, listens, serve_one
+from pierhead.config.configuration import Forward
 from pierhead.integrations.click import ListenCommand
 
 __all__ = ["serve_forward"]
@@ -50,6 +51,4 @@ def serve_forward(
     specs: Sequence[ListenSpec], *, upstreams: Sequence[str], policy: str, check: bool
 ) -> None:
     """Pass on connections and datagrams to other addresses, octet for octet."""
-    from pierhead.protocols import proxying
-
-    serve_endpoint(proxying.forward(*upstreams, policy=policy, check=check), specs)
+    serve_one(Forward(listen=tuple(specs), to=tuple(upstreams), policy=policy, check=check))

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any, TextIO, TypeVar, cast
 
 import click
@@ -14,8 +15,8 @@ import click
 from pierhead.address import ListenOptions, ListenSpec
 from pierhead.address.registry import STRICT_PERMISSIONS
 from pierhead.cli.limits import limits_given, takes_limits
+from pierhead.config.configuration import AnyServe, Configuration, Logging
 from pierhead.errors import UsageError
-from pierhead.files import Exposure
 from pierhead.integrations.click import listen_option
 from pierhead.middleware import access_log
 from pierhead.runtime.health import Health
@@ -33,8 +34,8 @@ __all__ = [
     "access_logs",
     "check_one_process",
     "listens",
-    "note_exposure",
     "serve_endpoint",
+    "serve_one",
     "tell",
 ]
 
@@ -55,6 +56,9 @@ _LAME_DUCK = "pierhead.lame_duck"
 _ADMIN, _ADMIN_PUBLIC = "pierhead.admin", "pierhead.admin_public"
 #: Where a command's context records ``--strict-permissions``.
 _STRICT = "pierhead.strict_permissions"
+
+#: Where it records ``--print-config``.
+_PRINTS = "pierhead.print_config"
 
 _WORKERS = "pierhead.workers"
 _MOST_WORKERS = 255
@@ -80,7 +84,8 @@ def listens(*default: str, example: str) -> Callable[[F], F]:
     )
 
     def decorate(function: F) -> F:
-        return option(takes_limits(_workers(_strict_permissions(_operated(function)))))
+        function = _workers(_strict_permissions(_operated(_print_config(function))))
+        return option(takes_limits(function))
 
     return decorate
 
@@ -226,6 +231,15 @@ def access_logs(one_of: int) -> list[Middleware]:
     return [access_log(one_of=one_of)]
 
 
+_print_config = click.option(
+    "--print-config",
+    is_flag=True,
+    expose_value=False,
+    callback=_keep(_PRINTS),
+    help="Print what this command line says as a file for 'pierhead run', and exit.",
+)
+
+
 def _operated(function: F) -> F:
     """Add the options for those who operate a server."""
     for option in (_lame_duck, _log_level, _log_format, _admin_public, _admin):
@@ -233,25 +247,44 @@ def _operated(function: F) -> F:
     return function
 
 
-def note_exposure(path: str | os.PathLike[str], exposure: Exposure | None) -> None:
-    """Warn that others can read a secret, or refuse it with ``--strict-permissions``.
-
-    Raises:
-        UsageError: they can, and ``--strict-permissions`` is given.
-    """
-    if exposure is None:
-        return
-    text = f"the secret in {path} can be read or changed by {exposure.text}"
-    text += f"; restrict it to its owner: {exposure.remedy}"
-    if click.get_current_context().meta[_STRICT]:
-        raise UsageError(text)
-    tell(f"warning: {text}")
-
-
 def tell(line: str) -> None:
     """Say a line, as a record of the log if ``--log-format`` is for programs."""
     form = click.get_current_context().meta[_LOG_FORMAT]
     say(line, None if form == "console" else cast(TextIO, LogLines(form)))
+
+
+def serve_one(serve: AnyServe) -> None:
+    """Serve until told to stop, or print the configuration with ``--print-config``."""
+    meta = click.get_current_context().meta
+    configuration = Configuration(
+        strict_permissions=meta[_STRICT],
+        lame_duck=meta[_LAME_DUCK],
+        limits=MappingProxyType(limits_given()),
+        logging=Logging(level=meta[_LOG_LEVEL], format=meta[_LOG_FORMAT]),
+        serve=(serve,),
+    )
+    if meta[_PRINTS]:
+        _print(configuration)
+        return
+    from pierhead.config.building import build
+    from pierhead.runtime.configured import log_requests
+
+    log_requests(configuration)
+    built = build(configuration)
+    for line in built.notes:
+        tell(line)
+    (part,) = built.parts
+    serve_endpoint(part.made.endpoint, part.specs, part.made.hint)
+
+
+def _print(configuration: Configuration) -> None:
+    from pierhead.config.writing import write
+
+    meta = click.get_current_context().meta
+    for option, is_given in (("--workers", meta[_WORKERS] > 1), ("--admin", meta[_ADMIN])):
+        if is_given:
+            raise UsageError(f"a file says nothing of {option}; leave it out to print one")
+    click.echo(write(configuration), nl=False)
 
 
 def serve_endpoint(

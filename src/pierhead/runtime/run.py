@@ -14,14 +14,14 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import ExitStack
-from contextvars import ContextVar
 from typing import Any, TextIO, TypeVar, Unpack
 
 from pierhead.address import ListenSpec
 from pierhead.buffer import BufferSource
 from pierhead.clock import Clock
+from pierhead.config.loading import importing
 from pierhead.errors import PierheadError, UsageError
 from pierhead.failure_log import OnError
 from pierhead.listener.base import Listener
@@ -38,14 +38,11 @@ from pierhead.server.options import ServerLimits
 from pierhead.server.server import Server
 from pierhead.server.stream import OnAccept
 
-__all__ = ["event_loop_runner", "importing", "run", "serve_until_signal"]
+__all__ = ["event_loop_runner", "run", "serve_until_signal"]
 
 T = TypeVar("T")
 
 _STANDARD_ERROR = 2
-
-#: The module that a command imports to find a function; its own program must not run then.
-importing: ContextVar[str | None] = ContextVar("importing", default=None)
 
 
 def run(
@@ -189,6 +186,7 @@ async def serve_until_signal(
     health: Health | None = None,
     lame_duck_s: float = 0.0,
     admin: Server | None = None,
+    reload: Callable[[], Awaitable[Sequence[str]]] | None = None,
 ) -> bool:
     """Serve until the first signal or until every listener ends, drain; force at a second signal.
 
@@ -200,6 +198,7 @@ async def serve_until_signal(
         health: where the state is written for probes; None if nobody asks.
         lame_duck_s: how long to serve as before once it is no longer ready, in seconds.
         admin: a server to serve beside it, before the start and until everything has drained.
+        reload: called at SIGHUP, returns what changed; `Server.reload` when None.
 
     Returns:
         Whether the stop lost nothing.
@@ -219,6 +218,7 @@ async def serve_until_signal(
             notifier=notifier,
             lame_duck_s=lame_duck_s,
             admin=admin,
+            reload=reload,
         )
         undo.enter_context(signals.heard_by(serving, serving.grace))
         return await serving.serve(on_ready)

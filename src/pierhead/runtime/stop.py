@@ -14,7 +14,7 @@ import contextlib
 import os
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from types import FrameType
 from typing import NoReturn
@@ -66,7 +66,9 @@ class Serving:
         notifier: Notifier,
         lame_duck_s: float = 0.0,
         admin: Server | None = None,
+        reload: Callable[[], Awaitable[Sequence[str]]] | None = None,
     ) -> None:
+        self._read_again = reload or server.reload
         self._health = health
         self._notifier = notifier
         self._lame_duck_s = lame_duck_s
@@ -181,7 +183,7 @@ class Serving:
             self._reload.clear()
             self._notifier.reloading()
             try:
-                changes = await self._server.reload()
+                changes = await self._read_again()
             except PierheadError as error:
                 notes = getattr(error, "__notes__", ())
                 self._say("\n".join([f"error: {error}", *notes]))

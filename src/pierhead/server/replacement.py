@@ -11,7 +11,7 @@ it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
@@ -21,7 +21,8 @@ from pierhead.address.listen_options import effect_of_change, show_option
 from pierhead.address.option import Effect
 from pierhead.errors import ListenError
 from pierhead.listener.base import Changeable, DatagramListener, Listener, StreamListener
-from pierhead.listener.wrap.wrappers import unwrapped, wrap_all
+from pierhead.listener.wrap.wrappers import certificate_reader, unwrapped, wrap_all
+from pierhead.reload import Reloaded
 from pierhead.server.batches import BatchServer
 from pierhead.server.conversing import Conversing
 from pierhead.server.datagram import DatagramServer
@@ -274,6 +275,17 @@ class Kept:
                 base.check_change(spec)
         return wrap_all([base], self.after.part.endpoint.alpn, spec)[0]
 
+    def readers(self) -> Iterator[Callable[[], Reloaded]]:
+        """Yield what rereads the files of what stays as it is: certificates, and an endpoint's."""
+        for server in self.before.servers:
+            reader = certificate_reader(server.listener)
+            if reader is not None and self.before.asked == self.after.asked:
+                yield reader
+        reload = self.after.part.endpoint.reload
+        # The endpoint may be another with other limits, and still answer from the same files.
+        if reload is not None and reload == self.before.part.endpoint.reload:
+            yield reload
+
     def change_sockets(self, changed: list[tuple[Changeable, ListenSpec]]) -> None:
         """Apply the changes to the sockets.
 
@@ -387,13 +399,12 @@ def option_differences(before: ListenSpec, after: ListenSpec, only: Effect | Non
     return "; ".join(words)
 
 
-def limit_differences(before: Plan, after: Plan) -> Iterator[str]:
-    """Yield which limits of endpoints with the same name differ, one line each."""
+def limit_differences(kept: Sequence[Kept]) -> Iterator[str]:
+    """Yield which limits of the listeners that stay will differ, one line each."""
     names = [one.name for one in dataclasses.fields(ServerOptions)]
-    was = {part.endpoint.name: part.options for part in before.parts}
-    for part in after.parts:
-        old = was.get(part.endpoint.name, part.options)
+    for one in kept:
+        was, part = one.before.part.options, one.after.part
         for name in names:
-            one, other = getattr(old, name), getattr(part.options, name)
-            if one != other:
-                yield f"{part.endpoint.name}: {name} is {other}, was {one}"
+            old, new = getattr(was, name), getattr(part.options, name)
+            if old != new:
+                yield f"{part.endpoint.name}: {name} is {new}, was {old}"

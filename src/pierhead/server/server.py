@@ -23,14 +23,14 @@ from pierhead.clock import Clock, SystemClock
 from pierhead.connection.frame_budget import FrameBudget
 from pierhead.connection.sweep import Sweep
 from pierhead.connection.tasks import EagerTasks
-from pierhead.errors import ListenError, PierheadError, UsageError
+from pierhead.errors import ListenError, UsageError
 from pierhead.failure_log import OnError
 from pierhead.listener.base import DatagramListener, HasSocket, Listener, StreamListener
 from pierhead.listener.open import Group, open_all
 from pierhead.listener.process_sockets import ProcessSockets
 from pierhead.listener.wrap.wrappers import certificate_reader, unwrapped
 from pierhead.metrics import Metrics
-from pierhead.reload import Reloaded
+from pierhead.reload import read_again
 from pierhead.server.batches import BatchServer
 from pierhead.server.callback import having, plain
 from pierhead.server.conversing import Conversing
@@ -142,6 +142,15 @@ class Server:
         return [server.listener.local for server in self._serving()]
 
     @property
+    def served(self) -> list[tuple[str, str]]:
+        """The name of the endpoint at each bound address, and the address as text."""
+        return [
+            (slot.part.endpoint.name, server.listener.local)
+            for slot in self._slots
+            for server in slot.servers
+        ]
+
+    @property
     def sockets(self) -> list[socket.socket]:
         """The listening sockets, in the order of the addresses that have one.
 
@@ -183,7 +192,11 @@ class Server:
                 fault; the others are its notes.
         """
         async with self._reloading:
-            read = await asyncio.to_thread(self._read_again)
+            listeners = [server.listener for server in self._serving()]
+            readers = [read for read in map(certificate_reader, listeners) if read]
+            endpoints = [part.endpoint for part in self._plan.parts]
+            readers += [one.reload for one in endpoints if one.reload is not None]
+            read = await asyncio.to_thread(read_again, readers)
             for one in read:
                 one.commit()
         return tuple(dict.fromkeys(change for one in read for change in one.changes))
@@ -192,6 +205,7 @@ class Server:
         self,
         what: Endpoint | Application,
         *addresses: str | ListenSpec | Listener,
+        reread: bool = False,
         **limits: Unpack[ServerLimits],
     ) -> tuple[str, ...]:
         """Serve another application from now on, all of it or none.
@@ -204,6 +218,7 @@ class Server:
 
         Args:
             what, addresses: as of `Server`.
+            reread: whether what stays rereads its certificates and files, as in `reload`.
             limits: limits to change as well.
 
         Returns:
@@ -225,12 +240,17 @@ class Server:
                     await self._open(replacement.new, undo, replacement)
                 if not replacement.has_listeners:
                     raise self._nothing_left(replacement.slots)
+                readers = [read for kept in replacement.kept for read in kept.readers()]
+                read = await asyncio.to_thread(read_again, readers) if reread else []
                 await asyncio.sleep(0)  # a service may have called this: not inside a batch
                 self._check_is_serving()
                 replacement.prepare()
                 undo.pop_all()
-            changes = [*replacement.differences(), *limit_differences(self._plan, plan)]
+            changes = [*replacement.differences(), *limit_differences(replacement.kept)]
+            changes += [change for one in read for change in one.changes]
             self._put_in_force(plan, replacement, needed)
+            for one in read:
+                one.commit()
             if self._given is not before:  # `reconfigure` was called in between
                 given = {**self._given, **limits}
             self._limit(self._plan.with_limits(given), given)
@@ -310,25 +330,6 @@ class Server:
             task.cancel()
         if late:
             await asyncio.wait(late)
-
-    def _read_again(self) -> list[Reloaded]:
-        listeners = [server.listener for server in self._serving()]
-        readers = [read for read in map(certificate_reader, listeners) if read]
-        endpoints = [part.endpoint for part in self._plan.parts]
-        # An endpoint may occur twice, at different addresses.
-        readers += dict.fromkeys(one.reload for one in endpoints if one.reload is not None)
-        read: list[Reloaded] = []
-        faults: list[PierheadError] = []
-        for reader in readers:
-            try:
-                read.append(reader())
-            except PierheadError as error:
-                faults.append(error)
-        if faults:
-            for other in faults[1:]:
-                faults[0].add_note(str(other))
-            raise faults[0]
-        return read
 
     async def __aenter__(self) -> Self:
         """Enter the resources, open every listener, start serving.

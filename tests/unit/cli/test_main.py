@@ -16,7 +16,7 @@ import pytest
 from tests.processes import pierhead_command
 from tests.warm import Running, pierhead
 
-from pierhead.cli.loading import load_service
+from pierhead.config.loading import load_object
 
 ZONE = """$TTL 300
 @ SOA ns host 1 2 3 4 5
@@ -31,7 +31,7 @@ ECHO = "pierhead.protocols.lines:echo"
 def test_help_lists_every_command_and_the_exit_codes() -> None:
     shown = pierhead("--help")
     assert shown.returncode == 0
-    for word in ("serve", "address", "Exit codes: 0 ok, 1 runtime, 2 usage, 3 could not start"):
+    for word in ("serve", "address", "Exit codes: 0 ok, 1 runtime, 2 usage or configuration"):
         assert word in shown.stdout
 
 
@@ -141,7 +141,7 @@ def test_every_form_of_an_async_function_is_loaded(
 ) -> None:
     (tmp_path / "forms_of_functions.py").write_text(FORMS)
     monkeypatch.syspath_prepend(tmp_path)
-    assert load_service(f"forms_of_functions:{form}") is not None
+    assert load_object(f"forms_of_functions:{form}") is not None
 
 
 def test_a_zone_with_three_faults_reports_all_three_with_a_caret(tmp_path: Path) -> None:

@@ -14,8 +14,11 @@ from pierhead.cli.limits import _read as read_limit
 from pierhead.cli.loading import load_service
 from pierhead.cli.query_words import PLUS_WORDS, Words, parse_words
 from pierhead.cli.serve import serve
-from pierhead.cli.serve_dns import _rate_limit, _secret
+from pierhead.cli.serve_dns import _rate_limit
 from pierhead.cli.zone import zone
+from pierhead.config.endpoints_dns import secret_in
+from pierhead.config.loading import load_object
+from pierhead.config.making import Making
 from pierhead.errors import AddressError, UsageError
 
 
@@ -109,22 +112,22 @@ def test_a_function_is_loaded_as_the_advice_writes_it(tmp_path: Path, monkeypatc
         ("shout_it:sohut", "its functions: shout"),
     ):
         with pytest.raises(UsageError, match=advice):
-            load_service(wrong)
+            load_object(wrong)
     assert callable(load_service("shout_it:shout"))
 
 
 def test_a_rate_limit_and_a_secret_are_taken_as_they_are_expected(tmp_path: Path):
     with pytest.raises(UsageError, match="expected a number or 'off'"):
         _rate_limit("none")
-    assert _rate_limit("off") is False
-    assert _rate_limit("50") is not False
+    assert _rate_limit("off") == "off"
+    assert _rate_limit("50") == 50
     secret = tmp_path / "secret"
     secret.touch(0o600)
     secret.write_text("not hexadecimal")
     with pytest.raises(UsageError, match="expected 32 of them"):
-        _secret(secret)
+        secret_in(str(secret), Making(True))
     secret.write_text("0f" * 16)
-    assert len(_secret(secret)) == 16
+    assert secret_in(str(secret), Making(True)) == (bytes.fromhex("0f" * 16), ())
 
 
 def test_several_zones_are_looked_at_as_the_advice_says(tmp_path: Path):

@@ -126,7 +126,7 @@ def test_an_invalid_cookie_secret_is_refused_and_described(
     words = ["--zone", str(tmp_path / "example.zone"), "--cookie-secret", str(given)]
     refused = ask("dns", *words, "-l", "127.0.0.1:0")
     assert isinstance(refused.exception, UsageError)  # which `main` shows without a traceback
-    assert f"--cookie-secret {given}: " in str(refused.exception)
+    assert f"cookie secret {given}: " in str(refused.exception)
     assert said in str(refused.exception)
 
 

@@ -29,7 +29,7 @@ from pierhead.protocols.dns.zone.zone import Zone, Zones
 from pierhead.reload import Reloaded
 from pierhead.service.context import Context
 
-__all__ = ["ZoneService"]
+__all__ = ["ZoneService", "zone_changes"]
 
 #: Transfers are answered by a layer, `dns.transfers`; without it they are not allowed (RFC 5936
 #: §2.2.1). Other types that are not data are refused by the mandatory layer.
@@ -211,7 +211,7 @@ class ZoneService:
         after = Zones(one.zone for one in prepared)
         found = [fault for one in prepared for fault in one.recovered.zone.warnings]
         warnings = [" ".join(str(fault).split()) for fault in found if fault.code == "journal"]
-        return Reloaded(commit=put_in_force, changes=(*_changes(before, after), *warnings))
+        return Reloaded(commit=put_in_force, changes=(*zone_changes(before, after), *warnings))
 
     def close(self) -> None:
         """Close the journal, if there is one; then nothing can be changed any more."""
@@ -285,7 +285,7 @@ def _pairs(before: Zones, after: Zones) -> list[tuple[Zone, Zone]]:
     return [(was, now) for was, now in both if was is not now and was.rclass == now.rclass]
 
 
-def _changes(before: Zones, after: Zones) -> Iterator[str]:
+def zone_changes(before: Zones, after: Zones) -> Iterator[str]:
     """Yield a line for each zone that was added, changed or removed."""
     old, new = ({zone.key: zone for zone in zones} for zones in (before, after))
     for key, zone in new.items():
