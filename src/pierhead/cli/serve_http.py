@@ -9,9 +9,16 @@ import click
 
 from pierhead.address import ListenSpec
 from pierhead.cli.loading import load_service
-from pierhead.cli.serving import EXIT_CODES, listens, serve_endpoint
+from pierhead.cli.serving import (
+    EXIT_CODES,
+    access_log_option,
+    access_logs,
+    listens,
+    serve_endpoint,
+)
 from pierhead.errors import UsageError
 from pierhead.integrations.click import ListenCommand
+from pierhead.service import stack
 
 __all__ = ["serve_http"]
 
@@ -35,11 +42,14 @@ Examples:
     metavar="N",
     help="The largest content of a request; 'off' for any. [example: 10000000]",
 )
-def serve_http(service: str, specs: Sequence[ListenSpec], max_body_bytes: str) -> None:
+@access_log_option
+def serve_http(
+    service: str, specs: Sequence[ListenSpec], max_body_bytes: str, *, log_one_of: int
+) -> None:
     """Answer requests of HTTP with your own service: filters, or (request, context) -> response."""
     from pierhead.protocols import http
 
-    loaded = load_service(service)
+    loaded = stack(load_service(service), *access_logs(log_one_of))
     endpoint = http.serve(loaded, max_body_bytes=_most(max_body_bytes))
     serve_endpoint(endpoint, specs, _hint)
 

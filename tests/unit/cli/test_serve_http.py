@@ -51,6 +51,14 @@ def test_the_largest_content_is_given_by_an_option(tmp_path: Path) -> None:
         assert ask(running.line("ready"), request).startswith(b"HTTP/1.1 413 ")
 
 
+def test_requests_are_logged_where_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text(PROGRAM)
+    command = [sys.executable, "-m", "pierhead", "serve", "http", "-l", "tcp:127.0.0.1:0"]
+    with Running([*command, "--access-log", "1", "shop:hello"], cwd=tmp_path) as running:
+        ask(running.line("ready"), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert "replies=1" in running.line("outcome=answered")
+
+
 def test_mistakes_are_explained() -> None:
     run = CliRunner().invoke
     assert "Missing argument 'MODULE:SERVICE'" in run(serve_http, ["-l", ":0"]).output
