@@ -27,6 +27,7 @@ from typing import Any, Unpack, cast
 from pierhead.address import ListenSpec
 from pierhead.errors import PierheadError, UsageError
 from pierhead.listener.wrap.wrappers import certificate_reader
+from pierhead.runtime.notify import Notifier
 from pierhead.runtime.say import say
 from pierhead.runtime.worker import Lifeline, work
 from pierhead.runtime.worker_sockets import WorkerSockets
@@ -70,6 +71,7 @@ class _Slot:
         self.began = 0.0
         self.begins_at = 0.0
         self.is_ready = False
+        self.heard_at = 0.0
         self.deaths = 0
 
 
@@ -128,7 +130,10 @@ class Supervisor:
         self._woken, waker = _pipe()
         self._ready, ready = _pipe()
         alive, self._alive = _pipe()
-        self._lifeline = Lifeline(ready, alive)
+        self._notifier = Notifier.from_environment()
+        watchdog_s = self._notifier.watchdog_s
+        self._pulse_s = None if watchdog_s is None else watchdog_s / 4
+        self._lifeline = Lifeline(ready, alive, self._pulse_s)
         signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
         try:
             self._supervise(on_ready)
@@ -139,6 +144,7 @@ class Supervisor:
             for descriptor in (self._woken, waker, self._ready, ready, alive, self._alive):
                 os.close(descriptor)
             self._sockets.close()
+            self._notifier.close()
         return self._worst
 
     @staticmethod
@@ -168,6 +174,7 @@ class Supervisor:
             if not self._stops:
                 self._begin_due()
             self._note_ready(on_ready)
+            self._feed_watchdog()
             self._wait()
             if time.monotonic() >= self._kill_at:
                 self._kill_at = math.inf
@@ -176,6 +183,8 @@ class Supervisor:
     def _wait(self) -> None:
         """Wait for a signal, a worker that is ready, or the next time."""
         times = [slot.begins_at for slot in self._slots if not slot.pid and not self._stops]
+        if self._pulse_s is not None:
+            times.append(time.monotonic() + self._pulse_s)
         until = min([*times, self._kill_at])
         timeout = None if until == math.inf else max(0.0, until - time.monotonic())
         readable, _, _ = select.select([self._woken, self._ready], [], [], timeout)
@@ -200,7 +209,7 @@ class Supervisor:
             for one in self._heeded():
                 signal.signal(one, signal.SIG_DFL)
             os.close(self._alive)
-            os.environ.pop("NOTIFY_SOCKET", None)
+            self._notifier.close()
             listeners = self._sockets.lend(number)
         except BaseException as mistake:
             say(f"worker {number}: {type(mistake).__name__}: {mistake}")
@@ -208,13 +217,25 @@ class Supervisor:
         work(number, self._endpoint, listeners, self._lifeline, **self._limits)
 
     def _note_ready(self, on_ready: Callable[[Sequence[str]], None] | None) -> None:
+        now = time.monotonic()
         for number in _emptied(self._ready):
-            self._slots[number].is_ready = True
+            self._slots[number].is_ready, self._slots[number].heard_at = True, now
         if not self._was_ready and all(slot.is_ready for slot in self._slots):
             self._was_ready = True
             if on_ready is not None:
                 on_ready(self._sockets.addresses)
-            say("ready " + " ".join(self._sockets.addresses))
+            addresses = " ".join(self._sockets.addresses)
+            say(f"ready {addresses}")
+            self._notifier.ready(f"serving {addresses} with {len(self._slots)} workers")
+
+    def _feed_watchdog(self) -> None:
+        """Give a sign of life, if every worker has given one lately."""
+        if self._pulse_s is None:
+            return
+        oldest = time.monotonic() - 2 * self._pulse_s
+        serving = [slot for slot in self._slots if slot.pid and slot.is_ready]
+        if all(slot.heard_at >= oldest for slot in serving):
+            self._notifier.alive()
 
     def _bury(self) -> None:
         """Note the workers that have ended, and when their successors begin."""
@@ -247,6 +268,7 @@ class Supervisor:
     def _stop(self, times: int) -> None:
         if times == 1:
             say(f"draining {len(self._slots)} workers; a second signal forces")
+            self._notifier.stopping(f"draining {len(self._slots)} workers")
             self._kill_at = time.monotonic() + self._longest_stop_s
         # Of two pending signals with one number, a process hears one.
         self._tell(signal.SIGTERM if times % 2 else signal.SIGINT)
@@ -286,7 +308,9 @@ class Supervisor:
             one.commit()
         for change in dict.fromkeys(change for one in read for change in one.changes):
             say(change)
+        self._notifier.reloading()
         self._tell(signal.SIGHUP)
+        self._notifier.ready("reloaded")
 
 
 def _pipe() -> tuple[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -30,12 +31,14 @@ class Lifeline:
     """What connects a worker to its supervisor.
 
     Attributes:
-        ready: the worker writes its number here, an octet, once it serves.
+        ready: the worker writes its number here, an octet, once it serves, and as a sign of life.
         alive: ends when the supervisor has ended, however that happened.
+        pulse_s: seconds between two signs of life; None for none.
     """
 
     ready: int
     alive: int
+    pulse_s: float | None
 
 
 def work(
@@ -75,7 +78,13 @@ def work(
 def _told(number: int, lifeline: Lifeline) -> Callable[[Server], None]:
     def told(server: Server) -> None:
         asyncio.get_running_loop().add_reader(lifeline.alive, stop)
-        os.write(lifeline.ready, bytes([number]))
+        beat()
+
+    def beat() -> None:
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
+            os.write(lifeline.ready, bytes([number]))
+        if lifeline.pulse_s is not None:
+            asyncio.get_running_loop().call_later(lifeline.pulse_s, beat)
 
     def stop() -> None:
         asyncio.get_running_loop().remove_reader(lifeline.alive)

@@ -172,6 +172,42 @@ def test_files_are_checked_before_any_worker_reads_them(tmp_path):
             said(running, f"worker {number}: reloaded")
 
 
+def test_systemd_hears_of_all_workers_at_once(tmp_path):
+    """A worker whose event loop does not answer starves the watchdog."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    place = os.fspath(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(place)
+        systemd.settimeout(10)
+        command = [*pierhead_command(), *["serve", "lines", "program:who", "-l", "tcp:127.0.0.1:0"]]
+        with Running(
+            [*command, "--workers", "2"],
+            cwd=tmp_path,
+            env={"NOTIFY_SOCKET": place, "WATCHDOG_USEC": "400000", "WATCHDOG_PID": ""},
+        ) as running:
+            running.line("ready tcp")
+            assert "with 2 workers" in heard_until(systemd, "READY=1")
+            heard_until(systemd, "WATCHDOG=1")
+            stuck = int(min(children(running)))
+            os.kill(stuck, signal.SIGSTOP)
+            systemd.settimeout(1.0)
+            with pytest.raises(TimeoutError):
+                [heard_until(systemd, "WATCHDOG=1") for _ in range(20)]
+            os.kill(stuck, signal.SIGCONT)
+            systemd.settimeout(10)
+            heard_until(systemd, "WATCHDOG=1")
+            running.process.send_signal(signal.SIGTERM)
+            assert "draining 2 workers" in heard_until(systemd, "STOPPING=1")
+
+
+def heard_until(systemd: socket.socket, word: str) -> str:
+    """Return the next message with this word."""
+    while True:
+        message = systemd.recv(1000).decode()
+        if word in message:
+            return message
+
+
 def test_a_tls_session_is_resumed_at_any_worker(tmp_path):
     (tmp_path / "program.py").write_text(PROGRAM)
     authority = trustme.CA()
@@ -209,6 +245,14 @@ def test_a_tls_session_is_resumed_at_any_worker(tmp_path):
 def test_what_workers_cannot_do_is_refused(words, message):
     result = pierhead("serve", "echo", "-l", "tcp:127.0.0.1:0", *words)
     assert (result.returncode, message in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("words", [["--journal", "j"], ["--notify", "192.0.2.1"]])
+def test_what_one_process_owns_is_refused(words):
+    zones = os.fspath(ROOT / "examples" / "zones")
+    result = pierhead("serve", "dns", "--zone", zones, "--workers", "2", *words)
+    assert result.returncode == 2
+    assert f"{words[0]} is for one process" in result.stderr
 
 
 def test_limits_of_the_whole_server_are_divided():
