@@ -46,11 +46,12 @@ from pierhead.errors import ConnectError, PeerUnavailable, UsageError
 from pierhead.integrations.argparse import add_listen_option
 from pierhead.integrations.click import listen_option
 from pierhead.integrations.typer import listen_option as typer_option
-from pierhead.protocols import dns, lines, proxying
+from pierhead.protocols import dns, http, lines, proxying
 from pierhead.protocols.dns.wire import iana
 from pierhead.protocols.dns.wire.message import Query
 from pierhead.protocols.dns.wire.name import ROOT
 from pierhead.protocols.dns.wire.tsig.key import ALGORITHMS
+from pierhead.protocols.http.wire.response_writer import response_head
 from pierhead.server.converse import converse
 from pierhead.server.destinations import find, reach
 from pierhead.service import as_service
@@ -206,8 +207,104 @@ def command() -> click.Command:
     return click.command()(lambda listen: None)
 
 
+def web(address: str = "mem:nobody", **options: Any) -> None:
+    """Send a request, to nobody."""
+
+    async def ask() -> None:
+        async with http.Client(address) as client:
+            with contextlib.suppress(ConnectError):
+                await client.post(**options)
+
+    asyncio.run(ask())
+
+
+def web_clients(number: int) -> None:
+    """Use clients in two event loops: one after the other, or one in each."""
+    clients = [http.Client("mem:nobody") for _ in range(number)]
+
+    async def ask(client: http.Client) -> None:
+        with contextlib.suppress(ConnectError):
+            await client.get()
+
+    for client in (clients[0], clients[-1]):
+        asyncio.run(ask(client))
+
+
+def head_of(fields: dict[str, str]) -> bytes:
+    return response_head("GET", http.Response(200, b"abc", fields), "")
+
+
+TWO: Any = http.path("a", int) & http.query("b", int)
+
+
 #: The file, the words of the remedy, what is refused, and what is accepted, way by way.
 ROWS: list[tuple[str, str, Callable[[], object], list[Callable[[], object]]]] = [
+    (
+        "protocols/http/client/base_address",
+        "/prefix, and give credentials and queries with each request",
+        lambda: http.Client("http://me:secret@example.org/?a=b"),
+        [lambda: http.Client("http://example.org:80/prefix")],
+    ),
+    (
+        "protocols/http/client/client",
+        "leave one out",
+        lambda: web(json=1, body=b"1"),
+        [lambda: web(json=1), lambda: web(body=b"1")],
+    ),
+    (
+        "protocols/http/client/client",
+        "create one in each",
+        lambda: web_clients(1),
+        [lambda: web_clients(2)],
+    ),
+    (
+        "protocols/http/client/request_head",
+        "leave it out",
+        lambda: web(body=b"1", fields={"Content-Length": "1"}),
+        [lambda: web(body=b"1")],
+    ),
+    (
+        "protocols/http/filters/cors",
+        "name the origins",
+        lambda: http.cors("*", credentials=True),
+        [lambda: http.cors("https://example.org", credentials=True)],
+    ),
+    (
+        "protocols/http/filters/files",
+        "create it, or name another",
+        lambda: http.files("/nowhere"),
+        [lambda: http.files("/")],
+    ),
+    (
+        "protocols/http/filters/filter",
+        "give it a handler",
+        lambda: TWO.recover(str),
+        [lambda: TWO.map(str).recover(str)],
+    ),
+    (
+        "protocols/http/filters/filter",
+        "give each its handler by map or then first",
+        lambda: TWO | http.path("c"),
+        [lambda: TWO.map(lambda a, b: a) | http.path("c").map(str)],
+    ),
+    (
+        "protocols/http/filters/filter",
+        "give it to then",
+        lambda: http.path("a").map(answer),
+        [lambda: http.path("a").then(answer)],
+    ),
+    (
+        "protocols/http/filters/reply",
+        "give it a handler",
+        lambda: http.as_response(1, 2),
+        [lambda: http.as_response(1)],
+    ),
+    (
+        "protocols/http/wire/response_writer",
+        "leave the field out, the server sets it",
+        lambda: head_of({"Content-Length": "2"}),
+        [lambda: head_of({})],
+    ),
     (
         "blocking/server",
         "wire_format=lines.wire_format())",
@@ -624,6 +721,7 @@ ELSEWHERE = {
     "config/": "tests/unit/config/test_remedies.py, tests/unit/cli/test_remedies.py, test_main.py",
     "hosting/": "tests/unit/hosting",
     "testing/": "laws of other programs' parts",
+    "runtime/worker_sockets.py": "tests/unit/runtime/test_supervisor.py",
     "runtime/run.py": "tests/unit/cli/test_main.py",
     "protocols/dns/services/zones.py": "tests/unit/protocols/dns/services/test_zones.py",
     "protocols/dns/journal/": "tests/unit/protocols/dns/journal",

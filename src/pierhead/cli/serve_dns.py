@@ -21,8 +21,7 @@ Examples:
   pierhead serve dns --zone examples/zones
   pierhead serve dns --zone example.org=zones/main.txt -l 127.0.0.1:5300 -l '[::1]:5300'
   pierhead serve dns --zone examples/zones -l 'tls+tcp:127.0.0.1:8530?cert=dns.pem'
-  pierhead serve dns --zone examples/zones \\
-    -l 'tls+tcp:127.0.0.1:8443?cert=dns.pem&alpn=http/1.1,dot'
+  pierhead serve dns --zone zones -l 'tls+tcp:127.0.0.1:8443?cert=dns.pem&alpn=http/1.1,dot'
 
 {EXIT_CODES}, 4 a zone is invalid.
 """

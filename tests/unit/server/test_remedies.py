@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import errno
+import socket
 from typing import Any
 
 import pytest
 from tests.remedies import remedies_of
 
-from pierhead import Lines, Octets, Server, WireFormat, raw, serve
+from pierhead import Lines, ListenSpec, Octets, Server, WireFormat, raw, serve
 from pierhead.errors import ListenError
 from pierhead.listener.adopt.systemd import PassedSockets
 from pierhead.listener.base import ListenerEnded
 from pierhead.listener.custom import CustomStreamListener
 from pierhead.listener.process_sockets import ProcessSockets
 from pierhead.protocols import lines
+from pierhead.runtime.worker_sockets import WorkerSockets
 from pierhead.server.endpoint import Endpoint
 
 #: What is advised, by the module that says so; each has a test below.
 FOLLOWED = {
+    ("runtime/worker_sockets.py", "serve with one worker"),
     ("server/handlers.py", "or serve another protocol on this one"),
     ("server/handlers.py", "leave it out"),
     ("server/replacement.py", "leave the option unchanged; the listener in effect is unaffected"),
@@ -122,6 +125,15 @@ async def test_one_address_at_least_is_not_optional():
             pytest.fail("it was served")
     assert isinstance(process.passed, PassedSockets)
     await served(endpoint, "sd:?optional", "mem:a", process_sockets=process)
+
+
+async def test_where_ports_cannot_be_shared_one_worker_serves(monkeypatch):
+    groups = [(ListenSpec.parse("tcp:127.0.0.1:0"),)]
+    monkeypatch.delattr(socket, "SO_REUSEPORT")
+    with pytest.raises(ListenError) as caught:
+        await WorkerSockets.opened(groups, 2)
+    assert caught.value.remedy == "serve with one worker"
+    (await WorkerSockets.opened(groups, 1)).close()
 
 
 def test_no_remedy_is_without_its_test():
