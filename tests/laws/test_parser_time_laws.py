@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -83,6 +84,17 @@ def test_a_parser_that_rescans_everything_breaks_the_law(read: Any) -> None:
 
 def test_a_single_pass_parser_obeys_the_law() -> None:
     check_growth(in_one_pass, bytes)
+
+
+def test_what_the_collector_calls_is_no_step() -> None:
+    def watch(phase: str, info: object) -> None:
+        assert phase
+
+    gc.callbacks.append(watch)  # as hypothesis does
+    try:
+        assert steps(lambda: [[] for _ in range(3000)]) <= 3010
+    finally:
+        gc.callbacks.remove(watch)
 
 
 def test_steps_are_lines_and_calls() -> None:
