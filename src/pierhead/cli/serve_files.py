@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Literal
 
 import click
 
 from pierhead.address import ListenSpec
-from pierhead.cli.serving import EXIT_CODES, listens, serve_endpoint
+from pierhead.cli.serving import EXIT_CODES, listens, serve_one
+from pierhead.config.configuration import Files
 from pierhead.integrations.click import ListenCommand
-from pierhead.runtime.log import BestEffortHandler
 
 __all__ = ["serve_files"]
 
@@ -59,20 +58,12 @@ def serve_files(
     Nothing outside of it is sent, nor what begins with a dot. Text is compressed for clients that
     accept it.
     """
-    from pierhead.protocols import http
-    from pierhead.service import Middleware, stack
-
-    files = http.files(folder, index=index, cache_control=cache_control)
-    layers: list[Middleware] = [http.compress()]
-    if form is not None:
-        layers.insert(0, http.request_log(form, _to_standard_error()))
-    serve_endpoint(http.serve(stack(files, *layers)), specs)
-
-
-def _to_standard_error() -> logging.Logger:
-    """Return a logger whose lines are the messages alone, as readers of such logs expect."""
-    logger = logging.getLogger("pierhead.access")
-    logger.setLevel(logging.INFO)
-    logger.addHandler(BestEffortHandler())
-    logger.propagate = False
-    return logger
+    serve_one(
+        Files(
+            listen=tuple(specs),
+            folder=folder,
+            index=index,
+            cache_control=cache_control,
+            access_log=form,
+        )
+    )

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
 from pierhead.address import ListenSpec
-from pierhead.cli.loading import load_service
-from pierhead.cli.serving import (
-    EXIT_CODES,
-    access_log_option,
-    access_logs,
-    listens,
-    serve_endpoint,
-)
+from pierhead.cli.serving import EXIT_CODES, access_log_option, listens, serve_one
+from pierhead.config.configuration import Http
 from pierhead.errors import UsageError
 from pierhead.integrations.click import ListenCommand
-from pierhead.service import stack
 
 __all__ = ["serve_http"]
 
@@ -47,24 +39,17 @@ def serve_http(
     service: str, specs: Sequence[ListenSpec], max_body_bytes: str, *, log_one_of: int
 ) -> None:
     """Answer requests of HTTP with your own service: filters, or (request, context) -> response."""
-    from pierhead.protocols import http
+    serve_one(
+        Http(
+            listen=tuple(specs),
+            service=service,
+            max_body_bytes=_most(max_body_bytes),
+            access_log=log_one_of,
+        )
+    )
 
-    loaded = stack(load_service(service), *access_logs(log_one_of))
-    endpoint = http.serve(loaded, max_body_bytes=_most(max_body_bytes))
-    serve_endpoint(endpoint, specs, _hint)
 
-
-def _most(text: str) -> Any:
+def _most(text: str) -> int | str:
     if text == "off" or (text.isascii() and text.isdigit()):
         return text if text == "off" else int(text)
     raise UsageError(f"--max-body-bytes is {text!r}, expected a number of octets or 'off'")
-
-
-def _hint(address: str) -> str | None:
-    """Return a command that asks the server."""
-    scheme, _, target = address.partition(":")
-    if scheme == "tcp":
-        return f"curl http://{target}/"
-    if scheme == "unix":
-        return f"curl --unix-socket {target} http://localhost/"
-    return None

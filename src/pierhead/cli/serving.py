@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -18,20 +17,17 @@ from pierhead.cli.limits import limits_given, takes_limits
 from pierhead.config.configuration import AnyServe, Configuration, Logging
 from pierhead.errors import UsageError
 from pierhead.integrations.click import listen_option
-from pierhead.middleware import access_log
 from pierhead.runtime.health import Health
 from pierhead.runtime.log import LEVELS, LOG_FORMATS, LogLines, log_to_standard_error
 from pierhead.runtime.say import say
 from pierhead.runtime.signals import Signals
 from pierhead.server.endpoint import Endpoint
 from pierhead.server.server import Server
-from pierhead.service import Middleware
 
 __all__ = [
     "EXIT_CODES",
     "VARIABLE",
     "access_log_option",
-    "access_logs",
     "check_one_process",
     "listens",
     "serve_endpoint",
@@ -221,14 +217,6 @@ access_log_option = click.option(
     help="Log one of N requests that are answered, and all others: peer, outcome, duration and "
     "sizes; 0 logs none. [requests; example: 1]",
 )
-
-
-def access_logs(one_of: int) -> list[Middleware]:
-    """Return the layer for ``--access-log``, around octets; none for 0."""
-    if not one_of:
-        return []
-    logging.getLogger("pierhead.access").setLevel(logging.INFO)
-    return [access_log(one_of=one_of)]
 
 
 _print_config = click.option(

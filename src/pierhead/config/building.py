@@ -20,11 +20,14 @@ from pierhead.config.configuration import (
     Custom,
     Dns,
     Echo,
+    Files,
     Forward,
+    Http,
     Lines,
 )
 from pierhead.config.endpoints import build_custom, build_echo, build_forward, build_lines
 from pierhead.config.endpoints_dns import LARGEST_SECRETS, build_dns, zone_changes_between
+from pierhead.config.endpoints_http import build_files, build_http
 from pierhead.config.making import Made, Making, SharedLifespan
 from pierhead.config.reading import ConfigurationError, Document, in_order
 from pierhead.errors import ConfigError
@@ -37,6 +40,8 @@ _BUILDERS: Mapping[type[Any], Callable[[Any, Making], Made | None]] = {
     Custom: build_custom,
     Dns: build_dns,
     Echo: build_echo,
+    Files: build_files,
+    Http: build_http,
     Forward: build_forward,
     Lines: build_lines,
 }

@@ -293,6 +293,55 @@ class Forward(Serve):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Http(Serve):
+    """Requests of HTTP are answered by filters or a service of yours."""
+
+    service: str = key(
+        Reference(),
+        "Your filters, or your async function: (request, context) -> response.",
+        example="shop:site",
+        is_required=True,
+    )
+    max_body_bytes: int | str = key(
+        Number(0, 2**50, "bytes", may_be_off=True),
+        "The largest content of a request.",
+        example=10_000_000,
+        effect=NEXT_CONNECTION,
+        default=2**20,
+    )
+    access_log: int = _access_log()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files(Serve):
+    """The files of a folder are sent over HTTP."""
+
+    folder: str = key(
+        Text("a folder"),
+        "The folder. Nothing outside of it is sent, nor what begins with a dot.",
+        example="static",
+        is_required=True,
+    )
+    index: str = key(
+        Text("the name of a file, or nothing", may_be_empty=True),
+        "File that answers for a folder; empty for none.",
+        example="home.html",
+        default="index.html",
+    )
+    cache_control: str | None = key(
+        Text("text"),
+        "Field of this name in every answer: how long clients keep files.",
+        example="max-age=3600",
+    )
+    access_log: str | None = key(
+        Choice(("common", "combined", "json")),
+        "Form in which each request is logged to standard error.",
+        example="common",
+        default_text="requests are not logged",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Custom(Serve):
     """An endpoint of your own program: any protocol, any layers."""
 
@@ -305,7 +354,7 @@ class Custom(Serve):
     )
 
 
-AnyServe: TypeAlias = Dns | Lines | Echo | Forward | Custom
+AnyServe: TypeAlias = Dns | Lines | Echo | Forward | Http | Files | Custom
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,6 +385,8 @@ SERVE = Variants(
         "lines": Table.of("serve", Lines),
         "echo": Table.of("serve", Echo),
         "forward": Table.of("serve", Forward),
+        "http": Table.of("serve", Http),
+        "files": Table.of("serve", Files),
         "endpoint": Table.of("serve", Custom),
     },
 )

@@ -277,19 +277,21 @@ def _octets(value: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text that is not empty.
+    """Text.
 
     Args:
         expected: what it means.
+        may_be_empty: whether it may be empty.
     """
 
     expected: str
+    may_be_empty: bool = False
 
     def read(self, value: object, spot: Spot) -> Any:
         """Return the text."""
         if not isinstance(value, str):
             return _wrong_type(value, spot, self.expected)
-        if not value or "\0" in value:
+        if (not value and not self.may_be_empty) or "\0" in value:
             what = "the text has a NUL character" if value else "the text is empty"
             return _bad(spot, f"{what}: expected {self.expected}")
         return value
@@ -300,7 +302,7 @@ class Text:
 
     def schema(self) -> dict[str, object]:
         """Return the kind in JSON Schema."""
-        return {"type": "string", "minLength": 1}
+        return {"type": "string", "minLength": 0 if self.may_be_empty else 1}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from typing import TextIO, cast
 
 from pierhead.config.building import Built
 from pierhead.config.configuration import Configuration
-from pierhead.runtime.log import LogFormat, LogLines, log_to_standard_error
+from pierhead.config.endpoints_http import FILES_LOG
+from pierhead.runtime.log import BestEffortHandler, LogFormat, LogLines, log_to_standard_error
 from pierhead.runtime.run import event_loop_runner, serve_until_signal
 from pierhead.runtime.say import say
 from pierhead.runtime.signals import Signals
@@ -110,6 +111,10 @@ def log_requests(configuration: Configuration) -> None:
     for name, key in (("pierhead.dns.query", "query_log"), ("pierhead.access", "access_log")):
         is_on = any(getattr(one, key, False) for one in configuration.serve)
         logging.getLogger(name).setLevel(logging.INFO if is_on else logging.NOTSET)
+    whole_lines = logging.getLogger(FILES_LOG)
+    if not whole_lines.handlers:  # its messages are what readers of such logs expect, alone
+        whole_lines.addHandler(BestEffortHandler())
+        whole_lines.propagate = False
 
 
 def _announced(built: Built, served: Sequence[tuple[str, str]]) -> list[str]:

@@ -8,7 +8,7 @@ from click.testing import CliRunner, Result
 
 from pierhead.cli.config import config
 from pierhead.cli.serve import serve
-from pierhead.config.configuration import Dns, Echo, Forward, Lines
+from pierhead.config.configuration import Dns, Echo, Files, Forward, Http, Lines
 from pierhead.config.reading import ConfigurationError, parse
 
 SITE = '[[serve]]\nprotocol = "echo"\nlisten = ["tcp:127.0.0.1:0", "@a"]\nlimits.max_peers = 7\n'
@@ -73,6 +73,14 @@ def test_what_is_in_effect_is_shown_with_its_origin(folder: Path) -> None:
         (
             ["dns", "--forward", "corp.=192.0.2.1:53", "--allow", "::1", "--rate-limit", "0.5"],
             Dns(listen=(), forward=("corp.=192.0.2.1:53",), allow=("::1",), rate_limit=0.5),
+        ),
+        (
+            ["http", "a:b", "-l", ":7", "--max-body-bytes", "off"],
+            Http(listen=(), service="a:b", max_body_bytes="off"),
+        ),
+        (
+            ["files", "static", "-l", ":7", "--index", "", "--access-log", "json"],
+            Files(listen=(), folder="static", index="", access_log="json"),
         ),
         (
             ["forward", "-l", ":7", "--to", "unix:/a", "--policy", "fastest", "--check"],

@@ -11,7 +11,6 @@ from tests.remedies import remedies_of
 
 from pierhead.cli.limits import NAMES
 from pierhead.cli.limits import _read as read_limit
-from pierhead.cli.loading import load_service
 from pierhead.cli.query_words import PLUS_WORDS, Words, parse_words
 from pierhead.cli.serve import serve
 from pierhead.cli.serve_dns import _rate_limit
@@ -113,7 +112,7 @@ def test_a_function_is_loaded_as_the_advice_writes_it(tmp_path: Path, monkeypatc
     ):
         with pytest.raises(UsageError, match=advice):
             load_object(wrong)
-    assert callable(load_service("shout_it:shout"))
+    assert callable(load_object("shout_it:shout"))
 
 
 def test_a_rate_limit_and_a_secret_are_taken_as_they_are_expected(tmp_path: Path):

@@ -26,7 +26,7 @@ def test_every_fault_has_place_caret_remedy_and_code() -> None:
         "  [[serve]]",
         "    ^",
         'site.toml:5:13: the protocol \'dsn\' is unknown: expected one of "dns", "lines", '
-        '"echo", "forward", "endpoint" [config/bad-value]',
+        '"echo", "forward", "http", "files", "endpoint" [config/bad-value]',
         '  protocol = "dsn"',
         "              ^",
         '  did you mean "dns"?',
