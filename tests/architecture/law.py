@@ -142,6 +142,7 @@ LATE: dict[tuple[str, str], str] = {
     "octets of a type that has no class, needs the readers of zone files; a packet does not",
     ("config.endpoints", "*"): "a protocol is loaded where it is served",
     ("config.endpoints_dns", "*"): "likewise",
+    ("config.endpoints_http", "*"): "likewise",
     ("cli.*", "*"): "--help and completion must not wait for what a command needs",
     ("hosting.*", "pierhead.hosting"): "the part that needs an extra, once it is asked for",
     ("protocols.http.filters.multipart", "multipart"): "optional: for forms with files alone",
