@@ -129,9 +129,8 @@ async def _message(request: Request, media_type: str, parameter: str) -> bytes |
         except ContentTooLarge as error:
             return problem(413, str(error))
     if request.method not in ("GET", "HEAD"):
-        refusal = problem(405, "a message comes by GET or by POST")
-        refusal.fields = refusal.fields.with_field("Allow", "GET, HEAD, POST")
-        return refusal
+        allowed = {"Allow": "GET, HEAD, POST"}
+        return problem(405, "a message comes by GET or by POST", fields=allowed)
     values = parse_qs(request.query, keep_blank_values=True, max_num_fields=20).get(parameter, [])
     if len(values) != 1:
         return problem(400, f"the query has {len(values)} parameters {parameter}, expected one")

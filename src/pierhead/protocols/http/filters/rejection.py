@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from enum import IntEnum
-from http import HTTPStatus
 
 from pierhead.errors import PeerError, UsageError
-from pierhead.printable import visible
 from pierhead.protocols.http.wire import Fields, Response
+from pierhead.protocols.http.wire.refusal import problem
 
 __all__ = ["Rejected", "Stage", "most_specific"]
 
@@ -23,10 +21,6 @@ class Stage(IntEnum):
     HEAD = 3
     CONTENT = 4
     FUNCTION = 5
-
-
-#: The names of RFC 9110 where those of Python are older.
-_PHRASES = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
 
 
 class Rejected(PeerError):
@@ -60,13 +54,7 @@ class Rejected(PeerError):
 
     def response(self) -> Response:
         """Return the response: a problem document (RFC 9457)."""
-        document = {"title": _phrase(self.status), "status": self.status}
-        if self.detail:
-            document["detail"] = visible(self.detail)
-        if self.path is not None:
-            document["path"] = self.path
-        body = json.dumps(document).encode()
-        return Response(self.status, body, self.fields, content_type="application/problem+json")
+        return problem(self.status, self.detail, fields=self.fields, path=self.path)
 
 
 def most_specific(rejections: Iterable[Rejected]) -> Rejected:
@@ -93,12 +81,3 @@ def most_specific(rejections: Iterable[Rejected]) -> Rejected:
 
 def _specificity(rejection: Rejected) -> tuple[int, int, str, str]:
     return rejection.stage, rejection.status, rejection.detail, rejection.path or ""
-
-
-def _phrase(status: int) -> str:
-    if status in _PHRASES:
-        return _PHRASES[status]
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Error"
