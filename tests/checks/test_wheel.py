@@ -51,7 +51,7 @@ def test_a_manual_page_has_options_examples_and_exit_codes(shared: Path) -> None
 def test_bash_completes_commands(shared: Path) -> None:
     script = shared / "bash-completion" / "completions" / "pierhead"
     ask = (
-        f". {script}; COMP_WORDS=(pierhead con); COMP_CWORD=1; _pierhead_completion pierhead; "
+        f". {script}; COMP_WORDS=(pierhead conn); COMP_CWORD=1; _pierhead_completion pierhead; "
         'echo "${COMPREPLY[@]}"'
     )
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

@@ -61,13 +61,13 @@ def test_a_page_that_says_something_else_is_refused(checkout) -> None:
 
 
 def test_a_document_that_is_wanted_needs_a_test_or_a_reason(checkout) -> None:
-    done = run_in(checkout, wanted="(1035, 8484, 4592)")
+    done = run_in(checkout, wanted="(1035, 9250, 4592)")
 
     assert done.returncode != 0
     assert done.stderr.startswith("RFC 4592 needs a test that shows a clause")
-    assert run_in(checkout, wanted="(1035, 8484)").returncode == 0
+    assert run_in(checkout, wanted="(1035, 9250)").returncode == 0
     text = (checkout / "docs" / "standards.md").read_text()
-    assert "| 8484 | DNS queries over HTTPS | should | DNS over HTTPS is not served yet |" in text
+    assert "| 9250 | DNS over dedicated QUIC connections | should | DNS over QUIC is not served yet |" in text
 
 
 def test_a_document_without_a_title_is_refused(checkout) -> None:
