@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 from typing import Any
 
 import pytest
@@ -80,6 +81,17 @@ def in_one_pass(data: bytes) -> None:
 def test_a_parser_that_rescans_everything_breaks_the_law(read: Any) -> None:
     with pytest.raises(LawBroken, match="steps"):
         check_growth(read, bytes, size=64)
+
+
+def test_work_that_comes_once_is_no_growth() -> None:
+    """As when a cache is emptied by others: the fourth call is the largest one measured."""
+    calls = itertools.count(1)
+
+    def read(data: bytes) -> None:
+        in_one_pass(data * (20 if next(calls) == 4 else 1))
+
+    check_growth(read, bytes)
+    assert next(calls) == 8
 
 
 def test_a_single_pass_parser_obeys_the_law() -> None:
