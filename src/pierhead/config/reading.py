@@ -25,6 +25,7 @@ __all__ = ["LARGEST_FILE", "ConfigurationError", "Document", "in_order", "parse"
 LARGEST_FILE = 4 << 20
 
 _TOML_PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
+_MANY_DIGITS = re.compile(r"[0-9_]{4301,}")
 _TOML_END = " (at end of document)"
 
 
@@ -106,6 +107,8 @@ def parse(text: str, name: str, settings: Sequence[Setting] = ()) -> Document:
         source = Source.of(name, text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError([_syntax(str(error), name, text)]) from None
+    except ValueError:  # of int(): more than 4300 digits
+        raise ConfigurationError([_too_many_digits(name, text)]) from None
     except RecursionError:
         fault = Fault(name, 0, 0, "arrays or tables are nested too deeply", code="config/syntax")
         raise ConfigurationError([fault]) from None
@@ -121,6 +124,14 @@ def in_order(faults: Sequence[Fault]) -> list[Fault]:
     """Return faults by line and column; those of other sources follow."""
     first = faults[0].file if faults else ""
     return sorted(faults, key=lambda one: (one.file != first, one.file, one.line, one.column))
+
+
+def _too_many_digits(name: str, text: str) -> Fault:
+    found = _MANY_DIGITS.search(text)
+    start = found.start() if found else 0
+    line = text.count("\n", 0, start) + 1
+    column = start - text.rfind("\n", 0, start)
+    return Fault(name, line, column, "this number has too many digits", code="config/syntax")
 
 
 def _syntax(message: str, name: str, text: str) -> Fault:

@@ -38,7 +38,7 @@ from pierhead.server.options import ServerLimits
 from pierhead.server.server import Server
 from pierhead.server.stream import OnAccept
 
-__all__ = ["event_loop_runner", "run", "serve_until_signal"]
+__all__ = ["event_loop_runner", "fill_standard_streams", "run", "serve_until_signal"]
 
 T = TypeVar("T")
 
@@ -158,7 +158,7 @@ def event_loop_runner(main: Coroutine[Any, Any, T], signals: Signals | None = No
         pass
     else:
         factory = uvloop.new_event_loop
-    _fill_standard_streams()
+    fill_standard_streams()
     try:
         with asyncio.Runner(loop_factory=factory) as runner:
             return runner.run(main)
@@ -166,7 +166,7 @@ def event_loop_runner(main: Coroutine[Any, Any, T], signals: Signals | None = No
         main.close()  # never awaited if the loop cannot be created (no descriptors left)
 
 
-def _fill_standard_streams() -> None:
+def fill_standard_streams() -> None:
     """Open standard input, output and error on the null device if they are closed.
 
     Otherwise the next socket would get the number, libuv would fail on it, and output would be sent

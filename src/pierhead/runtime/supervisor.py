@@ -28,6 +28,7 @@ from pierhead.address import ListenSpec
 from pierhead.errors import PierheadError, UsageError
 from pierhead.listener.wrap.wrappers import certificate_reader
 from pierhead.runtime.notify import Notifier
+from pierhead.runtime.run import fill_standard_streams
 from pierhead.runtime.say import say
 from pierhead.runtime.worker import Lifeline, work
 from pierhead.runtime.worker_sockets import WorkerSockets
@@ -121,6 +122,7 @@ class Supervisor:
         Raises:
             ListenError: an address cannot be opened.
         """
+        fill_standard_streams()
         self._sockets = asyncio.run(
             WorkerSockets.opened(self._groups, len(self._slots), self._endpoint.alpn)
         )

@@ -55,7 +55,8 @@ def work(
         listeners: its own, from now on.
     """
     code = _STARTUP
-    log = cast(TextIO, _Prefixed(f"worker {number}: "))
+    # Nothing is said where standard error was closed when Python started.
+    log = None if sys.stderr is None else cast(TextIO, _Prefixed(f"worker {number}: "))
     try:
         with Signals() as signals:
             server = Server(endpoint, *listeners, **limits)

@@ -71,3 +71,16 @@ def test_paths_and_words_are_shown_as_they_are_written() -> None:
     assert nearest("max-conections", ["max_connections", "max_peers"]) == "max_connections"
     assert nearest("nonsense", ["max_connections"]) == ""
     assert Source.of("a", "x = 1\ny = 2").position(6) == (2, 1, "y = 2")
+
+
+@pytest.mark.parametrize("text", ["[limits]\nmax_connections = " + "9" * 5000, "a = " + "1" * 4301])
+def test_a_number_of_thousands_of_digits_is_a_fault_with_its_place(text: str) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        parse(text, "site.toml")
+    (fault,) = raised.value.faults
+    line, column = (2, 19) if "\n" in text else (1, 5)
+    assert (fault.line, fault.column, fault.message) == (
+        line,
+        column,
+        "this number has too many digits",
+    )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import ssl
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 import trustme
-from tests.processes import ROOT, pierhead_command, wait_until
+from tests.processes import ROOT, may_connect, pierhead_command, wait_until
 from tests.warm import Running, pierhead
 
 from pierhead.runtime.supervisor import divided
@@ -170,6 +172,24 @@ def test_files_are_checked_before_any_worker_reads_them(tmp_path):
         running.process.send_signal(signal.SIGHUP)
         for number in (0, 1):
             said(running, f"worker {number}: reloaded")
+
+
+def test_workers_serve_with_every_standard_stream_closed(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    place = tmp_path / "w.sock"
+    words = ["serve", "lines", "program:who", "-l", f"unix:{place}", "--workers", "2"]
+    command = shlex.join([*pierhead_command(), *words])
+    with subprocess.Popen(["sh", "-c", f"exec {command} <&- >&- 2>&-"], cwd=tmp_path) as served:
+        try:
+            deadline = time.monotonic() + 20
+            while not may_connect(place):
+                assert time.monotonic() < deadline
+                assert served.poll() is None
+                time.sleep(0.02)
+            assert ask(0, socket_path=place).isdigit()
+        finally:
+            served.send_signal(signal.SIGTERM)
+        assert served.wait(20) == 0
 
 
 def test_systemd_hears_of_all_workers_at_once(tmp_path):

@@ -31,5 +31,5 @@ def was_reset(transport: asyncio.BaseTransport) -> bool:
         return False
     try:
         return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) in _FATAL
-    except (OSError, AttributeError):  # closed already, or not a socket
+    except (OSError, AttributeError, ValueError):  # closed already, or not a socket
         return False

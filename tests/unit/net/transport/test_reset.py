@@ -78,3 +78,20 @@ async def test_a_closed_transport_and_one_without_a_socket_were_not_reset() -> N
         served.close()
         assert not was_reset(transport)
     assert not was_reset(asyncio.Transport())
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("closed"), ValueError("negative file descriptor"), AttributeError("pipe")]
+)
+def test_a_transport_that_cannot_be_asked_was_not_reset(error: Exception) -> None:
+    """uvloop's answers with a ValueError once its socket is closed."""
+
+    class Socket:
+        def getsockopt(self, *option: int) -> int:
+            raise error
+
+    class Transport(asyncio.BaseTransport):
+        def get_extra_info(self, name: str, default: object = None) -> object:
+            return Socket()
+
+    assert not was_reset(Transport())

@@ -226,6 +226,7 @@ class Client:
                 connection.sender = sending  # nothing else refers to it once the head is there
             return await head
         except BaseException:
+            head.cancel()  # nobody awaits it any more
             connection.abort("given_up")
             if sending is not None:
                 sending.cancel()

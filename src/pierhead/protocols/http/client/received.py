@@ -56,7 +56,7 @@ class ReceivedResponse(Response):
         charset = _charset(self.fields.get("content-type"))
         try:
             return octets.decode(charset)
-        except (UnicodeDecodeError, LookupError) as error:
+        except (UnicodeError, LookupError) as error:
             raise DecodeError(f"the content is not text in {charset}: {error}") from None
 
     @overload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 
 import pytest
@@ -364,6 +365,25 @@ async def test_an_early_answer_ends_the_upload(network, server):
     await server(hosting.streams.serve(connection), "mem:web")
     async with http.Client("mem:web") as client:
         assert (await client.put(body=endless())).status == 413
+
+
+@pytest.mark.parametrize("charset", ["undefined", "nonsense", "base64", "utf-16"])
+async def test_content_that_is_no_text_in_its_charset(scripted, charset):
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset={charset}\r\n"
+    await scripted(head.encode() + b"Content-Length: 1\r\n\r\na")
+    async with http.Client("mem:web") as client:
+        with pytest.raises(DecodeError, match="not text in"):
+            await (await client.get()).text()
+
+
+async def test_a_request_that_is_given_up_leaves_no_error_behind(scripted, clock, caplog):
+    await scripted(quiet)
+    async with http.Client("mem:web", write_timeout=60) as client:
+        with pytest.raises(RequestTimedOut):
+            await client.post(body=bytes(10_000_000), timeout=2)
+        await asyncio.sleep(1)
+    gc.collect()
+    assert caplog.records == []
 
 
 async def test_nobody_listens(network):
