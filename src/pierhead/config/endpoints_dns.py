@@ -95,6 +95,9 @@ def _made(
         return None
     rate_limit = making.attempt("rate_limit", _rate_limit, serve.rate_limit)
     transfers = None
+    signed = [key for found, _ in keys for key in found]
+    if making.attempt("allow_transfer", _check_names, serve.allow_transfer, signed) is None:
+        return None
     if serve.allow_transfer:
         names = [one.removeprefix(_KEY) for one in serve.allow_transfer if one.startswith(_KEY)]
         networks = [one for one in serve.allow_transfer if not one.startswith(_KEY)]
@@ -103,7 +106,6 @@ def _made(
         )
     if rate_limit is None or (serve.allow_transfer and transfers is None):
         return None
-    signed = [key for found, _ in keys for key in found]
     tsig = making.attempt("keys", dns.tsig, signed) if signed else None
     if signed and tsig is None:
         return None
@@ -135,6 +137,16 @@ def _made(
         partial(_dig_line, origin=origin),
         {"authority": authority},
     )
+
+
+def _check_names(allowed: Sequence[str], keys: Sequence[Key]) -> bool:
+    """Refuse the name of a key that no file has: it would allow nobody."""
+    known = {key.text.rstrip(".").lower() for key in keys}
+    for one in allowed:
+        name = one.removeprefix(_KEY)
+        if one.startswith(_KEY) and name.rstrip(".").lower() not in known:
+            raise UsageError(f"no key file has the key {name}; add its file to the keys")
+    return True
 
 
 def offers_http(specs: Sequence[ListenSpec]) -> bool:

@@ -204,3 +204,21 @@ def test_without_a_file_the_first_fault_is_raised(folder: Path) -> None:
         build(Configuration(serve=(Lines(listen=(), service="a_chat:no"),)))
     (part,) = build(Configuration(serve=(Echo(listen=()),))).parts
     assert part.endpoint.name == "echo"
+
+
+def test_a_key_that_no_file_has_allows_no_transfer(folder: Path) -> None:
+    text = """
+[[serve]]
+protocol = "dns"
+zones = ["example.zone"]
+keys = ["north.key"]
+allow_transfer = ["key:NORTH", "192.0.2.0/24"]
+listen = ["mem:c"]
+"""
+    secret = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0"
+    (folder / "north.key").write_text(f"hmac-sha256:north.:{secret}\n")
+    (folder / "north.key").chmod(0o600)
+    assert built(text).parts
+    wrong = refused(text.replace("key:NORTH", "key:nroth"))
+    assert "site.toml:6:18: no key file has the key nroth" in wrong
+    assert wrong.endswith("add its file to the keys")

@@ -22,6 +22,7 @@ from pierhead.protocols.dns.wire.canonical import canonical_rdata
 from pierhead.protocols.dns.wire.message import Query, Reply
 from pierhead.protocols.dns.wire.name import to_text
 from pierhead.protocols.dns.wire.rrset import Name
+from pierhead.protocols.dns.wire.serial import is_newer
 from pierhead.protocols.dns.zone.difference import Difference
 from pierhead.protocols.dns.zone.history import History
 from pierhead.protocols.dns.zone.lookup import lookup
@@ -293,7 +294,9 @@ def zone_changes(before: Zones, after: Zones) -> Iterator[str]:
         if key not in old:
             yield f"zone {name} added, serial {zone.serial}"
         elif old[key].serial != zone.serial:
-            yield f"zone {name} serial {old[key].serial}, now {zone.serial}"
+            change = f"zone {name} serial {old[key].serial}, now {zone.serial}"
+            is_back = not is_newer(zone.serial, old[key].serial)
+            yield f"{change}: not newer (RFC 1982), so no secondary follows" if is_back else change
         elif not _holds_the_same(old[key], zone):
             yield f"zone {name} changed, but its serial is {zone.serial} as before"
     for key in old.keys() - new.keys():

@@ -187,6 +187,15 @@ async def test_without_a_journal_a_reload_keeps_changes_until_the_file_changes(p
     assert len(await served.differences(place.zone, 1)) == 2
 
 
+def test_a_serial_that_goes_back_is_told(place):
+    service = dns.zones(place.file)
+    place.write(with_serial(zone(), 5, name="byhand"))
+    service.reload().commit()
+    place.write(with_serial(zone(), 3, name="other"))
+    change = "zone example. serial 5, now 3: not newer (RFC 1982), so no secondary follows"
+    assert service.reload().changes == (change,)
+
+
 async def test_an_edit_during_a_reload_is_not_lost(place):
     served = place.start()
     place.write(with_serial(zone(), 5, name="byhand"))
