@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from pierhead.errors import PierheadError
 from pierhead.protocols.http.wire import Body, Response
@@ -17,16 +17,31 @@ _CHUNK_BYTES = 65_536
 
 
 class Content:
-    """An open file, which is closed when its last part has been sent, or nobody wants it."""
+    """A file that is opened when its content is first asked for, and closed after its last part.
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    Many responses may wait for their turn on one connection; only the one being sent has it open.
+
+    Args:
+        open_file: opens it, in a thread, and returns its descriptor.
+    """
+
+    def __init__(self, open_file: Callable[[], int]) -> None:
+        self._open_file = open_file
+        self._descriptor = -1
+
+    async def only(self, wanted: range) -> AsyncIterator[bytes]:
+        """Give a part in pieces, and close the file."""
+        try:
+            async for octets in self.part(wanted):
+                yield octets
+        finally:
+            self.close()
 
     async def part(self, wanted: range) -> AsyncIterator[bytes]:
         """Give a part in pieces.
 
         Raises:
-            PierheadError: the file has become shorter: what was promised cannot be sent.
+            PierheadError: the file has become shorter or another: what was promised cannot be sent.
         """
         at = wanted.start
         while at < wanted.stop:
@@ -47,10 +62,12 @@ class Content:
             os.close(descriptor)
 
     def __del__(self) -> None:
-        # An engine that never begins to read cannot say so; nothing refers to this any more.
+        # A read may still be opening it in its thread when nobody wants its content any more.
         self.close()
 
     def _read(self, size: int, at: int) -> bytes:
+        if self._descriptor < 0:
+            self._descriptor = self._open_file()
         return os.pread(self._descriptor, size, at)
 
 
@@ -69,7 +86,7 @@ def parts_of(
 ) -> Response:
     """Return the response with these ranges of a file."""
     if len(ranges) == 1:
-        body = Body(content.part(ranges[0]), len(ranges[0]))
+        body = Body(content.only(ranges[0]), len(ranges[0]))
         described = (*fields, ("Content-Range", _content_range(ranges[0], size)))
         return Response(206, body, described, content_type=media)
     boundary = secrets.token_hex(16)
@@ -82,10 +99,13 @@ def parts_of(
     length = sum(map(len, heads)) + sum(map(len, ranges)) + len(end)
 
     async def parts() -> AsyncIterator[bytes]:
-        for head, one in zip(heads, ranges, strict=True):
-            yield head
-            async for octets in content.part(one):
-                yield octets
+        try:
+            for head, one in zip(heads, ranges, strict=True):
+                yield head
+                async for octets in content.part(one):
+                    yield octets
+        finally:
+            content.close()
         yield end
 
     kind = f"multipart/byteranges; boundary={boundary}"

@@ -1,7 +1,8 @@
 """Files and folders, as they are on disk.
 
-A file is opened in a thread, read in pieces, and sent as far as it was when it was opened. What is
-asked for never leaves its folder: not by ``..``, in whatever encoding, and not by a symbolic link.
+A file is looked at and opened in threads, read in pieces, and sent as far as it was when it was
+looked at; it is open only while it is sent. What is asked for never leaves its folder: not by
+``..``, in whatever encoding, and not by a symbolic link.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import errno
 import mimetypes
 import os
 import stat
-from typing import NamedTuple
+from functools import partial
 from urllib.parse import quote
 
 from pierhead.clock import Clock, SystemClock
-from pierhead.errors import UsageError
+from pierhead.errors import PierheadError, UsageError
 from pierhead.protocols.http.filters.conditions import (
     Validators,
     failed_condition,
@@ -148,13 +149,6 @@ def _missing() -> Rejected:
     return Rejected(404, "there is no such file", stage=Stage.PATH)
 
 
-class _Opened(NamedTuple):
-    descriptor: int
-    size: int
-    modified_ns: int
-    inode: int
-
-
 class _Sender:
     """Sends files with the same fields."""
 
@@ -177,39 +171,38 @@ class _Sender:
             IsADirectoryError: it is a folder.
         """
         try:
-            opened = await asyncio.to_thread(_open, root, path)
+            found = await asyncio.to_thread(_look, root, path)
         except OSError as error:
             if isinstance(error, IsADirectoryError) or error.errno not in _MISSING:
                 raise
             raise _missing() from None
-        content = Content(opened.descriptor)
-        current = self._validators(opened)
+        size = found.st_size
+        current = self._validators(found)
         fields = (*current.fields(), *self._fields)
         if (status := failed_condition(asked.fields, current)) is not None:
-            content.close()
             if status == 412:
                 raise Rejected(412, "the file is another one by now", fields=fields[:2])
             return Response(304, fields=fields)
         ranges = None
         if asked.method == "GET" and is_range_current(asked.fields, current):
-            ranges = wanted_ranges(asked.fields.get("range"), opened.size)
+            ranges = wanted_ranges(asked.fields.get("range"), size)
         if ranges == []:
-            content.close()
-            unsatisfied = ("Content-Range", f"bytes */{opened.size}")
-            raise Rejected(416, f"the file has {opened.size} octets", fields=[unsatisfied])
+            unsatisfied = ("Content-Range", f"bytes */{size}")
+            raise Rejected(416, f"the file has {size} octets", fields=[unsatisfied])
         media = self._media_type(path)
         if asked.method == "HEAD":
-            content.close()
-            return Response(200, Body(nothing(), opened.size), fields, content_type=media)
+            return Response(200, Body(nothing(), size), fields, content_type=media)
+        content = Content(partial(_open_again, root, path, found))
         if ranges is None:
-            body = Body(content.part(range(opened.size)), opened.size)
+            body = Body(content.only(range(size)), size)
             return Response(200, body, fields, content_type=media)
-        return parts_of(content, ranges, opened.size, media, fields)
+        return parts_of(content, ranges, size, media, fields)
 
-    def _validators(self, opened: _Opened) -> Validators:
-        tag = f'"{opened.modified_ns:x}-{opened.size:x}-{opened.inode:x}"'
-        age = self._clock.wall() * 1e9 - opened.modified_ns
-        return Validators(tag if age > _SETTLED_NS else f"W/{tag}", opened.modified_ns // 10**9)
+    def _validators(self, found: os.stat_result) -> Validators:
+        modified_ns = found.st_mtime_ns
+        tag = f'"{modified_ns:x}-{found.st_size:x}-{found.st_ino:x}"'
+        age = self._clock.wall() * 1e9 - modified_ns
+        return Validators(tag if age > _SETTLED_NS else f"W/{tag}", modified_ns // 10**9)
 
     def _media_type(self, path: str) -> str:
         media, coding = self._types.guess_type(path)
@@ -220,7 +213,26 @@ class _Sender:
         return f"{media}; charset=utf-8" if media.startswith("text/") else media
 
 
-def _open(root: str | None, path: str) -> _Opened:
+def _look(root: str | None, path: str) -> os.stat_result:
+    """Return what a file is that can be opened; close it again, until its turn to be sent."""
+    descriptor, found = _open(root, path)
+    os.close(descriptor)
+    return found
+
+
+def _open_again(root: str | None, path: str, before: os.stat_result) -> int:
+    """Open the file that was looked at."""
+    descriptor, found = _open(root, path)
+    if os.path.samestat(found, before):
+        return descriptor
+    os.close(descriptor)
+    raise PierheadError(
+        f"{path} was replaced before it was sent, expected the file that its head describes; "
+        "nothing to mend: its client asks again"
+    )
+
+
+def _open(root: str | None, path: str) -> tuple[int, os.stat_result]:
     """Open a regular file that is, links followed, below the root."""
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
@@ -242,7 +254,7 @@ def _open(root: str | None, path: str) -> _Opened:
     except BaseException:
         os.close(descriptor)
         raise
-    return _Opened(descriptor, found.st_size, found.st_mtime_ns, found.st_ino)
+    return descriptor, found
 
 
 def _check_inside(root: str, path: str) -> str:

@@ -13,7 +13,8 @@ content, and responses up to a limit.
 How a connection ends:
 
 - a request or its response says so, or HTTP/1.0 does: after that response;
-- end of input, or `drain`: what has begun is answered, and its content still received;
+- end of input: what has arrived is answered;
+- `drain`: what has begun is answered, and its content still received; nothing else is accepted;
 - a malformed request, or one too slow: it is refused after the responses still due, then closed;
 - content that is neither read nor discarded: after the response;
 - a response that fails half-way: at once, so that its client cannot take it for a whole one.
@@ -40,10 +41,7 @@ from pierhead.protocols.http.wire import Request, Response
 from pierhead.protocols.http.wire.head_rules import Head
 from pierhead.protocols.http.wire.limits import RequestLimits
 from pierhead.protocols.http.wire.refusal import BadMessage, problem
-from pierhead.protocols.http.wire.response_writer import (
-    CONTINUE,
-    has_content,
-)
+from pierhead.protocols.http.wire.response_writer import CONTINUE, has_content
 from pierhead.server.connection import ConnectionScope, Standing
 from pierhead.service import Handler
 from pierhead.service.context import Context
@@ -70,6 +68,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     _rests = False  # until its share of a later loop iteration
     _has_had_a_share = False  # of one loop iteration, with input left
     _is_held_up = False  # input is there for which there is no room
+    _is_draining = False
     _reading_paused = False
     _has_no_buffer = False
     _has_ended = False  # the peer's side
@@ -225,8 +224,11 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._in_flight.sweep(now)
 
     def drain(self) -> None:
-        """Begin no more requests; answer what has begun; then close."""
-        self.finish("drain")
+        """Begin no more requests, but one if no response is to come that says ``close``; close."""
+        self._is_draining = True
+        self._receiver.is_over = self._receiver.is_over or self._exchange.load > 0
+        self._life.finish("drain")
+        self._advance()
 
     def abort(self, reason: str) -> None:
         """Close at once; every accepted and unanswered request is lost for this reason."""
@@ -288,11 +290,10 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _begin_next(self) -> bool:
         """Begin the next request, if it has arrived and there is room."""
-        options, budget = self.scope.options, self.scope.budget
-        limit = options.max_write_buffer_bytes
-        if self._exchange.waiting_bytes > limit:
+        budget = self.scope.budget
+        if self._exchange.waiting_bytes > self.scope.options.max_write_buffer_bytes:
             self._write()  # which shows whether the peer keeps up
-        if not self._has_room():
+        if not self._room():
             self._is_held_up = True
             return False
         share = budget.share(has_had_a_share=self._has_had_a_share)
@@ -315,14 +316,12 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._rest()
         return True
 
-    def _has_room(self) -> bool:
+    def _room(self) -> int:
         options = self.scope.options
-        return bool(
-            self._exchange.room(
-                options.max_requests_per_connection,
-                options.max_write_buffer_bytes,
-                options.max_request_bytes_per_connection,
-            )
+        return self._exchange.room(
+            options.max_requests_per_connection,
+            options.max_write_buffer_bytes,
+            options.max_request_bytes_per_connection,
         )
 
     def _rest(self) -> None:
@@ -343,7 +342,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         life.end_message()
         place = self._heads.last = RequestPlace(None, now + scope.options.request_timeout, self)
         place.method, place.version = head.method, head.version
-        if not head.keeps_alive:
+        if not head.keeps_alive or self._is_draining:
             place.keeps_alive, self._receiver.is_over = False, True
         content, size = self._receiver.content(place, head, now)
         place.frame = Request(
@@ -411,6 +410,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def head_of(self, place: RequestPlace, response: Response, *, is_chunked: bool) -> bytes:
         """Return the head of a response, and note whether the connection closes after it."""
+        self._receiver.is_over |= self._is_draining and place is self._heads.last
         self._heads.is_ending = self._life.state is not _OPEN and not self._is_held_up
         return self._heads.head(place, response, is_chunked=is_chunked)
 
@@ -548,8 +548,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     def _end_output(self) -> None:
         """Everything is answered: close, after the peer if it may still be sending."""
         may_be_sending = not self._has_ended and self._exchange.handed_over > 0
-        now = self.scope.clock.monotonic()
-        options, life = self.scope.options, self._life
+        now, options, life = self.scope.clock.monotonic(), self.scope.options, self._life
         if end_stream(self._transport, life, options, now, may_be_sending=may_be_sending):
             self._resume_reading()
 
@@ -567,7 +566,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             reads = receiver.place.body.has_room and not self._has_ended
         else:
             reads = state is _OPEN and not (receiver.is_over or self._rests or self._is_held_up)
-            reads = reads and self._has_room()
+            reads = reads and self._room() > 0
         if reads:
             self._resume_reading()
         else:

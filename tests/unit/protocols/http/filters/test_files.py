@@ -212,14 +212,44 @@ async def test_a_file_that_is_cut_while_it_is_sent_is_an_error(tmp_path):
         await response.body.read(10)
 
 
-def test_a_file_that_nobody_reads_is_closed():
-    inside, outside = os.pipe()
-    content = Content(inside)
-    part = content.part(range(5))
-    del content, part
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts descriptors by /proc")
+@pytest.mark.parametrize("fields", [{}, {"range": "bytes=0-1,70000-70001"}])
+async def test_a_file_is_open_only_while_it_is_sent(folder, fields):
+    def is_open():
+        names = (f"/proc/self/fd/{one}" for one in os.listdir("/proc/self/fd"))
+        return any(os.path.realpath(one) == str(folder / "big.bin") for one in names)
+
+    response = await ask(http.files(folder), "GET", "/big.bin", **fields)
+    assert not is_open()
+    parts = aiter(response.body)
+    seen = [is_open() async for _ in parts]
+    assert seen[-2]
+    assert not is_open()
+    left = aiter((await ask(http.files(folder), "GET", "/big.bin")).body)
+    await anext(left)
+    assert is_open()
+    await left.aclose()
+    assert not is_open()
+
+
+async def test_a_file_that_is_replaced_before_it_is_sent_is_an_error(tmp_path):
+    place = tmp_path / "a"
+    place.write_bytes(b"abc")
+    response = await ask(http.file(place), "GET", "/")
+    (tmp_path / "b").write_bytes(b"other")
+    os.replace(tmp_path / "b", place)
+    with pytest.raises(PierheadError, match="was replaced before it was sent"):
+        await response.body.read(10)
+
+
+def test_a_file_that_a_thread_opens_for_nobody_is_closed(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    descriptor = os.open(tmp_path / "a", os.O_RDONLY)
+    content = Content(lambda: descriptor)
+    assert content._read(5, 0) == b"abc"
+    del content
     with pytest.raises(OSError, match="Bad file"):
-        os.fstat(inside)
-    os.close(outside)
+        os.fstat(descriptor)
 
 
 def test_a_folder_must_exist(tmp_path):

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from peer import HOST, connect, exchange, get, post  # type: ignore[import-not-found]
+from peer import HOST, connect, exchange, get, post, read_replies  # type: ignore[import-not-found]
 
 from pierhead.errors import UsageError
 from pierhead.protocols import http
@@ -431,6 +431,52 @@ async def test_a_drain_answers_what_has_begun_and_says_so(server: Any) -> None:
     (reply,) = await busy.replies("POST")
     assert (reply.content, reply.fields["connection"]) == (b"3", "close")
     await drained
+    assert not list(running.lost)
+
+
+@pytest.mark.rfc("9112", "9.6")
+async def test_a_drain_begins_no_more_of_the_requests_that_wait(server: Any) -> None:
+    gate = asyncio.Event()
+    begun = []
+
+    async def service(request: Request, context: Context) -> str:
+        begun.append(request.target)
+        await gate.wait()
+        return request.target
+
+    running = await server(http.serve(service), A, max_requests_per_connection=2)
+    peer = await connect(A)
+    peer.send(get(b"/a") + get(b"/b") + get(b"/c") + get(b"/d"))
+    await asyncio.sleep(0.01)
+    drained = asyncio.ensure_future(running.drain())
+    await asyncio.sleep(0.01)
+    gate.set()
+    replies = await peer.replies("GET", "GET")
+    await drained
+    assert begun == ["/a", "/b"]
+    assert [one.content for one in replies] == [b"/a", b"/b"]
+    assert [one.fields.get("connection") for one in replies] == [None, "close"]
+    assert not list(running.lost)
+
+
+async def test_a_drain_tells_a_peer_whose_requests_wait_for_their_turn(server: Any) -> None:
+    """More than one loop iteration takes, which are answered at once: no response is due."""
+    begun, draining = [], []
+
+    async def service(request: Request, context: Context) -> str:
+        begun.append(request.target)
+        if len(begun) == 10:
+            draining.append(asyncio.ensure_future(running.drain()))
+        return request.target
+
+    running = await server(http.serve(service), A)
+    peer = await connect(A)
+    peer.send(b"".join(get(b"/%d" % n) for n in range(1000)))
+    octets = await peer.all()
+    replies = read_replies(octets, *["GET"] * len(begun))
+    assert len(replies) < 500
+    assert [n for n, one in enumerate(replies) if "connection" in one.fields] == [len(begun) - 1]
+    await draining[0]
     assert not list(running.lost)
 
 
