@@ -145,6 +145,15 @@ class Filter(Generic[*Ts]):
         take = Take(Stage.HEAD, lambda asked: (asked,), 1)
         return Filter((Route((take, Path((Tail(),))), 2).applied(recovered, waits=True),))
 
+    def check_service(self) -> None:
+        """Check that there is one value to answer with, or none.
+
+        Raises:
+            UsageError: there are several.
+        """
+        if self._routes[0].count > 1:
+            _one_value(self._routes)
+
     async def __call__(self, request: Request, context: Context) -> Response:
         """Answer a request, as a service."""
         taken = await self._router.run(Asked(request, context))

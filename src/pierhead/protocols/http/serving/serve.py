@@ -59,6 +59,8 @@ def serve(
     """
     checked = RequestLimits.of(cast(dict[str, Any], limits))
     RequestReader(checked)  # fails now, not at the first connection, if httptools is missing
+    if (check := getattr(service, "check_service", None)) is not None:
+        check()  # now, and not at each request
     handler = Handler(_in_parts(as_service(service)), _refusal, reply_type=Response)
     return Endpoint(
         name="http",

@@ -127,3 +127,11 @@ def test_a_hundred_routes_cost_what_ten_cost():
     for target in ("/api/thing5", "/api/none", "/none"):
         assert cost(few, target) == cost(many, target)
     assert cost(many, "/api/thing99") == cost(few, "/api/thing9")
+
+
+def test_a_filter_of_several_values_is_refused_when_it_is_served():
+    several = http.path("a", int) & http.query("b", int)
+    with pytest.raises(UsageError, match="a filter of 2 values, expected one"):
+        http.serve(several)
+    assert http.serve(several.map(lambda a, b: f"{a} {b}")).name == "http"
+    assert http.serve(http.path("a")).name == "http"
