@@ -13,11 +13,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from struct import error as StructError
 from typing import TypeVar
 
 from pierhead.errors import DecodeError, PierheadError, UsageError
@@ -91,7 +92,8 @@ class Journal:
             in `pierhead.protocols.dns.zone.history.LIMITS`.
 
     Raises:
-        UsageError: the directory cannot be used, or another process uses the journal.
+        UsageError: the directory cannot be used, another process uses the journal, or the file is
+            another program's.
     """
 
     def __init__(
@@ -129,9 +131,19 @@ class Journal:
         return self._later(lambda: self._begin(zone, file_digest))
 
     def keep_copy(self) -> Path:
-        """Copy the whole journal to another file, before something in it is given up."""
+        """Copy the whole journal to another file, before something in it is given up.
+
+        Raises:
+            JournalError: it cannot be copied.
+        """
         copy = self._damaged_path()
-        self._call(lambda: self._database.execute("VACUUM INTO ?", (str(copy),)))
+        try:
+            self._call(lambda: self._database.execute("VACUUM INTO ?", (str(copy),)))
+        except sqlite3.Error as error:
+            raise JournalError(
+                f"{self.path} is damaged and cannot be copied to {copy.name} ({error}); "
+                "nothing was changed"
+            ) from None
         return copy
 
     def take_file(self, key: Name, file_digest: bytes) -> Future[None]:
@@ -195,28 +207,49 @@ class Journal:
         try:
             # One process owns it: another would not know what this one serves.
             database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            # Before anything is written: it may be another program's.
+            database.execute("BEGIN IMMEDIATE")
+            is_new = self._is_new(database)
+            database.execute("COMMIT")
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")
-            database.execute("BEGIN IMMEDIATE")
-            (version,) = database.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    database.execute(statement)
-                database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-                database.execute(f"PRAGMA user_version = {_FORMAT}")
-            database.execute("COMMIT")
-            if version not in (0, _FORMAT):
-                raise UsageError(
-                    f"{self.path} has format {version}, expected {_FORMAT}; use the version of "
-                    "Pierhead that wrote it"
-                )
+            if is_new:
+                database.execute("BEGIN IMMEDIATE")
+                _create(database)
+                database.execute("COMMIT")
             ((found,),) = database.execute("PRAGMA quick_check(1)").fetchall()
             if found != "ok":
                 raise sqlite3.DatabaseError(found)
+            _check_schema(database)
         except BaseException:
             database.close()
             raise
         return database
+
+    def _is_new(self, database: sqlite3.Connection) -> bool:
+        """Tell whether a file has nothing in it yet; otherwise it is a journal of this format.
+
+        Raises:
+            UsageError: it is neither.
+        """
+        (application,) = database.execute("PRAGMA application_id").fetchone()
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        (objects,) = database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if not (application or version or objects):
+            return True
+        if application != _APPLICATION_ID:
+            raise UsageError(
+                f"{self.path} is a database of another program (application_id {application}, "
+                f"expected {_APPLICATION_ID}); give the journal a directory of its own"
+            )
+        if version > _FORMAT:
+            raise UsageError(
+                f"{self.path} has format {version}, expected {_FORMAT}; use the version of "
+                "Pierhead that wrote it"
+            )
+        if version != _FORMAT:
+            raise sqlite3.DatabaseError(f"it has format {version}, which never was")
+        return False
 
     def _unusable(self, error: sqlite3.Error) -> str:
         if "locked" in str(error):
@@ -242,32 +275,28 @@ class Journal:
         return path
 
     def _read(self, origin: Name, key: Name) -> Stored | None:
-        row = self._database.execute(
-            "SELECT file_digest, checkpoint_serial, checkpoint_id, checkpoint FROM zones "
-            "WHERE name = ?",
-            (key,),
-        ).fetchone()
+        try:
+            row = self._database.execute(
+                "SELECT file_digest, checkpoint_serial, checkpoint_id, checkpoint FROM zones "
+                "WHERE name = ?",
+                (key,),
+            ).fetchone()
+            rows = self._database.execute(
+                "SELECT id, old_serial, new_serial, records FROM differences WHERE zone = ? "
+                "ORDER BY id",
+                (key,),
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise DecodeError(str(error)) from None
         if row is None:
+            if rows:
+                raise DecodeError("it has differences, but no version they begin with")
             return None
-        file_digest, serial, checkpoint_id, octets = row
-        zone = unpack_zone(origin, octets)
-        if zone.serial != serial:
-            raise DecodeError(f"a stored zone has serial {zone.serial}, expected {serial}")
-        differences = []
-        rows = self._database.execute(
-            "SELECT id, old_serial, new_serial, records FROM differences WHERE zone = ? "
-            "ORDER BY id",
-            (key,),
-        )
-        for ident, old, new, records in rows:
-            difference = unpack_difference(origin, old, new, records)
-            differences.append(difference)
-            if ident > checkpoint_id:
-                try:
-                    zone = difference.apply(zone)
-                except UsageError as error:
-                    raise DecodeError(str(error)) from None
-        return Stored(zone, file_digest, tuple(differences))
+        # SQLite stores a value of any type in any column.
+        _check_types("a stored zone", row, (bytes, int, int, bytes))
+        for each in rows:
+            _check_types("a stored difference", each, (int, int, int, bytes))
+        return _restored(origin, row, rows)
 
     def _write_waiting(self) -> None:
         taken, self._waiting = self._waiting, []
@@ -388,3 +417,73 @@ class _Change:
 def _is_damage(error: sqlite3.Error) -> bool:
     """Tell whether an error means that the file is no journal, or not whole."""
     return getattr(error, "sqlite_errorname", "") in ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+def _create(database: sqlite3.Connection) -> None:
+    for statement in _SCHEMA.split(";"):
+        database.execute(statement)
+    database.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    database.execute(f"PRAGMA user_version = {_FORMAT}")
+
+
+def _check_schema(database: sqlite3.Connection) -> None:
+    """Raise a DatabaseError unless the tables are those of a journal, and do nothing of their own.
+
+    An index or a table that somebody has added does no harm.
+    """
+    expected = sqlite3.connect(":memory:")
+    try:
+        _create(expected)
+        missing = _objects(expected) - _objects(database)
+    finally:
+        expected.close()
+    if missing:
+        raise sqlite3.DatabaseError(f"it lacks {', '.join(sorted(name for _, name, _ in missing))}")
+    triggers = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    if triggers:
+        raise sqlite3.DatabaseError(f"it has the trigger {triggers[0][0]}")
+
+
+def _objects(database: sqlite3.Connection) -> set[tuple[str, str, str]]:
+    return set(database.execute("SELECT type, name, sql FROM sqlite_master"))
+
+
+def _check_types(what: str, values: Sequence[object], types: Sequence[type]) -> None:
+    for value, expected in zip(values, types, strict=True):
+        if not isinstance(value, expected):
+            raise DecodeError(
+                f"{what} has a value of type {type(value).__name__}, expected {expected.__name__}"
+            )
+
+
+def _restored(
+    origin: Name, row: tuple[bytes, int, int, bytes], rows: Sequence[tuple[int, int, int, bytes]]
+) -> Stored:
+    """Return the last version of a zone, from its checkpoint and its differences.
+
+    Raises:
+        DecodeError: they are not what a journal writes.
+    """
+    file_digest, serial, checkpoint_id, octets = row
+    differences: list[Difference] = []
+    try:
+        zone = unpack_zone(origin, octets)
+        if zone.serial != serial:
+            raise DecodeError(f"a stored zone has serial {zone.serial}, expected {serial}")
+        for ident, old, new, records in rows:
+            if differences and differences[-1].new_serial != old:
+                raise DecodeError(f"the difference to serial {old} is missing")
+            difference = unpack_difference(origin, old, new, records)
+            differences.append(difference)
+            if ident > checkpoint_id:
+                zone = difference.apply(zone)
+    except DecodeError:
+        raise
+    except (PierheadError, ValueError, LookupError, StructError) as error:
+        # Names, RDATA and numbers are trusted when they are unpacked, and may be anything.
+        raise DecodeError(str(error)) from None
+    if differences and differences[-1].new_serial != zone.serial:
+        raise DecodeError(
+            f"it leads to serial {zone.serial}, expected {differences[-1].new_serial}"
+        )
+    return Stored(zone, file_digest, tuple(differences))

@@ -14,8 +14,8 @@ from struct import error as StructError
 
 from pierhead.errors import DecodeError
 from pierhead.protocols.dns.wire import iana
-from pierhead.protocols.dns.wire.canonical import canonical_rdata
-from pierhead.protocols.dns.wire.name import key
+from pierhead.protocols.dns.wire.canonical import canonical_rdata, names_problem
+from pierhead.protocols.dns.wire.name import MAX_LABEL, MAX_NAME, is_subdomain, key
 from pierhead.protocols.dns.wire.record import Record
 from pierhead.protocols.dns.wire.rrset import Name
 from pierhead.protocols.dns.zone.builder import ZoneBuilder
@@ -93,6 +93,8 @@ def unpack_difference(origin: Name, old_serial: int, new_serial: int, octets: by
             raise DecodeError("a stored difference ends too early", position)
         (count,) = _COUNT.unpack_from(octets, position)
         records, position = _unpack(octets, position + _COUNT.size, count)
+        if not all(is_subdomain(record.owner, origin) for record in records):
+            raise DecodeError("a stored difference has records outside its zone", position)
         sections.append(tuple(records))
     if position != len(octets):
         raise DecodeError("a stored difference is too long", position)
@@ -124,7 +126,22 @@ def _unpack(octets: bytes, position: int, count: int | None) -> tuple[list[Recor
             position = start + length
             if position > size:
                 raise DecodeError("a stored record ends too early", start)
-            records.append(Record.trusted(owner, rtype, rclass, ttl, octets[start:position]))
+            rdata = octets[start:position]
+            if not _is_name(owner) or names_problem(rtype, rdata):
+                raise DecodeError("a stored record has an invalid name", start)
+            records.append(Record.trusted(owner, rtype, rclass, ttl, rdata))
     except (IndexError, StructError):
         raise DecodeError("a stored record ends too early", position) from None
     return records, position
+
+
+def _is_name(owner: Name) -> bool:
+    """Tell whether an owner is a name: what walks up the tree relies on it, and would not end."""
+    position = 0
+    last = len(owner) - 1
+    while position < last:
+        length = owner[position]
+        if not 0 < length <= MAX_LABEL:
+            return False
+        position += 1 + length
+    return position == last < MAX_NAME and not owner[last]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import stat
 import subprocess
 import sys
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.processes import PATIENCE_S
 from tests.unit.protocols.dns.transfer.copies import lines, zone
 
-from pierhead.errors import UsageError
+from pierhead.errors import DecodeError, UsageError
 from pierhead.protocols import dns
-from pierhead.protocols.dns.journal.store import Journal
-from pierhead.protocols.dns.zone.packing import digest
+from pierhead.protocols.dns.journal.recovery import recover
+from pierhead.protocols.dns.journal.store import Journal, _restored
+from pierhead.protocols.dns.zone.packing import digest, pack_difference, pack_zone
 
 
 @pytest.fixture
@@ -159,6 +163,141 @@ def test_a_later_format_is_left_alone(journals, tmp_path):
     with pytest.raises(UsageError, match="has format 2, expected 1; use the version of Pierhead"):
         journals()
     assert journal.path.read_bytes() == before
+
+
+def altered(journals, *statements: str):
+    """Return a journal of three changes, closed, in which these statements were executed."""
+    journal = journals()
+    fill(journal, 3)
+    journal.close()
+    database = sqlite3.connect(journal.path)
+    for statement in statements:
+        database.execute(statement)
+    database.commit()
+    database.close()
+    return journal.path
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE differences",
+        "DROP TABLE zones",
+        "DROP INDEX by_zone",
+        "ALTER TABLE zones RENAME COLUMN checkpoint TO cp",
+        "ALTER TABLE differences DROP COLUMN made_at",
+        "CREATE TRIGGER t AFTER INSERT ON differences BEGIN DELETE FROM differences; END",
+        "PRAGMA user_version = 0",
+        "PRAGMA user_version = -1",
+    ],
+)
+def test_a_journal_with_other_tables_is_set_aside_whole(journals, statement):
+    octets = altered(journals, statement).read_bytes()
+    journal = journals()
+    assert journal.set_aside is not None
+    assert journal.set_aside.read_bytes() == octets
+    assert fill(journal, 1)
+
+
+def test_what_somebody_added_does_no_harm(journals):
+    altered(journals, "CREATE INDEX by_time ON differences (made_at)", "ANALYZE")
+    journal = journals()
+    assert journal.set_aside is None
+    assert journal.read(zone().origin, zone().key).zone.serial == 4
+
+
+WRONG = [
+    f"UPDATE {table} SET {column} = {value}"
+    for table, column, values in [
+        ("differences", "records", ("5", "''", "'abc'", "x''", "x'ffff00'", "zeroblob(9)")),
+        ("differences", "old_serial", ("'z'", "-1", "9223372036854775807", "1.5")),
+        ("differences", "new_serial", ("'z'", "-1", "9223372036854775807", "1.5")),
+        ("zones", "checkpoint", ("'text'", "7", "x'00'", "CAST(x'ff' AS TEXT)", "zeroblob(99)")),
+        ("zones", "checkpoint_serial", ("'abc'", "-1", "2")),
+        ("zones", "checkpoint_id", ("'abc'", "1", "99", "2.5")),
+        ("zones", "file_digest", ("'x'", "0")),
+    ]
+    for value in values
+] + [
+    "DELETE FROM zones",
+    "DELETE FROM differences WHERE id = 2",
+    "DELETE FROM differences WHERE id = 1",
+]
+
+
+@pytest.mark.parametrize("statement", WRONG)
+def test_wrong_content_of_a_zone_is_damage_and_the_file_is_served(journals, statement):
+    altered(journals, statement)
+    journal = journals()
+    with pytest.raises(DecodeError):
+        journal.read(zone().origin, zone().key)
+    recovered = recover(journal, zone(), "example.zone")
+    assert recovered.is_damaged
+    assert recovered.zone.serial == 1
+    assert str(journal.path) in str(recovered.zone.warnings[-1])
+    assert journal.keep_copy().exists()
+    journal.begin(recovered.zone, recovered.file_digest).result()
+    assert fill(journal, 1)
+
+
+@given(data=st.data())
+@settings(max_examples=300)
+def test_octets_that_were_changed_are_a_version_or_damage(data):
+    version = zone()
+    after, difference = following(version)
+    packed = [pack_zone(version), pack_difference(difference)]
+    which = data.draw(st.integers(0, 1))
+    octets = bytearray(packed[which])
+    for _ in range(data.draw(st.integers(1, 4))):
+        octets[data.draw(st.integers(0, len(octets) - 1))] = data.draw(st.integers(0, 255))
+    packed[which] = bytes(octets)
+    row, rows = (digest(version), 1, 0, packed[0]), [(1, 1, 2, packed[1])]
+    with contextlib.suppress(DecodeError):
+        assert _restored(version.origin, row, rows).zone.serial == after.serial
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("CREATE TABLE theirs (a)",),
+        ("CREATE TABLE theirs (a)", "PRAGMA user_version = 1"),
+        ("CREATE TABLE theirs (a)", "PRAGMA user_version = 1", "PRAGMA application_id = 7"),
+        ("PRAGMA application_id = 7",),
+    ],
+)
+def test_a_database_of_another_program_is_refused_and_not_written(journals, tmp_path, statements):
+    path = tmp_path / "journal.sqlite"
+    database = sqlite3.connect(path)
+    for statement in statements:
+        database.execute(statement)
+    database.commit()
+    database.close()
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match=r"journal\.sqlite is a database of another program") as e:
+        journals()
+    assert "give the journal a directory of its own" in str(e.value)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    Journal(tmp_path / "own").close()
+
+
+def test_a_full_disk_is_said_and_nothing_has_changed(journals):
+    journal = journals()
+    last = fill(journal, 2)
+    execute = lambda statement: journal._call(  # noqa: E731
+        lambda: journal._database.execute(statement).fetchone()
+    )
+    (pages,) = execute("PRAGMA page_count")
+    execute(f"PRAGMA max_page_count = {pages}")
+    change = dns.Transaction(last)
+    change.replace("www", *(dns.TXT("x" * 200, str(n)) for n in range(200)))
+    after, difference = change.commit()
+    with pytest.raises(dns.JournalError, match="disk is full; nothing was changed"):
+        journal.append(last, after, difference).result()
+    assert lines(journal.read(last.origin, last.key).zone) == lines(last)
+    execute(f"PRAGMA max_page_count = {pages + 1000}")
+    journal.append(last, after, difference).result()
+    assert lines(journal.read(last.origin, last.key).zone) == lines(after)
 
 
 def test_a_directory_that_cannot_be_used_is_named(tmp_path):
