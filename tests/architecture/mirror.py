@@ -90,7 +90,6 @@ SHOWN_BY: dict[str, str] = {
     "net.transport.tls_transport": "unit/testing/test_transports.py",
     "net.unix": "unit/listener/bind/test_unix.py",
     "protocols.dns.exchange": "unit/protocols/dns/test_client.py",
-    "protocols.dns.journal.recovery": "unit/protocols/dns/services/test_zone_service.py",
     "protocols.dns.services.versions": "unit/protocols/dns/services/test_zone_service.py",
     "protocols.dns.wire.received": "unit/protocols/dns/test_opcodes.py",
     "protocols.http.serving.incoming_body": "unit/protocols/http/serving/test_connection.py",

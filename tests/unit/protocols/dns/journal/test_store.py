@@ -240,7 +240,7 @@ def test_wrong_content_of_a_zone_is_damage_and_the_file_is_served(journals, stat
     assert fill(journal, 1)
 
 
-@shares(damage=0.1, version=0.01)
+@shares(damage=0.1, version=0.05)
 @given(data=st.data())
 def test_octets_that_were_changed_are_a_version_or_damage(data):
     version = zone()
