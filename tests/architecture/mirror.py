@@ -22,6 +22,7 @@ PACKAGE = "pierhead"
 #: Modules that no test of their room uses by name, and the test that covers them, as measured by
 #: the functions it calls; paths are relative to ``tests``.
 SHOWN_BY: dict[str, str] = {
+    "client.loop_clock": "unit/client/test_client.py",
     "config.endpoints_http": "unit/cli/test_serve_http.py",
     "runtime.worker": "unit/runtime/test_supervisor.py",
     "runtime.worker_sockets": "unit/runtime/test_supervisor.py",

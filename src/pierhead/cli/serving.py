@@ -11,8 +11,7 @@ from typing import Any, TextIO, TypeVar, cast
 
 import click
 
-from pierhead.address import ListenOptions, ListenSpec
-from pierhead.address.registry import STRICT_PERMISSIONS
+from pierhead.address import ListenSpec
 from pierhead.cli.limits import limits_given, takes_limits
 from pierhead.config.configuration import AnyServe, Configuration, Logging
 from pierhead.errors import UsageError
@@ -291,8 +290,6 @@ def serve_endpoint(
     form = meta[_LOG_FORMAT]
     log_to_standard_error(form, meta[_LOG_LEVEL])
     signals = click.get_current_context().find_object(Signals)
-    if click.get_current_context().meta[_STRICT]:
-        specs = [_strict(spec) for spec in specs]
 
     def announce(addresses: Sequence[str]) -> None:
         for address in addresses:
@@ -368,11 +365,3 @@ def check_one_process(**given: object) -> None:
         for option, value in given.items():
             if value:
                 raise click.UsageError(f"--{option} is for one process, not for --workers.")
-
-
-def _strict(spec: ListenSpec) -> ListenSpec:
-    """Return the address with strict permissions on its keys, if it has any."""
-    if "tls" not in spec.wrappers or STRICT_PERMISSIONS.key in spec.options:
-        return spec
-    options = ListenOptions.of({**dict(spec.options.given), STRICT_PERMISSIONS.key: True})
-    return ListenSpec(spec.wrappers, spec.address, options)

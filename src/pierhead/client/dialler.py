@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
@@ -13,6 +12,7 @@ from pierhead.buffer import BufferPool
 from pierhead.client.dialled_conversation import Dialled, DialledConversation
 from pierhead.client.dialled_datagrams import DialledDatagrams
 from pierhead.client.line import ClientCounters, Line
+from pierhead.client.loop_clock import LoopClock
 from pierhead.client.options import ClientOptions
 from pierhead.client.request_datagrams import RequestDatagrams
 from pierhead.client.request_stream import RequestStream
@@ -35,15 +35,6 @@ T = TypeVar("T")
 
 #: Deadlines of conversations are enforced at most this much late.
 _SWEEP_S = 0.1
-
-
-class _LoopClock:
-    """The clock of the running event loop, which a test may hold."""
-
-    wall = staticmethod(time.time)
-
-    def __init__(self) -> None:
-        self.monotonic = asyncio.get_running_loop().time
 
 
 class Dialler:
@@ -94,7 +85,7 @@ class Dialler:
     def start(self, counters: ClientCounters) -> None:
         """Bind to the running event loop, once."""
         self._counters = counters
-        self.clock = _LoopClock()
+        self.clock = LoopClock()
         self._budget = FrameBudget.of_this_loop()
         self._read_buffer = ReadBuffer(BufferPool(2 * self._options.read_size_bytes))
         self._conversations: set[Dialled] = set()

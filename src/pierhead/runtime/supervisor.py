@@ -43,8 +43,8 @@ MOST_WORKERS = 255
 _STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 #: How long a worker that was told to stop may take beyond its drain timeout, until it is killed.
 _MARGIN_S = 10.0
-#: A worker that dies is replaced after this long, doubled each time up to the maximum; one that has
-#: served for a minute begins anew.
+#: A worker that dies is replaced at once; if its successor dies within a minute, after twice this
+#: long, doubled each time up to the maximum.
 _SHORTEST_BACK_OFF_S = 0.1
 _LONGEST_BACK_OFF_S = 30.0
 _LONG_ENOUGH_S = 60.0
@@ -261,7 +261,7 @@ class Supervisor:
     def _note_death(self, number: int, slot: _Slot, code: int) -> None:
         now = time.monotonic()
         slot.deaths = 0 if now - slot.began >= _LONG_ENOUGH_S else slot.deaths + 1
-        pause = min(_LONGEST_BACK_OFF_S, _SHORTEST_BACK_OFF_S * 2 ** min(slot.deaths, 20))
+        pause = min(_LONGEST_BACK_OFF_S, _SHORTEST_BACK_OFF_S * 2 ** min(slot.deaths - 1, 20))
         slot.begins_at = now + (pause if slot.deaths > 1 else 0.0)
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit status {code}"
         again = f"in {pause:g} s" if slot.deaths > 1 else "at once"

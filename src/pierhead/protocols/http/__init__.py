@@ -117,61 +117,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "client": ("Client", "ReceivedResponse"),
-    "over_http": ("beside", "messages"),
-    "serving": ("HttpLimits", "serve"),
-    "filters": (
-        "Event",
-        "Filter",
-        "Part",
-        "Rejected",
-        "accept",
-        "as_response",
-        "body",
-        "compress",
-        "context",
-        "cookie",
-        "cors",
-        "delete",
-        "events",
-        "file",
-        "files",
-        "form",
-        "get",
-        "head",
-        "header",
-        "header_is",
-        "host",
-        "html",
-        "json",
-        "json_reply",
-        "method",
-        "multipart",
-        "options",
-        "patch",
-        "path",
-        "post",
-        "put",
-        "query",
-        "redirect",
-        "request",
-        "request_log",
-        "status",
-        "stream",
-        "tail",
-        "text",
-        "text_reply",
-        "with_header",
-    ),
-    "wire": ("Body", "Fields", "Request", "Response"),
+    **dict.fromkeys(("Client", "ReceivedResponse"), "client"),
+    **dict.fromkeys(("beside", "messages"), "over_http"),
+    **dict.fromkeys(("HttpLimits", "serve"), "serving"),
+    **dict.fromkeys(("Body", "Fields", "Request", "Response"), "wire"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
-        if name in names:
-            return getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = _HOMES.get(name, "filters")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
 
 
 def __dir__() -> list[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Iterator
 
 from pierhead.client.line import ClientCounters
+from pierhead.client.loop_clock import LoopClock
 from pierhead.client.route import Route
 from pierhead.connection.sweep import Sweep
 from pierhead.errors import ConnectError, ConnectionEnded, Overloaded
@@ -18,15 +18,6 @@ __all__ = ["Connections"]
 
 #: Deadlines of connections are enforced at most this much late.
 _SWEEP_S = 0.1
-
-
-class _LoopClock:
-    """The clock of the running event loop, which a test may hold."""
-
-    wall = staticmethod(time.time)
-
-    def __init__(self) -> None:
-        self.monotonic = asyncio.get_running_loop().time
 
 
 class Connections:
@@ -41,7 +32,7 @@ class Connections:
         self._route = route
         self._options = options
         self._counters = counters
-        self._clock = _LoopClock()
+        self._clock = LoopClock()
         self._sweep: Sweep | None = Sweep(self._clock, _SWEEP_S, self._steps)
         self._all: set[ClientConnection] = set()
         self._idle: list[ClientConnection] = []  # the one used last is at the end
