@@ -55,7 +55,10 @@ def _check(tally: Counter[str], least: dict[str, float]) -> None:
     unknown = tally.keys() - least.keys()
     assert not unknown, f"met {sorted(unknown)}, which `shares` does not name"
     for outcome, share in least.items():
-        enough = bool(tally) and tally[outcome] >= share * tally.total()
+        # Three standard deviations below: of a few hundred draws, chance alone takes no more.
+        drawn = tally.total()
+        expected = share * drawn - 3 * (share * (1 - share) * drawn) ** 0.5
+        enough = bool(tally) and tally[outcome] >= max(expected, share > 0)
         assert enough, (
             f"{outcome!r} was met {tally[outcome]} times of {tally.total()}, "
             f"expected at least {share:.0%}: draw more examples that lead to it"
